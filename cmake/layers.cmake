@@ -1,0 +1,38 @@
+# openllm_layer(<name> [DEPS <layer>...] [LIBS <target>...])
+#
+# Makes the layer that the current folder is: every .cc below it that is not a test becomes the static library
+# openllm_<name>; every *_test.cc goes into one test program <name>_test. DEPS are layers, LIBS other libraries.
+function(openllm_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(TRANSFORM ARG_DEPS PREPEND openllm_ OUTPUT_VARIABLE deps)
+
+  if(NOT sources)
+    add_library(openllm_${name} INTERFACE)
+    target_link_libraries(openllm_${name} INTERFACE ${deps} ${ARG_LIBS})
+    return()
+  endif()
+  add_library(openllm_${name} STATIC ${sources})
+  target_include_directories(openllm_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(openllm_${name} PRIVATE openllm_options PUBLIC ${deps} ${ARG_LIBS})
+  set_property(GLOBAL APPEND PROPERTY OPENLLM_LAYERS openllm_${name})
+  if(OPENLLM_TESTS AND tests)
+    openllm_test(${name}_test SOURCES ${tests} LIBS openllm_${name})
+  endif()
+endfunction()
+
+# openllm_test(<name> SOURCES <file>... LIBS <target>...): a GoogleTest program, found by ctest case by case.
+# Tests find their data under the environment-independent path OPENLLM_TEST_DATA.
+function(openllm_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE openllm_options ${ARG_LIBS} GTest::gmock GTest::gtest
+                                        GTest::gtest_main Threads::Threads)
+  target_compile_definitions(${name} PRIVATE OPENLLM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+endfunction()

@@ -1,0 +1,40 @@
+# Compiler settings shared by every target.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(openllm_options INTERFACE)
+target_compile_options(openllm_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                                                 -Wno-missing-field-initializers)
+if(OPENLLM_WERROR)
+  target_compile_options(openllm_options INTERFACE -Werror)
+endif()
+
+# OPENLLM_SANITIZE: "address,undefined", "thread" or empty.
+set(OPENLLM_SANITIZE "" CACHE STRING "Sanitizers to build with")
+if(OPENLLM_SANITIZE)
+  add_compile_options(-fsanitize=${OPENLLM_SANITIZE} -fno-omit-frame-pointer -g1
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${OPENLLM_SANITIZE})
+  if(OPENLLM_SANITIZE STREQUAL "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-tsan)
+  endif()
+endif()
+
+find_package(Threads REQUIRED)

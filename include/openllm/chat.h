@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "openllm/outputs.h"
+
+namespace openllm {
+
+/// One turn of a conversation, as the OpenAI API knows it.
+struct Message {
+  std::string role{};     ///< "system", "user", "assistant", "tool" or what the template knows.
+  std::string content{};  ///< Plain text.
+  /// Further fields for the template as a JSON object (`tool_calls`, `name`, ...); empty: none.
+  std::string extra_json{};
+};
+
+/// What a request starts from: text, token ids, or messages that go through the chat template.
+class Prompt {
+ public:
+  Prompt(std::string text) : value_(std::move(text)) {}                     // NOLINT(*-explicit-*)
+  Prompt(std::string_view text) : value_(std::string(text)) {}              // NOLINT(*-explicit-*)
+  Prompt(const char* text) : value_(std::string(text)) {}                   // NOLINT(*-explicit-*)
+  Prompt(std::vector<std::int32_t> token_ids) : value_(std::move(token_ids)) {}  // NOLINT(*-explicit-*)
+  Prompt(std::vector<Message> messages) : value_(std::move(messages)) {}    // NOLINT(*-explicit-*)
+
+  /// Null when the prompt is of another kind.
+  const std::string* text() const noexcept { return std::get_if<std::string>(&value_); }
+  const std::vector<std::int32_t>* token_ids() const noexcept {
+    return std::get_if<std::vector<std::int32_t>>(&value_);
+  }
+  const std::vector<Message>* messages() const noexcept {
+    return std::get_if<std::vector<Message>>(&value_);
+  }
+
+ private:
+  std::variant<std::string, std::vector<std::int32_t>, std::vector<Message>> value_;
+};
+
+}  // namespace openllm

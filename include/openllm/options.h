@@ -1,0 +1,132 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "openllm/error.h"
+
+namespace openllm {
+
+/// Defaults of a model's requests. Sources, later ones win: the values below, the model's generation_config.json,
+/// the environment (OPENLLM_CONFIG as JSON, then OPENLLM_GENERATION_<FIELD>), LoadOptions::config.
+struct LLMConfig {
+  int max_new_tokens = 20;           ///< Tokens to generate at most; >= 0.
+  int min_new_tokens = 0;            ///< No end-of-sequence or stop token before so many tokens.
+  float temperature = 1.0F;          ///< <= 1e-5 means greedy.
+  int top_k = 50;                    ///< Keep the k most likely tokens; 0 or less: all.
+  float top_p = 1.0F;                ///< Keep the smallest set with this probability mass; < 1e-8 means greedy.
+  float min_p = 0.0F;                ///< Keep tokens with at least min_p times the top probability.
+  float repetition_penalty = 1.0F;   ///< Over prompt and output, as in CTRL; 1: off.
+  float presence_penalty = 0.0F;     ///< Subtracted once from each token seen in the output.
+  float frequency_penalty = 0.0F;    ///< Subtracted per occurrence in the output.
+  std::vector<std::int32_t> eos_token_ids{};  ///< Empty: the model's own.
+};
+
+/// Which text each output of a stream carries.
+enum class OutputKind {
+  kCumulative,  ///< Everything so far (`delta` has what is new).
+  kDelta,       ///< `text`, `token_ids` and `logprobs` hold only what is new.
+  kFinalOnly,   ///< One output, at the end.
+};
+
+/// Runs a callable somewhere; used to resume coroutines.
+using Executor = std::function<void(std::function<void()>)>;
+
+/// One request. Unset optionals take LLMConfig's value.
+struct GenerateOptions {
+  std::optional<int> max_new_tokens{};
+  std::optional<int> min_new_tokens{};
+  std::optional<float> temperature{};
+  std::optional<int> top_k{};
+  std::optional<float> top_p{};
+  std::optional<float> min_p{};
+  std::optional<float> repetition_penalty{};
+  std::optional<float> presence_penalty{};
+  std::optional<float> frequency_penalty{};
+  /// Added to the logits of these tokens before anything else.
+  std::map<std::int32_t, float> logit_bias{};
+  /// Same seed, same prompt, same options: same bytes, whatever else runs. Unset: a random one.
+  std::optional<std::uint64_t> seed{};
+  /// Number of choices, sampled independently (choice index is part of the random key).
+  int n = 1;
+  /// Texts that end the answer; not part of it unless `include_stop_in_output`.
+  std::vector<std::string> stop{};
+  /// Tokens that end the answer, besides the model's end-of-sequence tokens.
+  std::vector<std::int32_t> stop_token_ids{};
+  bool include_stop_in_output = false;
+  /// Do not end at end-of-sequence tokens.
+  bool ignore_eos = false;
+  /// Also return the logprobs of the k most likely tokens per position; 0: the chosen token only.
+  std::optional<int> logprobs{};
+  /// The same for the prompt's tokens.
+  std::optional<int> prompt_logprobs{};
+  /// A prompt longer than the context: keep its last tokens instead of failing.
+  bool truncate_prompt = false;
+  /// Put the tokenizer's beginning-of-sequence and other template tokens around a text prompt.
+  bool add_special_tokens = true;
+  /// Leave special tokens out of `text`.
+  bool skip_special_tokens = true;
+  OutputKind output_kind = OutputKind::kCumulative;
+  /// Name for logs and `cancel`; empty: a generated one.
+  std::string request_id{};
+  /// Higher runs first when there is more work than room.
+  int priority = 0;
+  /// The request ends with FinishReason::kDeadline after this long.
+  std::optional<std::chrono::milliseconds> timeout{};
+  /// Cancels the request.
+  std::stop_token stop_token{};
+  /// Where coroutines waiting for this request resume; empty: a thread of the library, never the engine's.
+  Executor executor{};
+  /// Mounted LoRA adapter to use; empty: none.
+  std::string adapter_name{};
+  /// For messages: template variables beyond the standard ones, as a JSON object.
+  std::string chat_template_json{};
+  /// For messages: the tool definitions as a JSON array.
+  std::string tools_json{};
+  /// For messages: end the prompt where the assistant's turn begins.
+  bool add_generation_prompt = true;
+};
+
+/// Reports how far loading is. `fraction` is in [0, 1].
+using ProgressCallback = std::function<void(const std::string& stage, double fraction)>;
+
+/// How a model is loaded.
+struct LoadOptions {
+  /// "native" (own engine), or empty: environment OPENLLM_BACKEND, then the best one available.
+  std::string backend{};
+  /// "cpu", "reference", or empty: the best one available.
+  std::string device{};
+  /// Threads of the cpu device; 0: one per available CPU.
+  int n_threads = 0;
+  /// Longest sequence; 0: the model's own limit (bounded by `kv_cache_bytes`).
+  int max_model_len = 0;
+  /// Most tokens of one step; longer prompts are computed in chunks.
+  int max_step_tokens = 512;
+  /// Most sequences of one step.
+  int max_sequences = 64;
+  /// Requests that may wait; further ones fail with kResourceExhausted.
+  int max_queue = 4096;
+  /// Memory for the KV cache; 0: chosen from the model and the machine.
+  std::int64_t kv_cache_bytes = 0;
+  /// "auto", "f32" or "f16".
+  std::string kv_dtype = "auto";
+  /// Tokens per KV cache block.
+  int kv_block_size = 32;
+  /// Reuse cached prefixes between requests.
+  bool prefix_caching = true;
+  /// Load in the constructor instead of at first use.
+  bool eager = false;
+  /// Replaces the model's chat template (Jinja source).
+  std::string chat_template{};
+  /// Fields set here win over the model's and the environment's defaults.
+  std::optional<LLMConfig> config{};
+  ProgressCallback progress{};
+};
+
+}  // namespace openllm

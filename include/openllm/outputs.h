@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "openllm/error.h"
+
+namespace openllm {
+
+/// Why a choice ended.
+enum class FinishReason {
+  kStop,       ///< End-of-sequence token, stop token or stop string.
+  kLength,     ///< max_new_tokens reached, or the context is full.
+  kCancelled,  ///< The caller cancelled or dropped the stream.
+  kDeadline,   ///< The request's deadline passed.
+  kError,      ///< The request failed; GenerationOutput::error says why.
+};
+
+/// "stop", "length", "cancelled", "deadline" or "error".
+OPENLLM_API const char* to_string(FinishReason reason) noexcept;
+
+/// One entry of a logprob list: natural logarithm of the token's probability before sampling rules.
+struct TokenLogprob {
+  std::int32_t token_id = 0;
+  float logprob = 0.0F;
+};
+
+/// Logprobs at one position: the chosen token first, then the most likely others in falling order.
+/// The chosen token is not listed twice.
+using TokenLogprobs = std::vector<TokenLogprob>;
+
+/// One of the n answers of a request. `text` and `token_ids` are everything generated so far.
+struct CompletionChunk {
+  int index = 0;
+  std::string text{};
+  std::vector<std::int32_t> token_ids{};
+  double cumulative_logprob = 0.0;
+  /// One entry per token of `token_ids`, if `GenerateOptions::logprobs` was set.
+  std::optional<std::vector<TokenLogprobs>> logprobs{};
+  std::optional<FinishReason> finish_reason{};
+  /// What `text` gained since the previous output of this stream (all of it for one-shot calls).
+  std::string delta{};
+  /// How many entries at the end of `token_ids` are new since the previous output.
+  std::size_t n_delta_tokens = 0;
+};
+
+/// State of a request: after every step from a stream, at the end from `generate`.
+struct GenerationOutput {
+  std::string prompt{};
+  bool finished = false;
+  std::vector<CompletionChunk> outputs{};
+  std::optional<std::vector<std::int32_t>> prompt_token_ids{};
+  /// One entry per prompt token, if asked for; the first is empty (nothing precedes it).
+  std::optional<std::vector<TokenLogprobs>> prompt_logprobs{};
+  std::string request_id{};
+  /// Prompt tokens that were not computed because a cached prefix was used.
+  std::int64_t n_cached_tokens = 0;
+  /// Set when a choice ended with FinishReason::kError.
+  std::string error{};
+};
+
+/// JSON with the field names above; logprob lists become objects keyed by token id.
+/// `finish_reason` and absent fields are null. Never throws on invalid UTF-8 (replaced by U+FFFD).
+OPENLLM_API std::string to_json(const GenerationOutput& output);
+
+}  // namespace openllm

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "openllm/error.h"
+
+namespace openllm {
+
+/// A model in the store.
+struct StoredModel {
+  std::string name{};     ///< For example "HuggingFaceTB/SmolLM2-135M-Instruct".
+  std::string version{};  ///< Revision; first 12 characters of the content hash when nothing else is known.
+  std::string path{};     ///< Folder or .gguf file to load.
+  std::string format{};   ///< "gguf" or "safetensors".
+  std::int64_t bytes = 0;
+};
+
+/// Models on this machine, as plain files: `<root>/models/<owner>/<name>/<version>/...` with a small `model.json`
+/// beside them. `<root>` is $OPENLLM_HOME, else $XDG_CACHE_HOME/openllm, else ~/.cache/openllm.
+/// Thread safety: all methods from any thread and process; a model appears whole or not at all.
+class OPENLLM_API ModelStore {
+ public:
+  ModelStore();
+  explicit ModelStore(std::string root);
+
+  const std::string& root() const noexcept { return root_; }
+  std::vector<StoredModel> list() const;
+  /// `name`, or `name:version`. Letter case of the name does not matter.
+  std::optional<StoredModel> find(const std::string& name) const;
+  /// Copies a folder or a .gguf file into the store.
+  StoredModel add(const std::string& name, const std::string& path, const std::string& version = {}) const;
+  /// False when there is no such model.
+  bool remove(const std::string& name) const;
+
+ private:
+  std::string root_;
+};
+
+}  // namespace openllm

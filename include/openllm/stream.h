@@ -1,0 +1,90 @@
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+
+#include "openllm/outputs.h"
+
+namespace openllm {
+
+namespace llm {
+class Request;
+}
+
+/// The outputs of one request as an input range. Destroying it cancels what is still running.
+/// Thread safety: one thread at a time. `cancel` may be called from any thread.
+/// Outputs that arrive between two reads are merged, so a slow reader delays nobody.
+class OPENLLM_API GenerationStream {
+ public:
+  explicit GenerationStream(std::shared_ptr<llm::Request> request);
+  ~GenerationStream();
+  GenerationStream(GenerationStream&&) noexcept;
+  GenerationStream& operator=(GenerationStream&&) noexcept;
+
+  /// Waits for the next output; null after the one with `finished`. Valid until the next call.
+  /// Throws openllm::Error when the request failed.
+  const GenerationOutput* next();
+  /// Ends the request; the next output has FinishReason::kCancelled.
+  void cancel() noexcept;
+
+  class Iterator {
+   public:
+    using iterator_concept = std::input_iterator_tag;
+    using iterator_category = std::input_iterator_tag;
+    using value_type = GenerationOutput;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const GenerationOutput*;
+    using reference = const GenerationOutput&;
+
+    Iterator() = default;
+    explicit Iterator(GenerationStream* stream) : stream_(stream) { ++*this; }
+    reference operator*() const noexcept { return *current_; }
+    pointer operator->() const noexcept { return current_; }
+    Iterator& operator++() {
+      current_ = stream_->next();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const noexcept { return current_ == nullptr; }
+
+   private:
+    GenerationStream* stream_ = nullptr;
+    const GenerationOutput* current_ = nullptr;
+  };
+  Iterator begin() { return Iterator(this); }
+  std::default_sentinel_t end() const noexcept { return {}; }
+
+ private:
+  std::shared_ptr<llm::Request> request_;
+};
+
+/// The same for coroutines: `while (const auto* out = co_await stream.next()) ...`.
+/// Destroying it cancels what is still running.
+class OPENLLM_API AsyncGenerationStream {
+ public:
+  explicit AsyncGenerationStream(std::shared_ptr<llm::Request> request);
+  ~AsyncGenerationStream();
+  AsyncGenerationStream(AsyncGenerationStream&&) noexcept;
+  AsyncGenerationStream& operator=(AsyncGenerationStream&&) noexcept;
+
+  class OPENLLM_API NextAwaiter {
+   public:
+    explicit NextAwaiter(llm::Request* request) : request_(request) {}
+    bool await_ready();
+    bool await_suspend(std::coroutine_handle<> awaiting);
+    const GenerationOutput* await_resume();
+
+   private:
+    llm::Request* request_;
+  };
+  /// Awaits the next output; null after the one with `finished`. Valid until the next call.
+  NextAwaiter next() { return NextAwaiter(request_.get()); }
+  void cancel() noexcept;
+
+ private:
+  std::shared_ptr<llm::Request> request_;
+};
+
+}  // namespace openllm

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace openllm::base {
+
+/// A file mapped read-only. Moving keeps the address. Truncating the file while it is mapped is the caller's risk
+/// (SIGBUS), as for every program that maps files.
+class MappedFile {
+ public:
+  /// Throws kNotFound or kIo naming the path. An empty file gives an empty span.
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  const std::string& path() const noexcept { return path_; }
+  /// Tells the kernel that these bytes will not be read again soon (after a device repacked them).
+  void drop_pages(std::span<const std::byte> part) const noexcept;
+
+ private:
+  std::string path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// The whole file as a string; throws kNotFound, kIo, or kInvalidArgument when larger than `max_bytes`.
+std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30U);
+
+}  // namespace openllm::base

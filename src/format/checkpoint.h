@@ -1,0 +1,44 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "tensor/tensor_view.h"
+
+namespace openllm::format {
+
+struct NamedTensor {
+  std::string name;
+  tensor::TensorView view;
+};
+
+/// A model on disk, whatever its file format: named tensors and a configuration.
+/// Thread safety: const methods from any thread. Views stay valid as long as the checkpoint.
+class Checkpoint {
+ public:
+  enum class Kind { kHuggingFace, kGguf };
+
+  virtual ~Checkpoint() = default;
+  virtual Kind kind() const noexcept = 0;
+  /// Folder or file.
+  virtual const std::string& path() const noexcept = 0;
+  /// kHuggingFace: config.json. kGguf: one member per metadata key ("llama.block_count": 30); arrays longer than 64
+  /// elements are left out (read those through Gguf).
+  virtual const base::Json& config() const noexcept = 0;
+  /// Sorted by name.
+  virtual const std::vector<NamedTensor>& tensors() const noexcept = 0;
+  /// Null when absent.
+  const tensor::TensorView* find(std::string_view name) const noexcept;
+  /// The kernel may drop these bytes from memory; they stay readable.
+  virtual void drop_pages(const tensor::TensorView& view) const noexcept = 0;
+};
+
+/// Opens a `.gguf` file (with its `-00001-of-0000N` siblings), or a folder that holds config.json with
+/// model.safetensors(.index.json), or a folder that holds a single .gguf model.
+/// Throws kNotFound, kUnsupported or kCorruptData naming file and place.
+std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path);
+
+}  // namespace openllm::format

@@ -1,0 +1,7 @@
+#include "openllm/version.h"
+
+namespace openllm {
+
+const char* version() noexcept { return OPENLLM_VERSION; }
+
+}  // namespace openllm

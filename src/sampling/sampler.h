@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace openllm::sampling {
+
+/// What changes the distribution of one choice. Plain data; checked by `validate`.
+struct SamplingParams {
+  float temperature = 1.0F;  ///< <= 1e-5: greedy.
+  int top_k = 0;             ///< <= 0: all.
+  float top_p = 1.0F;        ///< < 1e-8: greedy.
+  float min_p = 0.0F;
+  float repetition_penalty = 1.0F;
+  float presence_penalty = 0.0F;
+  float frequency_penalty = 0.0F;
+  std::vector<std::pair<std::int32_t, float>> logit_bias{};
+  std::uint64_t seed = 0;
+  int choice = 0;
+};
+/// Throws kInvalidArgument naming the field, what is allowed and what came.
+void validate(const SamplingParams& params, int vocab_size);
+
+/// Tokens that may be chosen at this position; a grammar, a minimum length or a speculator provides one.
+class Constraint {
+ public:
+  virtual ~Constraint() = default;
+  /// Clears the bits of forbidden tokens: bit t % 64 of mask[t / 64].
+  virtual void apply(std::span<std::uint64_t> mask) const = 0;
+};
+
+/// Token counts of one sequence, for the penalties. Updated as tokens are appended or taken back.
+class TokenCounts {
+ public:
+  void add_prompt(std::span<const std::int32_t> tokens);
+  void add_output(std::int32_t token);
+  void remove_output(std::int32_t token);
+  struct Entry {
+    std::int32_t token = 0;
+    std::int32_t in_prompt = 0;
+    std::int32_t in_output = 0;
+  };
+  std::span<const Entry> entries() const noexcept { return entries_; }
+
+ private:
+  Entry& entry(std::int32_t token);
+  std::vector<Entry> entries_;
+  std::vector<std::pair<std::int32_t, std::int32_t>> index_;  // open addressing: token -> place
+};
+
+struct LogprobEntry {
+  std::int32_t token = 0;
+  float logprob = 0.0F;
+};
+struct Sample {
+  std::int32_t token = 0;
+  float logprob = 0.0F;  ///< log-softmax of the raw logits at the token.
+  std::vector<LogprobEntry> top{};  ///< The `n_top` most likely, falling; may contain the token.
+};
+
+/// Logits -> token. Order: logit bias, constraint, temperature, repetition, presence and frequency penalties, top-p,
+/// top-k, min-p, draw (the seed's order: temperature, repetition, top-p, top-k). Ties: the lower id. The draw depends on (seed, choice, position) alone.
+/// Thread safety: one thread at a time (keeps scratch memory).
+class Sampler {
+ public:
+  explicit Sampler(int vocab_size);
+  /// `logits` [V] is raw and left unchanged. `position` counts the sequence's tokens before this one. `n_top` < 0: no
+  /// logprobs at all. NaN logits throw kInternal.
+  Sample sample(std::span<const float> logits, const SamplingParams& params, const TokenCounts& counts,
+                const Constraint* constraint, std::int64_t position, int n_top);
+  /// log-softmax of raw logits at `token` and the n_top most likely, for prompt logprobs.
+  Sample score(std::span<const float> logits, std::int32_t token, int n_top);
+
+ private:
+  int vocab_size_;
+  std::vector<float> scratch_;
+  std::vector<std::int32_t> order_;
+  std::vector<std::uint64_t> mask_;
+};
+
+}  // namespace openllm::sampling

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+
+namespace openllm::tokenizer {
+
+using TokenId = std::int32_t;
+
+struct EncodeOptions {
+  bool add_special_tokens = true;  ///< What the tokenizer's post-processor adds (BOS, EOS, ...).
+  bool parse_special = true;       ///< Special tokens written in the text become their ids.
+};
+
+/// Text to token ids and back.
+/// Thread safety: const methods from any thread.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  /// Any bytes; invalid UTF-8 is treated as U+FFFD where the tokenizer works on code points.
+  virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
+
+  /// One past the highest id.
+  virtual int vocab_size() const noexcept = 0;
+  /// The bytes a token adds to the text in the middle of a sequence (SentencePiece's "▁the" is " the", byte tokens are
+  /// one byte). Empty for unknown ids.
+  virtual std::string_view token_bytes(TokenId id) const noexcept = 0;
+  /// The token as the vocabulary spells it. Empty for unknown ids.
+  virtual std::string_view token_piece(TokenId id) const noexcept = 0;
+  virtual std::optional<TokenId> find_token(std::string_view piece) const noexcept = 0;
+  virtual bool is_special(TokenId id) const noexcept = 0;
+  /// The decoder removes one leading space of the whole text (SentencePiece's dummy prefix).
+  virtual bool strips_leading_space() const noexcept = 0;
+
+  virtual std::optional<TokenId> bos_id() const noexcept = 0;
+  /// End-of-sequence and end-of-turn ids that end a generation, most specific first; may be empty.
+  virtual const std::vector<TokenId>& eos_ids() const noexcept = 0;
+  /// Spellings of BOS and EOS for chat templates; empty if there is none.
+  virtual std::string_view bos_piece() const noexcept = 0;
+  virtual std::string_view eos_piece() const noexcept = 0;
+
+  /// The whole text of the ids; invalid UTF-8 becomes U+FFFD.
+  std::string decode(std::span<const TokenId> ids, bool skip_special = true) const;
+};
+
+/// Decodes a growing sequence; what it returned never changes. Text is held back while its last bytes are an
+/// incomplete UTF-8 sequence. All results concatenated equal Tokenizer::decode of the whole sequence.
+class IncrementalDecoder {
+ public:
+  IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special);
+  /// The text that this token completes; may be empty.
+  std::string push(TokenId id);
+  /// What is held back, with U+FFFD for incomplete sequences.
+  std::string flush();
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool skip_special_;
+  bool at_start_ = true;
+  std::string pending_;
+};
+
+/// Hugging Face `tokenizer.json` (already parsed) with the optional `tokenizer_config.json` (null if absent) for BOS,
+/// EOS and added tokens. Throws kUnsupported naming the component it does not know, kCorruptData for bad content.
+std::unique_ptr<Tokenizer> make_tokenizer(const base::Json& tokenizer_json, const base::Json& tokenizer_config);
+
+/// A vocabulary as GGUF stores it (keys under `tokenizer.ggml.`).
+struct GgufVocab {
+  std::string model;                      ///< "gpt2" (byte-level BPE), "llama" (SentencePiece BPE), ...
+  std::string pre;                        ///< Pre-tokenizer name: "smollm", "llama-bpe", "qwen2", "default", ...
+  std::vector<std::string_view> tokens;   ///< Spellings.
+  std::vector<float> scores;              ///< For SentencePiece; may be empty.
+  std::vector<std::int64_t> token_types;  ///< 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte; may be empty.
+  std::vector<std::string_view> merges;   ///< "left right"; may be empty.
+  std::optional<TokenId> bos_id, eos_id, eot_id, unk_id;
+  std::optional<bool> add_bos, add_eos, add_space_prefix;
+};
+/// Copies what it needs. Same errors as make_tokenizer.
+std::unique_ptr<Tokenizer> make_tokenizer(const GgufVocab& vocab);
+
+}  // namespace openllm::tokenizer
