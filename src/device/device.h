@@ -122,6 +122,9 @@ struct BatchSequence {
   std::int32_t n_rows = 0;
   std::int32_t past_len = 0;  ///< Tokens of this sequence already in the cache; its rows are at past_len, past_len+1, ...
   std::int32_t adapter = 0;   ///< 0: none.
+  /// Total length (prompt and answer) the sequence was admitted with: chooses the factors of RoPE scalings that depend
+  /// on length (dynamic, longrope), so it must not change while the sequence lives. 0: the model's original length.
+  std::int32_t rope_len = 0;
 };
 /// Per KV group: block ids of all sequences one after the other; sequence s has ids[begin[s] .. begin[s+1]).
 /// Block i of a sequence holds its positions [i * block_size, (i+1) * block_size); -1: freed (outside the window).
@@ -170,6 +173,8 @@ class Device {
 
   /// out[t,:] = table[ids[t],:] * scale.  out: [T, D]. Ids are checked by the caller.
   virtual void embed(const Weight& table, std::span<const std::int32_t> ids, float scale, Tensor out) noexcept = 0;
+  /// out[rows[i],:] = source[i,:] (given embeddings). The default copies: for devices that compute in host memory.
+  virtual void put_rows(const float* source, std::span<const std::int32_t> rows, Tensor out) noexcept;
   /// out[t,:] += table[ids[t],:] (learned positions).
   virtual void add_embedding(const Weight& table, std::span<const std::int32_t> ids, Tensor out) noexcept = 0;
   /// Normalises groups of weight.in_features() columns: the whole row, or each head when the weight has head_dim
