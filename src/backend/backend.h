@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "format/checkpoint.h"
+
+namespace openllm::backend {
+
+/// What a backend can do with a request; the layer above refuses what is missing instead of dropping it.
+struct Capabilities {
+  bool logprobs = false;
+  bool prompt_logprobs = false;
+  bool seed = false;
+  bool logits = false;
+  bool adapters = false;
+  bool grammar = false;
+  bool embeddings = false;
+  bool deterministic = false;  ///< Same request, same bytes, whatever else runs.
+};
+
+/// Runs requests: token ids in, tokens and logprobs out. Text lives above.
+/// Thread safety: every method from any thread.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const Capabilities& capabilities() const noexcept = 0;
+  virtual int vocab_size() const noexcept = 0;
+  /// Longest sequence, prompt and answer.
+  virtual int max_model_len() const noexcept = 0;
+  virtual std::string device() const = 0;
+  virtual std::string isa() const = 0;
+  /// As engine::Engine.
+  virtual void submit(engine::Request request) = 0;
+  virtual void cancel(const std::string& id) = 0;
+  virtual void stop_choice(const std::string& id, int choice, std::int64_t n_tokens) = 0;
+  virtual engine::Stats stats() const = 0;
+};
+
+/// What a backend needs to know to load a model. Zero and empty mean: choose.
+struct BackendOptions {
+  std::string device{};
+  int n_threads = 0;
+  int max_model_len = 0;
+  int max_step_tokens = 512;
+  int max_sequences = 64;
+  int max_queue = 4096;
+  std::int64_t kv_cache_bytes = 0;
+  std::string kv_dtype = "auto";
+  int kv_block_size = 32;
+  bool prefix_caching = true;
+  std::function<void(const std::string& stage, double fraction)> progress{};
+};
+
+/// A backend that `--backend` can name.
+struct BackendEntry {
+  std::string name;
+  bool available = false;
+  std::string reason;  ///< Why not, or what it is.
+  std::unique_ptr<Backend> (*load)(const format::Checkpoint&, const BackendOptions&) = nullptr;
+};
+
+/// All names, in the order of preference: vllm, native, pt.
+std::vector<BackendEntry> backends();
+
+struct Choice {
+  BackendEntry entry;
+  std::string reason;  ///< One sentence: asked for, set by the environment, or best available.
+};
+/// `requested` wins over the environment variable OPENLLM_BACKEND, which wins over probing. Throws kNotFound for an
+/// unknown name and kUnavailable for one that this machine cannot run.
+Choice choose_backend(const std::string& requested);
+
+/// The longest sequence that `options` allow for a model made for `model_limit` positions. Throws kInvalidArgument.
+int resolve_max_model_len(const BackendOptions& options, int model_limit);
+
+}  // namespace openllm::backend

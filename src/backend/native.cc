@@ -1,0 +1,209 @@
+#include "backend/native.h"
+
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "device/device.h"
+#include "model/decoder.h"
+
+namespace openllm::backend {
+namespace {
+
+/// Steps of the engine as forward passes of a decoder.
+class NativeRunner final : public engine::StepRunner {
+ public:
+  NativeRunner(model::Decoder& decoder, int max_output_rows)
+      : decoder_(decoder),
+        logits_(std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(max_output_rows) *
+                                                        static_cast<std::size_t>(decoder.spec().vocab_size))) {}
+
+  int vocab_size() const noexcept override { return decoder_.spec().vocab_size; }
+
+  const float* run(const engine::StepPlan& plan) override {
+    sequences_.clear();
+    for (const engine::PlanSequence& s : plan.sequences) {
+      sequences_.push_back({s.first_row, s.n_rows, s.past_len, s.adapter});
+    }
+    tables_.clear();
+    for (const engine::PlanBlockTable& table : plan.block_tables) tables_.push_back({table.ids, table.begin});
+    device::Batch batch;
+    batch.token_ids = plan.token_ids;
+    batch.positions = plan.positions;
+    batch.sequences = sequences_;
+    batch.block_tables = tables_;
+    batch.output_rows = plan.output_rows;
+    decoder_.forward(batch, logits_.get());
+    return logits_.get();
+  }
+
+ private:
+  model::Decoder& decoder_;
+  std::unique_ptr<float[]> logits_;  // touched only as far as steps need it
+  std::vector<device::BatchSequence> sequences_;
+  std::vector<device::BlockTable> tables_;
+};
+
+class NativeBackend final : public Backend {
+ public:
+  NativeBackend(std::unique_ptr<device::Device> device, std::unique_ptr<model::Decoder> decoder,
+                engine::EngineOptions options)
+      : device_(std::move(device)),
+        decoder_(std::move(decoder)),
+        runner_(*decoder_, options.max_output_rows),
+        max_model_len_(options.max_model_len),
+        engine_(runner_, std::move(options), clock_) {}
+
+  const Capabilities& capabilities() const noexcept override {
+    static constexpr Capabilities kCapabilities{.logprobs = true,
+                                                .prompt_logprobs = true,
+                                                .seed = true,
+                                                .logits = true,
+                                                .adapters = false,
+                                                .grammar = false,
+                                                .embeddings = false,
+                                                .deterministic = true};
+    return kCapabilities;
+  }
+  int vocab_size() const noexcept override { return runner_.vocab_size(); }
+  int max_model_len() const noexcept override { return max_model_len_; }
+  std::string device() const override { return device_->name(); }
+  std::string isa() const override { return device_->isa(); }
+  void submit(engine::Request request) override { engine_.submit(std::move(request)); }
+  void cancel(const std::string& id) override { engine_.cancel(id); }
+  void stop_choice(const std::string& id, int choice, std::int64_t n_tokens) override {
+    engine_.stop_choice(id, choice, n_tokens);
+  }
+  engine::Stats stats() const override { return engine_.stats(); }
+
+ private:
+  base::SteadyClock clock_;
+  std::unique_ptr<device::Device> device_;
+  std::unique_ptr<model::Decoder> decoder_;
+  NativeRunner runner_;
+  int max_model_len_;
+  engine::Engine engine_;  // last: its thread uses everything above
+};
+
+/// MemAvailable of /proc/meminfo in bytes; 4 GiB where it cannot be read.
+std::int64_t available_memory() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key;
+  std::int64_t kib = 0;
+  std::string unit;
+  while (meminfo >> key >> kib) {
+    std::getline(meminfo, unit);
+    if (key == "MemAvailable:") return kib * 1024;
+  }
+  return std::int64_t{4} << 30U;
+}
+
+bool all_matrices_are_f32(const format::Checkpoint& checkpoint) {
+  return std::all_of(checkpoint.tensors().begin(), checkpoint.tensors().end(), [](const format::NamedTensor& tensor) {
+    return tensor.view.shape.n_dims() < 2 || tensor.view.dtype == tensor::DType::kF32;
+  });
+}
+
+/// f16 keys and values halve the memory that attention reads; models in full precision keep it.
+bool choose_kv_f16(const std::string& dtype, const format::Checkpoint& checkpoint) {
+  if (dtype == "f16") return true;
+  if (dtype == "f32") return false;
+  if (dtype == "auto") return !all_matrices_are_f32(checkpoint);
+  base::fail(ErrorCode::kInvalidArgument, "kv_dtype: unknown (expected auto, f32 or f16, got ", dtype, ")");
+}
+
+void require_range(const char* name, int value, int low, int high) {
+  if (value < low || value > high) {
+    base::fail(ErrorCode::kInvalidArgument, name, ": out of range (expected ", low, " to ", high, ", got ", value, ")");
+  }
+}
+
+constexpr int kMaxOutputRows = 64;
+
+}  // namespace
+
+KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const BackendOptions& options, int max_model_len,
+                        std::int64_t available_bytes) {
+  const std::int64_t block = options.kv_block_size;
+  const auto round_up = [block](std::int64_t tokens) { return (tokens + block - 1) / block * block; };
+  /// Tokens that group `g` must hold so that full groups may hold `tokens`.
+  const auto group_tokens = [&](const kv::KvGroupSpec& g, std::int64_t tokens) {
+    if (g.kind != kv::KvKind::kWindow) return tokens;
+    const std::int64_t per_sequence = round_up(g.window) + round_up(options.max_step_tokens) + block;
+    return std::min(tokens, per_sequence * options.max_sequences);
+  };
+  const auto bytes_for = [&](std::int64_t tokens) {
+    std::int64_t bytes = 0;
+    for (const kv::KvGroupSpec& g : groups) {
+      bytes += group_tokens(g, tokens) * static_cast<std::int64_t>(g.bytes_per_token);
+    }
+    return bytes;
+  };
+
+  const std::int64_t one_sequence = round_up(max_model_len);
+  // A typical request uses far less than the longest sequence; the pool is shared.
+  const std::int64_t wanted = std::max(one_sequence, round_up(std::int64_t{options.max_sequences} * 2048));
+  const std::int64_t budget =
+      options.kv_cache_bytes > 0 ? options.kv_cache_bytes : std::min(available_bytes / 3, bytes_for(wanted));
+  std::int64_t low = 0;
+  std::int64_t high = (options.kv_cache_bytes > 0 ? std::max(wanted, std::int64_t{1} << 24U) : wanted) / block;
+  while (low < high) {
+    const std::int64_t middle = (low + high + 1) / 2;
+    if (bytes_for(middle * block) <= budget) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  if (low == 0) {
+    base::fail(ErrorCode::kResourceExhausted, "kv_cache_bytes: too small (expected at least ", bytes_for(block),
+               " for one block of ", block, " tokens, got ", budget, ")");
+  }
+  KvBudget result;
+  result.max_model_len = static_cast<int>(std::min<std::int64_t>(max_model_len, low * block));
+  for (const kv::KvGroupSpec& g : groups) {
+    result.blocks_per_group.push_back(static_cast<int>(group_tokens(g, low * block) / block));
+  }
+  return result;
+}
+
+std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint, const BackendOptions& options) {
+  require_range("max_step_tokens", options.max_step_tokens, 1, 1 << 16);
+  require_range("max_sequences", options.max_sequences, 1, 4096);
+  require_range("max_queue", options.max_queue, 1, 1 << 24);
+  require_range("kv_block_size", options.kv_block_size, 1, 1024);
+  require_range("n_threads", options.n_threads, 0, 1024);
+
+  auto device = device::make_device(options.device, {.n_threads = options.n_threads});
+  model::DecoderOptions decoder_options;
+  decoder_options.max_rows = options.max_step_tokens;
+  decoder_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
+  decoder_options.kv_f16 = choose_kv_f16(options.kv_dtype, checkpoint);
+  decoder_options.kv_block_size = options.kv_block_size;
+  if (options.progress) {
+    decoder_options.progress = [&options](double fraction) { options.progress("loading weights", fraction); };
+  }
+  auto decoder = model::Decoder::load(checkpoint, *device, decoder_options);
+
+  const int wanted_len = resolve_max_model_len(options, decoder->spec().max_positions);
+  const KvBudget budget = plan_kv_budget(decoder->kv_groups(), options, wanted_len, available_memory());
+  decoder->allocate_kv(budget.blocks_per_group);
+
+  engine::EngineOptions engine_options;
+  engine_options.max_step_tokens = options.max_step_tokens;
+  engine_options.max_sequences = std::min(options.max_sequences, options.max_step_tokens);
+  engine_options.max_output_rows = decoder_options.max_output_rows;
+  engine_options.max_queue = options.max_queue;
+  engine_options.max_model_len = budget.max_model_len;
+  engine_options.block_size = options.kv_block_size;
+  engine_options.prefix_caching = options.prefix_caching;
+  engine_options.kv_groups = decoder->kv_groups();
+  engine_options.blocks_per_group = budget.blocks_per_group;
+  return std::make_unique<NativeBackend>(std::move(device), std::move(decoder), std::move(engine_options));
+}
+
+}  // namespace openllm::backend

@@ -1,0 +1,93 @@
+#include "openllm/llm.h"
+
+#include <utility>
+
+#include "llm/core.h"
+
+namespace openllm {
+
+class LLM::Impl final : public llm::Core {
+ public:
+  using Core::Core;
+};
+
+LLM::LLM(const std::string& model, const LoadOptions& options) : impl_(std::make_shared<Impl>(model, options)) {
+  if (options.eager) impl_->load();
+}
+LLM::~LLM() = default;
+LLM::LLM(const LLM&) = default;
+LLM& LLM::operator=(const LLM&) = default;
+LLM::LLM(LLM&&) noexcept = default;
+LLM& LLM::operator=(LLM&&) noexcept = default;
+
+namespace {
+
+GenerateOptions final_only(GenerateOptions options) {
+  options.output_kind = OutputKind::kFinalOnly;
+  return options;
+}
+
+Task<GenerationOutput> run_to_end(AsyncGenerationStream stream) {
+  GenerationOutput last;
+  while (const GenerationOutput* output = co_await stream.next()) last = *output;
+  co_return last;
+}
+
+}  // namespace
+
+GenerationOutput LLM::generate(const Prompt& prompt, const GenerateOptions& options) const {
+  GenerationStream stream(impl_->start(prompt, final_only(options)));
+  GenerationOutput last;
+  while (const GenerationOutput* output = stream.next()) last = *output;
+  return last;
+}
+
+GenerationStream LLM::generate_iterator(const Prompt& prompt, const GenerateOptions& options) const {
+  return GenerationStream(impl_->start(prompt, options));
+}
+
+Task<GenerationOutput> LLM::async_generate(Prompt prompt, GenerateOptions options) const {
+  return run_to_end(AsyncGenerationStream(impl_->start_async(prompt, final_only(std::move(options)))));
+}
+
+AsyncGenerationStream LLM::async_generate_iterator(const Prompt& prompt, const GenerateOptions& options) const {
+  return AsyncGenerationStream(impl_->start_async(prompt, options));
+}
+
+GenerationOutput LLM::chat(const std::vector<Message>& messages, const GenerateOptions& options) const {
+  return generate(Prompt(messages), options);
+}
+
+Task<GenerationOutput> LLM::async_chat(std::vector<Message> messages, GenerateOptions options) const {
+  return async_generate(Prompt(std::move(messages)), std::move(options));
+}
+
+void LLM::load() const { impl_->load(); }
+bool LLM::is_loaded() const noexcept { return impl_->is_loaded(); }
+const std::string& LLM::id() const noexcept { return impl_->id(); }
+std::string LLM::tag() const { return impl_->tag(); }
+ModelInfo LLM::info() const { return impl_->info(); }
+BackendInfo LLM::backend() const { return impl_->backend_info(); }
+LLMConfig LLM::config() const { return impl_->config(); }
+EngineStats LLM::stats() const { return impl_->stats(); }
+
+std::vector<std::int32_t> LLM::tokenize(std::string_view text, const TokenizeOptions& options) const {
+  return impl_->require_tokenizer()->encode(text, {.add_special_tokens = options.add_special_tokens,
+                                                   .parse_special = options.parse_special});
+}
+
+std::string LLM::detokenize(const std::vector<std::int32_t>& token_ids, bool skip_special_tokens) const {
+  return impl_->require_tokenizer()->decode(token_ids, skip_special_tokens);
+}
+
+std::string LLM::token_text(std::int32_t token_id) const {
+  return std::string(impl_->require_tokenizer()->token_bytes(token_id));
+}
+
+std::string LLM::apply_chat_template(const std::vector<Message>& messages, const GenerateOptions& options) const {
+  return impl_->render(messages, options);
+}
+
+std::vector<float> LLM::logits(const std::vector<std::int32_t>& token_ids) const { return impl_->logits(token_ids); }
+
+}  // namespace openllm

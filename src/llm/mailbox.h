@@ -1,0 +1,80 @@
+#pragma once
+
+#include <condition_variable>
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "openllm/options.h"
+#include "openllm/outputs.h"
+
+namespace openllm::llm {
+
+/// What one choice gained since the reader last looked.
+struct ChoiceUpdate {
+  std::string text{};
+  std::vector<std::int32_t> token_ids{};
+  std::vector<TokenLogprobs> logprobs{};
+  double logprob_sum = 0.0;
+  std::optional<FinishReason> finish_reason{};
+};
+
+/// The prompt as it was sent to the engine.
+struct PreparedPrompt {
+  std::string text{};
+  std::vector<std::int32_t> token_ids{};
+};
+
+/// Everything that arrived since the reader last looked, merged.
+struct Update {
+  std::vector<ChoiceUpdate> choices{};
+  std::optional<PreparedPrompt> prompt{};
+  std::vector<TokenLogprobs> prompt_logprobs{};
+  std::vector<float> prompt_logits{};
+  std::int64_t n_cached_tokens = 0;
+  std::optional<Error> error{};  ///< The request failed; nothing follows.
+  bool finished = false;         ///< Every choice has ended; nothing follows.
+};
+
+/// Between the threads that make an answer and the one that reads it. Merges what arrives between two reads, so a slow
+/// reader costs nobody anything and a long answer costs O(n). One reader at a time.
+class Mailbox : public std::enable_shared_from_this<Mailbox> {
+ public:
+  /// `only_final`: the reader is woken at the end only. `executor` resumes coroutines; must not be empty.
+  Mailbox(int n_choices, bool only_final, Executor executor);
+
+  /// Changes the pending update under the lock and wakes the reader.
+  void post(base::FunctionRef<void(Update&)> change);
+  /// The same without waking anybody: the reader sees it with the next `post`.
+  void post_quietly(base::FunctionRef<void(Update&)> change);
+
+  /// Blocks until there is something, and takes it.
+  Update wait();
+  /// True when `wait` would not block.
+  bool ready();
+  /// `handle` is resumed through the executor once `ready`. False when it is already: do not suspend.
+  bool suspend(std::coroutine_handle<> handle);
+  /// Forgets the coroutine; it will not be resumed any more.
+  void abandon() noexcept;
+
+ private:
+  bool is_ready() const noexcept { return has_news_ && (!only_final_ || pending_.finished || pending_.error); }
+  void resume_waiter();
+  void reset_pending();
+
+  const std::size_t n_choices_;
+  const bool only_final_;
+  const Executor executor_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  Update pending_;
+  bool has_news_ = false;
+  std::coroutine_handle<> waiter_;
+};
+
+}  // namespace openllm::llm

@@ -1,0 +1,118 @@
+#include "llm/mailbox.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace openllm::llm {
+namespace {
+
+Executor inline_executor() {
+  return [](const std::function<void()>& task) { task(); };
+}
+
+TEST(Mailbox, MergesWhatArrivesBetweenReads) {
+  const auto mailbox = std::make_shared<Mailbox>(1, false, inline_executor());
+  EXPECT_FALSE(mailbox->ready());
+  mailbox->post([](Update& update) { update.choices[0].text += "a"; });
+  mailbox->post([](Update& update) { update.choices[0].text += "b"; });
+  EXPECT_EQ(mailbox->wait().choices[0].text, "ab");
+  EXPECT_FALSE(mailbox->ready());
+}
+
+TEST(Mailbox, QuietPostsWait) {
+  const auto mailbox = std::make_shared<Mailbox>(1, false, inline_executor());
+  mailbox->post_quietly([](Update& update) { update.n_cached_tokens = 7; });
+  EXPECT_FALSE(mailbox->ready());
+  mailbox->post([](Update& /*update*/) {});
+  EXPECT_EQ(mailbox->wait().n_cached_tokens, 7);
+}
+
+TEST(Mailbox, FinalOnlyWakesAtTheEnd) {
+  const auto mailbox = std::make_shared<Mailbox>(1, true, inline_executor());
+  mailbox->post([](Update& update) { update.choices[0].text += "a"; });
+  EXPECT_FALSE(mailbox->ready());
+  mailbox->post([](Update& update) { update.finished = true; });
+  EXPECT_EQ(mailbox->wait().choices[0].text, "a");
+}
+
+TEST(Mailbox, ErrorsWakeAFinalOnlyReader) {
+  const auto mailbox = std::make_shared<Mailbox>(1, true, inline_executor());
+  mailbox->post([](Update& update) { update.error = Error(ErrorCode::kInternal, "x"); });
+  EXPECT_TRUE(mailbox->ready());
+}
+
+/// A coroutine that suspends on the mailbox once and notes that it was resumed.
+struct Probe {
+  struct promise_type {
+    Probe get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_always final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() {}
+  };
+  std::coroutine_handle<promise_type> handle;
+};
+struct WaitForMail {
+  Mailbox* mailbox;
+  bool await_ready() { return mailbox->ready(); }
+  bool await_suspend(std::coroutine_handle<> handle) { return mailbox->suspend(handle); }
+  void await_resume() {}
+};
+Probe probe(Mailbox* mailbox, int* resumed) {
+  co_await WaitForMail{mailbox};
+  ++*resumed;
+}
+
+TEST(Mailbox, ResumesACoroutineThroughTheExecutor) {
+  std::vector<std::function<void()>> tasks;
+  const auto mailbox =
+      std::make_shared<Mailbox>(1, false, [&tasks](std::function<void()> task) { tasks.push_back(std::move(task)); });
+  int resumed = 0;
+  Probe coroutine = probe(mailbox.get(), &resumed);
+  mailbox->post([](Update& /*update*/) {});
+  mailbox->post([](Update& /*update*/) {});
+  EXPECT_EQ(resumed, 0);
+  for (auto& task : tasks) task();
+  EXPECT_EQ(resumed, 1);
+  coroutine.handle.destroy();
+}
+
+TEST(Mailbox, AnAbandonedCoroutineIsNotResumed) {
+  std::vector<std::function<void()>> tasks;
+  const auto mailbox =
+      std::make_shared<Mailbox>(1, false, [&tasks](std::function<void()> task) { tasks.push_back(std::move(task)); });
+  int resumed = 0;
+  Probe coroutine = probe(mailbox.get(), &resumed);
+  mailbox->post([](Update& /*update*/) {});
+  mailbox->abandon();
+  coroutine.handle.destroy();
+  for (auto& task : tasks) task();
+  EXPECT_EQ(resumed, 0);
+}
+
+TEST(Mailbox, NothingIsLostBetweenThreads) {
+  const auto mailbox = std::make_shared<Mailbox>(1, false, inline_executor());
+  constexpr int kPosts = 20000;
+  std::thread writer([&] {
+    for (int i = 0; i < kPosts; ++i) {
+      mailbox->post([i](Update& update) {
+        update.choices[0].token_ids.push_back(i);
+        update.finished = i == kPosts - 1;
+      });
+    }
+  });
+  std::vector<std::int32_t> got;
+  bool finished = false;
+  while (!finished) {
+    const Update update = mailbox->wait();
+    got.insert(got.end(), update.choices[0].token_ids.begin(), update.choices[0].token_ids.end());
+    finished = update.finished;
+  }
+  writer.join();
+  ASSERT_EQ(got.size(), static_cast<std::size_t>(kPosts));
+  for (int i = 0; i < kPosts; ++i) EXPECT_EQ(got[static_cast<std::size_t>(i)], i);
+}
+
+}  // namespace
+}  // namespace openllm::llm

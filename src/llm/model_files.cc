@@ -1,0 +1,145 @@
+#include "llm/model_files.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "format/gguf.h"
+#include "openllm/store.h"
+
+namespace openllm::llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string expand_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || !(path == "~" || path.starts_with("~/"))) return path;
+  return home + path.substr(1);
+}
+
+bool looks_like_path(const std::string& model) {
+  return model.starts_with('.') || model.starts_with('/') || model.starts_with('~') || model.ends_with(".gguf");
+}
+
+/// The JSON file beside the model, or null when there is no such file.
+base::Json read_json_file(const std::string& folder, const char* name) {
+  const fs::path path = fs::path(folder) / name;
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return {};
+  try {
+    return base::Json::parse(base::read_file(path.string()), path.string());
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kInvalidArgument) throw Error(ErrorCode::kCorruptData, error.what());
+    throw;
+  }
+}
+
+std::string folder_of(const format::Checkpoint& checkpoint) {
+  const fs::path path(checkpoint.path());
+  return fs::is_directory(path) ? path.string() : path.parent_path().string();
+}
+
+std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::Gguf& gguf) {
+  const auto tokens = gguf.string_array("tokenizer.ggml.tokens");
+  if (!tokens) return nullptr;
+  const base::Json& config = gguf.config();
+  const auto text = [&](const char* key) {
+    const base::Json* value = config.find(key);
+    return value == nullptr ? std::string() : value->as_string(key);
+  };
+  const auto id = [&](const char* key) -> std::optional<tokenizer::TokenId> {
+    const base::Json* value = config.find(key);
+    if (value == nullptr) return std::nullopt;
+    const std::int64_t number = value->as_int(key);
+    if (number < 0 || number >= static_cast<std::int64_t>(tokens->size())) return std::nullopt;  // -1: none
+    return static_cast<tokenizer::TokenId>(number);
+  };
+  const auto flag = [&](const char* key) -> std::optional<bool> {
+    const base::Json* value = config.find(key);
+    return value == nullptr ? std::nullopt : std::optional<bool>(value->as_bool(key));
+  };
+  tokenizer::GgufVocab vocab;
+  vocab.model = text("tokenizer.ggml.model");
+  vocab.pre = text("tokenizer.ggml.pre");
+  vocab.tokens = *tokens;
+  vocab.scores = gguf.float_array("tokenizer.ggml.scores").value_or(std::vector<float>());
+  vocab.token_types = gguf.int_array("tokenizer.ggml.token_type").value_or(std::vector<std::int64_t>());
+  vocab.merges = gguf.string_array("tokenizer.ggml.merges").value_or(std::vector<std::string_view>());
+  vocab.bos_id = id("tokenizer.ggml.bos_token_id");
+  vocab.eos_id = id("tokenizer.ggml.eos_token_id");
+  vocab.eot_id = id("tokenizer.ggml.eot_token_id");
+  vocab.unk_id = id("tokenizer.ggml.unknown_token_id");
+  vocab.add_bos = flag("tokenizer.ggml.add_bos_token");
+  vocab.add_eos = flag("tokenizer.ggml.add_eos_token");
+  vocab.add_space_prefix = flag("tokenizer.ggml.add_space_prefix");
+  return tokenizer::make_tokenizer(vocab);
+}
+
+/// tokenizer_config.json holds a string, or a list of named templates of which "default" counts.
+std::optional<std::string> template_of_config(const base::Json& config) {
+  const base::Json* value = config.find("chat_template");
+  if (value == nullptr || value->is_null()) return std::nullopt;
+  if (const std::string* source = value->if_string()) return *source;
+  for (const base::Json& entry : value->as_array("tokenizer_config.json: chat_template")) {
+    const base::Json* name = entry.find("name");
+    const base::Json* source = entry.find("template");
+    if (name != nullptr && source != nullptr && name->if_string() != nullptr && *name->if_string() == "default") {
+      return source->as_string("tokenizer_config.json: chat_template: template");
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+ResolvedModel resolve_model(const std::string& model) {
+  if (model.empty()) base::fail(ErrorCode::kInvalidArgument, "model: empty (expected a name, a folder or a .gguf file)");
+  const std::string path = expand_home(model);
+  std::error_code ignored;
+  const bool exists = fs::exists(path, ignored);
+  if (exists && (looks_like_path(model) || fs::is_directory(path, ignored))) {
+    std::string name = fs::path(path).lexically_normal().filename().string();
+    if (name.empty()) name = fs::path(path).lexically_normal().parent_path().filename().string();
+    if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+    return {path, name.empty() ? model : name, "local"};
+  }
+  if (looks_like_path(model)) base::fail(ErrorCode::kNotFound, "model: no such file or folder: ", path);
+  const ModelStore store;
+  if (const auto stored = store.find(model)) return {stored->path, stored->name, stored->version};
+  base::fail(ErrorCode::kNotFound, "model: ", model, " is neither a folder nor a .gguf file nor a model in the store (",
+             store.root(), "); `openllm models` lists the store");
+}
+
+std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpoint& checkpoint) {
+  if (checkpoint.kind() == format::Checkpoint::Kind::kGguf) {
+    const auto* gguf = dynamic_cast<const format::Gguf*>(&checkpoint);
+    if (gguf != nullptr) return load_gguf_tokenizer(*gguf);
+  }
+  const std::string folder = folder_of(checkpoint);
+  const base::Json tokenizer_json = read_json_file(folder, "tokenizer.json");
+  if (tokenizer_json.is_null()) return nullptr;
+  return tokenizer::make_tokenizer(tokenizer_json, read_json_file(folder, "tokenizer_config.json"));
+}
+
+std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoint) {
+  if (checkpoint.kind() == format::Checkpoint::Kind::kGguf) {
+    const base::Json* value = checkpoint.config().find("tokenizer.chat_template");
+    if (value == nullptr || value->if_string() == nullptr) return std::nullopt;
+    return *value->if_string();
+  }
+  const std::string folder = folder_of(checkpoint);
+  const fs::path file = fs::path(folder) / "chat_template.jinja";
+  std::error_code ignored;
+  if (fs::exists(file, ignored)) return base::read_file(file.string());
+  if (const auto source = template_of_config(read_json_file(folder, "chat_template.json"))) return source;
+  return template_of_config(read_json_file(folder, "tokenizer_config.json"));
+}
+
+base::Json read_generation_config(const format::Checkpoint& checkpoint) {
+  if (checkpoint.kind() == format::Checkpoint::Kind::kGguf) return {};
+  return read_json_file(folder_of(checkpoint), "generation_config.json");
+}
+
+}  // namespace openllm::llm

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "chat/template.h"
+#include "format/checkpoint.h"
+#include "tokenizer/tokenizer.h"
+
+namespace openllm::llm {
+
+/// Where a model lies and what it is called.
+struct ResolvedModel {
+  std::string path;     ///< Folder or .gguf file.
+  std::string id;       ///< Name in the store, or the last part of the path.
+  std::string version;  ///< Store version, or "local".
+};
+/// `model`: a path that exists, or a name in the store. A string that begins with '.', '/' or '~' or ends in ".gguf"
+/// is always a path. Throws kNotFound saying where was looked.
+ResolvedModel resolve_model(const std::string& model);
+
+/// The tokenizer that belongs to a checkpoint; null when it has none.
+std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpoint& checkpoint);
+/// Jinja source of the checkpoint's chat template; nullopt when it has none.
+std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoint);
+/// generation_config.json of a Hugging Face folder; null otherwise.
+base::Json read_generation_config(const format::Checkpoint& checkpoint);
+
+}  // namespace openllm::llm

@@ -1,0 +1,169 @@
+#include "llm/output_sink.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace openllm::llm {
+namespace {
+
+FinishReason finish_reason(engine::EndReason reason) {
+  switch (reason) {
+    case engine::EndReason::kStop: return FinishReason::kStop;
+    case engine::EndReason::kLength: return FinishReason::kLength;
+    case engine::EndReason::kCancelled: return FinishReason::kCancelled;
+    case engine::EndReason::kDeadline: return FinishReason::kDeadline;
+    case engine::EndReason::kError: return FinishReason::kError;
+  }
+  return FinishReason::kError;
+}
+
+/// The chosen token first, then the top ones without it.
+TokenLogprobs logprob_list(const engine::TokenEvent& event) {
+  TokenLogprobs list;
+  list.reserve(event.top.size() + 1);
+  list.push_back({event.token, event.logprob});
+  for (const sampling::LogprobEntry& entry : event.top) {
+    if (entry.token != event.token) list.push_back({entry.token, entry.logprob});
+  }
+  return list;
+}
+
+}  // namespace
+
+OutputSink::OutputSink(std::string request_id, int n_choices, std::shared_ptr<Mailbox> mailbox,
+                       std::shared_ptr<Worker> output)
+    : request_id_(std::move(request_id)),
+      mailbox_(std::move(mailbox)),
+      output_(std::move(output)),
+      choices_(static_cast<std::size_t>(n_choices)) {}
+
+void OutputSink::configure(TextRules rules, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                           std::weak_ptr<backend::Backend> backend) {
+  rules_ = std::move(rules);
+  tokenizer_ = std::move(tokenizer);
+  for (Choice& choice : choices_) {
+    if (tokenizer_ != nullptr) choice.decoder.emplace(*tokenizer_, rules_.skip_special_tokens);
+    choice.stop.emplace(rules_.stop, rules_.include_stop);
+  }
+  const std::lock_guard lock(mutex_);
+  backend_ = std::move(backend);
+}
+
+void OutputSink::on_prompt_logprobs(int /*first*/, std::vector<engine::TokenEvent> events) noexcept {
+  mailbox_->post_quietly([&](Update& update) {
+    if (update.prompt_logprobs.empty()) update.prompt_logprobs.emplace_back();  // nothing precedes position 0
+    for (const engine::TokenEvent& event : events) update.prompt_logprobs.push_back(logprob_list(event));
+  });
+}
+
+void OutputSink::on_prompt_logits(int /*first*/, int n, const float* logits) noexcept {
+  const std::shared_ptr<backend::Backend> backend = backend_.lock();
+  if (backend == nullptr) return;
+  const std::size_t count = static_cast<std::size_t>(n) * static_cast<std::size_t>(backend->vocab_size());
+  mailbox_->post_quietly(
+      [&](Update& update) { update.prompt_logits.insert(update.prompt_logits.end(), logits, logits + count); });
+}
+
+void OutputSink::on_token(int choice, engine::TokenEvent event) noexcept { push({choice, std::move(event)}); }
+
+void OutputSink::on_end(int choice, engine::EndReason reason, int n_cached_tokens,
+                        const std::string& error) noexcept {
+  push({choice, End{reason, n_cached_tokens, error}});
+}
+
+void OutputSink::push(Event event) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+    if (scheduled_) return;
+    scheduled_ = true;
+  }
+  output_->post([self = shared_from_this()] { self->drain(); });
+}
+
+void OutputSink::drain() {
+  std::vector<Event> events;
+  {
+    const std::lock_guard lock(mutex_);
+    events.swap(events_);
+    scheduled_ = false;
+  }
+  mailbox_->post([&](Update& update) {
+    for (Event& event : events) {
+      if (auto* token = std::get_if<engine::TokenEvent>(&event.what)) {
+        handle_token(update, event.choice, std::move(*token));
+      } else {
+        handle_end(update, event.choice, std::get<End>(event.what));
+      }
+    }
+    update.finished = std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
+  });
+  for (const auto& [choice, n_tokens] : late_stops_) {
+    if (const auto backend = backend_.lock()) backend->stop_choice(request_id_, choice, n_tokens);
+  }
+  late_stops_.clear();
+}
+
+bool OutputSink::is_stop_token(std::int32_t token) const {
+  return std::find(rules_.stop_token_ids.begin(), rules_.stop_token_ids.end(), token) != rules_.stop_token_ids.end();
+}
+
+void OutputSink::handle_token(Update& update, int index, engine::TokenEvent event) {
+  Choice& choice = choices_[static_cast<std::size_t>(index)];
+  if (choice.ended) return;  // drawn before the engine learned of a stop string
+  ChoiceUpdate& news = update.choices[static_cast<std::size_t>(index)];
+  ++choice.n_tokens;
+  news.token_ids.push_back(event.token);
+  news.logprob_sum += static_cast<double>(event.logprob);
+  if (rules_.want_logprobs) news.logprobs.push_back(logprob_list(event));
+  if (!choice.decoder || (is_stop_token(event.token) && !rules_.include_stop)) return;
+
+  const std::string piece = choice.decoder->push(event.token);
+  if (choice.n_tokens <= rules_.min_new_tokens) {
+    news.text += choice.stop->push_unchecked(piece);
+    return;
+  }
+  news.text += choice.stop->push(piece);
+  if (choice.stop->stopped()) {
+    choice.ended = true;
+    news.finish_reason = FinishReason::kStop;
+    late_stops_.emplace_back(index, choice.n_tokens);
+  }
+}
+
+void OutputSink::handle_end(Update& update, int index, const End& end) {
+  Choice& choice = choices_[static_cast<std::size_t>(index)];
+  update.n_cached_tokens = std::max<std::int64_t>(update.n_cached_tokens, end.n_cached_tokens);
+  if (choice.ended) return;
+  choice.ended = true;
+  ChoiceUpdate& news = update.choices[static_cast<std::size_t>(index)];
+  news.finish_reason = finish_reason(end.reason);
+  if (choice.decoder) {
+    news.text += choice.stop->push(choice.decoder->flush());
+    if (choice.stop->stopped()) news.finish_reason = FinishReason::kStop;
+    news.text += choice.stop->flush();
+  }
+  if (end.reason == engine::EndReason::kError) update.error = Error(ErrorCode::kInternal, end.error);
+}
+
+void OutputSink::cancel() noexcept {
+  cancelled_.store(true);
+  std::shared_ptr<backend::Backend> backend;
+  {
+    const std::lock_guard lock(mutex_);
+    backend = backend_.lock();
+  }
+  if (backend != nullptr) backend->cancel(request_id_);
+}
+
+void OutputSink::end_unsubmitted(const Error* error) {
+  mailbox_->post([&](Update& update) {
+    if (error != nullptr) update.error = *error;
+    for (ChoiceUpdate& choice : update.choices) {
+      choice.finish_reason = error != nullptr ? FinishReason::kError : FinishReason::kCancelled;
+    }
+    update.finished = true;
+  });
+}
+
+}  // namespace openllm::llm

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "backend/backend.h"
+#include "engine/request.h"
+#include "llm/mailbox.h"
+#include "llm/stop_matcher.h"
+#include "llm/worker.h"
+#include "tokenizer/tokenizer.h"
+
+namespace openllm::llm {
+
+/// How tokens of one request become text.
+struct TextRules {
+  bool skip_special_tokens = true;
+  std::vector<std::string> stop{};
+  bool include_stop = false;
+  int min_new_tokens = 0;
+  std::vector<std::int32_t> stop_token_ids{};
+  bool want_logprobs = false;
+  bool want_prompt_logprobs = false;
+};
+
+/// Receives a request's tokens on the engine thread and turns them into text on the output thread: incremental
+/// decoding, stop strings, hold-back. Tells the backend when a stop string ends a choice.
+class OutputSink final : public engine::EventSink, public std::enable_shared_from_this<OutputSink> {
+ public:
+  OutputSink(std::string request_id, int n_choices, std::shared_ptr<Mailbox> mailbox, std::shared_ptr<Worker> output);
+
+  /// Before the request is submitted. `tokenizer` may be null: no text. It is kept alive.
+  void configure(TextRules rules, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                 std::weak_ptr<backend::Backend> backend);
+
+  void on_prompt_logprobs(int first, std::vector<engine::TokenEvent> events) noexcept override;
+  void on_prompt_logits(int first, int n, const float* logits) noexcept override;
+  void on_token(int choice, engine::TokenEvent event) noexcept override;
+  void on_end(int choice, engine::EndReason reason, int n_cached_tokens, const std::string& error) noexcept override;
+
+  /// Marks the request as cancelled and cancels it in the backend if it got there.
+  void cancel() noexcept;
+  bool is_cancelled() const noexcept { return cancelled_.load(); }
+  /// Ends every choice without the engine (cancelled or failed before it was submitted).
+  void end_unsubmitted(const Error* error);
+
+ private:
+  struct End {
+    engine::EndReason reason;
+    int n_cached_tokens;
+    std::string error;
+  };
+  struct Event {
+    int choice;
+    std::variant<engine::TokenEvent, End> what;
+  };
+  struct Choice {
+    std::optional<tokenizer::IncrementalDecoder> decoder;
+    std::optional<StopMatcher> stop;
+    int n_tokens = 0;
+    bool ended = false;
+  };
+
+  void push(Event event) noexcept;
+  void drain();
+  void handle_token(Update& update, int index, engine::TokenEvent event);
+  void handle_end(Update& update, int index, const End& end);
+  bool is_stop_token(std::int32_t token) const;
+
+  const std::string request_id_;
+  const std::shared_ptr<Mailbox> mailbox_;
+  const std::shared_ptr<Worker> output_;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  TextRules rules_;
+  std::vector<Choice> choices_;  // output thread only
+  std::vector<std::pair<int, std::int64_t>> late_stops_;  // output thread only: choice, tokens kept
+
+  std::mutex mutex_;
+  std::vector<Event> events_;
+  bool scheduled_ = false;
+  std::weak_ptr<backend::Backend> backend_;
+  std::atomic<bool> cancelled_{false};
+};
+
+}  // namespace openllm::llm

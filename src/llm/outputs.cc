@@ -1,0 +1,96 @@
+#include "openllm/outputs.h"
+
+#include "base/json.h"
+
+namespace openllm {
+
+const char* to_string(FinishReason reason) noexcept {
+  switch (reason) {
+    case FinishReason::kStop: return "stop";
+    case FinishReason::kLength: return "length";
+    case FinishReason::kCancelled: return "cancelled";
+    case FinishReason::kDeadline: return "deadline";
+    case FinishReason::kError: return "error";
+  }
+  return "error";
+}
+
+namespace {
+
+void append_ids(std::string& out, const std::vector<std::int32_t>& ids) {
+  out += '[';
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i > 0) out += ',';
+    out += std::to_string(ids[i]);
+  }
+  out += ']';
+}
+
+void append_logprobs(std::string& out, const std::optional<std::vector<TokenLogprobs>>& list, bool empty_is_null) {
+  if (!list) {
+    out += "null";
+    return;
+  }
+  out += '[';
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    if (i > 0) out += ',';
+    if ((*list)[i].empty() && empty_is_null) {
+      out += "null";
+      continue;
+    }
+    base::Json entry = base::Json::object();
+    for (const TokenLogprob& token : (*list)[i]) {
+      entry[std::to_string(token.token_id)] = static_cast<double>(token.logprob);
+    }
+    out += entry.dump();
+  }
+  out += ']';
+}
+
+void append_chunk(std::string& out, const CompletionChunk& chunk) {
+  out += "{\"index\":" + std::to_string(chunk.index) + ",\"text\":";
+  base::append_json_string(out, chunk.text);
+  out += ",\"token_ids\":";
+  append_ids(out, chunk.token_ids);
+  out += ",\"cumulative_logprob\":" + base::Json(chunk.cumulative_logprob).dump() + ",\"logprobs\":";
+  append_logprobs(out, chunk.logprobs, false);
+  out += ",\"finish_reason\":";
+  if (chunk.finish_reason) {
+    base::append_json_string(out, to_string(*chunk.finish_reason));
+  } else {
+    out += "null";
+  }
+  out += '}';
+}
+
+}  // namespace
+
+std::string to_json(const GenerationOutput& output) {
+  std::string out = "{\"prompt\":";
+  base::append_json_string(out, output.prompt);
+  out += output.finished ? ",\"finished\":true" : ",\"finished\":false";
+  out += ",\"outputs\":[";
+  for (std::size_t i = 0; i < output.outputs.size(); ++i) {
+    if (i > 0) out += ',';
+    append_chunk(out, output.outputs[i]);
+  }
+  out += "],\"prompt_token_ids\":";
+  if (output.prompt_token_ids) {
+    append_ids(out, *output.prompt_token_ids);
+  } else {
+    out += "null";
+  }
+  out += ",\"prompt_logprobs\":";
+  append_logprobs(out, output.prompt_logprobs, true);
+  out += ",\"request_id\":";
+  base::append_json_string(out, output.request_id);
+  out += ",\"n_cached_tokens\":" + std::to_string(output.n_cached_tokens);
+  if (!output.error.empty()) {
+    out += ",\"error\":";
+    base::append_json_string(out, output.error);
+  }
+  out += '}';
+  return out;
+}
+
+}  // namespace openllm

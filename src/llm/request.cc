@@ -1,0 +1,109 @@
+#include "llm/request.h"
+
+#include <utility>
+
+#include "llm/core.h"
+#include "openllm/stream.h"
+
+namespace openllm::llm {
+namespace {
+
+template <typename T>
+void append(std::vector<T>& to, std::vector<T>&& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+}  // namespace
+
+Request::Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox, std::shared_ptr<OutputSink> sink,
+                 const GenerateOptions& options, std::string request_id)
+    : core_(std::move(core)),
+      mailbox_(std::move(mailbox)),
+      sink_(std::move(sink)),
+      kind_(options.output_kind),
+      want_logprobs_(options.logprobs.has_value()) {
+  output_.request_id = std::move(request_id);
+  output_.outputs.resize(static_cast<std::size_t>(options.n));
+  for (int i = 0; i < options.n; ++i) output_.outputs[static_cast<std::size_t>(i)].index = i;
+  if (options.stop_token.stop_possible()) {
+    on_stop_.emplace(options.stop_token, [weak = std::weak_ptr<OutputSink>(sink_)] {
+      if (const auto alive = weak.lock()) alive->cancel();
+    });
+  }
+}
+
+Request::~Request() {
+  mailbox_->abandon();
+  if (!output_.finished) sink_->cancel();
+}
+
+void Request::cancel() noexcept { sink_->cancel(); }
+
+const GenerationOutput* Request::next() {
+  if (output_.finished) return nullptr;
+  Update update = mailbox_->wait();
+  if (update.error) {
+    output_.finished = true;
+    throw Error(*update.error);
+  }
+  merge(std::move(update));
+  return &output_;
+}
+
+void Request::merge(Update update) {
+  if (update.prompt) {
+    output_.prompt = std::move(update.prompt->text);
+    output_.prompt_token_ids = std::move(update.prompt->token_ids);
+  }
+  if (!update.prompt_logprobs.empty()) {
+    if (!output_.prompt_logprobs) output_.prompt_logprobs.emplace();
+    append(*output_.prompt_logprobs, std::move(update.prompt_logprobs));
+  }
+  append(prompt_logits_, std::move(update.prompt_logits));
+  output_.n_cached_tokens = std::max(output_.n_cached_tokens, update.n_cached_tokens);
+  output_.finished = update.finished;
+  for (std::size_t i = 0; i < output_.outputs.size(); ++i) {
+    ChoiceUpdate& news = update.choices[i];
+    CompletionChunk& chunk = output_.outputs[i];
+    if (kind_ == OutputKind::kDelta) {
+      chunk.text.clear();
+      chunk.token_ids.clear();
+      chunk.logprobs.reset();
+    }
+    chunk.n_delta_tokens = news.token_ids.size();
+    chunk.cumulative_logprob += news.logprob_sum;
+    chunk.text += news.text;
+    chunk.delta = std::move(news.text);
+    append(chunk.token_ids, std::move(news.token_ids));
+    if (want_logprobs_) {
+      if (!chunk.logprobs) chunk.logprobs.emplace();
+      append(*chunk.logprobs, std::move(news.logprobs));
+    }
+    if (news.finish_reason) chunk.finish_reason = news.finish_reason;
+  }
+}
+
+}  // namespace openllm::llm
+
+namespace openllm {
+
+GenerationStream::GenerationStream(std::shared_ptr<llm::Request> request) : request_(std::move(request)) {}
+GenerationStream::~GenerationStream() = default;
+GenerationStream::GenerationStream(GenerationStream&&) noexcept = default;
+GenerationStream& GenerationStream::operator=(GenerationStream&&) noexcept = default;
+const GenerationOutput* GenerationStream::next() { return request_->next(); }
+void GenerationStream::cancel() noexcept { request_->cancel(); }
+
+AsyncGenerationStream::AsyncGenerationStream(std::shared_ptr<llm::Request> request) : request_(std::move(request)) {}
+AsyncGenerationStream::~AsyncGenerationStream() = default;
+AsyncGenerationStream::AsyncGenerationStream(AsyncGenerationStream&&) noexcept = default;
+AsyncGenerationStream& AsyncGenerationStream::operator=(AsyncGenerationStream&&) noexcept = default;
+void AsyncGenerationStream::cancel() noexcept { request_->cancel(); }
+
+bool AsyncGenerationStream::NextAwaiter::await_ready() { return request_->is_over() || request_->mailbox().ready(); }
+bool AsyncGenerationStream::NextAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
+  return request_->mailbox().suspend(awaiting);
+}
+const GenerationOutput* AsyncGenerationStream::NextAwaiter::await_resume() { return request_->next(); }
+
+}  // namespace openllm

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+
+#include "llm/mailbox.h"
+#include "llm/output_sink.h"
+#include "openllm/options.h"
+#include "openllm/outputs.h"
+
+namespace openllm::llm {
+
+class Core;
+
+/// A running request as its reader sees it. Destroying it cancels what still runs. Keeps the model alive.
+class Request {
+ public:
+  Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox, std::shared_ptr<OutputSink> sink,
+          const GenerateOptions& options, std::string request_id);
+  ~Request();
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+
+  /// Waits for news; null after the last output. Throws what made the request fail.
+  const GenerationOutput* next();
+  void cancel() noexcept;
+  Mailbox& mailbox() noexcept { return *mailbox_; }
+  bool is_over() const noexcept { return output_.finished; }
+  /// What `Request::prompt_logits` of the engine gave.
+  std::vector<float> take_prompt_logits() noexcept { return std::move(prompt_logits_); }
+
+ private:
+  void merge(Update update);
+
+  const std::shared_ptr<Core> core_;
+  const std::shared_ptr<Mailbox> mailbox_;
+  const std::shared_ptr<OutputSink> sink_;
+  const OutputKind kind_;
+  const bool want_logprobs_;
+  GenerationOutput output_;
+  std::vector<float> prompt_logits_;
+  std::optional<std::stop_callback<std::function<void()>>> on_stop_;
+};
+
+}  // namespace openllm::llm

@@ -1,0 +1,75 @@
+#include "llm/stop_matcher.h"
+
+#include <gtest/gtest.h>
+
+namespace openllm::llm {
+namespace {
+
+std::string run(StopMatcher& matcher, std::initializer_list<const char*> pieces) {
+  std::string text;
+  for (const char* piece : pieces) text += matcher.push(piece);
+  return text + (matcher.stopped() ? "" : matcher.flush());
+}
+
+TEST(StopMatcher, PassesEverythingWithoutStops) {
+  StopMatcher matcher({}, false);
+  EXPECT_EQ(matcher.push("any"), "any");
+  EXPECT_FALSE(matcher.stopped());
+}
+
+TEST(StopMatcher, HoldsBackWhatMayBecomeAStop) {
+  StopMatcher matcher({"END"}, false);
+  EXPECT_EQ(matcher.push("the E"), "the ");
+  EXPECT_EQ(matcher.push("N"), "");
+  EXPECT_EQ(matcher.push("T"), "ENT");
+  EXPECT_FALSE(matcher.stopped());
+}
+
+TEST(StopMatcher, CutsAtTheMatch) {
+  StopMatcher matcher({"END"}, false);
+  EXPECT_EQ(run(matcher, {"the EN", "D and more"}), "the ");
+  EXPECT_TRUE(matcher.stopped());
+  EXPECT_EQ(matcher.push("later"), "");
+}
+
+TEST(StopMatcher, CanIncludeTheStop) {
+  StopMatcher matcher({"END"}, true);
+  EXPECT_EQ(run(matcher, {"the EN", "D and more"}), "the END");
+}
+
+TEST(StopMatcher, FirstMatchWinsWhateverTheOrderOfTheList) {
+  for (const std::vector<std::string>& stops :
+       {std::vector<std::string>{"ab", "abc", "b"}, std::vector<std::string>{"b", "abc", "ab"}}) {
+    StopMatcher matcher(stops, true);
+    EXPECT_EQ(run(matcher, {"xabcd"}), "xabc");
+  }
+}
+
+TEST(StopMatcher, OverlappingBeginnings) {
+  StopMatcher matcher({"aab"}, false);
+  EXPECT_EQ(run(matcher, {"a", "a", "a", "b"}), "a");
+  EXPECT_TRUE(matcher.stopped());
+}
+
+TEST(StopMatcher, OnePieceAtATimeEqualsAllAtOnce) {
+  const std::string text = "abcabdabeabf\n\nUser: abc\nabg";
+  const std::vector<std::string> stops = {"\nUser:", "abg", "zzz"};
+  StopMatcher whole(stops, false);
+  const std::string expected = whole.push(text);
+  for (std::size_t size = 1; size < 7; ++size) {
+    StopMatcher matcher(stops, false);
+    std::string got;
+    for (std::size_t i = 0; i < text.size(); i += size) got += matcher.push(text.substr(i, size));
+    EXPECT_EQ(got, expected) << size;
+    EXPECT_TRUE(matcher.stopped());
+  }
+}
+
+TEST(StopMatcher, UncheckedTextCannotStop) {
+  StopMatcher matcher({"END"}, false);
+  EXPECT_EQ(matcher.push_unchecked("an END"), "an END");
+  EXPECT_FALSE(matcher.stopped());
+}
+
+}  // namespace
+}  // namespace openllm::llm

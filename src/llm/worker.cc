@@ -1,0 +1,56 @@
+#include "llm/worker.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <utility>
+
+namespace openllm::llm {
+
+struct Worker::Queue {
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::deque<std::function<void()>> tasks;
+  bool closing = false;
+};
+
+Worker::Worker() : queue_(std::make_shared<Queue>()) {}
+
+Worker::~Worker() {
+  {
+    const std::lock_guard lock(queue_->mutex);
+    queue_->closing = true;
+  }
+  queue_->wake.notify_one();
+  if (!thread_.joinable()) return;
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();
+  } else {
+    thread_.join();
+  }
+}
+
+void Worker::post(std::function<void()> task) {
+  {
+    const std::lock_guard lock(queue_->mutex);
+    queue_->tasks.push_back(std::move(task));
+    if (!thread_.joinable()) thread_ = std::thread([queue = queue_] { run(queue); });
+  }
+  queue_->wake.notify_one();
+}
+
+void Worker::run(const std::shared_ptr<Queue>& queue) {
+  while (true) {
+    std::function<void()> task;
+    {
+      std::unique_lock lock(queue->mutex);
+      queue->wake.wait(lock, [&] { return !queue->tasks.empty() || queue->closing; });
+      if (queue->tasks.empty()) return;
+      task = std::move(queue->tasks.front());
+      queue->tasks.pop_front();
+    }
+    task();
+  }
+}
+
+}  // namespace openllm::llm
