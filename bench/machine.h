@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+namespace openllm::bench {
+
+/// What the machine can do right now, with `n_threads` threads. Machines here are shared: measure beside every run.
+struct MachineLimits {
+  double read_gb_per_s = 0.0;   ///< Reading memory that fits no cache.
+  double f32_gflop_per_s = 0.0; ///< Fused multiply-adds, 2 operations each.
+  double int8_gop_per_s = 0.0;  ///< VNNI dot products; 0 where the CPU has none.
+};
+
+/// About `seconds` for each of the figures.
+MachineLimits measure_machine(int n_threads, double seconds = 0.1);
+/// The CPU's name from /proc/cpuinfo.
+std::string cpu_name();
+
+}  // namespace openllm::bench

@@ -1,0 +1,225 @@
+// Decode, prefill and batching of a model through the public API, beside the machine's limits measured in the same
+// round. Prints one table, or JSON with --json.
+//   model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] [--streams 8,32] [--json]
+
+#include <openllm/openllm.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "machine.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Settings {
+  std::string model{};
+  int n_threads = 0;
+  int rounds = 5;
+  int prompt = 512;
+  int decode = 128;
+  std::vector<int> streams = {8, 32};
+  bool json = false;
+};
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return n == 0 ? 0.0 : (values[(n - 1) / 2] + values[n / 2]) / 2.0;
+}
+
+/// Ids that differ from call to call, so that no prefix is shared.
+std::vector<std::int32_t> make_prompt(int n, int vocab_size) {
+  static std::uint32_t state = 1;
+  std::vector<std::int32_t> ids;
+  for (int i = 0; i < n; ++i) {
+    state = state * 1664525U + 1013904223U;
+    ids.push_back(static_cast<std::int32_t>((state >> 8U) % static_cast<std::uint32_t>(vocab_size)));
+  }
+  return ids;
+}
+
+openllm::GenerateOptions greedy(int n_tokens) {
+  openllm::GenerateOptions options;
+  options.max_new_tokens = n_tokens;
+  options.temperature = 0.0F;
+  options.ignore_eos = true;
+  return options;
+}
+
+/// Prompt tokens per second until the first token.
+double prefill_rate(const openllm::LLM& llm, int n_prompt) {
+  const auto prompt = make_prompt(n_prompt, llm.info().vocab_size);
+  const auto begin = Clock::now();
+  (void)llm.generate(prompt, greedy(1));
+  return n_prompt / seconds_since(begin);
+}
+
+/// Tokens per second after the first one.
+double decode_rate(const openllm::LLM& llm, int n_tokens) {
+  auto stream = llm.generate_iterator(make_prompt(8, llm.info().vocab_size), greedy(n_tokens + 1));
+  const auto* output = stream.next();
+  const auto begin = Clock::now();
+  const auto first = output->outputs[0].token_ids.size();
+  std::size_t last = first;
+  while ((output = stream.next()) != nullptr) last = output->outputs[0].token_ids.size();
+  return static_cast<double>(last - first) / seconds_since(begin);
+}
+
+double streams_seconds(const openllm::LLM& llm, int n_streams, int n_tokens) {
+  std::vector<std::vector<std::int32_t>> prompts;
+  for (int i = 0; i < n_streams; ++i) prompts.push_back(make_prompt(125, llm.info().vocab_size));
+  std::vector<openllm::GenerationStream> streams;
+  const auto begin = Clock::now();
+  for (auto& prompt : prompts) {
+    auto options = greedy(n_tokens);
+    options.output_kind = openllm::OutputKind::kFinalOnly;
+    streams.push_back(llm.generate_iterator(prompt, options));
+  }
+  for (auto& stream : streams) {
+    while (stream.next() != nullptr) {
+    }
+  }
+  return seconds_since(begin);
+}
+
+/// Tokens per second of all streams together: the time for 65 tokens each, less the time for 1.
+double batching_rate(const openllm::LLM& llm, int n_streams) {
+  const double one = streams_seconds(llm, n_streams, 1);
+  const double many = streams_seconds(llm, n_streams, 65);
+  return n_streams * 64 / std::max(many - one, 1e-9);
+}
+
+Settings parse(int argc, char** argv) {
+  Settings settings;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    const auto value = [&]() -> const char* {
+      if (i + 1 >= argc) {
+        std::cerr << name << ": needs a value\n";
+        std::exit(2);
+      }
+      return argv[++i];
+    };
+    if (name == "--threads") {
+      settings.n_threads = std::atoi(value());
+    } else if (name == "--rounds") {
+      settings.rounds = std::atoi(value());
+    } else if (name == "--prompt") {
+      settings.prompt = std::atoi(value());
+    } else if (name == "--decode") {
+      settings.decode = std::atoi(value());
+    } else if (name == "--streams") {
+      settings.streams.clear();
+      for (const char* at = value(); at != nullptr && *at != '\0';) {
+        settings.streams.push_back(std::atoi(at));
+        at = std::strchr(at, ',');
+        if (at != nullptr) ++at;
+      }
+    } else if (name == "--json") {
+      settings.json = true;
+    } else {
+      settings.model = name;
+    }
+  }
+  return settings;
+}
+
+struct Row {
+  std::string name;
+  std::function<double()> measure;
+  bool is_decode = false;
+  std::vector<double> rates{};
+};
+
+void print_table(const std::vector<Row>& rows, const openllm::ModelInfo& info, const openllm::bench::MachineLimits& m) {
+  std::printf("%-12s %10s %10s %12s %10s %14s\n", "what", "tok/s", "GB/s", "% bandwidth", "GOP/s", "% of peak");
+  const double peak = m.int8_gop_per_s > 0.0 && info.weight_types.rfind("F32", 0) != 0 ? m.int8_gop_per_s : m.f32_gflop_per_s;
+  for (const Row& row : rows) {
+    const double rate = median(row.rates);
+    const double gop = 2e-9 * static_cast<double>(info.n_parameters) * rate;
+    if (row.is_decode) {
+      const double gb = 1e-9 * static_cast<double>(info.weight_bytes) * rate;
+      std::printf("%-12s %10.1f %10.1f %11.0f%% %10.0f %13.0f%%\n", row.name.c_str(), rate, gb,
+                  100.0 * gb / m.read_gb_per_s, gop, 100.0 * gop / peak);
+    } else {
+      std::printf("%-12s %10.1f %10s %12s %10.0f %13.0f%%\n", row.name.c_str(), rate, "", "", gop, 100.0 * gop / peak);
+    }
+  }
+  std::printf("machine      %.1f GB/s read, %.0f GFLOP/s F32, %.0f GOP/s INT8 (medians of the same rounds)\n",
+              m.read_gb_per_s, m.f32_gflop_per_s, m.int8_gop_per_s);
+}
+
+void print_json(const std::vector<Row>& rows, const openllm::bench::MachineLimits& m) {
+  std::printf("{");
+  for (const Row& row : rows) std::printf("\"%s\":%.3f,", row.name.c_str(), median(row.rates));
+  std::printf("\"read_gb_per_s\":%.3f,\"f32_gflop_per_s\":%.1f,\"int8_gop_per_s\":%.1f}\n", m.read_gb_per_s,
+              m.f32_gflop_per_s, m.int8_gop_per_s);
+}
+
+int run(const Settings& settings) {
+  openllm::LoadOptions load;
+  load.n_threads = settings.n_threads;
+  load.prefix_caching = false;
+  load.eager = true;
+  const openllm::LLM llm(settings.model, load);
+  const openllm::ModelInfo info = llm.info();
+  const int n_threads =
+      settings.n_threads > 0 ? settings.n_threads : static_cast<int>(std::thread::hardware_concurrency());
+
+  std::vector<Row> rows;
+  rows.push_back({"prefill", [&] { return prefill_rate(llm, settings.prompt); }});
+  rows.push_back({"decode", [&] { return decode_rate(llm, settings.decode); }, true});
+  for (const int n : settings.streams) {
+    rows.push_back({std::to_string(n) + " streams", [&llm, n] { return batching_rate(llm, n); }});
+  }
+  (void)decode_rate(llm, 4);
+  std::vector<double> reads;
+  std::vector<double> flops;
+  std::vector<double> ops;
+  for (int round = 0; round < settings.rounds; ++round) {
+    const auto machine = openllm::bench::measure_machine(n_threads);
+    reads.push_back(machine.read_gb_per_s);
+    flops.push_back(machine.f32_gflop_per_s);
+    ops.push_back(machine.int8_gop_per_s);
+    for (Row& row : rows) row.rates.push_back(row.measure());
+  }
+  const openllm::bench::MachineLimits limits{median(reads), median(flops), median(ops)};
+  if (settings.json) {
+    print_json(rows, limits);
+    return 0;
+  }
+  const openllm::BackendInfo backend = llm.backend();
+  std::printf("%s, %s, %d threads, %s %s\n%s: %s\n", openllm::bench::cpu_name().c_str(), backend.isa.c_str(), n_threads,
+              backend.name.c_str(), backend.device.c_str(), info.id.c_str(), info.weight_types.c_str());
+  print_table(rows, info, limits);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Settings settings = parse(argc, argv);
+  if (settings.model.empty() || settings.rounds < 1) {
+    std::cerr << "usage: model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] "
+                 "[--streams 8,32] [--json]\n";
+    return 2;
+  }
+  try {
+    return run(settings);
+  } catch (const openllm::Error& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}
