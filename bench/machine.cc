@@ -58,6 +58,7 @@ constexpr int kChains = 12;  // independent accumulators: more than latency x po
 
 __attribute__((target("avx512f"))) std::int64_t fma_512() {
   __m512 sum[kChains] = {};
+  for (auto& s : sum) asm volatile("" : "+v"(s));  // or equal chains would be computed once
   __m512 a = _mm512_set1_ps(1.0F);
   for (int i = 0; i < kRepeats; ++i) {
     asm volatile("" : "+v"(a));
@@ -69,6 +70,7 @@ __attribute__((target("avx512f"))) std::int64_t fma_512() {
 
 __attribute__((target("avx2,fma"))) std::int64_t fma_256() {
   __m256 sum[kChains] = {};
+  for (auto& s : sum) asm volatile("" : "+x"(s));  // or equal chains would be computed once
   __m256 a = _mm256_set1_ps(1.0F);
   for (int i = 0; i < kRepeats; ++i) {
     asm volatile("" : "+x"(a));
@@ -80,6 +82,7 @@ __attribute__((target("avx2,fma"))) std::int64_t fma_256() {
 
 __attribute__((target("avx512f,avx512vnni"))) std::int64_t vnni_512() {
   __m512i sum[kChains] = {};
+  for (auto& s : sum) asm volatile("" : "+v"(s));  // or equal chains would be computed once
   __m512i a = _mm512_set1_epi8(1);
   for (int i = 0; i < kRepeats; ++i) {
     asm volatile("" : "+v"(a));
