@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,22 @@ struct LayerSpec {
   Mixer mixer = Mixer::kFullAttention;
   int window = 0;        ///< For kWindowAttention.
   int rope = 0;          ///< Index into DecoderSpec::ropes.
+  float attention_scale = 0.0F;  ///< Replaces DecoderSpec::attention_scale if not 0.
+};
+
+/// RoPE factors that depend on a sequence's length. Chosen once per sequence (device::BatchSequence::rope_len), so that
+/// they do not depend on how its rows are cut into steps.
+struct RopeGrowth {
+  enum class Kind : std::uint8_t {
+    kNone,
+    kDynamic,  ///< NTK: the base grows with length / original_len.
+    kLong,     ///< longrope: other factors above original_len.
+  };
+  Kind kind = Kind::kNone;
+  int original_len = 0;  ///< Up to this length the plain inv_freq holds.
+  double base = 0.0;     ///< kDynamic
+  double factor = 1.0;   ///< kDynamic
+  std::vector<float> long_inv_freq{};  ///< kLong
 };
 
 /// A decoder as data: everything `Decoder` needs to know, no architecture name among it.
@@ -41,6 +58,7 @@ struct DecoderSpec {
   bool qk_norm = false;  ///< RMS norm per head on Q and K before RoPE.
   Position position = Position::kRope;
   std::vector<device::RopeSpec> ropes{};
+  std::vector<RopeGrowth> rope_growth{};  ///< One per rope, or empty when none depends on length.
   int position_offset = 0;  ///< Added to positions for learned tables.
 
   Ffn ffn = Ffn::kGated;

@@ -1,0 +1,13 @@
+#include "model/arch/family.h"
+
+namespace openllm::model {
+
+const std::vector<Family>& families() {
+  static const std::vector<Family> all = {
+      llama_family(),  mistral_family(), qwen2_family(), qwen3_family(),
+      gemma2_family(), gemma3_family(),  gpt2_family(),
+  };
+  return all;
+}
+
+}  // namespace openllm::model

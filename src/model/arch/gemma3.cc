@@ -1,0 +1,145 @@
+// Gemma 3, the text part: Gemma 2 with q/k norms instead of soft caps, five windowed layers to a full one, and another
+// RoPE for each kind. The vision tower of the larger ones is ignored.
+// Sources: transformers models/gemma3, llama.cpp's "gemma3" architecture.
+
+#include <cmath>
+
+#include "model/arch/gemma.h"
+
+namespace openllm::model {
+namespace {
+
+/// The number of layers of the largest Gemma 3, whose queries GGUF scales by dim / n_heads instead of head_dim.
+constexpr int kLargestLayers = 62;
+constexpr int kFullRope = 0;
+constexpr int kWindowRope = 1;
+
+hf::Defaults text_defaults() {
+  hf::Defaults defaults;
+  defaults.vocab_size = 262208;
+  defaults.hidden_size = 2304;
+  defaults.ffn_dim = 9216;
+  defaults.n_layers = 26;
+  defaults.n_heads = 8;
+  defaults.n_kv_heads = 4;
+  defaults.head_dim = 256;
+  defaults.max_positions = 131072;
+  return defaults;
+}
+
+/// One of the two ropes. New files nest it in rope_parameters by layer type; older ones have rope_theta and rope_scaling
+/// for full layers, rope_local_base_freq for windowed ones. Flat rope_parameters are not looked at (as transformers).
+void read_one_rope(const Config& config, std::string_view layer_type, std::string_view theta_key,
+                   double theta, DecoderSpec& spec) {
+  RopeContext context;
+  context.head_dim = spec.head_dim;
+  context.max_positions = spec.max_positions;
+  context.truncate_allowed = false;
+  std::optional<Config> rope;
+  if (const auto parameters = config.object("rope_parameters")) {
+    rope = parameters->object(layer_type);
+  }
+  if (!rope && layer_type == "full_attention") rope = config.object("rope_scaling");
+  theta = config.positive_or(theta_key, theta);
+  hf::add_rope(spec, read_rope(rope ? &*rope : nullptr, theta, context));
+}
+
+DecoderSpec from_text_config(const Config& config) {
+  DecoderSpec spec = read_gemma(config, text_defaults());
+  if (spec.head_dim % 2 != 0) {
+    config.unsupported("head_dim", "RoPE needs an even number of dimensions (got ", spec.head_dim,
+                       ")");
+  }
+  read_one_rope(config, "full_attention", "rope_theta", 1000000.0, spec);
+  read_one_rope(config, "sliding_attention", "rope_local_base_freq", 10000.0, spec);
+  std::optional<int> window = hf::read_window(config);
+  if (!config.mentions("sliding_window")) window = 4096;
+  const std::string_view pattern_key =
+      config.first_of({"sliding_window_pattern", "_sliding_window_pattern"});
+  const int pattern = config.int_or(pattern_key, 6, 1, kMaxLayers);
+  std::vector<bool> windowed;
+  for (int i = 0; i < spec.n_layers; ++i) windowed.push_back((i + 1) % pattern != 0);
+  hf::read_layer_types(config, spec, window, windowed);
+  for (LayerSpec& layer : spec.layers) {
+    layer.rope = layer.mixer == Mixer::kWindowAttention ? kWindowRope : kFullRope;
+  }
+  spec.qk_norm = true;
+  // attn_logit_softcapping is in the configuration but has no effect on this architecture.
+  spec.logit_soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
+  return spec;
+}
+
+DecoderSpec from_hf(const Config& config) {
+  const std::optional<Config> text = config.object("text_config");
+  if (!text) return from_text_config(config);
+  hf::refuse_unsupported(config);
+  DecoderSpec spec = from_text_config(*text);
+  // The model with the vision tower has its own head: tied by the outer configuration, and without the final soft cap.
+  spec.tied_embeddings = config.bool_or("tie_word_embeddings", true);
+  spec.logit_soft_cap = 0.0F;
+  return spec;
+}
+
+/// attention.sliding_window_pattern: absent, a period, or one flag per layer.
+bool is_windowed(const Config& config, int layer) {
+  const base::Json* pattern = config.find("attention.sliding_window_pattern");
+  if (pattern == nullptr) return (layer + 1) % 6 != 0;
+  if (const base::JsonArray* flags = pattern->if_array()) {
+    if (static_cast<std::size_t>(layer) >= flags->size()) {
+      config.corrupt("attention.sliding_window_pattern", "too short (expected an entry for layer ",
+                     layer, ", got ", flags->size(), " entries)");
+    }
+    const base::Json& flag = (*flags)[static_cast<std::size_t>(layer)];
+    return flag.is_bool() ? *flag.if_bool() : flag.as_double(config.where()) != 0.0;
+  }
+  const int period = config.require_int("attention.sliding_window_pattern", 1, kMaxLayers);
+  return (layer + 1) % period != 0;
+}
+
+DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  DecoderSpec spec = read_gemma_gguf(config, checkpoint);
+  spec.qk_norm = true;
+  // Scaling is for the full layers; windowed ones turn unscaled with their own base.
+  const RopeParameters full = gguf::read_rope(config, spec, device::RopeStyle::kHalves);
+  RopeParameters windowed = full;
+  windowed.type = RopeParameters::Type::kDefault;
+  windowed.theta = config.positive_or("rope.freq_base_swa", 10000.0);
+  gguf::add_rope(checkpoint, full, spec);
+  gguf::add_rope(checkpoint, windowed, spec);
+  const int window = gguf::read_window(config, 0);
+  for (int i = 0; i < spec.n_layers && window > 0; ++i) {
+    if (!is_windowed(config, i)) continue;
+    LayerSpec& layer = spec.layers[static_cast<std::size_t>(i)];
+    layer.mixer = Mixer::kWindowAttention;
+    layer.window = window;
+    layer.rope = kWindowRope;
+  }
+  spec.logit_soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
+  if (spec.n_layers == kLargestLayers) {
+    spec.attention_scale =
+        1.0F / std::sqrt(static_cast<float>(spec.dim) / static_cast<float>(spec.n_heads));
+  }
+  spec.attention_scale = gguf::attention_scale(config, spec.attention_scale);
+  return spec;
+}
+
+TensorLayout hf_layout() {
+  TensorLayout layout = gemma_layout();
+  layout.names.push_back({Slot::kQNorm, "layers.#.self_attn.q_norm.weight"});
+  layout.names.push_back({Slot::kKNorm, "layers.#.self_attn.k_norm.weight"});
+  layout.prefixes = {"model.", "", "language_model.model.", "model.language_model.",
+                     "language_model."};
+  layout.ignored.insert(layout.ignored.end(),
+                        {"vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*",
+                         "model.multi_modal_projector.*"});
+  return layout;
+}
+
+}  // namespace
+
+Family gemma3_family() {
+  return {"gemma3",  {"gemma3", "gemma3_text"}, {"gemma3"},    from_hf,
+          from_gguf, hf_layout(),               gguf::layout()};
+}
+
+}  // namespace openllm::model

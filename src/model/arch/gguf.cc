@@ -1,0 +1,208 @@
+#include "model/arch/gguf.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+namespace openllm::model::gguf {
+namespace {
+
+/// Sizes that may be one number or one per layer; layers must agree.
+int read_layer_size(const Config& config, std::string_view key, int otherwise, std::int64_t max) {
+  const base::Json* value = config.find(key);
+  if (value == nullptr || !value->is_array()) {
+    return otherwise > 0 ? config.int_or(key, otherwise, 1, max) : config.require_int(key, 1, max);
+  }
+  const std::vector<double> values = *config.numbers(key);
+  if (values.empty()) config.corrupt(key, "empty array");
+  for (const double other : values) {
+    if (other != values[0]) config.unsupported(key, "layers of different sizes are not supported");
+  }
+  if (!(values[0] >= 1.0 && values[0] <= static_cast<double>(max)) ||
+      std::floor(values[0]) != values[0]) {
+    config.corrupt(key, "bad value (expected an integer from 1 to ", max, ", got ", values[0], ")");
+  }
+  return static_cast<int>(values[0]);
+}
+
+int read_vocab(const Config& config, const format::Checkpoint& checkpoint) {
+  const tensor::TensorView* table = checkpoint.find("token_embd.weight");
+  if (table == nullptr) {
+    base::fail(ErrorCode::kCorruptData, config.where(), ": tensor token_embd.weight: missing");
+  }
+  if (table->shape.n_dims() != 2 || table->shape[0] < 1 || table->shape[0] > kMaxVocab) {
+    base::fail(ErrorCode::kCorruptData, config.where(),
+               ": tensor token_embd.weight: wrong shape (expected [vocabulary, dim], got ",
+               table->shape.to_string(), ")");
+  }
+  return static_cast<int>(table->shape[0]);
+}
+
+}  // namespace
+
+DecoderSpec read_common(const Config& config, const format::Checkpoint& checkpoint,
+                        device::NormKind norm) {
+  DecoderSpec spec;
+  spec.dim = config.require_int("embedding_length", 1, kMaxDim);
+  spec.n_layers = config.require_int("block_count", 1, kMaxLayers);
+  spec.ffn_dim = read_layer_size(config, "feed_forward_length", 0, kMaxFfnDim);
+  spec.n_heads = read_layer_size(config, "attention.head_count", 0, kMaxHeads);
+  spec.n_kv_heads = read_layer_size(config, "attention.head_count_kv", spec.n_heads, kMaxHeads);
+  if (spec.n_heads % spec.n_kv_heads != 0) {
+    config.corrupt("attention.head_count_kv", "does not divide attention.head_count (expected a ",
+                   "divisor of ", spec.n_heads, ", got ", spec.n_kv_heads, ")");
+  }
+  const std::optional<int> key_length = config.find_int("attention.key_length", 1, kMaxHeadDim);
+  if (!key_length && spec.dim % spec.n_heads != 0) {
+    config.corrupt("attention.head_count", "does not divide embedding_length (expected a divisor of ",
+                   spec.dim, ", got ", spec.n_heads, ")");
+  }
+  spec.head_dim = key_length.value_or(spec.dim / spec.n_heads);
+  const int value_length = config.int_or("attention.value_length", spec.head_dim, 1, kMaxHeadDim);
+  if (value_length != spec.head_dim) {
+    config.unsupported("attention.value_length", "values of another size than keys (expected ",
+                       spec.head_dim, ", got ", value_length, ")");
+  }
+  if (!config.bool_or("attention.causal", true)) {
+    config.unsupported("attention.causal", "only causal attention is supported");
+  }
+  if (config.int_or("expert_count", 0, 0, kMaxDim) != 0) {
+    config.unsupported("expert_count", "mixtures of experts are not supported");
+  }
+  spec.max_positions = config.int_or("context_length", 2048, 1, kMaxPositions);
+  spec.vocab_size = read_vocab(config, checkpoint);
+  spec.norm.kind = norm;
+  const std::string_view eps_key = norm == device::NormKind::kRms
+                                       ? "attention.layer_norm_rms_epsilon"
+                                       : "attention.layer_norm_epsilon";
+  spec.norm.eps = static_cast<float>(config.not_negative_or(eps_key, 1e-5));
+  spec.attention_scale = 1.0F / std::sqrt(static_cast<float>(spec.head_dim));
+  spec.tied_embeddings = !has_tensor(checkpoint, "output.weight");
+  spec.layers.assign(static_cast<std::size_t>(spec.n_layers), LayerSpec{});
+  return spec;
+}
+
+RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::RopeStyle style) {
+  RopeParameters p;
+  p.style = style;
+  p.head_dim = spec.head_dim;
+  p.max_positions = spec.max_positions;
+  p.n_rotary = config.int_or("rope.dimension_count", spec.head_dim, 2, kMaxHeadDim);
+  if (p.n_rotary > spec.head_dim || p.n_rotary % 2 != 0) {
+    config.corrupt("rope.dimension_count", "bad value (expected an even number up to ",
+                   spec.head_dim, ", got ", p.n_rotary, ")");
+  }
+  p.theta = config.positive_or("rope.freq_base", 10000.0);
+  // Older files have only the linear scale.
+  p.factor = config.not_negative_or("rope.scaling.factor",
+                                    config.not_negative_or("rope.scale_linear", 1.0));
+  if (p.factor == 0.0) p.factor = 1.0;
+  p.original_positions =
+      config.int_or("rope.scaling.original_context_length", spec.max_positions, 1, kMaxPositions);
+  const std::string type = config.string_or("rope.scaling.type", "linear");
+  if (type == "linear") {
+    p.type = p.factor == 1.0 ? RopeParameters::Type::kDefault : RopeParameters::Type::kLinear;
+  } else if (type == "none") {
+    p.type = RopeParameters::Type::kDefault;
+  } else if (type == "yarn") {
+    p.type = RopeParameters::Type::kYarn;
+    p.beta_fast = config.positive_or("rope.scaling.yarn_beta_fast", 32.0);
+    p.beta_slow = config.positive_or("rope.scaling.yarn_beta_slow", 1.0);
+    p.attention_factor = config.positive_or("rope.scaling.attn_factor", 1.0) *
+                         (p.factor <= 1.0 ? 1.0 : 1.0 + 0.1 * std::log(p.factor));
+    if (p.theta <= 1.0) config.corrupt("rope.freq_base", "bad value (expected more than 1, got ", p.theta, ")");
+  } else {
+    config.unsupported("rope.scaling.type", "unknown kind of RoPE scaling (expected none, linear or ",
+                       "yarn; got ", type, ")");
+  }
+  return p;
+}
+
+void add_rope(const format::Checkpoint& checkpoint, const RopeParameters& parameters,
+              DecoderSpec& spec) {
+  Rope rope = make_rope(parameters);
+  if (const tensor::TensorView* factors = checkpoint.find("rope_freqs.weight")) {
+    const std::size_t n = rope.spec.inv_freq.size();
+    if (factors->dtype != tensor::DType::kF32 ||
+        factors->shape.n_elems() != static_cast<std::int64_t>(n) ||
+        factors->bytes.size() < n * sizeof(float)) {
+      base::fail(ErrorCode::kCorruptData, checkpoint.path(),
+                 ": tensor rope_freqs.weight: wrong type or shape (expected F32 [", n, "], got ",
+                 tensor::info(factors->dtype).name, " ", factors->shape.to_string(), ")");
+    }
+    std::vector<float> values(n);
+    std::memcpy(values.data(), factors->bytes.data(), n * sizeof(float));
+    for (const float value : values) {
+      if (!(value > 0.0F && std::isfinite(value))) {
+        base::fail(ErrorCode::kCorruptData, checkpoint.path(),
+                   ": tensor rope_freqs.weight: bad value (expected positive numbers, got ", value,
+                   ")");
+      }
+    }
+    divide_frequencies(rope.spec, values);
+  }
+  spec.ropes.push_back(std::move(rope.spec));
+  spec.rope_growth.push_back(std::move(rope.growth));
+}
+
+bool has_tensor(const format::Checkpoint& checkpoint, std::string_view name) {
+  return checkpoint.find(name) != nullptr;
+}
+
+void read_biases(const format::Checkpoint& checkpoint, DecoderSpec& spec) {
+  spec.attention_bias = has_tensor(checkpoint, "blk.0.attn_q.bias") ||
+                        has_tensor(checkpoint, "blk.0.attn_qkv.bias");
+  spec.attention_output_bias = has_tensor(checkpoint, "blk.0.attn_output.bias");
+  spec.ffn_bias = has_tensor(checkpoint, "blk.0.ffn_down.bias");
+}
+
+int read_window(const Config& config, int otherwise) {
+  return config.int_or("attention.sliding_window", otherwise, 0, kMaxPositions);
+}
+
+float attention_scale(const Config& config, float otherwise) {
+  const std::optional<double> scale = config.find_positive("attention.scale");
+  return scale ? static_cast<float>(*scale) : otherwise;
+}
+
+TensorLayout layout() {
+  TensorLayout layout;
+  layout.names = {
+      {Slot::kEmbedding, "token_embd.weight"},
+      {Slot::kPositions, "position_embd.weight"},
+      {Slot::kFinalNorm, "output_norm.weight"},
+      {Slot::kFinalNormBias, "output_norm.bias"},
+      {Slot::kOutput, "output.weight"},
+      {Slot::kAttentionNorm, "blk.#.attn_norm.weight"},
+      {Slot::kAttentionNormBias, "blk.#.attn_norm.bias"},
+      {Slot::kQ, "blk.#.attn_q.weight"},
+      {Slot::kK, "blk.#.attn_k.weight"},
+      {Slot::kV, "blk.#.attn_v.weight"},
+      {Slot::kQBias, "blk.#.attn_q.bias"},
+      {Slot::kKBias, "blk.#.attn_k.bias"},
+      {Slot::kVBias, "blk.#.attn_v.bias"},
+      {Slot::kQNorm, "blk.#.attn_q_norm.weight"},
+      {Slot::kKNorm, "blk.#.attn_k_norm.weight"},
+      {Slot::kAttentionOutput, "blk.#.attn_output.weight"},
+      {Slot::kAttentionOutputBias, "blk.#.attn_output.bias"},
+      {Slot::kPostAttentionNorm, "blk.#.post_attention_norm.weight"},
+      {Slot::kFfnNorm, "blk.#.ffn_norm.weight"},
+      {Slot::kFfnNormBias, "blk.#.ffn_norm.bias"},
+      {Slot::kGate, "blk.#.ffn_gate.weight"},
+      {Slot::kUp, "blk.#.ffn_up.weight"},
+      {Slot::kDown, "blk.#.ffn_down.weight"},
+      {Slot::kGateBias, "blk.#.ffn_gate.bias"},
+      {Slot::kUpBias, "blk.#.ffn_up.bias"},
+      {Slot::kDownBias, "blk.#.ffn_down.bias"},
+      {Slot::kPostFfnNorm, "blk.#.post_ffw_norm.weight"},
+  };
+  layout.ignored = {"rope_freqs.weight", "blk.#.attn_rot_embd", "blk.#.rope_freqs.weight"};
+  return layout;
+}
+
+}  // namespace openllm::model::gguf

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string_view>
+
+#include "model/arch/family.h"
+#include "model/rope.h"
+
+namespace openllm::model::gguf {
+
+/// The members every decoder architecture has: sizes, norm, and the vocabulary from the embedding's shape. Layers are
+/// full attention; ropes are left to the family. Source: ggml's docs/gguf.md and llama.cpp's loader.
+DecoderSpec read_common(const Config& config, const format::Checkpoint& checkpoint,
+                        device::NormKind norm);
+
+/// rope.* members and rope_freqs.weight.
+RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::RopeStyle style);
+void add_rope(const format::Checkpoint& checkpoint, const RopeParameters& parameters,
+              DecoderSpec& spec);
+
+/// True when the file has that tensor: optional biases and tied embeddings are told by what is there.
+bool has_tensor(const format::Checkpoint& checkpoint, std::string_view name);
+void read_biases(const format::Checkpoint& checkpoint, DecoderSpec& spec);
+
+/// attention.sliding_window, or `otherwise`; 0: none.
+int read_window(const Config& config, int otherwise);
+
+/// attention.scale if given, else `otherwise`.
+float attention_scale(const Config& config, float otherwise);
+
+/// Names shared by all architectures; a family has the slots its spec asks for.
+TensorLayout layout();
+
+}  // namespace openllm::model::gguf

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/arch/family.h"
+#include "model/rope.h"
+
+namespace openllm::model::hf {
+
+/// What a family's configuration class in transformers fills in when config.json leaves it out. -1: required, 0: derived.
+struct Defaults {
+  int vocab_size = -1;
+  int hidden_size = -1;
+  int n_layers = -1;
+  int n_heads = -1;
+  int n_kv_heads = 0;  ///< 0: n_heads.
+  int head_dim = 0;    ///< 0: hidden_size / n_heads.
+  int ffn_dim = -1;
+  int max_positions = 2048;
+  double norm_eps = 1e-6;
+  bool tied = false;
+  std::string_view activation_key = "hidden_act";
+  std::string_view activation = "silu";
+};
+
+/// The members all decoders written in llama's style share: sizes, RMS norms, gated FFN, activation, tying. Layers are
+/// full attention; ropes are left to the family.
+DecoderSpec read_llama_like(const Config& config, const Defaults& defaults);
+
+/// One rope for all layers from `rope_parameters`, or the older `rope_scaling` and `rope_theta`.
+void read_single_rope(const Config& config, DecoderSpec& spec);
+/// Adds a rope and returns its index.
+int add_rope(DecoderSpec& spec, const RopeParameters& parameters);
+
+/// From `layer_types` if given, else `is_windowed(layer)`. Windowed layers take `window`, which must then be given.
+void read_layer_types(const Config& config, DecoderSpec& spec, std::optional<int> window,
+                      const std::vector<bool>& is_windowed);
+
+/// `sliding_window`: nullopt when absent or null.
+std::optional<int> read_window(const Config& config);
+
+/// Throws kUnsupported for a name no device implements.
+device::Activation read_activation(const Config& config, std::string_view key,
+                                   std::string_view otherwise);
+
+/// Refuses what changes the numbers and is not implemented: quantised weights, bidirectional attention, layers that
+/// differ one by one.
+void refuse_unsupported(const Config& config);
+
+/// Tensor names of llama's style, without q/k norms and sandwich norms.
+TensorLayout llama_layout();
+
+}  // namespace openllm::model::hf

@@ -1,0 +1,34 @@
+// Mistral 7B and its kin: llama with a sliding window on every layer, never a bias. In GGUF it is called llama.
+// Source: transformers models/mistral.
+
+#include "model/arch/family.h"
+#include "model/arch/hf.h"
+
+namespace openllm::model {
+namespace {
+
+DecoderSpec from_hf(const Config& config) {
+  hf::Defaults defaults;
+  defaults.n_kv_heads = 8;
+  defaults.max_positions = 4096 * 32;
+  DecoderSpec spec = hf::read_llama_like(config, defaults);
+  hf::read_single_rope(config, spec);
+  // Absent means 4096, null means none. `layer_types` is not looked at by this architecture.
+  std::optional<int> window = hf::read_window(config);
+  if (!config.mentions("sliding_window")) window = 4096;
+  if (window) {
+    for (LayerSpec& layer : spec.layers) {
+      layer.mixer = Mixer::kWindowAttention;
+      layer.window = *window;
+    }
+  }
+  return spec;
+}
+
+}  // namespace
+
+Family mistral_family() {
+  return {"mistral", {"mistral"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
+}
+
+}  // namespace openllm::model
