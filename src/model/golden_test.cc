@@ -1,0 +1,156 @@
+// Every family against Hugging Face transformers: logits of all positions and greedy continuations, on every device, in
+// one go, in chunks and among other sequences.
+
+#include <cmath>
+
+#include "model/test_support.h"
+
+namespace openllm::model::test {
+namespace {
+
+struct Case {
+  std::string model;           // below tests/data/models
+  std::string golden;          // folder of its golden
+  bool quantised = false;      // only the reference device multiplies exactly
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const char* name : {"llama", "llama-gguf", "llama-odd", "mistral", "qwen2", "qwen3", "qwen3-bias",
+                           "gemma2", "gemma3", "gemma3-vision", "gpt2", "gpt2-bare"}) {
+    all.push_back({name, name});
+  }
+  for (const char* name : {"llama-gguf", "qwen3", "gemma3", "gpt2-bare"}) {
+    const std::string folder = name;
+    all.push_back({folder + "/f32/model.gguf", folder});
+    all.push_back({folder + "/q8_0/model.gguf", folder + "/q8_0", true});
+  }
+  return all;
+}
+
+double worst_difference(const std::vector<float>& got, const float* expected) {
+  double worst = 0.0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double difference = std::abs(static_cast<double>(got[i]) - static_cast<double>(expected[i]));
+    // NaN must not pass.
+    worst = difference <= worst ? worst : difference;
+  }
+  return worst;
+}
+
+std::int32_t argmax(const float* logits, std::size_t n) {
+  return static_cast<std::int32_t>(std::max_element(logits, logits + n) - logits);
+}
+
+class GoldenTest : public testing::TestWithParam<std::tuple<Case, std::string>> {
+ protected:
+  void SetUp() override {
+    const Case& test = std::get<0>(GetParam());
+    golden_ = read_golden(data_path(test.golden));
+    checkpoint_ = format::open_checkpoint(data_path(test.model));
+    const bool exact = std::get<1>(GetParam()) == "reference" || !test.quantised;
+    // Activations are quantised too where a device multiplies quantised weights.
+    tolerance_ = exact ? 1e-4 : 0.35;
+    exact_ = exact;
+  }
+
+  Runner runner() { return Runner(*checkpoint_, std::get<1>(GetParam())); }
+
+  Golden golden_;
+  std::unique_ptr<format::Checkpoint> checkpoint_;
+  double tolerance_ = 0.0;
+  bool exact_ = true;
+};
+
+TEST_P(GoldenTest, LogitsOfEveryPosition) {
+  Runner model = runner();
+  const std::vector<float> logits = model.step({{0, golden_.prompt}});
+  ASSERT_EQ(logits.size(), golden_.logits.size());
+  EXPECT_LE(worst_difference(logits, golden_.logits.data()), tolerance_);
+}
+
+TEST_P(GoldenTest, GreedyContinuation) {
+  if (!exact_) GTEST_SKIP() << "not defined to the bit";
+  Runner model = runner();
+  std::vector<float> logits = model.step({{1, golden_.prompt}}, false);
+  std::vector<std::int32_t> ids;
+  while (ids.size() < golden_.greedy.size()) {
+    ids.push_back(argmax(logits.data(), golden_.vocab_size));
+    logits = model.step({{1, {ids.back()}}}, false);
+  }
+  EXPECT_EQ(ids, golden_.greedy);
+}
+
+TEST_P(GoldenTest, ChunksOfOddSizes) {
+  Runner model = runner();
+  const std::vector<float> whole = model.step({{0, golden_.prompt}});
+  std::vector<float> chunked;
+  const std::size_t sizes[] = {1, 7, 3, 5, 11, 2};
+  std::size_t begin = 0;
+  for (std::size_t i = 0; begin < golden_.prompt.size(); ++i) {
+    const std::size_t n = std::min(sizes[i % 6], golden_.prompt.size() - begin);
+    const auto from = golden_.prompt.begin() + static_cast<std::ptrdiff_t>(begin);
+    const std::vector<float> part =
+        model.step({{1, {from, from + static_cast<std::ptrdiff_t>(n)}}});
+    chunked.insert(chunked.end(), part.begin(), part.end());
+    begin += n;
+  }
+  EXPECT_EQ(chunked, whole) << "results must not depend on how rows are cut into steps";
+}
+
+TEST_P(GoldenTest, ManySequencesInOneBatch) {
+  Runner alone = runner();
+  Runner model = runner();
+  const std::vector<std::int32_t>& prompt = golden_.prompt;
+  const std::vector<std::int32_t> reversed(prompt.rbegin(), prompt.rend());
+  const std::vector<std::int32_t> head(prompt.begin(), prompt.begin() + 5);
+  const std::vector<std::int32_t> tail(prompt.begin() + 5, prompt.end());
+  const std::vector<std::int32_t> late(prompt.begin() + 2, prompt.begin() + 13);
+  std::vector<float> expected = alone.step({{0, prompt}});
+  const std::vector<float> expected_reversed = alone.step({{1, reversed}});
+  const std::vector<float> expected_late = alone.step({{2, late}});
+  const std::size_t vocab = golden_.vocab_size;
+
+  std::vector<float> got = model.step({{3, head}, {0, reversed}});
+  std::vector<float> ours(got.begin(), got.begin() + static_cast<std::ptrdiff_t>(head.size() * vocab));
+  EXPECT_TRUE(std::equal(expected_reversed.begin(), expected_reversed.end(),
+                         got.begin() + static_cast<std::ptrdiff_t>(ours.size())));
+  got = model.step({{1, late}, {3, tail}});
+  EXPECT_TRUE(std::equal(expected_late.begin(), expected_late.end(), got.begin()));
+  ours.insert(ours.end(), got.begin() + static_cast<std::ptrdiff_t>(expected_late.size()), got.end());
+  EXPECT_EQ(ours, expected);
+}
+
+TEST_P(GoldenTest, OnlyWantedRows) {
+  Runner model = runner();
+  const std::vector<float> all = model.step({{0, golden_.prompt}});
+  const std::vector<float> last = model.step({{1, golden_.prompt}}, false);
+  ASSERT_EQ(last.size(), golden_.vocab_size);
+  EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - static_cast<std::ptrdiff_t>(last.size())));
+}
+
+std::string case_name(const testing::TestParamInfo<std::tuple<Case, std::string>>& info) {
+  std::string name = std::get<0>(info.param).model + "_" + std::get<1>(info.param);
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  }
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, GoldenTest,
+                         testing::Combine(testing::ValuesIn(cases()), testing::Values("reference", "cpu")),
+                         case_name);
+
+TEST(KvDtypeTest, HalfPrecisionCacheIsCloseToFull) {
+  const auto checkpoint = format::open_checkpoint(data_path("mistral"));
+  const Golden golden = read_golden(data_path("mistral"));
+  for (const char* device : {"reference", "cpu"}) {
+    Runner model(*checkpoint, device, true);
+    const std::vector<float> logits = model.step({{0, golden.prompt}});
+    EXPECT_LE(worst_difference(logits, golden.logits.data()), 0.05) << device;
+    EXPECT_GT(worst_difference(logits, golden.logits.data()), 1e-6) << device << ": really F16?";
+  }
+}
+
+}  // namespace
+}  // namespace openllm::model::test

@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+"""Makes the tiny random models and their goldens under tests/data/models.
+
+Every model is made with Hugging Face transformers: random weights with enough spread that the logits are far from
+flat, random norm weights and biases too. Beside each model lies golden.json:
+
+  prompt        token ids
+  greedy        the ids transformers continues the prompt with, greedy, recomputing the whole sequence each time
+  vocab_size    columns of the logits
+  logits        file with the logits of every prompt position, float32 little endian, [positions, vocab_size]
+
+Some models are written as GGUF too (model-f32.gguf, model-q8_0.gguf), with the tensor names, key names and weight
+layouts of llama.cpp's converter. The Q8_0 file has a golden of its own, computed by transformers from the dequantised
+weights.
+
+Usage: tools/make_tiny_models.py [NAME...]       needs torch, transformers, safetensors, gguf, numpy
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+ROOT = Path(__file__).resolve().parent.parent / "tests" / "data" / "models"
+N_GREEDY = 20
+
+
+def llama3_scaling():
+    return {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+
+
+# name -> (configuration class, its arguments, options)
+# Options: dtype of the stored weights, n_prompt, gguf (write GGUF too), shard (bytes per file), prefix (drop it).
+MODELS = {
+    # grouped queries, biases everywhere, llama3 RoPE scaling, tied
+    "llama": ("LlamaConfig", dict(
+        vocab_size=192, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=6,
+        num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5, attention_bias=True, mlp_bias=True,
+        tie_word_embeddings=True, rope_parameters=llama3_scaling()), dict(n_prompt=40)),
+    # the plain kind, written as GGUF: permuted Q and K, RoPE factors in a tensor
+    "llama-gguf": ("LlamaConfig", dict(
+        vocab_size=130, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, rope_parameters=llama3_scaling()),
+        dict(n_prompt=33, gguf=True)),
+    # head_dim that is not hidden_size / heads and no multiple of 8, no grouping, yarn, bf16 weights in shards
+    "llama-odd": ("LlamaConfig", dict(
+        vocab_size=131, hidden_size=40, intermediate_size=52, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=4, head_dim=20, max_position_embeddings=128,
+        rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0,
+                         "original_max_position_embeddings": 32}),
+        dict(n_prompt=31, dtype=torch.bfloat16, shard=20000)),
+    "mistral": ("MistralConfig", dict(
+        vocab_size=160, hidden_size=48, intermediate_size=72, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=16, max_position_embeddings=128, sliding_window=9), dict(n_prompt=37)),
+    # windows from layer 2 on
+    "qwen2": ("Qwen2Config", dict(
+        vocab_size=160, hidden_size=48, intermediate_size=72, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=True, use_sliding_window=True,
+        sliding_window=7, max_window_layers=2,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}), dict(n_prompt=36)),
+    "qwen3": ("Qwen3Config", dict(
+        vocab_size=130, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=1, head_dim=16, max_position_embeddings=128,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}), dict(n_prompt=29, gguf=True)),
+    "qwen3-bias": ("Qwen3Config", dict(
+        vocab_size=140, hidden_size=32, intermediate_size=44, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, head_dim=24, max_position_embeddings=64, attention_bias=True,
+        rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5}),
+        dict(n_prompt=24, dtype=torch.float16)),
+    "gemma2": ("Gemma2Config", dict(
+        vocab_size=160, hidden_size=48, intermediate_size=72, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=20, max_position_embeddings=128, sliding_window=8, query_pre_attn_scalar=12,
+        attn_logit_softcapping=5.0, final_logit_softcapping=8.0), dict(n_prompt=34)),
+    # six layers: five windowed, one full with scaled RoPE
+    "gemma3": ("Gemma3TextConfig", dict(
+        vocab_size=130, hidden_size=32, intermediate_size=32, num_hidden_layers=7, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=16, max_position_embeddings=256, sliding_window=10, query_pre_attn_scalar=16,
+        rope_parameters={"sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                         "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000000.0}}),
+        dict(n_prompt=39, gguf=True)),
+    # the outer model with a vision tower
+    "gemma3-vision": ("Gemma3Config", dict(
+        text_config=dict(vocab_size=130, hidden_size=32, intermediate_size=40, num_hidden_layers=3,
+                         num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=128,
+                         sliding_window=6, query_pre_attn_scalar=16, final_logit_softcapping=4.0,
+                         layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+        vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1,
+                           image_size=16, patch_size=8),
+        mm_tokens_per_image=4), dict(n_prompt=25)),
+    "gpt2": ("GPT2Config", dict(
+        vocab_size=160, n_embd=48, n_layer=3, n_head=4, n_positions=64, n_inner=100,
+        scale_attn_by_inverse_layer_idx=True), dict(n_prompt=30)),
+    # names without the "transformer." prefix, an own output matrix, another activation, also as GGUF
+    "gpt2-bare": ("GPT2Config", dict(
+        vocab_size=130, n_embd=32, n_layer=2, n_head=4, n_positions=64, activation_function="gelu_new"),
+        dict(n_prompt=26, prefix="transformer.", gguf=True)),
+}
+
+
+def make_model(class_name, arguments, seed):
+    config = getattr(transformers, class_name)(**arguments)
+    torch.manual_seed(seed)
+    if class_name == "Gemma3Config":
+        model = transformers.Gemma3ForConditionalGeneration(config)
+    else:
+        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    gemma = class_name.startswith("Gemma")
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        is_norm = "norm" in name or ".ln_" in name
+        if name.endswith("bias"):
+            value = 0.3 * noise
+        elif is_norm:
+            value = 0.3 * noise + (0.0 if gemma else 1.0)
+        elif "embed" in name or ".wte" in name or ".wpe" in name or "lm_head" in name:
+            value = (0.15 if gemma else 0.6) * noise
+        else:
+            value = 1.3 * noise / parameter.shape[-1] ** 0.5
+        parameter.data.copy_(value)
+    return model.eval()
+
+
+def logits_of(model, ids):
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
+
+
+def write_golden(model, prompt, folder, name):
+    logits = logits_of(model, prompt)
+    ids = list(prompt)
+    for _ in range(N_GREEDY):
+        ids.append(int(logits_of(model, ids)[-1].argmax()))
+    logits.numpy().astype("<f4").tofile(folder / f"{name}.logits")
+    golden = {"prompt": prompt, "greedy": ids[len(prompt):], "vocab_size": logits.shape[1],
+              "logits": f"{name}.logits"}
+    (folder / f"{name}.json").write_text(json.dumps(golden) + "\n")
+    spread = float(logits.std())
+    assert spread > 0.3, f"flat logits: {spread}"
+    return spread
+
+
+def drop_prefix(folder, prefix):
+    """Renames the tensors as older checkpoints have them, with the causal mask buffers those carry."""
+    path = folder / "model.safetensors"
+    tensors = {name.removeprefix(prefix): value for name, value in load_file(path).items()}
+    n_layer = len([name for name in tensors if name.endswith("ln_1.weight")])
+    for layer in range(n_layer):
+        tensors[f"h.{layer}.attn.bias"] = torch.ones(1, 1, 4, 4)
+        tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-10000.0)
+    save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+
+
+# ---- GGUF -----------------------------------------------------------------------------------------------------------
+
+LAYER_NAMES = {
+    "input_layernorm.weight": "attn_norm.weight", "self_attn.q_proj.weight": "attn_q.weight",
+    "self_attn.k_proj.weight": "attn_k.weight", "self_attn.v_proj.weight": "attn_v.weight",
+    "self_attn.q_norm.weight": "attn_q_norm.weight", "self_attn.k_norm.weight": "attn_k_norm.weight",
+    "self_attn.o_proj.weight": "attn_output.weight", "post_attention_layernorm.weight": "ffn_norm.weight",
+    "pre_feedforward_layernorm.weight": "ffn_norm.weight", "post_feedforward_layernorm.weight": "post_ffw_norm.weight",
+    "mlp.gate_proj.weight": "ffn_gate.weight", "mlp.up_proj.weight": "ffn_up.weight",
+    "mlp.down_proj.weight": "ffn_down.weight",
+    "ln_1.weight": "attn_norm.weight", "ln_1.bias": "attn_norm.bias", "ln_2.weight": "ffn_norm.weight",
+    "ln_2.bias": "ffn_norm.bias", "attn.c_attn.weight": "attn_qkv.weight", "attn.c_attn.bias": "attn_qkv.bias",
+    "attn.c_proj.weight": "attn_output.weight", "attn.c_proj.bias": "attn_output.bias",
+    "mlp.c_fc.weight": "ffn_up.weight", "mlp.c_fc.bias": "ffn_up.bias", "mlp.c_proj.weight": "ffn_down.weight",
+    "mlp.c_proj.bias": "ffn_down.bias",
+}
+GLOBAL_NAMES = {
+    "embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight", "lm_head.weight": "output.weight",
+    "wte.weight": "token_embd.weight", "wpe.weight": "position_embd.weight", "ln_f.weight": "output_norm.weight",
+    "ln_f.bias": "output_norm.bias",
+}
+
+
+def gguf_name(name, arch):
+    name = name.removeprefix("model.").removeprefix("transformer.")
+    if name in GLOBAL_NAMES:
+        return GLOBAL_NAMES[name]
+    _, layer, rest = name.split(".", 2)
+    if arch == "gemma3" and rest == "post_attention_layernorm.weight":
+        return f"blk.{layer}.post_attention_norm.weight"
+    return f"blk.{layer}.{LAYER_NAMES[rest]}"
+
+
+def permute(weight, n_heads):
+    """Rows of each head from halves to neighbouring pairs, as llama.cpp's converter stores llama's Q and K."""
+    return (weight.reshape(n_heads, 2, weight.shape[0] // n_heads // 2, *weight.shape[1:])
+            .swapaxes(1, 2).reshape(weight.shape))
+
+
+def unpermute(weight, n_heads):
+    return (weight.reshape(n_heads, weight.shape[0] // n_heads // 2, 2, *weight.shape[1:])
+            .swapaxes(1, 2).reshape(weight.shape))
+
+
+def add_keys(writer, arch, config):
+    if arch == "gpt2":
+        writer.add_context_length(config.n_positions)
+        writer.add_embedding_length(config.n_embd)
+        writer.add_feed_forward_length(config.n_inner or 4 * config.n_embd)
+        writer.add_block_count(config.n_layer)
+        writer.add_head_count(config.n_head)
+        writer.add_layer_norm_eps(config.layer_norm_epsilon)
+        return
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_vocab_size(config.vocab_size)
+    if arch == "gemma3":
+        writer.add_rope_freq_base(config.rope_parameters["full_attention"]["rope_theta"])
+        writer.add_sliding_window(config.sliding_window)
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(config.rope_parameters["full_attention"]["factor"])
+        return
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_rope_dimension_count(config.head_dim)
+
+
+def rope_factors(config):
+    """rope_freqs.weight: what llama3 scaling divides each frequency by."""
+    rope = config.rope_parameters
+    plain = 1.0 / rope["rope_theta"] ** (np.arange(0, config.head_dim, 2, dtype=np.float32) / config.head_dim)
+    scaled, _ = transformers.modeling_rope_utils.ROPE_INIT_FUNCTIONS["llama3"](config, None)
+    return (plain / scaled.numpy()).astype(np.float32)
+
+
+def write_gguf(model, arch, path, quantise):
+    """Returns the weights as a reader of the file gets them, under Hugging Face names and layouts."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, arch)
+    add_keys(writer, arch, config)
+    if arch == "llama" and config.rope_parameters["rope_type"] == "llama3":
+        writer.add_tensor("rope_freqs.weight", rope_factors(config))
+    read_back = {}
+    for name, value in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        heads = {"q": "num_attention_heads", "k": "num_key_value_heads"}
+        kind = name.split(".")[-2][0] if name.endswith((".q_proj.weight", ".k_proj.weight")) else ""
+        turned = arch == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight"))
+        data = value.float().numpy()
+        if turned:
+            data = data.T
+        if arch == "llama" and kind:
+            data = permute(data, getattr(config, heads[kind]))
+        if arch == "gemma3" and "norm" in name:
+            data = data + 1.0
+        data = np.ascontiguousarray(data, dtype=np.float32)
+        if quantise and data.ndim == 2 and "wpe" not in name:
+            packed = gguf.quants.quantize(data, gguf.GGMLQuantizationType.Q8_0)
+            writer.add_tensor(gguf_name(name, arch), packed, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+            data = gguf.quants.dequantize(packed, gguf.GGMLQuantizationType.Q8_0)
+        else:
+            writer.add_tensor(gguf_name(name, arch), data)
+        if arch == "llama" and kind:
+            data = unpermute(data, getattr(config, heads[kind]))
+        if arch == "gemma3" and "norm" in name:
+            data = data - 1.0
+        read_back[name] = torch.tensor(np.ascontiguousarray(data.T if turned else data))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return read_back
+
+
+def write_ggufs(model, class_name, prompt, folder):
+    arch = {"LlamaConfig": "llama", "Qwen3Config": "qwen3", "Gemma3TextConfig": "gemma3", "GPT2Config": "gpt2"}[class_name]
+    (folder / "f32").mkdir()
+    (folder / "q8_0").mkdir()
+    write_gguf(model, arch, folder / "f32" / "model.gguf", False)
+    weights = write_gguf(model, arch, folder / "q8_0" / "model.gguf", True)
+    model.load_state_dict(weights, strict=False)
+    write_golden(model, prompt, folder / "q8_0", "golden")
+
+
+def main(names):
+    for index, (name, (class_name, arguments, options)) in enumerate(MODELS.items()):
+        if names and name not in names:
+            continue
+        folder = ROOT / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        model = make_model(class_name, json.loads(json.dumps(arguments)), 100 + index)
+        dtype = options.get("dtype", torch.float32)
+        model.to(dtype).save_pretrained(folder, max_shard_size=options.get("shard", "1GB"))
+        # Reloaded, so that nothing but what was saved counts (a cast model has cast its RoPE tables too).
+        model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        if "prefix" in options:
+            drop_prefix(folder, options["prefix"])
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        text = arguments.get("text_config", arguments)
+        prompt = np.random.default_rng(index).integers(3, text["vocab_size"], options["n_prompt"]).tolist()
+        spread = write_golden(model, prompt, folder, "golden")
+        if options.get("gguf"):
+            write_ggufs(model, class_name, prompt, folder)
+        size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        print(f"{name}: {size / 1024:.0f} KiB, logits' standard deviation {spread:.2f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
