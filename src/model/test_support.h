@@ -2,6 +2,7 @@
 
 // Helpers for the tests of this folder; no part of the library.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,0 +1,103 @@
+#include "model/rope.h"
+
+#include <cmath>
+
+#include "model/test_support.h"
+
+namespace openllm::model::test {
+namespace {
+
+RopeParameters read(const std::string& json, int head_dim = 8, int max_positions = 64) {
+  const base::Json values = base::Json::parse(json, "test");
+  const Config config(values, "config.json: rope_parameters");
+  RopeContext context;
+  context.head_dim = head_dim;
+  context.max_positions = max_positions;
+  return read_rope(&config, 10000.0, context);
+}
+
+TEST(RopeTest, PlainFrequencies) {
+  const Rope rope = make_rope(read_rope(nullptr, 10000.0, {.head_dim = 8, .max_positions = 64}));
+  ASSERT_EQ(rope.spec.inv_freq.size(), 4U);
+  EXPECT_FLOAT_EQ(rope.spec.inv_freq[0], 1.0F);
+  EXPECT_FLOAT_EQ(rope.spec.inv_freq[1], 0.1F);
+  EXPECT_FLOAT_EQ(rope.spec.inv_freq[3], 0.001F);
+  EXPECT_EQ(rope.growth.kind, RopeGrowth::Kind::kNone);
+}
+
+TEST(RopeTest, PartialFactorHasNoEffectOnDefaultAsInTransformers) {
+  EXPECT_EQ(make_rope(read(R"({"rope_type": "default", "partial_rotary_factor": 0.5})")).spec.inv_freq,
+            make_rope(read("{}")).spec.inv_freq);
+}
+
+// Expected values: transformers 5, ROPE_INIT_FUNCTIONS["dynamic"] with seq_len 100.
+TEST(RopeTest, DynamicGrowsOnlyBeyondTheOriginalLength) {
+  const Rope rope = make_rope(read(R"({"rope_type": "dynamic", "factor": 2.0, "rope_theta": 100.0})", 8, 50));
+  EXPECT_EQ(grown_rope(rope.spec, rope.growth, 50).inv_freq, rope.spec.inv_freq);
+  const device::RopeSpec grown = grown_rope(rope.spec, rope.growth, 100);
+  // ratio = 2 * 100 / 50 - 1 = 3; base = 100 * 3^(8/6)
+  const double base = 100.0 * std::pow(3.0, 8.0 / 6.0);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_NEAR(grown.inv_freq[static_cast<std::size_t>(i)], std::pow(base, -i / 4.0), 1e-6);
+  }
+}
+
+TEST(RopeTest, LongRopeChoosesFactorsByLength) {
+  const Rope rope = make_rope(
+      read(R"({"rope_type": "longrope", "short_factor": [1, 1, 1, 1], "long_factor": [2, 4, 8, 16],
+               "original_max_position_embeddings": 16})"));
+  EXPECT_FLOAT_EQ(grown_rope(rope.spec, rope.growth, 16).inv_freq[0], 1.0F);
+  EXPECT_FLOAT_EQ(grown_rope(rope.spec, rope.growth, 17).inv_freq[0], 0.5F);
+  // factor = 64 / 16: sqrt(1 + ln 4 / ln 16)
+  EXPECT_FLOAT_EQ(rope.spec.attention_factor, std::sqrt(1.5F));
+}
+
+TEST(RopeTest, TypeIsTheOlderNameOfRopeType) {
+  EXPECT_EQ(read(R"({"type": "linear", "factor": 4})").type, RopeParameters::Type::kLinear);
+  EXPECT_EQ(read(R"({"rope_type": "default", "type": "linear", "factor": 4})").type,
+            RopeParameters::Type::kDefault);
+}
+
+struct Refusal {
+  const char* json;
+  ErrorCode code;
+  const char* word;
+};
+
+class RopeRefusalTest : public testing::TestWithParam<Refusal> {};
+
+TEST_P(RopeRefusalTest, NamesThePlace) {
+  const Error error = error_of([] { read(GetParam().json); });
+  EXPECT_EQ(error.code(), GetParam().code) << error.what();
+  EXPECT_THAT(error.what(), testing::StartsWith("config.json: rope_parameters: "));
+  EXPECT_THAT(error.what(), testing::HasSubstr(GetParam().word));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, RopeRefusalTest,
+    testing::Values(
+        Refusal{R"({"rope_type": "mrope"})", ErrorCode::kUnsupported, "mrope"},
+        Refusal{R"({"rope_type": 3})", ErrorCode::kCorruptData, "rope_type"},
+        Refusal{R"({"rope_type": "linear"})", ErrorCode::kCorruptData, "factor"},
+        Refusal{R"({"rope_type": "linear", "factor": 0})", ErrorCode::kCorruptData, "factor"},
+        Refusal{R"({"rope_type": "linear", "factor": -2})", ErrorCode::kCorruptData, "factor"},
+        Refusal{R"({"rope_type": "linear", "factor": "2"})", ErrorCode::kCorruptData, "factor"},
+        Refusal{R"({"rope_theta": 0})", ErrorCode::kCorruptData, "rope_theta"},
+        Refusal{R"({"rope_type": "linear", "factor": 2, "partial_rotary_factor": 0.5})",
+                ErrorCode::kUnsupported, "partial_rotary_factor"},
+        Refusal{R"({"rope_type": "llama3", "factor": 2})", ErrorCode::kCorruptData, "low_freq_factor"},
+        Refusal{R"({"rope_type": "llama3", "factor": 2, "low_freq_factor": 4, "high_freq_factor": 4})",
+                ErrorCode::kCorruptData, "high_freq_factor"},
+        Refusal{R"({"rope_type": "yarn", "factor": 2, "original_max_position_embeddings": 0})",
+                ErrorCode::kCorruptData, "original_max_position_embeddings"},
+        Refusal{R"({"rope_type": "yarn", "factor": 2, "rope_theta": 1.0})", ErrorCode::kCorruptData,
+                "rope_theta"},
+        Refusal{R"({"rope_type": "longrope", "long_factor": [1, 1, 1, 1]})", ErrorCode::kCorruptData,
+                "short_factor"},
+        Refusal{R"({"rope_type": "longrope", "short_factor": [1, 1], "long_factor": [1, 1]})",
+                ErrorCode::kCorruptData, "expected 4, got 2"},
+        Refusal{R"({"rope_type": "longrope", "short_factor": [1, 1, 1, 0], "long_factor": [1, 1, 1, 1]})",
+                ErrorCode::kCorruptData, "short_factor"}));
+
+}  // namespace
+}  // namespace openllm::model::test
