@@ -9,7 +9,7 @@ flat, random norm weights and biases too. Beside each model lies golden.json:
   vocab_size    columns of the logits
   logits        file with the logits of every prompt position, float32 little endian, [positions, vocab_size]
 
-Some models are written as GGUF too (model-f32.gguf, model-q8_0.gguf), with the tensor names, key names and weight
+Some models are written as GGUF too (f32/model.gguf, q8_0/model.gguf), with the tensor names, key names and weight
 layouts of llama.cpp's converter. The Q8_0 file has a golden of its own, computed by transformers from the dequantised
 weights.
 
@@ -37,18 +37,19 @@ def llama3_scaling():
 
 
 # name -> (configuration class, its arguments, options)
-# Options: dtype of the stored weights, n_prompt, gguf (write GGUF too), shard (bytes per file), prefix (drop it).
+# Options: dtype of the stored weights, n_prompt, gguf (also write these GGUF files), shard (bytes per file), prefix
+# (drop it from the tensor names).
 MODELS = {
     # grouped queries, biases everywhere, llama3 RoPE scaling, tied
     "llama": ("LlamaConfig", dict(
-        vocab_size=192, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=6,
+        vocab_size=130, hidden_size=36, intermediate_size=60, num_hidden_layers=3, num_attention_heads=6,
         num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5, attention_bias=True, mlp_bias=True,
         tie_word_embeddings=True, rope_parameters=llama3_scaling()), dict(n_prompt=40)),
     # the plain kind, written as GGUF: permuted Q and K, RoPE factors in a tensor
     "llama-gguf": ("LlamaConfig", dict(
         vocab_size=130, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=128, rope_parameters=llama3_scaling()),
-        dict(n_prompt=33, gguf=True)),
+        dict(n_prompt=33, gguf=["f32", "q8_0"])),
     # head_dim that is not hidden_size / heads and no multiple of 8, no grouping, yarn, bf16 weights in shards
     "llama-odd": ("LlamaConfig", dict(
         vocab_size=131, hidden_size=40, intermediate_size=52, num_hidden_layers=2, num_attention_heads=4,
@@ -57,50 +58,56 @@ MODELS = {
                          "original_max_position_embeddings": 32}),
         dict(n_prompt=31, dtype=torch.bfloat16, shard=20000)),
     "mistral": ("MistralConfig", dict(
-        vocab_size=160, hidden_size=48, intermediate_size=72, num_hidden_layers=3, num_attention_heads=4,
+        vocab_size=120, hidden_size=40, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4,
         num_key_value_heads=2, head_dim=16, max_position_embeddings=128, sliding_window=9), dict(n_prompt=37)),
     # windows from layer 2 on
     "qwen2": ("Qwen2Config", dict(
-        vocab_size=160, hidden_size=48, intermediate_size=72, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=True, use_sliding_window=True,
+        vocab_size=120, hidden_size=36, intermediate_size=52, num_hidden_layers=4, num_attention_heads=6,
+        num_key_value_heads=3, max_position_embeddings=128, tie_word_embeddings=True, use_sliding_window=True,
         sliding_window=7, max_window_layers=2,
         rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}), dict(n_prompt=36)),
+    "qwen2-gguf": ("Qwen2Config", dict(
+        vocab_size=100, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0, "factor": 2.0,
+                         "original_max_position_embeddings": 16}), dict(n_prompt=27, gguf=["f32"])),
     "qwen3": ("Qwen3Config", dict(
         vocab_size=130, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
         num_key_value_heads=1, head_dim=16, max_position_embeddings=128,
-        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}), dict(n_prompt=29, gguf=True)),
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}),
+        dict(n_prompt=29, gguf=["f32", "q8_0"])),
     "qwen3-bias": ("Qwen3Config", dict(
         vocab_size=140, hidden_size=32, intermediate_size=44, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=2, head_dim=24, max_position_embeddings=64, attention_bias=True,
         rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5}),
         dict(n_prompt=24, dtype=torch.float16)),
     "gemma2": ("Gemma2Config", dict(
-        vocab_size=160, hidden_size=48, intermediate_size=72, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=20, max_position_embeddings=128, sliding_window=8, query_pre_attn_scalar=12,
-        attn_logit_softcapping=5.0, final_logit_softcapping=8.0), dict(n_prompt=34)),
-    # six layers: five windowed, one full with scaled RoPE
+        vocab_size=120, hidden_size=36, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=20, max_position_embeddings=128, sliding_window=8, query_pre_attn_scalar=20,
+        attn_logit_softcapping=5.0, final_logit_softcapping=8.0), dict(n_prompt=34, gguf=["f32"])),
+    # five windowed layers, a full one with scaled RoPE, a windowed one
     "gemma3": ("Gemma3TextConfig", dict(
         vocab_size=130, hidden_size=32, intermediate_size=32, num_hidden_layers=7, num_attention_heads=4,
         num_key_value_heads=2, head_dim=16, max_position_embeddings=256, sliding_window=10, query_pre_attn_scalar=16,
         rope_parameters={"sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
                          "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000000.0}}),
-        dict(n_prompt=39, gguf=True)),
+        dict(n_prompt=39, gguf=["f32", "q8_0"])),
     # the outer model with a vision tower
     "gemma3-vision": ("Gemma3Config", dict(
         text_config=dict(vocab_size=130, hidden_size=32, intermediate_size=40, num_hidden_layers=3,
                          num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=128,
-                         sliding_window=6, query_pre_attn_scalar=16, final_logit_softcapping=4.0,
+                         sliding_window=6, query_pre_attn_scalar=11, final_logit_softcapping=4.0,
                          layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
         vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1,
                            image_size=16, patch_size=8),
         mm_tokens_per_image=4), dict(n_prompt=25)),
     "gpt2": ("GPT2Config", dict(
-        vocab_size=160, n_embd=48, n_layer=3, n_head=4, n_positions=64, n_inner=100,
+        vocab_size=120, n_embd=40, n_layer=3, n_head=4, n_positions=64, n_inner=90,
         scale_attn_by_inverse_layer_idx=True), dict(n_prompt=30)),
-    # names without the "transformer." prefix, an own output matrix, another activation, also as GGUF
+    # names without the "transformer." prefix, also as GGUF
     "gpt2-bare": ("GPT2Config", dict(
-        vocab_size=130, n_embd=32, n_layer=2, n_head=4, n_positions=64, activation_function="gelu_new"),
-        dict(n_prompt=26, prefix="transformer.", gguf=True)),
+        vocab_size=110, n_embd=32, n_layer=2, n_head=4, n_positions=40, activation_function="gelu_new"),
+        dict(n_prompt=20, prefix="transformer.", gguf=["f32"])),
 }
 
 
@@ -163,6 +170,8 @@ def drop_prefix(folder, prefix):
 LAYER_NAMES = {
     "input_layernorm.weight": "attn_norm.weight", "self_attn.q_proj.weight": "attn_q.weight",
     "self_attn.k_proj.weight": "attn_k.weight", "self_attn.v_proj.weight": "attn_v.weight",
+    "self_attn.q_proj.bias": "attn_q.bias", "self_attn.k_proj.bias": "attn_k.bias",
+    "self_attn.v_proj.bias": "attn_v.bias",
     "self_attn.q_norm.weight": "attn_q_norm.weight", "self_attn.k_norm.weight": "attn_k_norm.weight",
     "self_attn.o_proj.weight": "attn_output.weight", "post_attention_layernorm.weight": "ffn_norm.weight",
     "pre_feedforward_layernorm.weight": "ffn_norm.weight", "post_feedforward_layernorm.weight": "post_ffw_norm.weight",
@@ -179,6 +188,8 @@ GLOBAL_NAMES = {
     "wte.weight": "token_embd.weight", "wpe.weight": "position_embd.weight", "ln_f.weight": "output_norm.weight",
     "ln_f.bias": "output_norm.bias",
 }
+ARCHS = {"LlamaConfig": "llama", "Qwen2Config": "qwen2", "Qwen3Config": "qwen3", "Gemma2Config": "gemma2",
+         "Gemma3TextConfig": "gemma3", "GPT2Config": "gpt2"}
 
 
 def gguf_name(name, arch):
@@ -186,7 +197,7 @@ def gguf_name(name, arch):
     if name in GLOBAL_NAMES:
         return GLOBAL_NAMES[name]
     _, layer, rest = name.split(".", 2)
-    if arch == "gemma3" and rest == "post_attention_layernorm.weight":
+    if arch.startswith("gemma") and rest == "post_attention_layernorm.weight":
         return f"blk.{layer}.post_attention_norm.weight"
     return f"blk.{layer}.{LAYER_NAMES[rest]}"
 
@@ -218,17 +229,28 @@ def add_keys(writer, arch, config):
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_key_length(config.head_dim)
-    writer.add_value_length(config.head_dim)
+    head_dim = getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
     writer.add_vocab_size(config.vocab_size)
+    if arch == "gemma2":
+        writer.add_sliding_window(config.sliding_window)
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
+        return
     if arch == "gemma3":
         writer.add_rope_freq_base(config.rope_parameters["full_attention"]["rope_theta"])
         writer.add_sliding_window(config.sliding_window)
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(config.rope_parameters["full_attention"]["factor"])
         return
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_rope_dimension_count(config.head_dim)
+    rope = config.rope_parameters
+    writer.add_rope_freq_base(rope["rope_theta"])
+    writer.add_rope_dimension_count(head_dim)
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
 
 
 def rope_factors(config):
@@ -258,7 +280,7 @@ def write_gguf(model, arch, path, quantise):
             data = data.T
         if arch == "llama" and kind:
             data = permute(data, getattr(config, heads[kind]))
-        if arch == "gemma3" and "norm" in name:
+        if arch.startswith("gemma") and "norm" in name:
             data = data + 1.0
         data = np.ascontiguousarray(data, dtype=np.float32)
         if quantise and data.ndim == 2 and "wpe" not in name:
@@ -269,7 +291,7 @@ def write_gguf(model, arch, path, quantise):
             writer.add_tensor(gguf_name(name, arch), data)
         if arch == "llama" and kind:
             data = unpermute(data, getattr(config, heads[kind]))
-        if arch == "gemma3" and "norm" in name:
+        if arch.startswith("gemma") and "norm" in name:
             data = data - 1.0
         read_back[name] = torch.tensor(np.ascontiguousarray(data.T if turned else data))
     writer.write_header_to_file()
@@ -279,14 +301,13 @@ def write_gguf(model, arch, path, quantise):
     return read_back
 
 
-def write_ggufs(model, class_name, prompt, folder):
-    arch = {"LlamaConfig": "llama", "Qwen3Config": "qwen3", "Gemma3TextConfig": "gemma3", "GPT2Config": "gpt2"}[class_name]
-    (folder / "f32").mkdir()
-    (folder / "q8_0").mkdir()
-    write_gguf(model, arch, folder / "f32" / "model.gguf", False)
-    weights = write_gguf(model, arch, folder / "q8_0" / "model.gguf", True)
-    model.load_state_dict(weights, strict=False)
-    write_golden(model, prompt, folder / "q8_0", "golden")
+def write_ggufs(model, class_name, kinds, prompt, folder):
+    for kind in kinds:
+        (folder / kind).mkdir()
+        weights = write_gguf(model, ARCHS[class_name], folder / kind / "model.gguf", kind == "q8_0")
+        if kind == "q8_0":
+            model.load_state_dict(weights, strict=False)
+            write_golden(model, prompt, folder / kind, "golden")
 
 
 def main(names):
@@ -307,8 +328,7 @@ def main(names):
         text = arguments.get("text_config", arguments)
         prompt = np.random.default_rng(index).integers(3, text["vocab_size"], options["n_prompt"]).tolist()
         spread = write_golden(model, prompt, folder, "golden")
-        if options.get("gguf"):
-            write_ggufs(model, class_name, prompt, folder)
+        write_ggufs(model, class_name, options.get("gguf", []), prompt, folder)
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         print(f"{name}: {size / 1024:.0f} KiB, logits' standard deviation {spread:.2f}")
 

@@ -10,7 +10,8 @@ namespace openllm::device {
 std::vector<DeviceEntry> devices() {
   std::vector<DeviceEntry> entries;
   entries.push_back({"cpu", true, "always available", make_cpu_device});
-  entries.push_back({"reference", true, "always available; slow, for checking", make_reference_device});
+  entries.push_back(
+      {"reference", true, "always available; slow, for checking", make_reference_device});
   return entries;
 }
 

@@ -19,14 +19,14 @@ void check_rows(const device::Batch& batch, const DecoderSpec& spec) {
   for (std::size_t t = 0; t < batch.token_ids.size(); ++t) {
     const std::int32_t id = batch.token_ids[t];
     const bool given = id == -1 && batch.embeddings != nullptr;
-    require(given || (id >= 0 && id < spec.vocab_size), "row ", t, ": token id out of range (expected 0 to ",
-            spec.vocab_size - 1, ", got ", id, ")");
+    require(given || (id >= 0 && id < spec.vocab_size), "row ", t,
+            ": token id out of range (expected 0 to ", spec.vocab_size - 1, ", got ", id, ")");
     const std::int64_t position = batch.positions[t];
     require(position >= 0, "row ", t, ": negative position ", position);
-    require(spec.position != Position::kLearned ||
-                position + spec.position_offset < spec.max_positions,
-            "row ", t, ": position beyond the model's table (expected less than ",
-            spec.max_positions, ", got ", position, ")");
+    require(
+        spec.position != Position::kLearned || position + spec.position_offset < spec.max_positions,
+        "row ", t, ": position beyond the model's table (expected less than ", spec.max_positions,
+        ", got ", position, ")");
   }
 }
 
@@ -64,7 +64,8 @@ void check_sequences(const device::Batch& batch) {
           ", got ", next, ")");
 }
 
-/// Blocks the sequence's rows read or write: all, or those that reach into the window of its first row.
+/// Blocks the sequence's rows read or write: all, or those that reach into the window of its first
+/// row.
 void check_blocks(const device::BlockTable& table, std::size_t s,
                   const device::BatchSequence& sequence, const kv::KvGroupSpec& group,
                   int block_size, int n_blocks) {
@@ -92,7 +93,8 @@ void check_blocks(const device::BlockTable& table, std::size_t s,
 void check_batch(const device::Batch& batch, const DecoderSpec& spec, const BatchLimits& limits) {
   require(!batch.token_ids.empty(), "no rows");
   require(batch.token_ids.size() <= static_cast<std::size_t>(limits.max_rows),
-          "too many rows (expected at most ", limits.max_rows, ", got ", batch.token_ids.size(), ")");
+          "too many rows (expected at most ", limits.max_rows, ", got ", batch.token_ids.size(),
+          ")");
   require(batch.visible_end.empty() || batch.visible_end.size() == batch.token_ids.size(),
           "wrong number of visible ends (expected ", batch.token_ids.size(), ", got ",
           batch.visible_end.size(), ")");

@@ -10,7 +10,9 @@ namespace openllm::model {
 Config::Config(const base::Json& values, std::string where, std::string prefix)
     : values_(&values), where_(std::move(where)), prefix_(std::move(prefix)) {}
 
-std::string Config::place(std::string_view key) const { return base::cat(where_, ": ", prefix_, key); }
+std::string Config::place(std::string_view key) const {
+  return base::cat(where_, ": ", prefix_, key);
+}
 
 const base::Json* Config::raw(std::string_view key) const noexcept {
   return prefix_.empty() ? values_->find(key) : values_->find(prefix_ + std::string(key));

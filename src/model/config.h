@@ -12,7 +12,8 @@
 
 namespace openllm::model {
 
-/// Sizes beyond these belong to no model; larger ones are refused before anything is allocated for them.
+/// Sizes beyond these belong to no model; larger ones are refused before anything is allocated for
+/// them.
 inline constexpr std::int64_t kMaxLayers = 4096;
 inline constexpr std::int64_t kMaxHeads = 65536;
 inline constexpr std::int64_t kMaxHeadDim = 65536;
@@ -21,12 +22,14 @@ inline constexpr std::int64_t kMaxFfnDim = 1 << 24;
 inline constexpr std::int64_t kMaxVocab = 1 << 26;
 inline constexpr std::int64_t kMaxPositions = 1 << 30;
 
-/// Reads a model's configuration (config.json, one of its sub-objects, or GGUF metadata) value by value. A member that
-/// is absent or null counts as not given. A value of the wrong type or outside its range is kCorruptData naming the key;
-/// one that is fine but not implemented is for the caller to refuse with `unsupported`.
+/// Reads a model's configuration (config.json, one of its sub-objects, or GGUF metadata) value by
+/// value. A member that is absent or null counts as not given. A value of the wrong type or outside
+/// its range is kCorruptData naming the key; one that is fine but not implemented is for the caller
+/// to refuse with `unsupported`.
 class Config {
  public:
-  /// `where` starts every message, for example "config.json". `prefix` goes before every key ("llama." in GGUF).
+  /// `where` starts every message, for example "config.json". `prefix` goes before every key
+  /// ("llama." in GGUF).
   Config(const base::Json& values, std::string where, std::string prefix = {});
 
   /// Null when absent or null.
@@ -39,7 +42,8 @@ class Config {
   std::optional<Config> object(std::string_view key) const;
 
   int require_int(std::string_view key, std::int64_t min, std::int64_t max) const;
-  int int_or(std::string_view key, std::int64_t otherwise, std::int64_t min, std::int64_t max) const;
+  int int_or(std::string_view key, std::int64_t otherwise, std::int64_t min,
+             std::int64_t max) const;
   std::optional<int> find_int(std::string_view key, std::int64_t min, std::int64_t max) const;
   /// Finite and > 0 (>= 0 for the second).
   double positive_or(std::string_view key, double otherwise) const;
@@ -50,7 +54,8 @@ class Config {
   std::optional<std::vector<double>> numbers(std::string_view key) const;
   std::optional<std::vector<std::string>> strings(std::string_view key) const;
 
-  /// The first of `keys` that is given (the last when none is): for members with an old and a new name.
+  /// The first of `keys` that is given (the last when none is): for members with an old and a new
+  /// name.
   std::string_view first_of(std::initializer_list<std::string_view> keys) const noexcept;
 
   /// "config.json: hidden_size"

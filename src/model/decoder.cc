@@ -47,8 +47,9 @@ Found find_family(const format::Checkpoint& checkpoint) {
   for (const Family& family : families()) {
     if (!contains(is_gguf ? family.gguf_names : family.hf_model_types, name)) continue;
     Found found{&family, is_gguf ? &family.gguf_layout : &family.hf_layout, {}};
-    found.spec = is_gguf ? family.gguf_spec(Config(checkpoint.config(), where, name + "."), checkpoint)
-                         : family.hf_spec(config);
+    found.spec = is_gguf
+                     ? family.gguf_spec(Config(checkpoint.config(), where, name + "."), checkpoint)
+                     : family.hf_spec(config);
     found.spec.architecture = name;
     return found;
   }
@@ -56,7 +57,8 @@ Found find_family(const format::Checkpoint& checkpoint) {
                      ")");
 }
 
-/// Full layers share one block table, windowed ones one per window size. Also gives every layer's group.
+/// Full layers share one block table, windowed ones one per window size. Also gives every layer's
+/// group.
 std::vector<kv::KvGroupSpec> make_groups(const DecoderSpec& spec, bool f16,
                                          std::vector<int>& group_of_layer) {
   const std::size_t bytes_per_layer = std::size_t{2} * static_cast<std::size_t>(spec.n_kv_heads) *
@@ -111,16 +113,17 @@ class Arena {
     for (const auto& [tensor, shape] : plan) {
       *tensor = shape;
       tensor->data = memory_->data() + offset;
-      offset += (static_cast<std::size_t>(shape.rows * shape.stride) + kAlign - 1) / kAlign * kAlign;
+      offset +=
+          (static_cast<std::size_t>(shape.rows * shape.stride) + kAlign - 1) / kAlign * kAlign;
     }
   }
 
-  Tensor x{};         ///< [R, D] residual stream
-  Tensor h{};         ///< [R, D] norm scratch and block outputs
-  Tensor qkv{};       ///< [R, (H + 2 Hkv) Dh]
-  Tensor attended{};  ///< [R, H Dh]
-  Tensor ffn_in{};    ///< [R, 2F] or [R, F]
-  Tensor ffn_act{};   ///< [R, F]
+  Tensor x{};              ///< [R, D] residual stream
+  Tensor h{};              ///< [R, D] norm scratch and block outputs
+  Tensor qkv{};            ///< [R, (H + 2 Hkv) Dh]
+  Tensor attended{};       ///< [R, H Dh]
+  Tensor ffn_in{};         ///< [R, 2F] or [R, F]
+  Tensor ffn_act{};        ///< [R, F]
   Tensor last_x{};         ///< [O, D]
   Tensor last_attended{};  ///< [O, H Dh]
 
@@ -201,7 +204,8 @@ class SpecDecoder final : public Decoder {
     }
   }
 
-  /// Runs one layer over x and returns its output: x itself, but for the last layer only the wanted rows of it.
+  /// Runs one layer over x and returns its output: x itself, but for the last layer only the wanted
+  /// rows of it.
   Tensor run_layer(int i, const Batch& batch, Tensor x) {
     const LayerWeights& layer = weights_.layers[static_cast<std::size_t>(i)];
     const bool is_last = i == spec_.n_layers - 1;
@@ -274,8 +278,8 @@ class SpecDecoder final : public Decoder {
 
   void rotate(int rope, const Batch& batch, Tensor x) {
     const auto index = static_cast<std::size_t>(rope);
-    const bool grows = !spec_.rope_growth.empty() &&
-                       spec_.rope_growth[index].kind != RopeGrowth::Kind::kNone;
+    const bool grows =
+        !spec_.rope_growth.empty() && spec_.rope_growth[index].kind != RopeGrowth::Kind::kNone;
     if (!grows) {
       device_.rope(spec_.ropes[index], spec_.head_dim, batch.positions, x);
       return;
@@ -309,12 +313,12 @@ class SpecDecoder final : public Decoder {
     attention.n_heads = spec_.n_heads;
     attention.n_kv_heads = spec_.n_kv_heads;
     attention.head_dim = spec_.head_dim;
-    attention.scale =
-        layer.attention_scale != 0.0F ? layer.attention_scale : spec_.attention_scale;
+    attention.scale = layer.attention_scale != 0.0F ? layer.attention_scale : spec_.attention_scale;
     attention.window = layer.mixer == Mixer::kWindowAttention ? layer.window : 0;
     attention.soft_cap = spec_.attention_soft_cap;
     const Tensor out = arena_.attended.first_rows(n_rows);
-    device_.attention(attention, *kv_, i, batch, arena_.qkv.first_rows(n_rows).columns(0, n_q()), out);
+    device_.attention(attention, *kv_, i, batch, arena_.qkv.first_rows(n_rows).columns(0, n_q()),
+                      out);
     return out;
   }
 
@@ -362,7 +366,8 @@ std::unique_ptr<Decoder> Decoder::load(const format::Checkpoint& checkpoint, dev
     kept.max_output_rows = std::min(options.max_output_rows, options.max_rows);
     return std::make_unique<SpecDecoder>(std::move(found.spec), std::move(weights), device, kept);
   } catch (const std::bad_alloc&) {
-    base::fail(ErrorCode::kResourceExhausted, checkpoint.path(), ": not enough memory for the model");
+    base::fail(ErrorCode::kResourceExhausted, checkpoint.path(),
+               ": not enough memory for the model");
   }
 }
 

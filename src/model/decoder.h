@@ -14,8 +14,8 @@
 namespace openllm::model {
 
 struct DecoderOptions {
-  int max_rows = 512;         ///< Most rows of one forward call; sizes the buffers.
-  int max_output_rows = 64;   ///< Most rows whose logits one call may ask for.
+  int max_rows = 512;        ///< Most rows of one forward call; sizes the buffers.
+  int max_output_rows = 64;  ///< Most rows whose logits one call may ask for.
   bool kv_f16 = false;
   int kv_block_size = 32;
   std::function<void(double)> progress{};  ///< Fraction of weights loaded.
@@ -25,8 +25,9 @@ struct DecoderOptions {
 /// Thread safety: one thread at a time.
 class Decoder {
  public:
-  /// Loads every weight. Throws kUnsupported for an unknown architecture, kCorruptData for a missing, surplus or
-  /// wrongly shaped tensor. The device must outlive the decoder; the checkpoint is not needed afterwards.
+  /// Loads every weight. Throws kUnsupported for an unknown architecture, kCorruptData for a
+  /// missing, surplus or wrongly shaped tensor. The device must outlive the decoder; the checkpoint
+  /// is not needed afterwards.
   static std::unique_ptr<Decoder> load(const format::Checkpoint& checkpoint, device::Device& device,
                                        const DecoderOptions& options);
   virtual ~Decoder() = default;
@@ -39,8 +40,9 @@ class Decoder {
   virtual const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept = 0;
   /// Makes the KV cache; called once, before the first forward.
   virtual void allocate_kv(const std::vector<int>& blocks_per_group) = 0;
-  /// Computes the batch's rows, writes their keys and values, and puts the logits of the wanted rows into
-  /// `logits_out` [n_output_rows, V] (host memory). Throws kInvalidArgument for ids or sizes out of range.
+  /// Computes the batch's rows, writes their keys and values, and puts the logits of the wanted
+  /// rows into `logits_out` [n_output_rows, V] (host memory). Throws kInvalidArgument for ids or
+  /// sizes out of range.
   virtual void forward(const device::Batch& batch, float* logits_out) = 0;
 };
 

@@ -12,21 +12,22 @@ enum class Mixer : std::uint8_t { kFullAttention, kWindowAttention };
 enum class Ffn : std::uint8_t { kGated, kPlain };
 /// Where a block normalises.
 enum class NormPlace : std::uint8_t {
-  kPre,         ///< x + f(norm(x)): llama, gpt2.
-  kSandwich,    ///< x + norm(f(norm(x))): gemma2, gemma3.
+  kPre,       ///< x + f(norm(x)): llama, gpt2.
+  kSandwich,  ///< x + norm(f(norm(x))): gemma2, gemma3.
 };
 enum class Position : std::uint8_t { kRope, kLearned };
 
 /// One decoder layer's choices.
 struct LayerSpec {
   Mixer mixer = Mixer::kFullAttention;
-  int window = 0;        ///< For kWindowAttention.
-  int rope = 0;          ///< Index into DecoderSpec::ropes.
+  int window = 0;                ///< For kWindowAttention.
+  int rope = 0;                  ///< Index into DecoderSpec::ropes.
   float attention_scale = 0.0F;  ///< Replaces DecoderSpec::attention_scale if not 0.
 };
 
-/// RoPE factors that depend on a sequence's length. Chosen once per sequence (device::BatchSequence::rope_len), so that
-/// they do not depend on how its rows are cut into steps.
+/// RoPE factors that depend on a sequence's length. Chosen once per sequence
+/// (device::BatchSequence::rope_len), so that they do not depend on how its rows are cut into
+/// steps.
 struct RopeGrowth {
   enum class Kind : std::uint8_t {
     kNone,
@@ -34,9 +35,9 @@ struct RopeGrowth {
     kLong,     ///< longrope: other factors above original_len.
   };
   Kind kind = Kind::kNone;
-  int original_len = 0;  ///< Up to this length the plain inv_freq holds.
-  double base = 0.0;     ///< kDynamic
-  double factor = 1.0;   ///< kDynamic
+  int original_len = 0;                ///< Up to this length the plain inv_freq holds.
+  double base = 0.0;                   ///< kDynamic
+  double factor = 1.0;                 ///< kDynamic
   std::vector<float> long_inv_freq{};  ///< kLong
 };
 
@@ -51,7 +52,8 @@ struct DecoderSpec {
   int head_dim = 0;
   int ffn_dim = 0;
   int vocab_size = 0;
-  int max_positions = 0;  ///< Longest sequence the model was made for (after linear or dynamic RoPE scaling).
+  int max_positions =
+      0;  ///< Longest sequence the model was made for (after linear or dynamic RoPE scaling).
 
   device::NormSpec norm{};
   NormPlace norm_place = NormPlace::kPre;
@@ -59,11 +61,11 @@ struct DecoderSpec {
   Position position = Position::kRope;
   std::vector<device::RopeSpec> ropes{};
   std::vector<RopeGrowth> rope_growth{};  ///< One per rope, or empty when none depends on length.
-  int position_offset = 0;  ///< Added to positions for learned tables.
+  int position_offset = 0;                ///< Added to positions for learned tables.
 
   Ffn ffn = Ffn::kGated;
   device::Activation activation = device::Activation::kSilu;
-  bool attention_bias = false;         ///< Q, K, V have biases.
+  bool attention_bias = false;  ///< Q, K, V have biases.
   bool attention_output_bias = false;
   bool ffn_bias = false;
   bool tied_embeddings = false;

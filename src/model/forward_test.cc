@@ -1,5 +1,5 @@
-// What the decoder promises beyond the goldens: hostile batches are refused, given embeddings, prefix visibility, RoPE
-// that depends on length.
+// What the decoder promises beyond the goldens: hostile batches are refused, given embeddings,
+// prefix visibility, RoPE that depends on length.
 
 #include <cmath>
 
@@ -86,8 +86,12 @@ TEST_F(ForwardTest, BadOutputRows) {
 }
 
 TEST_F(ForwardTest, BadSequences) {
-  for (const device::BatchSequence& sequence :
-       {device::BatchSequence{0, 2, 0}, {0, 4, 0}, {1, 2, 0}, {0, 0, 0}, {0, 3, -1}, {0, 2147483647, 0}}) {
+  for (const device::BatchSequence& sequence : {device::BatchSequence{0, 2, 0},
+                                                {0, 4, 0},
+                                                {1, 2, 0},
+                                                {0, 0, 0},
+                                                {0, 3, -1},
+                                                {0, 2147483647, 0}}) {
     sequences_ = {sequence};
     EXPECT_THAT(refusal(), testing::HasSubstr("sequences"));
   }
@@ -127,7 +131,8 @@ TEST_F(ForwardTest, NoOutputsStillFillTheCache) {
 TEST_F(ForwardTest, GivenEmbeddingsReplaceLookedUpOnes) {
   const std::vector<float> expected = run(batch());
   const MemoryCheckpoint checkpoint = small_llama();
-  const auto* table = reinterpret_cast<const float*>(checkpoint.find("model.embed_tokens.weight")->bytes.data());
+  const auto* table =
+      reinterpret_cast<const float*>(checkpoint.find("model.embed_tokens.weight")->bytes.data());
   const std::vector<float> given(table + 2 * 8, table + 3 * 8);  // of token 2
   ids_[1] = -1;
   device::Batch b = batch();

@@ -1,5 +1,5 @@
-// Every family against Hugging Face transformers: logits of all positions and greedy continuations, on every device, in
-// one go, in chunks and among other sequences.
+// Every family against Hugging Face transformers: logits of all positions and greedy continuations,
+// on every device, in one go, in chunks and among other sequences.
 
 #include <cmath>
 
@@ -9,21 +9,23 @@ namespace openllm::model::test {
 namespace {
 
 struct Case {
-  std::string model;           // below tests/data/models
-  std::string golden;          // folder of its golden
-  bool quantised = false;      // only the reference device multiplies exactly
+  std::string model;       // below tests/data/models
+  std::string golden;      // folder of its golden
+  bool quantised = false;  // only the reference device multiplies exactly
 };
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* name : {"llama", "llama-gguf", "llama-odd", "mistral", "qwen2", "qwen3", "qwen3-bias",
-                           "gemma2", "gemma3", "gemma3-vision", "gpt2", "gpt2-bare"}) {
+  for (const char* name :
+       {"llama", "llama-gguf", "llama-odd", "mistral", "qwen2", "qwen2-gguf", "qwen3", "qwen3-bias",
+        "gemma2", "gemma3", "gemma3-vision", "gpt2", "gpt2-bare"}) {
     all.push_back({name, name});
   }
-  for (const char* name : {"llama-gguf", "qwen3", "gemma3", "gpt2-bare"}) {
-    const std::string folder = name;
-    all.push_back({folder + "/f32/model.gguf", folder});
-    all.push_back({folder + "/q8_0/model.gguf", folder + "/q8_0", true});
+  for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare"}) {
+    all.push_back({std::string(name) + "/f32/model.gguf", name});
+  }
+  for (const char* name : {"llama-gguf", "qwen3", "gemma3"}) {
+    all.push_back({std::string(name) + "/q8_0/model.gguf", std::string(name) + "/q8_0", true});
   }
   return all;
 }
@@ -31,7 +33,8 @@ std::vector<Case> cases() {
 double worst_difference(const std::vector<float>& got, const float* expected) {
   double worst = 0.0;
   for (std::size_t i = 0; i < got.size(); ++i) {
-    const double difference = std::abs(static_cast<double>(got[i]) - static_cast<double>(expected[i]));
+    const double difference =
+        std::abs(static_cast<double>(got[i]) - static_cast<double>(expected[i]));
     // NaN must not pass.
     worst = difference <= worst ? worst : difference;
   }
@@ -112,12 +115,14 @@ TEST_P(GoldenTest, ManySequencesInOneBatch) {
   const std::size_t vocab = golden_.vocab_size;
 
   std::vector<float> got = model.step({{3, head}, {0, reversed}});
-  std::vector<float> ours(got.begin(), got.begin() + static_cast<std::ptrdiff_t>(head.size() * vocab));
+  std::vector<float> ours(got.begin(),
+                          got.begin() + static_cast<std::ptrdiff_t>(head.size() * vocab));
   EXPECT_TRUE(std::equal(expected_reversed.begin(), expected_reversed.end(),
                          got.begin() + static_cast<std::ptrdiff_t>(ours.size())));
   got = model.step({{1, late}, {3, tail}});
   EXPECT_TRUE(std::equal(expected_late.begin(), expected_late.end(), got.begin()));
-  ours.insert(ours.end(), got.begin() + static_cast<std::ptrdiff_t>(expected_late.size()), got.end());
+  ours.insert(ours.end(), got.begin() + static_cast<std::ptrdiff_t>(expected_late.size()),
+              got.end());
   EXPECT_EQ(ours, expected);
 }
 
@@ -126,7 +131,8 @@ TEST_P(GoldenTest, OnlyWantedRows) {
   const std::vector<float> all = model.step({{0, golden_.prompt}});
   const std::vector<float> last = model.step({{1, golden_.prompt}}, false);
   ASSERT_EQ(last.size(), golden_.vocab_size);
-  EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - static_cast<std::ptrdiff_t>(last.size())));
+  EXPECT_TRUE(
+      std::equal(last.begin(), last.end(), all.end() - static_cast<std::ptrdiff_t>(last.size())));
 }
 
 std::string case_name(const testing::TestParamInfo<std::tuple<Case, std::string>>& info) {
@@ -138,7 +144,8 @@ std::string case_name(const testing::TestParamInfo<std::tuple<Case, std::string>
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, GoldenTest,
-                         testing::Combine(testing::ValuesIn(cases()), testing::Values("reference", "cpu")),
+                         testing::Combine(testing::ValuesIn(cases()),
+                                          testing::Values("reference", "cpu")),
                          case_name);
 
 TEST(KvDtypeTest, HalfPrecisionCacheIsCloseToFull) {

@@ -1,8 +1,8 @@
-// Loading is total: whatever is wrong with configuration or tensors is told, naming the place, before anything large is
-// allocated.
+// Loading is total: whatever is wrong with configuration or tensors is told, naming the place,
+// before anything large is allocated.
 
-#include "model/test_support.h"
 #include "model/tensor_book.h"
+#include "model/test_support.h"
 
 namespace openllm::model::test {
 namespace {
@@ -39,8 +39,9 @@ TEST(LoadingTest, MissingTensorIsNamedWithItsShape) {
   checkpoint.remove("model.layers.1.self_attn.k_proj.weight");
   const Error error = error_of([&] { load(checkpoint); });
   EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
-  EXPECT_STREQ(error.what(),
-               "memory: tensor model.layers.1.self_attn.k_proj.weight: missing (expected shape [4, 8])");
+  EXPECT_STREQ(
+      error.what(),
+      "memory: tensor model.layers.1.self_attn.k_proj.weight: missing (expected shape [4, 8])");
 }
 
 TEST(LoadingTest, SurplusTensorIsNamed) {
@@ -72,7 +73,8 @@ TEST(LoadingTest, WrongShapeTellsBoth) {
   const Error error = error_of([&] { load(checkpoint); });
   EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
   EXPECT_STREQ(error.what(),
-               "memory: tensor model.layers.0.mlp.up_proj.weight: wrong shape (expected [12, 8], got [8, 12])");
+               "memory: tensor model.layers.0.mlp.up_proj.weight: wrong shape (expected [12, 8], "
+               "got [8, 12])");
 }
 
 TEST(LoadingTest, TiedWithoutOutputSharesOneUpload) {
@@ -95,7 +97,8 @@ TEST(LoadingTest, TiedButDifferentOutputInFileWins) {
 TEST(LoadingTest, UntiedWithoutOutputIsAnError) {
   MemoryCheckpoint checkpoint = small_llama();
   checkpoint.remove("lm_head.weight");
-  EXPECT_THAT(error_of([&] { load(checkpoint); }).what(), testing::HasSubstr("lm_head.weight: missing"));
+  EXPECT_THAT(error_of([&] { load(checkpoint); }).what(),
+              testing::HasSubstr("lm_head.weight: missing"));
 }
 
 TEST(LoadingTest, NamesWithoutPrefix) {
@@ -163,7 +166,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(LoadingTest, AbsurdLayerCountIsToldBeforeUpload) {
   MemoryCheckpoint checkpoint = small_llama();
   checkpoint.mutable_config()["num_hidden_layers"] = 4000;
-  EXPECT_THAT(error_of([&] { load(checkpoint); }).what(), testing::HasSubstr("expected 4000 layers"));
+  EXPECT_THAT(error_of([&] { load(checkpoint); }).what(),
+              testing::HasSubstr("expected 4000 layers"));
 }
 
 TEST(LoadingTest, AbsurdSizesAreToldByTheFirstTensor) {
@@ -177,7 +181,8 @@ TEST(LoadingTest, AbsurdSizesAreToldByTheFirstTensor) {
 
 /// Families by a configuration alone: what the spec makes of it.
 DecoderSpec spec_of(const std::string& json) {
-  return read_spec(MemoryCheckpoint(format::Checkpoint::Kind::kHuggingFace, base::Json::parse(json, "test")));
+  return read_spec(
+      MemoryCheckpoint(format::Checkpoint::Kind::kHuggingFace, base::Json::parse(json, "test")));
 }
 
 TEST(SpecTest, MistralWindowAbsentIsTheDefaultAndNullIsNone) {
@@ -187,7 +192,8 @@ TEST(SpecTest, MistralWindowAbsentIsTheDefaultAndNullIsNone) {
   EXPECT_EQ(spec_of(head + "}").layers[0].window, 4096);
   EXPECT_EQ(spec_of(head + R"(, "sliding_window": null})").layers[0].mixer, Mixer::kFullAttention);
   EXPECT_EQ(spec_of(head + R"(, "sliding_window": 5})").layers[0].window, 5);
-  EXPECT_EQ(error_of([&] { spec_of(head + R"(, "sliding_window": 0})"); }).code(), ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of([&] { spec_of(head + R"(, "sliding_window": 0})"); }).code(),
+            ErrorCode::kCorruptData);
 }
 
 TEST(SpecTest, QwenWindowNeedsItsSwitch) {
@@ -200,8 +206,10 @@ TEST(SpecTest, QwenWindowNeedsItsSwitch) {
   EXPECT_EQ(on.layers[1].mixer, Mixer::kFullAttention);
   EXPECT_EQ(on.layers[2].mixer, Mixer::kWindowAttention);
   EXPECT_EQ(on.layers[2].window, 4);
-  const Error error =
-      error_of([&] { spec_of(head + R"(, "layer_types": ["full_attention", "full_attention", "sliding_attention"]})"); });
+  const Error error = error_of([&] {
+    spec_of(head +
+            R"(, "layer_types": ["full_attention", "full_attention", "sliding_attention"]})");
+  });
   EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
   EXPECT_THAT(error.what(), testing::HasSubstr("sliding_window"));
 }
@@ -210,7 +218,8 @@ TEST(SpecTest, LayerTypesMustFit) {
   const std::string head =
       R"({"model_type": "qwen3", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 8,
           "num_attention_heads": 1, "num_key_value_heads": 1, "use_sliding_window": true, "layer_types": )";
-  EXPECT_EQ(error_of([&] { spec_of(head + R"(["full_attention"]})"); }).code(), ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of([&] { spec_of(head + R"(["full_attention"]})"); }).code(),
+            ErrorCode::kCorruptData);
   EXPECT_EQ(error_of([&] { spec_of(head + R"(["full_attention", "linear_attention"]})"); }).code(),
             ErrorCode::kUnsupported);
 }
@@ -240,28 +249,36 @@ TEST(SpecTest, LinearAndDynamicScalingLengthenTheContext) {
           "num_attention_heads": 2, "max_position_embeddings": 100, "rope_scaling": )";
   EXPECT_EQ(spec_of(head + R"({"type": "linear", "factor": 4.0}})").max_positions, 400);
   EXPECT_EQ(spec_of(head + R"({"type": "dynamic", "factor": 2.5}})").max_positions, 250);
-  EXPECT_EQ(spec_of(head + R"({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 25}})")
-                .max_positions,
-            100);
+  EXPECT_EQ(
+      spec_of(head +
+              R"({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 25}})")
+          .max_positions,
+      100);
 }
 
 TEST(SpecTest, ArchitecturesAreListed) {
-  EXPECT_THAT(architectures(),
-              testing::ElementsAre("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2"));
+  EXPECT_THAT(architectures(), testing::ElementsAre("llama", "mistral", "qwen2", "qwen3", "gemma2",
+                                                    "gemma3", "gpt2"));
   const Error error = error_of([] { spec_of(R"({"model_type": "bloom"})"); });
   EXPECT_THAT(error.what(), testing::HasSubstr("qwen3"));
 }
 
 TEST(SpecTest, GgufNeedsItsEmbedding) {
-  MemoryCheckpoint checkpoint(format::Checkpoint::Kind::kGguf, base::Json::parse(
-      R"({"general.architecture": "llama", "llama.embedding_length": 8, "llama.block_count": 1,
-          "llama.feed_forward_length": 8, "llama.attention.head_count": 2})", "test"));
-  EXPECT_THAT(error_of([&] { read_spec(checkpoint); }).what(), testing::HasSubstr("token_embd.weight"));
+  MemoryCheckpoint checkpoint(
+      format::Checkpoint::Kind::kGguf,
+      base::Json::parse(
+          R"({"general.architecture": "llama", "llama.embedding_length": 8, "llama.block_count": 1,
+          "llama.feed_forward_length": 8, "llama.attention.head_count": 2})",
+          "test"));
+  EXPECT_THAT(error_of([&] { read_spec(checkpoint); }).what(),
+              testing::HasSubstr("token_embd.weight"));
   checkpoint.add("token_embd.weight", {5, 8});
   EXPECT_EQ(read_spec(checkpoint).vocab_size, 5);
-  checkpoint.mutable_config()["llama.attention.head_count_kv"] = base::Json::parse("[1, 2]", "test");
+  checkpoint.mutable_config()["llama.attention.head_count_kv"] =
+      base::Json::parse("[1, 2]", "test");
   EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
-  checkpoint.mutable_config()["llama.attention.head_count_kv"] = base::Json::parse("[1, 1]", "test");
+  checkpoint.mutable_config()["llama.attention.head_count_kv"] =
+      base::Json::parse("[1, 1]", "test");
   EXPECT_EQ(read_spec(checkpoint).n_kv_heads, 1);
   checkpoint.mutable_config()["llama.expert_count"] = 8;
   EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);

@@ -227,7 +227,8 @@ void read_yarn(const Config& rope, const RopeContext& context, RopeParameters& p
   p.mscale = given_or("mscale", 0.0);
   p.mscale_all_dim = given_or("mscale_all_dim", 0.0);
   if (context.truncate_allowed) p.truncate = rope.bool_or("truncate", true);
-  if (p.theta <= 1.0) rope.corrupt("rope_theta", "bad value (expected more than 1, got ", p.theta, ")");
+  if (p.theta <= 1.0)
+    rope.corrupt("rope_theta", "bad value (expected more than 1, got ", p.theta, ")");
 }
 
 }  // namespace
@@ -254,11 +255,11 @@ RopeParameters read_rope(const Config* rope, double theta, const RopeContext& co
                       "(expected 1, got ", partial, ")");
   }
   const std::optional<double> factor = rope->find_positive("factor");
-  const bool may_omit = p.type == Type::kLongRope || p.type == Type::kYarn ||
-                        p.type == Type::kProportional;
+  const bool may_omit =
+      p.type == Type::kLongRope || p.type == Type::kYarn || p.type == Type::kProportional;
   if (!factor && !may_omit) rope->corrupt("factor", "missing (expected a positive number)");
-  p.original_positions = rope->int_or("original_max_position_embeddings", context.max_positions, 1,
-                                      kMaxPositions);
+  p.original_positions =
+      rope->int_or("original_max_position_embeddings", context.max_positions, 1, kMaxPositions);
   if (context.original_positions > 0) p.original_positions = context.original_positions;
   const double stretch = static_cast<double>(context.max_positions) / p.original_positions;
   p.factor = factor.value_or(p.type == Type::kProportional ? 1.0 : stretch);

@@ -10,10 +10,18 @@
 
 namespace openllm::model {
 
-/// What a rotary embedding is made of, whatever the file format. The meaning of every field is that of Hugging Face's
-/// modeling_rope_utils.py (v5).
+/// What a rotary embedding is made of, whatever the file format. The meaning of every field is that
+/// of Hugging Face's modeling_rope_utils.py (v5).
 struct RopeParameters {
-  enum class Type : std::uint8_t { kDefault, kLinear, kDynamic, kLlama3, kYarn, kLongRope, kProportional };
+  enum class Type : std::uint8_t {
+    kDefault,
+    kLinear,
+    kDynamic,
+    kLlama3,
+    kYarn,
+    kLongRope,
+    kProportional
+  };
   Type type = Type::kDefault;
   device::RopeStyle style = device::RopeStyle::kHalves;
   int head_dim = 0;
@@ -21,18 +29,18 @@ struct RopeParameters {
   int max_positions = 0;
   double theta = 10000.0;
   double factor = 1.0;
-  int original_positions = 0;               ///< llama3, yarn, longrope
-  double low_freq_factor = 1.0;             ///< llama3
-  double high_freq_factor = 4.0;            ///< llama3
-  double beta_fast = 32.0;                  ///< yarn
-  double beta_slow = 1.0;                   ///< yarn
-  bool truncate = true;                     ///< yarn
-  std::optional<double> attention_factor{}; ///< yarn, longrope
-  double mscale = 0.0;                      ///< yarn; 0: not given
-  double mscale_all_dim = 0.0;              ///< yarn; 0: not given
-  double proportion = 1.0;                  ///< proportional
-  std::vector<double> short_factor{};       ///< longrope
-  std::vector<double> long_factor{};        ///< longrope
+  int original_positions = 0;                ///< llama3, yarn, longrope
+  double low_freq_factor = 1.0;              ///< llama3
+  double high_freq_factor = 4.0;             ///< llama3
+  double beta_fast = 32.0;                   ///< yarn
+  double beta_slow = 1.0;                    ///< yarn
+  bool truncate = true;                      ///< yarn
+  std::optional<double> attention_factor{};  ///< yarn, longrope
+  double mscale = 0.0;                       ///< yarn; 0: not given
+  double mscale_all_dim = 0.0;               ///< yarn; 0: not given
+  double proportion = 1.0;                   ///< proportional
+  std::vector<double> short_factor{};        ///< longrope
+  std::vector<double> long_factor{};         ///< longrope
 };
 
 struct Rope {
@@ -55,7 +63,8 @@ struct RopeContext {
   int original_positions = 0;
   bool truncate_allowed = true;  ///< False: yarn's `truncate` member is not looked at.
 };
-/// Parameters from one Hugging Face `rope_parameters` (or `rope_scaling`) object; null: default with that theta.
+/// Parameters from one Hugging Face `rope_parameters` (or `rope_scaling`) object; null: default
+/// with that theta.
 RopeParameters read_rope(const Config* rope, double theta, const RopeContext& context);
 
 }  // namespace openllm::model

@@ -26,13 +26,15 @@ TEST(RopeTest, PlainFrequencies) {
 }
 
 TEST(RopeTest, PartialFactorHasNoEffectOnDefaultAsInTransformers) {
-  EXPECT_EQ(make_rope(read(R"({"rope_type": "default", "partial_rotary_factor": 0.5})")).spec.inv_freq,
-            make_rope(read("{}")).spec.inv_freq);
+  EXPECT_EQ(
+      make_rope(read(R"({"rope_type": "default", "partial_rotary_factor": 0.5})")).spec.inv_freq,
+      make_rope(read("{}")).spec.inv_freq);
 }
 
 // Expected values: transformers 5, ROPE_INIT_FUNCTIONS["dynamic"] with seq_len 100.
 TEST(RopeTest, DynamicGrowsOnlyBeyondTheOriginalLength) {
-  const Rope rope = make_rope(read(R"({"rope_type": "dynamic", "factor": 2.0, "rope_theta": 100.0})", 8, 50));
+  const Rope rope =
+      make_rope(read(R"({"rope_type": "dynamic", "factor": 2.0, "rope_theta": 100.0})", 8, 50));
   EXPECT_EQ(grown_rope(rope.spec, rope.growth, 50).inv_freq, rope.spec.inv_freq);
   const device::RopeSpec grown = grown_rope(rope.spec, rope.growth, 100);
   // ratio = 2 * 100 / 50 - 1 = 3; base = 100 * 3^(8/6)
@@ -85,19 +87,22 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{R"({"rope_theta": 0})", ErrorCode::kCorruptData, "rope_theta"},
         Refusal{R"({"rope_type": "linear", "factor": 2, "partial_rotary_factor": 0.5})",
                 ErrorCode::kUnsupported, "partial_rotary_factor"},
-        Refusal{R"({"rope_type": "llama3", "factor": 2})", ErrorCode::kCorruptData, "low_freq_factor"},
-        Refusal{R"({"rope_type": "llama3", "factor": 2, "low_freq_factor": 4, "high_freq_factor": 4})",
-                ErrorCode::kCorruptData, "high_freq_factor"},
+        Refusal{R"({"rope_type": "llama3", "factor": 2})", ErrorCode::kCorruptData,
+                "low_freq_factor"},
+        Refusal{
+            R"({"rope_type": "llama3", "factor": 2, "low_freq_factor": 4, "high_freq_factor": 4})",
+            ErrorCode::kCorruptData, "high_freq_factor"},
         Refusal{R"({"rope_type": "yarn", "factor": 2, "original_max_position_embeddings": 0})",
                 ErrorCode::kCorruptData, "original_max_position_embeddings"},
         Refusal{R"({"rope_type": "yarn", "factor": 2, "rope_theta": 1.0})", ErrorCode::kCorruptData,
                 "rope_theta"},
-        Refusal{R"({"rope_type": "longrope", "long_factor": [1, 1, 1, 1]})", ErrorCode::kCorruptData,
-                "short_factor"},
+        Refusal{R"({"rope_type": "longrope", "long_factor": [1, 1, 1, 1]})",
+                ErrorCode::kCorruptData, "short_factor"},
         Refusal{R"({"rope_type": "longrope", "short_factor": [1, 1], "long_factor": [1, 1]})",
                 ErrorCode::kCorruptData, "expected 4, got 2"},
-        Refusal{R"({"rope_type": "longrope", "short_factor": [1, 1, 1, 0], "long_factor": [1, 1, 1, 1]})",
-                ErrorCode::kCorruptData, "short_factor"}));
+        Refusal{
+            R"({"rope_type": "longrope", "short_factor": [1, 1, 1, 0], "long_factor": [1, 1, 1, 1]})",
+            ErrorCode::kCorruptData, "short_factor"}));
 
 }  // namespace
 }  // namespace openllm::model::test

@@ -63,7 +63,8 @@ std::vector<std::string> TensorBook::candidates(Slot slot, int layer) const {
   if (pattern.empty()) return {};
   const std::string filled = fill(pattern, layer);
   if (slot != Slot::kOutput) return {prefix_ + filled};
-  // The head sits beside the inner model ("language_model.lm_head.weight" for "language_model.model.").
+  // The head sits beside the inner model ("language_model.lm_head.weight" for
+  // "language_model.model.").
   constexpr std::string_view kInner = "model.";
   std::vector<std::string> names = {filled, prefix_ + filled};
   if (prefix_.ends_with(kInner)) {
@@ -121,6 +122,11 @@ void TensorBook::require_all_used() const {
     fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", tensor.name,
          ": not part of this architecture and configuration (shape ", tensor.view.shape.to_string(),
          ")");
+  }
+  for (const format::UnreadableTensor& tensor : checkpoint_.unreadable()) {
+    if (is_ignored(tensor.name)) continue;
+    fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", tensor.name,
+         ": not part of this architecture and configuration, and unreadable: ", tensor.reason);
   }
 }
 

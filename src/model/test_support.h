@@ -42,12 +42,14 @@ inline std::vector<std::int32_t> to_ids(const base::Json& array) {
 }
 
 inline Golden read_golden(const std::string& folder) {
-  const base::Json json = base::Json::parse(base::read_file(folder + "/golden.json"), "golden.json");
+  const base::Json json =
+      base::Json::parse(base::read_file(folder + "/golden.json"), "golden.json");
   Golden golden;
   golden.prompt = to_ids(*json.find("prompt"));
   golden.greedy = to_ids(*json.find("greedy"));
   golden.vocab_size = static_cast<std::size_t>(json.find("vocab_size")->as_int("vocab_size"));
-  const std::string bytes = base::read_file(folder + "/" + json.find("logits")->as_string("logits"));
+  const std::string bytes =
+      base::read_file(folder + "/" + json.find("logits")->as_string("logits"));
   golden.logits.resize(bytes.size() / sizeof(float));
   std::memcpy(golden.logits.data(), bytes.data(), golden.logits.size() * sizeof(float));
   return golden;
@@ -80,7 +82,8 @@ class Runner {
       tables_[g].resize(static_cast<std::size_t>(n_sequences));
       // Neighbouring blocks of a sequence are not neighbours in memory.
       for (int s = 0; s < n_sequences; ++s) {
-        for (int b = 0; b < blocks; ++b) tables_[g][static_cast<std::size_t>(s)].push_back(b * n_sequences + s);
+        for (int b = 0; b < blocks; ++b)
+          tables_[g][static_cast<std::size_t>(s)].push_back(b * n_sequences + s);
       }
     }
     decoder_->allocate_kv(std::vector<int>(tables_.size(), blocks * n_sequences));
@@ -142,8 +145,8 @@ class Runner {
     const auto& own = tables_[g][static_cast<std::size_t>(sequence)];
     const std::int32_t length = lengths_[static_cast<std::size_t>(sequence)];
     for (std::int32_t b = 0; b * kBlockSize < length; ++b) {
-      const bool freed = group.kind == kv::KvKind::kWindow &&
-                         (b + 1) * kBlockSize <= past_len - group.window + 1;
+      const bool freed =
+          group.kind == kv::KvKind::kWindow && (b + 1) * kBlockSize <= past_len - group.window + 1;
       out.push_back(freed ? -1 : own[static_cast<std::size_t>(b)]);
     }
   }
@@ -162,12 +165,14 @@ class MemoryCheckpoint final : public format::Checkpoint {
 
   /// Adds an F32 tensor of small different values.
   void add(const std::string& name, const tensor::Shape& shape) {
-    values_.push_back(std::make_unique<std::vector<float>>(static_cast<std::size_t>(shape.n_elems())));
+    values_.push_back(
+        std::make_unique<std::vector<float>>(static_cast<std::size_t>(shape.n_elems())));
     std::vector<float>& values = *values_.back();
     for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = 0.05F * static_cast<float>((i * 37 + name.size() * 11) % 29) - 0.7F;
     }
-    tensors_.push_back({name, {tensor::DType::kF32, shape, std::as_bytes(std::span<const float>(values))}});
+    tensors_.push_back(
+        {name, {tensor::DType::kF32, shape, std::as_bytes(std::span<const float>(values))}});
     std::sort(tensors_.begin(), tensors_.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
   }

@@ -67,7 +67,8 @@ class Loader {
     }
     if (read_each_step) weights_.bytes += weight->bytes();
     if (progress_ && total_bytes_ > 0) {
-      progress_(std::min(1.0, static_cast<double>(done_bytes_) / static_cast<double>(total_bytes_)));
+      progress_(
+          std::min(1.0, static_cast<double>(done_bytes_) / static_cast<double>(total_bytes_)));
     }
     return weight;
   }
@@ -80,7 +81,8 @@ class Loader {
 
   void load_norm(Slot weight, Slot bias, int layer, NormWeights& norm) {
     norm.weight = load_vector(weight, layer, spec_.dim);
-    if (spec_.norm.kind == device::NormKind::kLayer) norm.bias = load_vector(bias, layer, spec_.dim);
+    if (spec_.norm.kind == device::NormKind::kLayer)
+      norm.bias = load_vector(bias, layer, spec_.dim);
   }
 
   /// Stacks the parts along the output, one piece per run of equal dtypes.
@@ -146,8 +148,8 @@ class Loader {
     if (spec_.ffn == Ffn::kGated) ffn_in.push_back({Slot::kGate, Slot::kGateBias, spec_.ffn_dim});
     ffn_in.push_back({Slot::kUp, Slot::kUpBias, spec_.ffn_dim});
     layer.ffn_in = load_linear(ffn_in, spec_.dim, spec_.ffn_bias, i);
-    layer.ffn_down = load_linear({{Slot::kDown, Slot::kDownBias, spec_.dim}}, spec_.ffn_dim,
-                                 spec_.ffn_bias, i);
+    layer.ffn_down =
+        load_linear({{Slot::kDown, Slot::kDownBias, spec_.dim}}, spec_.ffn_dim, spec_.ffn_bias, i);
     if (spec_.norm_place == NormPlace::kSandwich) {
       load_norm(Slot::kPostAttentionNorm, Slot::kPostAttentionNorm, i, layer.post_attention_norm);
       load_norm(Slot::kPostFfnNorm, Slot::kPostFfnNorm, i, layer.post_ffn_norm);
@@ -157,8 +159,8 @@ class Loader {
 
   /// A tied file may have only the output's tensor.
   Slot embedding_slot() const {
-    const bool only_output = spec_.tied_embeddings && !book_.has(Slot::kEmbedding) &&
-                             book_.has(Slot::kOutput);
+    const bool only_output =
+        spec_.tied_embeddings && !book_.has(Slot::kEmbedding) && book_.has(Slot::kOutput);
     return only_output ? Slot::kOutput : Slot::kEmbedding;
   }
 
@@ -172,21 +174,23 @@ class Loader {
     if (spec_.position == Position::kLearned) {
       const TensorView& positions =
           book_.take(Slot::kPositions, 0, Shape{spec_.max_positions, spec_.dim});
-      weights_.positions =
-          upload({WeightSource::Scheme::kDense, {WeightPart{positions}}, book_.name(Slot::kPositions)},
-                 WeightRole::kEmbedding, false);
+      weights_.positions = upload(
+          {WeightSource::Scheme::kDense, {WeightPart{positions}}, book_.name(Slot::kPositions)},
+          WeightRole::kEmbedding, false);
     }
   }
 
-  /// Tied by the configuration but with a different tensor in the file: the file wins, as in transformers 5.
+  /// Tied by the configuration but with a different tensor in the file: the file wins, as in
+  /// transformers 5.
   bool needs_own_output(Slot embedding, const TensorView& table) {
     if (!spec_.tied_embeddings) return true;
     if (embedding == Slot::kOutput) return false;
     const TensorView* output = book_.find(Slot::kOutput);
     if (output == nullptr) return false;
-    const bool same = output->dtype == table.dtype && output->shape == table.shape &&
-                      output->bytes.size() == table.bytes.size() &&
-                      std::memcmp(output->bytes.data(), table.bytes.data(), table.bytes.size()) == 0;
+    const bool same =
+        output->dtype == table.dtype && output->shape == table.shape &&
+        output->bytes.size() == table.bytes.size() &&
+        std::memcmp(output->bytes.data(), table.bytes.data(), table.bytes.size()) == 0;
     if (same) book_.take(Slot::kOutput, 0, table.shape);
     return !same;
   }
@@ -194,9 +198,9 @@ class Loader {
   void load_output() {
     if (!has_own_output_) return;
     const TensorView& view = book_.take(Slot::kOutput, 0, Shape{spec_.vocab_size, spec_.dim});
-    weights_.output = upload(
-        {WeightSource::Scheme::kDense, {WeightPart{view}}, book_.name(Slot::kOutput)},
-        WeightRole::kLinear, true);
+    weights_.output =
+        upload({WeightSource::Scheme::kDense, {WeightPart{view}}, book_.name(Slot::kOutput)},
+               WeightRole::kLinear, true);
   }
 
   const format::Checkpoint& checkpoint_;

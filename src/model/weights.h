@@ -21,8 +21,8 @@ struct NormWeights {
   WeightPtr bias{};
 };
 
-/// A linear whose outputs may come from several tensors. Tensors of one dtype are one piece; a device need not mix
-/// dtypes in a weight.
+/// A linear whose outputs may come from several tensors. Tensors of one dtype are one piece; a
+/// device need not mix dtypes in a weight.
 struct LinearWeights {
   struct Piece {
     WeightPtr weight{};
@@ -55,8 +55,8 @@ struct DecoderWeights {
   std::size_t bytes = 0;  ///< Read by one decoding step.
 };
 
-/// Takes every weight of `spec` from the file to the device. Total: a missing, surplus or wrongly shaped tensor is
-/// kCorruptData naming it.
+/// Takes every weight of `spec` from the file to the device. Total: a missing, surplus or wrongly
+/// shaped tensor is kCorruptData naming it.
 DecoderWeights load_weights(const format::Checkpoint& checkpoint, const TensorLayout& layout,
                             const DecoderSpec& spec, device::Device& device,
                             const std::function<void(double)>& progress);

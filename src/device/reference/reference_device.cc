@@ -201,7 +201,8 @@ class ReferenceDevice final : public Device {
 
   void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) {
-      for (std::int64_t d = 0; d < x.cols; ++d) row(out, t)[d] = row(x, t)[d] + row(y, t)[d] * scale;
+      for (std::int64_t d = 0; d < x.cols; ++d)
+        row(out, t)[d] = row(x, t)[d] + row(y, t)[d] * scale;
     }
   }
 
@@ -257,7 +258,8 @@ class ReferenceDevice final : public Device {
     return table.ids[static_cast<std::size_t>(table.begin[sequence] + block)];
   }
 
-  /// One query head against the cache: softmax with the maximum subtracted, keys in ascending order.
+  /// One query head against the cache: softmax with the maximum subtracted, keys in ascending
+  /// order.
   void attend(const AttentionSpec& spec, const ReferenceKvCache& memory, int layer,
               const Batch& batch, std::size_t sequence, int head, Visible range, const float* q,
               float* out) {
@@ -283,7 +285,8 @@ class ReferenceDevice final : public Device {
       total += weight;
       memory.load(layer, true, block_of(batch, kv.group, sequence, p / block_size), kv_head,
                   static_cast<int>(p % block_size), vector_.data());
-      for (std::size_t d = 0; d < head_dim; ++d) sums_[d] += weight * static_cast<double>(vector_[d]);
+      for (std::size_t d = 0; d < head_dim; ++d)
+        sums_[d] += weight * static_cast<double>(vector_[d]);
     }
     for (std::size_t d = 0; d < head_dim; ++d) {
       out[d] = total > 0.0 ? static_cast<float>(sums_[d] / total) : 0.0F;

@@ -94,10 +94,9 @@ ReferenceKvCache::ReferenceKvCache(const KvCacheSpec& spec)
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const KvLayerSpec& layer = spec_.layers[i];
     const auto n_blocks = spec_.blocks_per_group.at(static_cast<std::size_t>(layer.group));
-    const std::size_t n = static_cast<std::size_t>(n_blocks) *
-                          static_cast<std::size_t>(layer.n_kv_heads) *
-                          static_cast<std::size_t>(spec_.block_size) *
-                          static_cast<std::size_t>(layer.head_dim);
+    const std::size_t n =
+        static_cast<std::size_t>(n_blocks) * static_cast<std::size_t>(layer.n_kv_heads) *
+        static_cast<std::size_t>(spec_.block_size) * static_cast<std::size_t>(layer.head_dim);
     for (int kv = 0; kv < 2; ++kv) {
       if (spec_.f16) {
         layers_[i].f16[kv].assign(n, 0);

@@ -27,8 +27,8 @@ class ReferenceWeight final : public Weight {
   std::vector<float> values_;
 };
 
-/// Expands and stacks the parts of `source`. Throws kUnsupported for a dtype that holds no weights and
-/// kCorruptData when the parts do not fit each other.
+/// Expands and stacks the parts of `source`. Throws kUnsupported for a dtype that holds no weights
+/// and kCorruptData when the parts do not fit each other.
 std::unique_ptr<ReferenceWeight> expand_weight(const WeightSource& source, WeightRole role);
 
 /// Keys and values per layer, [block, kv head, token in block, head_dim], as f32 or f16.

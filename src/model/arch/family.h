@@ -54,20 +54,22 @@ struct TensorName {
 /// Where a family's tensors are in one file format.
 struct TensorLayout {
   std::vector<TensorName> names{};
-  /// Put before every name but kOutput's, which is tried with and without. The first one with which the embedding is
-  /// found is taken.
+  /// Put before every name but kOutput's, which is tried with and without. The first one with which
+  /// the embedding is found is taken.
   std::vector<std::string_view> prefixes{""};
-  /// Names that may be in the file and are of no use here. '#' stands for a number, '*' at the end for anything.
+  /// Names that may be in the file and are of no use here. '#' stands for a number, '*' at the end
+  /// for anything.
   std::vector<std::string_view> ignored{};
   /// Linear weights are stored [in, out] (GPT-2's Conv1D).
   bool transposed = false;
 };
 
-/// One architecture: how its configuration becomes a DecoderSpec and what its tensors are called. No maths.
+/// One architecture: how its configuration becomes a DecoderSpec and what its tensors are called.
+/// No maths.
 struct Family {
-  std::string_view name;                          ///< For people.
-  std::vector<std::string_view> hf_model_types;   ///< config.json's model_type
-  std::vector<std::string_view> gguf_names;       ///< GGUF's general.architecture
+  std::string_view name;                         ///< For people.
+  std::vector<std::string_view> hf_model_types;  ///< config.json's model_type
+  std::vector<std::string_view> gguf_names;      ///< GGUF's general.architecture
   DecoderSpec (*hf_spec)(const Config& config);
   DecoderSpec (*gguf_spec)(const Config& config, const format::Checkpoint& checkpoint);
   TensorLayout hf_layout;

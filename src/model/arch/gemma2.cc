@@ -9,7 +9,8 @@
 namespace openllm::model {
 namespace {
 
-/// The number of layers of the largest Gemma 2, whose queries GGUF scales by dim / n_heads instead of head_dim.
+/// The number of layers of the largest Gemma 2, whose queries GGUF scales by dim / n_heads instead
+/// of head_dim.
 constexpr int kLargestLayers = 46;
 
 DecoderSpec from_hf(const Config& config) {
@@ -46,7 +47,8 @@ DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint
   spec.attention_soft_cap = read_soft_cap(config, "attn_logit_softcapping", 50.0);
   spec.logit_soft_cap = read_soft_cap(config, "final_logit_softcapping", 30.0);
   if (spec.n_layers == kLargestLayers) {
-    spec.attention_scale = 1.0F / std::sqrt(static_cast<float>(spec.dim) / static_cast<float>(spec.n_heads));
+    spec.attention_scale =
+        1.0F / std::sqrt(static_cast<float>(spec.dim) / static_cast<float>(spec.n_heads));
   }
   spec.attention_scale = gguf::attention_scale(config, spec.attention_scale);
   return spec;
@@ -62,7 +64,8 @@ DecoderSpec read_gemma(const Config& config, const hf::Defaults& defaults) {
   DecoderSpec spec = hf::read_llama_like(config, gemma);
   spec.norm.weight_offset = 1.0F;
   spec.norm_place = NormPlace::kSandwich;
-  // transformers rounds this to the model's dtype; the F32 value is within 0.4 % of what a BF16 model does.
+  // transformers rounds this to the model's dtype; the F32 value is within 0.4 % of what a BF16
+  // model does.
   spec.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(spec.dim)));
   spec.attention_scale =
       static_cast<float>(1.0 / std::sqrt(config.positive_or("query_pre_attn_scalar", 256.0)));
@@ -96,8 +99,7 @@ TensorLayout gemma_layout() {
 }
 
 Family gemma2_family() {
-  return {"gemma2",  {"gemma2"},     {"gemma2"},    from_hf,
-          from_gguf, gemma_layout(), gguf::layout()};
+  return {"gemma2", {"gemma2"}, {"gemma2"}, from_hf, from_gguf, gemma_layout(), gguf::layout()};
 }
 
 }  // namespace openllm::model

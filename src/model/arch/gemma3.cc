@@ -1,5 +1,5 @@
-// Gemma 3, the text part: Gemma 2 with q/k norms instead of soft caps, five windowed layers to a full one, and another
-// RoPE for each kind. The vision tower of the larger ones is ignored.
+// Gemma 3, the text part: Gemma 2 with q/k norms instead of soft caps, five windowed layers to a
+// full one, and another RoPE for each kind. The vision tower of the larger ones is ignored.
 // Sources: transformers models/gemma3, llama.cpp's "gemma3" architecture.
 
 #include <cmath>
@@ -9,7 +9,8 @@
 namespace openllm::model {
 namespace {
 
-/// The number of layers of the largest Gemma 3, whose queries GGUF scales by dim / n_heads instead of head_dim.
+/// The number of layers of the largest Gemma 3, whose queries GGUF scales by dim / n_heads instead
+/// of head_dim.
 constexpr int kLargestLayers = 62;
 constexpr int kFullRope = 0;
 constexpr int kWindowRope = 1;
@@ -27,8 +28,9 @@ hf::Defaults text_defaults() {
   return defaults;
 }
 
-/// One of the two ropes. New files nest it in rope_parameters by layer type; older ones have rope_theta and rope_scaling
-/// for full layers, rope_local_base_freq for windowed ones. Flat rope_parameters are not looked at (as transformers).
+/// One of the two ropes. New files nest it in rope_parameters by layer type; older ones have
+/// rope_theta and rope_scaling for full layers, rope_local_base_freq for windowed ones. Flat
+/// rope_parameters are not looked at (as transformers).
 void read_one_rope(const Config& config, std::string_view layer_type, std::string_view theta_key,
                    double theta, DecoderSpec& spec) {
   RopeContext context;
@@ -74,7 +76,8 @@ DecoderSpec from_hf(const Config& config) {
   if (!text) return from_text_config(config);
   hf::refuse_unsupported(config);
   DecoderSpec spec = from_text_config(*text);
-  // The model with the vision tower has its own head: tied by the outer configuration, and without the final soft cap.
+  // The model with the vision tower has its own head: tied by the outer configuration, and without
+  // the final soft cap.
   spec.tied_embeddings = config.bool_or("tie_word_embeddings", true);
   spec.logit_soft_cap = 0.0F;
   return spec;
@@ -138,8 +141,8 @@ TensorLayout hf_layout() {
 }  // namespace
 
 Family gemma3_family() {
-  return {"gemma3",  {"gemma3", "gemma3_text"}, {"gemma3"},    from_hf,
-          from_gguf, hf_layout(),               gguf::layout()};
+  return {"gemma3",      {"gemma3", "gemma3_text"}, {"gemma3"}, from_hf, from_gguf, hf_layout(),
+          gguf::layout()};
 }
 
 }  // namespace openllm::model

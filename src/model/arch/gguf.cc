@@ -59,8 +59,9 @@ DecoderSpec read_common(const Config& config, const format::Checkpoint& checkpoi
   }
   const std::optional<int> key_length = config.find_int("attention.key_length", 1, kMaxHeadDim);
   if (!key_length && spec.dim % spec.n_heads != 0) {
-    config.corrupt("attention.head_count", "does not divide embedding_length (expected a divisor of ",
-                   spec.dim, ", got ", spec.n_heads, ")");
+    config.corrupt("attention.head_count",
+                   "does not divide embedding_length (expected a divisor of ", spec.dim, ", got ",
+                   spec.n_heads, ")");
   }
   spec.head_dim = key_length.value_or(spec.dim / spec.n_heads);
   const int value_length = config.int_or("attention.value_length", spec.head_dim, 1, kMaxHeadDim);
@@ -115,10 +116,12 @@ RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::
     p.beta_slow = config.positive_or("rope.scaling.yarn_beta_slow", 1.0);
     p.attention_factor = config.positive_or("rope.scaling.attn_factor", 1.0) *
                          (p.factor <= 1.0 ? 1.0 : 1.0 + 0.1 * std::log(p.factor));
-    if (p.theta <= 1.0) config.corrupt("rope.freq_base", "bad value (expected more than 1, got ", p.theta, ")");
+    if (p.theta <= 1.0)
+      config.corrupt("rope.freq_base", "bad value (expected more than 1, got ", p.theta, ")");
   } else {
-    config.unsupported("rope.scaling.type", "unknown kind of RoPE scaling (expected none, linear or ",
-                       "yarn; got ", type, ")");
+    config.unsupported("rope.scaling.type",
+                       "unknown kind of RoPE scaling (expected none, linear or ", "yarn; got ",
+                       type, ")");
   }
   return p;
 }
@@ -155,8 +158,8 @@ bool has_tensor(const format::Checkpoint& checkpoint, std::string_view name) {
 }
 
 void read_biases(const format::Checkpoint& checkpoint, DecoderSpec& spec) {
-  spec.attention_bias = has_tensor(checkpoint, "blk.0.attn_q.bias") ||
-                        has_tensor(checkpoint, "blk.0.attn_qkv.bias");
+  spec.attention_bias =
+      has_tensor(checkpoint, "blk.0.attn_q.bias") || has_tensor(checkpoint, "blk.0.attn_qkv.bias");
   spec.attention_output_bias = has_tensor(checkpoint, "blk.0.attn_output.bias");
   spec.ffn_bias = has_tensor(checkpoint, "blk.0.ffn_down.bias");
 }

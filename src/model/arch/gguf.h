@@ -7,8 +7,9 @@
 
 namespace openllm::model::gguf {
 
-/// The members every decoder architecture has: sizes, norm, and the vocabulary from the embedding's shape. Layers are
-/// full attention; ropes are left to the family. Source: ggml's docs/gguf.md and llama.cpp's loader.
+/// The members every decoder architecture has: sizes, norm, and the vocabulary from the embedding's
+/// shape. Layers are full attention; ropes are left to the family. Source: ggml's docs/gguf.md and
+/// llama.cpp's loader.
 DecoderSpec read_common(const Config& config, const format::Checkpoint& checkpoint,
                         device::NormKind norm);
 
@@ -17,7 +18,8 @@ RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::
 void add_rope(const format::Checkpoint& checkpoint, const RopeParameters& parameters,
               DecoderSpec& spec);
 
-/// True when the file has that tensor: optional biases and tied embeddings are told by what is there.
+/// True when the file has that tensor: optional biases and tied embeddings are told by what is
+/// there.
 bool has_tensor(const format::Checkpoint& checkpoint, std::string_view name);
 void read_biases(const format::Checkpoint& checkpoint, DecoderSpec& spec);
 

@@ -1,6 +1,6 @@
-// GPT-2: learned positions, LayerNorm, one fused QKV, a plain FFN, biases everywhere. Hugging Face stores its linear
-// weights transposed (Conv1D); GGUF does not.
-// Sources: transformers models/gpt2, llama.cpp's "gpt2" architecture.
+// GPT-2: learned positions, LayerNorm, one fused QKV, a plain FFN, biases everywhere. Hugging Face
+// stores its linear weights transposed (Conv1D); GGUF does not. Sources: transformers models/gpt2,
+// llama.cpp's "gpt2" architecture.
 
 #include <cmath>
 
@@ -26,7 +26,8 @@ DecoderSpec from_hf(const Config& config) {
   DecoderSpec spec;
   spec.vocab_size = config.require_int("vocab_size", 1, kMaxVocab);
   spec.dim = config.require_int(config.first_of({"n_embd", "hidden_size"}), 1, kMaxDim);
-  spec.n_layers = config.require_int(config.first_of({"n_layer", "num_hidden_layers"}), 1, kMaxLayers);
+  spec.n_layers =
+      config.require_int(config.first_of({"n_layer", "num_hidden_layers"}), 1, kMaxLayers);
   const std::string_view heads_key = config.first_of({"n_head", "num_attention_heads"});
   spec.n_heads = config.require_int(heads_key, 1, kMaxHeads);
   spec.n_kv_heads = spec.n_heads;

@@ -22,11 +22,12 @@ void read_heads(const Config& config, const Defaults& defaults, DecoderSpec& spe
   const int kv_default = defaults.n_kv_heads == 0 ? spec.n_heads : defaults.n_kv_heads;
   // A null means n_heads whatever the family's default is.
   const bool is_null = config.mentions("num_key_value_heads");
-  spec.n_kv_heads = config.int_or("num_key_value_heads", is_null ? spec.n_heads : kv_default, 1,
-                                  kMaxHeads);
+  spec.n_kv_heads =
+      config.int_or("num_key_value_heads", is_null ? spec.n_heads : kv_default, 1, kMaxHeads);
   if (spec.n_heads % spec.n_kv_heads != 0) {
-    config.corrupt("num_key_value_heads", "does not divide num_attention_heads (expected a divisor of ",
-                   spec.n_heads, ", got ", spec.n_kv_heads, ")");
+    config.corrupt("num_key_value_heads",
+                   "does not divide num_attention_heads (expected a divisor of ", spec.n_heads,
+                   ", got ", spec.n_kv_heads, ")");
   }
   const std::optional<int> head_dim = config.find_int("head_dim", 1, kMaxHeadDim);
   if (head_dim) {
@@ -149,7 +150,8 @@ device::Activation read_activation(const Config& config, std::string_view key,
   for (const auto& [known, activation] : kNames) {
     if (name == known) return activation;
   }
-  config.unsupported(key, "unknown activation (expected silu, gelu, gelu_new, gelu_pytorch_tanh or ",
+  config.unsupported(key,
+                     "unknown activation (expected silu, gelu, gelu_new, gelu_pytorch_tanh or ",
                      "relu; got ", name, ")");
 }
 

@@ -10,7 +10,8 @@
 
 namespace openllm::model::hf {
 
-/// What a family's configuration class in transformers fills in when config.json leaves it out. -1: required, 0: derived.
+/// What a family's configuration class in transformers fills in when config.json leaves it out. -1:
+/// required, 0: derived.
 struct Defaults {
   int vocab_size = -1;
   int hidden_size = -1;
@@ -26,8 +27,8 @@ struct Defaults {
   std::string_view activation = "silu";
 };
 
-/// The members all decoders written in llama's style share: sizes, RMS norms, gated FFN, activation, tying. Layers are
-/// full attention; ropes are left to the family.
+/// The members all decoders written in llama's style share: sizes, RMS norms, gated FFN,
+/// activation, tying. Layers are full attention; ropes are left to the family.
 DecoderSpec read_llama_like(const Config& config, const Defaults& defaults);
 
 /// One rope for all layers from `rope_parameters`, or the older `rope_scaling` and `rope_theta`.
@@ -35,7 +36,8 @@ void read_single_rope(const Config& config, DecoderSpec& spec);
 /// Adds a rope and returns its index.
 int add_rope(DecoderSpec& spec, const RopeParameters& parameters);
 
-/// From `layer_types` if given, else `is_windowed(layer)`. Windowed layers take `window`, which must then be given.
+/// From `layer_types` if given, else `is_windowed(layer)`. Windowed layers take `window`, which
+/// must then be given.
 void read_layer_types(const Config& config, DecoderSpec& spec, std::optional<int> window,
                       const std::vector<bool>& is_windowed);
 
@@ -46,8 +48,8 @@ std::optional<int> read_window(const Config& config);
 device::Activation read_activation(const Config& config, std::string_view key,
                                    std::string_view otherwise);
 
-/// Refuses what changes the numbers and is not implemented: quantised weights, bidirectional attention, layers that
-/// differ one by one.
+/// Refuses what changes the numbers and is not implemented: quantised weights, bidirectional
+/// attention, layers that differ one by one.
 void refuse_unsupported(const Config& config);
 
 /// Tensor names of llama's style, without q/k norms and sandwich norms.

@@ -1,6 +1,6 @@
 // Llama 1 to 3, and everything that is published under that name (SmolLM2, TinyLlama, ...).
-// Sources: transformers models/llama, llama.cpp's "llama" architecture (Q and K rows permuted so that RoPE turns
-// neighbouring pairs).
+// Sources: transformers models/llama, llama.cpp's "llama" architecture (Q and K rows permuted so
+// that RoPE turns neighbouring pairs).
 
 #include "model/arch/family.h"
 #include "model/arch/gguf.h"
@@ -37,8 +37,7 @@ DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint
 }  // namespace
 
 Family llama_family() {
-  return {"llama",   {"llama"},          {"llama"},     from_hf,
-          from_gguf, hf::llama_layout(), gguf::layout()};
+  return {"llama", {"llama"}, {"llama"}, from_hf, from_gguf, hf::llama_layout(), gguf::layout()};
 }
 
 }  // namespace openllm::model

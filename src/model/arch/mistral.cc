@@ -1,5 +1,5 @@
-// Mistral 7B and its kin: llama with a sliding window on every layer, never a bias. In GGUF it is called llama.
-// Source: transformers models/mistral.
+// Mistral 7B and its kin: llama with a sliding window on every layer, never a bias. In GGUF it is
+// called llama. Source: transformers models/mistral.
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"

@@ -4,7 +4,8 @@
 
 namespace openllm::model {
 
-/// use_sliding_window, sliding_window, max_window_layers and layer_types, as Qwen 2 and 3 read them.
+/// use_sliding_window, sliding_window, max_window_layers and layer_types, as Qwen 2 and 3 read
+/// them.
 void read_qwen_windows(const Config& config, DecoderSpec& spec);
 
 }  // namespace openllm::model

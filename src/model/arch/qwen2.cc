@@ -1,5 +1,5 @@
-// Qwen 2 and 2.5: llama with biases on Q, K and V, and a window on the layers from max_window_layers on.
-// Sources: transformers models/qwen2, llama.cpp's "qwen2" architecture.
+// Qwen 2 and 2.5: llama with biases on Q, K and V, and a window on the layers from
+// max_window_layers on. Sources: transformers models/qwen2, llama.cpp's "qwen2" architecture.
 
 #include "model/arch/family.h"
 #include "model/arch/gguf.h"
@@ -43,8 +43,7 @@ void read_qwen_windows(const Config& config, DecoderSpec& spec) {
 }
 
 Family qwen2_family() {
-  return {"qwen2",   {"qwen2"},          {"qwen2"},     from_hf,
-          from_gguf, hf::llama_layout(), gguf::layout()};
+  return {"qwen2", {"qwen2"}, {"qwen2"}, from_hf, from_gguf, hf::llama_layout(), gguf::layout()};
 }
 
 }  // namespace openllm::model

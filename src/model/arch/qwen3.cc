@@ -1,5 +1,5 @@
-// Qwen 3, dense: Qwen 2 with an RMS norm per head on Q and K, an explicit head_dim, biases only on request.
-// Sources: transformers models/qwen3, llama.cpp's "qwen3" architecture.
+// Qwen 3, dense: Qwen 2 with an RMS norm per head on Q and K, an explicit head_dim, biases only on
+// request. Sources: transformers models/qwen3, llama.cpp's "qwen3" architecture.
 
 #include "model/arch/family.h"
 #include "model/arch/gguf.h"
@@ -41,8 +41,7 @@ TensorLayout hf_layout() {
 }  // namespace
 
 Family qwen3_family() {
-  return {"qwen3",   {"qwen3"},   {"qwen3"},     from_hf,
-          from_gguf, hf_layout(), gguf::layout()};
+  return {"qwen3", {"qwen3"}, {"qwen3"}, from_hf, from_gguf, hf_layout(), gguf::layout()};
 }
 
 }  // namespace openllm::model
