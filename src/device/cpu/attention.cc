@@ -1,0 +1,197 @@
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "device/cpu/cpu_device_impl.h"
+
+namespace openllm::device::cpu {
+
+namespace {
+
+using kernels::AttentionTile;
+
+// Sums are formed over spans of this many positions and merged in order, always, so that a long context can be shared
+// out among threads without changing a bit.
+constexpr std::int64_t kSpanPositions = 256;
+
+constexpr std::size_t kStateFloats = static_cast<std::size_t>(
+    AttentionTile::kMaxQueries * kernels::attention_state_floats(kMaxHeadDim));
+
+/// One call's geometry.
+struct Geometry {
+  const AttentionSpec& spec;
+  const CpuKvCache& cache;
+  const CpuKvCache::Layer& layer;
+  const Batch& batch;
+  const BlockTable& table;
+  Tensor q;
+  Tensor out;
+  std::int64_t group = 1;  ///< Query heads per KV head.
+  std::int64_t span = 0;   ///< Positions; whole blocks.
+
+  std::int64_t tiles_per_head(const BatchSequence& sequence) const {
+    return (sequence.n_rows * group + AttentionTile::kMaxQueries - 1) / AttentionTile::kMaxQueries;
+  }
+  std::int64_t n_tiles(const BatchSequence& sequence) const {
+    return tiles_per_head(sequence) * spec.n_kv_heads;
+  }
+};
+
+/// A tile and where its results go.
+struct Work {
+  AttentionTile tile{};
+  std::array<float*, AttentionTile::kMaxQueries> out{};
+  std::int64_t begin = 0;  ///< Positions that some query sees.
+  std::int64_t end = 0;
+};
+
+void set_visible(const Geometry& g, const BatchSequence& sequence, std::int64_t row, int i,
+                 Work& work) {
+  const std::int64_t own = sequence.past_len + row;
+  const std::int64_t last = sequence.past_len + sequence.n_rows - 1;
+  std::int64_t end = g.spec.causal ? own : last;
+  if (!g.batch.visible_end.empty()) {
+    const auto at = static_cast<std::size_t>(sequence.first_row + row);
+    end = std::min<std::int64_t>(g.batch.visible_end[at], last);
+  }
+  work.tile.end[i] = end + 1;
+  work.tile.begin[i] = g.spec.window > 0 ? std::max<std::int64_t>(0, own - g.spec.window + 1) : 0;
+  work.begin = std::min(work.begin, work.tile.begin[i]);
+  work.end = std::max(work.end, work.tile.end[i]);
+}
+
+Work make_work(const Geometry& g, std::size_t s, std::int64_t index) {
+  const BatchSequence& sequence = g.batch.sequences[s];
+  const std::int64_t head = index / g.tiles_per_head(sequence);
+  const std::int64_t first = index % g.tiles_per_head(sequence) * AttentionTile::kMaxQueries;
+  const std::int64_t n = std::min<std::int64_t>(AttentionTile::kMaxQueries,
+                                                sequence.n_rows * g.group - first);
+  Work work;
+  work.begin = std::numeric_limits<std::int64_t>::max();
+  AttentionTile& tile = work.tile;
+  tile.n_queries = static_cast<int>(n);
+  tile.head_dim = g.spec.head_dim;
+  tile.block_size = g.cache.block_size();
+  tile.scale = g.spec.scale;
+  tile.soft_cap = g.spec.soft_cap;
+  tile.f16 = g.cache.f16();
+  tile.blocks = g.table.ids.data() + g.table.begin[s];
+  tile.keys = g.layer.memory.data() + head * (g.layer.key_bytes + g.layer.value_bytes);
+  tile.values = tile.keys + g.layer.key_bytes;
+  tile.block_bytes = g.layer.block_bytes;
+  for (int i = 0; i < tile.n_queries; ++i) {
+    const std::int64_t row = (first + i) / g.group;
+    const std::int64_t column = (head * g.group + (first + i) % g.group) * g.spec.head_dim;
+    const std::int64_t t = sequence.first_row + row;
+    tile.q[i] = g.q.data + t * g.q.stride + column;
+    work.out[static_cast<std::size_t>(i)] = g.out.data + t * g.out.stride + column;
+    set_visible(g, sequence, row, i, work);
+  }
+  return work;
+}
+
+void clear_states(float* states, int n, std::int64_t state_floats) {
+  std::fill_n(states, n * state_floats, 0.0F);
+  for (int i = 0; i < n; ++i) states[i * state_floats] = -std::numeric_limits<float>::infinity();
+}
+
+/// All spans of a tile, one after the other.
+void run_tile(const kernels::Kernels& kernels, const Geometry& g, const Work& work) {
+  const std::int64_t dim = g.spec.head_dim;
+  const std::int64_t state_floats = kernels::attention_state_floats(dim);
+  alignas(64) std::array<float, kStateFloats> total;
+  alignas(64) std::array<float, kStateFloats> part;
+  clear_states(total.data(), work.tile.n_queries, state_floats);
+  for (std::int64_t begin = work.begin / g.span * g.span; begin < work.end; begin += g.span) {
+    kernels.attend(&work.tile, begin, begin + g.span, part.data());
+    for (int i = 0; i < work.tile.n_queries; ++i) {
+      kernels.merge(total.data() + i * state_floats, part.data() + i * state_floats, dim);
+    }
+  }
+  for (int i = 0; i < work.tile.n_queries; ++i) {
+    kernels.finish(total.data() + i * state_floats, dim, work.out[static_cast<std::size_t>(i)]);
+  }
+}
+
+}  // namespace
+
+void CpuDevice::write_kv(KvCache& cache, int layer, const Batch& batch, Tensor k,
+                         Tensor v) noexcept {
+  guarded([&] {
+    auto& kv = static_cast<CpuKvCache&>(cache);
+    const auto group = static_cast<std::size_t>(kv.layer(layer).spec.group);
+    const BlockTable& table = batch.block_tables[group];
+    for (std::size_t s = 0; s < batch.sequences.size(); ++s) {
+      const BatchSequence& sequence = batch.sequences[s];
+      const std::int32_t* blocks = table.ids.data() + table.begin[s];
+      for_rows(sequence.n_rows, static_cast<double>(k.cols), [&](std::int64_t i) {
+        const std::int64_t position = sequence.past_len + i;
+        const std::int64_t t = sequence.first_row + i;
+        kv.write(layer, blocks[position / kv.block_size()],
+                 static_cast<int>(position % kv.block_size()), k.data + t * k.stride,
+                 v.data + t * v.stride, kernels_);
+      });
+    }
+  });
+}
+
+void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int layer,
+                          const Batch& batch, Tensor q, Tensor out) noexcept {
+  guarded([&] {
+    const auto& kv = static_cast<const CpuKvCache&>(cache);
+    const CpuKvCache::Layer& kv_layer = kv.layer(layer);
+    const std::int64_t blocks_per_span = std::max<std::int64_t>(1, kSpanPositions / kv.block_size());
+    const Geometry g{spec, kv, kv_layer, batch,
+                     batch.block_tables[static_cast<std::size_t>(kv_layer.spec.group)], q, out,
+                     spec.n_heads / spec.n_kv_heads, blocks_per_span * kv.block_size()};
+    attention_first_.clear();
+    std::int64_t n_work = 0;
+    std::int64_t longest = 0;
+    for (const BatchSequence& sequence : batch.sequences) {
+      attention_first_.push_back(n_work);
+      n_work += g.n_tiles(sequence);
+      longest = std::max<std::int64_t>(longest, sequence.past_len + sequence.n_rows);
+    }
+    const auto find = [&](std::int64_t index) {
+      const auto after =
+          std::upper_bound(attention_first_.begin(), attention_first_.end(), index);
+      const auto s = static_cast<std::size_t>(after - attention_first_.begin() - 1);
+      return make_work(g, s, index - attention_first_[s]);
+    };
+    const std::int64_t n_spans = (longest + g.span - 1) / g.span;
+    const bool split = team_.n_threads() > 1 && n_spans > 1 && n_work < 4 * team_.n_threads();
+    if (!split) {
+      team_.run(static_cast<std::size_t>(n_work), [&](std::size_t i) {
+        run_tile(kernels_, g, find(static_cast<std::int64_t>(i)));
+      });
+      return;
+    }
+    const std::int64_t state_floats = kernels::attention_state_floats(spec.head_dim);
+    const std::int64_t tile_floats = AttentionTile::kMaxQueries * state_floats;
+    const auto n_parts = static_cast<std::size_t>(n_work * n_spans);
+    attention_states_.reserve(n_parts * static_cast<std::size_t>(tile_floats) * sizeof(float));
+    auto* states = reinterpret_cast<float*>(attention_states_.data());
+    team_.run(n_parts, [&](std::size_t i) {
+      const std::int64_t span = static_cast<std::int64_t>(i) % n_spans;
+      const Work work = find(static_cast<std::int64_t>(i) / n_spans);
+      kernels_.attend(&work.tile, span * g.span, (span + 1) * g.span,
+                      states + static_cast<std::int64_t>(i) * tile_floats);
+    });
+    for (std::int64_t i = 0; i < n_work; ++i) {
+      const Work work = find(i);
+      alignas(64) std::array<float, kStateFloats> total;
+      clear_states(total.data(), work.tile.n_queries, state_floats);
+      for (int m = 0; m < work.tile.n_queries; ++m) {
+        for (std::int64_t span = 0; span < n_spans; ++span) {
+          kernels_.merge(total.data() + m * state_floats,
+                         states + (i * n_spans + span) * tile_floats + m * state_floats,
+                         spec.head_dim);
+        }
+        kernels_.finish(total.data() + m * state_floats, spec.head_dim,
+                        work.out[static_cast<std::size_t>(m)]);
+      }
+    }
+  });
+}
+
+}  // namespace openllm::device::cpu

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_team.h"
+#include "device/cpu/kv_cache.h"
+#include "device/cpu/memory.h"
+#include "device/cpu/weight.h"
+#include "device/device.h"
+#include "kernels/kernels.h"
+
+namespace openllm::device::cpu {
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(const kernels::Kernels& kernels, int n_threads);
+
+  std::string name() const override { return "cpu"; }
+  std::string isa() const override { return kernels_.name; }
+
+  std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) override;
+  std::unique_ptr<Buffer> allocate(std::size_t n_floats) override;
+  std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override;
+  void begin_step() noexcept override;
+  void finish_step() override;
+
+  void embed(const Weight& table, std::span<const std::int32_t> ids, float scale,
+             Tensor out) noexcept override;
+  void add_embedding(const Weight& table, std::span<const std::int32_t> ids,
+                     Tensor out) noexcept override;
+  void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x,
+            Tensor out) noexcept override;
+  void linear(const Weight& weight, const Weight* bias, const LinearDeltas* deltas, Tensor x,
+              Tensor out) noexcept override;
+  void rope(const RopeSpec& spec, int head_dim, std::span<const std::int32_t> positions,
+            Tensor x) noexcept override;
+  void write_kv(KvCache& cache, int layer, const Batch& batch, Tensor k,
+                Tensor v) noexcept override;
+  void attention(const AttentionSpec& spec, const KvCache& cache, int layer, const Batch& batch,
+                 Tensor q, Tensor out) noexcept override;
+  void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept override;
+  void activation(Activation act, Tensor x) noexcept override;
+  void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override;
+  void gather_rows(Tensor x, std::span<const std::int32_t> rows, Tensor out) noexcept override;
+  void logits(const Weight& weight, float scale, float soft_cap, Tensor x,
+              float* host_out) noexcept override;
+  void norm_linear(const NormSpec& spec, const Weight& norm_weight, const Weight* norm_bias,
+                   const Weight& weight, const Weight* bias, const LinearDeltas* deltas, Tensor x,
+                   Tensor scratch, Tensor out) noexcept override;
+  void gated_linear(Activation act, const Weight& weight, const Weight* bias,
+                    const LinearDeltas* deltas, Tensor gate_up, Tensor scratch,
+                    Tensor out) noexcept override;
+
+ private:
+  /// Cosines and sines of a step's positions, kept for its other layers.
+  struct RopeTable {
+    std::vector<float> inv_freq{};
+    std::vector<std::int32_t> positions{};
+    float factor = 0.0F;
+    std::vector<float> cosines{};  ///< [T, n_rotary / 2]
+    std::vector<float> sines{};
+    std::uint64_t last_use = 0;
+  };
+  /// What follows the product: for logits.
+  struct Epilogue {
+    float scale = 1.0F;
+    float soft_cap = 0.0F;
+  };
+
+  /// Keeps the first exception for finish_step.
+  template <typename Body>
+  void guarded(Body body) noexcept {
+    try {
+      if (!failure_) body();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+  /// body(row) for every row; on all threads when n_rows * row_ns is worth it.
+  template <typename Body>
+  void for_rows(std::int64_t n_rows, double row_ns, Body body) {
+    constexpr double kChunkNs = 3000;
+    const auto per_chunk = std::clamp<std::int64_t>(
+        static_cast<std::int64_t>(kChunkNs / std::max(row_ns, 1.0)), 1, std::max<std::int64_t>(n_rows, 1));
+    const std::int64_t n_chunks = (n_rows + per_chunk - 1) / per_chunk;
+    team_.run(static_cast<std::size_t>(n_chunks), [&](std::size_t chunk) {
+      const std::int64_t begin = static_cast<std::int64_t>(chunk) * per_chunk;
+      const std::int64_t end = std::min(begin + per_chunk, n_rows);
+      for (std::int64_t row = begin; row < end; ++row) body(row);
+    });
+  }
+  void norm_row(const NormSpec& spec, const CpuWeight& weight, const float* bias, const float* x,
+                std::int64_t n_columns, float* out) const;
+  /// Sizes the arrays of quantised activations.
+  void reserve_quant(std::int64_t n_rows, std::int64_t k);
+  /// The product, activations given (and already quantised where the weight needs it).
+  void multiply(const CpuWeight& weight, const float* bias, Tensor x, float* out,
+                std::int64_t out_stride, const Epilogue& epilogue);
+  /// Activation rows come from prepare(row), which fills row `row` of `x`; then quantises and multiplies.
+  template <typename Prepare>
+  void prepare_and_multiply(const CpuWeight& weight, const Weight* bias,
+                            const LinearDeltas* deltas, Tensor x, Tensor out, double row_ns,
+                            Prepare prepare);
+  const RopeTable& rope_table(const RopeSpec& spec, std::span<const std::int32_t> positions);
+
+  const kernels::Kernels& kernels_;
+  base::ThreadTeam team_;
+  std::exception_ptr failure_{};
+  AlignedMemory quant_memory_{};
+  kernels::QuantRows quant_{};
+  std::vector<RopeTable> rope_tables_{};
+  std::uint64_t rope_clock_ = 0;
+  AlignedMemory attention_states_{};
+  std::vector<std::int64_t> attention_first_{};
+};
+
+const CpuWeight& as_cpu(const Weight& weight);
+const float* vector_of(const Weight* weight);
+kernels::Act to_act(Activation act);
+
+}  // namespace openllm::device::cpu

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "device/cpu/memory.h"
+#include "device/device.h"
+#include "kernels/kernels.h"
+
+namespace openllm::device::cpu {
+
+constexpr int kMaxHeadDim = 1024;  ///< Attention keeps a tile's sums on the stack.
+
+/// Per layer: [block][KV head]{keys [head_dim][lanes], values [block_size][head_dim lanes]}; lanes are padded to 16.
+class CpuKvCache final : public KvCache {
+ public:
+  explicit CpuKvCache(const KvCacheSpec& spec);
+
+  struct Layer {
+    KvLayerSpec spec{};
+    std::int64_t key_bytes = 0;    ///< Of one head in one block.
+    std::int64_t value_bytes = 0;
+    std::int64_t block_bytes = 0;
+    AlignedMemory memory{};
+  };
+  const Layer& layer(int i) const { return layers_[static_cast<std::size_t>(i)]; }
+  Layer& layer(int i) { return layers_[static_cast<std::size_t>(i)]; }
+  int block_size() const noexcept { return block_size_; }
+  bool f16() const noexcept { return f16_; }
+
+  /// Stores one token's keys and values [n_kv_heads * head_dim].
+  void write(int layer, std::int32_t block, int slot, const float* k, const float* v,
+             const kernels::Kernels& kernels);
+
+ private:
+  int block_size_ = 0;
+  bool f16_ = false;
+  std::vector<Layer> layers_{};
+};
+
+}  // namespace openllm::device::cpu

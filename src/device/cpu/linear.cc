@@ -1,0 +1,176 @@
+#include <algorithm>
+
+#include "base/error.h"
+#include "device/cpu/cpu_device_impl.h"
+#include "kernels/packing.h"
+
+namespace openllm::device::cpu {
+
+namespace {
+
+// Rough speeds of one core, only to choose chunks: results do not depend on them.
+constexpr double kBytesPerNs = 15;
+constexpr double kMacsPerNs = 80;
+constexpr double kChunkNs = 2000;
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// How a segment's product is cut: into ranges of tiles and of rows.
+struct Cut {
+  std::int64_t tiles = 0;  ///< Per chunk.
+  std::int64_t rows = 0;
+  std::int64_t n_tile_chunks = 0;
+  std::int64_t n_row_chunks = 0;
+  std::int64_t n_chunks() const { return n_tile_chunks * n_row_chunks; }
+};
+
+Cut cut_segment(const kernels::PackedMatrix& matrix, std::int64_t n_rows, int n_threads) {
+  const std::int64_t n_tiles = ceil_div(matrix.n_rows, kernels::kTileRows);
+  Cut cut;
+  // Rows that stay in the second-level cache while the tiles of a chunk pass by.
+  cut.n_row_chunks = ceil_div(n_rows, 256);
+  cut.rows = ceil_div(n_rows, cut.n_row_chunks);
+  const double macs = static_cast<double>(16 * matrix.k * cut.rows);
+  const double tile_ns =
+      std::max(static_cast<double>(matrix.tile_bytes) / kBytesPerNs, macs / kMacsPerNs);
+  const auto worth = static_cast<std::int64_t>(kChunkNs / tile_ns) + 1;
+  const std::int64_t fair = ceil_div(n_tiles, std::int64_t{6} * n_threads);
+  const std::int64_t unit = 4;  // whole register blocks
+  cut.tiles = ceil_div(std::clamp(std::max(worth, fair), std::int64_t{1}, n_tiles), unit) * unit;
+  if (cut.rows > 4 && worth <= 2) cut.tiles = std::max<std::int64_t>(2, fair / 2 * 2);
+  cut.n_tile_chunks = ceil_div(n_tiles, cut.tiles);
+  return cut;
+}
+
+}  // namespace
+
+void CpuDevice::reserve_quant(std::int64_t n_rows, std::int64_t k) {
+  const std::int64_t groups = n_rows * (k / kernels::kGroup);
+  const auto padded = [](std::int64_t bytes) { return (bytes + 63) / 64 * 64; };
+  const std::int64_t codes = padded(n_rows * k);
+  const std::int64_t one = padded(groups * 4);
+  const std::int64_t two = padded(groups * 8);
+  quant_memory_.reserve(static_cast<std::size_t>(codes + 3 * one + 2 * two));
+  unsigned char* p = quant_memory_.data();
+  const auto take = [&p](std::int64_t bytes) {
+    unsigned char* at = p;
+    p += bytes;
+    return at;
+  };
+  quant_.codes = reinterpret_cast<std::int8_t*>(take(codes));
+  quant_.scales = reinterpret_cast<float*>(take(one));
+  quant_.neg_sums = reinterpret_cast<std::int32_t*>(take(one));
+  quant_.sums = reinterpret_cast<float*>(take(one));
+  quant_.neg_sums16 = reinterpret_cast<std::int32_t*>(take(two));
+  quant_.sums16 = reinterpret_cast<float*>(take(two));
+}
+
+void CpuDevice::multiply(const CpuWeight& weight, const float* bias, Tensor x, float* out,
+                         std::int64_t out_stride, const Epilogue& epilogue) {
+  const auto& segments = weight.segments();
+  const std::int64_t n_rows = x.rows;
+  if (n_rows == 0) return;
+  std::int64_t n_chunks = 0;
+  for (const Segment& segment : segments) {
+    n_chunks += cut_segment(segment.matrix, n_rows, team_.n_threads()).n_chunks();
+  }
+  team_.run(static_cast<std::size_t>(n_chunks), [&](std::size_t index) {
+    auto chunk = static_cast<std::int64_t>(index);
+    std::size_t s = 0;
+    Cut cut = cut_segment(segments[0].matrix, n_rows, team_.n_threads());
+    while (chunk >= cut.n_chunks()) {
+      chunk -= cut.n_chunks();
+      cut = cut_segment(segments[++s].matrix, n_rows, team_.n_threads());
+    }
+    const Segment& segment = segments[s];
+    const std::int64_t n_tiles = ceil_div(segment.matrix.n_rows, kernels::kTileRows);
+    kernels::LinearArgs args;
+    args.weight = &segment.matrix;
+    args.tile_begin = chunk / cut.n_row_chunks * cut.tiles;
+    args.tile_end = std::min(args.tile_begin + cut.tiles, n_tiles);
+    args.row_begin = chunk % cut.n_row_chunks * cut.rows;
+    args.row_end = std::min(args.row_begin + cut.rows, n_rows);
+    args.quant = &quant_;
+    args.x = x.data;
+    args.x_stride = x.stride;
+    args.out = out + segment.first_row;
+    args.out_stride = out_stride;
+    args.bias = bias == nullptr ? nullptr : bias + segment.first_row;
+    kernels_.linear(&args);
+    if (epilogue.scale == 1.0F && epilogue.soft_cap == 0.0F) return;
+    const std::int64_t begin = args.tile_begin * kernels::kTileRows;
+    const std::int64_t end = std::min(args.tile_end * kernels::kTileRows, segment.matrix.n_rows);
+    for (std::int64_t row = args.row_begin; row < args.row_end; ++row) {
+      kernels_.scale_cap(args.out + row * out_stride + begin, end - begin, epilogue.scale,
+                         epilogue.soft_cap);
+    }
+  });
+}
+
+template <typename Prepare>
+void CpuDevice::prepare_and_multiply(const CpuWeight& weight, const Weight* bias,
+                                     const LinearDeltas* deltas, Tensor x, Tensor out,
+                                     double row_ns, Prepare prepare) {
+  if (deltas != nullptr) {
+    base::fail(ErrorCode::kUnsupported, "cpu: adapters are not supported by this device");
+  }
+  const bool quantise = weight.has_quantised();
+  if (quantise) reserve_quant(x.rows, x.cols);
+  for_rows(x.rows, row_ns, [&](std::int64_t row) {
+    prepare(row);
+    if (quantise) kernels_.quantise_row(x.data + row * x.stride, x.cols, row, &quant_);
+  });
+  multiply(weight, vector_of(bias), x, out.data, out.stride, {});
+}
+
+void CpuDevice::linear(const Weight& weight, const Weight* bias, const LinearDeltas* deltas,
+                       Tensor x, Tensor out) noexcept {
+  guarded([&] {
+    const double row_ns = as_cpu(weight).has_quantised() ? 0.3 * static_cast<double>(x.cols) : 0.0;
+    prepare_and_multiply(as_cpu(weight), bias, deltas, x, out, row_ns, [](std::int64_t) {});
+  });
+}
+
+void CpuDevice::norm_linear(const NormSpec& spec, const Weight& norm_weight,
+                            const Weight* norm_bias, const Weight& weight, const Weight* bias,
+                            const LinearDeltas* deltas, Tensor x, Tensor scratch,
+                            Tensor out) noexcept {
+  guarded([&] {
+    const float* shift = vector_of(norm_bias);
+    prepare_and_multiply(as_cpu(weight), bias, deltas, scratch, out,
+                         0.6 * static_cast<double>(x.cols), [&](std::int64_t row) {
+                           norm_row(spec, as_cpu(norm_weight), shift, x.data + row * x.stride,
+                                    x.cols, scratch.data + row * scratch.stride);
+                         });
+  });
+}
+
+void CpuDevice::gated_linear(Activation act, const Weight& weight, const Weight* bias,
+                             const LinearDeltas* deltas, Tensor gate_up, Tensor scratch,
+                             Tensor out) noexcept {
+  guarded([&] {
+    const std::int64_t n = scratch.cols;
+    prepare_and_multiply(as_cpu(weight), bias, deltas, scratch, out,
+                         1.2 * static_cast<double>(n), [&](std::int64_t row) {
+                           const float* gate = gate_up.data + row * gate_up.stride;
+                           kernels_.gate(to_act(act), gate, gate + n, n,
+                                         scratch.data + row * scratch.stride);
+                         });
+  });
+}
+
+void CpuDevice::logits(const Weight& weight, float scale, float soft_cap, Tensor x,
+                       float* host_out) noexcept {
+  guarded([&] {
+    const CpuWeight& table = as_cpu(weight);
+    if (table.has_quantised()) {
+      reserve_quant(x.rows, x.cols);
+      for_rows(x.rows, 0.3 * static_cast<double>(x.cols), [&](std::int64_t row) {
+        kernels_.quantise_row(x.data + row * x.stride, x.cols, row, &quant_);
+      });
+    }
+    multiply(table, nullptr, x, host_out, table.out_features(), {scale, soft_cap});
+  });
+}
+
+}  // namespace openllm::device::cpu

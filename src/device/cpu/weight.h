@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/thread_team.h"
+#include "device/cpu/memory.h"
+#include "device/device.h"
+#include "kernels/kernels.h"
+
+namespace openllm::device::cpu {
+
+/// Rows of a weight that share a layout: parts of different types keep theirs.
+struct Segment {
+  kernels::PackedMatrix matrix{};
+  AlignedMemory memory{};
+  std::int64_t first_row = 0;
+};
+
+class CpuWeight final : public Weight {
+ public:
+  std::int64_t out_features() const noexcept override { return out_features_; }
+  std::int64_t in_features() const noexcept override { return in_features_; }
+  std::size_t bytes() const noexcept override;
+
+  const std::vector<Segment>& segments() const noexcept { return segments_; }
+  /// Of vectors; null for matrices.
+  const float* vector() const noexcept { return vector_.empty() ? nullptr : vector_.data(); }
+  bool has_quantised() const noexcept { return has_quantised_; }
+  /// Writes row `row` in f32.
+  void read_row(std::int64_t row, float* out) const;
+
+  static std::unique_ptr<CpuWeight> upload(const WeightSource& source, WeightRole role,
+                                           base::ThreadTeam& team);
+
+ private:
+  std::int64_t out_features_ = 0;
+  std::int64_t in_features_ = 0;
+  bool has_quantised_ = false;
+  std::vector<Segment> segments_{};
+  std::vector<float> vector_{};
+};
+
+}  // namespace openllm::device::cpu

@@ -1,0 +1,240 @@
+#pragma once
+
+// Attention of a few queries over a span of the paged cache, 32 positions at a time, with a running maximum.
+// A query's numbers depend on its own row and the cache alone: units of 32 positions are fixed by position, and what it
+// does not see counts as nothing.
+
+namespace openllm::kernels {
+namespace {
+
+constexpr int kUnit = 32;
+
+template <bool kF16>
+OPENLLM_INLINE VF load_kv(const unsigned char* p, std::int64_t i) {
+  if constexpr (kF16) {
+    return load_f16(p + 2 * i);
+  } else {
+    return load(reinterpret_cast<const float*>(p) + i);
+  }
+}
+
+/// Positions [first, first + 32) of a block for all queries of the tile: where they are and what is visible.
+struct Unit {
+  const unsigned char* keys;    ///< Of the block.
+  const unsigned char* values;
+  std::int64_t slot;            ///< Of the first position in its block.
+  std::int64_t position;        ///< Of the first position in the sequence.
+  std::int64_t n;               ///< Positions, <= 32.
+};
+
+template <bool kF16, int kQueries, int kVectors>
+OPENLLM_INLINE void scores(const AttentionTile& tile, const Unit& unit, std::int64_t lanes,
+                           float (*weights)[kUnit]) {
+  VF acc[kQueries][kVectors];
+#pragma GCC unroll 8
+  for (int m = 0; m < kQueries; ++m) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) acc[m][v] = zero();
+  }
+  for (std::int64_t d = 0; d < tile.head_dim; ++d) {
+    VF key[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      key[v] = load_kv<kF16>(unit.keys, d * lanes + unit.slot + 16 * v);
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < kQueries; ++m) {
+      const VF q = splat(tile.q[m][d]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) acc[m][v] = fma(key[v], q, acc[m][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < kQueries; ++m) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) store(weights[m] + 16 * v, acc[m][v]);
+  }
+}
+
+OPENLLM_INLINE std::int64_t clamp_to_unit(std::int64_t position, const Unit& unit) {
+  const std::int64_t i = position - unit.position;
+  return i < 0 ? 0 : (i > unit.n ? unit.n : i);
+}
+
+/// Scores become weights e^(s - m); rescales the state when the maximum grows. False when the query sees nothing here.
+OPENLLM_INLINE bool weigh(const AttentionTile& tile, const Unit& unit, int m, float* weights,
+                          float* state) {
+  const std::int64_t begin = clamp_to_unit(tile.begin[m], unit);
+  const std::int64_t end = clamp_to_unit(tile.end[m], unit);
+  if (begin >= end) {
+    for (int v = 0; v < kUnit; v += 16) store(weights + v, zero());
+    return false;
+  }
+  const VF lowest = splat(-__builtin_inff());
+  VF s[2];
+#pragma GCC unroll 2
+  for (int v = 0; v < 2; ++v) {
+    VF score = mul(load(weights + 16 * v), splat(tile.scale));
+    if (tile.soft_cap != 0.0F) {
+      const VF cap = splat(tile.soft_cap);
+      score = mul(cap, tanh(div(score, cap)));
+    }
+    const std::int64_t from = begin - 16 * v < 0 ? 0 : (begin - 16 * v > 16 ? 16 : begin - 16 * v);
+    const std::int64_t to = end - 16 * v < 0 ? 0 : (end - 16 * v > 16 ? 16 : end - 16 * v);
+    s[v] = keep_range(score, from, to, lowest);
+  }
+  const float old = state[0];
+  const float seen = max_lane(max(s[0], s[1]));
+  const float top = seen > old ? seen : old;
+  VF sum = load(state + 16);
+  float* acc = state + 32;
+  if (top > old) {
+    // The first unit finds an empty state: its factor is e^-inf = 0, made explicit since exp clamps.
+    const VF factor = old == -__builtin_inff() ? zero() : exp(splat(old - top));
+    sum = mul(sum, factor);
+    for (std::int64_t d = 0; d < tile.head_dim; d += 16) store(acc + d, mul(load(acc + d), factor));
+    state[0] = top;
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < 2; ++v) {
+    // Compared, not clamped: what is not visible weighs exactly nothing.
+    const VF e = exp(sub(s[v], splat(top)));
+    const VF weight = select_less(lowest, s[v], e, zero());
+    store(weights + 16 * v, weight);
+    sum = add(sum, weight);
+  }
+  store(state + 16, sum);
+  return true;
+}
+
+template <bool kF16, int kQueries>
+OPENLLM_INLINE void gather_values(const Unit& unit, std::int64_t begin, std::int64_t end,
+                                  std::int64_t dim, float (*weights)[kUnit], float* const* acc) {
+  constexpr int kWide = 4;
+  const std::int64_t stride = (dim + 15) / 16 * 16;
+  std::int64_t d = 0;
+  for (; d + 16 * kWide <= dim; d += 16 * kWide) {
+    VF a[kQueries][kWide];
+#pragma GCC unroll 8
+    for (int m = 0; m < kQueries; ++m) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) a[m][v] = load(acc[m] + d + 16 * v);
+    }
+    for (std::int64_t j = begin; j < end; ++j) {
+      VF value[kWide];
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) {
+        value[v] = load_kv<kF16>(unit.values, (unit.slot + j) * stride + d + 16 * v);
+      }
+#pragma GCC unroll 8
+      for (int m = 0; m < kQueries; ++m) {
+        const VF p = splat(weights[m][j]);
+#pragma GCC unroll 4
+        for (int v = 0; v < kWide; ++v) a[m][v] = fma(p, value[v], a[m][v]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < kQueries; ++m) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) store(acc[m] + d + 16 * v, a[m][v]);
+    }
+  }
+  for (; d < dim; d += 16) {
+    for (int m = 0; m < kQueries; ++m) {
+      VF a = load(acc[m] + d);
+      for (std::int64_t j = begin; j < end; ++j) {
+        const VF value = load_kv<kF16>(unit.values, (unit.slot + j) * stride + d);
+        a = fma(splat(weights[m][j]), value, a);
+      }
+      store(acc[m] + d, a);
+    }
+  }
+}
+
+template <bool kF16, int kQueries>
+void attend_as(const AttentionTile& tile, std::int64_t begin, std::int64_t end, float* states) {
+  const std::int64_t state_floats = attention_state_floats(tile.head_dim);
+  const std::int64_t lanes = (tile.block_size + 15) / 16 * 16;
+  float* acc[kQueries];
+  std::int64_t lowest = end;
+  std::int64_t highest = begin;
+  for (int m = 0; m < kQueries; ++m) {
+    float* state = states + m * state_floats;
+    for (std::int64_t i = 0; i < state_floats; ++i) state[i] = 0.0F;
+    state[0] = -__builtin_inff();
+    acc[m] = state + 32;
+    lowest = tile.begin[m] < lowest ? tile.begin[m] : lowest;
+    highest = tile.end[m] > highest ? tile.end[m] : highest;
+  }
+  lowest = lowest < begin ? begin : lowest;
+  highest = highest > end ? end : highest;
+  alignas(64) float weights[kQueries][kUnit];
+  // Units start at multiples of 32 inside a block.
+  for (std::int64_t position = lowest; position < highest;) {
+    const std::int64_t block = position / tile.block_size;
+    const std::int64_t slot = position % tile.block_size / kUnit * kUnit;
+    Unit unit{};
+    unit.slot = slot;
+    unit.position = block * tile.block_size + slot;
+    unit.n = tile.block_size - slot < kUnit ? tile.block_size - slot : kUnit;
+    const std::int64_t offset = tile.blocks[block] * tile.block_bytes;
+    unit.keys = tile.keys + offset;
+    unit.values = tile.values + offset;
+    position = unit.position + unit.n;
+    if (lanes - slot >= kUnit) {
+      scores<kF16, kQueries, 2>(tile, unit, lanes, weights);
+    } else {
+      scores<kF16, kQueries, 1>(tile, unit, lanes, weights);
+    }
+    for (int m = 0; m < kQueries; ++m) {
+      weigh(tile, unit, m, weights[m], states + m * state_floats);
+    }
+    gather_values<kF16, kQueries>(unit, clamp_to_unit(lowest, unit),
+                                  clamp_to_unit(highest, unit), tile.head_dim, weights, acc);
+  }
+}
+
+template <bool kF16>
+void attend_for(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states) {
+  switch (tile->n_queries) {
+    case 1: return attend_as<kF16, 1>(*tile, begin, end, states);
+    case 2: return attend_as<kF16, 2>(*tile, begin, end, states);
+    case 3: return attend_as<kF16, 3>(*tile, begin, end, states);
+    case 4: return attend_as<kF16, 4>(*tile, begin, end, states);
+    case 5: return attend_as<kF16, 5>(*tile, begin, end, states);
+    default: return attend_as<kF16, 6>(*tile, begin, end, states);
+  }
+}
+
+void attend(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states) {
+  if (tile->f16) {
+    attend_for<true>(tile, begin, end, states);
+  } else {
+    attend_for<false>(tile, begin, end, states);
+  }
+}
+
+void merge(float* state, const float* later, std::int64_t head_dim) {
+  const float a = state[0];
+  const float b = later[0];
+  if (b == -__builtin_inff()) return;
+  const float top = a > b ? a : b;
+  const VF old_factor = a == -__builtin_inff() ? zero() : exp(splat(a - top));
+  const VF new_factor = exp(splat(b - top));
+  for (std::int64_t i = 16; i < attention_state_floats(head_dim); i += 16) {
+    const VF sum = fma(load(later + i), new_factor, mul(load(state + i), old_factor));
+    store(state + i, sum);
+  }
+  state[0] = top;
+}
+
+void finish(const float* state, std::int64_t head_dim, float* out) {
+  const float sum = sum_lanes(load(state + 16));
+  const VF inverse = splat(sum > 0.0F ? 1.0F / sum : 0.0F);
+  for_lanes(head_dim, [&](std::int64_t d, std::int64_t n) {
+    store_some(out + d, mul(load(state + 32 + d), inverse), n);
+  });
+}
+
+}  // namespace
+}  // namespace openllm::kernels

@@ -1,0 +1,317 @@
+#pragma once
+
+// Quantised weights times int8 activations. A group of 32 gives an exact integer sum per output; then, in the order of
+// the groups, acc = fma(sum, weight scale * activation scale, acc) and, with minima, acc = fma(min, activation sum, acc).
+// Every path below does just that, so the result does not depend on the number of rows.
+
+namespace openllm::kernels {
+namespace {
+
+void quantise_row(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out) {
+  const std::int64_t n_groups = k / kGroup;
+  std::int8_t* codes = out->codes + row * k;
+  for (std::int64_t g = 0; g < n_groups; ++g) {
+    const VF a = load(x + g * kGroup);
+    const VF b = load(x + g * kGroup + 16);
+    const float largest = max_lane(max(abs(a), abs(b)));
+    const float scale = largest / 127.0F;
+    // A scale below the normal range has no usable inverse: such a group counts as zero.
+    const float inverse = scale > 1e-37F ? 127.0F / largest : 0.0F;
+    std::int8_t* q = codes + g * kGroup;
+    store_i8(q, mul(a, splat(inverse)));
+    store_i8(q + 16, mul(b, splat(inverse)));
+    const std::int32_t low = sum_bytes16(q);
+    const std::int32_t high = sum_bytes16(q + 16);
+    const std::int64_t at = row * n_groups + g;
+    out->scales[at] = scale;
+    out->neg_sums[at] = -(low + high);
+    out->neg_sums16[2 * at] = -low;
+    out->neg_sums16[2 * at + 1] = -high;
+    out->sums[at] = scale * static_cast<float>(low + high);
+    out->sums16[2 * at] = scale * static_cast<float>(low);
+    out->sums16[2 * at + 1] = scale * static_cast<float>(high);
+  }
+}
+
+/// The codes of one group of a tile, in panel order, tables applied.
+template <PackFormat kFormat>
+OPENLLM_INLINE void unpack_group(const unsigned char* p, VB* w) {
+  constexpr PackTraits kTraits = kPackTraits[static_cast<int>(kFormat)];
+  if constexpr (kTraits.bits == 8) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) w[j] = load_bytes(p + 64 * j);
+  } else {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const VB both = load_bytes(p + 64 * j);
+      w[j] = low_nibbles(both);
+      w[j + 4] = high_nibbles(both);
+    }
+  }
+  if constexpr (kTraits.bits == 5) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) w[j] = or_fifth_bit(w[j], p + 256 + 8 * j);
+  }
+  if constexpr (kTraits.bits == 6) {
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; ++h) {
+      const VB high = load_bytes(p + 256 + 64 * h);
+      w[4 * h] = or_two_bits<0>(w[4 * h], high);
+      w[4 * h + 1] = or_two_bits<1>(w[4 * h + 1], high);
+      w[4 * h + 2] = or_two_bits<2>(w[4 * h + 2], high);
+      w[4 * h + 3] = or_two_bits<3>(w[4 * h + 3], high);
+    }
+  }
+  if constexpr (kTraits.table != 0) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) {
+      w[j] = look_up(w[j], kTraits.table == 1 ? kIq4Table : kMxfp4Table);
+    }
+  }
+}
+
+/// Scale and minimum of the 16 outputs for subgroup `s` of group `g`.
+template <PackFormat kFormat>
+OPENLLM_INLINE void load_scales(const unsigned char* scales, std::int64_t g, int s, VF* scale,
+                                VF* minimum) {
+  constexpr PackTraits kTraits = kPackTraits[static_cast<int>(kFormat)];
+  constexpr std::int64_t kRecord = scale_record_bytes(kTraits);
+  constexpr std::int64_t kBoth = kTraits.has_min ? 2 : 1;
+  if constexpr (kTraits.scale == ScaleKind::kF16) {
+    *scale = load_f16(scales + g * kRecord);
+    if constexpr (kTraits.has_min) *minimum = load_f16(scales + g * kRecord + 32);
+  } else if constexpr (kTraits.scale == ScaleKind::kF32) {
+    *scale = load(reinterpret_cast<const float*>(scales + g * kRecord));
+  } else {
+    const unsigned char* p = scales + (g / 8) * kRecord;
+    const unsigned char* q = p + 32 * kBoth + ((g % 8) * kTraits.n_sub + s) * 16 * kBoth;
+    *scale = mul(load_f16(p), load_i8(q));
+    if constexpr (kTraits.has_min) *minimum = mul(load_f16(p + 32), load_i8(q + 16));
+  }
+}
+
+template <PackFormat kFormat>
+struct QuantKernel {
+  static constexpr PackTraits kTraits = kPackTraits[static_cast<int>(kFormat)];
+  static constexpr int kSub = kTraits.n_sub;
+  static constexpr int kBits = kTraits.table != 0 ? 8 : kTraits.bits;
+  static constexpr int kShift = kTraits.offset_shift;
+  static constexpr std::int64_t kCodes = group_bytes(kTraits);
+
+  /// The activations of up to kRows rows.
+  template <int kRows>
+  struct Rows {
+    const std::int8_t* codes[kRows];
+    const float* scales[kRows];
+    const std::int32_t* neg_sums[kRows];
+    const float* sums[kRows];
+
+    OPENLLM_INLINE Rows(const QuantRows& q, std::int64_t row, std::int64_t k) {
+      const std::int64_t n_groups = k / kGroup;
+      for (int m = 0; m < kRows; ++m) {
+        const std::int64_t at = (row + m) * n_groups;
+        codes[m] = q.codes + (row + m) * k;
+        scales[m] = q.scales + at;
+        neg_sums[m] = kSub == 1 ? q.neg_sums + at : q.neg_sums16 + 2 * at;
+        sums[m] = kSub == 1 ? q.sums + at : q.sums16 + 2 * at;
+      }
+    }
+  };
+
+  template <int kRows>
+  static OPENLLM_INLINE VF accumulate(const VB* w, const Rows<kRows>& x, int m, std::int64_t g,
+                                      int s, VF scale, VF minimum, VF acc) {
+    const VI init = splat_shifted<kShift>(kShift < 0 ? 0 : x.neg_sums[m][g * kSub + s]);
+    const std::int8_t* a = x.codes[m] + g * kGroup + s * 16;
+    const VI sum = dot<kBits, 8 / kSub>(w + s * 4, a, init);
+    acc = fma(to_float(sum), mul(scale, splat(x.scales[m][g])), acc);
+    if constexpr (kTraits.has_min) acc = fma(minimum, splat(x.sums[m][g * kSub + s]), acc);
+    return acc;
+  }
+
+  /// A few rows: codes go from memory through registers, once.
+  template <int kRows>
+  static void direct(const LinearArgs& args, std::int64_t row) {
+    const PackedMatrix& weight = *args.weight;
+    const std::int64_t n_groups = weight.k / kGroup;
+    const Rows<kRows> x(*args.quant, row, weight.k);
+    for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
+      const unsigned char* codes = weight.data + tile * weight.tile_bytes;
+      const unsigned char* scales = codes + weight.codes_bytes;
+      VF acc[kRows];
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) acc[m] = zero();
+      for (std::int64_t g = 0; g < n_groups; ++g) {
+        VB w[8];
+        unpack_group<kFormat>(codes + g * kCodes, w);
+#pragma GCC unroll 2
+        for (int s = 0; s < kSub; ++s) {
+          VF scale = zero();
+          VF minimum = zero();
+          load_scales<kFormat>(scales, g, s, &scale, &minimum);
+#pragma GCC unroll 8
+          for (int m = 0; m < kRows; ++m) {
+            acc[m] = accumulate<kRows>(w, x, m, g, s, scale, minimum, acc[m]);
+          }
+        }
+      }
+      finish_tile<kRows>(args, tile, row, acc);
+    }
+  }
+
+  template <int kRows>
+  static OPENLLM_INLINE void finish_tile(const LinearArgs& args, std::int64_t tile,
+                                         std::int64_t row, const VF* acc) {
+    const std::int64_t first = tile * kTileRows;
+    const std::int64_t left = args.weight->n_rows - first;
+    const std::int64_t n = left < kTileRows ? left : kTileRows;
+    VF bias = zero();
+    if (args.bias != nullptr) bias = load_some(args.bias + first, n);
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) {
+      const VF v = args.bias != nullptr ? add(acc[m], bias) : acc[m];
+      store_some(args.out + (row + m) * args.out_stride + first, v, n);
+    }
+  }
+
+  /// Groups unpacked at a time: two tiles' codes and scales stay in the first-level cache.
+  static constexpr std::int64_t kPanelGroups = 16;
+  struct Panel {
+    alignas(64) unsigned char codes[kQuantTiles][kPanelGroups * 512];
+    alignas(64) float scales[kQuantTiles][kPanelGroups * kSub * 16];
+    alignas(64) float minima[kQuantTiles][kTraits.has_min ? kPanelGroups * kSub * 16 : 16];
+  };
+
+  static void fill(Panel& panel, const LinearArgs& args, std::int64_t tile, int n_tiles,
+                   std::int64_t g_begin, std::int64_t g_end) {
+    const PackedMatrix& weight = *args.weight;
+    for (int n = 0; n < n_tiles; ++n) {
+      const unsigned char* codes = weight.data + (tile + n) * weight.tile_bytes;
+      const unsigned char* scales = codes + weight.codes_bytes;
+      for (std::int64_t g = g_begin; g < g_end; ++g) {
+        VB w[8];
+        unpack_group<kFormat>(codes + g * kCodes, w);
+        unsigned char* to = panel.codes[n] + (g - g_begin) * 512;
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) store_bytes(to + 64 * j, w[j]);
+        for (int s = 0; s < kSub; ++s) {
+          VF scale = zero();
+          VF minimum = zero();
+          load_scales<kFormat>(scales, g, s, &scale, &minimum);
+          const std::int64_t at = ((g - g_begin) * kSub + s) * 16;
+          store(panel.scales[n] + at, scale);
+          if constexpr (kTraits.has_min) store(panel.minima[n] + at, minimum);
+        }
+      }
+    }
+  }
+
+  /// One register block over the panel's groups. Between panels the sums rest in `out`.
+  template <int kRows, int kTiles>
+  static void block(const Panel& panel, const LinearArgs& args, std::int64_t tile,
+                    std::int64_t row, std::int64_t g_begin, std::int64_t g_end) {
+    const std::int64_t n_groups = args.weight->k / kGroup;
+    const Rows<kRows> x(*args.quant, row, args.weight->k);
+    VF acc[kTiles][kRows];
+#pragma GCC unroll 2
+    for (int n = 0; n < kTiles; ++n) {
+      const std::int64_t first = (tile + n) * kTileRows;
+      const std::int64_t left = args.weight->n_rows - first;
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) {
+        acc[n][m] = g_begin == 0 ? zero()
+                                 : load_some(args.out + (row + m) * args.out_stride + first,
+                                             left < kTileRows ? left : kTileRows);
+      }
+    }
+    for (std::int64_t g = g_begin; g < g_end; ++g) {
+      block_group<kRows, kTiles>(panel, x, g, g - g_begin, acc);
+    }
+#pragma GCC unroll 2
+    for (int n = 0; n < kTiles; ++n) {
+      LinearArgs end = args;
+      if (g_end < n_groups) end.bias = nullptr;
+      finish_tile<kRows>(end, tile + n, row, acc[n]);
+    }
+  }
+
+  template <int kRows, int kTiles>
+  static OPENLLM_INLINE void block_group(const Panel& panel, const Rows<kRows>& x, std::int64_t g,
+                                         std::int64_t at, VF (&acc)[kTiles][kRows]) {
+#pragma GCC unroll 2
+    for (int s = 0; s < kSub; ++s) {
+      VI sums[kTiles][kRows];
+      const unsigned char* w[kTiles];
+      const std::int8_t* a[kRows];
+      std::int32_t init[kRows];
+      for (int n = 0; n < kTiles; ++n) w[n] = panel.codes[n] + at * 512 + s * 256;
+      for (int m = 0; m < kRows; ++m) {
+        a[m] = x.codes[m] + g * kGroup + s * 16;
+        init[m] = kShift < 0 ? 0 : x.neg_sums[m][g * kSub + s];
+      }
+      dot_block<kBits, 8 / kSub, kShift, kRows, kTiles>(w, a, init, sums);
+#pragma GCC unroll 2
+      for (int n = 0; n < kTiles; ++n) {
+        const VF scale = load(panel.scales[n] + (at * kSub + s) * 16);
+#pragma GCC unroll 8
+        for (int m = 0; m < kRows; ++m) {
+          VF& total = acc[n][m];
+          total = fma(to_float(sums[n][m]), mul(scale, splat(x.scales[m][g])), total);
+          if constexpr (kTraits.has_min) {
+            const VF minimum = load(panel.minima[n] + (at * kSub + s) * 16);
+            total = fma(minimum, splat(x.sums[m][g * kSub + s]), total);
+          }
+        }
+      }
+    }
+  }
+
+  template <int kTiles>
+  static void rows_of_panel(const Panel& panel, const LinearArgs& args, std::int64_t tile,
+                            std::int64_t g_begin, std::int64_t g_end) {
+    std::int64_t row = args.row_begin;
+    for (; row + kQuantRows <= args.row_end; row += kQuantRows) {
+      block<kQuantRows, kTiles>(panel, args, tile, row, g_begin, g_end);
+    }
+    switch (args.row_end - row) {
+      case 5: return block<kQuantRows < 5 ? 1 : 5, kTiles>(panel, args, tile, row, g_begin, g_end);
+      case 4: return block<kQuantRows < 4 ? 1 : 4, kTiles>(panel, args, tile, row, g_begin, g_end);
+      case 3: return block<kQuantRows < 3 ? 1 : 3, kTiles>(panel, args, tile, row, g_begin, g_end);
+      case 2: return block<kQuantRows < 2 ? 1 : 2, kTiles>(panel, args, tile, row, g_begin, g_end);
+      case 1: return block<1, kTiles>(panel, args, tile, row, g_begin, g_end);
+      default: return;
+    }
+  }
+
+  static void many_rows(const LinearArgs& args) {
+    const std::int64_t n_groups = args.weight->k / kGroup;
+    Panel panel;
+    for (std::int64_t tile = args.tile_begin; tile < args.tile_end; tile += kQuantTiles) {
+      const std::int64_t left = args.tile_end - tile;
+      const int n_tiles = left < kQuantTiles ? static_cast<int>(left) : kQuantTiles;
+      for (std::int64_t g = 0; g < n_groups; g += kPanelGroups) {
+        const std::int64_t g_end = g + kPanelGroups < n_groups ? g + kPanelGroups : n_groups;
+        fill(panel, args, tile, n_tiles, g, g_end);
+        if (n_tiles == kQuantTiles) {
+          rows_of_panel<kQuantTiles>(panel, args, tile, g, g_end);
+        } else {
+          rows_of_panel<1>(panel, args, tile, g, g_end);
+        }
+      }
+    }
+  }
+
+  static void run(const LinearArgs& args) {
+    switch (args.row_end - args.row_begin) {
+      case 0: return;
+      case 1: return direct<1>(args, args.row_begin);
+      case 2: return direct<2>(args, args.row_begin);
+      case 3: return direct<3>(args, args.row_begin);
+      case 4: return direct<4>(args, args.row_begin);
+      default: return many_rows(args);
+    }
+  }
+};
+
+}  // namespace
+}  // namespace openllm::kernels

@@ -1,0 +1,14 @@
+#pragma once
+
+// The last include of an instruction set's file: fills its table.
+
+namespace openllm::kernels {
+namespace {
+
+constexpr Kernels make_table(const char* name) {
+  return {name,        quantise_row,  linear,       rms_norm, layer_norm, activate, gate, add_rows,
+          scale_cap,   rotate_halves, rotate_pairs, to_f16,   attend,     merge,    finish};
+}
+
+}  // namespace
+}  // namespace openllm::kernels

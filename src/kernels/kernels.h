@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/pack_format.h"
+
+namespace openllm::kernels {
+
+/// Rows of a weight, repacked: tiles of 16 output rows, one after the other. A tile is [k / 32][codes of a group], then
+/// its scales; or, for plain types, [k][16] elements. See docs/kernels.md.
+struct PackedMatrix {
+  PackFormat format = PackFormat::kF32;
+  const unsigned char* data = nullptr;  ///< 64-byte aligned.
+  std::int64_t n_rows = 0;              ///< Output features; the last tile's other rows are zero.
+  std::int64_t k = 0;                   ///< Input features.
+  std::int64_t tile_bytes = 0;
+  std::int64_t codes_bytes = 0;  ///< Of a tile; the scales follow.
+};
+
+/// Activations as int8 in groups of 32 along k, each with a scale: x = scale * code. Row-major arrays; G = k / 32.
+struct QuantRows {
+  std::int8_t* codes = nullptr;        ///< [rows, k]
+  float* scales = nullptr;             ///< [rows, G]
+  std::int32_t* neg_sums = nullptr;    ///< [rows, G]: minus the sum of the group's codes.
+  std::int32_t* neg_sums16 = nullptr;  ///< [rows, 2 G]: of each half group.
+  float* sums = nullptr;               ///< [rows, G]: scale times the sum of the codes.
+  float* sums16 = nullptr;             ///< [rows, 2 G]
+};
+
+/// out[t, o] = sum_k x[t, k] w[o, k] + bias[o] for tiles [tile_begin, tile_end) and rows [row_begin, row_end).
+/// The bits of an element depend on its row of x and of w alone.
+struct LinearArgs {
+  const PackedMatrix* weight = nullptr;
+  std::int64_t tile_begin = 0;
+  std::int64_t tile_end = 0;
+  std::int64_t row_begin = 0;
+  std::int64_t row_end = 0;
+  const QuantRows* quant = nullptr;  ///< For quantised weights.
+  const float* x = nullptr;          ///< For plain weights.
+  std::int64_t x_stride = 0;
+  float* out = nullptr;
+  std::int64_t out_stride = 0;
+  const float* bias = nullptr;  ///< [n_rows] or null.
+};
+
+enum class Act : std::uint8_t { kSilu, kGelu, kGeluTanh, kRelu };
+
+/// Query rows that share a KV head and go through the cache together, and the keys they see.
+/// Block b of the sequence has positions [b * block_size, (b + 1) * block_size).
+/// Keys of a block: [head_dim, lanes(block_size)]; values: [block_size, lanes(head_dim)]; lanes: rounded up to 16.
+struct AttentionTile {
+  static constexpr int kMaxQueries = 6;
+  int n_queries = 0;
+  const float* q[kMaxQueries] = {};
+  std::int64_t begin[kMaxQueries] = {};  ///< First visible position.
+  std::int64_t end[kMaxQueries] = {};    ///< One past the last.
+  int head_dim = 0;
+  int block_size = 0;
+  float scale = 1.0F;
+  float soft_cap = 0.0F;
+  bool f16 = false;
+  const std::int32_t* blocks = nullptr;  ///< Block ids of the sequence.
+  const unsigned char* keys = nullptr;   ///< Of block 0 and this KV head.
+  const unsigned char* values = nullptr;
+  std::int64_t block_bytes = 0;  ///< From one block's keys (values) to the next one's.
+};
+
+/// What a query has gathered over a span of positions: [m, 16 partial sums of weights, head_dim rounded up to 16 of
+/// weighted values]. m = -inf: saw nothing.
+constexpr std::int64_t attention_state_floats(std::int64_t head_dim) {
+  return 16 + 16 + (head_dim + 15) / 16 * 16;
+}
+
+/// One instruction set's kernels.
+struct Kernels {
+  const char* name;
+  /// Quantises one row of k = 32 G floats to row `row` of the arrays.
+  void (*quantise_row)(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out);
+  void (*linear)(const LinearArgs* args);
+  /// out = x / sqrt(mean(x^2) + eps) * (weight + offset)
+  void (*rms_norm)(const float* x, const float* weight, float offset, float eps, std::int64_t n,
+                   float* out);
+  /// bias may be null.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float offset,
+                     float eps, std::int64_t n, float* out);
+  void (*activate)(Act act, const float* x, std::int64_t n, float* out);
+  /// out = act(gate) * up
+  void (*gate)(Act act, const float* gate, const float* up, std::int64_t n, float* out);
+  /// out = x + y * scale
+  void (*add)(const float* x, const float* y, float scale, std::int64_t n, float* out);
+  /// x = cap(x * scale), cap(v) = soft_cap * tanh(v / soft_cap), none for 0.
+  void (*scale_cap)(float* x, std::int64_t n, float scale, float soft_cap);
+  /// Rotates (i, i + half) by the angles whose cosines and sines are given.
+  void (*rotate_halves)(float* x, const float* cosines, const float* sines, std::int64_t half);
+  /// Rotates (2 i, 2 i + 1).
+  void (*rotate_pairs)(float* x, const float* cosines, const float* sines, std::int64_t half);
+  void (*to_f16)(const float* x, std::int64_t n, std::uint16_t* out);
+  /// Attention over positions [begin, end) into fresh states, one per query.
+  void (*attend)(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states);
+  /// Adds the later span's state to `state`.
+  void (*merge)(float* state, const float* later, std::int64_t head_dim);
+  /// out[head_dim] = the weighted mean; zeros when nothing was seen.
+  void (*finish)(const float* state, std::int64_t head_dim, float* out);
+};
+
+/// Kernels this CPU can run, best first; ends with the portable ones. Returns their number, at most `capacity`.
+std::size_t list_kernels(const Kernels** out, std::size_t capacity) noexcept;
+/// Null when there is no such name or the CPU cannot run it. Empty name: the best.
+const Kernels* find_kernels(const char* name) noexcept;
+
+}  // namespace openllm::kernels

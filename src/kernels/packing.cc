@@ -1,0 +1,230 @@
+#include "kernels/packing.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/file_blocks.h"
+
+namespace openllm::kernels {
+
+namespace {
+
+PackTraits traits_of(PackFormat format) { return kPackTraits[static_cast<std::size_t>(format)]; }
+
+std::int64_t element_bytes(PackFormat format) { return format == PackFormat::kF32 ? 4 : 2; }
+
+std::int64_t round_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+unsigned char* scales_of(const PackedMatrix& matrix, unsigned char* data, std::int64_t row) {
+  return data + row / kTileRows * matrix.tile_bytes + matrix.codes_bytes;
+}
+
+/// Where the code of k (0..31) of a row lies in panel order.
+std::int64_t panel_index(std::int64_t k, std::int64_t lane) { return k / 4 * 64 + lane * 4 + k % 4; }
+
+void put_code(unsigned char* group, const PackTraits traits, std::int64_t index,
+              std::uint8_t code) {
+  if (traits.bits == 8) {
+    group[index] = code;
+    return;
+  }
+  const bool high = index >= 256;
+  unsigned char& nibbles = group[index % 256];
+  nibbles = static_cast<unsigned char>(nibbles | ((code & 15) << (high ? 4 : 0)));
+  const int top = code >> 4;
+  if (traits.bits == 5) {
+    unsigned char& bits = group[256 + index / 8];
+    bits = static_cast<unsigned char>(bits | (top << (index % 8)));
+  } else if (traits.bits == 6) {
+    unsigned char& bits = group[256 + index / 256 * 64 + index % 64];
+    bits = static_cast<unsigned char>(bits | (top << (index / 64 % 4 * 2)));
+  }
+}
+
+std::uint8_t get_code(const unsigned char* group, const PackTraits traits, std::int64_t index) {
+  if (traits.bits == 8) return group[index];
+  int code = (group[index % 256] >> (index >= 256 ? 4 : 0)) & 15;
+  if (traits.bits == 5) {
+    code |= ((group[256 + index / 8] >> (index % 8)) & 1) << 4;
+  } else if (traits.bits == 6) {
+    code |= ((group[256 + index / 256 * 64 + index % 64] >> (index / 64 % 4 * 2)) & 3) << 4;
+  }
+  return static_cast<std::uint8_t>(code);
+}
+
+void put_scales(const FileGroup& file, const PackTraits traits, std::int64_t n_groups,
+                std::int64_t lane, unsigned char* record) {
+  const std::int64_t bytes = scale_record_bytes(traits);
+  const std::int64_t both = traits.has_min ? 2 : 1;
+  if (traits.scale == ScaleKind::kSuper) {
+    std::memcpy(record + 2 * lane, &file.scale[0], 2);
+    if (traits.has_min) std::memcpy(record + 32 + 2 * lane, &file.minimum[0], 2);
+    unsigned char* sub = record + 32 * both + lane;
+    for (int i = 0; i < 8 * traits.n_sub; ++i) {
+      std::memcpy(sub + i * 16 * both, &file.sub_scale[i], 1);
+      if (traits.has_min) std::memcpy(sub + i * 16 * both + 16, &file.sub_minimum[i], 1);
+    }
+    return;
+  }
+  for (std::int64_t g = 0; g < n_groups; ++g, record += bytes) {
+    if (traits.scale == ScaleKind::kF32) {
+      std::memcpy(record + 4 * lane, &file.scale_f32[g], 4);
+      continue;
+    }
+    std::memcpy(record + 2 * lane, &file.scale[g], 2);
+    if (traits.has_min) std::memcpy(record + 32 + 2 * lane, &file.minimum[g], 2);
+  }
+}
+
+float half_at(const unsigned char* p) {
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, p, 2);
+  return tensor::f16_to_f32(bits);
+}
+
+struct Factors {
+  float scale = 0.0F;
+  float minimum = 0.0F;
+};
+
+Factors factors_at(const unsigned char* scales, const PackTraits traits, std::int64_t k,
+                   std::int64_t lane) {
+  const std::int64_t bytes = scale_record_bytes(traits);
+  const std::int64_t both = traits.has_min ? 2 : 1;
+  Factors f;
+  if (traits.scale == ScaleKind::kF32) {
+    std::memcpy(&f.scale, scales + k / kGroup * bytes + 4 * lane, 4);
+    return f;
+  }
+  const bool super = traits.scale == ScaleKind::kSuper;
+  const unsigned char* record = scales + k / (super ? kSuperGroup : kGroup) * bytes;
+  f.scale = half_at(record + 2 * lane);
+  if (traits.has_min) f.minimum = half_at(record + 32 + 2 * lane);
+  if (super) {
+    const std::int64_t i = k % kSuperGroup / (kGroup / traits.n_sub);
+    const unsigned char* sub = record + 32 * both + i * 16 * both + lane;
+    f.scale *= static_cast<float>(static_cast<std::int8_t>(sub[0]));
+    if (traits.has_min) f.minimum *= static_cast<float>(static_cast<std::int8_t>(sub[16]));
+  }
+  return f;
+}
+
+int value_of(std::uint8_t code, const PackTraits traits) {
+  if (traits.table == 1) return kIq4Table[code] - 128;
+  if (traits.table == 2) return kMxfp4Table[code] - 128;
+  return traits.offset_shift < 0 ? code : code - (1 << traits.offset_shift);
+}
+
+void pack_plain_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
+                    const unsigned char* elements) {
+  const std::int64_t bytes = element_bytes(matrix.format);
+  unsigned char* tile = data + row / kTileRows * matrix.tile_bytes + row % kTileRows * bytes;
+  for (std::int64_t k = 0; k < matrix.k; ++k) {
+    std::memcpy(tile + k * kTileRows * bytes, elements + k * bytes, static_cast<std::size_t>(bytes));
+  }
+}
+
+void unpack_plain_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
+  const std::int64_t bytes = element_bytes(matrix.format);
+  const unsigned char* tile =
+      matrix.data + row / kTileRows * matrix.tile_bytes + row % kTileRows * bytes;
+  for (std::int64_t k = 0; k < matrix.k; ++k) {
+    const unsigned char* p = tile + k * kTileRows * bytes;
+    if (matrix.format == PackFormat::kF32) {
+      std::memcpy(out + k, p, 4);
+      continue;
+    }
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, p, 2);
+    out[k] = matrix.format == PackFormat::kF16 ? tensor::f16_to_f32(bits) : tensor::bf16_to_f32(bits);
+  }
+}
+
+}  // namespace
+
+std::optional<PackFormat> pack_format(tensor::DType dtype) noexcept {
+  using tensor::DType;
+  switch (dtype) {
+    case DType::kF32: return PackFormat::kF32;
+    case DType::kF16: return PackFormat::kF16;
+    case DType::kBF16: return PackFormat::kBF16;
+    case DType::kQ4_0: return PackFormat::kQ4_0;
+    case DType::kQ4_1: return PackFormat::kQ4_1;
+    case DType::kQ5_0: return PackFormat::kQ5_0;
+    case DType::kQ5_1: return PackFormat::kQ5_1;
+    case DType::kQ8_0: return PackFormat::kQ8_0;
+    case DType::kQ2_K: return PackFormat::kQ2_K;
+    case DType::kQ3_K: return PackFormat::kQ3_K;
+    case DType::kQ4_K: return PackFormat::kQ4_K;
+    case DType::kQ5_K: return PackFormat::kQ5_K;
+    case DType::kQ6_K: return PackFormat::kQ6_K;
+    case DType::kIQ4_NL: return PackFormat::kIQ4_NL;
+    case DType::kIQ4_XS: return PackFormat::kIQ4_XS;
+    case DType::kMXFP4: return PackFormat::kMXFP4;
+    default: return std::nullopt;
+  }
+}
+
+bool is_quantised(PackFormat format) noexcept { return traits_of(format).bits != 0; }
+
+PackedMatrix packed_shape(PackFormat format, std::int64_t n_rows, std::int64_t k) noexcept {
+  PackedMatrix matrix;
+  matrix.format = format;
+  matrix.n_rows = n_rows;
+  matrix.k = k;
+  const PackTraits traits = traits_of(format);
+  if (traits.bits == 0) {
+    matrix.codes_bytes = k * kTileRows * element_bytes(format);
+    matrix.tile_bytes = round_up(matrix.codes_bytes, 64);
+    return matrix;
+  }
+  const std::int64_t span = traits.scale == ScaleKind::kSuper ? kSuperGroup : kGroup;
+  matrix.codes_bytes = k / kGroup * group_bytes(traits);
+  matrix.tile_bytes = round_up(matrix.codes_bytes + k / span * scale_record_bytes(traits), 64);
+  return matrix;
+}
+
+std::size_t packed_bytes(const PackedMatrix& matrix) noexcept {
+  return static_cast<std::size_t>((matrix.n_rows + kTileRows - 1) / kTileRows * matrix.tile_bytes);
+}
+
+void pack_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
+              const unsigned char* blocks) {
+  const PackTraits traits = traits_of(matrix.format);
+  if (traits.bits == 0) return pack_plain_row(matrix, data, row, blocks);
+  const std::int64_t lane = row % kTileRows;
+  unsigned char* codes = data + row / kTileRows * matrix.tile_bytes;
+  unsigned char* record = scales_of(matrix, data, row);
+  const std::int64_t records = traits.scale == ScaleKind::kSuper ? 1 : 8;
+  for (std::int64_t k = 0; k < matrix.k; k += kSuperGroup) {
+    const std::int64_t n = std::min(kSuperGroup, matrix.k - k);
+    FileGroup file;
+    read_blocks(matrix.format, blocks + k / kSuperGroup * file_bytes_per_256(matrix.format), n, file);
+    for (std::int64_t i = 0; i < n; ++i) {
+      unsigned char* group = codes + (k + i) / kGroup * group_bytes(traits);
+      put_code(group, traits, panel_index(i % kGroup, lane), file.codes[i]);
+    }
+    put_scales(file, traits, n / kGroup, lane, record);
+    record += records * scale_record_bytes(traits);
+  }
+}
+
+void unpack_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
+  const PackTraits traits = traits_of(matrix.format);
+  if (traits.bits == 0) return unpack_plain_row(matrix, row, out);
+  const std::int64_t lane = row % kTileRows;
+  const unsigned char* codes = matrix.data + row / kTileRows * matrix.tile_bytes;
+  const unsigned char* scales = codes + matrix.codes_bytes;
+  const std::int64_t step = kGroup / traits.n_sub;
+  for (std::int64_t k = 0; k < matrix.k; k += step) {
+    const Factors f = factors_at(scales, traits, k, lane);
+    const unsigned char* group = codes + k / kGroup * group_bytes(traits);
+    for (std::int64_t i = 0; i < step; ++i) {
+      const std::uint8_t code = get_code(group, traits, panel_index((k + i) % kGroup, lane));
+      const float product = f.scale * static_cast<float>(value_of(code, traits));
+      out[k + i] = traits.has_min ? product + f.minimum : product;
+    }
+  }
+}
+
+}  // namespace openllm::kernels

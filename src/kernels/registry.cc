@@ -1,0 +1,48 @@
+#include <cstring>
+
+#include "kernels/isa_tables.h"
+
+namespace openllm::kernels {
+
+namespace {
+
+#if defined(OPENLLM_X86)
+bool has_avx2() noexcept {
+  return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
+         __builtin_cpu_supports("f16c") != 0;
+}
+
+bool has_avx512() noexcept {
+  return has_avx2() && __builtin_cpu_supports("avx512f") != 0 &&
+         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+         __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
+}
+#endif
+
+}  // namespace
+
+std::size_t list_kernels(const Kernels** out, std::size_t capacity) noexcept {
+  std::size_t n = 0;
+  const auto add = [&](const Kernels& kernels) {
+    if (n < capacity) out[n++] = &kernels;
+  };
+#if defined(OPENLLM_X86)
+  __builtin_cpu_init();
+  if (has_avx512()) add(kAvx512Kernels);
+  if (has_avx2()) add(kAvx2Kernels);
+#endif
+  add(kPortableKernels);
+  return n;
+}
+
+const Kernels* find_kernels(const char* name) noexcept {
+  const Kernels* all[4] = {};
+  const std::size_t n = list_kernels(all, 4);
+  if (name[0] == '\0') return all[0];
+  for (std::size_t i = 0; i < n; ++i) {
+    if (std::strcmp(all[i]->name, name) == 0) return all[i];
+  }
+  return nullptr;
+}
+
+}  // namespace openllm::kernels
