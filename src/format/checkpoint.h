@@ -15,6 +15,13 @@ struct NamedTensor {
   tensor::TensorView view;
 };
 
+/// A tensor that is in the file but that this build cannot read: an element type or a rank it does
+/// not know.
+struct UnreadableTensor {
+  std::string name;
+  std::string reason;  ///< "type IQ2_XXS (16) is not supported"
+};
+
 /// A model on disk, whatever its file format: named tensors and a configuration.
 /// Thread safety: const methods from any thread. Views stay valid as long as the checkpoint.
 class Checkpoint {
@@ -25,20 +32,22 @@ class Checkpoint {
   virtual Kind kind() const noexcept = 0;
   /// Folder or file.
   virtual const std::string& path() const noexcept = 0;
-  /// kHuggingFace: config.json. kGguf: one member per metadata key ("llama.block_count": 30); arrays longer than 64
-  /// elements are left out (read those through Gguf).
+  /// kHuggingFace: config.json. kGguf: one member per metadata key ("llama.block_count": 30);
+  /// arrays longer than 64 elements are left out (read those through Gguf).
   virtual const base::Json& config() const noexcept = 0;
-  /// Sorted by name.
+  /// Sorted by name, names unique. bytes.size() always fits dtype and shape.
   virtual const std::vector<NamedTensor>& tensors() const noexcept = 0;
-  /// Null when absent.
-  const tensor::TensorView* find(std::string_view name) const noexcept;
+  /// Sorted by name; not in tensors(). A model may ignore them; asking for one is the error.
+  virtual const std::vector<UnreadableTensor>& unreadable() const noexcept;
+  /// Null when absent. Throws kUnsupported naming file, tensor and reason when it is unreadable.
+  const tensor::TensorView* find(std::string_view name) const;
   /// The kernel may drop these bytes from memory; they stay readable.
   virtual void drop_pages(const tensor::TensorView& view) const noexcept = 0;
 };
 
-/// Opens a `.gguf` file (with its `-00001-of-0000N` siblings), or a folder that holds config.json with
-/// model.safetensors(.index.json), or a folder that holds a single .gguf model.
-/// Throws kNotFound, kUnsupported or kCorruptData naming file and place.
+/// Opens a GGUF file (with its `-00001-of-0000N` siblings), or a folder that holds config.json with
+/// model.safetensors(.index.json), or a folder that holds a single .gguf model (one file or one set
+/// of siblings). Throws kNotFound, kUnsupported or kCorruptData naming file and place.
 std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path);
 
 }  // namespace openllm::format

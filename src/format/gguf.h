@@ -13,8 +13,8 @@
 
 namespace openllm::format {
 
-
-/// GGUF v2 and v3, little endian (ggml docs/gguf.md). Opening checks every length, offset and count against the file.
+/// GGUF v2 and v3, little endian (ggml docs/gguf.md). Opening checks every length, offset and count
+/// against the file.
 class Gguf final : public Checkpoint {
  public:
   explicit Gguf(const std::string& path);
@@ -24,11 +24,14 @@ class Gguf final : public Checkpoint {
   const std::string& path() const noexcept override;
   const base::Json& config() const noexcept override;
   const std::vector<NamedTensor>& tensors() const noexcept override;
+  const std::vector<UnreadableTensor>& unreadable() const noexcept override;
   void drop_pages(const tensor::TensorView& view) const noexcept override;
 
-  /// Metadata arrays of any length. nullopt when absent; kCorruptData when present with another element type.
+  /// Metadata arrays of any length. nullopt when absent; kCorruptData when present with another
+  /// element type.
   std::optional<std::vector<std::string_view>> string_array(std::string_view key) const;
-  std::optional<std::vector<std::int64_t>> int_array(std::string_view key) const;  ///< Any integer type or bool.
+  std::optional<std::vector<std::int64_t>> int_array(
+      std::string_view key) const;  ///< Any integer type or bool.
   std::optional<std::vector<float>> float_array(std::string_view key) const;
 
  private:

@@ -7,13 +7,32 @@
 
 namespace openllm::tensor {
 
-/// Element types of weights, in files and in memory. A quantised type is a sequence of blocks along the innermost
-/// dimension (docs/formats.md gives each block's layout).
+/// Element types of weights, in files and in memory. A quantised type is a sequence of blocks along
+/// the innermost dimension (docs/formats.md gives each block's layout).
 enum class DType : std::uint8_t {
-  kF32, kF16, kBF16, kF64, kI8, kI16, kI32, kI64, kU8, kBool,
-  kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0,
-  kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K,
-  kIQ4_NL, kIQ4_XS, kMXFP4,
+  kF32,
+  kF16,
+  kBF16,
+  kF64,
+  kI8,
+  kI16,
+  kI32,
+  kI64,
+  kU8,
+  kBool,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
+  kMXFP4,
 };
 
 /// One row of the dtype table.
@@ -22,7 +41,8 @@ struct DTypeInfo {
   std::string_view name;  ///< "F32", "Q4_K", ...
   int block_elems;        ///< Elements in a block; 1 for plain types.
   int block_bytes;
-  /// Expands whole blocks: n_elems is a multiple of block_elems. Null for types that hold no weights.
+  /// Expands whole blocks: n_elems is a multiple of block_elems. Null for types that hold no
+  /// weights.
   void (*to_f32)(const void* blocks, float* out, std::size_t n_elems) noexcept;
 };
 

@@ -10,7 +10,8 @@
 
 namespace openllm::tensor {
 
-/// Up to four dimensions, outermost first (row-major): a linear weight is [out_features, in_features].
+/// Up to four dimensions, outermost first (row-major): a linear weight is [out_features,
+/// in_features].
 class Shape {
  public:
   static constexpr int kMaxDims = 4;

@@ -1,0 +1,306 @@
+#include "format/gguf.h"
+
+#include <array>
+#include <bit>
+#include <cstdio>
+#include <filesystem>
+#include <unordered_map>
+#include <utility>
+
+#include "base/error.h"
+#include "format/gguf_file.h"
+#include "format/tensor_list.h"
+
+namespace openllm::format {
+namespace {
+
+using gguf::Value;
+using gguf::ValueType;
+
+constexpr std::uint64_t kMaxConfigArray = 64;
+constexpr int kMaxShards = 10000;  // what five digits and a reasonable number of open files allow
+
+bool is_integer(ValueType type) noexcept {
+  return type != ValueType::kF32 && type != ValueType::kF64 && type != ValueType::kString &&
+         type != ValueType::kArray;
+}
+
+/// Element `i` of integers, bools included. Unsigned 64-bit values are the caller's to check.
+std::uint64_t integer_bits(const Value& value, std::uint64_t i) noexcept {
+  const std::size_t n = gguf::min_size(value.type);
+  const std::uint64_t raw = gguf::load_le(value.data, static_cast<std::size_t>(i) * n, n);
+  switch (value.type) {
+    case ValueType::kI8:
+      return static_cast<std::uint64_t>(std::int64_t{static_cast<std::int8_t>(raw)});
+    case ValueType::kI16:
+      return static_cast<std::uint64_t>(std::int64_t{static_cast<std::int16_t>(raw)});
+    case ValueType::kI32:
+      return static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(raw)});
+    default:
+      return raw;
+  }
+}
+
+double real(const Value& value, std::uint64_t i) noexcept {
+  const std::size_t n = gguf::min_size(value.type);
+  const std::uint64_t raw = gguf::load_le(value.data, static_cast<std::size_t>(i) * n, n);
+  if (value.type == ValueType::kF64) return std::bit_cast<double>(raw);
+  return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(raw)));
+}
+
+base::Json number_to_json(const Value& value, std::uint64_t i) {
+  if (!is_integer(value.type)) return base::Json(real(value, i));
+  const std::uint64_t bits = integer_bits(value, i);
+  if (value.type == ValueType::kBool) return base::Json(bits != 0);
+  if (value.type == ValueType::kU64 && bits > static_cast<std::uint64_t>(INT64_MAX)) {
+    return base::Json(static_cast<double>(bits));
+  }
+  return base::Json(static_cast<std::int64_t>(bits));
+}
+
+/// Elements of checked bytes, moving `data` past them; null when an array inside is too long for
+/// the configuration.
+base::Json elements_to_json(ValueType type, std::uint64_t n, std::span<const std::byte>& data) {
+  base::JsonArray items;
+  bool too_long = n > kMaxConfigArray;
+  for (std::uint64_t i = 0; i < n; ++i) {
+    if (type == ValueType::kString) {
+      const auto length = static_cast<std::size_t>(gguf::load_le(data, 0, 8));
+      if (!too_long) {
+        items.emplace_back(
+            std::string_view(reinterpret_cast<const char*>(data.data()) + 8, length));
+      }
+      data = data.subspan(8 + length);
+    } else if (type == ValueType::kArray) {
+      const auto inner_type = static_cast<ValueType>(gguf::load_le(data, 0, 4));
+      const std::uint64_t inner_n = gguf::load_le(data, 4, 8);
+      data = data.subspan(12);
+      base::Json inner = elements_to_json(inner_type, inner_n, data);
+      if (inner.is_null()) too_long = true;
+      if (!too_long) items.push_back(std::move(inner));
+    } else {
+      const Value scalar{type, false, 1, data.first(gguf::min_size(type))};
+      if (!too_long) items.push_back(number_to_json(scalar, 0));
+      data = data.subspan(gguf::min_size(type));
+    }
+  }
+  return too_long ? base::Json() : base::Json(std::move(items));
+}
+
+base::Json to_json(const Value& value) {
+  std::span<const std::byte> data = value.data;
+  if (value.is_array) {
+    if (value.n_elems > kMaxConfigArray) return {};
+    return elements_to_json(value.type, value.n_elems, data);
+  }
+  if (value.type == ValueType::kString) {
+    base::Json one = elements_to_json(value.type, 1, data);
+    return (*one.if_array())[0];
+  }
+  return number_to_json(value, 0);
+}
+
+/// A name of the form <prefix>-00001-of-00003.gguf.
+struct SplitName {
+  std::string prefix;
+  int index = 0;  // from 1
+  int count = 0;
+
+  std::string at(int i) const {
+    std::array<char, 32> suffix{};
+    std::snprintf(suffix.data(), suffix.size(), "-%05d-of-%05d.gguf", i, count);
+    return prefix + suffix.data();
+  }
+};
+
+std::optional<int> five_digits(std::string_view text) {
+  int value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + (c - '0');
+  }
+  return value;
+}
+
+std::optional<SplitName> parse_split_name(const std::string& path) {
+  constexpr std::string_view kPattern = "-00000-of-00000.gguf";
+  if (path.size() <= kPattern.size()) return std::nullopt;
+  const std::string_view tail = std::string_view(path).substr(path.size() - kPattern.size());
+  if (tail[0] != '-' || tail.substr(6, 4) != "-of-" || tail.substr(15) != ".gguf") {
+    return std::nullopt;
+  }
+  const std::optional<int> index = five_digits(tail.substr(1, 5));
+  const std::optional<int> count = five_digits(tail.substr(10, 5));
+  if (!index || !count) return std::nullopt;
+  return SplitName{path.substr(0, path.size() - kPattern.size()), *index, *count};
+}
+
+/// An integer of the metadata; nullopt when absent. Throws kCorruptData unless it lies in [0, max].
+std::optional<std::int64_t> find_count(const gguf::Header& header, const std::string& path,
+                                       std::string_view key, std::int64_t max) {
+  for (const gguf::KeyValue& entry : header.metadata) {
+    if (entry.key != key) continue;
+    if (entry.value.is_array || !is_integer(entry.value.type)) {
+      base::fail(ErrorCode::kCorruptData, path, ": key ", key,
+                 ": wrong type (expected an integer)");
+    }
+    const std::uint64_t value = integer_bits(entry.value, 0);
+    if (value > static_cast<std::uint64_t>(max)) {
+      base::fail(ErrorCode::kCorruptData, path, ": key ", key, ": bad value (expected 0 to ", max,
+                 ")");
+    }
+    return static_cast<std::int64_t>(value);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+struct Gguf::Impl {
+  struct Shard {
+    base::MappedFile file;
+    gguf::Header header;
+  };
+
+  std::string path;
+  std::vector<Shard> shards;
+  TensorList tensors;
+  base::Json config = base::Json::object();
+  std::unordered_map<std::string_view, const Value*> values;
+
+  explicit Impl(const std::string& given) : path(given) {
+    open(given);
+    const gguf::Header& opened = shards[0].header;
+    const std::int64_t count = find_count(opened, given, "split.count", 65535).value_or(0);
+    if (count > 1) open_siblings(given, static_cast<int>(count));
+    tensors.sort_and_check(path);
+    index_metadata();
+  }
+
+  void open(const std::string& file_path) {
+    base::MappedFile file(file_path);
+    gguf::Header header = gguf::parse(file_path, file.bytes(), tensors);
+    shards.push_back({std::move(file), std::move(header)});
+  }
+
+  /// Opens all files of the split afresh, in order: the first one has the metadata.
+  void open_siblings(const std::string& given, int count) {
+    const std::optional<SplitName> name = parse_split_name(given);
+    if (!name || name->count != count || name->index < 1 || name->index > count) {
+      base::fail(
+          ErrorCode::kInvalidArgument, given, ": one of ", count,
+          " files of a split model, whose name does not say which (expected the ending -00001-of-",
+          SplitName{"", 1, count}.at(1).substr(10), ")");
+    }
+    if (count > kMaxShards) {
+      base::fail(ErrorCode::kUnsupported, given, ": split into too many files (expected at most ",
+                 kMaxShards, ", got ", count, ")");
+    }
+    shards.clear();
+    tensors = {};
+    for (int i = 1; i <= count; ++i) {
+      const std::string sibling = name->at(i);
+      open(sibling);
+      const gguf::Header& header = shards.back().header;
+      const std::int64_t their_count =
+          find_count(header, sibling, "split.count", 65535).value_or(0);
+      const std::int64_t their_no = find_count(header, sibling, "split.no", 65535).value_or(-1);
+      if (their_count != count || their_no != i - 1) {
+        base::fail(ErrorCode::kCorruptData, sibling,
+                   ": is another part of the split than its name says (expected ", i - 1, " of ",
+                   count, ", got ", their_no, " of ", their_count, ")");
+      }
+    }
+    const auto total =
+        static_cast<std::int64_t>(tensors.readable.size() + tensors.unreadable.size());
+    const std::int64_t expected =
+        find_count(shards[0].header, name->at(1), "split.tensors.count", INT64_MAX).value_or(total);
+    if (expected != total) {
+      base::fail(ErrorCode::kCorruptData, name->at(1),
+                 ": key split.tensors.count: wrong (expected ", expected,
+                 " tensors in all files, got ", total, ")");
+    }
+  }
+
+  void index_metadata() {
+    for (const gguf::KeyValue& entry : shards[0].header.metadata) {
+      values.emplace(entry.key, &entry.value);
+      base::Json value = to_json(entry.value);
+      if (!value.is_null()) config[entry.key] = std::move(value);
+    }
+  }
+
+  /// The array of that key, or null when absent.
+  const Value* find_array(std::string_view key) const {
+    const auto it = values.find(key);
+    if (it == values.end()) return nullptr;
+    if (!it->second->is_array) wrong_type(key, *it->second, "an array");
+    return it->second;
+  }
+
+  [[noreturn]] void wrong_type(std::string_view key, const Value& value,
+                               const char* expected) const {
+    base::fail(ErrorCode::kCorruptData, path, ": key ", printable(key), ": wrong type (expected ",
+               expected, ", got ", value.is_array ? "array of " : "", gguf::name_of(value.type),
+               ")");
+  }
+};
+
+Gguf::Gguf(const std::string& path) : impl_(std::make_unique<Impl>(path)) {}
+Gguf::~Gguf() = default;
+
+const std::string& Gguf::path() const noexcept { return impl_->path; }
+const base::Json& Gguf::config() const noexcept { return impl_->config; }
+const std::vector<NamedTensor>& Gguf::tensors() const noexcept { return impl_->tensors.readable; }
+const std::vector<UnreadableTensor>& Gguf::unreadable() const noexcept {
+  return impl_->tensors.unreadable;
+}
+
+void Gguf::drop_pages(const tensor::TensorView& view) const noexcept {
+  for (const Impl::Shard& shard : impl_->shards) {
+    if (contains(shard.file.bytes(), view.bytes)) shard.file.drop_pages(view.bytes);
+  }
+}
+
+std::optional<std::vector<std::string_view>> Gguf::string_array(std::string_view key) const {
+  const Value* value = impl_->find_array(key);
+  if (value == nullptr) return std::nullopt;
+  if (value->type != ValueType::kString) impl_->wrong_type(key, *value, "array of string");
+  std::vector<std::string_view> strings;
+  strings.reserve(static_cast<std::size_t>(value->n_elems));
+  gguf::for_each_string(*value, [&strings](std::string_view text) { strings.push_back(text); });
+  return strings;
+}
+
+std::optional<std::vector<std::int64_t>> Gguf::int_array(std::string_view key) const {
+  const Value* value = impl_->find_array(key);
+  if (value == nullptr) return std::nullopt;
+  if (!is_integer(value->type)) impl_->wrong_type(key, *value, "array of integers");
+  std::vector<std::int64_t> integers;
+  integers.reserve(static_cast<std::size_t>(value->n_elems));
+  for (std::uint64_t i = 0; i < value->n_elems; ++i) {
+    const std::uint64_t bits = integer_bits(*value, i);
+    if (value->type == ValueType::kU64 && bits > static_cast<std::uint64_t>(INT64_MAX)) {
+      base::fail(ErrorCode::kCorruptData, impl_->path, ": key ", printable(key), ": element ", i,
+                 " is too large (got ", bits, ")");
+    }
+    integers.push_back(static_cast<std::int64_t>(bits));
+  }
+  return integers;
+}
+
+std::optional<std::vector<float>> Gguf::float_array(std::string_view key) const {
+  const Value* value = impl_->find_array(key);
+  if (value == nullptr) return std::nullopt;
+  if (value->type != ValueType::kF32 && value->type != ValueType::kF64) {
+    impl_->wrong_type(key, *value, "array of f32");
+  }
+  std::vector<float> floats;
+  floats.reserve(static_cast<std::size_t>(value->n_elems));
+  for (std::uint64_t i = 0; i < value->n_elems; ++i) {
+    floats.push_back(static_cast<float>(real(*value, i)));
+  }
+  return floats;
+}
+
+}  // namespace openllm::format

@@ -1,0 +1,155 @@
+#include "format/hf_folder.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "format/safetensors.h"
+
+namespace openllm::format {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfig = "config.json";
+constexpr const char* kSingle = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20U;
+constexpr std::size_t kMaxIndexBytes = std::size_t{256} << 20U;
+constexpr std::size_t kMaxShards = 10000;
+constexpr int kMaxDepth = 64;
+
+std::string in_folder(const std::string& folder, std::string_view name) {
+  return (fs::path(folder) / name).string();
+}
+
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+base::Json read_json(const std::string& path, std::size_t max_bytes) {
+  const std::string text = base::read_file(path, max_bytes);
+  try {
+    base::Json value = base::Json::parse(text, path, kMaxDepth);
+    value.as_object(path);
+    return value;
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kCorruptData, error.what());
+  }
+}
+
+/// A shard is a plain file name: an index must not reach outside its folder.
+void check_shard_name(const std::string& index_path, const std::string& name) {
+  const bool plain = !name.empty() &&
+                     name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos &&
+                     name.find("..") == std::string::npos && name.ends_with(".safetensors");
+  if (!plain) {
+    base::fail(ErrorCode::kCorruptData, index_path,
+               ": weight_map: bad file name (expected NAME.safetensors, got ", printable(name),
+               ")");
+  }
+}
+
+/// Shard name -> names of the tensors the index says it holds.
+std::map<std::string, std::vector<std::string>> read_index(const std::string& index_path) {
+  const base::Json index = read_json(index_path, kMaxIndexBytes);
+  const base::Json* map = index.find("weight_map");
+  if (map == nullptr || map->if_object() == nullptr) {
+    base::fail(ErrorCode::kCorruptData, index_path, ": weight_map: missing or no object");
+  }
+  std::map<std::string, std::vector<std::string>> shards;
+  for (const auto& [tensor, file] : *map->if_object()) {
+    const std::string* name = file.if_string();
+    if (name == nullptr) {
+      base::fail(ErrorCode::kCorruptData, index_path, ": weight_map: tensor ", printable(tensor),
+                 ": wrong type (expected string, got ", file.type_name(), ")");
+    }
+    check_shard_name(index_path, *name);
+    shards[*name].push_back(tensor);
+    if (shards.size() > kMaxShards) {
+      base::fail(ErrorCode::kUnsupported, index_path, ": too many files (expected at most ",
+                 kMaxShards, ")");
+    }
+  }
+  if (shards.empty()) base::fail(ErrorCode::kCorruptData, index_path, ": weight_map: empty");
+  return shards;
+}
+
+/// Moves from `from` to `to` what `wanted` (sorted) names; counts it.
+template <typename Tensor>
+std::size_t take(std::vector<Tensor>& from, const std::vector<std::string>& wanted,
+                 std::vector<Tensor>& to) {
+  std::size_t n = 0;
+  for (Tensor& tensor : from) {
+    if (!std::binary_search(wanted.begin(), wanted.end(), tensor.name)) continue;
+    to.push_back(std::move(tensor));
+    ++n;
+  }
+  return n;
+}
+
+[[noreturn]] void missing(const std::string& file, const TensorList& list,
+                          const std::vector<std::string>& wanted) {
+  std::vector<std::string> have;
+  for (const NamedTensor& tensor : list.readable) have.push_back(tensor.name);
+  for (const UnreadableTensor& tensor : list.unreadable) have.push_back(tensor.name);
+  std::sort(have.begin(), have.end());
+  std::vector<std::string> lacking;
+  std::set_difference(wanted.begin(), wanted.end(), have.begin(), have.end(),
+                      std::back_inserter(lacking));
+  base::fail(ErrorCode::kCorruptData, file, ": tensor ",
+             lacking.empty() ? "" : printable(lacking[0]), ": missing, though ", kIndex,
+             " says it is here");
+}
+
+}  // namespace
+
+HfFolder::HfFolder(const std::string& path)
+    : path_(path), config_(read_json(in_folder(path, kConfig), kMaxConfigBytes)) {
+  const std::string single = in_folder(path, kSingle);
+  if (exists(single)) {
+    files_.emplace_back(single);
+    parse_safetensors(single, files_.back().bytes(), tensors_);
+  } else {
+    open_sharded(in_folder(path, kIndex));
+  }
+  tensors_.sort_and_check(path_);
+}
+
+bool HfFolder::looks_like_one(const std::string& path) {
+  return exists(in_folder(path, kConfig)) &&
+         (exists(in_folder(path, kSingle)) || exists(in_folder(path, kIndex)));
+}
+
+void HfFolder::open_sharded(const std::string& index_path) {
+  std::map<std::string, std::vector<std::string>> shards = read_index(index_path);
+  files_.reserve(shards.size());
+  for (auto& [name, wanted] : shards) {
+    const std::string file = in_folder(path_, name);
+    files_.emplace_back(file);
+    TensorList list;
+    parse_safetensors(file, files_.back().bytes(), list);
+    list.sort_and_check(file);
+    std::sort(wanted.begin(), wanted.end());
+    TensorList taken;
+    const std::size_t n = take(list.readable, wanted, taken.readable) +
+                          take(list.unreadable, wanted, taken.unreadable);
+    if (n != wanted.size()) missing(file, taken, wanted);
+    std::move(taken.readable.begin(), taken.readable.end(), std::back_inserter(tensors_.readable));
+    std::move(taken.unreadable.begin(), taken.unreadable.end(),
+              std::back_inserter(tensors_.unreadable));
+  }
+}
+
+void HfFolder::drop_pages(const tensor::TensorView& view) const noexcept {
+  for (const base::MappedFile& file : files_) {
+    if (contains(file.bytes(), view.bytes)) file.drop_pages(view.bytes);
+  }
+}
+
+}  // namespace openllm::format

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "format/checkpoint.h"
+#include "format/tensor_list.h"
+
+namespace openllm::format {
+
+/// A folder in Hugging Face layout: config.json beside model.safetensors, or beside the files that
+/// model.safetensors.index.json lists.
+class HfFolder final : public Checkpoint {
+ public:
+  explicit HfFolder(const std::string& path);
+
+  /// True when the folder has a config.json and weights this class reads.
+  static bool looks_like_one(const std::string& path);
+
+  Kind kind() const noexcept override { return Kind::kHuggingFace; }
+  const std::string& path() const noexcept override { return path_; }
+  const base::Json& config() const noexcept override { return config_; }
+  const std::vector<NamedTensor>& tensors() const noexcept override { return tensors_.readable; }
+  const std::vector<UnreadableTensor>& unreadable() const noexcept override {
+    return tensors_.unreadable;
+  }
+  void drop_pages(const tensor::TensorView& view) const noexcept override;
+
+ private:
+  void open_sharded(const std::string& index_path);
+
+  std::string path_;
+  base::Json config_;
+  std::vector<base::MappedFile> files_;
+  TensorList tensors_;
+};
+
+}  // namespace openllm::format

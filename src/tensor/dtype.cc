@@ -1,0 +1,112 @@
+#include "tensor/dtype.h"
+
+#include <array>
+#include <bit>
+
+#include "tensor/quant/quant.h"
+
+namespace openllm::tensor {
+namespace {
+
+constexpr std::array<DTypeInfo, 23> kTable = {{
+    {DType::kF32, "F32", 1, 4, quant::f32_to_f32},
+    {DType::kF16, "F16", 1, 2, quant::f16_to_f32},
+    {DType::kBF16, "BF16", 1, 2, quant::bf16_to_f32},
+    {DType::kF64, "F64", 1, 8, quant::f64_to_f32},
+    {DType::kI8, "I8", 1, 1, nullptr},
+    {DType::kI16, "I16", 1, 2, nullptr},
+    {DType::kI32, "I32", 1, 4, nullptr},
+    {DType::kI64, "I64", 1, 8, nullptr},
+    {DType::kU8, "U8", 1, 1, nullptr},
+    {DType::kBool, "BOOL", 1, 1, nullptr},
+    {DType::kQ4_0, "Q4_0", 32, 18, quant::q4_0_to_f32},
+    {DType::kQ4_1, "Q4_1", 32, 20, quant::q4_1_to_f32},
+    {DType::kQ5_0, "Q5_0", 32, 22, quant::q5_0_to_f32},
+    {DType::kQ5_1, "Q5_1", 32, 24, quant::q5_1_to_f32},
+    {DType::kQ8_0, "Q8_0", 32, 34, quant::q8_0_to_f32},
+    {DType::kQ2_K, "Q2_K", 256, 84, quant::q2_k_to_f32},
+    {DType::kQ3_K, "Q3_K", 256, 110, quant::q3_k_to_f32},
+    {DType::kQ4_K, "Q4_K", 256, 144, quant::q4_k_to_f32},
+    {DType::kQ5_K, "Q5_K", 256, 176, quant::q5_k_to_f32},
+    {DType::kQ6_K, "Q6_K", 256, 210, quant::q6_k_to_f32},
+    {DType::kIQ4_NL, "IQ4_NL", 32, 18, quant::iq4_nl_to_f32},
+    {DType::kIQ4_XS, "IQ4_XS", 256, 136, quant::iq4_xs_to_f32},
+    {DType::kMXFP4, "MXFP4", 32, 17, quant::mxfp4_to_f32},
+}};
+
+constexpr bool table_is_in_order() {
+  for (std::size_t i = 0; i < kTable.size(); ++i) {
+    if (static_cast<std::size_t>(kTable[i].dtype) != i) return false;
+  }
+  return true;
+}
+static_assert(table_is_in_order(), "a row of the dtype table is not at its enum value");
+static_assert(static_cast<std::size_t>(DType::kMXFP4) + 1 == kTable.size());
+
+/// value >> shift, rounded to nearest, ties to even.
+constexpr std::uint32_t shift_round_even(std::uint32_t value, unsigned shift) noexcept {
+  const std::uint32_t half = 1U << (shift - 1U);
+  const std::uint32_t odd = (value >> shift) & 1U;
+  return (value + half - 1U + odd) >> shift;
+}
+
+}  // namespace
+
+const DTypeInfo& info(DType dtype) noexcept { return kTable[static_cast<std::size_t>(dtype)]; }
+
+std::optional<DType> find_dtype(std::string_view name) noexcept {
+  for (const DTypeInfo& row : kTable) {
+    if (row.name == name) return row.dtype;
+  }
+  return std::nullopt;
+}
+
+std::size_t byte_size(DType dtype, std::size_t n_elems) noexcept {
+  const DTypeInfo& row = info(dtype);
+  return n_elems / static_cast<std::size_t>(row.block_elems) *
+         static_cast<std::size_t>(row.block_bytes);
+}
+
+float f16_to_f32(std::uint16_t bits) noexcept {
+  const std::uint32_t sign = (bits & 0x8000U) << 16U;
+  const std::uint32_t exponent = (bits >> 10U) & 31U;
+  const std::uint32_t fraction = bits & 0x3FFU;
+  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24 is exact in F32
+    const float magnitude = static_cast<float>(fraction) * 0x1.0p-24F;
+    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
+  }
+  const std::uint32_t wide = exponent == 31 ? 255U : exponent + 112U;
+  return std::bit_cast<float>(sign | (wide << 23U) | (fraction << 13U));
+}
+
+std::uint16_t f32_to_f16(float value) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = (bits >> 16U) & 0x8000U;
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+  std::uint32_t half = 0;
+  if (magnitude > 0x7F800000U) {  // NaN: quiet, payload cut
+    half = 0x7E00U | ((magnitude >> 13U) & 0x3FFU);
+  } else if (magnitude >= 0x47800000U) {  // 2^16 and up, infinity
+    half = 0x7C00U;
+  } else if (magnitude >= 0x38800000U) {  // normal; a carry may reach infinity, which is right
+    half = shift_round_even(magnitude - 0x38000000U, 13);
+  } else if (magnitude >= 0x33000000U) {  // subnormal: units of 2^-24
+    const std::uint32_t mantissa = (magnitude & 0x7FFFFFU) | 0x800000U;
+    half = shift_round_even(mantissa, 126U - (magnitude >> 23U));
+  }
+  return static_cast<std::uint16_t>(sign | half);
+}
+
+float bf16_to_f32(std::uint16_t bits) noexcept {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
+}
+
+std::uint16_t f32_to_bf16(float value) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) {  // NaN: rounding could make it an infinity
+    return static_cast<std::uint16_t>((bits >> 16U) | 0x40U);
+  }
+  return static_cast<std::uint16_t>(shift_round_even(bits, 16));
+}
+
+}  // namespace openllm::tensor
