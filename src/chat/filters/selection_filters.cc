@@ -1,0 +1,121 @@
+#include "chat/eval/operators.h"
+#include "chat/filters/attribute.h"
+#include "chat/filters/filters.h"
+#include "chat/values/iterables.h"
+
+namespace openllm::chat {
+namespace {
+
+int depth_of(const Value& self, const Args& args) {
+  int depth = self.depth();
+  for (const Value& value : args.positional) depth = std::max(depth, value.depth());
+  for (const auto& keyword : args.keywords) depth = std::max(depth, keyword.second.depth());
+  return depth;
+}
+
+/// The arguments behind the first `skip`.
+Args tail(const Args& args, std::size_t skip) {
+  Args out = args;
+  const std::size_t n = std::min(skip, out.positional.size());
+  out.positional.erase(out.positional.begin(),
+                       out.positional.begin() + static_cast<std::ptrdiff_t>(n));
+  return out;
+}
+
+Value map_attribute(Runtime& runtime, const Value& self, const Args& args) {
+  const Value* attribute = nullptr;
+  const Value* fallback = nullptr;
+  for (const auto& [name, value] : args.keywords) {
+    if (name == "attribute") {
+      attribute = &value;
+    } else if (name == "default") {
+      fallback = &value;
+    } else {
+      fail("Unexpected keyword argument '", shorten(name), "'");
+    }
+  }
+  if (attribute == nullptr) fail("map requires a filter argument");
+  const Attribute getter(runtime, attribute, fallback);
+  const std::shared_ptr<Iterator> items = iterate(runtime, self);
+  return make_generator(
+      runtime,
+      [items, getter](Value& out) {
+        Value item;
+        if (!items->next(item)) return false;
+        out = getter.of(item);
+        return true;
+      },
+      depth_of(self, args));
+}
+
+Value filter_map(Runtime& runtime, const Value& self, const Args& args) {
+  if (!truth(runtime, self) && !self.is_object()) {
+    return make_generator(runtime, [](Value&) { return false; }, 0);
+  }
+  if (args.positional.empty()) return map_attribute(runtime, self, args);
+  const Value& name = args.positional[0];
+  const Builtin function = name.is_text() ? find_filter(name.text()) : nullptr;
+  if (function == nullptr) fail("No filter named '", shorten(str(runtime, name)), "'.");
+  const std::shared_ptr<Iterator> items = iterate(runtime, self);
+  return make_generator(
+      runtime,
+      [&runtime, items, function, rest = tail(args, 1)](Value& out) {
+        Value item;
+        if (!items->next(item)) return false;
+        out = function(runtime, item, rest);
+        return true;
+      },
+      depth_of(self, args));
+}
+
+template <bool wanted, bool by_attribute>
+Value filter_select(Runtime& runtime, const Value& self, const Args& args) {
+  if (!truth(runtime, self) && !self.is_object()) {
+    return make_generator(runtime, [](Value&) { return false; }, 0);
+  }
+  const std::size_t skip = by_attribute ? 1 : 0;
+  if (args.positional.size() < skip) fail("Missing parameter for attribute name");
+  const Attribute attribute(runtime, by_attribute ? &args.positional[0] : nullptr);
+  Builtin function = nullptr;
+  if (args.positional.size() > skip) {
+    const Value& name = args.positional[skip];
+    function = name.is_text() ? find_test(name.text()) : nullptr;
+    if (function == nullptr) fail("No test named '", shorten(str(runtime, name)), "'.");
+  }
+  const std::shared_ptr<Iterator> items = iterate(runtime, self);
+  return make_generator(
+      runtime,
+      [&runtime, items, attribute, function, rest = tail(args, skip + 1)](Value& out) {
+        while (items->next(out)) {
+          runtime.charge(1);
+          const Value value = attribute.of(out);
+          const bool passes = function != nullptr ? truth(runtime, function(runtime, value, rest))
+                                                  : truth(runtime, value);
+          if (passes == wanted) return true;
+        }
+        return false;
+      },
+      depth_of(self, args));
+}
+
+constexpr BuiltinEntry kFilters[] = {
+    {"map", filter_map},
+    {"reject", filter_select<false, false>},
+    {"rejectattr", filter_select<false, true>},
+    {"select", filter_select<true, false>},
+    {"selectattr", filter_select<true, true>},
+};
+
+}  // namespace
+
+std::span<const BuiltinEntry> selection_filters() noexcept { return kFilters; }
+
+Builtin find_filter(std::string_view name) noexcept {
+  for (const auto table :
+       {text_filters(), sequence_filters(), selection_filters(), number_filters()}) {
+    if (const Builtin found = find_builtin(table, name)) return found;
+  }
+  return nullptr;
+}
+
+}  // namespace openllm::chat

@@ -1,0 +1,33 @@
+// Made by tools/make_chat_unicode.py from Unicode 14.0.0; edit that instead.
+#pragma once
+
+#include <cstdint>
+
+namespace openllm::chat::unicode {
+
+/// Code points first..last, both included.
+struct Range {
+  std::uint32_t first;
+  std::uint32_t last;
+};
+
+/// Code points first..last in steps of `stride` map to themselves plus `delta`.
+struct CaseRun {
+  std::uint32_t first;
+  std::uint32_t last;
+  std::int32_t delta;
+  std::uint32_t stride;
+};
+
+extern const CaseRun kToUpper[194];
+extern const CaseRun kToLower[181];
+extern const CaseRun kToTitle[196];
+extern const CaseRun kUpper[166];
+extern const CaseRun kLower[187];
+extern const Range kAlpha[648];
+extern const Range kDecimal[62];
+extern const Range kDigit[81];
+extern const Range kNumeric[206];
+extern const Range kUnprintable[702];
+
+}  // namespace openllm::chat::unicode

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Writes src/chat/text/unicode_tables.cc: the character facts that Python's str methods use."""
+import pathlib
+import sys
+import unicodedata
+
+POINTS = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
+
+
+def ranges(test):
+    out = []
+    for c in POINTS:
+        if not test(chr(c)):
+            continue
+        if out and out[-1][1] == c - 1:
+            out[-1][1] = c
+        else:
+            out.append([c, c])
+    return out
+
+
+def mapping(convert):
+    return runs([(c, ord(convert(chr(c))) - c) for c in POINTS
+                 if len(convert(chr(c))) == 1 and convert(chr(c)) != chr(c)])
+
+
+def strided(test):
+    return runs([(c, 0) for c in POINTS if test(chr(c))])
+
+
+def runs(pairs):
+    """Runs of one distance and one stride (1 or 2)."""
+    out = []
+    for c, delta in pairs:
+        if out and out[-1][2] == delta:
+            step = c - out[-1][1]
+            if step in (1, 2) and (out[-1][3] == 0 or out[-1][3] == step):
+                out[-1][1], out[-1][3] = c, step
+                continue
+        out.append([c, c, delta, 0])
+    return [[a, b, d, s or 1] for a, b, d, s in out]
+
+
+def packed(kind, name, rows):
+    cells, lines, line = ["{%s}," % ", ".join(map(str, row)) for row in rows], [], "   "
+    for cell in cells:
+        if len(line) + 1 + len(cell) > 98:
+            lines.append(line)
+            line = "   "
+        line += " " + cell
+    lines.append(line)
+    return ("const %s %s[%d] = {\n%s\n};\n" % (kind, name, len(rows), "\n".join(lines)),
+            "extern const %s %s[%d];\n" % (kind, name, len(rows)))
+
+
+def main():
+    folder = pathlib.Path(__file__).resolve().parent.parent / "src/chat/text"
+    parts = [
+        packed("CaseRun", "kToUpper", mapping(str.upper)),
+        packed("CaseRun", "kToLower", mapping(str.lower)),
+        packed("CaseRun", "kToTitle", mapping(str.title)),
+        packed("CaseRun", "kUpper", strided(str.isupper)),
+        packed("CaseRun", "kLower", strided(str.islower)),
+        packed("Range", "kAlpha", ranges(str.isalpha)),
+        packed("Range", "kDecimal", ranges(str.isdecimal)),
+        packed("Range", "kDigit", ranges(str.isdigit)),
+        packed("Range", "kNumeric", ranges(str.isnumeric)),
+        packed("Range", "kUnprintable", ranges(lambda c: not c.isprintable())),
+    ]
+    head = "// Made by tools/make_chat_unicode.py from Unicode %s; edit that instead.\n" % \
+        unicodedata.unidata_version
+    (folder / "unicode_tables.cc").write_text(
+        head + '#include "chat/text/unicode_tables.h"\n\nnamespace openllm::chat::unicode {\n\n'
+        "// clang-format off\n" + "\n".join(p[0] for p in parts) +
+        "// clang-format on\n\n}  // namespace openllm::chat::unicode\n")
+    (folder / "unicode_tables.h").write_text(
+        head + "#pragma once\n\n#include <cstdint>\n\nnamespace openllm::chat::unicode {\n\n"
+        "/// Code points first..last, both included.\nstruct Range {\n  std::uint32_t first;\n"
+        "  std::uint32_t last;\n};\n\n/// Code points first..last in steps of `stride` map to "
+        "themselves plus `delta`.\nstruct CaseRun {\n  std::uint32_t first;\n  std::uint32_t last;"
+        "\n  std::int32_t delta;\n  std::uint32_t stride;\n};\n\n" +
+        "".join(p[1] for p in parts) + "\n}  // namespace openllm::chat::unicode\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
