@@ -1,0 +1,254 @@
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <limits>
+
+#include "device/cpu/test_support.h"
+
+namespace openllm::device {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace)
+
+/// Sequences whose tokens go through the cache in steps, and the same attention by plain loops.
+struct Scene {
+  AttentionSpec spec{};
+  int block_size = 32;
+  bool f16 = false;
+  std::vector<int> lengths{};           ///< Tokens of each sequence in the end.
+  std::vector<float> q{}, k{}, v{};     ///< All sequences' tokens one after the other.
+  std::vector<std::vector<std::int32_t>> blocks{};
+  int n_blocks = 0;
+
+  Scene(AttentionSpec s, int block, bool half, std::vector<int> n, std::uint64_t seed)
+      : spec(s), block_size(block), f16(half), lengths(std::move(n)) {
+    Random random(seed);
+    std::int64_t total = 0;
+    for (const int length : lengths) {
+      total += length;
+      std::vector<std::int32_t> ids;
+      for (int i = 0; i * block_size < length; ++i) ids.push_back(n_blocks++);
+      blocks.push_back(ids);
+    }
+    for (auto& ids : blocks) {  // not in order, and block 0 belongs to nobody
+      for (auto& id : ids) id = n_blocks - id;
+    }
+    const auto heads = static_cast<std::size_t>(total * spec.head_dim);
+    q = random.normals(heads * static_cast<std::size_t>(spec.n_heads));
+    k = random.normals(heads * static_cast<std::size_t>(spec.n_kv_heads));
+    v = random.normals(heads * static_cast<std::size_t>(spec.n_kv_heads));
+    if (f16) {
+      for (float& x : k) x = tensor::f16_to_f32(tensor::f32_to_f16(x));
+      for (float& x : v) x = tensor::f16_to_f32(tensor::f32_to_f16(x));
+    }
+  }
+  std::int64_t start(std::size_t s) const {
+    std::int64_t at = 0;
+    for (std::size_t i = 0; i < s; ++i) at += lengths[i];
+    return at;
+  }
+  int q_width() const { return spec.n_heads * spec.head_dim; }
+  int kv_width() const { return spec.n_kv_heads * spec.head_dim; }
+
+  KvCacheSpec cache_spec() const {
+    return {block_size, f16, {{0, spec.n_kv_heads, spec.head_dim}}, {n_blocks + 1}};
+  }
+
+  /// Runs each sequence in chunks of `chunk` tokens, all sequences together in a step.
+  std::vector<float> run(Device& device, int chunk) const {
+    const auto cache = device.allocate_kv(cache_spec());
+    std::vector<float> out(q.size());
+    int longest = 0;
+    for (const int length : lengths) longest = std::max(longest, length);
+    for (int done = 0; done < longest; done += chunk) step(device, *cache, done, chunk, out);
+    return out;
+  }
+
+  void step(Device& device, KvCache& cache, int done, int chunk, std::vector<float>& out) const {
+    std::vector<BatchSequence> sequences;
+    std::vector<std::int32_t> ids, begin{0}, tokens, positions;
+    std::vector<std::int64_t> from;
+    for (std::size_t s = 0; s < lengths.size(); ++s) {
+      const int n = std::min(chunk, lengths[s] - done);
+      if (n <= 0) continue;
+      sequences.push_back({static_cast<std::int32_t>(tokens.size()), n, done});
+      for (int i = 0; i < n; ++i) {
+        tokens.push_back(1);
+        positions.push_back(done + i);
+        from.push_back(start(s) + done + i);
+      }
+      std::vector<std::int32_t> own = blocks[s];
+      if (spec.window > 0) {  // what lies before the window was freed
+        const int first = std::max(0, done - spec.window + 1);
+        for (int b = 0; (b + 1) * block_size <= first; ++b) own[static_cast<std::size_t>(b)] = -1;
+      }
+      ids.insert(ids.end(), own.begin(), own.end());
+      begin.push_back(static_cast<std::int32_t>(ids.size()));
+    }
+    const BlockTable table{ids, begin};
+    Batch batch;
+    batch.token_ids = tokens;
+    batch.positions = positions;
+    batch.sequences = sequences;
+    batch.block_tables = std::span(&table, 1);
+    const auto rows = static_cast<std::int64_t>(tokens.size());
+    const TestTensor tq(device, rows, q_width()), tk(device, rows, kv_width()),
+        tv(device, rows, kv_width()), result(device, rows, q_width(), std::int64_t{3});
+    for (std::int64_t t = 0; t < rows; ++t) {
+      const std::int64_t f = from[static_cast<std::size_t>(t)];
+      std::copy_n(q.data() + f * q_width(), q_width(), tq.get().data + t * q_width());
+      std::copy_n(k.data() + f * kv_width(), kv_width(), tk.get().data + t * kv_width());
+      std::copy_n(v.data() + f * kv_width(), kv_width(), tv.get().data + t * kv_width());
+    }
+    device.begin_step();
+    device.write_kv(cache, 0, batch, tk, tv);
+    device.attention(spec, cache, 0, batch, tq, result);
+    device.finish_step();
+    for (std::int64_t t = 0; t < rows; ++t) {
+      std::copy_n(result.get().data + t * result.get().stride, q_width(),
+                  out.data() + from[static_cast<std::size_t>(t)] * q_width());
+    }
+  }
+
+  std::vector<float> expected() const {
+    std::vector<float> out(q.size());
+    for (std::size_t s = 0; s < lengths.size(); ++s) {
+      for (int t = 0; t < lengths[s]; ++t) {
+        for (int h = 0; h < spec.n_heads; ++h) expected_head(s, t, h, out);
+      }
+    }
+    return out;
+  }
+
+  void expected_head(std::size_t s, int t, int h, std::vector<float>& out) const {
+    const int dim = spec.head_dim;
+    const int kv_head = h / (spec.n_heads / spec.n_kv_heads);
+    const float* query = q.data() + (start(s) + t) * q_width() + h * dim;
+    const int first = spec.window > 0 ? std::max(0, t - spec.window + 1) : 0;
+    std::vector<double> scores;
+    double top = -std::numeric_limits<double>::infinity();
+    for (int p = first; p <= t; ++p) {
+      const float* key = k.data() + (start(s) + p) * kv_width() + kv_head * dim;
+      double score = 0.0;
+      for (int d = 0; d < dim; ++d) score += double{query[d]} * double{key[d]};
+      score *= double{spec.scale};
+      if (spec.soft_cap > 0) score = spec.soft_cap * std::tanh(score / spec.soft_cap);
+      scores.push_back(score);
+      top = std::max(top, score);
+    }
+    double sum = 0.0;
+    std::vector<double> mean(static_cast<std::size_t>(dim), 0.0);
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      const double weight = std::exp(scores[i] - top);
+      sum += weight;
+      const float* value =
+          v.data() + (start(s) + first + static_cast<int>(i)) * kv_width() + kv_head * dim;
+      for (int d = 0; d < dim; ++d) mean[static_cast<std::size_t>(d)] += weight * double{value[d]};
+    }
+    float* to = out.data() + (start(s) + t) * q_width() + h * dim;
+    for (int d = 0; d < dim; ++d) {
+      to[d] = static_cast<float>(mean[static_cast<std::size_t>(d)] / sum);
+    }
+  }
+};
+
+std::vector<Scene> scenes() {
+  std::vector<Scene> list;
+  //                     heads, kv, dim, scale, window, cap
+  list.emplace_back(AttentionSpec{9, 3, 64, 0.125F}, 32, false, std::vector<int>{70, 1, 33}, 1);
+  list.emplace_back(AttentionSpec{4, 4, 12, 0.3F}, 16, false, std::vector<int>{40, 17}, 2);
+  list.emplace_back(AttentionSpec{4, 1, 256, 0.06F, 20}, 8, false, std::vector<int>{90, 30}, 3);
+  list.emplace_back(AttentionSpec{6, 2, 40, 1.0F, 0, 5.0F}, 5, true, std::vector<int>{37, 12}, 4);
+  list.emplace_back(AttentionSpec{8, 1, 16, 0.25F, 300}, 32, true, std::vector<int>{700}, 5);
+  list.emplace_back(AttentionSpec{2, 2, 80, 0.1F}, 64, false, std::vector<int>{600, 3}, 6);
+  list.emplace_back(AttentionSpec{3, 1, 128, 0.1F}, 300, false, std::vector<int>{310}, 7);
+  list.emplace_back(AttentionSpec{7, 1, 1, 1.0F}, 1, false, std::vector<int>{20, 9}, 8);
+  return list;
+}
+
+TEST(CpuAttention, AgreesWithPlainLoops) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = make_cpu_device({2, isa});
+    int number = 0;
+    for (const Scene& scene : scenes()) {
+      const auto want = scene.expected();
+      const auto got = scene.run(*device, 64);
+      for (std::size_t i = 0; i < want.size(); ++i) {
+        ASSERT_NEAR(got[i], want[i], 3e-6) << isa << " scene " << number << " element " << i;
+      }
+      ++number;
+    }
+  }
+}
+
+// Chunked prefill, one token at a time, alone or together, one thread or several: the same bits.
+TEST(CpuAttention, BitsDependOnTheRowAndTheCacheAlone) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto one = make_cpu_device({1, isa});
+    const auto three = make_cpu_device({3, isa});
+    int number = 0;
+    for (const Scene& scene : scenes()) {
+      const auto want = scene.run(*three, 1000);
+      for (const int chunk : {1, 3, 64}) {
+        EXPECT_EQ(scene.run(*one, chunk), want) << isa << " scene " << number << " chunk " << chunk;
+        EXPECT_EQ(scene.run(*three, chunk), want) << isa << " scene " << number << " chunk " << chunk;
+      }
+      Scene alone = scene;
+      alone.lengths.resize(1);
+      alone.q.resize(static_cast<std::size_t>(alone.lengths[0] * alone.q_width()));
+      const auto first = alone.run(*three, 7);
+      EXPECT_EQ(std::memcmp(first.data(), want.data(), first.size() * sizeof(float)), 0)
+          << isa << " scene " << number;
+      ++number;
+    }
+  }
+}
+
+// A block may hold what a broken request left in it.
+TEST(CpuAttention, WhatIsNotVisibleMayBeAnything) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = make_cpu_device({2, isa});
+    const Scene scene(AttentionSpec{4, 2, 32, 0.2F}, 16, false, {21}, 1);
+    const auto want = scene.run(*device, 8);
+    const auto cache = device->allocate_kv(scene.cache_spec());
+    Scene broken = scene;
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::fill(broken.k.begin(), broken.k.end(), nan);
+    std::fill(broken.v.begin(), broken.v.end(), nan);
+    std::vector<float> ignored(broken.q.size());
+    broken.step(*device, *cache, 0, 21, ignored);
+    std::vector<float> got(scene.q.size());
+    for (int done = 0; done < 21; done += 8) scene.step(*device, *cache, done, 8, got);
+    EXPECT_EQ(got, want) << isa;
+  }
+}
+
+TEST(CpuAttention, HonoursVisibleEndAndNonCausal) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = make_cpu_device({2, isa});
+    const AttentionSpec spec{1, 1, 16, 1.0F, 0, 0.0F, false};
+    const auto cache = device->allocate_kv({32, false, {{0, 1, 16}}, {1}});
+    const std::vector<float> zeros(3 * 16, 0.0F);
+    std::vector<float> values(3 * 16, 0.0F);
+    for (std::size_t t = 0; t < 3; ++t) values[t * 16] = static_cast<float>(t + 1);
+    const TestTensor q(*device, 3, 16, zeros), k(*device, 3, 16, zeros), v(*device, 3, 16, values),
+        out(*device, 3, 16);
+    const std::vector<std::int32_t> ids{0}, begin{0, 1}, tokens{1, 1, 1}, positions{0, 1, 2};
+    const std::vector<BatchSequence> sequences{{0, 3, 0}};
+    const BlockTable table{ids, begin};
+    Batch batch{tokens, nullptr, positions, sequences, std::span(&table, 1)};
+    device->write_kv(*cache, 0, batch, k, v);
+    device->attention(spec, *cache, 0, batch, q, out);
+    EXPECT_NEAR(out.values()[0], 2.0F, 1e-6F);  // the mean of all three
+    EXPECT_NEAR(out.values()[32], 2.0F, 1e-6F);
+    const std::vector<std::int32_t> visible{1, 1, 2};
+    batch.visible_end = visible;
+    device->attention(spec, *cache, 0, batch, q, out);
+    EXPECT_NEAR(out.values()[0], 1.5F, 1e-6F);
+    EXPECT_NEAR(out.values()[16], 1.5F, 1e-6F);
+    EXPECT_NEAR(out.values()[32], 2.0F, 1e-6F);
+  }
+}
+
+}  // namespace
+}  // namespace openllm::device

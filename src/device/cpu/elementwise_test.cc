@@ -1,0 +1,102 @@
+#include <gtest/gtest.h>
+
+#include "device/cpu/test_support.h"
+#include "device/reference/reference_device.h"
+
+namespace openllm::device {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace)
+
+/// Runs `op(device, x)` in place on both devices and compares.
+template <typename Op>
+void compare(std::int64_t rows, std::int64_t cols, float scale, double tolerance, Op op) {
+  Random random(23);
+  const auto values = random.normals(static_cast<std::size_t>(rows * cols), scale);
+  const auto reference = make_reference_device({});
+  const TestTensor want(*reference, rows, cols, values);
+  op(*reference, want.get());
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = make_cpu_device({2, isa});
+    const TestTensor got(*device, rows, cols, values);
+    op(*device, got.get());
+    device->finish_step();
+    const auto a = got.values();
+    const auto b = want.values();
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      ASSERT_NEAR(a[i], b[i], tolerance * (1.0 + std::fabs(double{b[i]})))
+          << isa << " rows " << rows << " cols " << cols << " element " << i;
+    }
+  }
+}
+
+TEST(CpuElementwise, NormsAgreeWithTheReference) {
+  for (const std::int64_t cols : {1, 7, 16, 36, 576, 640}) {
+    for (const std::int64_t rows : {1, 5, 600}) {
+      for (const NormKind kind : {NormKind::kRms, NormKind::kLayer}) {
+        if (kind == NormKind::kLayer && cols == 1) continue;
+        compare(rows, cols, 3.0F, 4e-6, [&](Device& device, Tensor x) {
+          Random random(29);
+          const auto weight = upload_vector(device, random.normals(static_cast<std::size_t>(cols)));
+          const auto bias = upload_vector(device, random.normals(static_cast<std::size_t>(cols)));
+          device.norm({kind, 1e-6F, 1.0F}, *weight, kind == NormKind::kLayer ? bias.get() : nullptr,
+                      x, x);
+        });
+      }
+    }
+  }
+}
+
+TEST(CpuElementwise, HeadNormsAgreeWithTheReference) {
+  compare(9, 5 * 24, 1.0F, 4e-6, [&](Device& device, Tensor x) {
+    Random random(31);
+    const auto weight = upload_vector(device, random.normals(24));
+    device.norm({NormKind::kRms, 1e-6F, 0.0F}, *weight, nullptr, x, x);
+  });
+}
+
+TEST(CpuElementwise, ActivationsAgreeWithTheReference) {
+  for (const Activation act : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+    for (const float scale : {0.01F, 1.0F, 4.0F, 60.0F}) {
+      for (const std::int64_t cols : {1, 16, 37, 1536}) {
+        compare(3, cols, scale, 1e-6,
+                [&](Device& device, Tensor x) { device.activation(act, x); });
+      }
+      compare(40, 74, scale, 1e-6, [&](Device& device, Tensor x) {
+        device.gated_activation(act, x, x.columns(0, 37));
+      });
+    }
+  }
+}
+
+TEST(CpuElementwise, RopeAgreesWithTheReference) {
+  for (const RopeStyle style : {RopeStyle::kHalves, RopeStyle::kInterleaved, RopeStyle::kNone}) {
+    for (const int n_rotary : {8, 20, 64}) {
+      RopeSpec spec{style, n_rotary, {}, 1.25F};
+      for (int i = 0; i < n_rotary / 2; ++i) {
+        spec.inv_freq.push_back(std::pow(10000.0F, -2.0F * static_cast<float>(i) / static_cast<float>(n_rotary)));
+      }
+      for (const std::int64_t rows : {1, 130}) {
+        std::vector<std::int32_t> positions;
+        for (std::int32_t t = 0; t < rows; ++t) positions.push_back(t * 61);
+        compare(rows, 3 * 64, 1.0F, 1e-6, [&](Device& device, Tensor x) {
+          device.rope(spec, 64, positions, x);
+          device.rope(spec, 64, positions, x);  // from the kept table
+        });
+      }
+    }
+  }
+}
+
+TEST(CpuElementwise, AddAndGatherAgreeWithTheReference) {
+  compare(33, 50, 1.0F, 1e-6, [](Device& device, Tensor x) { device.add(x, x, 0.5F, x); });
+  compare(4, 50, 1.0F, 0.0, [](Device& device, Tensor x) {
+    const std::vector<std::int32_t> rows{3, 1};
+    const TestTensor out(device, 2, 50);
+    device.gather_rows(x, rows, out);
+    device.add(x.first_rows(2), out, 1.0F, x.first_rows(2));
+  });
+}
+
+}  // namespace
+}  // namespace openllm::device

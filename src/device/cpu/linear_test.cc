@@ -1,0 +1,296 @@
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "device/cpu/test_support.h"
+
+namespace openllm::device {
+namespace {
+
+using tensor::DType;
+using namespace testing;  // NOLINT(google-build-using-namespace)
+
+std::unique_ptr<Device> device_of(const std::string& isa, int n_threads = 2) {
+  return make_cpu_device({n_threads, isa});
+}
+
+bool is_plain(DType type) { return tensor::info(type).block_elems == 1; }
+
+/// out[t, o] in double, from the activations that the device uses, and the sum of magnitudes for the tolerance.
+struct Expected {
+  double value = 0.0;
+  double magnitude = 0.0;
+};
+
+Expected expect(const TestWeight& w, const std::vector<float>& x, std::int64_t t, std::int64_t o) {
+  Expected e;
+  const float* row = x.data() + t * w.n_columns;
+  const std::vector<float> a = is_plain(w.type) ? std::vector<float>(row, row + w.n_columns)
+                                                : through_int8(row, w.n_columns);
+  for (std::int64_t k = 0; k < w.n_columns; ++k) {
+    const double p = double{a[static_cast<std::size_t>(k)]} *
+                     double{w.values[static_cast<std::size_t>(o * w.n_columns + k)]};
+    e.value += p;
+    e.magnitude += std::fabs(p);
+  }
+  return e;
+}
+
+TEST(CpuLinear, AgreesWithPlainLoops) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = device_of(isa);
+    for (const DType type : weight_types()) {
+      const int block = tensor::info(type).block_elems;
+      for (const std::int64_t k : {std::int64_t{block == 1 ? 36 : block}, std::int64_t{768}}) {
+        Random random(7);
+        const TestWeight w = make_weight(type, 83, k, random);
+        const auto weight = upload(*device, w);
+        const std::vector<float> bias_values = random.normals(83);
+        const auto bias = upload_vector(*device, bias_values);
+        for (const std::int64_t rows : {1, 2, 3, 4, 7, 13, 40}) {
+          const auto x = random.normals(static_cast<std::size_t>(rows * k));
+          const TestTensor in(*device, rows, k, x);
+          const TestTensor out(*device, rows, 83, std::int64_t{5});
+          device->linear(*weight, bias.get(), nullptr, in, out);
+          device->finish_step();
+          const auto got = out.values();
+          for (std::int64_t t = 0; t < rows; ++t) {
+            for (const std::int64_t o : {0, 1, 15, 16, 31, 40, 79, 80, 82}) {
+              const Expected e = expect(w, x, t, o);
+              ASSERT_NEAR(got[static_cast<std::size_t>(t * 83 + o)],
+                          e.value + double{bias_values[static_cast<std::size_t>(o)]},
+                          2e-6 * (e.magnitude + 1.0))
+                  << isa << " " << tensor::info(type).name << " k " << k << " rows " << rows
+                  << " t " << t << " o " << o;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// The contract: a row's bits do not depend on the other rows, on threads, or on how the work is cut.
+TEST(CpuLinear, RowsGiveTheSameBitsAloneAndTogether) {
+  constexpr std::int64_t kRows = 512;
+  constexpr std::int64_t kOut = 150;
+  for (const std::string& isa : cpu_isas()) {
+    for (const DType type : weight_types()) {
+      const std::int64_t k = is_plain(type) ? 300 : 768;
+      Random random(11);
+      const TestWeight w = make_weight(type, kOut, k, random);
+      const auto x = random.normals(static_cast<std::size_t>(kRows * k));
+      const auto one = device_of(isa, 1);
+      const auto two = device_of(isa, 2);
+      const auto weight_one = upload(*one, w);
+      const auto weight_two = upload(*two, w);
+      const TestTensor in(*two, kRows, k, x);
+      const TestTensor all(*two, kRows, kOut);
+      two->linear(*weight_two, nullptr, nullptr, in, all);
+      const auto expected = all.values();
+      for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 33}) {
+        for (const std::int64_t first : {std::int64_t{0}, std::int64_t{17}, kRows - rows}) {
+          for (const auto* pair : {"one", "two"}) {
+            Device& device = pair[0] == 'o' ? *one : *two;
+            const Weight& weight = pair[0] == 'o' ? *weight_one : *weight_two;
+            const TestTensor part(device, rows, kOut);
+            const Tensor from{in.get().data + first * k, rows, k, k};
+            device.linear(weight, nullptr, nullptr, from, part);
+            const auto got = part.values();
+            ASSERT_EQ(std::memcmp(got.data(), expected.data() + first * kOut,
+                                  got.size() * sizeof(float)),
+                      0)
+                << isa << " " << tensor::info(type).name << " rows " << rows << " at " << first;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(CpuLinear, FusedEntryPointsGiveTheBitsOfTheirParts) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = device_of(isa);
+    for (const DType type : {DType::kQ4_1, DType::kF32}) {
+      for (const std::int64_t rows : {1, 9, 70}) {
+        Random random(3);
+        const std::int64_t k = 576;
+        const TestWeight w = make_weight(type, 64, k, random);
+        const auto weight = upload(*device, w);
+        const auto norm_weight = upload_vector(*device, random.normals(576));
+        const TestTensor x(*device, rows, k, random.normals(static_cast<std::size_t>(rows * k)));
+        const TestTensor scratch(*device, rows, k);
+        const TestTensor fused(*device, rows, 64);
+        const TestTensor parts(*device, rows, 64);
+        const NormSpec spec{NormKind::kRms, 1e-5F, 1.0F};
+        device->norm_linear(spec, *norm_weight, nullptr, *weight, nullptr, nullptr, x, scratch, fused);
+        device->norm(spec, *norm_weight, nullptr, x, scratch);
+        device->linear(*weight, nullptr, nullptr, scratch, parts);
+        EXPECT_EQ(fused.values(), parts.values()) << isa;
+        const TestTensor gates(*device, rows, 2 * k,
+                               random.normals(static_cast<std::size_t>(2 * rows * k)));
+        device->gated_linear(Activation::kSilu, *weight, nullptr, nullptr, gates, scratch, fused);
+        device->gated_activation(Activation::kSilu, gates, scratch);
+        device->linear(*weight, nullptr, nullptr, scratch, parts);
+        EXPECT_EQ(fused.values(), parts.values()) << isa;
+      }
+    }
+  }
+}
+
+TEST(CpuLinear, PartsOfDifferentTypesArePermutedAndStacked) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = device_of(isa);
+    Random random(5);
+    const std::int64_t k = 256;
+    const TestWeight a = make_weight(DType::kQ4_K, 20, k, random);
+    const TestWeight b = make_weight(DType::kQ6_K, 7, k, random);
+    const TestWeight c = make_weight(DType::kF16, 5, k, random);
+    const TestWeight c2 = make_weight(DType::kF16, 30, k, random);
+    WeightSource source{WeightSource::Scheme::kDense, {{a.view()}, {b.view()}, {c.view()}, {c2.view()}}, "qkv"};
+    for (std::int32_t i = 0; i < 20; ++i) source.parts[0].row_permutation.push_back((i * 7) % 20);
+    const auto weight = device->upload(source, WeightRole::kLinear);
+    EXPECT_EQ(weight->out_features(), 62);
+    EXPECT_EQ(weight->in_features(), k);
+    const auto x = random.normals(static_cast<std::size_t>(3 * k));
+    const TestTensor in(*device, 3, k, x);
+    const TestTensor out(*device, 3, 62);
+    device->linear(*weight, nullptr, nullptr, in, out);
+    const auto got = out.values();
+    for (std::int64_t t = 0; t < 3; ++t) {
+      for (std::int64_t o = 0; o < 62; ++o) {
+        const Expected e = o < 20   ? expect(a, x, t, (o * 7) % 20)
+                           : o < 27 ? expect(b, x, t, o - 20)
+                           : o < 32 ? expect(c, x, t, o - 27)
+                                    : expect(c2, x, t, o - 32);
+        ASSERT_NEAR(got[static_cast<std::size_t>(t * 62 + o)], e.value, 2e-6 * (e.magnitude + 1))
+            << isa << " " << o;
+      }
+    }
+  }
+}
+
+TEST(CpuLinear, TakesTransposedPlainWeights) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+    const auto device = device_of("");
+    Random random(9);
+    const TestWeight w = make_weight(type, 24, 40, random);  // [in, out]
+    WeightSource source{WeightSource::Scheme::kDense, {{w.view()}}, "conv"};
+    source.parts[0].transposed = true;
+    const auto weight = device->upload(source, WeightRole::kLinear);
+    ASSERT_EQ(weight->out_features(), 40);
+    ASSERT_EQ(weight->in_features(), 24);
+    const auto x = random.normals(24);
+    const TestTensor in(*device, 1, 24, x);
+    const TestTensor out(*device, 1, 40);
+    device->linear(*weight, nullptr, nullptr, in, out);
+    const auto got = out.values();
+    for (std::size_t o = 0; o < 40; ++o) {
+      double sum = 0.0;
+      for (std::size_t k = 0; k < 24; ++k) sum += double{x[k]} * double{w.values[k * 40 + o]};
+      EXPECT_NEAR(got[o], sum, 1e-6);
+    }
+  }
+}
+
+TEST(CpuEmbedding, RowsAreTheFilesValues) {
+  for (const DType type : weight_types()) {
+    const auto device = device_of("");
+    Random random(13);
+    const std::int64_t k = is_plain(type) ? 50 : 512;
+    const TestWeight w = make_weight(type, 37, k, random);
+    const auto table = upload(*device, w, WeightRole::kEmbedding);
+    const std::vector<std::int32_t> ids{0, 36, 15, 16, 17, 17};
+    const TestTensor out(*device, 6, k);
+    device->embed(*table, ids, 1.0F, out);
+    const auto got = out.values();
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+      for (std::int64_t i = 0; i < k; ++i) {
+        ASSERT_EQ(got[t * static_cast<std::size_t>(k) + static_cast<std::size_t>(i)],
+                  w.values[static_cast<std::size_t>(ids[t] * k + i)])
+            << tensor::info(type).name << " row " << ids[t] << " column " << i;
+      }
+    }
+    device->add_embedding(*table, ids, out);
+    EXPECT_EQ(out.values()[3], 2.0F * w.values[3]);
+    device->embed(*table, ids, 3.0F, out);
+    EXPECT_EQ(out.values()[3], 3.0F * w.values[3]);
+  }
+}
+
+TEST(CpuLogits, ScalesCapsAndFillsHostRows) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = device_of(isa);
+    Random random(17);
+    const TestWeight w = make_weight(DType::kQ8_0, 1000, 64, random);
+    const auto table = upload(*device, w, WeightRole::kEmbedding);
+    const auto x = random.normals(5 * 64, 8.0F);
+    const TestTensor in(*device, 5, 64, x);
+    std::vector<float> out(5 * 1000);
+    device->logits(*table, 0.5F, 3.0F, in, out.data());
+    device->finish_step();
+    for (std::int64_t t = 0; t < 5; ++t) {
+      for (std::int64_t o = 0; o < 1000; o += 37) {
+        const double raw = expect(w, x, t, o).value * 0.5;
+        ASSERT_NEAR(out[static_cast<std::size_t>(t * 1000 + o)], 3.0 * std::tanh(raw / 3.0), 1e-5);
+      }
+    }
+  }
+}
+
+// Zeros, tiny and huge magnitudes, and one outlier in a group.
+TEST(CpuLinear, SurvivesExtremeActivations) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = device_of(isa);
+    Random random(19);
+    const TestWeight w = make_weight(DType::kQ4_1, 32, 128, random);
+    const auto weight = upload(*device, w);
+    std::vector<float> x(128, 0.0F);
+    for (std::size_t i = 0; i < 32; ++i) x[i] = 1e-42F;
+    x[40] = 3e37F;
+    x[70] = 1e30F;
+    x[71] = 1.0F;
+    const TestTensor in(*device, 1, 128, x);
+    const TestTensor out(*device, 1, 32);
+    device->linear(*weight, nullptr, nullptr, in, out);
+    for (const float v : out.values()) EXPECT_TRUE(std::isfinite(v)) << isa;
+  }
+}
+
+template <typename Body>
+void expect_error(ErrorCode code, Body body) {
+  try {
+    body();
+    ADD_FAILURE() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), code) << e.what();
+  }
+}
+
+TEST(CpuUpload, RefusesWhatItCannotTake) {
+  const auto device = device_of("");
+  Random random(1);
+  const TestWeight w = make_weight(DType::kQ4_0, 4, 64, random);
+  WeightSource source{WeightSource::Scheme::kDense, {{w.view()}}, "w"};
+  source.parts[0].transposed = true;
+  expect_error(ErrorCode::kUnsupported, [&] { device->upload(source, WeightRole::kLinear); });
+  source.parts[0].transposed = false;
+  source.parts[0].view.bytes = source.parts[0].view.bytes.first(10);
+  expect_error(ErrorCode::kCorruptData, [&] { device->upload(source, WeightRole::kLinear); });
+  source.parts[0].view = {DType::kI32, {1, 1}, std::span(w.bytes).first(4)};
+  expect_error(ErrorCode::kUnsupported, [&] { device->upload(source, WeightRole::kLinear); });
+  source.parts[0].view = {DType::kQ4_0, {64, 4}, w.bytes};  // rows are not whole blocks
+  expect_error(ErrorCode::kCorruptData, [&] { device->upload(source, WeightRole::kLinear); });
+  source.parts[0].view = w.view();
+  source.parts[0].row_permutation = {0, 1, 2, 4};
+  expect_error(ErrorCode::kInternal, [&] { device->upload(source, WeightRole::kLinear); });
+}
+
+TEST(CpuDevice, NamesItsInstructionSet) {
+  for (const std::string& isa : cpu_isas()) EXPECT_EQ(device_of(isa)->isa(), isa);
+  expect_error(ErrorCode::kUnavailable, [] { make_cpu_device({1, "sse9"}); });
+}
+
+}  // namespace
+}  // namespace openllm::device
