@@ -269,9 +269,8 @@ class SpecDecoder final : public Decoder {
       device_.norm(spec_.norm, *layer.k_norm, nullptr, k, k);
     }
     if (spec_.position == Position::kRope) {
-      const int rope = spec_.layers[static_cast<std::size_t>(i)].rope;
-      rotate(rope, batch, q);
-      rotate(rope, batch, k);
+      // Q and K lie side by side and have heads of one size: their angles are computed once.
+      rotate(spec_.layers[static_cast<std::size_t>(i)].rope, batch, qkv.columns(0, n_q() + n_kv()));
     }
     device_.write_kv(*kv_, i, batch, k, v);
   }

@@ -56,9 +56,7 @@ DecoderSpec from_text_config(const Config& config) {
   read_one_rope(config, "sliding_attention", "rope_local_base_freq", 10000.0, spec);
   std::optional<int> window = hf::read_window(config);
   if (!config.mentions("sliding_window")) window = 4096;
-  const std::string_view pattern_key =
-      config.first_of({"sliding_window_pattern", "_sliding_window_pattern"});
-  const int pattern = config.int_or(pattern_key, 6, 1, kMaxLayers);
+  const int pattern = config.int_or("sliding_window_pattern", 6, 1, kMaxLayers);
   std::vector<bool> windowed;
   for (int i = 0; i < spec.n_layers; ++i) windowed.push_back((i + 1) % pattern != 0);
   hf::read_layer_types(config, spec, window, windowed);
