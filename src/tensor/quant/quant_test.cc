@@ -1,0 +1,100 @@
+#include "tensor/quant/quant.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/mapped_file.h"
+#include "tensor/dtype.h"
+
+namespace openllm::tensor {
+namespace {
+
+/// tests/data/quant/TYPE.bin, see make_quant_golden.py there.
+struct Golden {
+  std::string blocks;
+  std::vector<float> values;
+};
+
+Golden load_golden(const DTypeInfo& type) {
+  const std::string path =
+      std::string(OPENLLM_TEST_DATA) + "/quant/" + std::string(type.name) + ".bin";
+  const std::string data = base::read_file(path);
+  std::uint32_t n_elems = 0;
+  std::memcpy(&n_elems, data.data(), 4);
+  const std::size_t n_bytes = byte_size(type.dtype, n_elems);
+  EXPECT_EQ(data.size(), 4 + n_bytes + 4 * std::size_t{n_elems}) << path;
+  Golden golden{data.substr(4, n_bytes), std::vector<float>(n_elems)};
+  std::memcpy(golden.values.data(), data.data() + 4 + n_bytes, 4 * std::size_t{n_elems});
+  return golden;
+}
+
+class BlockFormat : public testing::TestWithParam<DType> {};
+
+TEST_P(BlockFormat, ExpandsBitForBitAsTheReference) {
+  const DTypeInfo& type = info(GetParam());
+  const Golden golden = load_golden(type);
+  std::vector<float> out(golden.values.size() + 1, -7.0F);
+  type.to_f32(golden.blocks.data(), out.data(), golden.values.size());
+  for (std::size_t i = 0; i < golden.values.size(); ++i) {
+    if (std::isnan(golden.values[i])) {
+      ASSERT_TRUE(std::isnan(out[i])) << type.name << " element " << i;
+    } else {
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(out[i]),
+                std::bit_cast<std::uint32_t>(golden.values[i]))
+          << type.name << " element " << i << ": " << out[i] << " for " << golden.values[i];
+    }
+  }
+  EXPECT_EQ(out.back(), -7.0F) << "wrote past the end";
+}
+
+TEST_P(BlockFormat, ReadsFromAnyAddress) {
+  const DTypeInfo& type = info(GetParam());
+  const Golden golden = load_golden(type);
+  std::vector<float> straight(golden.values.size());
+  type.to_f32(golden.blocks.data(), straight.data(), straight.size());
+  for (std::size_t shift = 1; shift < 4; ++shift) {
+    const std::string moved = std::string(shift, 'x') + golden.blocks;
+    std::vector<float> out(golden.values.size());
+    type.to_f32(moved.data() + shift, out.data(), out.size());
+    ASSERT_EQ(std::memcmp(out.data(), straight.data(), 4 * out.size()), 0) << type.name;
+  }
+}
+
+TEST_P(BlockFormat, NothingIsRead) { info(GetParam()).to_f32(nullptr, nullptr, 0); }
+
+std::string case_name(const testing::TestParamInfo<DType>& parameter) {
+  return std::string(info(parameter.param).name);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BlockFormat,
+                         testing::Values(DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
+                                         DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
+                                         DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS,
+                                         DType::kMXFP4),
+                         case_name);
+
+TEST(PlainFormat, Expands) {
+  const std::vector<float> f32 = {1.5F, -0.0F, 3e38F};
+  std::vector<float> out(3);
+  info(DType::kF32).to_f32(f32.data(), out.data(), 3);
+  EXPECT_EQ(out, f32);
+  const std::vector<std::uint16_t> f16 = {0x3C00, 0xC000, 0x0001};
+  info(DType::kF16).to_f32(f16.data(), out.data(), 3);
+  EXPECT_EQ(out, (std::vector<float>{1.0F, -2.0F, 0x1.0p-24F}));
+  const std::vector<std::uint16_t> bf16 = {0x3F80, 0xC000, 0x0001};
+  info(DType::kBF16).to_f32(bf16.data(), out.data(), 3);
+  EXPECT_EQ(out, (std::vector<float>{1.0F, -2.0F, 0x1.0p-133F}));
+  const std::vector<double> f64 = {0.1, -2.0, 1e300};
+  info(DType::kF64).to_f32(f64.data(), out.data(), 3);
+  EXPECT_EQ(out, (std::vector<float>{0.1F, -2.0F, INFINITY}));
+  EXPECT_EQ(info(DType::kI32).to_f32, nullptr);
+}
+
+}  // namespace
+}  // namespace openllm::tensor
