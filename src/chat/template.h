@@ -16,9 +16,9 @@ struct TemplateLimits {
   int max_depth = 128;  ///< Nesting of expressions and blocks, and of calls.
 };
 
-/// A Jinja chat template, with the semantics of Jinja2's ImmutableSandboxedEnvironment(trim_blocks=True,
-/// lstrip_blocks=True, loopcontrols) as transformers' apply_chat_template uses it.
-/// Thread safety: const methods from any thread.
+/// A Jinja chat template, with the semantics of Jinja2's
+/// ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, loopcontrols) as
+/// transformers' apply_chat_template uses it. Thread safety: const methods from any thread.
 class Template {
  public:
   /// Throws kInvalidArgument "chat template: line N: ..." .
@@ -27,8 +27,9 @@ class Template {
   Template(Template&&) noexcept;
   Template& operator=(Template&&) noexcept;
 
-  /// `context` is an object: messages, tools, bos_token, eos_token, add_generation_prompt, ... and anything else the
-  /// template may ask for. raise_exception() gives kInvalidArgument with its message; strftime_now uses the local time.
+  /// `context` is an object: messages, tools, bos_token, eos_token, add_generation_prompt, ... and
+  /// anything else the template may ask for. raise_exception() gives kInvalidArgument with its
+  /// message; strftime_now uses the local time.
   std::string render(const base::Json& context, const TemplateLimits& limits = {}) const;
 
  private:

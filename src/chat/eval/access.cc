@@ -202,7 +202,8 @@ Value call(Runtime& runtime, const Value& callee, const Args& args) {
 
 std::int64_t to_int(const Value& value, std::string_view what) {
   require_defined(value);
-  if (!value.is_integral()) fail(what, " has the wrong type (expected int, got ", value.type_name(), ")");
+  if (!value.is_integral())
+    fail(what, " has the wrong type (expected int, got ", value.type_name(), ")");
   return value.integral();
 }
 

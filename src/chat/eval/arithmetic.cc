@@ -60,25 +60,33 @@ Value integers(Op op, std::int64_t a, std::int64_t b) {
     case Op::kDiv:
       if (b == 0) fail("division by zero");
       return Value(static_cast<double>(a) / static_cast<double>(b));
-    case Op::kFloorDiv: return Value(floor_div(a, b));
-    case Op::kMod: return Value(floor_mod(a, b));
-    default: return power(a, b);
+    case Op::kFloorDiv:
+      return Value(floor_div(a, b));
+    case Op::kMod:
+      return Value(floor_mod(a, b));
+    default:
+      return power(a, b);
   }
 }
 
 Value floats(Op op, double a, double b) {
   switch (op) {
-    case Op::kAdd: return Value(a + b);
-    case Op::kSub: return Value(a - b);
-    case Op::kMul: return Value(a * b);
+    case Op::kAdd:
+      return Value(a + b);
+    case Op::kSub:
+      return Value(a - b);
+    case Op::kMul:
+      return Value(a * b);
     case Op::kPow: {
       if (a == 0.0 && b < 0.0) fail("0.0 cannot be raised to a negative power");
-      if (a < 0.0 && std::isfinite(b) && b != std::floor(b)) fail("complex numbers are unsupported");
+      if (a < 0.0 && std::isfinite(b) && b != std::floor(b))
+        fail("complex numbers are unsupported");
       const double out = std::pow(a, b);
       if (std::isinf(out) && std::isfinite(a) && std::isfinite(b)) fail("Result too large");
       return Value(out);
     }
-    default: break;
+    default:
+      break;
   }
   if (b == 0.0) fail(op == Op::kDiv ? "float division by zero" : "float floor division by zero");
   if (op == Op::kDiv) return Value(a / b);
@@ -115,7 +123,8 @@ Value repeat_sequence(Runtime& runtime, const Value& value, std::int64_t count) 
   for (std::size_t i = 0; i < n && total > 0; ++i) {
     items.insert(items.end(), value.items().begin(), value.items().end());
   }
-  return value.is_tuple() ? runtime.make_tuple(std::move(items)) : runtime.make_list(std::move(items));
+  return value.is_tuple() ? runtime.make_tuple(std::move(items))
+                          : runtime.make_list(std::move(items));
 }
 
 Value join_sequences(Runtime& runtime, const Value& a, const Value& b) {

@@ -12,20 +12,31 @@ Value Interpreter::evaluate(const Expr& expr, const ScopePtr& scope) {
   const Level level(*this);
   set_line(expr.line);
   switch (expr.kind) {
-    case ExprKind::kCall: return evaluate_call(expr, scope, nullptr);
+    case ExprKind::kCall:
+      return evaluate_call(expr, scope, nullptr);
     case ExprKind::kFilter:
-    case ExprKind::kTest: return evaluate_builtin(expr, scope);
-    case ExprKind::kChain: return evaluate_chain(expr, scope);
-    case ExprKind::kConcat: return evaluate_concat(expr, scope);
+    case ExprKind::kTest:
+      return evaluate_builtin(expr, scope);
+    case ExprKind::kChain:
+      return evaluate_chain(expr, scope);
+    case ExprKind::kConcat:
+      return evaluate_concat(expr, scope);
     case ExprKind::kAnd:
-    case ExprKind::kOr: return evaluate_logic(expr, scope);
-    case ExprKind::kCompare: return evaluate_compare(expr, scope);
-    case ExprKind::kCondition: return evaluate_condition(expr, scope);
+    case ExprKind::kOr:
+      return evaluate_logic(expr, scope);
+    case ExprKind::kCompare:
+      return evaluate_compare(expr, scope);
+    case ExprKind::kCondition:
+      return evaluate_condition(expr, scope);
     case ExprKind::kTuple:
-    case ExprKind::kList: return evaluate_items(expr, scope);
-    case ExprKind::kDict: return evaluate_dict(expr, scope);
-    case ExprKind::kSlice: return evaluate_slice(expr, scope);
-    default: return evaluate_simple(expr, scope);
+    case ExprKind::kList:
+      return evaluate_items(expr, scope);
+    case ExprKind::kDict:
+      return evaluate_dict(expr, scope);
+    case ExprKind::kSlice:
+      return evaluate_slice(expr, scope);
+    default:
+      return evaluate_simple(expr, scope);
   }
 }
 
@@ -39,10 +50,14 @@ Value Interpreter::evaluate_simple(const Expr& expr, const ScopePtr& scope) {
   }
   set_line(expr.line);
   switch (expr.kind) {
-    case ExprKind::kAttribute: return get_attribute(*this, first, expr.text);
-    case ExprKind::kNot: return Value(!truth(*this, first));
-    case ExprKind::kNegate: return negate(first);
-    default: return plus(first);
+    case ExprKind::kAttribute:
+      return get_attribute(*this, first, expr.text);
+    case ExprKind::kNot:
+      return Value(!truth(*this, first));
+    case ExprKind::kNegate:
+      return negate(first);
+    default:
+      return plus(first);
   }
 }
 

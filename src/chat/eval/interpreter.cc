@@ -39,7 +39,10 @@ class FilteredItems final : public Iterator {
  public:
   FilteredItems(Interpreter& interpreter, std::unique_ptr<Iterator> items, const Stmt& loop,
                 ScopePtr scope)
-      : interpreter_(interpreter), items_(std::move(items)), loop_(loop), scope_(std::move(scope)) {}
+      : interpreter_(interpreter),
+        items_(std::move(items)),
+        loop_(loop),
+        scope_(std::move(scope)) {}
   bool next(Value& out) override {
     while (items_->next(out)) {
       interpreter_.charge(1);
@@ -77,8 +80,8 @@ Interpreter::Interpreter(const Ast& ast, const base::Json& context, const Templa
 }
 
 Interpreter::~Interpreter() {
-  // Namespaces, loops and captured scopes may refer to each other in circles. All are alive here, so emptying one
-  // never destroys another.
+  // Namespaces, loops and captured scopes may refer to each other in circles. All are alive here,
+  // so emptying one never destroys another.
   for (const ObjectPtr& object : owned_) {
     if (auto* space = dynamic_cast<NamespaceObject*>(object.get())) space->clear();
     if (auto* scope = dynamic_cast<Scope*>(object.get())) scope->clear();
@@ -114,20 +117,36 @@ Interpreter::Flow Interpreter::run_body(const Body& body, const ScopePtr& scope,
 Interpreter::Flow Interpreter::run_statement(const Stmt& statement, const ScopePtr& scope,
                                              std::string& out) {
   switch (statement.kind) {
-    case StmtKind::kText: write(out, statement.text); return Flow::kNext;
-    case StmtKind::kPrint: run_print(statement, scope, out); return Flow::kNext;
-    case StmtKind::kIf: return run_if(statement, scope, out);
-    case StmtKind::kFor: return run_for(statement, scope, out);
-    case StmtKind::kSet: return run_set(statement, scope);
-    case StmtKind::kSetBlock: return run_set_block(statement, scope);
-    case StmtKind::kMacro: return run_macro(statement, scope);
-    case StmtKind::kCallBlock: return run_call_block(statement, scope, out);
-    case StmtKind::kFilterBlock: return run_filter_block(statement, scope, out);
-    case StmtKind::kWith: return run_with(statement, scope, out);
-    case StmtKind::kScope: return run_body(statement.bodies[0], std::make_shared<Scope>(scope), out);
-    case StmtKind::kBreak: return Flow::kBreak;
-    case StmtKind::kContinue: return Flow::kContinue;
-    case StmtKind::kFail: fail(statement.text);
+    case StmtKind::kText:
+      write(out, statement.text);
+      return Flow::kNext;
+    case StmtKind::kPrint:
+      run_print(statement, scope, out);
+      return Flow::kNext;
+    case StmtKind::kIf:
+      return run_if(statement, scope, out);
+    case StmtKind::kFor:
+      return run_for(statement, scope, out);
+    case StmtKind::kSet:
+      return run_set(statement, scope);
+    case StmtKind::kSetBlock:
+      return run_set_block(statement, scope);
+    case StmtKind::kMacro:
+      return run_macro(statement, scope);
+    case StmtKind::kCallBlock:
+      return run_call_block(statement, scope, out);
+    case StmtKind::kFilterBlock:
+      return run_filter_block(statement, scope, out);
+    case StmtKind::kWith:
+      return run_with(statement, scope, out);
+    case StmtKind::kScope:
+      return run_body(statement.bodies[0], std::make_shared<Scope>(scope), out);
+    case StmtKind::kBreak:
+      return Flow::kBreak;
+    case StmtKind::kContinue:
+      return Flow::kContinue;
+    case StmtKind::kFail:
+      fail(statement.text);
   }
   return Flow::kNext;
 }

@@ -10,7 +10,8 @@ class Interpreter;
 /// The `loop` variable: also drives the loop, one item ahead only where a template asks.
 class LoopObject final : public Object, public std::enable_shared_from_this<LoopObject> {
  public:
-  /// `statement` and `scope` serve recursive calls; `statement` is null for a loop that is not recursive.
+  /// `statement` and `scope` serve recursive calls; `statement` is null for a loop that is not
+  /// recursive.
   LoopObject(Interpreter& interpreter, std::unique_ptr<Iterator> items,
              std::optional<std::size_t> length, int depth0);
   void make_recursive(const Stmt& statement, ScopePtr scope) {

@@ -81,15 +81,17 @@ Value Interpreter::call_macro(const Stmt& statement, const ScopePtr& scope, bool
     if (rest.front().first == "caller") {
       fail("macro '", statement.text, "' was invoked with a caller but does not use it");
     }
-    fail("macro '", statement.text, "' takes no keyword argument '", shorten(rest.front().first), "'");
+    fail("macro '", statement.text, "' takes no keyword argument '", shorten(rest.front().first),
+         "'");
   }
   if (args.positional.size() > n && !statement.uses_varargs) {
     fail("macro '", statement.text, "' takes not more than ", n, " argument(s)");
   }
   if (statement.uses_varargs) {
     const std::size_t skip = std::min(n, args.positional.size());
-    inner->set(varargs_name_, make_tuple({args.positional.begin() + static_cast<std::ptrdiff_t>(skip),
-                                          args.positional.end()}));
+    inner->set(varargs_name_,
+               make_tuple({args.positional.begin() + static_cast<std::ptrdiff_t>(skip),
+                           args.positional.end()}));
   }
   for (std::size_t i = 0; i < n; ++i) {
     const Param& param = statement.params[i];

@@ -39,7 +39,8 @@ bool order_numbers(Op op, const Value& a, const Value& b) {
 bool order_sequences(Runtime& runtime, Op op, const Sequence& a, const Sequence& b) {
   const std::size_t n = std::min(a.items.size(), b.items.size());
   for (std::size_t i = 0; i < n; ++i) {
-    if (!equal(runtime, a.items[i], b.items[i])) return ordered(runtime, op, a.items[i], b.items[i]);
+    if (!equal(runtime, a.items[i], b.items[i]))
+      return ordered(runtime, op, a.items[i], b.items[i]);
   }
   const Value x = Value::integer(a.items.size());
   const Value y = Value::integer(b.items.size());
@@ -50,26 +51,43 @@ bool order_sequences(Runtime& runtime, Op op, const Sequence& a, const Sequence&
 
 const char* symbol(Op op) noexcept {
   switch (op) {
-    case Op::kAdd: return "+";
-    case Op::kSub: return "-";
-    case Op::kMul: return "*";
-    case Op::kDiv: return "/";
-    case Op::kFloorDiv: return "//";
-    case Op::kMod: return "%";
-    case Op::kPow: return "** or pow()";
-    case Op::kEq: return "==";
-    case Op::kNe: return "!=";
-    case Op::kLt: return "<";
-    case Op::kLe: return "<=";
-    case Op::kGt: return ">";
-    case Op::kGe: return ">=";
-    case Op::kIn: return "in";
-    case Op::kNotIn: return "not in";
+    case Op::kAdd:
+      return "+";
+    case Op::kSub:
+      return "-";
+    case Op::kMul:
+      return "*";
+    case Op::kDiv:
+      return "/";
+    case Op::kFloorDiv:
+      return "//";
+    case Op::kMod:
+      return "%";
+    case Op::kPow:
+      return "** or pow()";
+    case Op::kEq:
+      return "==";
+    case Op::kNe:
+      return "!=";
+    case Op::kLt:
+      return "<";
+    case Op::kLe:
+      return "<=";
+    case Op::kGt:
+      return ">";
+    case Op::kGe:
+      return ">=";
+    case Op::kIn:
+      return "in";
+    case Op::kNotIn:
+      return "not in";
   }
   return "";
 }
 
-void fail_undefined(const Value& value) { throw Failure{ErrorCode::kInvalidArgument, value.missing().message}; }
+void fail_undefined(const Value& value) {
+  throw Failure{ErrorCode::kInvalidArgument, value.missing().message};
+}
 
 bool truth(Runtime& runtime, const Value& value) {
   if (value.is_bool()) return value.boolean();
@@ -96,7 +114,8 @@ bool equal(Runtime& runtime, const Value& a, const Value& b) {
   }
   if (a.is_undefined() && b.is_undefined()) return true;
   const Runtime::Level level(runtime);
-  if (a.is_sequence() && b.is_sequence()) return equal_sequences(runtime, a.sequence(), b.sequence());
+  if (a.is_sequence() && b.is_sequence())
+    return equal_sequences(runtime, a.sequence(), b.sequence());
   if (a.is_dict() && b.is_dict()) return equal_dicts(runtime, a.dict(), b.dict());
   if (a.is_object() && b.is_object()) return a.object().equals(b.object());
   return a.is_none() && b.is_none();
@@ -123,11 +142,16 @@ bool ordered(Runtime& runtime, Op op, const Value& a, const Value& b) {
 
 bool compare(Runtime& runtime, Op op, const Value& a, const Value& b) {
   switch (op) {
-    case Op::kEq: return equal(runtime, a, b);
-    case Op::kNe: return !equal(runtime, a, b);
-    case Op::kIn: return contains(runtime, b, a);
-    case Op::kNotIn: return !contains(runtime, b, a);
-    default: return ordered(runtime, op, a, b);
+    case Op::kEq:
+      return equal(runtime, a, b);
+    case Op::kNe:
+      return !equal(runtime, a, b);
+    case Op::kIn:
+      return contains(runtime, b, a);
+    case Op::kNotIn:
+      return !contains(runtime, b, a);
+    default:
+      return ordered(runtime, op, a, b);
   }
 }
 

@@ -121,8 +121,8 @@ std::string float_repr(double value) {
   constexpr int kFixedBelow = 16;  // Python's repr switches to exponents here and below 1e-4
   if (exponent >= -4 && exponent < kFixedBelow) {
     std::array<char, 64> fixed{};
-    const auto stop = std::to_chars(fixed.data(), fixed.data() + fixed.size(), value,
-                                    std::chars_format::fixed);
+    const auto stop =
+        std::to_chars(fixed.data(), fixed.data() + fixed.size(), value, std::chars_format::fixed);
     std::string out(fixed.data(), stop.ptr);
     if (out.find('.') == std::string::npos) out += ".0";
     return out;
@@ -162,12 +162,23 @@ std::string escape_html(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '\'': out += "&#39;"; break;
-      case '"': out += "&#34;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;

@@ -7,8 +7,8 @@
 namespace openllm::chat {
 namespace {
 
-constexpr int kMaxValueDepth = 400;           // context JSON nests at most 256 deep
-constexpr std::size_t kMaxOwned = 200'000;    // objects that hold others, per rendering
+constexpr int kMaxValueDepth = 400;            // context JSON nests at most 256 deep
+constexpr std::size_t kMaxOwned = 200'000;     // objects that hold others, per rendering
 constexpr std::size_t kOperationsPerItem = 2;  // a container's element costs memory too
 constexpr std::size_t kMaxKeyItems = 16;       // of a tuple that is a key of a dict
 constexpr int kMaxKeyDepth = 2;

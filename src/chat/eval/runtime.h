@@ -29,8 +29,8 @@ template <typename... Parts>
 /// At most `limit` bytes of a text, whole characters, for messages.
 std::string shorten(std::string_view text, std::size_t limit = 200);
 
-/// One rendering: its budget, and the makers of values that keep to it. Every container and every text a template
-/// makes is paid for here, so memory and time are bounded together.
+/// One rendering: its budget, and the makers of values that keep to it. Every container and every
+/// text a template makes is paid for here, so memory and time are bounded together.
 class Runtime {
  public:
   explicit Runtime(const TemplateLimits& limits) : limits_(limits), left_(limits.max_operations) {}
@@ -48,12 +48,17 @@ class Runtime {
 
   Value make_text(std::string text);
   Value make_text(std::string text, bool markup);
-  Value make_list(std::vector<Value> items) { return make_sequence(std::move(items), false, false); }
-  Value make_tuple(std::vector<Value> items) { return make_sequence(std::move(items), true, false); }
+  Value make_list(std::vector<Value> items) {
+    return make_sequence(std::move(items), false, false);
+  }
+  Value make_tuple(std::vector<Value> items) {
+    return make_sequence(std::move(items), true, false);
+  }
   Value make_group(Value key, Value list);
   Value make_dict(Dict dict);
   void set_member(Dict& dict, Value key, Value value);
-  /// Registers an object that others can be stored into; it is emptied when the rendering ends, which breaks cycles.
+  /// Registers an object that others can be stored into; it is emptied when the rendering ends,
+  /// which breaks cycles.
   void own(ObjectPtr object);
   void check_depth(int depth) const;
 

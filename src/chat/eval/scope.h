@@ -10,7 +10,8 @@ namespace openllm::chat {
 class Scope;
 using ScopePtr = std::shared_ptr<Scope>;
 
-/// The variables of one body. Few per scope, so a linear search does. An object only so that a Runtime can own it.
+/// The variables of one body. Few per scope, so a linear search does. An object only so that a
+/// Runtime can own it.
 class Scope final : public Object {
  public:
   explicit Scope(ScopePtr parent) : parent_(std::move(parent)) {}

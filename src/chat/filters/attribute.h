@@ -4,7 +4,8 @@
 
 namespace openllm::chat {
 
-/// The `attribute` argument of filters: "a.b.0", a number, or nothing, which stands for the item itself.
+/// The `attribute` argument of filters: "a.b.0", a number, or nothing, which stands for the item
+/// itself.
 class Attribute {
  public:
   /// `attribute` may be null. An undefined result becomes `fallback` if there is one.

@@ -42,7 +42,8 @@ Value global_range(Runtime& runtime, const Value& /*self*/, const Args& args) {
 /// Calls `put` with each key and value of dict(mapping or pairs, **keywords).
 template <typename Put>
 void each_member(Runtime& runtime, const Args& args, Put put) {
-  if (args.positional.size() > 1) fail("dict expected at most 1 argument, got ", args.positional.size());
+  if (args.positional.size() > 1)
+    fail("dict expected at most 1 argument, got ", args.positional.size());
   if (!args.positional.empty()) {
     const Value& source = args.positional[0];
     if (source.is_dict()) {
@@ -50,7 +51,9 @@ void each_member(Runtime& runtime, const Args& args, Put put) {
     } else {
       for (const Value& pair : collect(runtime, source)) {
         const std::vector<Value> both = collect(runtime, pair);
-        if (both.size() != 2) fail("dictionary update sequence element has the wrong length (expected 2, got ", both.size(), ")");
+        if (both.size() != 2)
+          fail("dictionary update sequence element has the wrong length (expected 2, got ",
+               both.size(), ")");
         put(both[0], both[1]);
       }
     }
@@ -60,9 +63,8 @@ void each_member(Runtime& runtime, const Args& args, Put put) {
 
 Value global_dict(Runtime& runtime, const Value& /*self*/, const Args& args) {
   Dict out;
-  each_member(runtime, args, [&](const Value& key, const Value& value) {
-    runtime.set_member(out, key, value);
-  });
+  each_member(runtime, args,
+              [&](const Value& key, const Value& value) { runtime.set_member(out, key, value); });
   return runtime.make_dict(std::move(out));
 }
 
@@ -132,12 +134,9 @@ Value global_cycler(Runtime& runtime, const Value& /*self*/, const Args& args) {
 }
 
 constexpr BuiltinEntry kGlobals[] = {
-    {"raise_exception", global_raise},
-    {"strftime_now", global_strftime_now},
-    {"range", global_range},
-    {"dict", global_dict},
-    {"namespace", global_namespace},
-    {"cycler", global_cycler},
+    {"raise_exception", global_raise}, {"strftime_now", global_strftime_now},
+    {"range", global_range},           {"dict", global_dict},
+    {"namespace", global_namespace},   {"cycler", global_cycler},
     {"joiner", global_joiner},
 };
 

@@ -115,13 +115,16 @@ Value filter_filesizeformat(Runtime& runtime, const Value& self, const Args& arg
   double unit = base * base;
   for (; i + 1 < kPrefixes.size() && bytes >= unit; ++i) unit *= base;
   const char prefix = binary && i == 0 ? 'K' : kPrefixes[i];
-  std::snprintf(buffer, sizeof(buffer), "%.1f %c%sB", base * bytes / unit, prefix, binary ? "i" : "");
+  std::snprintf(buffer, sizeof(buffer), "%.1f %c%sB", base * bytes / unit, prefix,
+                binary ? "i" : "");
   return runtime.make_text(buffer);
 }
 
 constexpr BuiltinEntry kFilters[] = {
-    {"abs", filter_abs},   {"int", filter_int},
-    {"float", filter_float}, {"round", filter_round},
+    {"abs", filter_abs},
+    {"int", filter_int},
+    {"float", filter_float},
+    {"round", filter_round},
     {"filesizeformat", filter_filesizeformat},
 };
 

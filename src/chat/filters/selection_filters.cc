@@ -50,7 +50,8 @@ Value map_attribute(Runtime& runtime, const Value& self, const Args& args) {
 
 Value filter_map(Runtime& runtime, const Value& self, const Args& args) {
   if (!truth(runtime, self) && !self.is_object()) {
-    return make_generator(runtime, [](Value&) { return false; }, 0);
+    return make_generator(
+        runtime, [](Value&) { return false; }, 0);
   }
   if (args.positional.empty()) return map_attribute(runtime, self, args);
   const Value& name = args.positional[0];
@@ -71,7 +72,8 @@ Value filter_map(Runtime& runtime, const Value& self, const Args& args) {
 template <bool wanted, bool by_attribute>
 Value filter_select(Runtime& runtime, const Value& self, const Args& args) {
   if (!truth(runtime, self) && !self.is_object()) {
-    return make_generator(runtime, [](Value&) { return false; }, 0);
+    return make_generator(
+        runtime, [](Value&) { return false; }, 0);
   }
   const std::size_t skip = by_attribute ? 1 : 0;
   if (args.positional.size() < skip) fail("Missing parameter for attribute name");

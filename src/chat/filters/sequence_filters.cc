@@ -36,7 +36,6 @@ Value filter_first(Runtime& runtime, const Value& self, const Args& args) {
 
 Value filter_last(Runtime& runtime, const Value& self, const Args& args) {
   const Bound a("last", args, {});
-  require_defined(self);
   const auto it = try_iterate_reversed(runtime, self);
   if (it == nullptr) fail("'", self.type_name(), "' object is not reversible");
   Value out;
@@ -49,7 +48,6 @@ Value filter_reverse(Runtime& runtime, const Value& self, const Args& args) {
   if (self.is_text()) {
     return slice(runtime, self, Value(), Value(), Value(std::int64_t{-1}));
   }
-  require_defined(self);
   if (auto it = try_iterate_reversed(runtime, self)) {
     return make_generator(runtime, std::move(it), self.depth());
   }
@@ -149,7 +147,8 @@ Value filter_groupby(Runtime& runtime, const Value& self, const Args& args) {
   for (std::size_t begin = 0; begin < items.size();) {
     std::vector<Value> members;
     std::size_t end = begin;
-    for (; end < items.size() && equal(runtime, items[begin].first[0], items[end].first[0]); ++end) {
+    for (; end < items.size() && equal(runtime, items[begin].first[0], items[end].first[0]);
+         ++end) {
       members.push_back(items[end].second);
     }
     if (end == begin) members.push_back(items[end++].second);  // a key that is not equal to itself
@@ -220,11 +219,12 @@ Value filter_sum(Runtime& runtime, const Value& self, const Args& args) {
 Value filter_items(Runtime& runtime, const Value& self, const Args& args) {
   const Bound a("items", args, {});
   if (self.is_undefined()) {
-    return make_generator(runtime, [](Value&) { return false; }, 0);
+    return make_generator(
+        runtime, [](Value&) { return false; }, 0);
   }
   if (!self.is_dict()) fail("Can only get item pairs from a mapping.");
-  const Value view{ObjectPtr(
-      std::make_shared<ViewObject>(self.dict_ptr(), ViewObject::Kind::kItems))};
+  const Value view{
+      ObjectPtr(std::make_shared<ViewObject>(self.dict_ptr(), ViewObject::Kind::kItems))};
   return make_generator(runtime, iterate(runtime, view), view.depth());
 }
 
@@ -274,32 +274,19 @@ Value filter_attr(Runtime& runtime, const Value& self, const Args& args) {
   const StrView name(runtime, a.at(0));
   require_defined(self);
   if (auto found = own_attribute(runtime, self, name.view())) return *std::move(found);
-  return Value::undefined(base::cat("'", self.type_name(), " object' has no attribute '",
-                                    shorten(name.view()), "'"),
-                          shorten(name.view()));
+  return Value::undefined(
+      base::cat("'", self.type_name(), " object' has no attribute '", shorten(name.view()), "'"),
+      shorten(name.view()));
 }
 
 constexpr BuiltinEntry kFilters[] = {
-    {"attr", filter_attr},
-    {"batch", filter_batch},
-    {"count", filter_length},
-    {"d", filter_default},
-    {"default", filter_default},
-    {"dictsort", filter_dictsort},
-    {"first", filter_first},
-    {"groupby", filter_groupby},
-    {"items", filter_items},
-    {"join", filter_join},
-    {"last", filter_last},
-    {"length", filter_length},
-    {"list", filter_list},
-    {"max", extreme<Op::kGt>},
-    {"min", extreme<Op::kLt>},
-    {"reverse", filter_reverse},
-    {"slice", filter_slice},
-    {"sort", filter_sort},
-    {"sum", filter_sum},
-    {"unique", filter_unique},
+    {"attr", filter_attr},       {"batch", filter_batch},     {"count", filter_length},
+    {"d", filter_default},       {"default", filter_default}, {"dictsort", filter_dictsort},
+    {"first", filter_first},     {"groupby", filter_groupby}, {"items", filter_items},
+    {"join", filter_join},       {"last", filter_last},       {"length", filter_length},
+    {"list", filter_list},       {"max", extreme<Op::kGt>},   {"min", extreme<Op::kLt>},
+    {"reverse", filter_reverse}, {"slice", filter_slice},     {"sort", filter_sort},
+    {"sum", filter_sum},         {"unique", filter_unique},
 };
 
 }  // namespace

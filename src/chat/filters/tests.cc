@@ -35,7 +35,9 @@ bool is_string(Runtime&, const Value& value) { return value.is_text(); }
 bool is_mapping(Runtime&, const Value& value) { return value.is_dict(); }
 bool is_callable_value(Runtime&, const Value& value) { return is_callable(value); }
 bool is_escaped(Runtime&, const Value& value) { return value.is_text() && value.is_markup(); }
-bool is_iterable(Runtime& runtime, const Value& value) { return try_iterate(runtime, value) != nullptr; }
+bool is_iterable(Runtime& runtime, const Value& value) {
+  return try_iterate(runtime, value) != nullptr;
+}
 bool is_sequence(Runtime&, const Value& value) {
   return value.is_text() || value.is_sequence() || value.is_dict() || value.is_undefined() ||
          value.as<RangeObject>() != nullptr;
@@ -82,44 +84,25 @@ Value test_sameas(Runtime& /*runtime*/, const Value& self, const Args& args) {
 }
 
 constexpr BuiltinEntry kTests[] = {
-    {"defined", simple<is_defined>},
-    {"undefined", simple<is_undefined>},
-    {"none", simple<is_none>},
-    {"boolean", simple<is_boolean>},
-    {"true", simple<is_true>},
-    {"false", simple<is_false>},
-    {"integer", simple<is_integer>},
-    {"float", simple<is_float>},
-    {"number", simple<is_number>},
-    {"string", simple<is_string>},
-    {"mapping", simple<is_mapping>},
-    {"sequence", simple<is_sequence>},
-    {"iterable", simple<is_iterable>},
-    {"callable", simple<is_callable_value>},
-    {"escaped", simple<is_escaped>},
-    {"lower", simple<has_case<false>>},
-    {"upper", simple<has_case<true>>},
-    {"odd", simple<is_odd>},
-    {"even", simple<is_even>},
-    {"filter", simple<is_filter>},
-    {"test", simple<is_test>},
-    {"divisibleby", test_divisibleby},
-    {"sameas", test_sameas},
-    {"in", comparison<Op::kIn>},
-    {"==", comparison<Op::kEq>},
-    {"eq", comparison<Op::kEq>},
-    {"equalto", comparison<Op::kEq>},
-    {"!=", comparison<Op::kNe>},
-    {"ne", comparison<Op::kNe>},
-    {">", comparison<Op::kGt>},
-    {"gt", comparison<Op::kGt>},
-    {"greaterthan", comparison<Op::kGt>},
-    {">=", comparison<Op::kGe>},
-    {"ge", comparison<Op::kGe>},
-    {"<", comparison<Op::kLt>},
-    {"lt", comparison<Op::kLt>},
-    {"lessthan", comparison<Op::kLt>},
-    {"<=", comparison<Op::kLe>},
+    {"defined", simple<is_defined>},   {"undefined", simple<is_undefined>},
+    {"none", simple<is_none>},         {"boolean", simple<is_boolean>},
+    {"true", simple<is_true>},         {"false", simple<is_false>},
+    {"integer", simple<is_integer>},   {"float", simple<is_float>},
+    {"number", simple<is_number>},     {"string", simple<is_string>},
+    {"mapping", simple<is_mapping>},   {"sequence", simple<is_sequence>},
+    {"iterable", simple<is_iterable>}, {"callable", simple<is_callable_value>},
+    {"escaped", simple<is_escaped>},   {"lower", simple<has_case<false>>},
+    {"upper", simple<has_case<true>>}, {"odd", simple<is_odd>},
+    {"even", simple<is_even>},         {"filter", simple<is_filter>},
+    {"test", simple<is_test>},         {"divisibleby", test_divisibleby},
+    {"sameas", test_sameas},           {"in", comparison<Op::kIn>},
+    {"==", comparison<Op::kEq>},       {"eq", comparison<Op::kEq>},
+    {"equalto", comparison<Op::kEq>},  {"!=", comparison<Op::kNe>},
+    {"ne", comparison<Op::kNe>},       {">", comparison<Op::kGt>},
+    {"gt", comparison<Op::kGt>},       {"greaterthan", comparison<Op::kGt>},
+    {">=", comparison<Op::kGe>},       {"ge", comparison<Op::kGe>},
+    {"<", comparison<Op::kLt>},        {"lt", comparison<Op::kLt>},
+    {"lessthan", comparison<Op::kLt>}, {"<=", comparison<Op::kLe>},
     {"le", comparison<Op::kLe>},
 };
 

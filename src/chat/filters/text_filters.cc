@@ -56,8 +56,7 @@ Value filter_replace(Runtime& runtime, const Value& self, const Args& args) {
   const StrView text(runtime, self);
   const StrView from(runtime, a.at(0));
   const StrView to(runtime, a.at(1));
-  return runtime.make_text(
-      replace(runtime, text.view(), from.view(), to.view(), a.integer(2, -1)));
+  return runtime.make_text(replace(runtime, text.view(), from.view(), to.view(), a.integer(2, -1)));
 }
 
 Value filter_string(Runtime& runtime, const Value& self, const Args& args) {
@@ -101,9 +100,8 @@ Value filter_indent(Runtime& runtime, const Value& self, const Args& args) {
   const Bound a("indent", args, {"width", "first", "blank"});
   require_defined(self);
   if (!self.is_text()) fail("indent needs a text (expected str, got ", self.type_name(), ")");
-  const std::string indention = a.has(0) && a.at(0).is_text()
-                                    ? a.text(0)
-                                    : repeat(runtime, " ", a.integer(0, 4));
+  const std::string indention =
+      a.has(0) && a.at(0).is_text() ? a.text(0) : repeat(runtime, " ", a.integer(0, 4));
   const bool blank = a.boolean(runtime, 2, false);
   const std::string text = self.text() + "\n";
   std::string out = a.boolean(runtime, 1, false) ? indention : std::string();

@@ -60,7 +60,8 @@ Value sequence_index(Runtime& runtime, const Value& self, const Args& args) {
 Value int_bit_length(Runtime& /*runtime*/, const Value& self, const Args& args) {
   const Bound a("bit_length", args, {});
   const std::int64_t value = self.integral();
-  auto bits = value < 0 ? ~static_cast<std::uint64_t>(value) + 1U : static_cast<std::uint64_t>(value);
+  auto bits =
+      value < 0 ? ~static_cast<std::uint64_t>(value) + 1U : static_cast<std::uint64_t>(value);
   std::size_t n = 0;
   for (; bits != 0; bits >>= 1U) ++n;
   return Value::integer(n);
@@ -90,7 +91,7 @@ constexpr std::string_view kListMutators[] = {"append", "clear", "pop",    "reve
                                               "insert", "sort",  "extend", "remove"};
 
 std::optional<Value> bound_method(std::span<const BuiltinEntry> table, const Value& value,
-                          std::string_view name) {
+                                  std::string_view name) {
   for (const BuiltinEntry& entry : table) {
     if (entry.name == name) {
       return Value(std::make_shared<FunctionObject>(entry.name, entry.function, value));
@@ -172,7 +173,8 @@ bool Bound::boolean(Runtime& runtime, std::size_t index, bool otherwise) const {
 const std::string& Bound::text(std::size_t index) const {
   const Value& value = at(index);
   require_defined(value);
-  if (!value.is_text()) fail(function_, "() needs a text (expected str, got ", value.type_name(), ")");
+  if (!value.is_text())
+    fail(function_, "() needs a text (expected str, got ", value.type_name(), ")");
   return value.text();
 }
 

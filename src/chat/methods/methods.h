@@ -16,7 +16,8 @@ struct BuiltinEntry {
   Builtin function;
 };
 
-/// Null when there is none. Tables are small; look-ups of filters and tests happen once, while parsing.
+/// Null when there is none. Tables are small; look-ups of filters and tests happen once, while
+/// parsing.
 Builtin find_builtin(std::span<const BuiltinEntry> table, std::string_view name) noexcept;
 
 /// A built-in as a value.
@@ -28,7 +29,9 @@ class FunctionObject final : public Object {
   int depth() const noexcept override { return self_.depth() + 1; }
   std::string repr(Runtime& runtime) const override;
   bool callable() const noexcept override { return true; }
-  Value call(Runtime& runtime, const Args& args) override { return function_(runtime, self_, args); }
+  Value call(Runtime& runtime, const Args& args) override {
+    return function_(runtime, self_, args);
+  }
 
  private:
   std::string_view name_;  // of a table

@@ -34,8 +34,7 @@ std::vector<std::string_view> split_space(std::string_view text, std::int64_t li
   std::vector<std::string_view> parts;
   text.remove_prefix(text::leading_space(text));
   while (!text.empty()) {
-    if (reached(limit, parts.size())) {
-      text.remove_suffix(text::trailing_space(text));
+    if (reached(limit, parts.size())) {  // the rest keeps its white space at the far end
       parts.push_back(text);
       break;
     }
@@ -52,7 +51,6 @@ std::vector<std::string_view> rsplit_space(std::string_view text, std::int64_t l
   text.remove_suffix(text::trailing_space(text));
   while (!text.empty()) {
     if (reached(limit, parts.size())) {
-      text.remove_prefix(text::leading_space(text));
       parts.push_back(text);
       break;
     }

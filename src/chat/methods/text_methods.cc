@@ -51,12 +51,14 @@ Value split(Runtime& runtime, const Value& self, const Args& args) {
   const std::string& text = self.text();
   runtime.charge_bytes(text.size());
   if (a.set(0) == nullptr) {
-    return list_of(runtime, self, from_right ? rsplit_space(text, limit) : split_space(text, limit));
+    return list_of(runtime, self,
+                   from_right ? rsplit_space(text, limit) : split_space(text, limit));
   }
   const std::string& separator = a.text(0);
   if (separator.empty()) fail("empty separator");
-  return list_of(runtime, self, from_right ? rsplit_on(runtime, text, separator, limit)
-                                           : split_on(text, separator, limit));
+  return list_of(
+      runtime, self,
+      from_right ? rsplit_on(runtime, text, separator, limit) : split_on(text, separator, limit));
 }
 
 Value splitlines(Runtime& runtime, const Value& self, const Args& args) {
@@ -87,12 +89,14 @@ Value partition(Runtime& runtime, const Value& self, const Args& args) {
   return runtime.make_tuple(std::move(items));
 }
 
-/// The byte range of code points [start, stop) that a search is limited to; nothing when start lies behind the end.
+/// The byte range of code points [start, stop) that a search is limited to; nothing when start lies
+/// behind the end.
 std::optional<std::pair<std::size_t, std::size_t>> window(Runtime& runtime, const Value& self,
                                                           const Bound& a) {
   const std::string& text = self.text();
   runtime.charge_bytes(text.size());
-  if (a.set(1) == nullptr && a.set(2) == nullptr) return std::pair<std::size_t, std::size_t>(0, text.size());
+  if (a.set(1) == nullptr && a.set(2) == nullptr)
+    return std::pair<std::size_t, std::size_t>(0, text.size());
   const auto size = static_cast<std::int64_t>(text::length(text));
   const auto clamp = [size](std::int64_t at) {
     return at < 0 ? std::max(std::int64_t{0}, std::max(at, -size) + size) : at;
@@ -180,8 +184,7 @@ Value remove_affix(Runtime& runtime, const Value& self, const Args& args) {
 
 Value replace_in(Runtime& runtime, const Value& self, const Args& args) {
   const Bound a("replace", args, {"old", "new", "count"}, 2);
-  return made(runtime, self,
-              replace(runtime, self.text(), a.text(0), a.text(1), a.integer(2, -1)));
+  return made(runtime, self, replace(runtime, self.text(), a.text(0), a.text(1), a.integer(2, -1)));
 }
 
 Value join(Runtime& runtime, const Value& self, const Args& args) {

@@ -80,7 +80,7 @@ enum class StmtKind {
   kScope,        // bodies[0]
   kBreak,
   kContinue,
-  kFail,         // text: why the statement cannot run
+  kFail,  // text: why the statement cannot run
 };
 
 struct Param {

@@ -33,7 +33,8 @@ std::string normalize(std::string_view source) {
 
 class Lexer {
  public:
-  Lexer(std::string_view source, int& line) : source_(normalize(source)), text_(source_), line_(line) {}
+  Lexer(std::string_view source, int& line)
+      : source_(normalize(source)), text_(source_), line_(line) {}
 
   std::vector<Token> run() {
     line_ = 1;
@@ -106,7 +107,8 @@ class Lexer {
     advance_to(end);
   }
 
-  /// Position behind the end of a block tag at `pos`, its white space control included; nothing if none is there.
+  /// Position behind the end of a block tag at `pos`, its white space control included; nothing if
+  /// none is there.
   std::optional<std::size_t> block_end(std::size_t pos, std::string_view close) const {
     if (at("-", pos) && at(close, pos + 1)) return skip_space(pos + 1 + close.size());
     const bool plus = close != "}}" && at("+", pos);
@@ -117,6 +119,7 @@ class Lexer {
 
   void comment(std::size_t body) {
     const std::size_t close = text_.find("#}", body);
+    if (close == std::string_view::npos && body >= text_.size()) return advance_to(text_.size());
     if (close == std::string_view::npos) fail("Missing end of comment tag");
     std::size_t end = close;
     if (close > body && (text_[close - 1] == '-' || text_[close - 1] == '+')) --end;
@@ -134,6 +137,7 @@ class Lexer {
 
   void raw(std::size_t body) {
     advance_to(body);
+    if (body >= text_.size()) return;  // as Jinja: nothing is missing when nothing follows
     for (std::size_t open = text_.find("{%", pos_); open != std::string_view::npos;
          open = text_.find("{%", open + 1)) {
       const char sign = open + 2 < text_.size() ? text_[open + 2] : ' ';
@@ -188,8 +192,9 @@ class Lexer {
   /// Digits with single underscores between them; `valid` says what a digit is.
   template <typename Valid>
   std::size_t digits(std::size_t pos, Valid valid) const {
-    while (pos < text_.size() && (valid(text_[pos]) || (text_[pos] == '_' && pos + 1 < text_.size() &&
-                                                        valid(text_[pos + 1])))) {
+    while (pos < text_.size() &&
+           (valid(text_[pos]) ||
+            (text_[pos] == '_' && pos + 1 < text_.size() && valid(text_[pos + 1])))) {
       ++pos;
     }
     return pos;
@@ -222,7 +227,8 @@ class Lexer {
   std::size_t integer_end() const {
     if (text_[pos_] != '0') return digits(pos_, is_digit);
     const auto prefixed = [this](char letter, auto valid) -> std::optional<std::size_t> {
-      if (pos_ + 1 >= text_.size() || std::tolower(static_cast<unsigned char>(text_[pos_ + 1])) != letter) {
+      if (pos_ + 1 >= text_.size() ||
+          std::tolower(static_cast<unsigned char>(text_[pos_ + 1])) != letter) {
         return std::nullopt;
       }
       const std::size_t end = digits(pos_ + 2, valid);
@@ -230,9 +236,8 @@ class Lexer {
     };
     if (const auto end = prefixed('b', [](char c) { return c == '0' || c == '1'; })) return *end;
     if (const auto end = prefixed('o', [](char c) { return c >= '0' && c <= '7'; })) return *end;
-    if (const auto end = prefixed('x', [](char c) {
-          return std::isxdigit(static_cast<unsigned char>(c)) != 0;
-        })) {
+    if (const auto end = prefixed(
+            'x', [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; })) {
       return *end;
     }
     return digits(pos_, [](char c) { return c == '0'; });
@@ -287,6 +292,8 @@ class Lexer {
 
 }  // namespace
 
-std::vector<Token> tokenize(std::string_view source, int& line) { return Lexer(source, line).run(); }
+std::vector<Token> tokenize(std::string_view source, int& line) {
+  return Lexer(source, line).run();
+}
 
 }  // namespace openllm::chat

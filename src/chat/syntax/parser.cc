@@ -9,13 +9,20 @@ constexpr int kMaxNesting = 120;
 
 std::string describe(const Token& token) {
   switch (token.kind) {
-    case TokenKind::kData: return "template data";
-    case TokenKind::kPrintBegin: return "begin of print statement";
-    case TokenKind::kPrintEnd: return "end of print statement";
-    case TokenKind::kBlockBegin: return "begin of statement block";
-    case TokenKind::kBlockEnd: return "end of statement block";
-    case TokenKind::kEnd: return "end of template";
-    default: return base::cat("'", shorten(token.text, 60), "'");
+    case TokenKind::kData:
+      return "template data";
+    case TokenKind::kPrintBegin:
+      return "begin of print statement";
+    case TokenKind::kPrintEnd:
+      return "end of print statement";
+    case TokenKind::kBlockBegin:
+      return "begin of statement block";
+    case TokenKind::kBlockEnd:
+      return "end of statement block";
+    case TokenKind::kEnd:
+      return "end of template";
+    default:
+      return base::cat("'", shorten(token.text, 60), "'");
   }
 }
 
@@ -105,7 +112,8 @@ void Parser::harden(std::size_t mark) {
   unknown_.resize(mark);
 }
 
-/// Statements up to a block that begins with one of `ends`, which stays current; or the end of the template.
+/// Statements up to a block that begins with one of `ends`, which stays current; or the end of the
+/// template.
 Body Parser::parse_until(std::initializer_list<const char*> ends) {
   Body body;
   for (;;) {

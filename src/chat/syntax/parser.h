@@ -8,7 +8,8 @@
 
 namespace openllm::chat {
 
-/// Jinja's grammar by recursive descent. Expressions are in parser_expressions.cc, statements in parser.cc.
+/// Jinja's grammar by recursive descent. Expressions are in parser_expressions.cc, statements in
+/// parser.cc.
 class Parser {
  public:
   Parser(std::vector<Token> tokens, int& line);

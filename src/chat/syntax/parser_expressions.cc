@@ -210,7 +210,8 @@ ExprPtr Parser::parse_number() {
   }
   errno = 0;
   const long long value = std::strtoll(digits, nullptr, base);
-  if (errno == ERANGE) fail("integer ", shorten(token.text, 40), " is out of range (expected at most 64 bits)");
+  if (errno == ERANGE)
+    fail("integer ", shorten(token.text, 40), " is out of range (expected at most 64 bits)");
   node->constant = Value(static_cast<std::int64_t>(value));
   return node;
 }
@@ -241,7 +242,8 @@ ExprPtr Parser::parse_primary(bool allow_namespace) {
 
 bool Parser::at_tuple_end(const TupleRules& rules) const {
   const Token& token = current();
-  if (token.kind == TokenKind::kPrintEnd || token.kind == TokenKind::kBlockEnd || token.is_op(")")) {
+  if (token.kind == TokenKind::kPrintEnd || token.kind == TokenKind::kBlockEnd ||
+      token.is_op(")")) {
     return true;
   }
   return rules.stop != nullptr && token.is_name(rules.stop);

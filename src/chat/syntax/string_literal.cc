@@ -56,7 +56,8 @@ class Unescaper {
     char32_t value = 0;
     for (int n = 0; n < digits; ++n) {
       const char c = pos_ < text_.size() ? text_[pos_] : ' ';
-      if (std::isxdigit(static_cast<unsigned char>(c)) == 0) fail("truncated escape in a text literal");
+      if (std::isxdigit(static_cast<unsigned char>(c)) == 0)
+        fail("truncated escape in a text literal");
       const int digit = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
       value = value * 16 + static_cast<char32_t>(digit);
       ++pos_;

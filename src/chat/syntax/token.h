@@ -29,8 +29,8 @@ struct Token {
   bool is_name(std::string_view name) const { return kind == TokenKind::kName && text == name; }
 };
 
-/// Splits a template into tokens, with trim_blocks and lstrip_blocks. `source` is valid UTF-8. Throws Failure after
-/// setting `line`. Ends with one kEnd.
+/// Splits a template into tokens, with trim_blocks and lstrip_blocks. `source` is valid UTF-8.
+/// Throws Failure after setting `line`. Ends with one kEnd.
 std::vector<Token> tokenize(std::string_view source, int& line);
 
 }  // namespace openllm::chat

@@ -122,7 +122,8 @@ class PercentFormatter {
       fail("unsupported format character '", std::string(1, type), "'");
     }
     if (!value.is_number()) {
-      fail("%", std::string(1, type), " format: a real number is required, not ", value.type_name());
+      fail("%", std::string(1, type), " format: a real number is required, not ",
+           value.type_name());
     }
     if (floating) return put(format_float(runtime_, value.number(), spec));
     if (type == 'd' || type == 'i' || type == 'u') spec.type = 'd';
@@ -211,8 +212,8 @@ class BraceFormatter {
     Value value = argument(path.substr(0, pos));
     while (pos < path.size()) {
       const bool item = path[pos++] == '[';
-      const std::size_t end = std::min(item ? path.find(']', pos) : path.find_first_of(".[", pos),
-                                       path.size());
+      const std::size_t end =
+          std::min(item ? path.find(']', pos) : path.find_first_of(".[", pos), path.size());
       const std::string_view name = path.substr(pos, end - pos);
       if (name.empty()) fail("Empty attribute in format string");
       const auto index = item ? parse_int(name, 10) : std::nullopt;
@@ -281,7 +282,8 @@ FormatSpec parse_spec(std::string_view text) {
 }
 
 [[noreturn]] void unknown_code(char type, const Value& value) {
-  fail("Unknown format code '", std::string(1, type), "' for object of type '", value.type_name(), "'");
+  fail("Unknown format code '", std::string(1, type), "' for object of type '", value.type_name(),
+       "'");
 }
 
 }  // namespace
@@ -310,7 +312,8 @@ std::string format_value(Runtime& runtime, const Value& value, std::string_view 
     if (spec.type != 0 && !float_type && kIntTypes.find(spec.type) == std::string_view::npos) {
       unknown_code(spec.type, value);
     }
-    if (spec.precision >= 0 && !float_type) fail("Precision not allowed in integer format specifier");
+    if (spec.precision >= 0 && !float_type)
+      fail("Precision not allowed in integer format specifier");
     return format_integer(runtime, value.integral(), spec);
   }
   if (value.is_float()) {

@@ -53,7 +53,8 @@ std::int64_t read_count(std::string_view text, std::size_t& pos) {
   std::int64_t value = 0;
   for (; pos < text.size() && text[pos] >= '0' && text[pos] <= '9'; ++pos) {
     value = value * 10 + (text[pos] - '0');
-    if (value > kMaxCount) fail("a width or precision is too big (expected at most ", kMaxCount, ")");
+    if (value > kMaxCount)
+      fail("a width or precision is too big (expected at most ", kMaxCount, ")");
   }
   return value;
 }
@@ -71,12 +72,14 @@ std::string format_integer(Runtime& runtime, std::int64_t value, const FormatSpe
   }
   const unsigned base = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
   std::string digits;
-  auto rest = value < 0 ? ~static_cast<std::uint64_t>(value) + 1U : static_cast<std::uint64_t>(value);
+  auto rest =
+      value < 0 ? ~static_cast<std::uint64_t>(value) + 1U : static_cast<std::uint64_t>(value);
   do {
     digits += (type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[rest % base];
     rest /= base;
   } while (rest != 0);
-  while (static_cast<std::int64_t>(digits.size()) < std::min(spec.precision, kMaxPrecision)) digits += '0';
+  while (static_cast<std::int64_t>(digits.size()) < std::min(spec.precision, kMaxPrecision))
+    digits += '0';
   std::reverse(digits.begin(), digits.end());
   std::string head = sign_of(value < 0, spec);
   if (spec.alternate && base != 10) head += base::cat("0", type);
@@ -98,8 +101,12 @@ std::string format_float(Runtime& runtime, double value, const FormatSpec& spec)
     char type = own.type == 0 ? 'g' : own.type;
     const double scaled = type == '%' ? size * 100.0 : size;
     if (type == '%') type = 'f';
-    const char format[] = {'%', own.alternate ? '#' : '.', own.alternate ? '.' : '*',
-                           own.alternate ? '*' : type, own.alternate ? type : '\0', '\0'};
+    const char format[] = {'%',
+                           own.alternate ? '#' : '.',
+                           own.alternate ? '.' : '*',
+                           own.alternate ? '*' : type,
+                           own.alternate ? type : '\0',
+                           '\0'};
     std::array<char, 800> buffer{};
     const int precision = own.precision < 0 ? 6 : static_cast<int>(own.precision);
     std::snprintf(buffer.data(), buffer.size(), format, precision, scaled);

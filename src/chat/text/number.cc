@@ -57,7 +57,8 @@ std::optional<std::int64_t> parse_int(std::string_view text, std::int64_t base) 
   for (const char c : *digits) {
     const int digit = digit_value(c);
     if (digit >= base) return std::nullopt;
-    if (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit, &value)) {
+    if (__builtin_mul_overflow(value, base, &value) ||
+        __builtin_add_overflow(value, digit, &value)) {
       return std::nullopt;
     }
   }
@@ -69,7 +70,8 @@ std::optional<double> parse_float(std::string_view text) {
   const auto plain = without_underscores(text);
   if (!plain || plain->empty()) return std::nullopt;
   std::string lower;
-  for (const char c : *plain) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const char c : *plain)
+    lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const bool sign = lower[0] == '-' || lower[0] == '+';
   const std::string_view body = std::string_view(lower).substr(sign ? 1 : 0);
   // strtod also takes hexadecimal and nan(...), which Python does not.

@@ -11,8 +11,8 @@ namespace {
 
 template <typename Row, std::size_t N>
 const Row* find_row(const Row (&table)[N], char32_t c) noexcept {
-  const Row* row = std::lower_bound(
-      table, table + N, c, [](const Row& r, char32_t value) { return r.last < value; });
+  const Row* row = std::lower_bound(table, table + N, c,
+                                    [](const Row& r, char32_t value) { return r.last < value; });
   return row != table + N && row->first <= c ? row : nullptr;
 }
 

@@ -200,7 +200,8 @@ bool GeneratorObject::next(Runtime& runtime, Value& out) {
 std::unique_ptr<Iterator> try_iterate(Runtime& runtime, const Value& value) {
   if (value.is_sequence()) return std::make_unique<SequenceIterator>(value.sequence_ptr(), false);
   if (value.is_dict()) {
-    return std::make_unique<DictIterator>(runtime, value.dict_ptr(), ViewObject::Kind::kKeys, false);
+    return std::make_unique<DictIterator>(runtime, value.dict_ptr(), ViewObject::Kind::kKeys,
+                                          false);
   }
   if (value.is_text()) return std::make_unique<TextIterator>(value.text_ptr());
   if (value.is_undefined()) return std::make_unique<EmptyIterator>();
@@ -226,6 +227,7 @@ std::unique_ptr<Iterator> try_iterate_reversed(Runtime& runtime, const Value& va
     const Value list = runtime.make_list(std::move(letters));
     return std::make_unique<SequenceIterator>(list.sequence_ptr(), true);
   }
+  if (value.is_undefined()) return std::make_unique<EmptyIterator>();
   return value.is_object() ? value.object().iterate_reversed(runtime) : nullptr;
 }
 

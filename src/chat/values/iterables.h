@@ -18,7 +18,9 @@ class RangeObject final : public Object {
   std::optional<std::size_t> length(Runtime& /*runtime*/) override { return size_; }
   bool equals(const Object& other) const noexcept override;
   std::size_t size() const noexcept { return size_; }
-  std::int64_t at(std::size_t index) const { return start_ + static_cast<std::int64_t>(index) * step_; }
+  std::int64_t at(std::size_t index) const {
+    return start_ + static_cast<std::int64_t>(index) * step_;
+  }
   std::int64_t step() const noexcept { return step_; }
 
  private:

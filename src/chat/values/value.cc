@@ -54,8 +54,8 @@ bool Value::same(const Value& other) const noexcept {
   if (is_float()) return number() == other.number();
   if (is_text()) return text_ptr() == other.text_ptr() || text() == other.text();
   if (is_sequence()) {
-    return sequence_ptr() == other.sequence_ptr() || (is_tuple() && other.is_tuple() &&
-                                                      items().empty() && other.items().empty());
+    return sequence_ptr() == other.sequence_ptr() ||
+           (is_tuple() && other.is_tuple() && items().empty() && other.items().empty());
   }
   if (is_dict()) return dict_ptr() == other.dict_ptr();
   if (is_object()) return object_ptr() == other.object_ptr();

@@ -9,9 +9,9 @@
 #include <variant>
 #include <vector>
 
-/// The values of a running template: Python's, as far as templates can see them. All but Object are immutable once
-/// a template can reach them, so they form no cycles; `depth` bounds how deep they nest, which keeps destructors,
-/// comparisons and printing off the end of the stack.
+/// The values of a running template: Python's, as far as templates can see them. All but Object are
+/// immutable once a template can reach them, so they form no cycles; `depth` bounds how deep they
+/// nest, which keeps destructors, comparisons and printing off the end of the stack.
 namespace openllm::chat {
 
 class Value;
@@ -79,8 +79,12 @@ class Value {
   // Each expects its own type.
   const Missing& missing() const { return *std::get<MissingPtr>(data_); }
   bool boolean() const { return std::get<bool>(data_); }
-  std::int64_t integral() const { return is_bool() ? (boolean() ? 1 : 0) : std::get<std::int64_t>(data_); }
-  double number() const { return is_float() ? std::get<double>(data_) : static_cast<double>(integral()); }
+  std::int64_t integral() const {
+    return is_bool() ? (boolean() ? 1 : 0) : std::get<std::int64_t>(data_);
+  }
+  double number() const {
+    return is_float() ? std::get<double>(data_) : static_cast<double>(integral());
+  }
   const std::string& text() const { return std::get<TextPtr>(data_)->bytes; }
   bool is_markup() const { return is_text() && std::get<TextPtr>(data_)->markup; }
   const Sequence& sequence() const { return *std::get<SequencePtr>(data_); }
@@ -103,7 +107,8 @@ class Value {
   bool same(const Value& other) const noexcept;
 
  private:
-  std::variant<None, MissingPtr, bool, std::int64_t, double, TextPtr, SequencePtr, DictPtr, ObjectPtr>
+  std::variant<None, MissingPtr, bool, std::int64_t, double, TextPtr, SequencePtr, DictPtr,
+               ObjectPtr>
       data_;
 };
 
