@@ -1,0 +1,205 @@
+#include "store/import.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+#include "base/error.h"
+#include "store/sha256.h"
+
+namespace openllm::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxFiles = 10000;
+constexpr std::size_t kCopyBytes = std::size_t{1} << 20U;
+
+/// A file descriptor that closes itself.
+class File {
+ public:
+  File(const fs::path& path, int flags)
+      : path_(path), fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+    if (fd_ < 0) fail("cannot open");
+  }
+  ~File() { ::close(fd_); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  std::size_t read(char* data, std::size_t size) const {
+    for (;;) {
+      const ssize_t n = ::read(fd_, data, size);
+      if (n >= 0) return static_cast<std::size_t>(n);
+      if (errno != EINTR) fail("cannot read");
+    }
+  }
+  void write(const char* data, std::size_t size) const {
+    while (size > 0) {
+      const ssize_t n = ::write(fd_, data, size);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail("cannot write");
+      data += n;
+      size -= static_cast<std::size_t>(n);
+    }
+  }
+  void sync() const {
+    if (::fsync(fd_) != 0) fail("cannot flush");
+  }
+
+ private:
+  [[noreturn]] void fail(const char* what) const {
+    const ErrorCode code = errno == ENOSPC ? ErrorCode::kResourceExhausted : ErrorCode::kIo;
+    base::fail(code, path_.string(), ": ", what, ": ", std::strerror(errno));
+  }
+  fs::path path_;
+  int fd_;
+};
+
+bool begins_with_gguf_magic(const fs::path& path) {
+  std::array<char, 4> magic{};
+  std::ifstream in(path, std::ios::binary);
+  in.read(magic.data(), magic.size());
+  return in.gcount() == 4 && std::string_view(magic.data(), 4) == "GGUF";
+}
+
+/// For "x-00002-of-00005.gguf" the names of all five parts; else the name alone.
+std::vector<std::string> split_parts(const std::string& name) {
+  constexpr std::size_t kTail = sizeof("-00001-of-00005.gguf") - 1;
+  const auto digits = [](std::string_view s) {
+    return std::all_of(s.begin(), s.end(),
+                       [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; });
+  };
+  if (name.size() <= kTail) return {name};
+  const std::string tail = name.substr(name.size() - kTail);
+  const std::string total = tail.substr(10, 5);
+  if (tail[0] != '-' || !digits(tail.substr(1, 5)) || tail.substr(6, 4) != "-of-" || !digits(total))
+    return {name};
+  std::vector<std::string> parts;
+  const int n = std::stoi(total);
+  for (int i = 1; i <= n; ++i) {
+    std::string number = std::to_string(i);
+    number.insert(0, 5 - number.size(), '0');
+    parts.push_back(name.substr(0, name.size() - kTail) + "-" + number + "-of-" + total + ".gguf");
+  }
+  return parts.empty() ? std::vector<std::string>{name} : parts;
+}
+
+Source inspect_file(const fs::path& path) {
+  if (path.extension() != ".gguf" || !begins_with_gguf_magic(path)) {
+    base::fail(ErrorCode::kInvalidArgument, path.string(),
+               ": not a model (expected a folder or a .gguf file)");
+  }
+  Source source{.format = "gguf"};
+  for (const std::string& name : split_parts(path.filename().string())) {
+    const fs::path part = path.parent_path() / name;
+    if (!fs::is_regular_file(part))
+      base::fail(ErrorCode::kNotFound, part.string(), ": part of a split model is missing");
+    source.files.push_back({part, name});
+  }
+  source.file = source.files.front().to.string();
+  return source;
+}
+
+/// Regular files below `folder`, links followed for files but not for folders, hidden ones left
+/// out.
+void collect(const fs::path& folder, const fs::path& prefix, int depth,
+             std::vector<SourceFile>& out) {
+  if (depth > 4)
+    base::fail(ErrorCode::kInvalidArgument, folder.string(),
+               ": folders nested too deeply for a model");
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with('.')) continue;
+    if (entry.is_directory() && !entry.is_symlink()) {
+      collect(entry.path(), prefix / name, depth + 1, out);
+    } else if (entry.is_regular_file()) {
+      if (prefix.empty() && name == "model.json") continue;  // the store's own
+      out.push_back({entry.path(), prefix / name});
+    }
+    if (out.size() > kMaxFiles)
+      base::fail(ErrorCode::kInvalidArgument, folder.string(), ": too many files for a model");
+  }
+}
+
+Source inspect_folder(const fs::path& folder) {
+  Source source;
+  collect(folder, {}, 0, source.files);
+  std::sort(source.files.begin(), source.files.end(),
+            [](const SourceFile& a, const SourceFile& b) { return a.to < b.to; });
+  bool has_config = false;
+  bool has_safetensors = false;
+  for (const SourceFile& file : source.files) {
+    if (file.to.has_parent_path()) continue;
+    has_config = has_config || file.to == "config.json";
+    has_safetensors = has_safetensors || file.to.extension() == ".safetensors";
+    if (source.file.empty() && file.to.extension() == ".gguf") source.file = file.to.string();
+  }
+  if (has_config && has_safetensors) {
+    source.format = "safetensors";
+    source.file.clear();
+  } else if (!source.file.empty()) {
+    source.format = "gguf";
+  } else {
+    base::fail(ErrorCode::kInvalidArgument, folder.string(),
+               ": not a model (expected config.json with .safetensors files, or a .gguf file)");
+  }
+  return source;
+}
+
+std::string copy_file(const SourceFile& file, const fs::path& folder, std::int64_t& bytes) {
+  const fs::path target = folder / file.to;
+  fs::create_directories(target.parent_path());
+  const File in(file.from, O_RDONLY);
+  const File out(target, O_WRONLY | O_CREAT | O_EXCL);
+  const auto buffer = std::make_unique<char[]>(kCopyBytes);
+  Sha256 hash;
+  while (const std::size_t n = in.read(buffer.get(), kCopyBytes)) {
+    hash.update(buffer.get(), n);
+    out.write(buffer.get(), n);
+    bytes += static_cast<std::int64_t>(n);
+  }
+  out.sync();
+  return hash.hex();
+}
+
+}  // namespace
+
+Source inspect(const fs::path& path) {
+  try {
+    if (!fs::exists(path))
+      base::fail(ErrorCode::kNotFound, path.string(), ": no such file or folder");
+    return fs::is_directory(path) ? inspect_folder(path) : inspect_file(path);
+  } catch (const fs::filesystem_error& error) {
+    base::fail(ErrorCode::kIo, path.string(), ": ", error.code().message());
+  }
+}
+
+Copied copy_files(const Source& source, const fs::path& folder) {
+  try {
+    Copied result;
+    Sha256 all;
+    for (const SourceFile& file : source.files) {
+      result.sha256 = copy_file(file, folder, result.bytes);
+      all.update(result.sha256 + "  " + file.to.string() + "\n");
+    }
+    if (source.files.size() != 1) result.sha256 = all.hex();
+    return result;
+  } catch (const fs::filesystem_error& error) {
+    base::fail(ErrorCode::kIo, error.path1().string(), ": ", error.code().message());
+  }
+}
+
+void write_file(const fs::path& path, const std::string& text) {
+  const File out(path, O_WRONLY | O_CREAT | O_TRUNC);
+  out.write(text.data(), text.size());
+  out.sync();
+}
+
+}  // namespace openllm::store

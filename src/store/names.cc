@@ -1,0 +1,51 @@
+#include "store/names.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace openllm::store {
+namespace {
+
+constexpr std::size_t kMaxPart = 96;
+
+bool is_alnum(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+}  // namespace
+
+bool is_name_part(std::string_view part) noexcept {
+  if (part.empty() || part.size() > kMaxPart || !is_alnum(part.front())) return false;
+  if (part.find("..") != std::string_view::npos) return false;
+  return std::all_of(part.begin(), part.end(),
+                     [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+ModelName parse_name(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  ModelName result;
+  if (slash != std::string_view::npos) result.owner = text.substr(0, slash);
+  result.name = text.substr(slash == std::string_view::npos ? 0 : slash + 1);
+  if ((slash == std::string_view::npos || is_name_part(result.owner)) && is_name_part(result.name))
+    return result;
+  base::fail(ErrorCode::kInvalidArgument,
+             "model name: expected NAME or OWNER/NAME of letters, digits, '.', '_' and '-', got \"",
+             text.substr(0, 2 * kMaxPart), "\"");
+}
+
+void check_version(std::string_view version) {
+  if (is_name_part(version)) return;
+  base::fail(ErrorCode::kInvalidArgument,
+             "model version: expected letters, digits, '.', '_' and '-', got \"",
+             version.substr(0, kMaxPart), "\"");
+}
+
+bool same_ignoring_case(std::string_view a, std::string_view b) noexcept {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower(x) == lower(y); });
+}
+
+}  // namespace openllm::store

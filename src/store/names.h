@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace openllm::store {
+
+/// A model's name in the store: "owner/name", or "name" alone (then `owner` is empty).
+struct ModelName {
+  std::string owner{};
+  std::string name{};
+  std::string full() const { return owner.empty() ? name : owner + "/" + name; }
+};
+
+/// Splits and checks a name. Each part is 1 to 96 characters of [A-Za-z0-9._-], begins with a
+/// letter or digit and does not contain "..", so a name can never lead out of the store. Throws
+/// kInvalidArgument.
+ModelName parse_name(std::string_view text);
+/// Checks a version by the same rules as one part of a name. Throws kInvalidArgument.
+void check_version(std::string_view version);
+/// False instead of an exception.
+bool is_name_part(std::string_view part) noexcept;
+
+/// Same letters, whatever their case (ASCII).
+bool same_ignoring_case(std::string_view a, std::string_view b) noexcept;
+
+}  // namespace openllm::store

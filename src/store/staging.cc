@@ -1,0 +1,101 @@
+#include "store/staging.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+
+namespace openllm::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLockName = "lock";
+/// Younger leftovers are left alone: their owner may be between making the folder and locking it.
+constexpr auto kLeftoverAge = std::chrono::minutes(10);
+
+void make_folders(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error)
+    base::fail(ErrorCode::kIo, path.string(), ": cannot make the folder: ", error.message());
+}
+
+/// The lock file, locked; -1 when it is locked by somebody else or cannot be opened.
+int try_lock(const fs::path& path, int flags) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0644);
+  if (fd < 0) return -1;
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+void remove_leftovers(const fs::path& parent) {
+  std::error_code error;
+  for (auto entry = fs::directory_iterator(parent, error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code ignored;
+    const auto age = fs::file_time_type::clock::now() - fs::last_write_time(entry->path(), ignored);
+    if (ignored || age < kLeftoverAge) continue;
+    const int fd = try_lock(entry->path() / kLockName, O_CREAT);
+    if (fd < 0) continue;
+    fs::remove_all(entry->path(), ignored);
+    ::close(fd);
+  }
+}
+
+std::string unique_name() {
+  static std::atomic<unsigned> counter{
+      0};  // distinct within the process; pid and time across processes
+  const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+  return base::cat(static_cast<std::int64_t>(::getpid()), "-", static_cast<std::int64_t>(now), "-",
+                   counter++);
+}
+
+}  // namespace
+
+Staging::Staging(const fs::path& root) {
+  const fs::path parent = root / "tmp";
+  make_folders(parent);
+  remove_leftovers(parent);
+  place_ = parent / unique_name();
+  folder_ = place_ / "model";
+  make_folders(place_);
+  lock_ = try_lock(place_ / kLockName, O_CREAT);
+  make_folders(folder_);
+}
+
+Staging::~Staging() {
+  std::error_code ignored;
+  fs::remove_all(place_, ignored);
+  if (lock_ >= 0) ::close(lock_);
+}
+
+bool Staging::publish(const fs::path& target) {
+  // `remove` of the last version deletes empty parents, so they may vanish between the two calls.
+  for (int attempt = 0; attempt < 16; ++attempt) {
+    make_folders(target.parent_path());
+    if (::rename(folder_.c_str(), target.c_str()) == 0) return true;
+    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR) return false;
+    if (errno != ENOENT) break;
+  }
+  base::fail(ErrorCode::kIo, target.string(),
+             ": cannot move the model into place: ", std::strerror(errno));
+}
+
+bool Staging::take(const fs::path& source) {
+  const fs::path grave = place_ / "removed";
+  if (::rename(source.c_str(), grave.c_str()) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  base::fail(ErrorCode::kIo, source.string(), ": cannot remove: ", std::strerror(errno));
+}
+
+}  // namespace openllm::store

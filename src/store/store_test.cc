@@ -1,0 +1,271 @@
+#include "openllm/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "store/names.h"
+#include "store/sha256.h"
+
+namespace openllm {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+/// A folder of its own for each test.
+class StoreTest : public ::testing::Test {
+ protected:
+  StoreTest() {
+    std::string pattern = ::testing::TempDir() + "openllm-store-XXXXXX";
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    base_ = pattern;
+    store_ = ModelStore((base_ / "root").string());
+  }
+  ~StoreTest() override {
+    std::error_code ignored;
+    fs::remove_all(base_, ignored);
+  }
+
+  std::string write(const std::string& name, const std::string& content) const {
+    const fs::path path = base_ / name;
+    fs::create_directories(path.parent_path());
+    std::ofstream(path, std::ios::binary) << content;
+    return path.string();
+  }
+  static std::string read(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  std::string hf_folder() const {
+    write("hf/config.json", "{}");
+    write("hf/model.safetensors", "weights");
+    write("hf/1_Pooling/config.json", "{\"a\":1}");
+    write("hf/.cache/huge", "never copied");
+    return (base_ / "hf").string();
+  }
+  static ErrorCode code_of(const std::function<void()>& call, std::string* message = nullptr) {
+    try {
+      call();
+    } catch (const Error& error) {
+      if (message != nullptr) *message = error.what();
+      return error.code();
+    }
+    ADD_FAILURE() << "no error";
+    return ErrorCode::kInternal;
+  }
+
+  fs::path base_;
+  ModelStore store_{""};
+};
+
+TEST_F(StoreTest, StartsEmptyAndMakesNothing) {
+  EXPECT_THAT(store_.list(), IsEmpty());
+  EXPECT_FALSE(store_.find("a/b"));
+  EXPECT_FALSE(store_.remove("a/b"));
+  EXPECT_FALSE(fs::exists(store_.root()));
+}
+
+TEST_F(StoreTest, AddsAGgufFile) {
+  const StoredModel added = store_.add("Owner/Name.v1", write("x.gguf", "GGUF and more"));
+  EXPECT_EQ(added.name, "Owner/Name.v1");
+  EXPECT_EQ(added.format, "gguf");
+  EXPECT_EQ(added.bytes, 13);
+  EXPECT_EQ(added.version.size(), 12U);
+  EXPECT_EQ(read(added.path), "GGUF and more");
+  EXPECT_EQ(added.path,
+            (fs::path(store_.root()) / "models/Owner/Name.v1" / added.version / "x.gguf").string());
+  EXPECT_TRUE(fs::exists(fs::path(added.path).parent_path() / "model.json"));
+  ASSERT_EQ(store_.list().size(), 1U);
+  EXPECT_EQ(store_.list()[0].path, added.path);
+  EXPECT_TRUE(fs::is_empty(fs::path(store_.root()) / "tmp"));
+}
+
+TEST_F(StoreTest, VersionIsTheContentHash) {
+  const StoredModel added = store_.add("a", write("x.gguf", "GGUF"));
+  store::Sha256 hash;
+  hash.update("GGUF");
+  EXPECT_EQ(added.version, hash.hex().substr(0, 12));
+}
+
+TEST_F(StoreTest, AddsAFolderWithoutHiddenFiles) {
+  const StoredModel added = store_.add("sentence", hf_folder(), "r1");
+  EXPECT_EQ(added.format, "safetensors");
+  EXPECT_EQ(added.version, "r1");
+  EXPECT_EQ(read(fs::path(added.path) / "model.safetensors"), "weights");
+  EXPECT_EQ(read(fs::path(added.path) / "1_Pooling/config.json"), "{\"a\":1}");
+  EXPECT_FALSE(fs::exists(fs::path(added.path) / ".cache"));
+}
+
+TEST_F(StoreTest, AddsEveryPartOfASplitModel) {
+  const std::string first = write("m-00001-of-00002.gguf", "GGUF1");
+  std::string message;
+  EXPECT_EQ(code_of([&] { store_.add("m", first); }, &message), ErrorCode::kNotFound);
+  EXPECT_THAT(message, HasSubstr("m-00002-of-00002.gguf"));
+  const std::string second = write("m-00002-of-00002.gguf", "GGUF2");
+  const StoredModel added = store_.add("m", second);
+  EXPECT_EQ(fs::path(added.path).filename(), "m-00001-of-00002.gguf");
+  EXPECT_TRUE(fs::exists(fs::path(added.path).parent_path() / "m-00002-of-00002.gguf"));
+  EXPECT_EQ(added.bytes, 10);
+}
+
+TEST_F(StoreTest, FindIgnoresCaseAndTakesTheNewest) {
+  const std::string file = write("x.gguf", "GGUF");
+  store_.add("Owner/Name", file, "1");
+  store_.add("owner/NAME", file, "2");  // the same model, whatever its case
+  ASSERT_TRUE(store_.find("OWNER/name"));
+  EXPECT_EQ(store_.find("OWNER/name")->version, "2");
+  EXPECT_EQ(store_.find("owner/name:1")->version, "1");
+  EXPECT_EQ(store_.find("owner/name:1")->name, "Owner/Name");
+  EXPECT_FALSE(store_.find("owner/name:3"));
+  EXPECT_FALSE(store_.find("Name"));
+  EXPECT_EQ(store_.list().size(), 2U);
+}
+
+TEST_F(StoreTest, NamesWithAndWithoutOwnerDoNotMix) {
+  const std::string file = write("x.gguf", "GGUF");
+  store_.add("a", file, "b");
+  store_.add("a/b", file, "c");
+  EXPECT_EQ(store_.list().size(), 2U);
+  EXPECT_TRUE(store_.remove("a"));
+  ASSERT_EQ(store_.list().size(), 1U);
+  EXPECT_EQ(store_.list()[0].name, "a/b");
+}
+
+TEST_F(StoreTest, AddingAgainIsHarmlessButContentMustNotChange) {
+  const std::string file = write("x.gguf", "GGUF");
+  const StoredModel first = store_.add("a", file);
+  EXPECT_EQ(store_.add("a", file).path, first.path);
+  store_.add("a", file, "v");
+  EXPECT_EQ(code_of([&] { store_.add("a", write("x.gguf", "GGUF other"), "v"); }),
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(read(store_.find("a:v")->path), "GGUF");
+}
+
+TEST_F(StoreTest, RemovesVersionsAndEmptyFolders) {
+  const std::string file = write("x.gguf", "GGUF");
+  store_.add("o/a", file, "1");
+  store_.add("o/a", file, "2");
+  EXPECT_TRUE(store_.remove("O/A:1"));
+  EXPECT_FALSE(store_.find("o/a:1"));
+  EXPECT_TRUE(store_.remove("o/a"));
+  EXPECT_FALSE(store_.remove("o/a"));
+  EXPECT_FALSE(fs::exists(fs::path(store_.root()) / "models/o"));
+}
+
+TEST_F(StoreTest, RefusesNamesThatLeadElsewhere) {
+  const std::string file = write("x.gguf", "GGUF");
+  for (const char* name : {"", "/", "a/", "/a", "../a", "a/..", "a/../b", ".", "a/.hidden", "a/b/c",
+                           "-", "-/a", "a b", "a\\b", "a/b\n", "x..y", "\xC3\xA9"}) {
+    EXPECT_EQ(code_of([&] { store_.add(name, file); }), ErrorCode::kInvalidArgument) << name;
+    EXPECT_FALSE(store_.find(name)) << name;
+  }
+  for (const char* version : {"..", "a/b", ".x", " "}) {
+    EXPECT_EQ(code_of([&] { store_.add("a", file, version); }), ErrorCode::kInvalidArgument)
+        << version;
+  }
+  EXPECT_EQ(code_of([&] { store_.add(std::string(97, 'a'), file); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { store_.remove("../x"); }), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(StoreTest, RefusesWhatIsNoModel) {
+  EXPECT_EQ(code_of([&] { store_.add("a", (base_ / "nothing").string()); }), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of([&] { store_.add("a", write("x.gguf", "GGU")); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { store_.add("a", write("x.bin", "GGUF")); }), ErrorCode::kInvalidArgument);
+  fs::create_directories(base_ / "empty");
+  EXPECT_EQ(code_of([&] { store_.add("a", (base_ / "empty").string()); }),
+            ErrorCode::kInvalidArgument);
+  EXPECT_THAT(store_.list(), IsEmpty());
+}
+
+TEST_F(StoreTest, IgnoresDamagedEntries) {
+  const StoredModel good = store_.add("good", write("x.gguf", "GGUF"), "1");
+  const std::string models = "root/models/-/";
+  write(models + "bad/1/model.json", "{not json");
+  write(models + "evil/1/model.json", R"({"format":"gguf","file":"../../../../x.gguf"})");
+  write(models + "gone/1/model.json", R"({"format":"gguf","file":"x.gguf"})");
+  fs::create_directories(base_ / (models + "partial/1"));
+  write(models + "stray-file", "");
+  ASSERT_EQ(store_.list().size(), 1U);
+  EXPECT_EQ(store_.list()[0].path, good.path);
+}
+
+/// scripts/fetch-model writes this layout without the library.
+TEST_F(StoreTest, ReadsTheLayoutThatScriptsWrite) {
+  write(
+      "root/models/Owner/Name/0123456789ab/model.json",
+      R"({"name": "Owner/Name", "version": "0123456789ab", "format": "gguf", "file": "m.gguf", "bytes": 4,
+            "sha256": "0123456789abcdef", "added_ns": 1})");
+  write("root/models/Owner/Name/0123456789ab/m.gguf", "GGUF");
+  const auto found = store_.find("owner/name");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->bytes, 4);
+  EXPECT_EQ(found->format, "gguf");
+  EXPECT_EQ(read(found->path), "GGUF");
+}
+
+TEST_F(StoreTest, ManyAtOnce) {
+  const std::string file = write("x.gguf", std::string("GGUF") + std::string(100000, 'x'));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([this, &file, t] {
+      for (int i = 0; i < 5; ++i) {
+        const std::string name = t % 2 == 0 ? "o/shared" : "o/own" + std::to_string(t);
+        const StoredModel added = store_.add(name, file);
+        // A reader sees a whole model or none.
+        for (const StoredModel& model : store_.list()) {
+          std::error_code ignored;
+          const auto size = fs::file_size(model.path, ignored);
+          if (!ignored) {
+            EXPECT_EQ(size, 100004U);
+          }
+        }
+        if (t % 2 == 1) {
+          EXPECT_TRUE(store_.remove(name));
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_EQ(store_.list().size(), 1U);
+  EXPECT_EQ(store_.list()[0].name, "o/shared");
+}
+
+TEST(ModelStoreRoot, FollowsTheEnvironment) {
+  const auto set = [](const char* name, const char* value) {
+    if (value == nullptr) {
+      ::unsetenv(name);
+    } else {
+      ::setenv(name, value, 1);
+    }
+  };
+  set("OPENLLM_HOME", "/a");
+  set("XDG_CACHE_HOME", "/b");
+  set("HOME", "/c");
+  EXPECT_EQ(ModelStore().root(), "/a");
+  set("OPENLLM_HOME", "");
+  EXPECT_EQ(ModelStore().root(), "/b/openllm");
+  set("XDG_CACHE_HOME", nullptr);
+  EXPECT_EQ(ModelStore().root(), "/c/.cache/openllm");
+  set("HOME", nullptr);
+  EXPECT_THROW(ModelStore(), Error);
+}
+
+TEST(Sha256, KnownValues) {
+  store::Sha256 empty;
+  EXPECT_EQ(empty.hex(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  store::Sha256 abc;
+  abc.update("a");
+  abc.update("bc");
+  EXPECT_EQ(abc.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+}  // namespace
+}  // namespace openllm
