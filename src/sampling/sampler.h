@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "sampling/select.h"
+
 namespace openllm::sampling {
 
 /// What changes the distribution of one choice. Plain data; checked by `validate`.
@@ -23,7 +25,8 @@ struct SamplingParams {
 /// Throws kInvalidArgument naming the field, what is allowed and what came.
 void validate(const SamplingParams& params, int vocab_size);
 
-/// Tokens that may be chosen at this position; a grammar, a minimum length or a speculator provides one.
+/// Tokens that may be chosen at this position; a grammar, a minimum length or a speculator provides
+/// one.
 class Constraint {
  public:
   virtual ~Constraint() = default;
@@ -56,28 +59,56 @@ struct LogprobEntry {
 };
 struct Sample {
   std::int32_t token = 0;
-  float logprob = 0.0F;  ///< log-softmax of the raw logits at the token.
+  float logprob = 0.0F;             ///< log-softmax of the raw logits at the token.
   std::vector<LogprobEntry> top{};  ///< The `n_top` most likely, falling; may contain the token.
 };
 
-/// Logits -> token. Order: logit bias, constraint, temperature, repetition, presence and frequency penalties, top-p,
-/// top-k, min-p, draw (the seed's order: temperature, repetition, top-p, top-k). Ties: the lower id. The draw depends on (seed, choice, position) alone.
-/// Thread safety: one thread at a time (keeps scratch memory).
+/// Whether this is decoded greedily: the token with the highest score, no draw.
+bool is_greedy(const SamplingParams& params) noexcept;
+/// Whether token counts matter.
+bool uses_counts(const SamplingParams& params) noexcept;
+
+/// Logits -> token. Order: logit bias, constraint, temperature, repetition, presence and frequency
+/// penalties, top-p, top-k, min-p, draw (the seed's order: temperature, repetition, top-p, top-k).
+/// Ties: the lower id. The draw depends on (seed, choice, position) alone: one uniform number,
+/// looked up in the cumulative distribution of what is left, in token order. Repetition divides
+/// positive and multiplies negative scores of tokens in prompt or answer (CTRL, Keskar 2019);
+/// presence and frequency penalties look at the answer alone (OpenAI).
+/// Thread safety: one thread at a time (keeps scratch memory; no allocation per token after the
+/// first).
 class Sampler {
  public:
   explicit Sampler(int vocab_size);
-  /// `logits` [V] is raw and left unchanged. `position` counts the sequence's tokens before this one. `n_top` < 0: no
-  /// logprobs at all. NaN logits throw kInternal.
-  Sample sample(std::span<const float> logits, const SamplingParams& params, const TokenCounts& counts,
-                const Constraint* constraint, std::int64_t position, int n_top);
+  /// `logits` [V] is raw and left unchanged. `position` counts the sequence's tokens before this
+  /// one. `n_top` < 0: no logprobs at all. Throws kInternal for NaN or +inf logits and when no
+  /// token may be chosen.
+  Sample sample(std::span<const float> logits, const SamplingParams& params,
+                const TokenCounts& counts, const Constraint* constraint, std::int64_t position,
+                int n_top);
   /// log-softmax of raw logits at `token` and the n_top most likely, for prompt logprobs.
   Sample score(std::span<const float> logits, std::int32_t token, int n_top);
+  /// The distribution that `sample` draws from, [V]; 0 for what was removed. Greedy: 1 at one
+  /// token.
+  void distribution(std::span<const float> logits, const SamplingParams& params,
+                    const TokenCounts& counts, const Constraint* constraint, std::span<double> out);
 
  private:
+  float check_logits(std::span<const float> logits) const;
+  /// Scores after penalties and constraint: in scratch_, or the logits themselves when nothing
+  /// changes them.
+  std::span<const float> adjust(std::span<const float> logits, const SamplingParams& params,
+                                const TokenCounts& counts, const Constraint* constraint);
+  /// Fills probs_, block_sums_ and the selection; returns the weight of what is left.
+  double select(std::span<const float> x, float max, const SamplingParams& params);
+  std::int32_t draw(double target) const;
+  void add_logprobs(std::span<const float> logits, float max, int n_top, Sample& sample);
+
   int vocab_size_;
   std::vector<float> scratch_;
-  std::vector<std::int32_t> order_;
+  std::vector<float> probs_;
+  std::vector<double> block_sums_;
   std::vector<std::uint64_t> mask_;
+  Selector selector_;
 };
 
 }  // namespace openllm::sampling

@@ -1,0 +1,199 @@
+#include "kv/block_cache.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+
+namespace openllm::kv {
+
+void SequenceBlocks::truncate(int n) noexcept {
+  for (std::size_t g = 0; g < tables_.size(); ++g) {
+    auto& table = tables_[g];
+    // From the back: the prefix's first blocks are then the most recently used and the last to be
+    // given out.
+    while (table.size() > static_cast<std::size_t>(n)) table.pop_back();
+    n_trimmed_[g] = std::min(n_trimmed_[g], n);
+  }
+}
+
+BlockCache::BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& blocks_per_group,
+                       int block_size)
+    : groups_(std::move(groups)), block_size_(block_size) {
+  if (block_size < 1)
+    base::fail(ErrorCode::kInvalidArgument, "kv: block size must be positive, got ", block_size);
+  if (groups_.empty() || groups_.size() != blocks_per_group.size()) {
+    base::fail(ErrorCode::kInvalidArgument, "kv: wrong number of block counts (expected ",
+               groups_.size(), ", got ", blocks_per_group.size(), ")");
+  }
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const KvGroupSpec& spec = groups_[g];
+    if (spec.kind == KvKind::kCross || spec.kind == KvKind::kState) {
+      base::fail(ErrorCode::kUnsupported, "kv: group ", g,
+                 ": no block rule for cross or state caches");
+    }
+    if (spec.kind == KvKind::kWindow && spec.window < 1) {
+      base::fail(ErrorCode::kInvalidArgument, "kv: group ", g, ": window must be positive, got ",
+                 spec.window);
+    }
+    if (blocks_per_group[g] < 1) {
+      base::fail(ErrorCode::kInvalidArgument, "kv: group ", g,
+                 ": expected at least one block, got ", blocks_per_group[g]);
+    }
+    pools_.push_back(std::make_unique<BlockPool>(blocks_per_group[g]));
+  }
+}
+
+std::int64_t BlockCache::n_total() const noexcept {
+  std::int64_t sum = 0;
+  for (const auto& pool : pools_) sum += pool->n_total();
+  return sum;
+}
+
+std::int64_t BlockCache::n_free() const noexcept {
+  std::int64_t sum = 0;
+  for (const auto& pool : pools_) sum += pool->n_free();
+  return sum;
+}
+
+int BlockCache::first_visible(std::size_t group, std::int64_t n_past) const noexcept {
+  if (groups_[group].kind != KvKind::kWindow) return 0;
+  return static_cast<int>(std::max<std::int64_t>(0, n_past - groups_[group].window + 1) /
+                          block_size_);
+}
+
+std::int64_t BlockCache::max_tokens() const noexcept {
+  std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const std::int64_t n_blocks = pools_[g]->n_total();
+    if (groups_[g].kind == KvKind::kWindow) {
+      // `window` positions touch at most this many blocks, wherever they start.
+      const std::int64_t touched =
+          (std::int64_t{groups_[g].window} - 1 + block_size_ - 1) / block_size_ + 1;
+      if (n_blocks >= touched) continue;
+    }
+    most = std::min(most, n_blocks * block_size_);
+  }
+  return most;
+}
+
+std::int64_t BlockCache::reachable(const SequenceBlocks& sequence,
+                                   std::int64_t wanted) const noexcept {
+  int more = blocks_for(wanted) - sequence.n_blocks();
+  for (const auto& pool : pools_) more = std::min(more, pool->n_free());
+  return std::min(wanted, std::int64_t{sequence.n_blocks() + more} * block_size_);
+}
+
+bool BlockCache::grow(SequenceBlocks& sequence, std::int64_t n_tokens) {
+  if (sequence.tables_.empty()) {
+    sequence.tables_.resize(groups_.size());
+    sequence.n_trimmed_.assign(groups_.size(), 0);
+  }
+  const int before = sequence.n_blocks();
+  const int more = blocks_for(n_tokens) - before;
+  for (const auto& pool : pools_) {
+    if (pool->n_free() < more) return false;
+  }
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    for (int i = 0; i < more; ++i) sequence.tables_[g].push_back(pools_[g]->allocate());
+  }
+  return true;
+}
+
+void BlockCache::trim(SequenceBlocks& sequence, std::int64_t n_past) noexcept {
+  for (std::size_t g = 0; g < sequence.tables_.size(); ++g) {
+    const int end = std::min(first_visible(g, n_past), sequence.n_blocks());
+    for (int& i = sequence.n_trimmed_[g]; i < end; ++i)
+      sequence.tables_[g][static_cast<std::size_t>(i)].reset();
+  }
+}
+
+void BlockCache::publish(const SequenceBlocks& sequence, int first,
+                         std::span<const BlockKey> keys) {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const BlockRef& block = sequence.tables_[g][static_cast<std::size_t>(first) + i];
+      if (block) pools_[g]->publish(block, keys[i]);
+    }
+  }
+}
+
+int BlockCache::find_prefix(std::span<const BlockKey> keys) const {
+  std::size_t n = keys.size();
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (groups_[g].kind == KvKind::kWindow) continue;
+    std::size_t i = 0;
+    while (i < n && pools_[g]->contains(keys[i])) ++i;
+    n = i;
+  }
+  // For window groups the last blocks matter: from the longest candidate down, look at what
+  // position n * block_size sees. A missing block b rules out every n that sees it, so the next
+  // candidate is b.
+  bool again = true;
+  while (again && n > 0) {
+    again = false;
+    for (std::size_t g = 0; g < groups_.size() && !again; ++g) {
+      if (groups_[g].kind != KvKind::kWindow) continue;
+      const auto first =
+          static_cast<std::size_t>(first_visible(g, static_cast<std::int64_t>(n) * block_size_));
+      for (std::size_t b = n; b > first && !again; --b) {
+        if (pools_[g]->contains(keys[b - 1])) continue;
+        n = b - 1;
+        again = true;
+      }
+    }
+  }
+  return static_cast<int>(n);
+}
+
+bool BlockCache::fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, std::int64_t n_rows,
+                      int reserve) const {
+  const auto n_prefix = static_cast<std::int64_t>(prefix.size());
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    std::int64_t needed = blocks_for(n_tokens) - n_prefix;
+    if (groups_[g].kind == KvKind::kWindow) {
+      needed = std::min<std::int64_t>(needed, blocks_for(groups_[g].window + n_rows) + 1);
+    }
+    for (std::size_t b = static_cast<std::size_t>(first_visible(g, n_prefix * block_size_));
+         b < prefix.size(); ++b) {
+      bool is_free = false;
+      if (pools_[g]->contains(prefix[b], is_free) && is_free) ++needed;
+    }
+    if (needed + reserve > pools_[g]->n_free()) return false;
+  }
+  return true;
+}
+
+void BlockCache::take_prefix(SequenceBlocks& sequence, std::span<const BlockKey> prefix) {
+  sequence.clear();
+  sequence.tables_.resize(groups_.size());
+  sequence.n_trimmed_.assign(groups_.size(), 0);
+  const auto n_past = static_cast<std::int64_t>(prefix.size()) * block_size_;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    auto& table = sequence.tables_[g];
+    table.resize(prefix.size());
+    sequence.n_trimmed_[g] = first_visible(g, n_past);
+    for (auto b = static_cast<std::size_t>(sequence.n_trimmed_[g]); b < prefix.size(); ++b) {
+      table[b] = pools_[g]->find(prefix[b]);
+      base::check(static_cast<bool>(table[b]), "kv: a block of the prefix is gone");
+    }
+  }
+}
+
+void BlockCache::check(std::span<const SequenceBlocks* const> sequences) const {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    std::vector<int> held(static_cast<std::size_t>(pools_[g]->n_total()), 0);
+    for (const SequenceBlocks* sequence : sequences) {
+      if (sequence->tables_.empty()) continue;
+      base::check(sequence->tables_[g].size() == static_cast<std::size_t>(sequence->n_blocks()),
+                  "kv: block tables of different lengths");
+      for (const BlockRef& block : sequence->tables_[g]) {
+        if (block) ++held[static_cast<std::size_t>(block.id())];
+      }
+    }
+    pools_[g]->check(held);
+  }
+}
+
+}  // namespace openllm::kv

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kv/block_pool.h"
+#include "kv/kv_spec.h"
+
+namespace openllm::kv {
+
+/// The blocks of one sequence: per group a table with one entry per block of positions, empty where
+/// the block left the group's window. All tables have the same length. Giving it up frees the
+/// blocks.
+class SequenceBlocks {
+ public:
+  /// Blocks of positions covered.
+  int n_blocks() const noexcept {
+    return tables_.empty() ? 0 : static_cast<int>(tables_.front().size());
+  }
+  std::span<const BlockRef> table(std::size_t group) const noexcept { return tables_[group]; }
+  /// Drops the blocks behind the first `n`; nothing when there are no more than that.
+  void truncate(int n) noexcept;
+  void clear() noexcept { truncate(0); }
+
+ private:
+  friend class BlockCache;
+  std::vector<std::vector<BlockRef>> tables_;
+  std::vector<int> n_trimmed_;  // entries at the front known to be empty
+};
+
+/// The pools of all groups and the rules that hold across them.
+/// Thread safety: one thread at a time. Must outlive its SequenceBlocks.
+class BlockCache {
+ public:
+  /// Throws kInvalidArgument on sizes that make no sense, kUnsupported for kinds of group it has no
+  /// rule for.
+  BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& blocks_per_group,
+             int block_size);
+
+  std::size_t n_groups() const noexcept { return groups_.size(); }
+  int block_size() const noexcept { return block_size_; }
+  const BlockPool& pool(std::size_t group) const noexcept { return *pools_[group]; }
+  std::int64_t n_total() const noexcept;
+  std::int64_t n_free() const noexcept;
+
+  /// Longest sequence that fits when it is alone and computed row by row.
+  std::int64_t max_tokens() const noexcept;
+
+  /// Most positions that the sequence could cover with the blocks that are free now, at most
+  /// `wanted`.
+  std::int64_t reachable(const SequenceBlocks& sequence, std::int64_t wanted) const noexcept;
+  /// Covers positions [0, n_tokens) in every group. On false nothing has changed.
+  bool grow(SequenceBlocks& sequence, std::int64_t n_tokens);
+  /// Frees blocks that no query at a position >= n_past sees.
+  void trim(SequenceBlocks& sequence, std::int64_t n_past) noexcept;
+  /// Names the sequence's blocks [first, first + keys.size()); they must be full.
+  void publish(const SequenceBlocks& sequence, int first, std::span<const BlockKey> keys);
+
+  /// Number of leading blocks (of those named) that need not be computed: for groups that see
+  /// everything all of them are cached, for window groups those that the next position sees. Only
+  /// counts.
+  int find_prefix(std::span<const BlockKey> keys) const;
+  /// Free blocks of each group that taking this prefix and then covering `n_tokens` positions would
+  /// use up, fits in what is free less `reserve`. `n_rows` bounds how many positions a step adds.
+  bool fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, std::int64_t n_rows,
+            int reserve) const;
+  /// Makes an empty sequence start with the cached prefix.
+  void take_prefix(SequenceBlocks& sequence, std::span<const BlockKey> prefix);
+
+  /// Throws kInternal unless the pools are consistent and these sequences hold all blocks that are
+  /// held.
+  void check(std::span<const SequenceBlocks* const> sequences) const;
+
+ private:
+  /// First block that the query at position `n_past` sees.
+  int first_visible(std::size_t group, std::int64_t n_past) const noexcept;
+  int blocks_for(std::int64_t n_tokens) const noexcept {
+    return static_cast<int>((n_tokens + block_size_ - 1) / block_size_);
+  }
+
+  std::vector<KvGroupSpec> groups_;
+  int block_size_;
+  std::vector<std::unique_ptr<BlockPool>> pools_;
+};
+
+}  // namespace openllm::kv

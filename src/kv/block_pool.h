@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "kv/block_key.h"
+
+namespace openllm::kv {
+
+class BlockPool;
+
+/// One owner's share of a block; the block is free again when its last share is gone. Empty after a
+/// move.
+class BlockRef {
+ public:
+  BlockRef() = default;
+  ~BlockRef() { reset(); }
+  BlockRef(BlockRef&& other) noexcept
+      : pool_(std::exchange(other.pool_, nullptr)), id_(std::exchange(other.id_, -1)) {}
+  BlockRef& operator=(BlockRef&& other) noexcept {
+    if (this != &other) {
+      reset();
+      pool_ = std::exchange(other.pool_, nullptr);
+      id_ = std::exchange(other.id_, -1);
+    }
+    return *this;
+  }
+  BlockRef(const BlockRef&) = delete;
+  BlockRef& operator=(const BlockRef&) = delete;
+
+  explicit operator bool() const noexcept { return pool_ != nullptr; }
+  /// -1 when empty, as block tables have it.
+  std::int32_t id() const noexcept { return id_; }
+  void reset() noexcept;
+
+ private:
+  friend class BlockPool;
+  BlockRef(BlockPool* pool, std::int32_t id) noexcept : pool_(pool), id_(id) {}
+
+  BlockPool* pool_ = nullptr;
+  std::int32_t id_ = -1;
+};
+
+/// The blocks of one KV group: counts and names only, no bytes. Free blocks whose content has a
+/// name stay findable until they are given out again, least recently used first. Must outlive its
+/// BlockRefs. Thread safety: one thread at a time.
+class BlockPool {
+ public:
+  explicit BlockPool(int n_blocks);
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+
+  int n_total() const noexcept { return static_cast<int>(blocks_.size()) - 1; }
+  int n_free() const noexcept { return n_free_; }
+
+  /// A block with undefined content and no name, or an empty ref when every block is held.
+  BlockRef allocate() noexcept;
+  /// A share of the block with this content, or an empty ref.
+  BlockRef find(const BlockKey& key) noexcept;
+  bool contains(const BlockKey& key) const noexcept { return index_.contains(key); }
+  /// Like `contains`; sets `is_free` when taking the block would lower n_free.
+  bool contains(const BlockKey& key, bool& is_free) const noexcept;
+  /// Names the content of a full block, so that `find` gives it. Nothing happens if it has a name
+  /// or if another block has this one.
+  void publish(const BlockRef& block, const BlockKey& key);
+
+  /// Shares of each block, [n_total]; for checks.
+  std::vector<int> share_counts() const;
+  /// Throws kInternal when free list, counts and index contradict each other or `held` (shares per
+  /// block, counted over all owners).
+  void check(const std::vector<int>& held) const;
+
+ private:
+  friend class BlockRef;
+  struct Block {
+    std::int32_t shares = 0;
+    std::int32_t previous = -1;  // in the free list, a ring through the sentinel
+    std::int32_t next = -1;
+    bool named = false;
+    BlockKey key{};
+  };
+  void release(std::int32_t id) noexcept;
+  void link_before(std::int32_t id, std::int32_t next) noexcept;
+  void unlink(std::int32_t id) noexcept;
+  Block& at(std::int32_t id) noexcept { return blocks_[static_cast<std::size_t>(id)]; }
+  const Block& at(std::int32_t id) const noexcept { return blocks_[static_cast<std::size_t>(id)]; }
+
+  std::vector<Block>
+      blocks_;  // the last one is the sentinel of the free list: its next is given out first
+  std::int32_t sentinel_;
+  int n_free_ = 0;
+  std::unordered_map<BlockKey, std::int32_t, BlockKeyHash> index_;
+};
+
+inline void BlockRef::reset() noexcept {
+  if (pool_ == nullptr) return;
+  std::exchange(pool_, nullptr)->release(std::exchange(id_, -1));
+}
+
+}  // namespace openllm::kv

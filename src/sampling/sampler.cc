@@ -1,0 +1,216 @@
+#include "sampling/sampler.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "sampling/vector_ops.h"
+
+namespace openllm::sampling {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kGreedyTemperature = 1e-5F;
+constexpr float kGreedyTopP = 1e-8F;
+
+std::size_t at(std::int32_t id) { return static_cast<std::size_t>(id); }
+
+/// The lowest id with this value.
+std::int32_t first_equal(std::span<const float> x, float value) {
+  return static_cast<std::int32_t>(std::find(x.begin(), x.end(), value) - x.begin());
+}
+
+void forbid(std::span<float> x, std::span<const std::uint64_t> mask) {
+  for (std::size_t word = 0; word < mask.size(); ++word) {
+    for (std::uint64_t off = ~mask[word]; off != 0; off &= off - 1) {
+      const std::size_t token = word * 64 + static_cast<std::size_t>(std::countr_zero(off));
+      if (token < x.size()) x[token] = -kInfinity;
+    }
+  }
+}
+
+void apply_penalties(std::span<float> x, const SamplingParams& params, const TokenCounts& counts) {
+  for (const TokenCounts::Entry& entry : counts.entries()) {
+    if (entry.token < 0 || at(entry.token) >= x.size()) continue;
+    float& score = x[at(entry.token)];
+    if (entry.in_prompt + entry.in_output > 0 && params.repetition_penalty != 1.0F) {
+      score = score > 0.0F ? score / params.repetition_penalty : score * params.repetition_penalty;
+    }
+    if (entry.in_output == 0) continue;
+    score -=
+        params.presence_penalty + params.frequency_penalty * static_cast<float>(entry.in_output);
+  }
+}
+
+}  // namespace
+
+bool is_greedy(const SamplingParams& params) noexcept {
+  return params.temperature <= kGreedyTemperature || params.top_p < kGreedyTopP;
+}
+
+bool uses_counts(const SamplingParams& params) noexcept {
+  return params.repetition_penalty != 1.0F || params.presence_penalty != 0.0F ||
+         params.frequency_penalty != 0.0F;
+}
+
+Sampler::Sampler(int vocab_size) : vocab_size_(vocab_size) {
+  base::check(vocab_size > 0, "sampling: vocabulary must not be empty");
+  const auto n = static_cast<std::size_t>(vocab_size);
+  scratch_.resize(n);
+  probs_.resize(n);
+  block_sums_.resize((n + kBlock - 1) / kBlock);
+  mask_.resize((n + 63) / 64);
+}
+
+float Sampler::check_logits(std::span<const float> logits) const {
+  base::check(logits.size() == scratch_.size(), "sampling: wrong number of logits (expected ",
+              vocab_size_, ", got ", logits.size(), ")");
+  const Scan result = scan(logits);
+  if (result.has_nan)
+    base::fail(ErrorCode::kInternal, "sampling: the model gave logits that are not numbers (NaN)");
+  if (result.max == kInfinity)
+    base::fail(ErrorCode::kInternal, "sampling: the model gave infinite logits");
+  if (result.max == -kInfinity) base::fail(ErrorCode::kInternal, "sampling: every logit is -inf");
+  return result.max;
+}
+
+std::span<const float> Sampler::adjust(std::span<const float> logits, const SamplingParams& params,
+                                       const TokenCounts& counts, const Constraint* constraint) {
+  const bool scaled = params.temperature > kGreedyTemperature && params.temperature != 1.0F;
+  if (params.logit_bias.empty() && constraint == nullptr && !scaled && !uses_counts(params))
+    return logits;
+  std::copy(logits.begin(), logits.end(), scratch_.begin());
+  for (const auto& [token, bias] : params.logit_bias) scratch_[at(token)] += bias;
+  if (constraint != nullptr) {
+    std::fill(mask_.begin(), mask_.end(), ~std::uint64_t{0});
+    constraint->apply(mask_);
+    forbid(scratch_, mask_);
+  }
+  if (scaled) divide(scratch_, params.temperature);
+  if (uses_counts(params)) apply_penalties(scratch_, params, counts);
+  return scratch_;
+}
+
+double Sampler::select(std::span<const float> x, float max, const SamplingParams& params) {
+  exp_blocks(x, max, probs_.data(), block_sums_.data());
+  double total = 0.0;
+  for (const double sum : block_sums_) total += sum;
+  selector_.start(x, probs_, total);
+  if (params.top_p < 1.0F) selector_.keep_top_p(static_cast<double>(params.top_p));
+  if (params.top_k > 0) selector_.keep_top_k(params.top_k);
+  if (params.min_p > 0.0F) selector_.keep_min_p(params.min_p);
+  if (selector_.has_all()) return total;
+  total = 0.0;
+  for (const std::int32_t id : selector_.ids()) total += static_cast<double>(probs_[at(id)]);
+  return total;
+}
+
+std::int32_t Sampler::draw(double target) const {
+  double sum = 0.0;
+  std::int32_t last = -1;  // the last possible token, should rounding carry the target past the end
+  if (!selector_.has_all()) {
+    for (const std::int32_t id : selector_.ids()) {
+      const auto p = static_cast<double>(probs_[at(id)]);
+      if (p <= 0.0) continue;
+      last = id;
+      sum += p;
+      if (sum > target) return id;
+    }
+    return last;
+  }
+  for (std::size_t b = 0; b < block_sums_.size(); ++b) {
+    if (block_sums_[b] <= 0.0) continue;
+    const double before = sum;
+    sum += block_sums_[b];
+    const bool inside = sum > target;
+    double within = before;
+    const std::size_t end = std::min((b + 1) * kBlock, probs_.size());
+    for (std::size_t i = b * kBlock; i < end && (inside || b + 1 >= block_sums_.size()); ++i) {
+      if (probs_[i] <= 0.0F) continue;
+      last = static_cast<std::int32_t>(i);
+      within += static_cast<double>(probs_[i]);
+      if (within > target) return last;
+    }
+    if (inside) return last;
+  }
+  if (last >= 0) return last;
+  for (std::size_t i = probs_.size(); i-- > 0;) {
+    if (probs_[i] > 0.0F) return static_cast<std::int32_t>(i);
+  }
+  return -1;
+}
+
+Sample Sampler::sample(std::span<const float> logits, const SamplingParams& params,
+                       const TokenCounts& counts, const Constraint* constraint,
+                       std::int64_t position, int n_top) {
+  const float raw_max = check_logits(logits);
+  const std::span<const float> x = adjust(logits, params, counts, constraint);
+  const bool raw = x.data() == logits.data();
+  const float max = raw ? raw_max : scan(x).max;
+  if (max == -kInfinity) {
+    base::fail(ErrorCode::kInternal,
+               "sampling: no token may be chosen (all are forbidden or have logit -inf)");
+  }
+  Sample result;
+  // An infinite score can only come from a division by a tiny temperature: the draw has become an
+  // argmax.
+  if (is_greedy(params) || max == kInfinity) {
+    result.token = first_equal(x, max);
+  } else {
+    const double weight = select(x, max, params);
+    const double unit = base::random_unit(params.seed, static_cast<std::uint64_t>(params.choice),
+                                          static_cast<std::uint64_t>(position));
+    result.token = draw(unit * weight);
+  }
+  base::check(result.token >= 0, "sampling: nothing left to draw from");
+  if (n_top >= 0) add_logprobs(logits, raw_max, n_top, result);
+  return result;
+}
+
+Sample Sampler::score(std::span<const float> logits, std::int32_t token, int n_top) {
+  base::check(token >= 0 && token < vocab_size_, "sampling: no such token ", token);
+  Sample result;
+  result.token = token;
+  add_logprobs(logits, check_logits(logits), n_top, result);
+  return result;
+}
+
+void Sampler::distribution(std::span<const float> logits, const SamplingParams& params,
+                           const TokenCounts& counts, const Constraint* constraint,
+                           std::span<double> out) {
+  base::check(out.size() == scratch_.size(), "sampling: wrong size of the distribution");
+  check_logits(logits);
+  const std::span<const float> x = adjust(logits, params, counts, constraint);
+  const float max = scan(x).max;
+  base::check(max > -kInfinity,
+              "sampling: no token may be chosen (all are forbidden or have logit -inf)");
+  std::fill(out.begin(), out.end(), 0.0);
+  if (is_greedy(params) || max == kInfinity) {
+    out[at(first_equal(x, max))] = 1.0;
+    return;
+  }
+  const double weight = select(x, max, params);
+  if (selector_.has_all()) {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<double>(probs_[i]) / weight;
+    return;
+  }
+  for (const std::int32_t id : selector_.ids())
+    out[at(id)] = static_cast<double>(probs_[at(id)]) / weight;
+}
+
+void Sampler::add_logprobs(std::span<const float> logits, float max, int n_top, Sample& sample) {
+  const double log_sum = std::log(sum_exp(logits, max)) + static_cast<double>(max);
+  const auto logprob = [&](std::int32_t id) {
+    return static_cast<float>(static_cast<double>(logits[at(id)]) - log_sum);
+  };
+  sample.logprob = logprob(sample.token);
+  if (n_top <= 0) return;
+  for (const std::int32_t id : selector_.largest(logits, static_cast<std::size_t>(n_top))) {
+    sample.top.push_back({id, logprob(id)});
+  }
+}
+
+}  // namespace openllm::sampling

@@ -1,0 +1,159 @@
+#include "sampling/select.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <functional>
+#include <limits>
+
+namespace openllm::sampling {
+namespace {
+
+constexpr std::size_t kHeapLimit = 512;  // beyond it selecting by partition is faster
+
+std::size_t at(std::int32_t id) { return static_cast<std::size_t>(id); }
+
+/// Bits [shift, shift + 10 or more) of a non-negative float: digits that order such floats. Weights
+/// are at most 1, so the leading digit is below 1024 too.
+std::size_t digit(float p, unsigned shift) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(p) >> shift;
+  return shift == 20 ? std::min<std::uint32_t>(bits, 1023U) : bits & 1023U;
+}
+
+}  // namespace
+
+void Selector::start(std::span<const float> x, std::span<const float> p, double total) {
+  x_ = x;
+  p_ = p;
+  total_ = total;
+  all_ = true;
+}
+
+template <typename Keep>
+void Selector::filter(Keep keep) {
+  if (!all_) {
+    ids_.erase(
+        std::remove_if(ids_.begin(), ids_.end(), [&](std::int32_t id) { return !keep(at(id)); }),
+        ids_.end());
+    return;
+  }
+  ids_.clear();
+  for (std::size_t i = 0; i < x_.size(); ++i) {
+    if (keep(i)) ids_.push_back(static_cast<std::int32_t>(i));
+  }
+  all_ = false;
+}
+
+void Selector::keep_top_p(double top_p) {
+  // Tokens below `tail` weigh less than (1 - top_p) * total together, so none of them is in the
+  // set.
+  const double tail = (1.0 - top_p) * total_ / static_cast<double>(x_.size());
+  const auto least = static_cast<float>(tail * 0.999);
+  filter([&](std::size_t i) { return p_[i] >= least && p_[i] > 0.0F; });
+
+  // The weight of the least likely token kept, digit by digit from the top.
+  const double limit = top_p * total_;
+  double above = 0.0;
+  work_ = ids_;
+  for (const unsigned shift : {20U, 10U, 0U}) {
+    std::array<double, 1024> weight{};
+    for (const std::int32_t id : work_)
+      weight[digit(p_[at(id)], shift)] += static_cast<double>(p_[at(id)]);
+    std::size_t last = 0;
+    std::size_t d = weight.size();
+    while (d-- > 0) {
+      if (weight[d] <= 0.0) continue;
+      last = d;
+      if (above + weight[d] >= limit) break;
+      above += weight[d];
+    }
+    if (d > last)
+      above -=
+          weight[last];  // rounding left the limit out of reach (d wrapped): the lowest digit it is
+    work_.erase(std::remove_if(work_.begin(), work_.end(),
+                               [&](std::int32_t id) { return digit(p_[at(id)], shift) != last; }),
+                work_.end());
+  }
+  const float threshold = p_[at(work_.front())];
+  std::size_t n_ties = 0;
+  do {
+    ++n_ties;
+    above += static_cast<double>(threshold);
+  } while (above < limit && n_ties < work_.size());
+  filter([&](std::size_t i) {
+    return p_[i] > threshold || (p_[i] == threshold && n_ties > 0 && n_ties-- > 0);
+  });
+}
+
+float Selector::kth_value(std::size_t k) {
+  heap_.clear();
+  if (k > kHeapLimit) {
+    if (all_) {
+      heap_.assign(x_.begin(), x_.end());
+    } else {
+      for (const std::int32_t id : ids_) heap_.push_back(x_[at(id)]);
+    }
+    const auto kth = heap_.begin() + static_cast<std::ptrdiff_t>(k - 1);
+    std::nth_element(heap_.begin(), kth, heap_.end(), std::greater<>());
+    return *kth;
+  }
+  const auto offer = [&](float value) {
+    if (heap_.size() < k) {
+      heap_.push_back(value);
+      std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+    } else if (value > heap_.front()) {
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+      heap_.back() = value;
+      std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+    }
+  };
+  if (all_) {
+    for (const float value : x_) offer(value);
+  } else {
+    for (const std::int32_t id : ids_) offer(x_[at(id)]);
+  }
+  return heap_.front();
+}
+
+void Selector::keep_top_k(int k) {
+  const auto count = static_cast<std::size_t>(k);
+  if (count >= (all_ ? x_.size() : ids_.size())) return;
+  const float kth = kth_value(count);
+  filter([&](std::size_t i) {
+    return x_[i] >= kth && x_[i] > -std::numeric_limits<float>::infinity();
+  });
+}
+
+void Selector::keep_min_p(float least) {
+  filter([&](std::size_t i) { return p_[i] >= least; });
+}
+
+std::span<const std::int32_t> Selector::largest(std::span<const float> x, std::size_t n) {
+  const auto before = [&](std::int32_t a, std::int32_t b) {
+    return x[at(a)] > x[at(b)] || (x[at(a)] == x[at(b)] && a < b);
+  };
+  n = std::min(n, x.size());
+  work_.clear();
+  if (n == 0) return work_;
+  if (n > kHeapLimit) {
+    for (std::size_t i = 0; i < x.size(); ++i) work_.push_back(static_cast<std::int32_t>(i));
+    std::partial_sort(work_.begin(), work_.begin() + static_cast<std::ptrdiff_t>(n), work_.end(),
+                      before);
+    work_.resize(n);
+    return work_;
+  }
+  for (std::size_t i = 0; i < n; ++i) work_.push_back(static_cast<std::int32_t>(i));
+  std::make_heap(work_.begin(), work_.end(), before);  // the last in order is on top
+  float least = x[at(work_.front())];
+  for (std::size_t i = n; i < x.size(); ++i) {
+    if (!(x[i] > least)) continue;  // an equal one has a higher id
+    std::pop_heap(work_.begin(), work_.end(), before);
+    work_.back() = static_cast<std::int32_t>(i);
+    std::push_heap(work_.begin(), work_.end(), before);
+    least = x[at(work_.front())];
+  }
+  std::sort_heap(work_.begin(), work_.end(), before);
+  return work_;
+}
+
+}  // namespace openllm::sampling

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace openllm::sampling {
+
+/// Selections over a vocabulary without sorting it. Lists of ids are ascending. Keep their buffers
+/// between calls. Thread safety: one thread at a time.
+class Selector {
+ public:
+  /// Starts with every token: x [V] are scores, p [V] their weights, rising with x.
+  void start(std::span<const float> x, std::span<const float> p, double total);
+
+  /// Keeps the smallest set of most likely tokens whose weight is at least `top_p` of the total; at
+  /// least one. Among equals the lower ids.
+  void keep_top_p(double top_p);
+  /// Keeps tokens at least as likely as the k-th: more than k when several equal it.
+  void keep_top_k(int k);
+  /// Keeps tokens with a weight of at least `least`.
+  void keep_min_p(float least);
+
+  bool has_all() const noexcept { return all_; }
+  /// What is left; only when not has_all().
+  std::span<const std::int32_t> ids() const noexcept { return ids_; }
+
+  /// Ids of the n largest values of x, falling, ties to the lower id.
+  std::span<const std::int32_t> largest(std::span<const float> x, std::size_t n);
+
+ private:
+  float kth_value(std::size_t k);
+  template <typename Keep>
+  void filter(Keep keep);
+
+  std::span<const float> x_;
+  std::span<const float> p_;
+  double total_ = 0.0;
+  bool all_ = true;
+  std::vector<std::int32_t> ids_;
+  std::vector<std::int32_t> work_;
+  std::vector<float> heap_;
+};
+
+}  // namespace openllm::sampling

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace openllm::sampling {
+
+/// Elements whose probabilities are summed together, in double; partial sums make drawing
+/// two-level.
+constexpr std::size_t kBlock = 64;
+
+struct Scan {
+  float max = 0.0F;
+  bool has_nan = false;
+};
+/// The largest value, NaN left out.
+Scan scan(std::span<const float> x) noexcept;
+
+/// x[i] /= divisor, as the usual definition of temperature rounds it.
+void divide(std::span<float> x, float divisor) noexcept;
+
+/// p[i] = exp(x[i] - max), relative error below 2e-7, 0 below exp(-87). block_sums[b] is the sum of
+/// block b in a fixed order that is the same for every instruction set. p: as long as x;
+/// block_sums: one per kBlock started.
+void exp_blocks(std::span<const float> x, float max, float* p, double* block_sums) noexcept;
+
+/// Sum of exp(x[i] - max), in the same order as exp_blocks and their sum.
+double sum_exp(std::span<const float> x, float max) noexcept;
+
+}  // namespace openllm::sampling
