@@ -1,0 +1,18 @@
+#pragma once
+
+#include "cli/arguments.h"
+
+namespace openllm::cli {
+
+/// One function per command: does it, prints, returns the exit status. Errors are thrown.
+int run_command(const Arguments& arguments);
+int start_command(const Arguments& arguments);
+int query_command(const Arguments& arguments);
+int models_command(const Arguments& arguments);
+int models_add_command(const Arguments& arguments);
+int models_remove_command(const Arguments& arguments);
+int logits_command(const Arguments& arguments);
+int tokenize_command(const Arguments& arguments);
+int info_command(const Arguments& arguments);
+
+}  // namespace openllm::cli

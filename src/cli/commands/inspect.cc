@@ -1,0 +1,91 @@
+// The commands that show what a model or its tokenizer makes of something: logits, tokenize, info.
+
+#include <array>
+#include <charconv>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "cli/commands/commands.h"
+#include "cli/terminal.h"
+
+namespace openllm::cli {
+namespace {
+
+/// The shortest text that reads back as the same float; JSON has no infinities.
+void append_float(std::string& out, float value) {
+  std::array<char, 32> buffer{};
+  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+  const std::string_view text(buffer.data(), static_cast<std::size_t>(result.ptr - buffer.data()));
+  out += text.find_first_of("in") == std::string_view::npos ? text : "null";
+}
+
+}  // namespace
+
+int logits_command(const Arguments& arguments) {
+  const LLM llm(arguments.model, arguments.load);
+  const std::vector<std::int32_t> ids =
+      arguments.prompt_ids.empty() ? llm.tokenize(arguments.text) : parse_ids(arguments.prompt_ids);
+  const std::vector<float> logits = llm.logits(ids);
+  const std::size_t vocab = ids.empty() ? 0 : logits.size() / ids.size();
+  base::Json id_list = base::Json::array();
+  for (const std::int32_t id : ids) id_list.push_back(id);
+  print("{\"prompt_token_ids\":" + id_list.dump() + ",\"logits\":[");
+  std::string row;
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    row = t == 0 ? "[" : ",[";
+    for (std::size_t v = 0; v < vocab; ++v) {
+      if (v > 0) row += ',';
+      append_float(row, logits[t * vocab + v]);
+    }
+    print(row + "]");
+  }
+  print("]}\n");
+  return 0;
+}
+
+int tokenize_command(const Arguments& arguments) {
+  const LLM llm(arguments.model);
+  const auto ids = llm.tokenize(arguments.text, {.add_special_tokens = arguments.generate.add_special_tokens});
+  base::Json list = base::Json::array();
+  for (const std::int32_t id : ids) {
+    if (arguments.json) {
+      list.push_back(id);
+    } else {
+      std::string text;
+      base::append_json_string(text, llm.token_text(id));
+      print(base::cat(id, "\t", text, "\n"));
+    }
+  }
+  if (arguments.json) print(list.dump() + "\n");
+  return 0;
+}
+
+int info_command(const Arguments& arguments) {
+  const LLM llm(arguments.model);
+  const ModelInfo info = llm.info();
+  base::Json json = base::Json::object();
+  json["id"] = info.id;
+  json["tag"] = llm.tag();
+  json["path"] = info.path;
+  json["architecture"] = info.architecture;
+  json["format"] = info.format;
+  json["weight_types"] = info.weight_types;
+  json["n_parameters"] = info.n_parameters;
+  json["weight_bytes"] = info.weight_bytes;
+  json["n_layers"] = info.n_layers;
+  json["vocab_size"] = info.vocab_size;
+  json["max_context"] = info.max_context;
+  json["has_tokenizer"] = info.has_tokenizer;
+  json["has_chat_template"] = info.has_chat_template;
+  if (arguments.json) {
+    print(json.dump() + "\n");
+    return 0;
+  }
+  for (const auto& [key, value] : *json.if_object()) {
+    const std::string* text = value.if_string();
+    print(base::cat(key, ": ", text != nullptr ? *text : value.dump(), "\n"));
+  }
+  return 0;
+}
+
+}  // namespace openllm::cli
