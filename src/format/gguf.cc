@@ -9,96 +9,18 @@
 
 #include "base/error.h"
 #include "format/gguf_file.h"
+#include "format/gguf_values.h"
 #include "format/tensor_list.h"
 
 namespace openllm::format {
 namespace {
 
+using gguf::integer_bits;
+using gguf::is_integer;
 using gguf::Value;
 using gguf::ValueType;
 
-constexpr std::uint64_t kMaxConfigArray = 64;
 constexpr int kMaxShards = 10000;  // what five digits and a reasonable number of open files allow
-
-bool is_integer(ValueType type) noexcept {
-  return type != ValueType::kF32 && type != ValueType::kF64 && type != ValueType::kString &&
-         type != ValueType::kArray;
-}
-
-/// Element `i` of integers, bools included. Unsigned 64-bit values are the caller's to check.
-std::uint64_t integer_bits(const Value& value, std::uint64_t i) noexcept {
-  const std::size_t n = gguf::min_size(value.type);
-  const std::uint64_t raw = gguf::load_le(value.data, static_cast<std::size_t>(i) * n, n);
-  switch (value.type) {
-    case ValueType::kI8:
-      return static_cast<std::uint64_t>(std::int64_t{static_cast<std::int8_t>(raw)});
-    case ValueType::kI16:
-      return static_cast<std::uint64_t>(std::int64_t{static_cast<std::int16_t>(raw)});
-    case ValueType::kI32:
-      return static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(raw)});
-    default:
-      return raw;
-  }
-}
-
-double real(const Value& value, std::uint64_t i) noexcept {
-  const std::size_t n = gguf::min_size(value.type);
-  const std::uint64_t raw = gguf::load_le(value.data, static_cast<std::size_t>(i) * n, n);
-  if (value.type == ValueType::kF64) return std::bit_cast<double>(raw);
-  return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(raw)));
-}
-
-base::Json number_to_json(const Value& value, std::uint64_t i) {
-  if (!is_integer(value.type)) return base::Json(real(value, i));
-  const std::uint64_t bits = integer_bits(value, i);
-  if (value.type == ValueType::kBool) return base::Json(bits != 0);
-  if (value.type == ValueType::kU64 && bits > static_cast<std::uint64_t>(INT64_MAX)) {
-    return base::Json(static_cast<double>(bits));
-  }
-  return base::Json(static_cast<std::int64_t>(bits));
-}
-
-/// Elements of checked bytes, moving `data` past them; null when an array inside is too long for
-/// the configuration.
-base::Json elements_to_json(ValueType type, std::uint64_t n, std::span<const std::byte>& data) {
-  base::JsonArray items;
-  bool too_long = n > kMaxConfigArray;
-  for (std::uint64_t i = 0; i < n; ++i) {
-    if (type == ValueType::kString) {
-      const auto length = static_cast<std::size_t>(gguf::load_le(data, 0, 8));
-      if (!too_long) {
-        items.emplace_back(
-            std::string_view(reinterpret_cast<const char*>(data.data()) + 8, length));
-      }
-      data = data.subspan(8 + length);
-    } else if (type == ValueType::kArray) {
-      const auto inner_type = static_cast<ValueType>(gguf::load_le(data, 0, 4));
-      const std::uint64_t inner_n = gguf::load_le(data, 4, 8);
-      data = data.subspan(12);
-      base::Json inner = elements_to_json(inner_type, inner_n, data);
-      if (inner.is_null()) too_long = true;
-      if (!too_long) items.push_back(std::move(inner));
-    } else {
-      const Value scalar{type, false, 1, data.first(gguf::min_size(type))};
-      if (!too_long) items.push_back(number_to_json(scalar, 0));
-      data = data.subspan(gguf::min_size(type));
-    }
-  }
-  return too_long ? base::Json() : base::Json(std::move(items));
-}
-
-base::Json to_json(const Value& value) {
-  std::span<const std::byte> data = value.data;
-  if (value.is_array) {
-    if (value.n_elems > kMaxConfigArray) return {};
-    return elements_to_json(value.type, value.n_elems, data);
-  }
-  if (value.type == ValueType::kString) {
-    base::Json one = elements_to_json(value.type, 1, data);
-    return (*one.if_array())[0];
-  }
-  return number_to_json(value, 0);
-}
 
 /// A name of the form <prefix>-00001-of-00003.gguf.
 struct SplitName {
@@ -225,9 +147,8 @@ struct Gguf::Impl {
   void index_metadata() {
     for (const gguf::KeyValue& entry : shards[0].header.metadata) {
       values.emplace(entry.key, &entry.value);
-      base::Json value = to_json(entry.value);
-      if (!value.is_null()) config[entry.key] = std::move(value);
     }
+    config = gguf::to_config(shards[0].header);
   }
 
   /// The array of that key, or null when absent.
@@ -298,7 +219,7 @@ std::optional<std::vector<float>> Gguf::float_array(std::string_view key) const 
   std::vector<float> floats;
   floats.reserve(static_cast<std::size_t>(value->n_elems));
   for (std::uint64_t i = 0; i < value->n_elems; ++i) {
-    floats.push_back(static_cast<float>(real(*value, i)));
+    floats.push_back(static_cast<float>(gguf::real(*value, i)));
   }
   return floats;
 }

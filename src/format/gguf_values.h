@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/json.h"
+#include "format/gguf_file.h"
+
+// Metadata values of a checked file as C++ and JSON values.
+namespace openllm::format::gguf {
+
+/// Bools count as integers.
+bool is_integer(ValueType type) noexcept;
+
+/// Element `i` of integers, sign extended. Unsigned 64-bit values above INT64_MAX are the caller's
+/// to check.
+std::uint64_t integer_bits(const Value& value, std::uint64_t i) noexcept;
+
+/// Element `i` of f32 or f64.
+double real(const Value& value, std::uint64_t i) noexcept;
+
+/// One member per key, without the arrays of more than 64 elements.
+base::Json to_config(const Header& header);
+
+}  // namespace openllm::format::gguf
