@@ -33,6 +33,11 @@ class Tokenizer {
   /// The bytes a token adds to the text in the middle of a sequence (SentencePiece's "▁the" is " the", byte tokens are
   /// one byte). Empty for unknown ids.
   virtual std::string_view token_bytes(TokenId id) const noexcept = 0;
+  /// The same for the first token of a text, where some decoders leave out a space.
+  virtual std::string_view first_token_bytes(TokenId id) const noexcept { return token_bytes(id); }
+  /// The token stands for one byte of a text that has no other tokens ("<0x0A>"). Neighbouring ones belong together:
+  /// if their bytes are not valid UTF-8, each of them is decoded as U+FFFD.
+  virtual bool is_byte_token(TokenId) const noexcept { return false; }
   /// The token as the vocabulary spells it. Empty for unknown ids.
   virtual std::string_view token_piece(TokenId id) const noexcept = 0;
   virtual std::optional<TokenId> find_token(std::string_view piece) const noexcept = 0;
@@ -52,7 +57,7 @@ class Tokenizer {
 };
 
 /// Decodes a growing sequence; what it returned never changes. Text is held back while its last bytes are an
-/// incomplete UTF-8 sequence. All results concatenated equal Tokenizer::decode of the whole sequence.
+/// incomplete UTF-8 sequence, and byte tokens are held back until another token follows. All results concatenated equal Tokenizer::decode of the whole sequence.
 class IncrementalDecoder {
  public:
   IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special);
@@ -64,8 +69,13 @@ class IncrementalDecoder {
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_;
-  bool at_start_ = true;
-  std::string pending_;
+  bool at_start_ = true;     // no text yet
+  bool first_token_ = true;  // no token yet
+  std::string pending_;      // an incomplete UTF-8 sequence
+  std::string byte_run_;     // of byte tokens
+
+  void append(std::string& out, std::string_view bytes);
+  void append_byte_run(std::string& out);
 };
 
 /// Hugging Face `tokenizer.json` (already parsed) with the optional `tokenizer_config.json` (null if absent) for BOS,

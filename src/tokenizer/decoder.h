@@ -1,0 +1,61 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/json.h"
+#include "tokenizer/json_fields.h"
+
+namespace openllm::tokenizer {
+
+/// How a token's spelling becomes text. Made so that a text can be decoded token by token.
+class DecodeRules {
+ public:
+  /// Spelled in GPT-2's alphabet.
+  static DecodeRules byte_level();
+  /// SentencePiece: U+2581 is a space, <0x..> tokens are bytes.
+  static DecodeRules sentencepiece(bool strip_leading_space);
+  /// The component "decoder" of tokenizer.json. Null: the tokens with spaces between them, as the library does it.
+  static DecodeRules from_json(const base::Json& json);
+
+  /// The bytes of a token; `first`: the first one of a text.
+  std::string apply(std::string_view piece, bool first) const;
+  /// The byte that the token stands for, with byte fallback.
+  std::optional<unsigned char> byte_of(std::string_view piece) const noexcept;
+  /// apply() depends on `first`.
+  bool first_differs() const noexcept { return first_differs_; }
+  /// One leading space of the whole text goes.
+  bool strips_leading_space() const noexcept { return strips_leading_space_; }
+
+ private:
+  struct Replace {
+    Pattern pattern;
+    std::string to;
+  };
+  struct Strip {
+    std::string content;
+    std::size_t start, stop;
+  };
+  struct Metaspace {
+    std::string replacement;
+    bool strips_first;
+  };
+  struct ByteLevel {};
+  struct SpaceBetween {};
+  using Step = std::variant<Replace, Strip, Metaspace, ByteLevel, SpaceBetween>;
+
+  void add(const base::Json& json, int depth);
+  void add_strip(const base::Json& json);
+  static std::string run(const Step& step, std::string text, bool first);
+
+  std::vector<Step> steps_;
+  bool byte_fallback_ = false;
+  bool fused_ = false;  // while parsing: the steps that follow see the whole text
+  bool first_differs_ = false;
+  bool strips_leading_space_ = false;
+};
+
+}  // namespace openllm::tokenizer

@@ -1,0 +1,70 @@
+#include "base/utf8.h"
+#include "tokenizer/tokenizer.h"
+
+namespace openllm::tokenizer {
+namespace {
+
+constexpr std::string_view kReplacementUtf8 = "\xEF\xBF\xBD";
+
+}  // namespace
+
+IncrementalDecoder::IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special)
+    : tokenizer_(&tokenizer), skip_special_(skip_special) {}
+
+std::string IncrementalDecoder::push(TokenId id) {
+  std::string out;
+  if (tokenizer_->token_piece(id).empty()) return out;
+  if (skip_special_ && tokenizer_->is_special(id)) return out;
+  const bool first = first_token_;
+  first_token_ = false;
+  if (tokenizer_->is_byte_token(id)) {
+    byte_run_ += tokenizer_->token_bytes(id);
+    return out;
+  }
+  append_byte_run(out);
+  append(out, first ? tokenizer_->first_token_bytes(id) : tokenizer_->token_bytes(id));
+  return out;
+}
+
+std::string IncrementalDecoder::flush() {
+  std::string out;
+  append_byte_run(out);
+  if (!pending_.empty()) out += kReplacementUtf8;
+  pending_.clear();
+  return out;
+}
+
+void IncrementalDecoder::append_byte_run(std::string& out) {
+  if (byte_run_.empty()) return;
+  std::string run;
+  run.swap(byte_run_);
+  if (base::is_valid_utf8(run)) return append(out, run);
+  for (std::size_t i = 0; i < run.size(); ++i) append(out, kReplacementUtf8);
+}
+
+void IncrementalDecoder::append(std::string& out, std::string_view bytes) {
+  if (bytes.empty()) return;
+  if (at_start_) {
+    at_start_ = false;
+    if (tokenizer_->strips_leading_space() && bytes.front() == ' ') bytes.remove_prefix(1);
+  }
+  std::string joined;
+  if (!pending_.empty()) {
+    joined = pending_;
+    joined += bytes;
+    bytes = joined;
+  }
+  const std::size_t tail = base::incomplete_utf8_tail(bytes);
+  out += base::sanitize_utf8(bytes.substr(0, bytes.size() - tail));
+  pending_ = std::string(bytes.substr(bytes.size() - tail));
+}
+
+std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
+  IncrementalDecoder decoder(*this, skip_special);
+  std::string text;
+  for (const TokenId id : ids) text += decoder.push(id);
+  text += decoder.flush();
+  return text;
+}
+
+}  // namespace openllm::tokenizer

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+namespace openllm::tokenizer {
+
+/// Turns one word into tokens. Thread safety: const methods from any thread.
+class Model {
+ public:
+  /// Working memory of one encode call: buffers and what a model remembers about words it has seen.
+  class Session {
+   public:
+    virtual ~Session() = default;
+    /// Appends the tokens of a word. The word must stay where it is as long as the session lives, and `out` must be
+    /// the same each time and only grow.
+    virtual void tokenize(std::string_view word, std::vector<TokenId>& out) = 0;
+  };
+
+  virtual ~Model() = default;
+  /// `text_bytes`: about how much text there will be.
+  virtual std::unique_ptr<Session> start(std::size_t text_bytes) const = 0;
+};
+
+}  // namespace openllm::tokenizer

@@ -1,0 +1,164 @@
+#include "tokenizer/normalizer.h"
+
+#include <vector>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "tokenizer/json_fields.h"
+#include "tokenizer/unicode.h"
+
+namespace openllm::tokenizer {
+namespace {
+
+constexpr std::string_view kWhere = "tokenizer.json: normalizer";
+
+class SequenceNormalizer final : public Normalizer {
+ public:
+  void add(std::unique_ptr<Normalizer> part) {
+    if (part != nullptr) parts_.push_back(std::move(part));
+  }
+  std::string apply(std::string text) const override {
+    for (const auto& part : parts_) text = part->apply(std::move(text));
+    return text;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Normalizer>> parts_;
+};
+
+class UnicodeNormalizer final : public Normalizer {
+ public:
+  explicit UnicodeNormalizer(NormalForm form) : form_(form) {}
+  std::string apply(std::string text) const override { return normalize(form_, text); }
+
+ private:
+  NormalForm form_;
+};
+
+class ReplaceNormalizer final : public Normalizer {
+ public:
+  ReplaceNormalizer(Pattern pattern, std::string to) : pattern_(std::move(pattern)), to_(std::move(to)) {}
+  std::string apply(std::string text) const override {
+    if (const auto* from = std::get_if<std::string>(&pattern_.value)) return replace_all(text, *from, to_);
+    Regex::Scanner scanner(std::get<Regex>(pattern_.value), text);
+    std::string out;
+    std::size_t done = 0;
+    while (const auto match = scanner.next()) {
+      out.append(text, done, match->begin - done);
+      out.append(to_);
+      done = match->end;
+    }
+    out.append(text, done);
+    return out;
+  }
+
+ private:
+  Pattern pattern_;
+  std::string to_;
+};
+
+class PrependNormalizer final : public Normalizer {
+ public:
+  explicit PrependNormalizer(std::string prefix) : prefix_(std::move(prefix)) {}
+  std::string apply(std::string text) const override {
+    if (!text.empty()) text.insert(0, prefix_);
+    return text;
+  }
+
+ private:
+  std::string prefix_;
+};
+
+class StripNormalizer final : public Normalizer {
+ public:
+  StripNormalizer(bool left, bool right) : left_(left), right_(right) {}
+  std::string apply(std::string text) const override {
+    if (right_) text.resize(text.size() - trailing_whitespace(text));
+    if (left_) text.erase(0, leading_whitespace(text));
+    return text;
+  }
+
+ private:
+  bool left_, right_;
+};
+
+class LowercaseNormalizer final : public Normalizer {
+ public:
+  std::string apply(std::string text) const override { return to_lower(text); }
+};
+
+class StripAccentsNormalizer final : public Normalizer {
+ public:
+  std::string apply(std::string text) const override {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t pos = 0; pos < text.size();) {
+      const char32_t code = base::decode_utf8(text, pos);
+      if (!is_nonspacing_mark(code)) base::append_utf8(out, code);
+    }
+    return out;
+  }
+};
+
+std::unique_ptr<Normalizer> make_sequence(const base::Json& json, int depth) {
+  auto sequence = std::make_unique<SequenceNormalizer>();
+  for (const base::Json& part : require_array(json, "normalizers", kWhere)) {
+    sequence->add(make_normalizer(part, depth + 1));
+  }
+  return sequence;
+}
+
+}  // namespace
+
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  out.reserve(text.size());
+  std::size_t done = 0;
+  if (!from.empty()) {
+    for (std::size_t at; (at = text.find(from, done)) != std::string_view::npos; done = at + from.size()) {
+      out.append(text.substr(done, at - done)).append(to);
+    }
+  }
+  out.append(text.substr(done));
+  return out;
+}
+
+std::unique_ptr<Normalizer> make_replace_normalizer(std::string from, std::string to) {
+  return std::make_unique<ReplaceNormalizer>(Pattern{std::move(from)}, std::move(to));
+}
+
+std::unique_ptr<Normalizer> make_prepend_normalizer(std::string prefix) {
+  return std::make_unique<PrependNormalizer>(std::move(prefix));
+}
+
+std::unique_ptr<Normalizer> make_normalizer_sequence(std::unique_ptr<Normalizer> first,
+                                                     std::unique_ptr<Normalizer> second) {
+  auto sequence = std::make_unique<SequenceNormalizer>();
+  sequence->add(std::move(first));
+  sequence->add(std::move(second));
+  return sequence;
+}
+
+std::unique_ptr<Normalizer> make_normalizer(const base::Json& json, int depth) {
+  if (json.is_null()) return nullptr;
+  check_depth(depth, kWhere);
+  const std::string& type = require_type(json, kWhere);
+  if (type == "Sequence") return make_sequence(json, depth);
+  if (type == "NFC") return std::make_unique<UnicodeNormalizer>(NormalForm::kNfc);
+  if (type == "NFD") return std::make_unique<UnicodeNormalizer>(NormalForm::kNfd);
+  if (type == "NFKC") return std::make_unique<UnicodeNormalizer>(NormalForm::kNfkc);
+  if (type == "NFKD") return std::make_unique<UnicodeNormalizer>(NormalForm::kNfkd);
+  if (type == "Replace") {
+    return std::make_unique<ReplaceNormalizer>(require_pattern(json, kWhere), require_string(json, "content", kWhere));
+  }
+  if (type == "Prepend") return make_prepend_normalizer(require_string(json, "prepend", kWhere));
+  if (type == "Strip") {
+    return std::make_unique<StripNormalizer>(bool_or(json, "strip_left", true, kWhere),
+                                             bool_or(json, "strip_right", true, kWhere));
+  }
+  if (type == "Lowercase") return std::make_unique<LowercaseNormalizer>();
+  if (type == "StripAccents") return std::make_unique<StripAccentsNormalizer>();
+  fail_unknown("normalizer", type);
+}
+
+}  // namespace openllm::tokenizer

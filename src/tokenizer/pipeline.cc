@@ -1,0 +1,187 @@
+#include "tokenizer/pipeline.h"
+
+#include <algorithm>
+#include <deque>
+
+#include "base/error.h"
+#include "base/utf8.h"
+
+namespace openllm::tokenizer {
+namespace {
+
+/// Strings by token id, in one block.
+class TokenTexts {
+ public:
+  void push_back(std::string_view text) {
+    bytes_.append(text);
+    ends_.push_back(bytes_.size());
+  }
+  std::string_view at(TokenId id) const noexcept {
+    const auto index = static_cast<std::size_t>(id);
+    if (id < 0 || index >= ends_.size()) return {};
+    const std::size_t begin = index == 0 ? 0 : ends_[index - 1];
+    return std::string_view(bytes_).substr(begin, ends_[index] - begin);
+  }
+  void shrink() { bytes_.shrink_to_fit(); }
+
+ private:
+  std::string bytes_;
+  std::vector<std::size_t> ends_;
+};
+
+enum Flag : unsigned char { kSpecial = 1, kByte = 2 };
+
+class Pipeline final : public Tokenizer {
+ public:
+  explicit Pipeline(PipelineParts parts) : parts_(std::move(parts)) {
+    size_ = parts_.vocab->size();
+    for (const AddedToken& token : parts_.added) size_ = std::max(size_, token.id + 1);
+    flags_.resize(static_cast<std::size_t>(size_));
+    add_tokens();
+    make_texts();
+    for (const auto* ids : {&parts_.frame.before, &parts_.frame.after, &parts_.eos_ids}) {
+      for (const TokenId id : *ids) require_id(id);
+    }
+    if (parts_.bos_id) require_id(*parts_.bos_id);
+  }
+
+  std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const override;
+
+  int vocab_size() const noexcept override { return size_; }
+  std::string_view token_bytes(TokenId id) const noexcept override { return texts_.at(id); }
+  std::string_view first_token_bytes(TokenId id) const noexcept override {
+    return parts_.decoder.first_differs() ? first_texts_.at(id) : texts_.at(id);
+  }
+  std::string_view token_piece(TokenId id) const noexcept override {
+    const std::string_view added = added_.piece(id);
+    return added.empty() ? parts_.vocab->piece(id) : added;
+  }
+  std::optional<TokenId> find_token(std::string_view piece) const noexcept override {
+    const auto added = added_.find(piece);
+    return added ? added : parts_.vocab->find(piece);
+  }
+  bool is_special(TokenId id) const noexcept override { return has_flag(id, kSpecial); }
+  bool is_byte_token(TokenId id) const noexcept override { return has_flag(id, kByte); }
+  bool strips_leading_space() const noexcept override { return parts_.decoder.strips_leading_space(); }
+
+  std::optional<TokenId> bos_id() const noexcept override { return parts_.bos_id; }
+  const std::vector<TokenId>& eos_ids() const noexcept override { return parts_.eos_ids; }
+  std::string_view bos_piece() const noexcept override { return parts_.bos_id ? token_piece(*parts_.bos_id) : ""; }
+  std::string_view eos_piece() const noexcept override { return parts_.eos_id ? token_piece(*parts_.eos_id) : ""; }
+
+ private:
+  bool has_flag(TokenId id, Flag flag) const noexcept {
+    return id >= 0 && id < size_ && (flags_[static_cast<std::size_t>(id)] & flag) != 0;
+  }
+  void require_id(TokenId id) const {
+    if (id >= 0 && id < size_) return;
+    base::fail(ErrorCode::kCorruptData, "tokenizer: special token id out of range (expected below ", size_, ", got ",
+               id, ")");
+  }
+  void add_tokens();
+  void make_texts();
+
+  /// One encode call.
+  struct Call {
+    std::vector<TokenId>& out;
+    bool parse_special;
+    std::unique_ptr<Model::Session> session;
+    std::deque<Words> words{};  // the session looks at them to the end
+  };
+  void encode_raw(Call& call, std::string_view text, bool at_start) const;
+  void encode_normalized(Call& call, std::string_view text, bool at_start) const;
+
+  PipelineParts parts_;
+  int size_ = 0;
+  Vocab added_;
+  AddedTokenMatcher raw_matcher_;
+  AddedTokenMatcher normalized_matcher_;
+  std::vector<unsigned char> flags_;
+  TokenTexts texts_;
+  TokenTexts first_texts_;
+};
+
+void Pipeline::add_tokens() {
+  for (const AddedToken& token : parts_.added) {
+    added_.set(token.id, token.content);
+    auto& flags = flags_[static_cast<std::size_t>(token.id)];
+    flags = static_cast<unsigned char>(token.special ? flags | kSpecial : flags & ~kSpecial);
+    if (!token.normalized || parts_.normalizer == nullptr) {
+      (token.normalized ? normalized_matcher_ : raw_matcher_).add(token, token.content);
+    } else {
+      normalized_matcher_.add(token, parts_.normalizer->apply(base::sanitize_utf8(token.content)));
+    }
+  }
+}
+
+void Pipeline::make_texts() {
+  for (TokenId id = 0; id < size_; ++id) {
+    const std::string_view piece = token_piece(id);
+    const bool is_added = !added_.piece(id).empty();
+    if (const auto byte = parts_.decoder.byte_of(piece)) {
+      flags_[static_cast<std::size_t>(id)] |= kByte;
+      texts_.push_back({reinterpret_cast<const char*>(&*byte), 1});
+    } else if (piece.empty() || (is_added && parts_.raw_added_text)) {
+      texts_.push_back(piece);
+    } else {
+      texts_.push_back(parts_.decoder.apply(piece, false));
+    }
+    if (parts_.decoder.first_differs()) first_texts_.push_back(parts_.decoder.apply(piece, true));
+  }
+  texts_.shrink();
+}
+
+std::vector<TokenId> Pipeline::encode(std::string_view text, const EncodeOptions& options) const {
+  std::string sanitized;
+  if (!base::is_valid_utf8(text)) {
+    sanitized = base::sanitize_utf8(text);
+    text = sanitized;
+  }
+  std::vector<TokenId> out;
+  out.reserve(text.size() / 3 + 4);
+  if (options.add_special_tokens) out = parts_.frame.before;
+  Call call{out, options.parse_special, parts_.model->start(text.size())};
+  const auto visit = [&](const AddedTokenMatcher::Segment& segment) {
+    if (segment.id) {
+      out.push_back(*segment.id);
+    } else {
+      encode_raw(call, segment.text, segment.offset == 0);
+    }
+  };
+  raw_matcher_.split(text, options.parse_special, visit);
+  if (options.add_special_tokens) out.insert(out.end(), parts_.frame.after.begin(), parts_.frame.after.end());
+  return out;
+}
+
+void Pipeline::encode_raw(Call& call, std::string_view text, bool at_start) const {
+  std::string normalized;
+  if (parts_.normalizer != nullptr) {
+    normalized = parts_.normalizer->apply(std::string(text));
+    text = normalized;
+  }
+  const auto visit = [&](const AddedTokenMatcher::Segment& segment) {
+    if (segment.id) {
+      call.out.push_back(*segment.id);
+    } else {
+      encode_normalized(call, segment.text, at_start && segment.offset == 0);
+    }
+  };
+  normalized_matcher_.split(text, call.parse_special, visit);
+}
+
+void Pipeline::encode_normalized(Call& call, std::string_view text, bool at_start) const {
+  Words& words = call.words.emplace_back(std::string(text), at_start);
+  if (parts_.pre_tokenizer != nullptr) parts_.pre_tokenizer->split(words);
+  for (const Words::Word& word : words.words()) call.session->tokenize(words.view(word), call.out);
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> make_pipeline(PipelineParts parts) {
+  if (parts.vocab->size() == 0 && parts.added.empty()) {
+    base::fail(ErrorCode::kCorruptData, "tokenizer: empty vocabulary");
+  }
+  return std::make_unique<Pipeline>(std::move(parts));
+}
+
+}  // namespace openllm::tokenizer

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <vector>
+
+#include "base/json.h"
+#include "tokenizer/tokenizer.h"
+
+namespace openllm::tokenizer {
+
+/// What a post-processor puts around the tokens of a text.
+struct SpecialFrame {
+  std::vector<TokenId> before;
+  std::vector<TokenId> after;
+};
+
+/// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the vocabulary.
+SpecialFrame parse_post_processor(const base::Json& json);
+
+}  // namespace openllm::tokenizer

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+namespace openllm::tokenizer {
+
+/// A fast hash of short strings.
+std::uint64_t hash_bytes(std::string_view text) noexcept;
+
+/// Strings to ids: a set of pairs, of equal strings the last id counts. Keeps the strings in one block.
+class StringIds {
+ public:
+  void reserve(std::size_t n_strings, std::size_t n_bytes);
+  void set(std::string_view text, TokenId id);
+  std::optional<TokenId> find(std::string_view text) const noexcept;
+  std::size_t size() const noexcept { return entries_.size(); }
+
+ private:
+  struct Entry {
+    std::size_t begin;
+    std::uint32_t length;
+    TokenId id;
+  };
+  std::string_view text_of(const Entry& entry) const noexcept { return {bytes_.data() + entry.begin, entry.length}; }
+  std::size_t slot_of(std::string_view text) const noexcept;
+  void grow(std::size_t n_slots);
+
+  std::string bytes_;
+  std::vector<Entry> entries_;
+  std::vector<std::uint32_t> slots_;  // index into entries_ plus one; a power of two of them, at most half full
+};
+
+/// Token ids and their spellings. Ids may have holes.
+class Vocab {
+ public:
+  /// Ids that no sane vocabulary of `n_tokens` tokens has; keeps holes from costing memory.
+  static bool is_plausible_id(std::int64_t id, std::size_t n_tokens) noexcept;
+
+  void reserve(std::size_t n_tokens, std::size_t n_bytes);
+  /// An empty spelling leaves a hole. `id` must be plausible.
+  void set(TokenId id, std::string_view piece);
+
+  int size() const noexcept { return static_cast<int>(spans_.size()); }
+  std::string_view piece(TokenId id) const noexcept;
+  std::optional<TokenId> find(std::string_view piece) const noexcept { return ids_.find(piece); }
+
+ private:
+  struct Span {
+    std::size_t begin = 0;
+    std::size_t length = 0;
+  };
+  StringIds ids_;
+  std::string bytes_;
+  std::vector<Span> spans_;
+};
+
+}  // namespace openllm::tokenizer
