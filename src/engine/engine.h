@@ -20,6 +20,10 @@ struct EngineOptions {
   int max_model_len = 2048;    ///< Longest sequence, prompt and answer.
   int block_size = 32;
   bool prefix_caching = true;
+  /// The model's RoPE factors depend on the length a sequence was admitted with (dynamic, longrope): sequences of
+  /// different admitted length then share no prefix.
+  bool rope_depends_on_length = false;
+  bool check_invariants = false;  ///< After every step; debug builds do it anyway.
   std::vector<kv::KvGroupSpec> kv_groups{};
   std::vector<int> blocks_per_group{};
 };
@@ -51,7 +55,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids or parameters),
-  /// kResourceExhausted (queue full), kUnavailable (shutting down). max_new_tokens is clipped to the room left.
+  /// kResourceExhausted (queue full), kUnavailable (shutting down). max_new_tokens is clipped to the room left, in
+  /// max_model_len and in the KV cache.
   void submit(Request request);
   /// Ends the request (or one choice) with kCancelled; frees its blocks before the next step. Unknown ids are ignored.
   void cancel(const std::string& id, int choice = -1);

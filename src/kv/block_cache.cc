@@ -147,20 +147,33 @@ int BlockCache::find_prefix(std::span<const BlockKey> keys) const {
   return static_cast<int>(n);
 }
 
-bool BlockCache::fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, std::int64_t n_rows,
-                      int reserve) const {
-  const auto n_prefix = static_cast<std::int64_t>(prefix.size());
+int BlockCache::blocks_to_add(std::size_t group, int n_blocks, std::int64_t n_tokens,
+                              std::int64_t n_rows) const noexcept {
+  int more = std::max(0, blocks_for(n_tokens) - n_blocks);
+  if (groups_[group].kind == KvKind::kWindow) {
+    more = std::min(more, blocks_for(groups_[group].window + n_rows) + 1);
+  }
+  return more;
+}
+
+void BlockCache::add_outstanding(const SequenceBlocks& sequence, std::int64_t n_tokens,
+                                 std::int64_t n_rows, std::vector<int>& reserve) const {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    std::int64_t needed = blocks_for(n_tokens) - n_prefix;
-    if (groups_[g].kind == KvKind::kWindow) {
-      needed = std::min<std::int64_t>(needed, blocks_for(groups_[g].window + n_rows) + 1);
-    }
-    for (std::size_t b = static_cast<std::size_t>(first_visible(g, n_prefix * block_size_));
-         b < prefix.size(); ++b) {
+    reserve[g] += blocks_to_add(g, sequence.n_blocks(), n_tokens, n_rows) + 1;
+  }
+}
+
+bool BlockCache::fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, std::int64_t n_rows,
+                      std::span<const int> reserve) const {
+  const int n_prefix = static_cast<int>(prefix.size());
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    int needed = blocks_to_add(g, n_prefix, n_tokens, n_rows);
+    const int first = first_visible(g, std::int64_t{n_prefix} * block_size_);
+    for (auto b = static_cast<std::size_t>(first); b < prefix.size(); ++b) {
       bool is_free = false;
       if (pools_[g]->contains(prefix[b], is_free) && is_free) ++needed;
     }
-    if (needed + reserve > pools_[g]->n_free()) return false;
+    if (needed + reserve[g] > pools_[g]->n_free()) return false;
   }
   return true;
 }

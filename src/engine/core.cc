@@ -1,0 +1,535 @@
+#include "engine/core.h"
+
+#include <algorithm>
+#include <exception>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+
+namespace openllm::engine {
+namespace {
+
+const EngineOptions& checked(const EngineOptions& options) {
+  const auto positive = [](const char* name, int value) {
+    if (value < 1) {
+      base::fail(ErrorCode::kInvalidArgument, "engine: ", name, " must be positive, got ", value);
+    }
+  };
+  positive("max_step_tokens", options.max_step_tokens);
+  positive("max_sequences", options.max_sequences);
+  positive("max_output_rows", options.max_output_rows);
+  positive("max_queue", options.max_queue);
+  positive("max_model_len", options.max_model_len);
+  return options;
+}
+
+void insert_ranked(std::vector<Sequence*>& list, Sequence* sequence) {
+  list.insert(std::upper_bound(list.begin(), list.end(), sequence, ranks_before), sequence);
+}
+
+void erase_from(std::vector<Sequence*>& list, Sequence* sequence) {
+  const auto found = std::lower_bound(list.begin(), list.end(), sequence, ranks_before);
+  base::check(found != list.end() && *found == sequence, "engine: sequence is not in its list");
+  list.erase(found);
+}
+
+}  // namespace
+
+StepReservation::~StepReservation() {
+  for (const Entry& entry : entries_) entry.sequence->blocks.truncate(entry.n_blocks_before);
+}
+
+Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& clock)
+    : runner_(runner),
+      options_(checked(options)),
+      clock_(clock),
+      vocab_size_(runner.vocab_size()),
+      cache_(options.kv_groups, options.blocks_per_group, options.block_size),
+      max_len_(std::min<std::int64_t>(options.max_model_len, cache_.max_tokens())),
+      // Every running sequence can decode in the same step.
+      max_running_(static_cast<std::size_t>(
+          std::min({options.max_sequences, options.max_step_tokens, options.max_output_rows}))),
+      sampler_(vocab_size_),
+      outstanding_(options.kv_groups.size()) {
+  plan_.block_tables.resize(options.kv_groups.size());
+}
+
+void Core::add(Request request) {
+  const std::string id = request.id;
+  auto state = std::make_unique<RequestState>(std::move(request), next_arrival_++);
+  RequestState& r = *state;
+  r.max_new = static_cast<int>(std::min<std::int64_t>(r.max_new, max_len_ - r.n_prompt));
+  std::uint64_t salt[] = {r.request.prefix_salt, static_cast<std::uint64_t>(r.request.adapter), 0};
+  if (options_.rope_depends_on_length) salt[2] = static_cast<std::uint64_t>(r.n_prompt + r.max_new);
+  r.root = kv::root_key(salt);
+  if (r.request.deadline) next_deadline_ = std::min(next_deadline_, *r.request.deadline);
+  requests_.emplace(id, std::move(state));
+  ++stats_.n_requests;
+  stats_.n_prompt_tokens += r.n_prompt;
+  n_held_ += r.request.n_choices;
+
+  if (r.max_new == 0) {  // nothing to draw: only the first choice has something to do, if any
+    for (const auto& choice : r.choices) {
+      if (choice->n_target() == 0) end(*choice, EndReason::kLength);
+    }
+  }
+  release_held(r);
+  forget_ended();
+}
+
+/// Lets choices run: all, or one that computes the prompt first so that the others find it in the
+/// prefix index. They share its full blocks; the tokens behind the last full block are computed
+/// again by each choice, which costs less than a block and needs no copying of blocks between
+/// devices.
+void Core::release_held(RequestState& r) {
+  if (r.leader != nullptr && r.leader->state != Sequence::State::kEnded &&
+      r.leader->n_computed < r.n_prompt)
+    return;
+  const bool prompt_is_cached = r.leader != nullptr && r.leader->n_computed >= r.n_prompt;
+  for (const auto& choice : r.choices) {
+    if (choice->state != Sequence::State::kHeld) continue;
+    --n_held_;
+    make_waiting(*choice);
+    r.leader = choice.get();
+    if (options_.prefix_caching && !prompt_is_cached) return;
+  }
+}
+
+void Core::make_waiting(Sequence& sequence) {
+  sequence.state = Sequence::State::kWaiting;
+  insert_ranked(waiting_, &sequence);
+}
+
+void Core::preempt(Sequence& sequence) {
+  erase_from(running_, &sequence);
+  sequence.blocks.clear();
+  sequence.n_computed = 0;
+  sequence.n_rows = 0;
+  sequence.split_counted = false;
+  make_waiting(sequence);
+  ++stats_.n_preemptions;
+}
+
+void Core::end(Sequence& sequence, EndReason reason, const std::string& error) {
+  if (sequence.state == Sequence::State::kEnded) return;
+  if (sequence.state == Sequence::State::kRunning) erase_from(running_, &sequence);
+  if (sequence.state == Sequence::State::kWaiting) erase_from(waiting_, &sequence);
+  if (sequence.state == Sequence::State::kHeld) --n_held_;
+  sequence.state = Sequence::State::kEnded;
+  sequence.blocks.clear();
+  sequence.n_rows = 0;
+
+  RequestState& r = *sequence.request;
+  Emission& emission = emissions_.emplace_back();
+  emission.kind = Emission::Kind::kEnd;
+  emission.sink = r.request.sink;
+  emission.choice = sequence.sampling.choice;
+  emission.reason = reason;
+  emission.first = std::max(0, r.n_cached);
+  emission.error = error;
+  if (--r.n_open == 0) {
+    finished_ids_.push_back(r.request.id);
+    ++stats_.n_finished;
+  }
+}
+
+void Core::end_request(RequestState& r, EndReason reason, const std::string& error) {
+  for (const auto& choice : r.choices) end(*choice, reason, error);
+}
+
+/// Drops requests without open choices; lets held choices go on whose leader has ended.
+void Core::forget_ended() {
+  for (const std::string& id : finished_ids_) {
+    const auto found = requests_.find(id);
+    if (found != requests_.end() && found->second->n_open == 0) requests_.erase(found);
+  }
+}
+
+void Core::cancel(const std::string& id, int choice) {
+  const auto found = requests_.find(id);
+  if (found == requests_.end()) return;
+  RequestState& r = *found->second;
+  if (choice < 0) {
+    end_request(r, EndReason::kCancelled);
+  } else if (choice < r.request.n_choices) {
+    end(*r.choices[static_cast<std::size_t>(choice)], EndReason::kCancelled);
+    release_held(r);
+  }
+  forget_ended();
+}
+
+void Core::stop_choice(const std::string& id, int choice) {
+  const auto found = requests_.find(id);
+  if (found == requests_.end()) return;
+  RequestState& r = *found->second;
+  if (choice < 0 || choice >= r.request.n_choices) return;
+  end(*r.choices[static_cast<std::size_t>(choice)], EndReason::kStop);
+  release_held(r);
+  forget_ended();
+}
+
+void Core::expire_deadlines() {
+  if (next_deadline_ == base::Clock::TimePoint::max()) return;
+  const base::Clock::TimePoint now = clock_.now();
+  if (now < next_deadline_) return;
+  next_deadline_ = base::Clock::TimePoint::max();
+  for (const auto& entry : requests_) {
+    RequestState& r = *entry.second;
+    if (!r.request.deadline) continue;
+    if (*r.request.deadline <= now) {
+      end_request(r, EndReason::kDeadline);
+    } else {
+      next_deadline_ = std::min(next_deadline_, *r.request.deadline);
+    }
+  }
+  forget_ended();
+}
+
+void Core::end_all(EndReason reason, const std::string& error) {
+  for (const auto& entry : requests_) end_request(*entry.second, reason, error);
+  forget_ended();
+}
+
+void Core::extend_keys(Sequence& sequence, int n_blocks) {
+  const auto size = static_cast<std::size_t>(options_.block_size);
+  while (sequence.keys.size() < static_cast<std::size_t>(n_blocks)) {
+    const kv::BlockKey& previous =
+        sequence.keys.empty() ? sequence.request->root : sequence.keys.back();
+    const std::span<const std::int32_t> tokens(sequence.tokens);
+    sequence.keys.push_back(
+        kv::next_key(previous, tokens.subspan(sequence.keys.size() * size, size)));
+  }
+}
+
+std::span<const kv::BlockKey> Core::cached_prefix(Sequence& sequence) {
+  // Prompt logprobs need the logits of all rows until they have been reported.
+  if (!options_.prefix_caching || sequence.n_reported < sequence.report_end) return {};
+  // At least one token is computed: its logits are wanted.
+  const int n_blocks = (sequence.n_target() - 1) / options_.block_size;
+  extend_keys(sequence, n_blocks);
+  const std::span<const kv::BlockKey> keys(sequence.keys.data(),
+                                           static_cast<std::size_t>(n_blocks));
+  return keys.first(static_cast<std::size_t>(cache_.find_prefix(keys)));
+}
+
+bool Core::make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix) {
+  const auto fits = [&] {
+    std::fill(outstanding_.begin(), outstanding_.end(), 0);
+    for (const Sequence* other : running_) {
+      cache_.add_outstanding(other->blocks, other->n_target(), options_.max_step_tokens,
+                             outstanding_);
+    }
+    return cache_.fits(prefix, sequence.n_target(), options_.max_step_tokens, outstanding_);
+  };
+  while (running_.size() >= max_running_ || (!running_.empty() && !fits())) {
+    Sequence& last = *running_.back();
+    if (last.request->request.priority >= sequence.request->request.priority) return false;
+    preempt(last);
+  }
+  return true;
+}
+
+/// In rank order, and nobody overtakes one that does not fit: so long prompts get their turn. One
+/// that fits nowhere runs when it is alone.
+void Core::admit() {
+  while (!waiting_.empty()) {
+    Sequence& sequence = *waiting_.front();
+    if (running_.size() >= max_running_ &&
+        running_.back()->request->request.priority >= sequence.request->request.priority) {
+      return;
+    }
+    const std::span<const kv::BlockKey> prefix = cached_prefix(sequence);
+    if (!make_room(sequence, prefix)) return;
+    cache_.take_prefix(sequence.blocks, prefix);
+    sequence.n_computed = static_cast<int>(prefix.size()) * options_.block_size;
+    if (sequence.request->n_cached < 0) {
+      sequence.request->n_cached = std::min(sequence.n_computed, sequence.request->n_prompt);
+      stats_.n_cached_tokens += sequence.request->n_cached;
+    }
+    erase_from(waiting_, &sequence);
+    sequence.state = Sequence::State::kRunning;
+    insert_ranked(running_, &sequence);
+  }
+}
+
+void Core::plan() {
+  candidates_.clear();
+  for (const Sequence* sequence : running_) candidates_.push_back(sequence->candidate());
+  const Budget budget{options_.max_step_tokens, options_.max_sequences, options_.max_output_rows};
+  plan_step(candidates_, budget, planned_);
+  batch_.clear();
+  for (const PlannedRows& planned : planned_) {
+    Sequence* sequence = running_[static_cast<std::size_t>(planned.candidate)];
+    sequence->n_rows = planned.n_rows;
+    batch_.push_back(sequence);
+  }
+}
+
+/// Takes blocks for the planned rows. A chunk shrinks to what is free; a sequence that gets no row
+/// at all takes the blocks of the last in rank, or waits holding its own when that is itself.
+void Core::reserve(StepReservation& reservation) {
+  for (Sequence* sequence : batch_) {
+    while (sequence->n_rows > 0) {
+      const std::int64_t wanted = std::int64_t{sequence->n_computed} + sequence->n_rows;
+      const std::int64_t reach = cache_.reachable(sequence->blocks, wanted);
+      if (reach > sequence->n_computed) {
+        const int before = sequence->blocks.n_blocks();
+        sequence->n_rows = static_cast<int>(reach - sequence->n_computed);
+        reservation.add(sequence, before);
+        base::check(cache_.grow(sequence->blocks, reach), "engine: free blocks went away");
+        break;
+      }
+      if (running_.back() == sequence) {
+        sequence->n_rows = 0;
+      } else {
+        preempt(*running_.back());
+      }
+    }
+  }
+  batch_.erase(std::remove_if(batch_.begin(), batch_.end(),
+                              [](const Sequence* s) { return s->n_rows == 0; }),
+               batch_.end());
+}
+
+void Core::add_output_rows(Sequence& sequence, int first_row) {
+  sequence.first_output = static_cast<int>(plan_.output_rows.size());
+  const Candidate c = sequence.candidate();
+  for (int i = c.report_begin; i < std::min(c.report_end, sequence.n_rows); ++i) {
+    plan_.output_rows.push_back(first_row + i);
+  }
+  const int last = first_row + sequence.n_rows - 1;
+  const bool draws = c.wants_last && sequence.n_rows == c.n_remaining;
+  const bool has_it = static_cast<int>(plan_.output_rows.size()) > sequence.first_output &&
+                      plan_.output_rows.back() == last;
+  if (draws && !has_it) plan_.output_rows.push_back(last);
+}
+
+void Core::build_plan() {
+  plan_.clear();
+  for (auto& table : plan_.block_tables) table.begin.push_back(0);
+  for (Sequence* sequence : batch_) {
+    const RequestState& r = *sequence->request;
+    PlanSequence row;
+    row.first_row = static_cast<std::int32_t>(plan_.token_ids.size());
+    row.n_rows = sequence->n_rows;
+    row.past_len = sequence->n_computed;
+    row.adapter = r.request.adapter;
+    row.rope_len = r.n_prompt + r.max_new;
+    plan_.sequences.push_back(row);
+    const auto begin = sequence->tokens.begin() + sequence->n_computed;
+    plan_.token_ids.insert(plan_.token_ids.end(), begin, begin + sequence->n_rows);
+    for (int i = 0; i < sequence->n_rows; ++i) plan_.positions.push_back(sequence->n_computed + i);
+    for (std::size_t g = 0; g < plan_.block_tables.size(); ++g) {
+      PlanBlockTable& table = plan_.block_tables[g];
+      for (const kv::BlockRef& block : sequence->blocks.table(g)) table.ids.push_back(block.id());
+      table.begin.push_back(static_cast<std::int32_t>(table.ids.size()));
+    }
+    add_output_rows(*sequence, row.first_row);
+  }
+}
+
+std::span<const float> Core::row(const float* logits, int index) const noexcept {
+  const auto n = static_cast<std::size_t>(vocab_size_);
+  return {logits + static_cast<std::size_t>(index) * n, n};
+}
+
+void Core::draw_one(Sequence& sequence, Drawn& drawn, const float* logits) {
+  const RequestState& r = *sequence.request;
+  const Candidate c = sequence.candidate();
+  int output = sequence.first_output;
+  const int report_end = std::min(c.report_end, sequence.n_rows);
+  for (int i = c.report_begin; i < report_end; ++i, ++output) {
+    const auto next = static_cast<std::size_t>(sequence.n_computed + i + 1);
+    if (r.request.n_prompt_logprobs < 0 || next >= static_cast<std::size_t>(r.n_prompt)) continue;
+    sampling::Sample s =
+        sampler_.score(row(logits, output), sequence.tokens[next], r.request.n_prompt_logprobs);
+    drawn.prompt.push_back({s.token, s.logprob, std::move(s.top)});
+  }
+  if (!c.wants_last || sequence.n_rows != c.n_remaining) return;
+  const bool last_is_reported = c.report_begin < report_end && c.report_end >= c.n_remaining;
+  const int last = last_is_reported ? output - 1 : output;
+  const bool too_short =
+      sequence.n_generated() < r.request.min_new_tokens && !r.request.stop_token_ids.empty();
+  drawn.sample = sampler_.sample(
+      row(logits, last), sequence.sampling, sequence.counts, too_short ? &r.stop_ban : nullptr,
+      static_cast<std::int64_t>(sequence.tokens.size()), r.request.n_logprobs);
+}
+
+void Core::draw(const float* logits) {
+  if (drawn_.size() < batch_.size()) drawn_.resize(batch_.size());
+  for (std::size_t i = 0; i < batch_.size(); ++i) {
+    Drawn& drawn = drawn_[i];
+    drawn.prompt.clear();
+    drawn.error.clear();
+    try {
+      draw_one(*batch_[i], drawn, logits);
+    } catch (const std::exception& e) {
+      drawn.error = e.what();
+    }
+  }
+}
+
+void Core::report_prompt(Sequence& sequence, Drawn& drawn, const float* logits) {
+  const Candidate c = sequence.candidate();
+  const int n = std::min(c.report_end, sequence.n_rows) - c.report_begin;
+  if (n <= 0) return;
+  const RequestState& r = *sequence.request;
+  const int first = sequence.n_computed + c.report_begin;
+  sequence.n_reported = first + n;
+  if (r.request.prompt_logits) {
+    Emission& emission = emissions_.emplace_back();
+    emission.kind = Emission::Kind::kPromptLogits;
+    emission.sink = r.request.sink;
+    emission.first = first;
+    emission.count = n;
+    emission.logits = row(logits, sequence.first_output).data();
+  }
+  if (!drawn.prompt.empty()) {
+    Emission& emission = emissions_.emplace_back();
+    emission.kind = Emission::Kind::kPromptLogprobs;
+    emission.sink = r.request.sink;
+    emission.first = first + 1;
+    emission.events = std::move(drawn.prompt);
+    drawn.prompt.clear();
+  }
+}
+
+void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
+  const RequestState& r = *sequence.request;
+  sequence.tokens.push_back(sample.token);
+  if (sampling::uses_counts(sequence.sampling)) sequence.counts.add_output(sample.token);
+  ++stats_.n_generated_tokens;
+  Emission& emission = emissions_.emplace_back();
+  emission.sink = r.request.sink;
+  emission.choice = sequence.sampling.choice;
+  emission.token = {sample.token, sample.logprob, std::move(sample.top)};
+  sample.top.clear();
+  const auto& stops = r.request.stop_token_ids;
+  if (std::find(stops.begin(), stops.end(), sample.token) != stops.end()) {
+    end(sequence, EndReason::kStop);
+  } else if (sequence.n_generated() >= r.max_new) {
+    end(sequence, EndReason::kLength);
+  }
+}
+
+void Core::commit_one(Sequence& sequence, Drawn& drawn, const float* logits) {
+  RequestState& r = *sequence.request;
+  report_prompt(sequence, drawn, logits);
+  const bool draws = r.max_new > 0 && sequence.n_computed + sequence.n_rows == sequence.n_target();
+  if (!draws && !sequence.split_counted &&
+      sequence.n_computed + sequence.n_rows < sequence.n_target()) {
+    sequence.split_counted = true;
+    ++stats_.n_split_prefills;
+  }
+  const int full_before = sequence.n_computed / options_.block_size;
+  sequence.n_computed += sequence.n_rows;
+  sequence.n_rows = 0;
+  const int full = sequence.n_computed / options_.block_size;
+  if (options_.prefix_caching && full > full_before) {
+    extend_keys(sequence, full);
+    const std::span<const kv::BlockKey> keys(sequence.keys);
+    cache_.publish(sequence.blocks, full_before,
+                   keys.subspan(static_cast<std::size_t>(full_before),
+                                static_cast<std::size_t>(full - full_before)));
+  }
+  cache_.trim(sequence.blocks, sequence.n_computed);
+  if (draws) {
+    append_token(sequence, drawn.sample);
+  } else if (sequence.n_computed >= sequence.n_target()) {
+    end(sequence, EndReason::kLength);
+  }
+  release_held(r);
+}
+
+void Core::commit(const float* logits) {
+  ++stats_.n_steps;
+  stats_.n_step_rows += static_cast<std::int64_t>(plan_.token_ids.size());
+  stats_.n_step_sequences += static_cast<std::int64_t>(batch_.size());
+  for (std::size_t i = 0; i < batch_.size(); ++i) {
+    Sequence& sequence = *batch_[i];
+    if (sequence.state == Sequence::State::kEnded)
+      continue;  // another choice of its request failed
+    if (drawn_[i].error.empty()) {
+      commit_one(sequence, drawn_[i], logits);
+    } else {
+      end_request(*sequence.request, EndReason::kError, drawn_[i].error);
+    }
+  }
+}
+
+void Core::step() {
+  admit();
+  if (running_.empty()) return;
+  plan();
+  StepReservation reservation;
+  reserve(reservation);
+  // The first in rank always gets a row, so this cannot happen; ending it keeps the others going if
+  // it does.
+  if (batch_.empty()) {
+    end_request(*running_.front()->request, EndReason::kError, "engine: no sequence can run");
+    reservation.commit();
+    forget_ended();
+    return;
+  }
+  build_plan();
+  std::string error;
+  const float* logits = nullptr;
+  try {
+    logits = runner_.run(plan_);
+  } catch (const std::exception& e) {
+    error = e.what();
+    if (error.empty()) error = "engine: the step failed";
+  }
+  if (logits == nullptr && error.empty() && !plan_.output_rows.empty())
+    error = "engine: the runner gave no logits";
+  if (error.empty()) {
+    draw(logits);
+    reservation.commit();
+    commit(logits);
+  } else {
+    for (Sequence* sequence : batch_) end_request(*sequence->request, EndReason::kError, error);
+    reservation.commit();  // ending freed them all
+  }
+  forget_ended();
+}
+
+Stats Core::stats() const {
+  Stats stats = stats_;
+  stats.n_running = static_cast<std::int64_t>(running_.size());
+  stats.n_blocks_total = cache_.n_total();
+  stats.n_blocks_free = cache_.n_free();
+  return stats;
+}
+
+void Core::check_invariants() const {
+  std::vector<const kv::SequenceBlocks*> blocks;
+  std::int64_t n_held = 0;
+  std::size_t n_waiting = 0;
+  std::size_t n_running = 0;
+  for (const auto& entry : requests_) {
+    int n_open = 0;
+    for (const auto& s : entry.second->choices) {
+      blocks.push_back(&s->blocks);
+      n_held += s->state == Sequence::State::kHeld ? 1 : 0;
+      n_waiting += s->state == Sequence::State::kWaiting ? 1U : 0U;
+      n_running += s->state == Sequence::State::kRunning ? 1U : 0U;
+      n_open += s->state == Sequence::State::kEnded ? 0 : 1;
+      base::check(s->state == Sequence::State::kRunning || s->blocks.n_blocks() == 0,
+                  "engine: a sequence holds blocks without running");
+      base::check(s->n_computed <= s->blocks.n_blocks() * options_.block_size ||
+                      s->state != Sequence::State::kRunning,
+                  "engine: computed tokens without blocks");
+    }
+    base::check(n_open == entry.second->n_open && n_open > 0,
+                "engine: wrong count of open choices");
+  }
+  base::check(n_held == n_held_ && n_waiting == waiting_.size() && n_running == running_.size(),
+              "engine: sequences and lists disagree");
+  base::check(std::is_sorted(running_.begin(), running_.end(), ranks_before) &&
+                  std::is_sorted(waiting_.begin(), waiting_.end(), ranks_before),
+              "engine: lists out of order");
+  cache_.check(blocks);
+}
+
+}  // namespace openllm::engine

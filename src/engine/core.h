@@ -1,0 +1,142 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/sequence.h"
+#include "kv/block_cache.h"
+#include "sampling/sampler.h"
+
+namespace openllm::engine {
+
+/// Blocks taken for a step that has not committed: dropping it gives them back.
+class StepReservation {
+ public:
+  StepReservation() = default;
+  ~StepReservation();
+  StepReservation(const StepReservation&) = delete;
+  StepReservation& operator=(const StepReservation&) = delete;
+
+  void add(Sequence* sequence, int n_blocks_before) {
+    entries_.push_back({sequence, n_blocks_before});
+  }
+  void commit() noexcept { entries_.clear(); }
+
+ private:
+  struct Entry {
+    Sequence* sequence;
+    int n_blocks_before;
+  };
+  std::vector<Entry> entries_;
+};
+
+/// Something to tell a sink once the state that it speaks of is committed.
+struct Emission {
+  enum class Kind : std::uint8_t { kToken, kPromptLogprobs, kPromptLogits, kEnd };
+  Kind kind = Kind::kToken;
+  std::shared_ptr<EventSink> sink{};
+  int choice = 0;
+  TokenEvent token{};
+  int first = 0;  ///< Prompt position; for kEnd: cached tokens.
+  int count = 0;
+  std::vector<TokenEvent> events{};
+  const float* logits = nullptr;
+  EndReason reason = EndReason::kStop;
+  std::string error{};
+};
+
+/// The engine without threads: everything that one step does.
+/// Thread safety: one thread at a time.
+class Core {
+ public:
+  Core(StepRunner& runner, const EngineOptions& options, const base::Clock& clock);
+
+  /// Longest sequence, prompt and answer.
+  std::int64_t max_len() const noexcept { return max_len_; }
+  int vocab_size() const noexcept { return vocab_size_; }
+  bool is_idle() const noexcept { return requests_.empty(); }
+  std::int64_t n_waiting() const noexcept {
+    return static_cast<std::int64_t>(waiting_.size()) + n_held_;
+  }
+
+  /// Takes a validated request.
+  void add(Request request);
+  void cancel(const std::string& id, int choice);
+  void stop_choice(const std::string& id, int choice);
+  void expire_deadlines();
+  void end_all(EndReason reason, const std::string& error);
+
+  /// Admit, plan, reserve, run, sample, commit. What there is to tell is in `emissions` afterwards.
+  void step();
+
+  std::vector<Emission>& emissions() noexcept { return emissions_; }
+  /// Ids whose last choice ended since the caller last cleared the list.
+  std::vector<std::string>& finished_ids() noexcept { return finished_ids_; }
+  /// Everything but n_waiting, which also counts what was not added yet.
+  Stats stats() const;
+  void check_invariants() const;
+
+ private:
+  struct Drawn {
+    sampling::Sample sample{};
+    std::vector<TokenEvent> prompt{};
+    std::string error{};
+  };
+
+  void end(Sequence& sequence, EndReason reason, const std::string& error = {});
+  void end_request(RequestState& request, EndReason reason, const std::string& error = {});
+  void forget_ended();
+  void make_waiting(Sequence& sequence);
+  void release_held(RequestState& request);
+  void preempt(Sequence& sequence);
+
+  void admit();
+  bool make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix);
+  std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
+  void extend_keys(Sequence& sequence, int n_blocks);
+  void plan();
+  void reserve(StepReservation& reservation);
+  void build_plan();
+  void add_output_rows(Sequence& sequence, int first_row);
+  void draw(const float* logits);
+  void draw_one(Sequence& sequence, Drawn& drawn, const float* logits);
+  void commit(const float* logits);
+  void commit_one(Sequence& sequence, Drawn& drawn, const float* logits);
+  void report_prompt(Sequence& sequence, Drawn& drawn, const float* logits);
+  void append_token(Sequence& sequence, sampling::Sample& sample);
+  std::span<const float> row(const float* logits, int index) const noexcept;
+
+  StepRunner& runner_;
+  const EngineOptions options_;
+  const base::Clock& clock_;
+  const int vocab_size_;
+  kv::BlockCache cache_;
+  std::int64_t max_len_;
+  std::size_t max_running_;
+  sampling::Sampler sampler_;
+
+  std::unordered_map<std::string, std::unique_ptr<RequestState>> requests_;
+  std::vector<Sequence*> running_;  // in rank order
+  std::vector<Sequence*> waiting_;  // in rank order
+  std::int64_t n_held_ = 0;
+  std::int64_t next_arrival_ = 0;
+  base::Clock::TimePoint next_deadline_ = base::Clock::TimePoint::max();
+
+  // Of one step; kept for their capacity.
+  std::vector<Candidate> candidates_;
+  std::vector<PlannedRows> planned_;
+  std::vector<Sequence*> batch_;
+  std::vector<Drawn> drawn_;
+  std::vector<int> outstanding_;
+  StepPlan plan_;
+
+  std::vector<Emission> emissions_;
+  std::vector<std::string> finished_ids_;
+  Stats stats_;
+};
+
+}  // namespace openllm::engine

@@ -1,0 +1,203 @@
+#include "engine/engine.h"
+
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+#include <variant>
+
+#include "base/error.h"
+#include "engine/core.h"
+
+namespace openllm::engine {
+namespace {
+
+#ifdef NDEBUG
+constexpr bool kDebug = false;
+#else
+constexpr bool kDebug = true;
+#endif
+
+struct Cancel {
+  std::string id;
+  int choice;
+};
+struct Stop {
+  std::string id;
+  int choice;
+};
+using Command = std::variant<Request, Cancel, Stop>;
+
+void deliver(Emission& e) {
+  switch (e.kind) {
+    case Emission::Kind::kToken:
+      e.sink->on_token(e.choice, std::move(e.token));
+      break;
+    case Emission::Kind::kPromptLogprobs:
+      e.sink->on_prompt_logprobs(e.first, std::move(e.events));
+      break;
+    case Emission::Kind::kPromptLogits:
+      e.sink->on_prompt_logits(e.first, e.count, e.logits);
+      break;
+    case Emission::Kind::kEnd:
+      e.sink->on_end(e.choice, e.reason, e.first, e.error);
+      break;
+  }
+}
+
+}  // namespace
+
+/// The core behind an inbox. Only submit, cancel, stop_choice and stats are called by other
+/// threads; they touch what mutex_ guards.
+class Engine::Impl {
+ public:
+  Impl(StepRunner& runner, const EngineOptions& options, const base::Clock& clock,
+       bool start_thread)
+      : options_(options), core_(runner, options, clock), stats_(core_.stats()) {
+    if (start_thread) thread_ = std::thread([this] { loop(); });
+  }
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex_);
+      closing_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+    take_commands();
+    core_.end_all(EndReason::kCancelled, {});
+    publish();
+    emit();
+  }
+
+  void submit(Request request) {
+    validate_request(request, core_.vocab_size(), core_.max_len());
+    {
+      const std::lock_guard lock(mutex_);
+      if (closing_) base::fail(ErrorCode::kUnavailable, "engine: shutting down");
+      if (stats_.n_waiting + request.n_choices > options_.max_queue) {
+        base::fail(ErrorCode::kResourceExhausted, "engine: queue full (expected at most ",
+                   options_.max_queue, " waiting, got ", stats_.n_waiting + request.n_choices, ")");
+      }
+      if (!ids_.insert(request.id).second) {
+        base::fail(ErrorCode::kInvalidArgument, "request: id already in use: ", request.id);
+      }
+      stats_.n_waiting += request.n_choices;
+      ++stats_.n_requests;
+      n_inbox_ += request.n_choices;
+      inbox_.emplace_back(std::move(request));
+    }
+    wake_.notify_one();
+  }
+
+  void post(Command command) {
+    {
+      const std::lock_guard lock(mutex_);
+      inbox_.push_back(std::move(command));
+    }
+    wake_.notify_one();
+  }
+
+  Stats stats() const {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+
+  bool step() {
+    const bool got_commands = take_commands();
+    core_.expire_deadlines();
+    if (!core_.emissions().empty()) {
+      publish();
+      emit();
+    }
+    if (core_.is_idle()) return got_commands;
+    try {
+      core_.step();
+      if (kDebug || options_.check_invariants) core_.check_invariants();
+    } catch (const std::exception& e) {
+      core_.end_all(EndReason::kError, e.what());
+    }
+    publish();
+    emit();
+    return true;
+  }
+
+ private:
+  void loop() {
+    while (true) {
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return closing_ || !inbox_.empty() || !core_.is_idle(); });
+        if (closing_) return;
+      }
+      step();
+    }
+  }
+
+  bool take_commands() {
+    {
+      const std::lock_guard lock(mutex_);
+      commands_.swap(inbox_);
+      n_inbox_ = 0;
+    }
+    for (Command& command : commands_) {
+      if (auto* request = std::get_if<Request>(&command)) {
+        core_.add(std::move(*request));
+      } else if (const auto* cancel = std::get_if<Cancel>(&command)) {
+        core_.cancel(cancel->id, cancel->choice);
+      } else if (const auto* stop = std::get_if<Stop>(&command)) {
+        core_.stop_choice(stop->id, stop->choice);
+      }
+    }
+    const bool any = !commands_.empty();
+    commands_.clear();
+    return any;
+  }
+
+  /// Makes the committed state visible, before anyone is told about it.
+  void publish() {
+    Stats news = core_.stats();
+    const std::lock_guard lock(mutex_);
+    news.n_requests = stats_.n_requests;
+    news.n_waiting = core_.n_waiting() + n_inbox_;
+    stats_ = news;
+    for (const std::string& id : core_.finished_ids()) ids_.erase(id);
+    core_.finished_ids().clear();
+  }
+
+  void emit() {
+    for (Emission& emission : core_.emissions()) deliver(emission);
+    core_.emissions().clear();
+  }
+
+  const EngineOptions options_;
+  Core core_;
+  std::vector<Command> commands_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Command> inbox_;
+  std::int64_t n_inbox_ = 0;  // sequences of the requests in it
+  std::unordered_set<std::string> ids_;
+  Stats stats_;
+  bool closing_ = false;
+
+  std::thread thread_;
+};
+
+Engine::Engine(StepRunner& runner, EngineOptions options, const base::Clock& clock,
+               bool start_thread)
+    : impl_(std::make_unique<Impl>(runner, options, clock, start_thread)) {}
+Engine::~Engine() = default;
+
+void Engine::submit(Request request) { impl_->submit(std::move(request)); }
+void Engine::cancel(const std::string& id, int choice) { impl_->post(Cancel{id, choice}); }
+void Engine::stop_choice(const std::string& id, int choice, std::int64_t /*n_tokens*/) {
+  impl_->post(Stop{id, choice});
+}
+Stats Engine::stats() const { return impl_->stats(); }
+bool Engine::step() { return impl_->step(); }
+
+}  // namespace openllm::engine

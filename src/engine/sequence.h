@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/policy.h"
+#include "engine/request.h"
+#include "kv/block_cache.h"
+
+namespace openllm::engine {
+
+struct RequestState;
+
+/// One choice of a request. Only blocks and n_computed are lost when it is preempted.
+struct Sequence {
+  enum class State : std::uint8_t {
+    kHeld,     ///< Waits for another choice to compute the prompt they share.
+    kWaiting,  ///< Holds no blocks.
+    kRunning,
+    kEnded,
+  };
+
+  RequestState* request = nullptr;
+  State state = State::kHeld;
+  sampling::SamplingParams sampling{};
+  std::vector<std::int32_t> tokens{};  ///< Prompt and what was drawn.
+  int n_computed = 0;                  ///< Tokens whose keys and values are in the blocks.
+  int n_reported = 0;  ///< Prompt rows whose logits were delivered; survives preemption.
+  int report_end = 0;  ///< Prompt rows whose logits are to be delivered.
+  bool split_counted = false;
+  sampling::TokenCounts counts{};
+  kv::SequenceBlocks blocks{};
+  std::vector<kv::BlockKey> keys{};  ///< Of its full blocks, as far as they were needed.
+
+  // Set for one step.
+  int n_rows = 0;
+  int first_output = 0;  ///< Index of its first output row.
+
+  int n_generated() const noexcept;
+  /// Tokens to compute before it ends or draws the next one.
+  int n_target() const noexcept;
+  Candidate candidate() const noexcept;
+};
+
+/// Forbids the stop tokens while an answer is too short.
+class StopBan final : public sampling::Constraint {
+ public:
+  explicit StopBan(std::vector<std::int32_t> tokens) : tokens_(std::move(tokens)) {}
+  void apply(std::span<std::uint64_t> mask) const override;
+
+ private:
+  std::vector<std::int32_t> tokens_;
+};
+
+struct RequestState {
+  RequestState(Request what, std::int64_t arrival_number);
+
+  Request request;
+  std::int64_t arrival = 0;
+  int n_prompt = 0;
+  int max_new = 0;
+  int n_open = 0;     ///< Choices not ended.
+  int n_cached = -1;  ///< Prompt tokens found in the prefix cache by the first choice to run; < 0:
+                      ///< none ran yet.
+  Sequence* leader = nullptr;  ///< Computes the prompt while other choices are held.
+  kv::BlockKey root{};
+  StopBan stop_ban;
+  std::vector<std::unique_ptr<Sequence>> choices{};
+
+  bool reports_prompt() const noexcept {
+    return request.n_prompt_logprobs >= 0 || request.prompt_logits;
+  }
+};
+
+/// Whether `a` runs before `b`: higher priority, then earlier arrival, then lower choice. A total
+/// order, so the first is never preempted and always gets on: no two sequences can preempt each
+/// other for ever.
+bool ranks_before(const Sequence* a, const Sequence* b) noexcept;
+
+/// Throws kInvalidArgument when the request makes no sense; `max_len` is the longest sequence.
+void validate_request(const Request& request, int vocab_size, std::int64_t max_len);
+
+}  // namespace openllm::engine
