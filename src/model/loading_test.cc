@@ -256,6 +256,19 @@ TEST(SpecTest, LinearAndDynamicScalingLengthenTheContext) {
       100);
 }
 
+TEST(LoadingTest, MissingFusedTensorIsNamed) {
+  const auto full = format::open_checkpoint(data_path("gpt2"));
+  MemoryCheckpoint checkpoint(format::Checkpoint::Kind::kHuggingFace, full->config());
+  for (const format::NamedTensor& tensor : full->tensors()) {
+    if (tensor.name != "transformer.h.1.attn.c_attn.weight") {
+      checkpoint.add(tensor.name, tensor.view.shape);
+    }
+  }
+  EXPECT_THAT(
+      error_of([&] { load(checkpoint); }).what(),
+      testing::HasSubstr("transformer.h.1.attn.c_attn.weight: missing (expected shape [40, 120])"));
+}
+
 TEST(SpecTest, ArchitecturesAreListed) {
   EXPECT_THAT(architectures(), testing::ElementsAre("llama", "mistral", "qwen2", "qwen3", "gemma2",
                                                     "gemma3", "gpt2"));

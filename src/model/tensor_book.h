@@ -19,6 +19,8 @@ class TensorBook {
   bool has(Slot slot, int layer = 0) const { return find(slot, layer) != nullptr; }
   /// The tensor, marked as used. kCorruptData when it is absent or not of that shape.
   const tensor::TensorView& take(Slot slot, int layer, const tensor::Shape& shape);
+  /// True when the family has such tensors at all.
+  bool knows(Slot slot) const { return !candidates(slot, 0).empty(); }
   /// Its name in the file (the first one tried when absent).
   std::string name(Slot slot, int layer = 0) const;
   /// kCorruptData naming the first tensor that was neither taken nor is ignored.

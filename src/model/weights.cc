@@ -125,7 +125,8 @@ class Loader {
   std::vector<Part> qkv_parts(int layer) const {
     const std::int64_t n_q = std::int64_t{spec_.n_heads} * spec_.head_dim;
     const std::int64_t n_kv = std::int64_t{spec_.n_kv_heads} * spec_.head_dim;
-    if (book_.has(Slot::kQkv, layer)) return {{Slot::kQkv, Slot::kQkvBias, n_q + 2 * n_kv}};
+    if (book_.has(Slot::kQkv, layer) || !book_.knows(Slot::kQ))
+      return {{Slot::kQkv, Slot::kQkvBias, n_q + 2 * n_kv}};
     return {{Slot::kQ, Slot::kQBias, n_q},
             {Slot::kK, Slot::kKBias, n_kv},
             {Slot::kV, Slot::kVBias, n_kv}};
