@@ -77,6 +77,15 @@ struct DecoderSpec {
   float embedding_scale = 1.0F;
   float residual_scale = 1.0F;
   std::vector<LayerSpec> layers{};
+
+  /// The numbers depend on the length a sequence is admitted with: part of what a shared prefix
+  /// must agree in.
+  bool rope_depends_on_length() const noexcept {
+    for (const RopeGrowth& growth : rope_growth) {
+      if (growth.kind != RopeGrowth::Kind::kNone) return true;
+    }
+    return false;
+  }
 };
 
 }  // namespace openllm::model
