@@ -1,0 +1,195 @@
+#include "base/json.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+namespace openllm::base {
+namespace {
+
+Json parse(std::string_view text, int max_depth = 256) {
+  return Json::parse(text, "test", max_depth);
+}
+
+std::string error_of(std::string_view text, int max_depth = 256) {
+  try {
+    (void)parse(text, max_depth);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Json, KeepsOrderAndExactIntegers) {
+  const char* text =
+      R"({"z":1,"a":[true,false,null],"m":{"x":"y"},"i":9223372036854775807,"n":-9223372036854775808})";
+  EXPECT_EQ(parse(text).dump(), text);
+  EXPECT_EQ(parse(" [ 1 , 2.5 , -0.0 , 1e3 ] ").dump(), "[1,2.5,-0.0,1000.0]");
+  EXPECT_TRUE(parse("1").is_int());
+  EXPECT_FALSE(parse("1.0").is_int());
+  EXPECT_FALSE(parse("9223372036854775808").is_int());
+  EXPECT_EQ(parse("18446744073709551615").as_double("t"), 18446744073709551615.0);
+}
+
+TEST(Json, StringsAndEscapes) {
+  EXPECT_EQ(parse(R"("\u0041\n\t\"\\\/\ud83d\ude00")").as_string("t"),
+            "A\n\t\"\\/\xF0\x9F\x98\x80");
+  EXPECT_EQ(Json("a\x01\x1f\"\\\n\r\t\b\f").dump(), R"("a\u0001\u001f\"\\\n\r\t\b\f")");
+  EXPECT_EQ(Json(std::string_view("a\0b", 3)).dump(), R"("a\u0000b")");
+  EXPECT_EQ(Json("\xFFx").dump(), "\"\xEF\xBF\xBDx\"");
+  EXPECT_EQ(parse(R"("\u0000")").as_string("t"), std::string_view("\0", 1));
+}
+
+TEST(Json, NumbersThatJsonCannotSay) {
+  EXPECT_EQ(Json(std::numeric_limits<double>::quiet_NaN()).dump(), "null");
+  EXPECT_EQ(Json(-std::numeric_limits<double>::infinity()).dump(), "null");
+}
+
+TEST(Json, DoublesSurviveTheRoundTrip) {
+  for (const double value :
+       {0.1, 1.0 / 3.0, 5e-324, 1.7976931348623157e308, -0.0, 1e22, 123456789.123}) {
+    const Json again = parse(Json(value).dump());
+    EXPECT_FALSE(again.is_int()) << value;
+    EXPECT_EQ(again.as_double("t"), value);
+    EXPECT_EQ(std::signbit(again.as_double("t")), std::signbit(value));
+  }
+}
+
+TEST(Json, InvalidTextNamesThePlace) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "[1,",
+                           "[1 2]",
+                           "{\"a\"}",
+                           "{\"a\":1,}",
+                           "[1,]",
+                           "tru",
+                           "nan",
+                           "01",
+                           "1.",
+                           "+1",
+                           "'a'",
+                           "\"a",
+                           "\"\\x\"",
+                           "\"\\ud800\"",
+                           "\"\x01\"",
+                           "\"\xff\"",
+                           "1 2",
+                           "[]x",
+                           "// c\n1",
+                           "\"\xed\xa0\x80\"",
+                           "{1:2}",
+                           "]",
+                           "[}",
+                           ".5",
+                           "1e",
+                           "-",
+                           "Infinity"}) {
+    EXPECT_NE(error_of(text).find("test: invalid JSON at byte "), std::string::npos)
+        << text << " -> " << error_of(text);
+  }
+  EXPECT_NE(error_of("[1, x]").find("at byte 5"), std::string::npos) << error_of("[1, x]");
+}
+
+TEST(Json, HugeNumbersDoNotCrash) {
+  EXPECT_NE(error_of("1e999"), "");
+  EXPECT_EQ(parse("1e-999").as_double("t"), 0.0);
+  EXPECT_GT(parse(std::string(300, '9')).as_double("t"), 1e299);
+}
+
+TEST(Json, DepthIsBounded) {
+  const std::string deep = std::string(256, '[') + std::string(256, ']');
+  EXPECT_EQ(parse(deep).dump(), deep);
+  EXPECT_NE(error_of("[" + deep + "]").find("nesting is too deep (expected at most 256 levels)"),
+            std::string::npos);
+  EXPECT_NE(error_of(std::string(1000000, '[')), "");
+  std::string objects;
+  for (int i = 0; i < 1000000; ++i) objects += "{\"a\":";
+  EXPECT_NE(error_of(objects), "");
+  EXPECT_EQ(parse("[[1]]", 2).dump(), "[[1]]");
+  EXPECT_NE(error_of("[[[1]]]", 2), "");
+}
+
+TEST(Json, OfEqualKeysTheLastWins) {
+  EXPECT_EQ(parse(R"({"a":1,"b":2,"a":3})").dump(), R"({"a":3,"b":2})");
+  EXPECT_EQ(parse(R"({"a":{"x":1},"a":{"y":2}})").dump(), R"({"a":{"y":2}})");
+  EXPECT_EQ(parse(R"({"a":[1],"a":[2]})").dump(), R"({"a":[2]})");
+}
+
+TEST(JsonObject, FindsAmongFewAndMany) {
+  JsonObject object;
+  for (int i = 0; i < 1000; ++i) object["k" + std::to_string(i)] = Json(i);
+  EXPECT_EQ(object.size(), 1000U);
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_NE(object.find("k" + std::to_string(i)), nullptr);
+    ASSERT_EQ(object.find("k" + std::to_string(i))->as_int("t"), i);
+  }
+  EXPECT_EQ(object.find("k1000"), nullptr);
+  object.erase("k0");
+  object.erase("absent");
+  EXPECT_EQ(object.find("k0"), nullptr);
+  EXPECT_EQ(object.find("k999")->as_int("t"), 999);
+  const JsonObject copy = object;
+  while (object.size() > 3) object.erase(object.begin()->first);
+  EXPECT_EQ(object.find("k999")->as_int("t"), 999);
+  EXPECT_EQ(object.find("k1"), nullptr);
+  EXPECT_EQ(copy.size(), 999U);
+  JsonObject moved = std::move(object);
+  EXPECT_EQ(moved.size(), 3U);
+  moved["new"] = Json("x");
+  EXPECT_EQ(moved.find("new")->as_string("t"), "x");
+}
+
+// The members change at 16: before, at and after it each of them must be found.
+TEST(JsonObject, FindsAroundTheIndexLimit) {
+  for (int n = 14; n <= 19; ++n) {
+    JsonObject object;
+    for (int i = 0; i < n; ++i) object["k" + std::to_string(i)] = Json(i);
+    for (int i = 0; i < n; ++i)
+      ASSERT_NE(object.find("k" + std::to_string(i)), nullptr) << n << " " << i;
+    object["k0"] = Json("again");
+    EXPECT_EQ(object.size(), static_cast<std::size_t>(n));
+  }
+}
+
+TEST(Json, WrongTypesAreNamed) {
+  const Json value = parse(R"({"a":"x"})");
+  try {
+    (void)value.find("a")->as_int("options: a");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "options: a: wrong type (expected integer, got string)");
+  }
+  EXPECT_EQ(parse("2.0").as_int("t"), 2);
+  EXPECT_THROW((void)parse("2.5").as_int("t"), Error);
+  EXPECT_THROW((void)parse("1e300").as_int("t"), Error);
+  EXPECT_THROW((void)parse("1").as_bool("t"), Error);
+  EXPECT_THROW((void)parse("null").as_object("t"), Error);
+  EXPECT_EQ(parse("[1]").find("a"), nullptr);
+}
+
+TEST(Json, ComparesByValue) {
+  EXPECT_EQ(parse(R"({"a":1,"b":[1,2]})"), parse(R"({"b":[1,2.0],"a":1.0})"));
+  EXPECT_FALSE(parse("[1]") == parse("[2]"));
+  EXPECT_FALSE(parse("{}") == parse("[]"));
+  EXPECT_FALSE(parse("null") == parse("false"));
+  EXPECT_FALSE(parse(R"({"a":1})") == parse(R"({"b":1})"));
+}
+
+TEST(Json, Builds) {
+  Json value;
+  value["list"].push_back(Json(1));
+  value["list"].push_back(Json("x"));
+  value["n"] = Json(0.5);
+  EXPECT_EQ(value.dump(), R"({"list":[1,"x"],"n":0.5})");
+  EXPECT_THROW(value["n"].push_back(Json(1)), Error);
+  EXPECT_THROW(value["n"]["x"] = Json(1), Error);
+}
+
+}  // namespace
+}  // namespace openllm::base
