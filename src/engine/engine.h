@@ -13,15 +13,15 @@
 namespace openllm::engine {
 
 struct EngineOptions {
-  int max_step_tokens = 512;   ///< Most rows of a step.
-  int max_sequences = 64;      ///< Most sequences of a step.
-  int max_output_rows = 64;    ///< Most rows with logits of a step (bounds prompt-logprob chunks).
-  int max_queue = 4096;        ///< Most waiting sequences.
-  int max_model_len = 2048;    ///< Longest sequence, prompt and answer.
+  int max_step_tokens = 512;  ///< Most rows of a step.
+  int max_sequences = 64;     ///< Most sequences of a step.
+  int max_output_rows = 64;   ///< Most rows with logits of a step (bounds prompt-logprob chunks).
+  int max_queue = 4096;       ///< Most waiting sequences.
+  int max_model_len = 2048;   ///< Longest sequence, prompt and answer.
   int block_size = 32;
   bool prefix_caching = true;
-  /// The model's RoPE factors depend on the length a sequence was admitted with (dynamic, longrope): sequences of
-  /// different admitted length then share no prefix.
+  /// The model's RoPE factors depend on the length a sequence was admitted with (dynamic,
+  /// longrope): sequences of different admitted length then share no prefix.
   bool rope_depends_on_length = false;
   bool check_invariants = false;  ///< After every step; debug builds do it anyway.
   std::vector<kv::KvGroupSpec> kv_groups{};
@@ -34,38 +34,43 @@ struct Stats {
   std::int64_t n_running = 0;
   std::int64_t n_waiting = 0;
   std::int64_t n_steps = 0;
-  std::int64_t n_step_rows = 0;       ///< Rows computed, all steps together.
-  std::int64_t n_step_sequences = 0;  ///< Sequences, all steps together: / n_steps is the mean batch.
+  std::int64_t n_step_rows = 0;  ///< Rows computed, all steps together.
+  std::int64_t n_step_sequences =
+      0;  ///< Sequences, all steps together: / n_steps is the mean batch.
   std::int64_t n_prompt_tokens = 0;
   std::int64_t n_cached_tokens = 0;
   std::int64_t n_generated_tokens = 0;
   std::int64_t n_preemptions = 0;
   std::int64_t n_split_prefills = 0;  ///< Prompts computed in more than one chunk.
   std::int64_t n_blocks_total = 0;
-  std::int64_t n_blocks_free = 0;     ///< Held by no sequence (cached prefixes included).
+  std::int64_t n_blocks_free = 0;  ///< Held by no sequence (cached prefixes included).
 };
 
 /// Continuous batching over one model. Owns one thread; every method may be called from any thread.
 class Engine {
  public:
-  /// `runner` and `clock` must outlive the engine. With `start_thread` false nothing runs by itself: tests call `step`.
-  Engine(StepRunner& runner, EngineOptions options, const base::Clock& clock, bool start_thread = true);
+  /// `runner` and `clock` must outlive the engine. With `start_thread` false nothing runs by
+  /// itself: tests call `step`.
+  Engine(StepRunner& runner, EngineOptions options, const base::Clock& clock,
+         bool start_thread = true);
   ~Engine();  ///< Ends every request with kCancelled.
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids or parameters),
-  /// kResourceExhausted (queue full), kUnavailable (shutting down). max_new_tokens is clipped to the room left, in
-  /// max_model_len and in the KV cache.
+  /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids
+  /// or parameters), kResourceExhausted (queue full), kUnavailable (shutting down). max_new_tokens
+  /// is clipped to the room left, in max_model_len and in the KV cache.
   void submit(Request request);
-  /// Ends the request (or one choice) with kCancelled; frees its blocks before the next step. Unknown ids are ignored.
+  /// Ends the request (or one choice) with kCancelled; frees its blocks before the next step.
+  /// Unknown ids are ignored.
   void cancel(const std::string& id, int choice = -1);
-  /// A stop found above the engine (stop string): the choice keeps its first `n_tokens` tokens and ends with kStop.
-  /// Unknown or ended choices are ignored.
+  /// A stop found above the engine (stop string): the choice keeps its first `n_tokens` tokens and
+  /// ends with kStop. Unknown or ended choices are ignored.
   void stop_choice(const std::string& id, int choice, std::int64_t n_tokens);
   Stats stats() const;
 
-  /// One transaction: admit, plan, reserve, run, sample, commit, emit. False when there was nothing to do.
+  /// One transaction: admit, plan, reserve, run, sample, commit, emit. False when there was nothing
+  /// to do.
   bool step();
 
  private:

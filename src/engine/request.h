@@ -21,19 +21,22 @@ struct TokenEvent {
   std::vector<sampling::LogprobEntry> top{};
 };
 
-/// Receives what a request produces. Called on the engine thread, so it must return fast and not throw: put the event
-/// in a queue. After `on_end` nothing more comes for that choice.
+/// Receives what a request produces. Called on the engine thread, so it must return fast and not
+/// throw: put the event in a queue. After `on_end` nothing more comes for that choice.
 class EventSink {
  public:
   virtual ~EventSink() = default;
-  /// Logprobs of prompt positions [first, first + events.size()), if asked for. Position 0 is never reported.
+  /// Logprobs of prompt positions [first, first + events.size()), if asked for. Position 0 is never
+  /// reported.
   virtual void on_prompt_logprobs(int first, std::vector<TokenEvent> events) noexcept = 0;
-  /// Raw logits of prompt positions [first, first + n), [n, vocab], valid during the call; for Request::prompt_logits.
+  /// Raw logits of prompt positions [first, first + n), [n, vocab], valid during the call; for
+  /// Request::prompt_logits.
   virtual void on_prompt_logits(int /*first*/, int /*n*/, const float* /*logits*/) noexcept {}
   virtual void on_token(int choice, TokenEvent event) noexcept = 0;
-  /// `n_cached_tokens`: prompt tokens found in the prefix cache. `error` is set for kError. A stop token that ended the
-  /// choice was delivered by on_token before and is not text.
-  virtual void on_end(int choice, EndReason reason, int n_cached_tokens, const std::string& error) noexcept = 0;
+  /// `n_cached_tokens`: prompt tokens found in the prefix cache. `error` is set for kError. A stop
+  /// token that ended the choice was delivered by on_token before and is not text.
+  virtual void on_end(int choice, EndReason reason, int n_cached_tokens,
+                      const std::string& error) noexcept = 0;
 };
 
 /// What the engine runs: token ids in, tokens and logprobs out.
@@ -44,13 +47,16 @@ struct Request {
   int n_choices = 1;
   int max_new_tokens = 16;
   int min_new_tokens = 0;
-  std::vector<std::int32_t> stop_token_ids{};  ///< End the choice when drawn; empty with ignore_eos.
+  std::vector<std::int32_t>
+      stop_token_ids{};        ///< End the choice when drawn; empty with ignore_eos.
   int n_logprobs = -1;         ///< < 0: none.
   int n_prompt_logprobs = -1;  ///< < 0: none.
-  bool prompt_logits = false;  ///< Deliver the logits of every prompt position; needs no prefix cache, like prompt logprobs.
+  bool prompt_logits = false;  ///< Deliver the logits of every prompt position; needs no prefix
+                               ///< cache, like prompt logprobs.
   int priority = 0;
   std::int32_t adapter = 0;
-  std::uint64_t prefix_salt = 0;  ///< Anything besides tokens that changes the numbers (adapter, tenant).
+  std::uint64_t prefix_salt =
+      0;  ///< Anything besides tokens that changes the numbers (adapter, tenant).
   std::optional<base::Clock::TimePoint> deadline{};
   std::shared_ptr<EventSink> sink{};
 };

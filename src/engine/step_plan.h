@@ -11,7 +11,8 @@ struct PlanSequence {
   std::int32_t n_rows = 0;
   std::int32_t past_len = 0;
   std::int32_t adapter = 0;
-  std::int32_t rope_len = 0;  ///< Length the sequence was admitted with, as device::BatchSequence::rope_len.
+  std::int32_t rope_len =
+      0;  ///< Length the sequence was admitted with, as device::BatchSequence::rope_len.
 };
 
 /// Block ids per KV group, as device::BlockTable.
@@ -46,8 +47,9 @@ class StepRunner {
  public:
   virtual ~StepRunner() = default;
   virtual int vocab_size() const noexcept = 0;
-  /// Computes the plan and returns the logits of its output rows, [output_rows, vocab], valid until the next call.
-  /// Throws openllm::Error when the step failed; the engine then fails the step's requests and goes on.
+  /// Computes the plan and returns the logits of its output rows, [output_rows, vocab], valid until
+  /// the next call. Throws openllm::Error when the step failed; the engine then fails the step's
+  /// requests and goes on.
   virtual const float* run(const StepPlan& plan) = 0;
 };
 

@@ -1,0 +1,268 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "engine/engine.h"
+
+namespace openllm::engine {
+
+/// The fake model: logits are a hash of everything a query sees. `full` are all tokens, `visible`
+/// those in the window.
+inline void fake_logits(std::span<const std::int32_t> full, std::size_t window,
+                        std::int32_t adapter, std::span<float> out) {
+  std::uint64_t h = static_cast<std::uint64_t>(adapter) + 17;
+  for (const std::int32_t t : full) h = base::mix64(h ^ static_cast<std::uint64_t>(t));
+  for (std::size_t i = full.size() - std::min(window, full.size()); i < full.size(); ++i) {
+    h = base::mix64(h + static_cast<std::uint64_t>(full[i]));
+  }
+  for (std::size_t v = 0; v < out.size(); ++v) {
+    out[v] =
+        static_cast<float>(base::mix64(h ^ (v * 0x9E37ULL)) >> 40U) * (8.0F / 16777216.0F) - 4.0F;
+  }
+}
+
+/// Keeps keys and values as a device would: one cell per (group, block, slot), written and read
+/// through the plan's block tables only. Wrong tables, early frees and false prefix hits change
+/// what it reads, so they change its logits.
+class FakeRunner final : public StepRunner {
+ public:
+  FakeRunner(int vocab, const EngineOptions& options) : vocab_(vocab), options_(options) {
+    for (const int n : options.blocks_per_group) {
+      memory_.emplace_back(static_cast<std::size_t>(n) *
+                           static_cast<std::size_t>(options.block_size));
+    }
+  }
+
+  int vocab_size() const noexcept override { return vocab_; }
+  const float* run(const StepPlan& plan) override {
+    ++n_calls;
+    most_sequences = std::max(most_sequences, plan.sequences.size());
+    check_limits(plan);
+    write(plan);
+    // After the writes: a failing device may have done half of its work.
+    if (fail_every > 0 && n_calls % fail_every == 0)
+      base::fail(ErrorCode::kInternal, "fake: step failed");
+    logits_.resize(plan.output_rows.size() * static_cast<std::size_t>(vocab_));
+    std::size_t s = 0;
+    for (std::size_t i = 0; i < plan.output_rows.size(); ++i) {
+      const std::int32_t row = plan.output_rows[i];
+      while (row >= plan.sequences[s].first_row + plan.sequences[s].n_rows) ++s;
+      read(plan, s, row - plan.sequences[s].first_row,
+           std::span(logits_).subspan(i * static_cast<std::size_t>(vocab_),
+                                      static_cast<std::size_t>(vocab_)));
+    }
+    return logits_.data();
+  }
+
+  int n_calls = 0;
+  int fail_every = 0;
+  std::size_t most_sequences = 0;
+
+ private:
+  struct Cell {
+    std::int32_t token = -1;
+    std::int32_t position = -1;
+    std::int32_t adapter = -1;
+  };
+
+  Cell& cell(const StepPlan& plan, std::size_t group, std::size_t sequence, int position) {
+    const PlanBlockTable& table = plan.block_tables[group];
+    const int index = table.begin[sequence] + position / options_.block_size;
+    base::check(index < table.begin[sequence + 1], "fake: position outside the block table");
+    const std::int32_t block = table.ids[static_cast<std::size_t>(index)];
+    base::check(block >= 0 && block < options_.blocks_per_group[group], "fake: block ", block,
+                " used");
+    return memory_[group][static_cast<std::size_t>(block * options_.block_size +
+                                                   position % options_.block_size)];
+  }
+
+  void check_limits(const StepPlan& plan) const {
+    base::check(!plan.token_ids.empty(), "fake: empty plan");
+    base::check(plan.token_ids.size() <= static_cast<std::size_t>(options_.max_step_tokens),
+                "fake: too many rows");
+    base::check(plan.sequences.size() <= static_cast<std::size_t>(options_.max_sequences),
+                "fake: too many sequences");
+    base::check(plan.output_rows.size() <= static_cast<std::size_t>(options_.max_output_rows),
+                "fake: too many output rows");
+    base::check(
+        std::is_sorted(plan.output_rows.begin(), plan.output_rows.end(), std::less_equal<>()) ||
+            plan.output_rows.size() < 2,
+        "fake: output rows must rise");
+    std::int32_t next = 0;
+    for (const PlanSequence& s : plan.sequences) {
+      base::check(s.first_row == next && s.n_rows > 0, "fake: rows must follow each other");
+      next += s.n_rows;
+    }
+    base::check(static_cast<std::size_t>(next) == plan.token_ids.size(),
+                "fake: rows without a sequence");
+  }
+
+  void write(const StepPlan& plan) {
+    std::set<const Cell*> written;
+    for (std::size_t s = 0; s < plan.sequences.size(); ++s) {
+      const PlanSequence& seq = plan.sequences[s];
+      for (std::int32_t i = 0; i < seq.n_rows; ++i) {
+        const auto row = static_cast<std::size_t>(seq.first_row + i);
+        base::check(plan.positions[row] == seq.past_len + i, "fake: wrong position");
+        for (std::size_t g = 0; g < memory_.size(); ++g) {
+          Cell& c = cell(plan, g, s, seq.past_len + i);
+          base::check(!check_writers || written.insert(&c).second, "fake: two writers of one cell");
+          c = {plan.token_ids[row], seq.past_len + i, seq.adapter};
+        }
+      }
+    }
+  }
+
+  void read(const StepPlan& plan, std::size_t s, int row, std::span<float> out) {
+    const PlanSequence& seq = plan.sequences[s];
+    const int length = seq.past_len + row + 1;
+    history_.clear();
+    for (int p = 0; p < length; ++p) {
+      const Cell& c = cell(plan, 0, s, p);
+      base::check(c.position == p && c.adapter == seq.adapter, "fake: stale cell at position ", p);
+      history_.push_back(c.token);
+    }
+    std::size_t window = history_.size();
+    for (std::size_t g = 1; g < memory_.size(); ++g) {
+      window = static_cast<std::size_t>(options_.kv_groups[g].window);
+      for (int p = std::max(0, length - options_.kv_groups[g].window); p < length; ++p) {
+        const Cell& c = cell(plan, g, s, p);
+        base::check(c.position == p && c.adapter == seq.adapter &&
+                        c.token == history_[static_cast<std::size_t>(p)],
+                    "fake: stale window cell at position ", p);
+      }
+    }
+    fake_logits(history_, window, seq.adapter, out);
+  }
+
+ public:
+  bool check_writers = true;
+
+ private:
+  int vocab_;
+  EngineOptions options_;
+  std::vector<std::vector<Cell>> memory_;
+  std::vector<std::int32_t> history_;
+  std::vector<float> logits_;
+};
+
+class FakeClock final : public base::Clock {
+ public:
+  TimePoint now() const override { return time; }
+  TimePoint time{};
+};
+
+/// Keeps what a request produced; checks the order of events.
+class RecordingSink final : public EventSink {
+ public:
+  explicit RecordingSink(int n_choices)
+      : tokens(static_cast<std::size_t>(n_choices)),
+        logprobs(tokens.size()),
+        reasons(tokens.size()),
+        errors(tokens.size()),
+        n_ends(tokens.size(), 0) {}
+  void on_prompt_logprobs(int first, std::vector<TokenEvent> events) noexcept override {
+    in_order = in_order && first == static_cast<int>(prompt.size()) + 1;
+    for (TokenEvent& e : events) prompt.push_back(std::move(e));
+  }
+  void on_prompt_logits(int first, int n, const float* logits) noexcept override {
+    in_order = in_order && first == n_logit_rows;
+    n_logit_rows += n;
+    if (vocab > 0) prompt_logits.insert(prompt_logits.end(), logits, logits + n * vocab);
+  }
+  void on_token(int choice, TokenEvent event) noexcept override {
+    const auto c = static_cast<std::size_t>(choice);
+    in_order = in_order && n_ends[c] == 0;
+    tokens[c].push_back(event.token);
+    logprobs[c].push_back(event.logprob);
+  }
+  void on_end(int choice, EndReason reason, int cached,
+              const std::string& error) noexcept override {
+    const auto c = static_cast<std::size_t>(choice);
+    ++n_ends[c];
+    reasons[c] = reason;
+    errors[c] = error;
+    n_cached = cached;
+  }
+  bool ended() const {
+    return std::all_of(n_ends.begin(), n_ends.end(), [](int n) { return n > 0; });
+  }
+
+  std::vector<std::vector<std::int32_t>> tokens;
+  std::vector<std::vector<float>> logprobs;
+  std::vector<EndReason> reasons;
+  std::vector<std::string> errors;
+  std::vector<int> n_ends;
+  std::vector<TokenEvent> prompt;
+  std::vector<float> prompt_logits;
+  int n_logit_rows = 0;
+  int vocab = 0;
+  int n_cached = 0;
+  bool in_order = true;
+};
+
+/// A small engine: one full and one window group.
+inline EngineOptions small_options(int block_size = 4, int full_blocks = 64, int window = 6,
+                                   int window_blocks = 64) {
+  EngineOptions o;
+  o.max_step_tokens = 16;
+  o.max_sequences = 8;
+  o.max_output_rows = 8;
+  o.max_model_len = 128;
+  o.block_size = block_size;
+  o.check_invariants = true;
+  o.kv_groups.resize(2);
+  o.kv_groups[1].kind = kv::KvKind::kWindow;
+  o.kv_groups[1].window = window;
+  o.blocks_per_group = {full_blocks, window_blocks};
+  return o;
+}
+
+/// What a request's choice must produce, computed without an engine.
+struct Expected {
+  std::vector<std::int32_t> tokens;
+  EndReason reason = EndReason::kLength;
+};
+inline Expected expected_answer(const Request& r, int choice, int vocab, const EngineOptions& o) {
+  Expected result;
+  sampling::Sampler sampler(vocab);
+  sampling::SamplingParams params = r.sampling;
+  params.choice = choice;
+  sampling::TokenCounts counts;
+  counts.add_prompt(r.prompt_ids);
+  std::vector<std::int32_t> tokens = r.prompt_ids;
+  std::vector<float> logits(static_cast<std::size_t>(vocab));
+  const auto window = o.kv_groups.size() > 1 ? static_cast<std::size_t>(o.kv_groups[1].window)
+                                             : std::size_t{1} << 30U;
+  const int room = o.max_model_len - static_cast<int>(tokens.size());
+  for (int i = 0; i < std::min(r.max_new_tokens, room); ++i) {
+    fake_logits(tokens, std::min(window, tokens.size()), r.adapter, logits);
+    if (i < r.min_new_tokens) {
+      for (const std::int32_t stop : r.stop_token_ids)
+        logits[static_cast<std::size_t>(stop)] = -1e30F;
+    }
+    const std::int32_t token =
+        sampler
+            .sample(logits, params, counts, nullptr, static_cast<std::int64_t>(tokens.size()), -1)
+            .token;
+    tokens.push_back(token);
+    counts.add_output(token);
+    result.tokens.push_back(token);
+    if (std::count(r.stop_token_ids.begin(), r.stop_token_ids.end(), token) > 0) {
+      result.reason = EndReason::kStop;
+      break;
+    }
+  }
+  return result;
+}
+
+}  // namespace openllm::engine

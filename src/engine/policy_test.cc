@@ -1,0 +1,76 @@
+#include "engine/policy.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace openllm::engine {
+namespace {
+
+std::vector<std::pair<int, int>> plan(const std::vector<Candidate>& candidates, Budget budget) {
+  std::vector<PlannedRows> rows;
+  plan_step(candidates, budget, rows);
+  std::vector<std::pair<int, int>> result;
+  for (const PlannedRows& r : rows) result.emplace_back(r.candidate, r.n_rows);
+  return result;
+}
+
+using Rows = std::vector<std::pair<int, int>>;
+
+TEST(PlanStep, DecodesComeFirstThenChunksInOrder) {
+  EXPECT_EQ(plan({{100}, {1}, {20}, {1}}, {50, 8, 8}), (Rows{{1, 1}, {3, 1}, {0, 48}}));
+  EXPECT_EQ(plan({{10}, {1}, {20}, {1}}, {50, 8, 8}), (Rows{{1, 1}, {3, 1}, {0, 10}, {2, 20}}));
+}
+
+TEST(PlanStep, KeepsToEveryBudget) {
+  EXPECT_EQ(plan({{1}, {1}, {1}}, {2, 8, 8}), (Rows{{0, 1}, {1, 1}}));
+  EXPECT_EQ(plan({{1}, {1}, {1}}, {8, 1, 8}), (Rows{{0, 1}}));
+  EXPECT_EQ(plan({{1}, {1}, {5}}, {8, 8, 2}),
+            (Rows{{0, 1}, {1, 1}, {2, 4}}));  // the last row would need logits
+  EXPECT_TRUE(plan({}, {8, 8, 8}).empty());
+}
+
+TEST(PlanStep, PromptLogprobsBoundTheChunk) {
+  EXPECT_EQ(plan({{20, 0, 19, true}}, {50, 8, 8}), (Rows{{0, 8}}));
+  EXPECT_EQ(plan({{20, 6, 19, true}}, {50, 8, 8}),
+            (Rows{{0, 14}}));  // rows before 6 were reported before
+  EXPECT_EQ(plan({{8, 0, 8, true}}, {50, 8, 8}),
+            (Rows{{0, 8}}));  // the last is reported and drawn from
+  EXPECT_EQ(plan({{9, 1, 8, true}}, {50, 8, 7}), (Rows{{0, 8}}));
+  EXPECT_EQ(count_output_rows({9, 1, 8, true}, 9), 8);
+}
+
+TEST(PlanStep, RandomInputsStayWithinBudgetAndGetOn) {
+  std::mt19937 random(3);
+  const auto pick = [&](int low, int high) {
+    return std::uniform_int_distribution<int>(low, high)(random);
+  };
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<Candidate> candidates(static_cast<std::size_t>(pick(1, 9)));
+    for (Candidate& c : candidates) {
+      c.n_remaining = pick(0, 1) == 0 ? 1 : pick(1, 30);
+      c.report_begin = pick(0, c.n_remaining);
+      c.report_end = pick(0, 1) == 0 ? c.report_begin : pick(c.report_begin, c.n_remaining);
+      c.wants_last = c.report_end == 0 || pick(0, 4) > 0;
+    }
+    const Budget budget{pick(1, 40), pick(1, 9), pick(1, 9)};
+    std::vector<PlannedRows> rows;
+    plan_step(candidates, budget, rows);
+    ASSERT_FALSE(rows.empty());
+    int n_rows = 0;
+    int n_outputs = 0;
+    for (const PlannedRows& r : rows) {
+      const Candidate& c = candidates[static_cast<std::size_t>(r.candidate)];
+      ASSERT_GE(r.n_rows, 1);
+      ASSERT_LE(r.n_rows, c.n_remaining);
+      n_rows += r.n_rows;
+      n_outputs += count_output_rows(c, r.n_rows);
+    }
+    ASSERT_LE(n_rows, budget.rows);
+    ASSERT_LE(n_outputs, budget.output_rows);
+    ASSERT_LE(rows.size(), static_cast<std::size_t>(budget.sequences));
+  }
+}
+
+}  // namespace
+}  // namespace openllm::engine
