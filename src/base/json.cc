@@ -120,12 +120,20 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     message_ = error.what();
     const auto colon = message_.find(": ");  // drop the library's own prefix
     if (colon != std::string::npos) message_ = message_.substr(message_.find_first_of(']') + 2);
+    // The message quotes the last token, which may be as long as the text and no valid UTF-8.
+    const bool is_long = message_.size() > kMaxMessage;
+    message_ = sanitize_utf8(is_long ? message_.substr(0, kMaxMessage) : message_);
+    if (is_long) message_ += "...";
     return false;
   }
   std::size_t position() const { return position_; }
   const std::string& message() const { return message_; }
+  /// The parser does not say where nesting became too deep.
+  bool too_deep() const { return too_deep_; }
 
  private:
+  static constexpr std::size_t kMaxMessage = 200;
+
   Json* place() {
     if (stack_.empty()) return &root_;
     if (JsonArray* items = stack_.back()->if_array()) return &items->emplace_back();
@@ -137,6 +145,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   }
   bool open(Json container) {
     if (stack_.size() >= max_depth_) {
+      too_deep_ = true;
       message_ = cat("nesting is too deep (expected at most ", max_depth_, " levels)");
       return false;
     }
@@ -157,6 +166,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   std::vector<Json*> stack_;
   std::vector<std::string> keys_;
   std::size_t position_ = 0;
+  bool too_deep_ = false;
   std::string message_;
 };
 
@@ -215,6 +225,7 @@ Json Json::parse(std::string_view text, std::string_view where, int max_depth) {
   Json root;
   Builder builder(root, max_depth);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
+    if (builder.too_deep()) fail(ErrorCode::kInvalidArgument, where, ": invalid JSON: ", builder.message());
     fail(ErrorCode::kInvalidArgument, where, ": invalid JSON at byte ", builder.position(), ": ", builder.message());
   }
   return root;

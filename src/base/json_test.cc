@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace openllm::base {
 namespace {
 
@@ -94,6 +96,12 @@ TEST(Json, InvalidTextNamesThePlace) {
         << text << " -> " << error_of(text);
   }
   EXPECT_NE(error_of("[1, x]").find("at byte 5"), std::string::npos) << error_of("[1, x]");
+}
+
+TEST(Json, MessagesStayShort) {
+  const std::string message = error_of("[\"" + std::string(100000, 'x'));
+  EXPECT_LT(message.size(), 300U) << message;
+  EXPECT_TRUE(is_valid_utf8(error_of("\"" + std::string(100000, '\xC3'))));
 }
 
 TEST(Json, HugeNumbersDoNotCrash) {
