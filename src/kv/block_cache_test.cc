@@ -1,0 +1,178 @@
+#include "kv/block_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/error.h"
+
+namespace openllm::kv {
+namespace {
+
+std::vector<BlockKey> chain(int n, std::uint64_t salt = 0) {
+  std::vector<BlockKey> keys;
+  BlockKey previous = root_key({&salt, 1});
+  for (std::int32_t i = 0; i < n; ++i) {
+    const std::int32_t tokens[] = {i, i + 1};
+    keys.push_back(previous = next_key(previous, tokens));
+  }
+  return keys;
+}
+
+KvGroupSpec window_group(int window) {
+  KvGroupSpec spec;
+  spec.kind = KvKind::kWindow;
+  spec.window = window;
+  return spec;
+}
+
+TEST(BlockKey, CoversEverythingBefore) {
+  const auto a = chain(4);
+  EXPECT_EQ(a, chain(4));
+  EXPECT_NE(a[3], chain(4, 1)[3]);
+  const std::int32_t one[] = {1, 2};
+  const std::int32_t other[] = {2, 1};
+  EXPECT_NE(next_key(a[0], one), next_key(a[0], other));
+  EXPECT_NE(next_key(a[0], one), next_key(a[1], one));
+}
+
+TEST(BlockPool, GivesOutEveryBlockOnceAndTakesItBack) {
+  BlockPool pool(5);
+  std::vector<BlockRef> refs;
+  std::set<int> ids;
+  for (int i = 0; i < 5; ++i) {
+    refs.push_back(pool.allocate());
+    ids.insert(refs.back().id());
+  }
+  EXPECT_EQ(ids.size(), 5U);
+  EXPECT_FALSE(pool.allocate());
+  EXPECT_EQ(pool.n_free(), 0);
+  pool.check({1, 1, 1, 1, 1});
+  BlockRef moved = std::move(refs[2]);
+  EXPECT_FALSE(refs[2]);
+  EXPECT_EQ(refs[2].id(), -1);
+  refs.clear();
+  EXPECT_EQ(pool.n_free(), 4);
+  EXPECT_THROW(pool.check({0, 0, 0, 0, 0}), Error);
+  moved.reset();
+  pool.check({0, 0, 0, 0, 0});
+}
+
+TEST(BlockPool, NamedBlocksLastLongestAndAreShared) {
+  BlockPool pool(3);
+  const auto keys = chain(3);
+  std::int32_t first = -1;
+  {
+    BlockRef a = pool.allocate();
+    BlockRef b = pool.allocate();
+    first = a.id();
+    pool.publish(a, keys[0]);
+    pool.publish(b, keys[0]);  // the first one keeps the name
+    b.reset();
+  }
+  BlockRef again = pool.find(keys[0]);
+  BlockRef shared = pool.find(keys[0]);
+  EXPECT_EQ(again.id(), first);
+  EXPECT_EQ(shared.id(), first);
+  EXPECT_EQ(pool.n_free(), 2);
+  again.reset();
+  EXPECT_EQ(pool.n_free(), 2);
+  shared.reset();
+  EXPECT_EQ(pool.n_free(), 3);
+  const BlockRef x = pool.allocate();
+  const BlockRef y = pool.allocate();
+  EXPECT_TRUE(pool.contains(keys[0]));
+  const BlockRef z = pool.allocate();
+  EXPECT_EQ(z.id(), first);
+  EXPECT_FALSE(pool.contains(keys[0]));
+}
+
+TEST(BlockCache, RefusesNonsense) {
+  EXPECT_THROW(BlockCache({}, {}, 4), Error);
+  EXPECT_THROW(BlockCache({KvGroupSpec{}}, {4}, 0), Error);
+  EXPECT_THROW(BlockCache({KvGroupSpec{}}, {0}, 4), Error);
+  EXPECT_THROW(BlockCache({KvGroupSpec{}}, {4, 4}, 4), Error);
+  EXPECT_THROW(BlockCache({window_group(0)}, {4}, 4), Error);
+}
+
+TEST(BlockCache, GrowsAllGroupsOrNone) {
+  BlockCache cache({KvGroupSpec{}, window_group(4)}, {8, 3}, 2);
+  SequenceBlocks s;
+  EXPECT_TRUE(cache.grow(s, 5));
+  EXPECT_EQ(s.n_blocks(), 3);
+  EXPECT_FALSE(cache.grow(s, 7));
+  EXPECT_EQ(s.n_blocks(), 3);
+  EXPECT_EQ(cache.reachable(s, 9), 6);
+  const SequenceBlocks* all[] = {&s};
+  cache.check(all);
+  cache.trim(s, 6);  // the query at 6 sees 3, 4, 5: block 0 is free
+  EXPECT_EQ(s.table(1)[0].id(), -1);
+  EXPECT_GE(s.table(1)[1].id(), 0);
+  EXPECT_GE(s.table(0)[0].id(), 0);
+  EXPECT_EQ(cache.reachable(s, 9), 8);
+  EXPECT_TRUE(cache.grow(s, 7));
+  cache.check(all);
+  s.truncate(3);
+  EXPECT_EQ(s.n_blocks(), 3);
+  s.clear();
+  EXPECT_EQ(cache.n_free(), cache.n_total());
+}
+
+TEST(BlockCache, MaxTokensHoldsForEverySequenceLength) {
+  for (const int window : {1, 2, 3, 4, 5, 9}) {
+    for (int n_blocks = 1; n_blocks < 8; ++n_blocks) {
+      BlockCache cache({KvGroupSpec{}, window_group(window)}, {40, n_blocks}, 3);
+      SequenceBlocks s;
+      int length = 0;
+      while (length < 120 && cache.grow(s, length + 1)) cache.trim(s, ++length);
+      EXPECT_EQ(length, cache.max_tokens()) << window << " " << n_blocks;
+    }
+  }
+}
+
+TEST(BlockCache, WindowGroupsNeedOnlyWhatTheNextPositionSees) {
+  BlockCache cache({KvGroupSpec{}, window_group(4)}, {16, 16}, 2);
+  const auto keys = chain(6);
+  {
+    SequenceBlocks s;
+    ASSERT_TRUE(cache.grow(s, 12));
+    cache.publish(s, 0, keys);
+    EXPECT_EQ(cache.find_prefix(keys), 6);
+    cache.trim(s, 12);
+  }
+  // Blocks 0 to 3 of the window group are the least recently used free ones with a name; 10 others
+  // come before.
+  SequenceBlocks other;
+  ASSERT_TRUE(cache.grow(other, 20));
+  EXPECT_EQ(cache.find_prefix(keys), 6);
+  SequenceBlocks again;
+  cache.take_prefix(again, std::span(keys).first(6));
+  EXPECT_EQ(again.table(1)[3].id(), -1);  // position 12 sees 9, 10, 11
+  EXPECT_GE(again.table(1)[4].id(), 0);
+  EXPECT_GE(again.table(0)[0].id(), 0);
+  const SequenceBlocks* all[] = {&other, &again};
+  cache.check(all);
+  again.clear();
+
+  ASSERT_TRUE(cache.grow(other, 28));  // four named blocks of each pool are gone
+  EXPECT_LT(cache.find_prefix(keys), 6);
+  EXPECT_FALSE(cache.grow(other, 34));
+}
+
+TEST(BlockCache, MissingBlockOutsideTheWindowDoesNotMatter) {
+  BlockCache cache({window_group(4)}, {6}, 2);
+  const auto keys = chain(6);
+  SequenceBlocks s;
+  ASSERT_TRUE(cache.grow(s, 12));
+  cache.publish(s, 0, keys);
+  cache.trim(s, 12);
+  SequenceBlocks taker;
+  ASSERT_TRUE(cache.grow(taker, 4));  // takes the blocks that held 0 and 1
+  s.clear();
+  EXPECT_EQ(cache.find_prefix(keys), 6);
+  EXPECT_EQ(cache.find_prefix(std::span(keys).first(3)), 0);  // needs block 1
+  EXPECT_EQ(cache.find_prefix(std::span(keys).first(4)), 4);  // needs 2 and 3
+}
+
+}  // namespace
+}  // namespace openllm::kv
