@@ -20,7 +20,7 @@ std::size_t at(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 /// The lowest id with this value.
 std::int32_t first_equal(std::span<const float> x, float value) {
-  return static_cast<std::int32_t>(std::find(x.begin(), x.end(), value) - x.begin());
+  return static_cast<std::int32_t>(find(x, value));
 }
 
 void forbid(std::span<float> x, std::span<const std::uint64_t> mask) {
@@ -82,14 +82,16 @@ std::span<const float> Sampler::adjust(std::span<const float> logits, const Samp
   const bool scaled = params.temperature > kGreedyTemperature && params.temperature != 1.0F;
   if (params.logit_bias.empty() && constraint == nullptr && !scaled && !uses_counts(params))
     return logits;
-  std::copy(logits.begin(), logits.end(), scratch_.begin());
+  const bool edited = !params.logit_bias.empty() || constraint != nullptr;
+  if (edited || !scaled) std::copy(logits.begin(), logits.end(), scratch_.begin());
   for (const auto& [token, bias] : params.logit_bias) scratch_[at(token)] += bias;
   if (constraint != nullptr) {
     std::fill(mask_.begin(), mask_.end(), ~std::uint64_t{0});
     constraint->apply(mask_);
     forbid(scratch_, mask_);
   }
-  if (scaled) divide(scratch_, params.temperature);
+  if (scaled)
+    divide(edited ? std::span<const float>(scratch_) : logits, params.temperature, scratch_.data());
   if (uses_counts(params)) apply_penalties(scratch_, params, counts);
   return scratch_;
 }

@@ -97,22 +97,19 @@ float Selector::kth_value(std::size_t k) {
     std::nth_element(heap_.begin(), kth, heap_.end(), std::greater<>());
     return *kth;
   }
-  const auto offer = [&](float value) {
-    if (heap_.size() < k) {
-      heap_.push_back(value);
-      std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
-    } else if (value > heap_.front()) {
-      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
-      heap_.back() = value;
-      std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
-    }
-  };
-  if (all_) {
-    for (const float value : x_) offer(value);
-  } else {
-    for (const std::int32_t id : ids_) offer(x_[at(id)]);
+  const std::size_t n = all_ ? x_.size() : ids_.size();
+  const auto value = [&](std::size_t i) { return all_ ? x_[i] : x_[at(ids_[i])]; };
+  for (std::size_t i = 0; i < k; ++i) heap_.push_back(value(i));
+  std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
+  float least = heap_.front();
+  for (std::size_t i = k; i < n; ++i) {
+    if (!(value(i) > least)) continue;
+    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+    heap_.back() = value(i);
+    std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+    least = heap_.front();
   }
-  return heap_.front();
+  return least;
 }
 
 void Selector::keep_top_k(int k) {

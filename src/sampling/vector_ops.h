@@ -16,8 +16,11 @@ struct Scan {
 /// The largest value, NaN left out.
 Scan scan(std::span<const float> x) noexcept;
 
-/// x[i] /= divisor, as the usual definition of temperature rounds it.
-void divide(std::span<float> x, float divisor) noexcept;
+/// out[i] = x[i] / divisor, rounded as the usual definition of temperature does. May alias.
+void divide(std::span<const float> x, float divisor, float* out) noexcept;
+
+/// Index of the first element equal to `value`; x.size() when there is none.
+std::size_t find(std::span<const float> x, float value) noexcept;
 
 /// p[i] = exp(x[i] - max), relative error below 2e-7, 0 below exp(-87). block_sums[b] is the sum of
 /// block b in a fixed order that is the same for every instruction set. p: as long as x;
