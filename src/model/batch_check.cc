@@ -49,6 +49,7 @@ void check_sequences(const device::Batch& batch) {
                 sequence.rope_len >= 0,
             "sequences must cover the rows in order (expected first row ", next, ", got ",
             sequence.first_row, " with ", sequence.n_rows, " rows)");
+    require(sequence.adapter == 0, "no adapter is mounted (got ", sequence.adapter, ")");
     next += sequence.n_rows;
     require(next <= batch.n_rows(), "sequences have more rows than the batch (expected ",
             batch.n_rows(), ", got ", next, ")");

@@ -155,6 +155,31 @@ TEST_F(ForwardTest, VisibleEndWidensAndNarrows) {
   EXPECT_EQ(error_of([&] { run(b); }).code(), ErrorCode::kInvalidArgument);
 }
 
+TEST_F(ForwardTest, AdaptersAreRefused) {
+  sequences_[0].adapter = 1;
+  EXPECT_THAT(refusal(), testing::HasSubstr("adapter"));
+}
+
+// Files mix types within a layer: such tensors go up as several weights, with the same result.
+TEST(MixedTypesTest, SameNumbersAsOneType) {
+  for (const char* device : {"reference", "cpu"}) {
+    for (const char* name : {"self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj"}) {
+      MemoryCheckpoint mixed = small_llama();
+      MemoryCheckpoint plain = small_llama();
+      const std::string tensor = "model.layers.0." + std::string(name) + ".weight";
+      mixed.round_to_f16(tensor, false);
+      plain.round_to_f16(tensor, true);
+      Runner mixed_model(mixed, device);
+      Runner plain_model(plain, device);
+      const std::vector<float> expected = plain_model.step({{0, {1, 5, 3}}});
+      const std::vector<float> got = mixed_model.step({{0, {1, 5, 3}}});
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        ASSERT_NEAR(got[i], expected[i], 1e-5F) << device << " " << name;
+      }
+    }
+  }
+}
+
 TEST(GrowingRopeTest, LengthIsPartOfTheSequence) {
   MemoryCheckpoint checkpoint = small_llama();
   checkpoint.mutable_config()["rope_scaling"] =
@@ -162,6 +187,7 @@ TEST(GrowingRopeTest, LengthIsPartOfTheSequence) {
   checkpoint.mutable_config()["max_position_embeddings"] = 16;
   const std::vector<std::int32_t> ids = {1, 2, 3, 4, 5, 6};
   Runner plain(checkpoint, "reference");
+  EXPECT_TRUE(plain.decoder().spec().rope_depends_on_length());
   const std::vector<float> expected = plain.step({{0, ids}});
   plain.set_rope_len(16);
   EXPECT_EQ(plain.step({{1, ids}}), expected);

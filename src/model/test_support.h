@@ -176,6 +176,23 @@ class MemoryCheckpoint final : public format::Checkpoint {
     std::sort(tensors_.begin(), tensors_.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
   }
+  /// Rounds a tensor's values to F16: kept so, or as F32 again.
+  void round_to_f16(const std::string& name, bool keep_f32) {
+    for (format::NamedTensor& tensor : tensors_) {
+      if (tensor.name != name) continue;
+      const auto* values = reinterpret_cast<const float*>(tensor.view.bytes.data());
+      const auto n = static_cast<std::size_t>(tensor.view.shape.n_elems());
+      auto& halves = *halves_.emplace_back(std::make_unique<std::vector<std::uint16_t>>());
+      auto& rounded = *values_.emplace_back(std::make_unique<std::vector<float>>());
+      for (std::size_t i = 0; i < n; ++i) {
+        halves.push_back(tensor::f32_to_f16(values[i]));
+        rounded.push_back(tensor::f16_to_f32(halves.back()));
+      }
+      tensor.view.dtype = keep_f32 ? tensor::DType::kF32 : tensor::DType::kF16;
+      tensor.view.bytes = keep_f32 ? std::as_bytes(std::span<const float>(rounded))
+                                   : std::as_bytes(std::span<const std::uint16_t>(halves));
+    }
+  }
   void remove(const std::string& name) {
     std::erase_if(tensors_, [&](const auto& tensor) { return tensor.name == name; });
   }
@@ -192,6 +209,7 @@ class MemoryCheckpoint final : public format::Checkpoint {
   std::string path_ = "memory";
   base::Json config_;
   std::vector<std::unique_ptr<std::vector<float>>> values_;
+  std::vector<std::unique_ptr<std::vector<std::uint16_t>>> halves_;
   std::vector<format::NamedTensor> tensors_;
 };
 
