@@ -27,7 +27,7 @@ class NativeRunner final : public engine::StepRunner {
   const float* run(const engine::StepPlan& plan) override {
     sequences_.clear();
     for (const engine::PlanSequence& s : plan.sequences) {
-      sequences_.push_back({s.first_row, s.n_rows, s.past_len, s.adapter});
+      sequences_.push_back({s.first_row, s.n_rows, s.past_len, s.adapter, s.rope_len});
     }
     tables_.clear();
     for (const engine::PlanBlockTable& table : plan.block_tables) tables_.push_back({table.ids, table.begin});
@@ -201,6 +201,7 @@ std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint, const
   engine_options.max_model_len = budget.max_model_len;
   engine_options.block_size = options.kv_block_size;
   engine_options.prefix_caching = options.prefix_caching;
+  engine_options.rope_depends_on_length = decoder->spec().rope_depends_on_length();
   engine_options.kv_groups = decoder->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;
   return std::make_unique<NativeBackend>(std::move(device), std::move(decoder), std::move(engine_options));
