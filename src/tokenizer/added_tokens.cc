@@ -11,15 +11,16 @@ namespace openllm::tokenizer {
 void AddedTokenMatcher::add(const AddedToken& token, std::string_view content) {
   if (content.empty()) return;
   if (content.size() > kMaxContentBytes) {
-    base::fail(ErrorCode::kUnsupported, "tokenizer: added token ", token.id, " is too long (at most ",
-               kMaxContentBytes, " bytes, got ", content.size(), ")");
+    base::fail(ErrorCode::kUnsupported, "tokenizer: added token ", token.id,
+               " is too long (at most ", kMaxContentBytes, " bytes, got ", content.size(), ")");
   }
   std::uint32_t node = 0;
   for (const char c : content) {
     const auto byte = static_cast<unsigned char>(c);
     auto& next = nodes_[node].next;
-    const auto at = std::lower_bound(next.begin(), next.end(), byte,
-                                     [](const auto& edge, unsigned char value) { return edge.first < value; });
+    const auto at =
+        std::lower_bound(next.begin(), next.end(), byte,
+                         [](const auto& edge, unsigned char value) { return edge.first < value; });
     if (at != next.end() && at->first == byte) {
       node = at->second;
       continue;
@@ -34,15 +35,16 @@ void AddedTokenMatcher::add(const AddedToken& token, std::string_view content) {
   rules_.push_back({token.id, token.special, token.single_word, token.lstrip, token.rstrip});
 }
 
-std::optional<AddedTokenMatcher::Match> AddedTokenMatcher::longest_at(std::string_view text,
-                                                                      std::size_t pos) const noexcept {
+std::optional<AddedTokenMatcher::Match> AddedTokenMatcher::longest_at(
+    std::string_view text, std::size_t pos) const noexcept {
   std::optional<Match> best;
   std::uint32_t node = 0;
   for (std::size_t i = pos; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const auto& next = nodes_[node].next;
-    const auto at = std::lower_bound(next.begin(), next.end(), byte,
-                                     [](const auto& edge, unsigned char value) { return edge.first < value; });
+    const auto at =
+        std::lower_bound(next.begin(), next.end(), byte,
+                         [](const auto& edge, unsigned char value) { return edge.first < value; });
     if (at == next.end() || at->first != byte) break;
     node = at->second;
     const std::int32_t rule = nodes_[node].rule;
@@ -51,7 +53,8 @@ std::optional<AddedTokenMatcher::Match> AddedTokenMatcher::longest_at(std::strin
   return best;
 }
 
-bool AddedTokenMatcher::is_single_word(std::string_view text, std::size_t begin, std::size_t end) noexcept {
+bool AddedTokenMatcher::is_single_word(std::string_view text, std::size_t begin,
+                                       std::size_t end) noexcept {
   if (begin > 0 && is_word_char(char_before(text, begin))) return false;
   return end == text.size() || !is_word_char(base::decode_utf8(text, end));
 }

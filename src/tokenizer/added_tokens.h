@@ -28,18 +28,20 @@ class AddedTokenMatcher {
  public:
   static constexpr std::size_t kMaxContentBytes = 1024;  // bounds the work for each byte of text
 
-  /// `content` is what is looked for (the token's content, maybe normalized). Empty contents are ignored.
-  /// Throws kUnsupported for contents that are too long.
+  /// `content` is what is looked for (the token's content, maybe normalized). Empty contents are
+  /// ignored. Throws kUnsupported for contents that are too long.
   void add(const AddedToken& token, std::string_view content);
   bool empty() const noexcept { return rules_.empty(); }
 
   struct Segment {
     std::string_view text;
-    std::size_t offset;          ///< Of `text` in the whole.
-    std::optional<TokenId> id;   ///< Set if it is an added token.
+    std::size_t offset;         ///< Of `text` in the whole.
+    std::optional<TokenId> id;  ///< Set if it is an added token.
   };
-  /// Calls `visit` with the non-empty segments in order. Without `parse_special` special tokens are plain text.
-  void split(std::string_view text, bool parse_special, base::FunctionRef<void(const Segment&)> visit) const;
+  /// Calls `visit` with the non-empty segments in order. Without `parse_special` special tokens are
+  /// plain text.
+  void split(std::string_view text, bool parse_special,
+             base::FunctionRef<void(const Segment&)> visit) const;
 
  private:
   struct Rule {

@@ -22,7 +22,8 @@ std::string byte_token(unsigned byte) {
   return base::cat("<0x", kDigits[byte >> 4U], kDigits[byte & 15U], ">");
 }
 
-/// Words seen in one call and where their tokens stand in its output. Each hash has one place; the newest word wins.
+/// Words seen in one call and where their tokens stand in its output. Each hash has one place; the
+/// newest word wins.
 class WordCache {
  public:
   explicit WordCache(std::size_t text_bytes)
@@ -33,7 +34,9 @@ class WordCache {
     std::size_t begin = 0;
     std::size_t count = 0;
   };
-  Entry& at(std::string_view word) noexcept { return entries_[hash_bytes(word) & (entries_.size() - 1)]; }
+  Entry& at(std::string_view word) noexcept {
+    return entries_[hash_bytes(word) & (entries_.size() - 1)];
+  }
 
  private:
   std::vector<Entry> entries_;
@@ -41,7 +44,9 @@ class WordCache {
 
 }  // namespace
 
-void MergeTable::reserve(std::size_t n_merges) { grow(std::bit_ceil(std::max<std::size_t>(16, n_merges * 2))); }
+void MergeTable::reserve(std::size_t n_merges) {
+  grow(std::bit_ceil(std::max<std::size_t>(16, n_merges * 2)));
+}
 
 void MergeTable::grow(std::size_t n_slots) {
   std::vector<Slot> old(n_slots);
@@ -49,7 +54,8 @@ void MergeTable::grow(std::size_t n_slots) {
   n_merges_ = 0;
   for (const Slot& slot : old) {
     if (slot.key == kEmpty) continue;
-    set(static_cast<TokenId>(slot.key >> 32U), static_cast<TokenId>(slot.key & 0xFFFFFFFFU), slot.merge);
+    set(static_cast<TokenId>(slot.key >> 32U), static_cast<TokenId>(slot.key & 0xFFFFFFFFU),
+        slot.merge);
   }
 }
 
@@ -57,20 +63,24 @@ void MergeTable::set(TokenId left, TokenId right, Merge merge) {
   if ((n_merges_ + 1) * 2 > slots_.size()) grow(std::max<std::size_t>(16, slots_.size() * 2));
   const std::uint64_t key = key_of(left, right);
   std::size_t slot = slot_of(key);
-  while (slots_[slot].key != kEmpty && slots_[slot].key != key) slot = (slot + 1) & (slots_.size() - 1);
+  while (slots_[slot].key != kEmpty && slots_[slot].key != key)
+    slot = (slot + 1) & (slots_.size() - 1);
   if (slots_[slot].key == kEmpty) ++n_merges_;
   slots_[slot] = {key, merge};
 }
 
 class Bpe::BpeSession final : public Session {
  public:
-  BpeSession(const Bpe& bpe, std::size_t text_bytes) : bpe_(bpe), merger_(bpe.merges_), cache_(text_bytes) {}
+  BpeSession(const Bpe& bpe, std::size_t text_bytes)
+      : bpe_(bpe), merger_(bpe.merges_), cache_(text_bytes) {}
 
   void tokenize(std::string_view word, std::vector<TokenId>& out) override {
     if (!bpe_.can_cut_) return tokenize_cached(word, out);
-    // No merge crosses these places, so the parts can be encoded alone; they repeat, the whole does not.
+    // No merge crosses these places, so the parts can be encoded alone; they repeat, the whole does
+    // not.
     std::size_t begin = 0;
-    for (std::size_t at = word.find(kMeta, 1); at != std::string_view::npos; at = word.find(kMeta, at + kMeta.size())) {
+    for (std::size_t at = word.find(kMeta, 1); at != std::string_view::npos;
+         at = word.find(kMeta, at + kMeta.size())) {
       if (at == begin || !bpe_.can_cut_after(char_before(word, at))) continue;
       tokenize_cached(word.substr(begin, at - begin), out);
       begin = at;
@@ -118,7 +128,8 @@ class Bpe::BpeSession final : public Session {
 Bpe::Bpe(const Vocab& vocab, BpeOptions options) : vocab_(&vocab), options_(std::move(options)) {
   find_byte_tokens();
   const bool plain = options_.continuing_prefix.empty() && options_.word_suffix.empty();
-  can_cut_ = !options_.byte_level && !options_.ignore_merges && plain && vocab.find(kMeta).has_value();
+  can_cut_ =
+      !options_.byte_level && !options_.ignore_merges && plain && vocab.find(kMeta).has_value();
   if (!options_.byte_level || !options_.ignore_merges) return;
   for (TokenId id = 0; id < vocab.size(); ++id) {
     const std::string_view piece = vocab.piece(id);
@@ -146,7 +157,8 @@ void Bpe::add_merge(std::string_view left, std::string_view right, std::uint32_t
   const auto require = [&](std::string_view piece) {
     const auto id = vocab_->find(piece);
     if (!id) {
-      base::fail(ErrorCode::kCorruptData, "tokenizer: merge ", rank, ": no token \"", piece.substr(0, 100), "\"");
+      base::fail(ErrorCode::kCorruptData, "tokenizer: merge ", rank, ": no token \"",
+                 piece.substr(0, 100), "\"");
     }
     return *id;
   };
@@ -167,7 +179,9 @@ void Bpe::add_merge(TokenId left, TokenId right, MergeTable::Merge merge) {
   }
 }
 
-bool Bpe::can_cut_after(char32_t before) const noexcept { return !joined_before_meta_.contains(before); }
+bool Bpe::can_cut_after(char32_t before) const noexcept {
+  return !joined_before_meta_.contains(before);
+}
 
 std::optional<TokenId> Bpe::whole_word(std::string_view word) const noexcept {
   if (!options_.ignore_merges) return std::nullopt;
@@ -177,8 +191,8 @@ std::optional<TokenId> Bpe::whole_word(std::string_view word) const noexcept {
 void Bpe::append_bytes(std::string_view word, std::vector<TokenId>& out) const {
   bool pending_unk = false;
   for (std::size_t i = 0; i < word.size(); ++i) {
-    const TokenId id =
-        byte_tokens_[i > 0 ? 1 : 0][i + 1 == word.size() ? 1 : 0][static_cast<unsigned char>(word[i])];
+    const TokenId id = byte_tokens_[i > 0 ? 1 : 0][i + 1 == word.size() ? 1 : 0]
+                                   [static_cast<unsigned char>(word[i])];
     if (id >= 0) {
       out.push_back(id);
     } else if (options_.unk_id && !(pending_unk && options_.fuse_unk)) {
@@ -190,7 +204,8 @@ void Bpe::append_bytes(std::string_view word, std::vector<TokenId>& out) const {
 
 bool Bpe::append_fallback(std::string_view spelled, std::vector<TokenId>& out) const {
   const auto token_of = [&](char c) { return fallback_tokens_[static_cast<unsigned char>(c)]; };
-  if (!std::all_of(spelled.begin(), spelled.end(), [&](char c) { return token_of(c) >= 0; })) return false;
+  if (!std::all_of(spelled.begin(), spelled.end(), [&](char c) { return token_of(c) >= 0; }))
+    return false;
   for (const char c : spelled) out.push_back(token_of(c));
   return true;
 }
@@ -198,7 +213,8 @@ bool Bpe::append_fallback(std::string_view spelled, std::vector<TokenId>& out) c
 void Bpe::append_chars(std::string_view word, std::vector<TokenId>& out) const {
   const bool decorated = !options_.continuing_prefix.empty() || !options_.word_suffix.empty();
   std::string spelled_storage;
-  // The Hugging Face library emits an unknown token only with the next known one, behind byte tokens in between.
+  // The Hugging Face library emits an unknown token only with the next known one, behind byte
+  // tokens in between.
   bool pending_unk = false;
   for (std::size_t pos = 0; pos < word.size();) {
     const std::size_t begin = pos;

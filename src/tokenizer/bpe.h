@@ -51,7 +51,8 @@ class MergeTable {
     Merge merge{kNoRank, 0};
   };
   static std::uint64_t key_of(TokenId left, TokenId right) noexcept {
-    return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32U) | static_cast<std::uint32_t>(right);
+    return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32U) |
+           static_cast<std::uint32_t>(right);
   }
   std::size_t slot_of(std::uint64_t key) const noexcept {
     const std::uint64_t x = key * 0x9E3779B97F4A7C15ULL;
@@ -63,8 +64,9 @@ class MergeTable {
   std::size_t n_merges_ = 0;
 };
 
-/// Byte pair encoding over tokens of a vocabulary, as the Hugging Face library does it: characters (or bytes) that
-/// merge by rank, leftmost first. O(n log n) for a word of n characters, without recursion.
+/// Byte pair encoding over tokens of a vocabulary, as the Hugging Face library does it: characters
+/// (or bytes) that merge by rank, leftmost first. O(n log n) for a word of n characters, without
+/// recursion.
 class Bpe final : public Model {
  public:
   /// `vocab` must outlive the model.
@@ -99,7 +101,8 @@ class Bpe final : public Model {
   TokenId byte_tokens_[2][2][256];
   TokenId fallback_tokens_[256];
   bool can_cut_ = false;  // SentencePiece style: U+2581 is a token, so words can be cut before it
-  std::unordered_set<char32_t> joined_before_meta_;  // characters that some merge joins with a following U+2581
+  std::unordered_set<char32_t>
+      joined_before_meta_;  // characters that some merge joins with a following U+2581
 };
 
 }  // namespace openllm::tokenizer

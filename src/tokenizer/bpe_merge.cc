@@ -43,7 +43,8 @@ void BpeMerger::merge_short(std::vector<TokenId>& symbols) {
   symbols.resize(n);
 }
 
-void BpeMerger::push_pair(const std::vector<TokenId>& symbols, std::uint32_t left, std::uint32_t right) {
+void BpeMerger::push_pair(const std::vector<TokenId>& symbols, std::uint32_t left,
+                          std::uint32_t right) {
   const Merge merge = merges_->find(symbols[left], symbols[right]);
   if (merge.rank == MergeTable::kNoRank) return;
   heap_.push_back({merge.rank, left, symbols[left], symbols[right], merge.result});
@@ -51,8 +52,8 @@ void BpeMerger::push_pair(const std::vector<TokenId>& symbols, std::uint32_t lef
 
 void BpeMerger::merge_long(std::vector<TokenId>& symbols) {
   if (symbols.size() > kMaxSymbols) {
-    base::fail(ErrorCode::kInvalidArgument, "tokenizer: word is too long (at most ", kMaxSymbols, " symbols, got ",
-               symbols.size(), ")");
+    base::fail(ErrorCode::kInvalidArgument, "tokenizer: word is too long (at most ", kMaxSymbols,
+               " symbols, got ", symbols.size(), ")");
   }
   const auto n = static_cast<std::uint32_t>(symbols.size());
   const auto later = [](const Candidate& a, const Candidate& b) {
@@ -60,7 +61,8 @@ void BpeMerger::merge_long(std::vector<TokenId>& symbols) {
   };
   links_.resize(n);
   heap_.clear();
-  for (std::uint32_t i = 0; i < n; ++i) links_[i] = {i == 0 ? kNone : i - 1, i + 1 < n ? i + 1 : kNone};
+  for (std::uint32_t i = 0; i < n; ++i)
+    links_[i] = {i == 0 ? kNone : i - 1, i + 1 < n ? i + 1 : kNone};
   for (std::uint32_t i = 0; i + 1 < n; ++i) push_pair(symbols, i, i + 1);
   std::make_heap(heap_.begin(), heap_.end(), later);
   while (!heap_.empty()) {

@@ -28,8 +28,8 @@ class BpeMerger {
   void push_pair(const std::vector<TokenId>& symbols, std::uint32_t left, std::uint32_t right);
 
   const MergeTable* merges_;
-  std::vector<Merge> pairs_;          // of the short path: what symbols i and i + 1 become
-  std::vector<Candidate> heap_;       // of the long path
+  std::vector<Merge> pairs_;     // of the short path: what symbols i and i + 1 become
+  std::vector<Candidate> heap_;  // of the long path
   std::vector<Link> links_;
 };
 

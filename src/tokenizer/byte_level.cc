@@ -44,7 +44,8 @@ std::optional<unsigned char> char_to_byte(char32_t code) noexcept {
 std::string map_bytes(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size() * 2);
-  for (const char byte : bytes) base::append_utf8(out, byte_to_char(static_cast<unsigned char>(byte)));
+  for (const char byte : bytes)
+    base::append_utf8(out, byte_to_char(static_cast<unsigned char>(byte)));
   return out;
 }
 

@@ -6,8 +6,8 @@
 
 namespace openllm::tokenizer {
 
-/// GPT-2's printable alphabet: every byte has a character of its own; 188 bytes stand for themselves, the others are
-/// U+0100 and up.
+/// GPT-2's printable alphabet: every byte has a character of its own; 188 bytes stand for
+/// themselves, the others are U+0100 and up.
 
 /// The character of a byte.
 char32_t byte_to_char(unsigned char byte) noexcept;

@@ -77,12 +77,14 @@ void DecodeRules::add(const base::Json& json, int depth) {
     add_strip(json);
   } else if (type == "Replace") {
     if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": Replace behind Fuse");
-    steps_.emplace_back(Replace{require_pattern(json, kWhere), require_string(json, "content", kWhere)});
+    steps_.emplace_back(
+        Replace{require_pattern(json, kWhere), require_string(json, "content", kWhere)});
   } else if (type == "Metaspace") {
     if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": Metaspace behind Fuse");
     const std::string replacement = string_or(json, "replacement", kMeta, kWhere);
     const bool legacy = bool_or(json, "add_prefix_space", true, kWhere);
-    const bool strips = string_or(json, "prepend_scheme", legacy ? "always" : "never", kWhere) != "never";
+    const bool strips =
+        string_or(json, "prepend_scheme", legacy ? "always" : "never", kWhere) != "never";
     steps_.emplace_back(Metaspace{replacement, strips});
     first_differs_ = first_differs_ || strips;
   } else {
@@ -91,19 +93,22 @@ void DecodeRules::add(const base::Json& json, int depth) {
 }
 
 void DecodeRules::add_strip(const base::Json& json) {
-  Strip strip{require_string(json, "content", kWhere), count_or(json, "start"), count_or(json, "stop")};
+  Strip strip{require_string(json, "content", kWhere), count_or(json, "start"),
+              count_or(json, "stop")};
   if (!fused_) {
     steps_.emplace_back(std::move(strip));
     return;
   }
   if (strip.content != " " || strip.start > 1 || strip.stop != 0 || strips_leading_space_) {
-    base::fail(ErrorCode::kUnsupported, kWhere, ": Strip behind Fuse of anything but one leading space");
+    base::fail(ErrorCode::kUnsupported, kWhere,
+               ": Strip behind Fuse of anything but one leading space");
   }
   strips_leading_space_ = strip.start == 1;
 }
 
 std::optional<unsigned char> DecodeRules::byte_of(std::string_view piece) const noexcept {
-  if (!byte_fallback_ || piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>') return std::nullopt;
+  if (!byte_fallback_ || piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>')
+    return std::nullopt;
   const int high = hex_value(piece[3]);
   const int low = hex_value(piece[4]);
   if (high < 0 || low < 0) return std::nullopt;

@@ -18,7 +18,8 @@ class DecodeRules {
   static DecodeRules byte_level();
   /// SentencePiece: U+2581 is a space, <0x..> tokens are bytes.
   static DecodeRules sentencepiece(bool strip_leading_space);
-  /// The component "decoder" of tokenizer.json. Null: the tokens with spaces between them, as the library does it.
+  /// The component "decoder" of tokenizer.json. Null: the tokens with spaces between them, as the
+  /// library does it.
   static DecodeRules from_json(const base::Json& json);
 
   /// The bytes of a token; `first`: the first one of a text.

@@ -5,7 +5,8 @@
 namespace openllm::tokenizer {
 namespace {
 
-// ChatML, Llama 3 and 4, Phi, Gemma, Harmony, GPT-2, Llama 3 base, DeepSeek, SmolVLM, Command R, GLM, StarChat.
+// ChatML, Llama 3 and 4, Phi, Gemma, Harmony, GPT-2, Llama 3 base, DeepSeek, SmolVLM, Command R,
+// GLM, StarChat.
 constexpr std::string_view kEndSpellings[] = {
     "<|im_end|>",
     "<|eot_id|>",
@@ -28,8 +29,8 @@ constexpr std::string_view kEndSpellings[] = {
     "<EOT>",
 };
 
-/// Ends a message but not the turn where the vocabulary also has <|return|> (Harmony), or begins the next turn only
-/// where the vocabulary has <|observation|> (GLM).
+/// Ends a message but not the turn where the vocabulary also has <|return|> (Harmony), or begins
+/// the next turn only where the vocabulary has <|observation|> (GLM).
 bool is_end_here(std::string_view spelling, FindSpecial find_special) {
   if (spelling == "<|end|>") return !find_special("<|return|>");
   if (spelling == "<|user|>") return find_special("<|observation|>").has_value();
@@ -38,7 +39,8 @@ bool is_end_here(std::string_view spelling, FindSpecial find_special) {
 
 }  // namespace
 
-std::vector<TokenId> collect_end_tokens(const std::vector<TokenId>& configured, FindSpecial find_special) {
+std::vector<TokenId> collect_end_tokens(const std::vector<TokenId>& configured,
+                                        FindSpecial find_special) {
   std::vector<TokenId> ids;
   const auto add = [&](TokenId id) {
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
@@ -52,8 +54,8 @@ std::vector<TokenId> collect_end_tokens(const std::vector<TokenId>& configured, 
 }
 
 bool is_end_spelling(std::string_view piece) noexcept {
-  return piece != "<|user|>" && std::find(std::begin(kEndSpellings), std::end(kEndSpellings), piece) !=
-                                    std::end(kEndSpellings);
+  return piece != "<|user|>" && std::find(std::begin(kEndSpellings), std::end(kEndSpellings),
+                                          piece) != std::end(kEndSpellings);
 }
 
 }  // namespace openllm::tokenizer

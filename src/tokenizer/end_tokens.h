@@ -11,8 +11,10 @@ namespace openllm::tokenizer {
 /// Finds a special token by its spelling.
 using FindSpecial = base::FunctionRef<std::optional<TokenId>(std::string_view)>;
 
-/// `configured` (most specific first), then the well-known tokens that end a turn or a text; each once.
-std::vector<TokenId> collect_end_tokens(const std::vector<TokenId>& configured, FindSpecial find_special);
+/// `configured` (most specific first), then the well-known tokens that end a turn or a text; each
+/// once.
+std::vector<TokenId> collect_end_tokens(const std::vector<TokenId>& configured,
+                                        FindSpecial find_special);
 
 /// A spelling that only ever ends a turn or a text.
 bool is_end_spelling(std::string_view piece) noexcept;

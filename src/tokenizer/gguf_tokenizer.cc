@@ -16,15 +16,26 @@ constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
 constexpr std::size_t kMaxTokens = std::size_t{1} << 28U;
 constexpr std::size_t kMaxMergedBytes = 1024;  // longer tokens cannot be reached by merging
 
-enum class TokenType : std::int64_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
+enum class TokenType : std::int64_t {
+  kNormal = 1,
+  kUnknown,
+  kControl,
+  kUserDefined,
+  kUnused,
+  kByte
+};
 
 class GgufBuilder {
  public:
   explicit GgufBuilder(const GgufVocab& gguf) : gguf_(gguf), n_tokens_(gguf.tokens.size()) {
     if (n_tokens_ == 0) base::fail(ErrorCode::kCorruptData, "gguf: tokenizer: no tokens");
-    if (n_tokens_ > kMaxTokens) base::fail(ErrorCode::kCorruptData, "gguf: tokenizer: ", n_tokens_, " tokens");
+    if (n_tokens_ > kMaxTokens)
+      base::fail(ErrorCode::kCorruptData, "gguf: tokenizer: ", n_tokens_, " tokens");
     check_length("token_type", gguf.token_types.size());
     check_length("scores", gguf.scores.size());
+    for (const auto& id : {gguf.bos_id, gguf.eos_id, gguf.eot_id, gguf.unk_id}) {
+      if (id) check_id(*id);
+    }
     read_vocab();
     read_added_tokens();
   }
@@ -47,8 +58,15 @@ class GgufBuilder {
  private:
   void check_length(const char* what, std::size_t n) const {
     if (n == 0 || n == n_tokens_) return;
-    base::fail(ErrorCode::kCorruptData, "gguf: tokenizer.ggml.", what, ": bad length (expected ", n_tokens_, ", got ",
-               n, ")");
+    base::fail(ErrorCode::kCorruptData, "gguf: tokenizer.ggml.", what, ": bad length (expected ",
+               n_tokens_, ", got ", n, ")");
+  }
+
+  void check_id(TokenId id) const {
+    if (id >= 0 && static_cast<std::size_t>(id) < n_tokens_) return;
+    base::fail(ErrorCode::kCorruptData,
+               "gguf: tokenizer: special token id out of range (expected below ", n_tokens_,
+               ", got ", id, ")");
   }
 
   TokenType type_of(TokenId id) const {
@@ -62,26 +80,30 @@ class GgufBuilder {
     for (const std::string_view token : gguf_.tokens) n_bytes += token.size();
     parts_.vocab = std::make_unique<Vocab>();
     parts_.vocab->reserve(n_tokens_, n_bytes);
-    for (std::size_t i = 0; i < n_tokens_; ++i) parts_.vocab->set(static_cast<TokenId>(i), gguf_.tokens[i]);
+    for (std::size_t i = 0; i < n_tokens_; ++i)
+      parts_.vocab->set(static_cast<TokenId>(i), gguf_.tokens[i]);
   }
 
   /// The ids that the file gives a meaning to are special whatever their type says.
   bool has_role(TokenId id) const {
-    return id == gguf_.bos_id || id == gguf_.eos_id || id == gguf_.eot_id || is_end_spelling(text_of(id));
+    return id == gguf_.bos_id || id == gguf_.eos_id || id == gguf_.eot_id ||
+           is_end_spelling(text_of(id));
   }
 
   void read_added_tokens() {
     for (std::size_t i = 0; i < n_tokens_; ++i) {
       const auto id = static_cast<TokenId>(i);
       const TokenType type = type_of(id);
-      const bool special = type == TokenType::kControl || type == TokenType::kUnknown || has_role(id);
+      const bool special =
+          type == TokenType::kControl || type == TokenType::kUnknown || has_role(id);
       if (!special && type != TokenType::kUserDefined) continue;
       AddedToken token;
       token.id = id;
       token.content = std::string(text_of(id));
       token.special = special;
       // Nobody means a token of this length in a text.
-      if (token.content.empty() || token.content.size() > AddedTokenMatcher::kMaxContentBytes) continue;
+      if (token.content.empty() || token.content.size() > AddedTokenMatcher::kMaxContentBytes)
+        continue;
       parts_.added.push_back(std::move(token));
     }
   }
@@ -106,7 +128,8 @@ class GgufBuilder {
     const std::string_view text = gguf_.merges[index];
     const std::size_t space = text.find(' ', 1);
     if (space == std::string_view::npos) {
-      base::fail(ErrorCode::kCorruptData, "gguf: tokenizer.ggml.merges: entry ", index, " is not a pair");
+      base::fail(ErrorCode::kCorruptData, "gguf: tokenizer.ggml.merges: entry ", index,
+                 " is not a pair");
     }
     const std::string_view left = text.substr(0, space);
     const std::string_view right = text.substr(space + 1);
@@ -121,8 +144,8 @@ class GgufBuilder {
   void build_sentencepiece() {
     const bool add_space_prefix = gguf_.add_space_prefix.value_or(true);
     if (add_space_prefix) parts_.normalizer = make_prepend_normalizer(std::string(kMeta));
-    parts_.normalizer =
-        make_normalizer_sequence(std::move(parts_.normalizer), make_replace_normalizer(" ", std::string(kMeta)));
+    parts_.normalizer = make_normalizer_sequence(std::move(parts_.normalizer),
+                                                 make_replace_normalizer(" ", std::string(kMeta)));
     BpeOptions options;
     options.byte_fallback = true;
     options.unk_id = gguf_.unk_id;
@@ -149,7 +172,8 @@ class GgufBuilder {
       const bool is_found = parts_.vocab->find(text_of(id)) == id;
       if (can_merge && is_found && text_of(id).size() <= kMaxMergedBytes) order.push_back(id);
     }
-    std::stable_sort(order.begin(), order.end(), [&](TokenId a, TokenId b) { return score_of(a) > score_of(b); });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](TokenId a, TokenId b) { return score_of(a) > score_of(b); });
     bpe.reserve_merges(order.size() * 2);
     std::uint32_t rank = 0;
     for (std::size_t i = 0; i < order.size(); ++i) {
@@ -168,12 +192,14 @@ class GgufBuilder {
 
   std::optional<TokenId> find_part(std::string_view text) const {
     const auto id = parts_.vocab->find(text);
-    if (!id || type_of(*id) == TokenType::kControl || type_of(*id) == TokenType::kByte) return std::nullopt;
+    if (!id || type_of(*id) == TokenType::kControl || type_of(*id) == TokenType::kByte)
+      return std::nullopt;
     return id;
   }
 
   void set_frame(bool add_bos_default) {
-    if (gguf_.add_bos.value_or(add_bos_default) && gguf_.bos_id) parts_.frame.before.push_back(*gguf_.bos_id);
+    if (gguf_.add_bos.value_or(add_bos_default) && gguf_.bos_id)
+      parts_.frame.before.push_back(*gguf_.bos_id);
     if (gguf_.add_eos.value_or(false) && gguf_.eos_id) parts_.frame.after.push_back(*gguf_.eos_id);
   }
 
@@ -183,7 +209,8 @@ class GgufBuilder {
     if (gguf_.eos_id) configured.push_back(*gguf_.eos_id);
     const auto find_special = [&](std::string_view spelling) -> std::optional<TokenId> {
       const auto id = parts_.vocab->find(spelling);
-      const bool is_control = id && (type_of(*id) == TokenType::kControl || is_end_spelling(spelling));
+      const bool is_control =
+          id && (type_of(*id) == TokenType::kControl || is_end_spelling(spelling));
       return is_control ? id : std::nullopt;
     };
     return collect_end_tokens(configured, find_special);
@@ -196,6 +223,8 @@ class GgufBuilder {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_tokenizer(const GgufVocab& vocab) { return GgufBuilder(vocab).build(); }
+std::unique_ptr<Tokenizer> make_tokenizer(const GgufVocab& vocab) {
+  return GgufBuilder(vocab).build();
+}
 
 }  // namespace openllm::tokenizer

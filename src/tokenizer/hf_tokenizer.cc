@@ -24,7 +24,8 @@ std::unique_ptr<Vocab> read_vocab(const base::Json& model) {
   const base::Json& json = require_field(model, "vocab", kModel);
   const base::JsonObject* tokens = json.if_object();
   if (tokens == nullptr) {
-    base::fail(ErrorCode::kCorruptData, kModel, ": vocab: wrong type (expected object, got ", json.type_name(), ")");
+    base::fail(ErrorCode::kCorruptData, kModel, ": vocab: wrong type (expected object, got ",
+               json.type_name(), ")");
   }
   std::size_t n_bytes = 0;
   for (const auto& member : *tokens) n_bytes += member.first.size();
@@ -33,7 +34,8 @@ std::unique_ptr<Vocab> read_vocab(const base::Json& model) {
   for (const auto& member : *tokens) {
     const TokenId id = to_token_id(member.second, kModel);
     if (!Vocab::is_plausible_id(id, tokens->size())) {
-      base::fail(ErrorCode::kCorruptData, kModel, ": id ", id, " in a vocabulary of ", tokens->size(), " tokens");
+      base::fail(ErrorCode::kCorruptData, kModel, ": id ", id, " in a vocabulary of ",
+                 tokens->size(), " tokens");
     }
     vocab->set(id, member.first);
   }
@@ -41,7 +43,8 @@ std::unique_ptr<Vocab> read_vocab(const base::Json& model) {
 }
 
 /// "a b" or ["a", "b"]
-std::pair<std::string_view, std::string_view> parse_merge(const base::Json& json, std::size_t index) {
+std::pair<std::string_view, std::string_view> parse_merge(const base::Json& json,
+                                                          std::size_t index) {
   if (const std::string* text = json.if_string()) {
     const std::size_t space = text->find(' ');
     if (space != std::string::npos && text->find(' ', space + 1) == std::string::npos) {
@@ -118,7 +121,8 @@ class AddedTokens {
     const auto n = tokens_.size() + static_cast<std::size_t>(vocab_->size());
     for (const AddedToken& token : tokens_) {
       if (Vocab::is_plausible_id(token.id, n)) continue;
-      base::fail(ErrorCode::kCorruptData, kFile, ": added token id ", token.id, " in a vocabulary of ", n, " tokens");
+      base::fail(ErrorCode::kCorruptData, kFile, ": added token id ", token.id,
+                 " in a vocabulary of ", n, " tokens");
     }
     return std::move(tokens_);
   }
@@ -149,14 +153,16 @@ void add_config_tokens(const base::Json& config, AddedTokens& added) {
   if (const base::JsonObject* decoder = field_or_null(config, "added_tokens_decoder").if_object()) {
     for (const auto& member : *decoder) {
       const std::string& key = member.first;
-      const bool is_number = !key.empty() && key.size() < 10 &&
-                             std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
-      if (!is_number) base::fail(ErrorCode::kCorruptData, kConfig, ": added_tokens_decoder: bad id");
+      const bool is_number =
+          !key.empty() && key.size() < 10 &&
+          std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
+      if (!is_number)
+        base::fail(ErrorCode::kCorruptData, kConfig, ": added_tokens_decoder: bad id");
       added.add(member.second, static_cast<TokenId>(std::stol(key)), kConfig);
     }
   }
-  for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
-                          "mask_token"}) {
+  for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                          "cls_token", "mask_token"}) {
     added.mark_special(named_token(field_or_null(config, key)));
   }
   for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
@@ -177,9 +183,10 @@ void read_added_tokens(const base::Json& json, AddedTokens& added) {
   }
 }
 
-/// Where the configuration says so, its two switches take the place of the post-processor, as in transformers.
-void apply_frame_switches(const base::Json& config, std::optional<TokenId> bos, std::optional<TokenId> eos,
-                          SpecialFrame& frame) {
+/// Where the configuration says so, its two switches take the place of the post-processor, as in
+/// transformers.
+void apply_frame_switches(const base::Json& config, std::optional<TokenId> bos,
+                          std::optional<TokenId> eos, SpecialFrame& frame) {
   const bool* add_bos = field_or_null(config, "add_bos_token").if_bool();
   const bool* add_eos = field_or_null(config, "add_eos_token").if_bool();
   if (add_bos == nullptr && add_eos == nullptr) return;
@@ -197,7 +204,8 @@ std::string model_type(const base::Json& model) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_tokenizer(const base::Json& tokenizer_json, const base::Json& tokenizer_config) {
+std::unique_ptr<Tokenizer> make_tokenizer(const base::Json& tokenizer_json,
+                                          const base::Json& tokenizer_config) {
   const base::Json& model = require_field(tokenizer_json, "model", kFile);
   if (const std::string type = model_type(model); type != "BPE") fail_unknown("model", type);
 

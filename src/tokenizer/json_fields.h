@@ -10,19 +10,23 @@
 
 namespace openllm::tokenizer {
 
-/// Reading the components of a tokenizer.json. `where` names the component in errors, all of which are kCorruptData
-/// unless the text says otherwise.
+/// Reading the components of a tokenizer.json. `where` names the component in errors, all of which
+/// are kCorruptData unless the text says otherwise.
 
 constexpr int kMaxComponentDepth = 16;  // of sequences within sequences
 
 /// The member "type".
 const std::string& require_type(const base::Json& json, std::string_view where);
-const base::Json& require_field(const base::Json& json, std::string_view key, std::string_view where);
-const std::string& require_string(const base::Json& json, std::string_view key, std::string_view where);
-const base::JsonArray& require_array(const base::Json& json, std::string_view key, std::string_view where);
+const base::Json& require_field(const base::Json& json, std::string_view key,
+                                std::string_view where);
+const std::string& require_string(const base::Json& json, std::string_view key,
+                                  std::string_view where);
+const base::JsonArray& require_array(const base::Json& json, std::string_view key,
+                                     std::string_view where);
 /// Absent and null give the fallback.
 bool bool_or(const base::Json& json, std::string_view key, bool fallback, std::string_view where);
-std::string string_or(const base::Json& json, std::string_view key, std::string_view fallback, std::string_view where);
+std::string string_or(const base::Json& json, std::string_view key, std::string_view fallback,
+                      std::string_view where);
 /// A token id: an integer from 0 to 2^31 - 1.
 std::int32_t to_token_id(const base::Json& json, std::string_view where);
 

@@ -15,8 +15,8 @@ class Model {
   class Session {
    public:
     virtual ~Session() = default;
-    /// Appends the tokens of a word. The word must stay where it is as long as the session lives, and `out` must be
-    /// the same each time and only grow.
+    /// Appends the tokens of a word. The word must stay where it is as long as the session lives,
+    /// and `out` must be the same each time and only grow.
     virtual void tokenize(std::string_view word, std::vector<TokenId>& out) = 0;
   };
 

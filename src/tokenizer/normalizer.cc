@@ -37,9 +37,11 @@ class UnicodeNormalizer final : public Normalizer {
 
 class ReplaceNormalizer final : public Normalizer {
  public:
-  ReplaceNormalizer(Pattern pattern, std::string to) : pattern_(std::move(pattern)), to_(std::move(to)) {}
+  ReplaceNormalizer(Pattern pattern, std::string to)
+      : pattern_(std::move(pattern)), to_(std::move(to)) {}
   std::string apply(std::string text) const override {
-    if (const auto* from = std::get_if<std::string>(&pattern_.value)) return replace_all(text, *from, to_);
+    if (const auto* from = std::get_if<std::string>(&pattern_.value))
+      return replace_all(text, *from, to_);
     Regex::Scanner scanner(std::get<Regex>(pattern_.value), text);
     std::string out;
     std::size_t done = 0;
@@ -115,7 +117,8 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
   out.reserve(text.size());
   std::size_t done = 0;
   if (!from.empty()) {
-    for (std::size_t at; (at = text.find(from, done)) != std::string_view::npos; done = at + from.size()) {
+    for (std::size_t at; (at = text.find(from, done)) != std::string_view::npos;
+         done = at + from.size()) {
       out.append(text.substr(done, at - done)).append(to);
     }
   }
@@ -149,7 +152,8 @@ std::unique_ptr<Normalizer> make_normalizer(const base::Json& json, int depth) {
   if (type == "NFKC") return std::make_unique<UnicodeNormalizer>(NormalForm::kNfkc);
   if (type == "NFKD") return std::make_unique<UnicodeNormalizer>(NormalForm::kNfkd);
   if (type == "Replace") {
-    return std::make_unique<ReplaceNormalizer>(require_pattern(json, kWhere), require_string(json, "content", kWhere));
+    return std::make_unique<ReplaceNormalizer>(require_pattern(json, kWhere),
+                                               require_string(json, "content", kWhere));
   }
   if (type == "Prepend") return make_prepend_normalizer(require_string(json, "prepend", kWhere));
   if (type == "Strip") {

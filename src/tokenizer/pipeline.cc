@@ -62,12 +62,18 @@ class Pipeline final : public Tokenizer {
   }
   bool is_special(TokenId id) const noexcept override { return has_flag(id, kSpecial); }
   bool is_byte_token(TokenId id) const noexcept override { return has_flag(id, kByte); }
-  bool strips_leading_space() const noexcept override { return parts_.decoder.strips_leading_space(); }
+  bool strips_leading_space() const noexcept override {
+    return parts_.decoder.strips_leading_space();
+  }
 
   std::optional<TokenId> bos_id() const noexcept override { return parts_.bos_id; }
   const std::vector<TokenId>& eos_ids() const noexcept override { return parts_.eos_ids; }
-  std::string_view bos_piece() const noexcept override { return parts_.bos_id ? token_piece(*parts_.bos_id) : ""; }
-  std::string_view eos_piece() const noexcept override { return parts_.eos_id ? token_piece(*parts_.eos_id) : ""; }
+  std::string_view bos_piece() const noexcept override {
+    return parts_.bos_id ? token_piece(*parts_.bos_id) : "";
+  }
+  std::string_view eos_piece() const noexcept override {
+    return parts_.eos_id ? token_piece(*parts_.eos_id) : "";
+  }
 
  private:
   bool has_flag(TokenId id, Flag flag) const noexcept {
@@ -75,8 +81,8 @@ class Pipeline final : public Tokenizer {
   }
   void require_id(TokenId id) const {
     if (id >= 0 && id < size_) return;
-    base::fail(ErrorCode::kCorruptData, "tokenizer: special token id out of range (expected below ", size_, ", got ",
-               id, ")");
+    base::fail(ErrorCode::kCorruptData, "tokenizer: special token id out of range (expected below ",
+               size_, ", got ", id, ")");
   }
   void add_tokens();
   void make_texts();
@@ -149,7 +155,8 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, const EncodeOptions
     }
   };
   raw_matcher_.split(text, options.parse_special, visit);
-  if (options.add_special_tokens) out.insert(out.end(), parts_.frame.after.begin(), parts_.frame.after.end());
+  if (options.add_special_tokens)
+    out.insert(out.end(), parts_.frame.after.begin(), parts_.frame.after.end());
   return out;
 }
 

@@ -20,7 +20,7 @@ struct PipelineParts {
   std::vector<AddedToken> added{};
   std::unique_ptr<Normalizer> normalizer{};       ///< May be null.
   std::unique_ptr<PreTokenizer> pre_tokenizer{};  ///< May be null.
-  std::unique_ptr<Vocab> vocab{};                 ///< The model's; without added tokens that it does not have.
+  std::unique_ptr<Vocab> vocab{};  ///< The model's; without added tokens that it does not have.
   std::unique_ptr<Model> model{};
   SpecialFrame frame{};
   DecodeRules decoder{};

@@ -56,7 +56,8 @@ SpecialFrame parse_sequence(const base::Json& json, int depth) {
     frame.before.insert(frame.before.begin(), outer.before.begin(), outer.before.end());
     frame.after.insert(frame.after.end(), outer.after.begin(), outer.after.end());
     if (frame.before.size() + frame.after.size() > kMaxFrame) {
-      base::fail(ErrorCode::kCorruptData, kWhere, ": too many special tokens (at most ", kMaxFrame, ")");
+      base::fail(ErrorCode::kCorruptData, kWhere, ": too many special tokens (at most ", kMaxFrame,
+                 ")");
     }
   }
   return frame;

@@ -13,7 +13,8 @@ struct SpecialFrame {
   std::vector<TokenId> after;
 };
 
-/// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the vocabulary.
+/// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the
+/// vocabulary.
 SpecialFrame parse_post_processor(const base::Json& json);
 
 }  // namespace openllm::tokenizer

@@ -55,7 +55,8 @@ class PrefixSpace final : public PreTokenizer {
 class MapBytes final : public PreTokenizer {
  public:
   void split(Words& words) const override {
-    rewrite(words, [&](const Word& word, std::string& text) { text += map_bytes(words.view(word)); });
+    rewrite(words,
+            [&](const Word& word, std::string& text) { text += map_bytes(words.view(word)); });
   }
 };
 
@@ -83,12 +84,14 @@ class Metaspace final : public PreTokenizer {
  public:
   Metaspace(std::string replacement, Prepend prepend, bool split)
       : replacement_(std::move(replacement)), prepend_(prepend) {
-    if (split) splitter_ = make_pattern_splitter({replacement_}, SplitBehavior::kMergedWithNext, false);
+    if (split)
+      splitter_ = make_pattern_splitter({replacement_}, SplitBehavior::kMergedWithNext, false);
   }
   void split(Words& words) const override {
     rewrite(words, [&](const Word& word, std::string& text) {
       const std::string_view view = words.view(word);
-      const bool wants = prepend_ == Prepend::kAlways || (prepend_ == Prepend::kFirst && words.is_first(word));
+      const bool wants =
+          prepend_ == Prepend::kAlways || (prepend_ == Prepend::kFirst && words.is_first(word));
       if (wants && !view.starts_with(' ') && !view.starts_with(replacement_)) text += replacement_;
       for (const char c : view) c == ' ' ? text.append(replacement_) : text.append(1, c);
     });
@@ -101,14 +104,16 @@ class Metaspace final : public PreTokenizer {
   std::unique_ptr<PreTokenizer> splitter_;
 };
 
-/// Collects the parts; a ByteLevel part that is not the last one has to show its alphabet to those behind it.
+/// Collects the parts; a ByteLevel part that is not the last one has to show its alphabet to those
+/// behind it.
 class Builder {
  public:
   void add(const base::Json& json, int depth) {
     check_depth(depth, kWhere);
     const std::string& type = require_type(json, kWhere);
     if (type == "Sequence") {
-      for (const base::Json& part : require_array(json, "pretokenizers", kWhere)) add(part, depth + 1);
+      for (const base::Json& part : require_array(json, "pretokenizers", kWhere))
+        add(part, depth + 1);
       return;
     }
     if (byte_level_ && !mapped_) {
@@ -130,24 +135,28 @@ class Builder {
  private:
   void add_byte_level(const base::Json& json) {
     if (byte_level_) base::fail(ErrorCode::kUnsupported, kWhere, ": two of type ByteLevel");
-    if (bool_or(json, "add_prefix_space", true, kWhere)) sequence_->add(std::make_unique<PrefixSpace>());
+    if (bool_or(json, "add_prefix_space", true, kWhere))
+      sequence_->add(std::make_unique<PrefixSpace>());
     if (bool_or(json, "use_regex", true, kWhere)) {
-      sequence_->add(make_pattern_splitter({Regex(kGpt2Pattern, kWhere)}, SplitBehavior::kIsolated, false));
+      sequence_->add(
+          make_pattern_splitter({Regex(kGpt2Pattern, kWhere)}, SplitBehavior::kIsolated, false));
     }
     byte_level_ = true;
   }
 
   void add_splitter(const std::string& type, const base::Json& json) {
     if (type == "Split") {
-      const SplitBehavior behavior = parse_split_behavior(require_string(json, "behavior", kWhere), kWhere);
+      const SplitBehavior behavior =
+          parse_split_behavior(require_string(json, "behavior", kWhere), kWhere);
       sequence_->add(make_pattern_splitter(require_pattern(json, kWhere), behavior,
                                            bool_or(json, "invert", false, kWhere)));
     } else if (type == "Metaspace") {
       add_metaspace(json);
     } else if (type == "Digits") {
       const bool individual = bool_or(json, "individual_digits", false, kWhere);
-      sequence_->add(make_char_splitter([](char32_t code) { return is_numeric(code); },
-                                        individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous));
+      sequence_->add(
+          make_char_splitter([](char32_t code) { return is_numeric(code); },
+                             individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous));
     } else if (type == "Punctuation") {
       const std::string behavior = string_or(json, "behavior", "Isolated", kWhere);
       sequence_->add(make_char_splitter([](char32_t code) { return is_punctuation(code); },
@@ -155,7 +164,8 @@ class Builder {
     } else if (type == "WhitespaceSplit") {
       add_whitespace_split();
     } else if (type == "Whitespace") {
-      sequence_->add(make_pattern_splitter({Regex(R"(\w+|[^\w\s]+)", kWhere)}, SplitBehavior::kRemoved, true));
+      sequence_->add(
+          make_pattern_splitter({Regex(R"(\w+|[^\w\s]+)", kWhere)}, SplitBehavior::kRemoved, true));
     } else if (type == "BertPreTokenizer") {
       add_whitespace_split();
       sequence_->add(make_char_splitter([](char32_t code) { return is_punctuation(code); },
@@ -166,14 +176,17 @@ class Builder {
   }
 
   void add_whitespace_split() {
-    sequence_->add(make_char_splitter([](char32_t code) { return is_whitespace(code); }, SplitBehavior::kRemoved));
+    sequence_->add(make_char_splitter([](char32_t code) { return is_whitespace(code); },
+                                      SplitBehavior::kRemoved));
   }
 
   void add_metaspace(const base::Json& json) {
     const std::string replacement = string_or(json, "replacement", "\xE2\x96\x81", kWhere);
-    if (replacement.empty()) base::fail(ErrorCode::kCorruptData, kWhere, ": Metaspace with an empty replacement");
+    if (replacement.empty())
+      base::fail(ErrorCode::kCorruptData, kWhere, ": Metaspace with an empty replacement");
     const bool legacy = bool_or(json, "add_prefix_space", true, kWhere);
-    const std::string scheme = string_or(json, "prepend_scheme", legacy ? "always" : "never", kWhere);
+    const std::string scheme =
+        string_or(json, "prepend_scheme", legacy ? "always" : "never", kWhere);
     Prepend prepend = Prepend::kNever;
     if (scheme == "always") {
       prepend = Prepend::kAlways;
@@ -182,7 +195,8 @@ class Builder {
     } else if (scheme != "never") {
       base::fail(ErrorCode::kUnsupported, kWhere, ": prepend_scheme \"", scheme, "\"");
     }
-    sequence_->add(std::make_unique<Metaspace>(replacement, prepend, bool_or(json, "split", true, kWhere)));
+    sequence_->add(
+        std::make_unique<Metaspace>(replacement, prepend, bool_or(json, "split", true, kWhere)));
   }
 
   std::unique_ptr<SequencePreTokenizer> sequence_ = std::make_unique<SequencePreTokenizer>();
@@ -208,8 +222,8 @@ PreTokenizerChoice make_pre_tokenizer(const base::Json& json) {
   return builder.finish();
 }
 
-std::unique_ptr<PreTokenizer> make_regex_pre_tokenizer(const std::vector<std::string_view>& patterns,
-                                                       std::string_view where) {
+std::unique_ptr<PreTokenizer> make_regex_pre_tokenizer(
+    const std::vector<std::string_view>& patterns, std::string_view where) {
   auto sequence = std::make_unique<SequencePreTokenizer>();
   for (const std::string_view pattern : patterns) {
     sequence->add(make_pattern_splitter({Regex(pattern, where)}, SplitBehavior::kIsolated, false));

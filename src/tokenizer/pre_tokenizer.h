@@ -38,7 +38,8 @@ class Words {
   bool at_start_;
 };
 
-/// Splits text into words that the model then works on alone. Thread safety: const methods from any thread.
+/// Splits text into words that the model then works on alone. Thread safety: const methods from any
+/// thread.
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
@@ -48,15 +49,17 @@ class PreTokenizer {
 /// A pre-tokenizer and what the model has to know about it.
 struct PreTokenizerChoice {
   std::unique_ptr<PreTokenizer> pre_tokenizer;  ///< Null: the text is one word.
-  bool byte_level = false;                      ///< Words are raw bytes; the vocabulary spells them in GPT-2's alphabet.
+  bool byte_level =
+      false;  ///< Words are raw bytes; the vocabulary spells them in GPT-2's alphabet.
 };
 
 /// The component "pre_tokenizer" of tokenizer.json.
 PreTokenizerChoice make_pre_tokenizer(const base::Json& json);
 
-/// Isolates the matches of one pattern after the other; for byte-level vocabularies without a tokenizer.json.
-std::unique_ptr<PreTokenizer> make_regex_pre_tokenizer(const std::vector<std::string_view>& patterns,
-                                                       std::string_view where);
+/// Isolates the matches of one pattern after the other; for byte-level vocabularies without a
+/// tokenizer.json.
+std::unique_ptr<PreTokenizer> make_regex_pre_tokenizer(
+    const std::vector<std::string_view>& patterns, std::string_view where);
 
 /// GPT-2's pattern, which ByteLevel uses too.
 constexpr std::string_view kGpt2Pattern =

@@ -50,22 +50,25 @@ struct Regex::Scanner::State {
   Handle<pcre2_jit_stack> stack;  // only after the small default stack was not enough
 };
 
-Regex::Regex(std::string_view pattern, std::string_view where) : code_(std::make_unique<Code>()), where_(where) {
+Regex::Regex(std::string_view pattern, std::string_view where)
+    : code_(std::make_unique<Code>()), where_(where) {
   const std::string translated = translate_regex(pattern, where);
   if (translated.size() > kMaxPatternBytes) {
-    base::fail(ErrorCode::kUnsupported, where, ": regular expression is too long (at most ", kMaxPatternBytes,
-               " bytes, got ", translated.size(), ")");
+    base::fail(ErrorCode::kUnsupported, where, ": regular expression is too long (at most ",
+               kMaxPatternBytes, " bytes, got ", translated.size(), ")");
   }
   const auto compile_context = own(pcre2_compile_context_create(nullptr));
   pcre2_set_newline(compile_context.get(), PCRE2_NEWLINE_LF);
   // In Ruby's syntax ^ and $ match at every line.
-  constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+  constexpr std::uint32_t kOptions =
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
   int error = 0;
   PCRE2_SIZE at = 0;
-  code_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(), kOptions,
-                                  &error, &at, compile_context.get()));
+  code_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()),
+                                  translated.size(), kOptions, &error, &at, compile_context.get()));
   if (code_->code == nullptr) {
-    base::fail(ErrorCode::kUnsupported, where, ": regular expression: ", pcre_message(error), " at offset ", at);
+    base::fail(ErrorCode::kUnsupported, where, ": regular expression: ", pcre_message(error),
+               " at offset ", at);
   }
   code_->has_jit = pcre2_jit_compile(code_->code.get(), PCRE2_JIT_COMPLETE) == 0;
 }
@@ -110,8 +113,8 @@ std::optional<ByteRange> Regex::Scanner::next() {
     const int rc = match_at(offset_);
     if (rc == PCRE2_ERROR_NOMATCH) break;
     if (rc < 0) {
-      base::fail(ErrorCode::kResourceExhausted, regex_->where_, ": regular expression: ", pcre_message(rc),
-                 " at byte ", offset_);
+      base::fail(ErrorCode::kResourceExhausted, regex_->where_,
+                 ": regular expression: ", pcre_message(rc), " at byte ", offset_);
     }
     const PCRE2_SIZE* range = pcre2_get_ovector_pointer(state_->data.get());
     // \K in a look-ahead can put the start behind the end or before what was matched already.
@@ -122,7 +125,8 @@ std::optional<ByteRange> Regex::Scanner::next() {
       // Past this character, or an empty match would be found for ever.
       const std::size_t here = found.end;
       do ++offset_;
-      while (offset_ < text_.size() && (static_cast<unsigned char>(text_[offset_]) & 0xC0U) == 0x80U);
+      while (offset_ < text_.size() &&
+             (static_cast<unsigned char>(text_[offset_]) & 0xC0U) == 0x80U);
       if (last_end_ == here) continue;
     }
     last_end_ = found.end;

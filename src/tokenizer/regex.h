@@ -13,8 +13,8 @@ struct ByteRange {
   std::size_t end = 0;
 };
 
-/// A compiled pattern in the syntax of the Hugging Face library, matched over valid UTF-8 by PCRE2's JIT.
-/// Thread safety: const methods from any thread.
+/// A compiled pattern in the syntax of the Hugging Face library, matched over valid UTF-8 by
+/// PCRE2's JIT. Thread safety: const methods from any thread.
 class Regex {
  public:
   /// Throws kUnsupported for a pattern that PCRE2 does not take or that is too large.
@@ -33,8 +33,8 @@ class Regex {
 
     /// Goes on with another text.
     void reset(std::string_view text) noexcept;
-    /// The next match; an empty one never touches the end of the one before. Throws kResourceExhausted when a match
-    /// takes too many steps.
+    /// The next match; an empty one never touches the end of the one before. Throws
+    /// kResourceExhausted when a match takes too many steps.
     std::optional<ByteRange> next();
 
    private:

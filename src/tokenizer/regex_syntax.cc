@@ -85,8 +85,10 @@ class Translator {
         items += in_[pos_++];
       }
     }
-    if (pos_ < in_.size()) ++pos_;
-    else unsupported("a class without end");
+    if (pos_ < in_.size())
+      ++pos_;
+    else
+      unsupported("a class without end");
     return base::cat(head, items, "]");
   }
 
@@ -98,7 +100,8 @@ class Translator {
     return text;
   }
 
-  /// `left` is the class before `&&`; pos_ is at `&&`. Only `[left&&[right]]`, not negated as a whole.
+  /// `left` is the class before `&&`; pos_ is at `&&`. Only `[left&&[right]]`, not negated as a
+  /// whole.
   std::string intersection(const std::string& left, bool negated) {
     pos_ += 2;
     if (negated || pos_ >= in_.size() || in_[pos_] != '[') unsupported("this class intersection");

@@ -23,7 +23,8 @@ class PatternSplitter final : public PreTokenizer {
       Regex::Scanner scanner(*regex, {});
       for (const Word& word : words.words()) {
         scanner.reset(words.view(word));
-        collect(word, [&] { return scanner.next(); }, stretches);
+        collect(
+            word, [&] { return scanner.next(); }, stretches);
         append_words(stretches, behavior_, out);
       }
     } else {
@@ -66,7 +67,8 @@ class PatternSplitter final : public PreTokenizer {
 
 class CharSplitter final : public PreTokenizer {
  public:
-  CharSplitter(bool (*is_match)(char32_t), SplitBehavior behavior) : is_match_(is_match), behavior_(behavior) {}
+  CharSplitter(bool (*is_match)(char32_t), SplitBehavior behavior)
+      : is_match_(is_match), behavior_(behavior) {}
 
   void split(Words& words) const override {
     std::vector<Word> out;
@@ -100,7 +102,8 @@ void push(std::vector<Word>& out, std::size_t begin, std::size_t end) {
 /// A match joins what is before it, but two matches do not join.
 void append_merged_with_previous(const std::vector<Stretch>& stretches, std::vector<Word>& out) {
   for (std::size_t i = 0; i < stretches.size(); ++i) {
-    const bool joins = !stretches[i].is_match && i + 1 < stretches.size() && stretches[i + 1].is_match;
+    const bool joins =
+        !stretches[i].is_match && i + 1 < stretches.size() && stretches[i + 1].is_match;
     push(out, stretches[i].begin, stretches[i + (joins ? 1 : 0)].end);
     if (joins) ++i;
   }
@@ -108,7 +111,8 @@ void append_merged_with_previous(const std::vector<Stretch>& stretches, std::vec
 
 void append_merged_with_next(const std::vector<Stretch>& stretches, std::vector<Word>& out) {
   for (std::size_t i = 0; i < stretches.size(); ++i) {
-    const bool joins = stretches[i].is_match && i + 1 < stretches.size() && !stretches[i + 1].is_match;
+    const bool joins =
+        stretches[i].is_match && i + 1 < stretches.size() && !stretches[i + 1].is_match;
     push(out, stretches[i].begin, stretches[i + (joins ? 1 : 0)].end);
     if (joins) ++i;
   }
@@ -117,7 +121,8 @@ void append_merged_with_next(const std::vector<Stretch>& stretches, std::vector<
 void append_contiguous(const std::vector<Stretch>& stretches, std::vector<Word>& out) {
   for (std::size_t i = 0; i < stretches.size();) {
     std::size_t last = i;
-    while (last + 1 < stretches.size() && stretches[last + 1].is_match == stretches[i].is_match) ++last;
+    while (last + 1 < stretches.size() && stretches[last + 1].is_match == stretches[i].is_match)
+      ++last;
     push(out, stretches[i].begin, stretches[last].end);
     i = last + 1;
   }
@@ -134,7 +139,8 @@ SplitBehavior parse_split_behavior(std::string_view name, std::string_view where
   base::fail(ErrorCode::kUnsupported, where, ": split behavior \"", name, "\"");
 }
 
-void append_words(const std::vector<Stretch>& stretches, SplitBehavior behavior, std::vector<Word>& out) {
+void append_words(const std::vector<Stretch>& stretches, SplitBehavior behavior,
+                  std::vector<Word>& out) {
   switch (behavior) {
     case SplitBehavior::kIsolated:
       for (const Stretch& stretch : stretches) push(out, stretch.begin, stretch.end);
@@ -156,11 +162,13 @@ void append_words(const std::vector<Stretch>& stretches, SplitBehavior behavior,
   }
 }
 
-std::unique_ptr<PreTokenizer> make_pattern_splitter(Pattern pattern, SplitBehavior behavior, bool invert) {
+std::unique_ptr<PreTokenizer> make_pattern_splitter(Pattern pattern, SplitBehavior behavior,
+                                                    bool invert) {
   return std::make_unique<PatternSplitter>(std::move(pattern), behavior, invert);
 }
 
-std::unique_ptr<PreTokenizer> make_char_splitter(bool (*is_match)(char32_t), SplitBehavior behavior) {
+std::unique_ptr<PreTokenizer> make_char_splitter(bool (*is_match)(char32_t),
+                                                 SplitBehavior behavior) {
   return std::make_unique<CharSplitter>(is_match, behavior);
 }
 

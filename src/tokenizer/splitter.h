@@ -20,11 +20,14 @@ struct Stretch {
 };
 
 /// Appends the words that the stretches of one word make under `behavior`.
-void append_words(const std::vector<Stretch>& stretches, SplitBehavior behavior, std::vector<Words::Word>& out);
+void append_words(const std::vector<Stretch>& stretches, SplitBehavior behavior,
+                  std::vector<Words::Word>& out);
 
 /// Splits at a literal or a regular expression.
-std::unique_ptr<PreTokenizer> make_pattern_splitter(Pattern pattern, SplitBehavior behavior, bool invert);
+std::unique_ptr<PreTokenizer> make_pattern_splitter(Pattern pattern, SplitBehavior behavior,
+                                                    bool invert);
 /// Splits at characters of a kind.
-std::unique_ptr<PreTokenizer> make_char_splitter(bool (*is_match)(char32_t), SplitBehavior behavior);
+std::unique_ptr<PreTokenizer> make_char_splitter(bool (*is_match)(char32_t),
+                                                 SplitBehavior behavior);
 
 }  // namespace openllm::tokenizer

@@ -26,17 +26,18 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   /// Any bytes; invalid UTF-8 is treated as U+FFFD where the tokenizer works on code points.
-  virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
+  virtual std::vector<TokenId> encode(std::string_view text,
+                                      const EncodeOptions& options = {}) const = 0;
 
   /// One past the highest id.
   virtual int vocab_size() const noexcept = 0;
-  /// The bytes a token adds to the text in the middle of a sequence (SentencePiece's "▁the" is " the", byte tokens are
-  /// one byte). Empty for unknown ids.
+  /// The bytes a token adds to the text in the middle of a sequence (SentencePiece's "▁the" is "
+  /// the", byte tokens are one byte). Empty for unknown ids.
   virtual std::string_view token_bytes(TokenId id) const noexcept = 0;
   /// The same for the first token of a text, where some decoders leave out a space.
   virtual std::string_view first_token_bytes(TokenId id) const noexcept { return token_bytes(id); }
-  /// The token stands for one byte of a text that has no other tokens ("<0x0A>"). Neighbouring ones belong together:
-  /// if their bytes are not valid UTF-8, each of them is decoded as U+FFFD.
+  /// The token stands for one byte of a text that has no other tokens ("<0x0A>"). Neighbouring ones
+  /// belong together: if their bytes are not valid UTF-8, each of them is decoded as U+FFFD.
   virtual bool is_byte_token(TokenId) const noexcept { return false; }
   /// The token as the vocabulary spells it. Empty for unknown ids.
   virtual std::string_view token_piece(TokenId id) const noexcept = 0;
@@ -56,8 +57,9 @@ class Tokenizer {
   std::string decode(std::span<const TokenId> ids, bool skip_special = true) const;
 };
 
-/// Decodes a growing sequence; what it returned never changes. Text is held back while its last bytes are an
-/// incomplete UTF-8 sequence, and byte tokens are held back until another token follows. All results concatenated equal Tokenizer::decode of the whole sequence.
+/// Decodes a growing sequence; what it returned never changes. Text is held back while its last
+/// bytes are an incomplete UTF-8 sequence, and byte tokens are held back until another token
+/// follows. All results concatenated equal Tokenizer::decode of the whole sequence.
 class IncrementalDecoder {
  public:
   IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special);
@@ -78,17 +80,20 @@ class IncrementalDecoder {
   void append_byte_run(std::string& out);
 };
 
-/// Hugging Face `tokenizer.json` (already parsed) with the optional `tokenizer_config.json` (null if absent) for BOS,
-/// EOS and added tokens. Throws kUnsupported naming the component it does not know, kCorruptData for bad content.
-std::unique_ptr<Tokenizer> make_tokenizer(const base::Json& tokenizer_json, const base::Json& tokenizer_config);
+/// Hugging Face `tokenizer.json` (already parsed) with the optional `tokenizer_config.json` (null
+/// if absent) for BOS, EOS and added tokens. Throws kUnsupported naming the component it does not
+/// know, kCorruptData for bad content.
+std::unique_ptr<Tokenizer> make_tokenizer(const base::Json& tokenizer_json,
+                                          const base::Json& tokenizer_config);
 
 /// A vocabulary as GGUF stores it (keys under `tokenizer.ggml.`).
 struct GgufVocab {
-  std::string model;                      ///< "gpt2" (byte-level BPE), "llama" (SentencePiece BPE), ...
-  std::string pre;                        ///< Pre-tokenizer name: "smollm", "llama-bpe", "qwen2", "default", ...
+  std::string model;  ///< "gpt2" (byte-level BPE), "llama" (SentencePiece BPE), ...
+  std::string pre;    ///< Pre-tokenizer name: "smollm", "llama-bpe", "qwen2", "default", ...
   std::vector<std::string_view> tokens;   ///< Spellings.
   std::vector<float> scores;              ///< For SentencePiece; may be empty.
-  std::vector<std::int64_t> token_types;  ///< 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte; may be empty.
+  std::vector<std::int64_t> token_types;  ///< 1 normal, 2 unknown, 3 control, 4 user defined, 5
+                                          ///< unused, 6 byte; may be empty.
   std::vector<std::string_view> merges;   ///< "left right"; may be empty.
   std::optional<TokenId> bos_id, eos_id, eot_id, unk_id;
   std::optional<bool> add_bos, add_eos, add_space_prefix;

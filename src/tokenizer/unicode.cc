@@ -30,12 +30,15 @@ const icu::Normalizer2& normalizer_of(NormalForm form) {
       break;
   }
   if (U_FAILURE(status) != 0 || found == nullptr) {
-    base::fail(ErrorCode::kInternal, "tokenizer: ICU has no normalization data: ", u_errorName(status));
+    base::fail(ErrorCode::kInternal,
+               "tokenizer: ICU has no normalization data: ", u_errorName(status));
   }
   return *found;
 }
 
-bool has_category(char32_t code, std::uint32_t mask) noexcept { return (U_GET_GC_MASK(icu(code)) & mask) != 0; }
+bool has_category(char32_t code, std::uint32_t mask) noexcept {
+  return (U_GET_GC_MASK(icu(code)) & mask) != 0;
+}
 
 }  // namespace
 
@@ -47,7 +50,8 @@ std::string normalize(NormalForm form, std::string_view text) {
   UErrorCode status = U_ZERO_ERROR;
   const icu::StringPiece piece(text.data(), static_cast<std::int32_t>(text.size()));
   normalizer.normalizeUTF8(0, piece, sink, nullptr, status);
-  if (U_FAILURE(status) != 0) base::fail(ErrorCode::kInternal, "tokenizer: ICU: ", u_errorName(status));
+  if (U_FAILURE(status) != 0)
+    base::fail(ErrorCode::kInternal, "tokenizer: ICU: ", u_errorName(status));
   return out;
 }
 
@@ -65,8 +69,9 @@ std::string to_lower(std::string_view text) {
 bool is_whitespace(char32_t code) noexcept { return u_isUWhiteSpace(icu(code)) != 0; }
 
 bool is_word_char(char32_t code) noexcept {
-  return u_isUAlphabetic(icu(code)) != 0 || has_category(code, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK) ||
-         code == 0x200C || code == 0x200D;
+  return u_isUAlphabetic(icu(code)) != 0 ||
+         has_category(code, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK) || code == 0x200C ||
+         code == 0x200D;
 }
 
 bool is_numeric(char32_t code) noexcept { return has_category(code, U_GC_N_MASK); }

@@ -37,46 +37,56 @@ void StringIds::reserve(std::size_t n_strings, std::size_t n_bytes) {
   grow(std::bit_ceil(std::max<std::size_t>(16, n_strings * 2)));
 }
 
-std::size_t StringIds::slot_of(std::string_view text) const noexcept {
+std::size_t StringIds::slot_of(std::string_view text, std::uint64_t hash) const noexcept {
   const std::size_t mask = slots_.size() - 1;
-  std::size_t slot = hash_bytes(text) & mask;
-  while (slots_[slot] != 0 && text_of(entries_[slots_[slot] - 1]) != text) slot = (slot + 1) & mask;
+  const auto tag = static_cast<std::uint32_t>(hash >> 32U);
+  std::size_t slot = hash & mask;
+  while (slots_[slot].entry != 0 &&
+         (slots_[slot].tag != tag || text_of(entries_[slots_[slot].entry - 1]) != text)) {
+    slot = (slot + 1) & mask;
+  }
   return slot;
 }
 
 void StringIds::grow(std::size_t n_slots) {
-  slots_.assign(n_slots, 0);
+  slots_.assign(n_slots, {});
   for (std::size_t i = 0; i < entries_.size(); ++i) {
-    slots_[slot_of(text_of(entries_[i]))] = static_cast<std::uint32_t>(i + 1);
+    const std::string_view text = text_of(entries_[i]);
+    const std::uint64_t hash = hash_bytes(text);
+    slots_[slot_of(text, hash)] = {static_cast<std::uint32_t>(i + 1),
+                                   static_cast<std::uint32_t>(hash >> 32U)};
   }
 }
 
 void StringIds::set(std::string_view text, TokenId id) {
   if (text.size() > kMaxPieceBytes) {
-    base::fail(ErrorCode::kCorruptData, "tokenizer: token ", id, " is too long (at most ", kMaxPieceBytes,
-               " bytes, got ", text.size(), ")");
+    base::fail(ErrorCode::kCorruptData, "tokenizer: token ", id, " is too long (at most ",
+               kMaxPieceBytes, " bytes, got ", text.size(), ")");
   }
   if ((entries_.size() + 1) * 2 > slots_.size()) grow(std::max<std::size_t>(16, slots_.size() * 2));
-  const std::size_t slot = slot_of(text);
-  if (slots_[slot] != 0) {
-    entries_[slots_[slot] - 1].id = id;
+  const std::uint64_t hash = hash_bytes(text);
+  const std::size_t slot = slot_of(text, hash);
+  if (slots_[slot].entry != 0) {
+    entries_[slots_[slot].entry - 1].id = id;
     return;
   }
   entries_.push_back({bytes_.size(), static_cast<std::uint32_t>(text.size()), id});
   bytes_.append(text);
-  slots_[slot] = static_cast<std::uint32_t>(entries_.size());
+  slots_[slot] = {static_cast<std::uint32_t>(entries_.size()),
+                  static_cast<std::uint32_t>(hash >> 32U)};
 }
 
 std::optional<TokenId> StringIds::find(std::string_view text) const noexcept {
   if (slots_.empty()) return std::nullopt;
-  const std::uint32_t index = slots_[slot_of(text)];
-  if (index == 0) return std::nullopt;
-  return entries_[index - 1].id;
+  const std::uint32_t entry = slots_[slot_of(text, hash_bytes(text))].entry;
+  if (entry == 0) return std::nullopt;
+  return entries_[entry - 1].id;
 }
 
 bool Vocab::is_plausible_id(std::int64_t id, std::size_t n_tokens) noexcept {
   constexpr std::int64_t kSlack = 1 << 16;
-  const auto limit = static_cast<std::int64_t>(std::min<std::size_t>(n_tokens, 1U << 28U)) * 4 + kSlack;
+  const auto limit =
+      static_cast<std::int64_t>(std::min<std::size_t>(n_tokens, 1U << 28U)) * 4 + kSlack;
   return id >= 0 && id < limit;
 }
 

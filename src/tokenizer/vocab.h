@@ -13,7 +13,8 @@ namespace openllm::tokenizer {
 /// A fast hash of short strings.
 std::uint64_t hash_bytes(std::string_view text) noexcept;
 
-/// Strings to ids: a set of pairs, of equal strings the last id counts. Keeps the strings in one block.
+/// Strings to ids: a set of pairs, of equal strings the last id counts. Keeps the strings in one
+/// block.
 class StringIds {
  public:
   void reserve(std::size_t n_strings, std::size_t n_bytes);
@@ -27,13 +28,21 @@ class StringIds {
     std::uint32_t length;
     TokenId id;
   };
-  std::string_view text_of(const Entry& entry) const noexcept { return {bytes_.data() + entry.begin, entry.length}; }
-  std::size_t slot_of(std::string_view text) const noexcept;
+  std::string_view text_of(const Entry& entry) const noexcept {
+    return {bytes_.data() + entry.begin, entry.length};
+  }
+  /// A slot names an entry (plus one; 0: empty) and 32 bits of its hash, so that most misses cost
+  /// one look.
+  struct Slot {
+    std::uint32_t entry = 0;
+    std::uint32_t tag = 0;
+  };
+  std::size_t slot_of(std::string_view text, std::uint64_t hash) const noexcept;
   void grow(std::size_t n_slots);
 
   std::string bytes_;
   std::vector<Entry> entries_;
-  std::vector<std::uint32_t> slots_;  // index into entries_ plus one; a power of two of them, at most half full
+  std::vector<Slot> slots_;  // a power of two of them, at most half full
 };
 
 /// Token ids and their spellings. Ids may have holes.
