@@ -222,6 +222,10 @@ void dump_to(std::string& out, const Json& value) {
 }  // namespace
 
 Json Json::parse(std::string_view text, std::string_view where, int max_depth) {
+  // The parser takes a NUL for the end of the text and would ignore what follows; JSON has none.
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    fail(ErrorCode::kInvalidArgument, where, ": invalid JSON at byte ", nul + 1, ": NUL byte");
+  }
   Json root;
   Builder builder(root, max_depth);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {

@@ -98,6 +98,14 @@ TEST(Json, InvalidTextNamesThePlace) {
   EXPECT_NE(error_of("[1, x]").find("at byte 5"), std::string::npos) << error_of("[1, x]");
 }
 
+TEST(Json, ANulIsNoEnd) {
+  EXPECT_EQ(error_of(std::string_view("{}\0garbage", 10)),
+            "test: invalid JSON at byte 3: NUL byte");
+  EXPECT_NE(error_of(std::string_view("{}\0", 3)), "");
+  EXPECT_NE(error_of(std::string_view("\"a\0b\"", 5)), "");
+  EXPECT_NE(error_of(std::string_view("\0", 1)), "");
+}
+
 TEST(Json, MessagesStayShort) {
   const std::string message = error_of("[\"" + std::string(100000, 'x'));
   EXPECT_LT(message.size(), 300U) << message;

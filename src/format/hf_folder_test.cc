@@ -97,6 +97,13 @@ TEST(Safetensors, EveryTruncationIsAnError) {
   }
 }
 
+// Found by fuzzing: a NUL must not end the header early.
+TEST(Safetensors, NulInTheHeader) {
+  const std::string header("{}\0:\"}", 7);
+  EXPECT_EQ(error_of([&] { touch_bytes(safetensors(header, "")); }).code(),
+            ErrorCode::kCorruptData);
+}
+
 TEST(Safetensors, NoBitFlipCrashes) {
   const std::string file = small_file();
   for (std::size_t bit = 0; bit < 8 * file.size(); ++bit) {

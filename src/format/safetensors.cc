@@ -181,7 +181,7 @@ std::vector<std::string_view> member_names(std::string_view text) {
     if (c == ':' && depth == 1) names.push_back(last_string);
     if (c != '"') continue;
     const std::size_t begin = i++;
-    while (text[i] != '"') i += text[i] == '\\' ? 2 : 1;
+    while (i + 1 < text.size() && text[i] != '"') i += text[i] == '\\' ? 2 : 1;
     last_string = text.substr(begin, i + 1 - begin);
   }
   return names;
