@@ -83,10 +83,10 @@ int available_cpus() noexcept {
 
 }  // namespace
 
-/// One region at a time is open. `state` holds its number and how many of its chunks nobody has taken: a chunk is
-/// taken by a compare-and-swap of both, so a thread that comes late can neither take a chunk of a region that is over
-/// nor of one that it did not look at. While a taken chunk runs the region cannot end, so `body` and `n_chunks`,
-/// read only after taking, are stable.
+/// One region at a time is open. `state` holds its number and how many of its chunks nobody has
+/// taken: a chunk is taken by a compare-and-swap of both, so a thread that comes late can neither
+/// take a chunk of a region that is over nor of one that it did not look at. While a taken chunk
+/// runs the region cannot end, so `body` and `n_chunks`, read only after taking, are stable.
 struct ThreadTeam::Impl {
   int n_threads = 1;
   alignas(64) std::atomic<std::uint64_t> state{0};    // region number << 32 | untaken chunks

@@ -24,7 +24,8 @@ TEST(ThreadTeam, RunsEveryChunkOnce) {
 
 TEST(ThreadTeam, AtLeastOneThreadByDefault) { EXPECT_GE(ThreadTeam(0).n_threads(), 1); }
 
-// What a region writes is visible to the caller without further synchronisation, and to the next region.
+// What a region writes is visible to the caller without further synchronisation, and to the next
+// region.
 TEST(ThreadTeam, RegionsAreOrdered) {
   ThreadTeam team(4);
   std::vector<int> values(64, 0);

@@ -45,7 +45,8 @@ void read_q8_0(const unsigned char* p, int g, FileGroup& out) {
 }
 
 void read_mxfp4(const unsigned char* p, int g, FileGroup& out) {
-  // Half of the E8M0 factor, since the table holds twice the values; the two smallest are subnormal.
+  // Half of the E8M0 factor, since the table holds twice the values; the two smallest are
+  // subnormal.
   const std::uint32_t bits = p[0] < 2 ? 0x00200000U << p[0] : (p[0] - 1U) << 23U;
   std::memcpy(&out.scale_f32[g], &bits, 4);
   split_nibbles(p + 1, out.codes + 32 * g);
@@ -76,7 +77,8 @@ void read_q45_k(const unsigned char* p, bool has_fifth, FileGroup& out) {
   }
   if (!has_fifth) return;
   for (int e = 0; e < 256; ++e) {
-    out.codes[e] = static_cast<std::uint8_t>(out.codes[e] | (((fifth[e % 32] >> (e / 32)) & 1) << 4));
+    out.codes[e] =
+        static_cast<std::uint8_t>(out.codes[e] | (((fifth[e % 32] >> (e / 32)) & 1) << 4));
   }
 }
 
@@ -137,13 +139,20 @@ void read_iq4_xs(const unsigned char* p, FileGroup& out) {
 void read_small_block(PackFormat format, const unsigned char* p, int g, FileGroup& out) {
   switch (format) {
     case PackFormat::kQ4_0:
-    case PackFormat::kIQ4_NL: return read_nibble_block(p, false, false, g, out);
-    case PackFormat::kQ4_1: return read_nibble_block(p, true, false, g, out);
-    case PackFormat::kQ5_0: return read_nibble_block(p, false, true, g, out);
-    case PackFormat::kQ5_1: return read_nibble_block(p, true, true, g, out);
-    case PackFormat::kQ8_0: return read_q8_0(p, g, out);
-    case PackFormat::kMXFP4: return read_mxfp4(p, g, out);
-    default: return;
+    case PackFormat::kIQ4_NL:
+      return read_nibble_block(p, false, false, g, out);
+    case PackFormat::kQ4_1:
+      return read_nibble_block(p, true, false, g, out);
+    case PackFormat::kQ5_0:
+      return read_nibble_block(p, false, true, g, out);
+    case PackFormat::kQ5_1:
+      return read_nibble_block(p, true, true, g, out);
+    case PackFormat::kQ8_0:
+      return read_q8_0(p, g, out);
+    case PackFormat::kMXFP4:
+      return read_mxfp4(p, g, out);
+    default:
+      return;
   }
 }
 
@@ -151,35 +160,56 @@ void read_small_block(PackFormat format, const unsigned char* p, int g, FileGrou
 
 std::int64_t file_bytes_per_256(PackFormat format) noexcept {
   switch (format) {
-    case PackFormat::kF32: return 1024;
+    case PackFormat::kF32:
+      return 1024;
     case PackFormat::kF16:
-    case PackFormat::kBF16: return 512;
+    case PackFormat::kBF16:
+      return 512;
     case PackFormat::kQ4_0:
-    case PackFormat::kIQ4_NL: return 8 * 18;
-    case PackFormat::kQ4_1: return 8 * 20;
-    case PackFormat::kQ5_0: return 8 * 22;
-    case PackFormat::kQ5_1: return 8 * 24;
-    case PackFormat::kQ8_0: return 8 * 34;
-    case PackFormat::kMXFP4: return 8 * 17;
-    case PackFormat::kQ2_K: return 84;
-    case PackFormat::kQ3_K: return 110;
-    case PackFormat::kQ4_K: return 144;
-    case PackFormat::kQ5_K: return 176;
-    case PackFormat::kQ6_K: return 210;
-    case PackFormat::kIQ4_XS: return 136;
+    case PackFormat::kIQ4_NL:
+      return 8 * 18;
+    case PackFormat::kQ4_1:
+      return 8 * 20;
+    case PackFormat::kQ5_0:
+      return 8 * 22;
+    case PackFormat::kQ5_1:
+      return 8 * 24;
+    case PackFormat::kQ8_0:
+      return 8 * 34;
+    case PackFormat::kMXFP4:
+      return 8 * 17;
+    case PackFormat::kQ2_K:
+      return 84;
+    case PackFormat::kQ3_K:
+      return 110;
+    case PackFormat::kQ4_K:
+      return 144;
+    case PackFormat::kQ5_K:
+      return 176;
+    case PackFormat::kQ6_K:
+      return 210;
+    case PackFormat::kIQ4_XS:
+      return 136;
   }
   return 0;
 }
 
 void read_blocks(PackFormat format, const unsigned char* blocks, std::int64_t n, FileGroup& out) {
   switch (format) {
-    case PackFormat::kQ2_K: return read_q2_k(blocks, out);
-    case PackFormat::kQ3_K: return read_q3_k(blocks, out);
-    case PackFormat::kQ4_K: return read_q45_k(blocks, false, out);
-    case PackFormat::kQ5_K: return read_q45_k(blocks, true, out);
-    case PackFormat::kQ6_K: return read_q6_k(blocks, out);
-    case PackFormat::kIQ4_XS: return read_iq4_xs(blocks, out);
-    default: break;
+    case PackFormat::kQ2_K:
+      return read_q2_k(blocks, out);
+    case PackFormat::kQ3_K:
+      return read_q3_k(blocks, out);
+    case PackFormat::kQ4_K:
+      return read_q45_k(blocks, false, out);
+    case PackFormat::kQ5_K:
+      return read_q45_k(blocks, true, out);
+    case PackFormat::kQ6_K:
+      return read_q6_k(blocks, out);
+    case PackFormat::kIQ4_XS:
+      return read_iq4_xs(blocks, out);
+    default:
+      break;
   }
   const std::int64_t bytes = file_bytes_per_256(format) / 8;
   for (int g = 0; g < static_cast<int>(n / kGroup); ++g) {

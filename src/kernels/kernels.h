@@ -7,8 +7,9 @@
 
 namespace openllm::kernels {
 
-/// Rows of a weight, repacked: tiles of 16 output rows, one after the other. A tile is [k / 32][codes of a group], then
-/// its scales; or, for plain types, [k][16] elements. See docs/kernels.md.
+/// Rows of a weight, repacked: tiles of 16 output rows, one after the other. A tile is [k /
+/// 32][codes of a group], then its scales; or, for plain types, [k][16] elements. See
+/// docs/kernels.md.
 struct PackedMatrix {
   PackFormat format = PackFormat::kF32;
   const unsigned char* data = nullptr;  ///< 64-byte aligned.
@@ -18,7 +19,8 @@ struct PackedMatrix {
   std::int64_t codes_bytes = 0;  ///< Of a tile; the scales follow.
 };
 
-/// Activations as int8 in groups of 32 along k, each with a scale: x = scale * code. Row-major arrays; G = k / 32.
+/// Activations as int8 in groups of 32 along k, each with a scale: x = scale * code. Row-major
+/// arrays; G = k / 32.
 struct QuantRows {
   std::int8_t* codes = nullptr;        ///< [rows, k]
   float* scales = nullptr;             ///< [rows, G]
@@ -28,8 +30,8 @@ struct QuantRows {
   float* sums16 = nullptr;             ///< [rows, 2 G]
 };
 
-/// out[t, o] = sum_k x[t, k] w[o, k] + bias[o] for tiles [tile_begin, tile_end) and rows [row_begin, row_end).
-/// The bits of an element depend on its row of x and of w alone.
+/// out[t, o] = sum_k x[t, k] w[o, k] + bias[o] for tiles [tile_begin, tile_end) and rows
+/// [row_begin, row_end). The bits of an element depend on its row of x and of w alone.
 struct LinearArgs {
   const PackedMatrix* weight = nullptr;
   std::int64_t tile_begin = 0;
@@ -48,7 +50,8 @@ enum class Act : std::uint8_t { kSilu, kGelu, kGeluTanh, kRelu };
 
 /// Query rows that share a KV head and go through the cache together, and the keys they see.
 /// Block b of the sequence has positions [b * block_size, (b + 1) * block_size).
-/// Keys of a block: [head_dim, lanes(block_size)]; values: [block_size, lanes(head_dim)]; lanes: rounded up to 16.
+/// Keys of a block: [head_dim, lanes(block_size)]; values: [block_size, lanes(head_dim)]; lanes:
+/// rounded up to 16.
 struct AttentionTile {
   static constexpr int kMaxQueries = 6;
   int n_queries = 0;
@@ -66,8 +69,8 @@ struct AttentionTile {
   std::int64_t block_bytes = 0;  ///< From one block's keys (values) to the next one's.
 };
 
-/// What a query has gathered over a span of positions: [m, 16 partial sums of weights, head_dim rounded up to 16 of
-/// weighted values]. m = -inf: saw nothing.
+/// What a query has gathered over a span of positions: [m, 16 partial sums of weights, head_dim
+/// rounded up to 16 of weighted values]. m = -inf: saw nothing.
 constexpr std::int64_t attention_state_floats(std::int64_t head_dim) {
   return 16 + 16 + (head_dim + 15) / 16 * 16;
 }
@@ -104,7 +107,8 @@ struct Kernels {
   void (*finish)(const float* state, std::int64_t head_dim, float* out);
 };
 
-/// Kernels this CPU can run, best first; ends with the portable ones. Returns their number, at most `capacity`.
+/// Kernels this CPU can run, best first; ends with the portable ones. Returns their number, at most
+/// `capacity`.
 std::size_t list_kernels(const Kernels** out, std::size_t capacity) noexcept;
 /// Null when there is no such name or the CPU cannot run it. Empty name: the best.
 const Kernels* find_kernels(const char* name) noexcept;

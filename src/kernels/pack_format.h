@@ -3,16 +3,29 @@
 #include <cstddef>
 #include <cstdint>
 
-// Included by files compiled for different instruction sets: plain data and constant expressions only.
+// Included by files compiled for different instruction sets: plain data and constant expressions
+// only.
 
 namespace openllm::kernels {
 
 /// Layouts of packed weights, one per file format that has its own.
 enum class PackFormat : std::uint8_t {
-  kF32, kF16, kBF16,
-  kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0,
-  kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K,
-  kIQ4_NL, kIQ4_XS, kMXFP4,
+  kF32,
+  kF16,
+  kBF16,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
+  kMXFP4,
 };
 
 /// How the factor of a group is kept.
@@ -20,10 +33,12 @@ enum class ScaleKind : std::uint8_t {
   kNone,
   kF16,    ///< [G][16] f16, each followed by the minimum's 16 if any.
   kF32,    ///< [G][16] f32.
-  kSuper,  ///< Per 256 elements: 16 f16 factors (and 16 of the minimum), then 16 int8 per subgroup (and 16).
+  kSuper,  ///< Per 256 elements: 16 f16 factors (and 16 of the minimum), then 16 int8 per subgroup
+           ///< (and 16).
 };
 
-/// value = scale * (code - offset) + min; codes are unsigned. With a table: value = scale * (table[code] - 128).
+/// value = scale * (code - offset) + min; codes are unsigned. With a table: value = scale *
+/// (table[code] - 128).
 struct PackTraits {
   std::uint8_t bits;  ///< 4, 5, 6, 8: layout of the codes; 0: plain elements.
   ScaleKind scale;
@@ -34,22 +49,22 @@ struct PackTraits {
 };
 
 constexpr PackTraits kPackTraits[] = {
-    {0, ScaleKind::kNone, false, 1, -1, 0},   // F32
-    {0, ScaleKind::kNone, false, 1, -1, 0},   // F16
-    {0, ScaleKind::kNone, false, 1, -1, 0},   // BF16
-    {4, ScaleKind::kF16, false, 1, 3, 0},     // Q4_0
-    {4, ScaleKind::kF16, true, 1, -1, 0},     // Q4_1
-    {5, ScaleKind::kF16, false, 1, 4, 0},     // Q5_0
-    {5, ScaleKind::kF16, true, 1, -1, 0},     // Q5_1
-    {8, ScaleKind::kF16, false, 1, 7, 0},     // Q8_0
-    {4, ScaleKind::kSuper, true, 2, -1, 0},   // Q2_K
-    {4, ScaleKind::kSuper, false, 2, 2, 0},   // Q3_K
-    {4, ScaleKind::kSuper, true, 1, -1, 0},   // Q4_K
-    {5, ScaleKind::kSuper, true, 1, -1, 0},   // Q5_K
-    {6, ScaleKind::kSuper, false, 2, 5, 0},   // Q6_K
-    {4, ScaleKind::kF16, false, 1, 7, 1},     // IQ4_NL
-    {4, ScaleKind::kSuper, false, 1, 7, 1},   // IQ4_XS
-    {4, ScaleKind::kF32, false, 1, 7, 2},     // MXFP4
+    {0, ScaleKind::kNone, false, 1, -1, 0},  // F32
+    {0, ScaleKind::kNone, false, 1, -1, 0},  // F16
+    {0, ScaleKind::kNone, false, 1, -1, 0},  // BF16
+    {4, ScaleKind::kF16, false, 1, 3, 0},    // Q4_0
+    {4, ScaleKind::kF16, true, 1, -1, 0},    // Q4_1
+    {5, ScaleKind::kF16, false, 1, 4, 0},    // Q5_0
+    {5, ScaleKind::kF16, true, 1, -1, 0},    // Q5_1
+    {8, ScaleKind::kF16, false, 1, 7, 0},    // Q8_0
+    {4, ScaleKind::kSuper, true, 2, -1, 0},  // Q2_K
+    {4, ScaleKind::kSuper, false, 2, 2, 0},  // Q3_K
+    {4, ScaleKind::kSuper, true, 1, -1, 0},  // Q4_K
+    {5, ScaleKind::kSuper, true, 1, -1, 0},  // Q5_K
+    {6, ScaleKind::kSuper, false, 2, 5, 0},  // Q6_K
+    {4, ScaleKind::kF16, false, 1, 7, 1},    // IQ4_NL
+    {4, ScaleKind::kSuper, false, 1, 7, 1},  // IQ4_XS
+    {4, ScaleKind::kF32, false, 1, 7, 2},    // MXFP4
 };
 
 constexpr std::int64_t kTileRows = 16;
@@ -62,9 +77,10 @@ constexpr std::uint8_t kIq4Table[16] = {1,   24,  45,  63,  79,  93,  106, 118,
 constexpr std::uint8_t kMxfp4Table[16] = {128, 129, 130, 131, 132, 134, 136, 140,
                                           128, 127, 126, 125, 124, 122, 120, 116};
 
-/// Bytes of a tile's group of 32 codes. 4 bits: low nibbles hold k 0..15, high ones k 16..31, each byte [k / 4][row][k % 4].
-/// 5 bits: then one bit per code in panel order. 6 bits: then two bits per code: byte i of half h holds those of
-/// panel bytes i + 64 * (4 h .. 4 h + 3). 8 bits: [k / 4][row][k % 4], the "panel order".
+/// Bytes of a tile's group of 32 codes. 4 bits: low nibbles hold k 0..15, high ones k 16..31, each
+/// byte [k / 4][row][k % 4]. 5 bits: then one bit per code in panel order. 6 bits: then two bits
+/// per code: byte i of half h holds those of panel bytes i + 64 * (4 h .. 4 h + 3). 8 bits: [k /
+/// 4][row][k % 4], the "panel order".
 constexpr std::int64_t group_bytes(const PackTraits traits) {
   return traits.bits == 8 ? 512 : 256 + 64 * (traits.bits - 4);
 }

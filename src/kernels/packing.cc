@@ -20,7 +20,9 @@ unsigned char* scales_of(const PackedMatrix& matrix, unsigned char* data, std::i
 }
 
 /// Where the code of k (0..31) of a row lies in panel order.
-std::int64_t panel_index(std::int64_t k, std::int64_t lane) { return k / 4 * 64 + lane * 4 + k % 4; }
+std::int64_t panel_index(std::int64_t k, std::int64_t lane) {
+  return k / 4 * 64 + lane * 4 + k % 4;
+}
 
 void put_code(unsigned char* group, const PackTraits traits, std::int64_t index,
               std::uint8_t code) {
@@ -120,7 +122,8 @@ void pack_plain_row(const PackedMatrix& matrix, unsigned char* data, std::int64_
   const std::int64_t bytes = element_bytes(matrix.format);
   unsigned char* tile = data + row / kTileRows * matrix.tile_bytes + row % kTileRows * bytes;
   for (std::int64_t k = 0; k < matrix.k; ++k) {
-    std::memcpy(tile + k * kTileRows * bytes, elements + k * bytes, static_cast<std::size_t>(bytes));
+    std::memcpy(tile + k * kTileRows * bytes, elements + k * bytes,
+                static_cast<std::size_t>(bytes));
   }
 }
 
@@ -136,7 +139,8 @@ void unpack_plain_row(const PackedMatrix& matrix, std::int64_t row, float* out) 
     }
     std::uint16_t bits = 0;
     std::memcpy(&bits, p, 2);
-    out[k] = matrix.format == PackFormat::kF16 ? tensor::f16_to_f32(bits) : tensor::bf16_to_f32(bits);
+    out[k] =
+        matrix.format == PackFormat::kF16 ? tensor::f16_to_f32(bits) : tensor::bf16_to_f32(bits);
   }
 }
 
@@ -145,23 +149,40 @@ void unpack_plain_row(const PackedMatrix& matrix, std::int64_t row, float* out) 
 std::optional<PackFormat> pack_format(tensor::DType dtype) noexcept {
   using tensor::DType;
   switch (dtype) {
-    case DType::kF32: return PackFormat::kF32;
-    case DType::kF16: return PackFormat::kF16;
-    case DType::kBF16: return PackFormat::kBF16;
-    case DType::kQ4_0: return PackFormat::kQ4_0;
-    case DType::kQ4_1: return PackFormat::kQ4_1;
-    case DType::kQ5_0: return PackFormat::kQ5_0;
-    case DType::kQ5_1: return PackFormat::kQ5_1;
-    case DType::kQ8_0: return PackFormat::kQ8_0;
-    case DType::kQ2_K: return PackFormat::kQ2_K;
-    case DType::kQ3_K: return PackFormat::kQ3_K;
-    case DType::kQ4_K: return PackFormat::kQ4_K;
-    case DType::kQ5_K: return PackFormat::kQ5_K;
-    case DType::kQ6_K: return PackFormat::kQ6_K;
-    case DType::kIQ4_NL: return PackFormat::kIQ4_NL;
-    case DType::kIQ4_XS: return PackFormat::kIQ4_XS;
-    case DType::kMXFP4: return PackFormat::kMXFP4;
-    default: return std::nullopt;
+    case DType::kF32:
+      return PackFormat::kF32;
+    case DType::kF16:
+      return PackFormat::kF16;
+    case DType::kBF16:
+      return PackFormat::kBF16;
+    case DType::kQ4_0:
+      return PackFormat::kQ4_0;
+    case DType::kQ4_1:
+      return PackFormat::kQ4_1;
+    case DType::kQ5_0:
+      return PackFormat::kQ5_0;
+    case DType::kQ5_1:
+      return PackFormat::kQ5_1;
+    case DType::kQ8_0:
+      return PackFormat::kQ8_0;
+    case DType::kQ2_K:
+      return PackFormat::kQ2_K;
+    case DType::kQ3_K:
+      return PackFormat::kQ3_K;
+    case DType::kQ4_K:
+      return PackFormat::kQ4_K;
+    case DType::kQ5_K:
+      return PackFormat::kQ5_K;
+    case DType::kQ6_K:
+      return PackFormat::kQ6_K;
+    case DType::kIQ4_NL:
+      return PackFormat::kIQ4_NL;
+    case DType::kIQ4_XS:
+      return PackFormat::kIQ4_XS;
+    case DType::kMXFP4:
+      return PackFormat::kMXFP4;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -199,7 +220,8 @@ void pack_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
   for (std::int64_t k = 0; k < matrix.k; k += kSuperGroup) {
     const std::int64_t n = std::min(kSuperGroup, matrix.k - k);
     FileGroup file;
-    read_blocks(matrix.format, blocks + k / kSuperGroup * file_bytes_per_256(matrix.format), n, file);
+    read_blocks(matrix.format, blocks + k / kSuperGroup * file_bytes_per_256(matrix.format), n,
+                file);
     for (std::int64_t i = 0; i < n; ++i) {
       unsigned char* group = codes + (k + i) / kGroup * group_bytes(traits);
       put_code(group, traits, panel_index(i % kGroup, lane), file.codes[i]);

@@ -10,8 +10,8 @@ namespace {
 
 using kernels::AttentionTile;
 
-// Sums are formed over spans of this many positions and merged in order, always, so that a long context can be shared
-// out among threads without changing a bit.
+// Sums are formed over spans of this many positions and merged in order, always, so that a long
+// context can be shared out among threads without changing a bit.
 constexpr std::int64_t kSpanPositions = 256;
 
 constexpr std::size_t kStateFloats = static_cast<std::size_t>(
@@ -64,8 +64,8 @@ Work make_work(const Geometry& g, std::size_t s, std::int64_t index) {
   const BatchSequence& sequence = g.batch.sequences[s];
   const std::int64_t head = index / g.tiles_per_head(sequence);
   const std::int64_t first = index % g.tiles_per_head(sequence) * AttentionTile::kMaxQueries;
-  const std::int64_t n = std::min<std::int64_t>(AttentionTile::kMaxQueries,
-                                                sequence.n_rows * g.group - first);
+  const std::int64_t n =
+      std::min<std::int64_t>(AttentionTile::kMaxQueries, sequence.n_rows * g.group - first);
   Work work;
   work.begin = std::numeric_limits<std::int64_t>::max();
   AttentionTile& tile = work.tile;
@@ -140,10 +140,17 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
   guarded([&] {
     const auto& kv = static_cast<const CpuKvCache&>(cache);
     const CpuKvCache::Layer& kv_layer = kv.layer(layer);
-    const std::int64_t blocks_per_span = std::max<std::int64_t>(1, kSpanPositions / kv.block_size());
-    const Geometry g{spec, kv, kv_layer, batch,
-                     batch.block_tables[static_cast<std::size_t>(kv_layer.spec.group)], q, out,
-                     spec.n_heads / spec.n_kv_heads, blocks_per_span * kv.block_size()};
+    const std::int64_t blocks_per_span =
+        std::max<std::int64_t>(1, kSpanPositions / kv.block_size());
+    const Geometry g{spec,
+                     kv,
+                     kv_layer,
+                     batch,
+                     batch.block_tables[static_cast<std::size_t>(kv_layer.spec.group)],
+                     q,
+                     out,
+                     spec.n_heads / spec.n_kv_heads,
+                     blocks_per_span * kv.block_size()};
     attention_first_.clear();
     std::int64_t n_work = 0;
     std::int64_t longest = 0;
@@ -153,17 +160,15 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
       longest = std::max<std::int64_t>(longest, sequence.past_len + sequence.n_rows);
     }
     const auto find = [&](std::int64_t index) {
-      const auto after =
-          std::upper_bound(attention_first_.begin(), attention_first_.end(), index);
+      const auto after = std::upper_bound(attention_first_.begin(), attention_first_.end(), index);
       const auto s = static_cast<std::size_t>(after - attention_first_.begin() - 1);
       return make_work(g, s, index - attention_first_[s]);
     };
     const std::int64_t n_spans = (longest + g.span - 1) / g.span;
     const bool split = team_.n_threads() > 1 && n_spans > 1 && n_work < 4 * team_.n_threads();
     if (!split) {
-      team_.run(static_cast<std::size_t>(n_work), [&](std::size_t i) {
-        run_tile(kernels_, g, find(static_cast<std::int64_t>(i)));
-      });
+      team_.run(static_cast<std::size_t>(n_work),
+                [&](std::size_t i) { run_tile(kernels_, g, find(static_cast<std::int64_t>(i))); });
       return;
     }
     const std::int64_t state_floats = kernels::attention_state_floats(spec.head_dim);

@@ -15,8 +15,8 @@ struct Scene {
   AttentionSpec spec{};
   int block_size = 32;
   bool f16 = false;
-  std::vector<int> lengths{};           ///< Tokens of each sequence in the end.
-  std::vector<float> q{}, k{}, v{};     ///< All sequences' tokens one after the other.
+  std::vector<int> lengths{};        ///< Tokens of each sequence in the end.
+  std::vector<float> q{}, k{}, v{};  ///< All sequences' tokens one after the other.
   std::vector<std::vector<std::int32_t>> blocks{};
   int n_blocks = 0;
 
@@ -191,7 +191,8 @@ TEST(CpuAttention, BitsDependOnTheRowAndTheCacheAlone) {
       const auto want = scene.run(*three, 1000);
       for (const int chunk : {1, 3, 64}) {
         EXPECT_EQ(scene.run(*one, chunk), want) << isa << " scene " << number << " chunk " << chunk;
-        EXPECT_EQ(scene.run(*three, chunk), want) << isa << " scene " << number << " chunk " << chunk;
+        EXPECT_EQ(scene.run(*three, chunk), want)
+            << isa << " scene " << number << " chunk " << chunk;
       }
       Scene alone = scene;
       alone.lengths.resize(1);

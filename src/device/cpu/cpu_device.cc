@@ -33,10 +33,14 @@ const float* vector_of(const Weight* weight) {
 
 kernels::Act to_act(Activation act) {
   switch (act) {
-    case Activation::kSilu: return kernels::Act::kSilu;
-    case Activation::kGelu: return kernels::Act::kGelu;
-    case Activation::kGeluTanh: return kernels::Act::kGeluTanh;
-    case Activation::kRelu: return kernels::Act::kRelu;
+    case Activation::kSilu:
+      return kernels::Act::kSilu;
+    case Activation::kGelu:
+      return kernels::Act::kGelu;
+    case Activation::kGeluTanh:
+      return kernels::Act::kGeluTanh;
+    case Activation::kRelu:
+      return kernels::Act::kRelu;
   }
   return kernels::Act::kSilu;
 }
@@ -218,8 +222,9 @@ std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options) {
   if (kernels == nullptr) {
     std::string known;
     for (const std::string& isa : cpu_isas()) known += (known.empty() ? "" : ", ") + isa;
-    base::fail(ErrorCode::kUnavailable, "device cpu: instruction set not available (expected one of ",
-               known, "; got ", options.isa, ")");
+    base::fail(ErrorCode::kUnavailable,
+               "device cpu: instruction set not available (expected one of ", known, "; got ",
+               options.isa, ")");
   }
   return std::make_unique<cpu::CpuDevice>(*kernels, options.n_threads);
 }

@@ -85,8 +85,9 @@ class CpuDevice final : public Device {
   template <typename Body>
   void for_rows(std::int64_t n_rows, double row_ns, Body body) {
     constexpr double kChunkNs = 3000;
-    const auto per_chunk = std::clamp<std::int64_t>(
-        static_cast<std::int64_t>(kChunkNs / std::max(row_ns, 1.0)), 1, std::max<std::int64_t>(n_rows, 1));
+    const auto per_chunk =
+        std::clamp<std::int64_t>(static_cast<std::int64_t>(kChunkNs / std::max(row_ns, 1.0)), 1,
+                                 std::max<std::int64_t>(n_rows, 1));
     const std::int64_t n_chunks = (n_rows + per_chunk - 1) / per_chunk;
     team_.run(static_cast<std::size_t>(n_chunks), [&](std::size_t chunk) {
       const std::int64_t begin = static_cast<std::int64_t>(chunk) * per_chunk;
@@ -101,11 +102,11 @@ class CpuDevice final : public Device {
   /// The product, activations given (and already quantised where the weight needs it).
   void multiply(const CpuWeight& weight, const float* bias, Tensor x, float* out,
                 std::int64_t out_stride, const Epilogue& epilogue);
-  /// Activation rows come from prepare(row), which fills row `row` of `x`; then quantises and multiplies.
+  /// Activation rows come from prepare(row), which fills row `row` of `x`; then quantises and
+  /// multiplies.
   template <typename Prepare>
-  void prepare_and_multiply(const CpuWeight& weight, const Weight* bias,
-                            const LinearDeltas* deltas, Tensor x, Tensor out, double row_ns,
-                            Prepare prepare);
+  void prepare_and_multiply(const CpuWeight& weight, const Weight* bias, const LinearDeltas* deltas,
+                            Tensor x, Tensor out, double row_ns, Prepare prepare);
   const RopeTable& rope_table(const RopeSpec& spec, std::span<const std::int32_t> positions);
 
   const kernels::Kernels& kernels_;

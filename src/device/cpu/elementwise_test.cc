@@ -56,15 +56,14 @@ TEST(CpuElementwise, HeadNormsAgreeWithTheReference) {
 }
 
 TEST(CpuElementwise, ActivationsAgreeWithTheReference) {
-  for (const Activation act : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+  for (const Activation act :
+       {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
     for (const float scale : {0.01F, 1.0F, 4.0F, 60.0F}) {
       for (const std::int64_t cols : {1, 16, 37, 1536}) {
-        compare(3, cols, scale, 1e-6,
-                [&](Device& device, Tensor x) { device.activation(act, x); });
+        compare(3, cols, scale, 1e-6, [&](Device& device, Tensor x) { device.activation(act, x); });
       }
-      compare(40, 74, scale, 1e-6, [&](Device& device, Tensor x) {
-        device.gated_activation(act, x, x.columns(0, 37));
-      });
+      compare(40, 74, scale, 1e-6,
+              [&](Device& device, Tensor x) { device.gated_activation(act, x, x.columns(0, 37)); });
     }
   }
 }
@@ -74,7 +73,8 @@ TEST(CpuElementwise, RopeAgreesWithTheReference) {
     for (const int n_rotary : {8, 20, 64}) {
       RopeSpec spec{style, n_rotary, {}, 1.25F};
       for (int i = 0; i < n_rotary / 2; ++i) {
-        spec.inv_freq.push_back(std::pow(10000.0F, -2.0F * static_cast<float>(i) / static_cast<float>(n_rotary)));
+        spec.inv_freq.push_back(
+            std::pow(10000.0F, -2.0F * static_cast<float>(i) / static_cast<float>(n_rotary)));
       }
       for (const std::int64_t rows : {1, 130}) {
         std::vector<std::int32_t> positions;

@@ -51,8 +51,8 @@ void CpuKvCache::write(int layer_index, std::int32_t block, int slot, const floa
   const std::int64_t dim = to.spec.head_dim;
   const std::int64_t stride = lanes(block_size_);
   for (int h = 0; h < to.spec.n_kv_heads; ++h, k += dim, v += dim) {
-    unsigned char* keys = to.memory.data() + block * to.block_bytes +
-                          h * (to.key_bytes + to.value_bytes);
+    unsigned char* keys =
+        to.memory.data() + block * to.block_bytes + h * (to.key_bytes + to.value_bytes);
     unsigned char* values = keys + to.key_bytes;
     if (f16_) {
       std::array<std::uint16_t, kMaxHeadDim> halves{};

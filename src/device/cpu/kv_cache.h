@@ -11,14 +11,15 @@ namespace openllm::device::cpu {
 
 constexpr int kMaxHeadDim = 1024;  ///< Attention keeps a tile's sums on the stack.
 
-/// Per layer: [block][KV head]{keys [head_dim][lanes], values [block_size][head_dim lanes]}; lanes are padded to 16.
+/// Per layer: [block][KV head]{keys [head_dim][lanes], values [block_size][head_dim lanes]}; lanes
+/// are padded to 16.
 class CpuKvCache final : public KvCache {
  public:
   explicit CpuKvCache(const KvCacheSpec& spec);
 
   struct Layer {
     KvLayerSpec spec{};
-    std::int64_t key_bytes = 0;    ///< Of one head in one block.
+    std::int64_t key_bytes = 0;  ///< Of one head in one block.
     std::int64_t value_bytes = 0;
     std::int64_t block_bytes = 0;
     AlignedMemory memory{};

@@ -150,8 +150,8 @@ void CpuDevice::gated_linear(Activation act, const Weight& weight, const Weight*
                              Tensor out) noexcept {
   guarded([&] {
     const std::int64_t n = scratch.cols;
-    prepare_and_multiply(as_cpu(weight), bias, deltas, scratch, out,
-                         1.2 * static_cast<double>(n), [&](std::int64_t row) {
+    prepare_and_multiply(as_cpu(weight), bias, deltas, scratch, out, 1.2 * static_cast<double>(n),
+                         [&](std::int64_t row) {
                            const float* gate = gate_up.data + row * gate_up.stride;
                            kernels_.gate(to_act(act), gate, gate + n, n,
                                          scratch.data + row * scratch.stride);

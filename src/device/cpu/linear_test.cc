@@ -17,7 +17,8 @@ std::unique_ptr<Device> device_of(const std::string& isa, int n_threads = 2) {
 
 bool is_plain(DType type) { return tensor::info(type).block_elems == 1; }
 
-/// out[t, o] in double, from the activations that the device uses, and the sum of magnitudes for the tolerance.
+/// out[t, o] in double, from the activations that the device uses, and the sum of magnitudes for
+/// the tolerance.
 struct Expected {
   double value = 0.0;
   double magnitude = 0.0;
@@ -71,7 +72,8 @@ TEST(CpuLinear, AgreesWithPlainLoops) {
   }
 }
 
-// The contract: a row's bits do not depend on the other rows, on threads, or on how the work is cut.
+// The contract: a row's bits do not depend on the other rows, on threads, or on how the work is
+// cut.
 TEST(CpuLinear, RowsGiveTheSameBitsAloneAndTogether) {
   constexpr std::int64_t kRows = 512;
   constexpr std::int64_t kOut = 150;
@@ -98,9 +100,9 @@ TEST(CpuLinear, RowsGiveTheSameBitsAloneAndTogether) {
             const Tensor from{in.get().data + first * k, rows, k, k};
             device.linear(weight, nullptr, nullptr, from, part);
             const auto got = part.values();
-            ASSERT_EQ(std::memcmp(got.data(), expected.data() + first * kOut,
-                                  got.size() * sizeof(float)),
-                      0)
+            ASSERT_EQ(
+                std::memcmp(got.data(), expected.data() + first * kOut, got.size() * sizeof(float)),
+                0)
                 << isa << " " << tensor::info(type).name << " rows " << rows << " at " << first;
           }
         }
@@ -124,7 +126,8 @@ TEST(CpuLinear, FusedEntryPointsGiveTheBitsOfTheirParts) {
         const TestTensor fused(*device, rows, 64);
         const TestTensor parts(*device, rows, 64);
         const NormSpec spec{NormKind::kRms, 1e-5F, 1.0F};
-        device->norm_linear(spec, *norm_weight, nullptr, *weight, nullptr, nullptr, x, scratch, fused);
+        device->norm_linear(spec, *norm_weight, nullptr, *weight, nullptr, nullptr, x, scratch,
+                            fused);
         device->norm(spec, *norm_weight, nullptr, x, scratch);
         device->linear(*weight, nullptr, nullptr, scratch, parts);
         EXPECT_EQ(fused.values(), parts.values()) << isa;
@@ -148,7 +151,8 @@ TEST(CpuLinear, PartsOfDifferentTypesArePermutedAndStacked) {
     const TestWeight b = make_weight(DType::kQ6_K, 7, k, random);
     const TestWeight c = make_weight(DType::kF16, 5, k, random);
     const TestWeight c2 = make_weight(DType::kF16, 30, k, random);
-    WeightSource source{WeightSource::Scheme::kDense, {{a.view()}, {b.view()}, {c.view()}, {c2.view()}}, "qkv"};
+    WeightSource source{
+        WeightSource::Scheme::kDense, {{a.view()}, {b.view()}, {c.view()}, {c2.view()}}, "qkv"};
     for (std::int32_t i = 0; i < 20; ++i) source.parts[0].row_permutation.push_back((i * 7) % 20);
     const auto weight = device->upload(source, WeightRole::kLinear);
     EXPECT_EQ(weight->out_features(), 62);

@@ -29,7 +29,7 @@ AlignedMemory::AlignedMemory(std::size_t n_bytes) : size_(n_bytes), mapped_(n_by
     data_ = static_cast<unsigned char*>(p);
     return;
   }
-  void* p = ::operator new(n_bytes, std::align_val_t{kAlignment}, std::nothrow);
+  void* p = ::operator new (n_bytes, std::align_val_t{kAlignment}, std::nothrow);
   if (p == nullptr) {
     base::fail(ErrorCode::kResourceExhausted, "cpu: out of memory (", n_bytes, " bytes)");
   }
@@ -42,7 +42,7 @@ AlignedMemory::~AlignedMemory() {
   if (mapped_) {
     ::munmap(data_, size_);
   } else {
-    ::operator delete(data_, std::align_val_t{kAlignment});
+    ::operator delete (data_, std::align_val_t{kAlignment});
   }
 }
 

@@ -5,8 +5,8 @@
 
 namespace openllm::device::cpu {
 
-/// Zeroed memory at a 64-byte boundary; large pieces are mapped by themselves, on huge pages where the system has them
-/// (weights are read once per step, page by page).
+/// Zeroed memory at a 64-byte boundary; large pieces are mapped by themselves, on huge pages where
+/// the system has them (weights are read once per step, page by page).
 class AlignedMemory {
  public:
   AlignedMemory() = default;

@@ -44,8 +44,8 @@ class Random {
 /// Types that hold weights, and the innermost length to test them with.
 inline std::vector<tensor::DType> weight_types() {
   using tensor::DType;
-  return {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ4_0, DType::kQ4_1,   DType::kQ5_0,
-          DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,   DType::kQ5_K,
+  return {DType::kF32,  DType::kF16,    DType::kBF16,   DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,
+          DType::kQ5_1, DType::kQ8_0,   DType::kQ2_K,   DType::kQ3_K, DType::kQ4_K, DType::kQ5_K,
           DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
 }
 
@@ -57,15 +57,21 @@ inline std::vector<int> half_offsets(tensor::DType type) {
     case DType::kQ5_0:
     case DType::kQ8_0:
     case DType::kIQ4_NL:
-    case DType::kIQ4_XS: return {0};
+    case DType::kIQ4_XS:
+      return {0};
     case DType::kQ4_1:
     case DType::kQ5_1:
     case DType::kQ4_K:
-    case DType::kQ5_K: return {0, 2};
-    case DType::kQ2_K: return {80, 82};
-    case DType::kQ3_K: return {108};
-    case DType::kQ6_K: return {208};
-    default: return {};
+    case DType::kQ5_K:
+      return {0, 2};
+    case DType::kQ2_K:
+      return {80, 82};
+    case DType::kQ3_K:
+      return {108};
+    case DType::kQ6_K:
+      return {208};
+    default:
+      return {};
   }
 }
 
@@ -133,8 +139,7 @@ class TestTensor {
   TestTensor(Device& device, std::int64_t rows, std::int64_t cols, std::int64_t gap = 0)
       : buffer_(device.allocate(static_cast<std::size_t>(rows * (cols + gap)) + 1)),
         tensor_{buffer_->data(), rows, cols, cols + gap} {}
-  TestTensor(Device& device, std::int64_t rows, std::int64_t cols,
-             const std::vector<float>& values)
+  TestTensor(Device& device, std::int64_t rows, std::int64_t cols, const std::vector<float>& values)
       : TestTensor(device, rows, cols) {
     std::copy(values.begin(), values.end(), tensor_.data);
   }

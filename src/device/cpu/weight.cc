@@ -52,9 +52,8 @@ RowSource check_matrix(const WeightSource& source, const WeightPart& part) {
                " are not whole blocks of ", type.name);
   }
   const auto& order = part.row_permutation;
-  const bool in_range = std::all_of(order.begin(), order.end(), [&](std::int32_t r) {
-    return r >= 0 && r < rows.n_rows;
-  });
+  const bool in_range = std::all_of(order.begin(), order.end(),
+                                    [&](std::int32_t r) { return r >= 0 && r < rows.n_rows; });
   if (!in_range || (!order.empty() && static_cast<std::int64_t>(order.size()) != rows.n_rows)) {
     base::fail(ErrorCode::kInternal, where(source), ": bad row permutation");
   }

@@ -6,7 +6,8 @@
 #include <cstdint>
 
 // 16 lanes of f32 or i32 and 64 bytes of codes as two AVX2 registers each (AVX2, FMA, F16C).
-// Everything has internal linkage: no code compiled here may be linked into another instruction set's path.
+// Everything has internal linkage: no code compiled here may be linked into another instruction
+// set's path.
 
 namespace openllm::kernels {
 namespace {
@@ -23,6 +24,11 @@ struct VI {
 };
 using VB = VI;
 
+/// Whether many rows are worth unpacking codes to memory.
+constexpr bool kPanels = true;
+/// Code widths that need their own panel kernel.
+template <int kBits>
+constexpr int kPanelBits = kBits;
 constexpr int kQuantRows = 4;
 constexpr int kQuantTiles = 1;
 constexpr int kDenseRows = 6;
@@ -37,8 +43,8 @@ OPENLLM_INLINE void store(float* p, VF v) {
 }
 /// All bits set in lanes [0, n) of the eight that start at lane `first`.
 OPENLLM_INLINE __m256i lanes_below(std::int64_t n, int first) {
-  const __m256i index = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
-                                         _mm256_set1_epi32(first));
+  const __m256i index =
+      _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first));
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), index);
 }
 OPENLLM_INLINE VF load_first(const float* p, std::int64_t n) {
@@ -133,8 +139,8 @@ OPENLLM_INLINE void store_i8(std::int8_t* p, VF v) {
   const __m256i words =
       _mm256_packs_epi32(_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b));  // per 128-bit half
   const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
-  const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(ordered),
-                                        _mm256_extracti128_si256(ordered, 1));
+  const __m128i bytes =
+      _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
 OPENLLM_INLINE std::int32_t sum_bytes16(const std::int8_t* p) {
@@ -176,8 +182,8 @@ OPENLLM_INLINE __m256i fifth_bits(const unsigned char* p) {
   std::int32_t bits;
   __builtin_memcpy(&bits, p, 4);
   const __m256i spread = _mm256_shuffle_epi8(
-      _mm256_set1_epi32(bits), _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
-                                                  0x0303030303030303));
+      _mm256_set1_epi32(bits),
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
   const __m256i mask = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, mask), mask);
   return _mm256_and_si256(set, _mm256_set1_epi8(16));
@@ -210,8 +216,8 @@ OPENLLM_INLINE __m256i spread4(const std::int8_t* a) {
   return _mm256_set1_epi32(four);
 }
 
-/// Sums of two products in 16 bits. 8-bit codes: |code - 128| times the activation with the code's sign: at most
-/// 2 * 128 * 127, which fits; unsigned codes up to 255 would not.
+/// Sums of two products in 16 bits. 8-bit codes: |code - 128| times the activation with the code's
+/// sign: at most 2 * 128 * 127, which fits; unsigned codes up to 255 would not.
 template <int kBits>
 OPENLLM_INLINE __m256i pairs(__m256i w, __m256i a) {
   if constexpr (kBits == 8) {
@@ -222,8 +228,9 @@ OPENLLM_INLINE __m256i pairs(__m256i w, __m256i a) {
   }
 }
 
-/// init + sum over j < kCount of the products of w[j]'s bytes with the four bytes at a + 4 j, per lane. As many 16-bit
-/// sums as cannot overflow are added before widening: 2 * 15 * 127 * 8, 2 * 31 * 127 * 4, 2 * 63 * 127 * 2 < 32768.
+/// init + sum over j < kCount of the products of w[j]'s bytes with the four bytes at a + 4 j, per
+/// lane. As many 16-bit sums as cannot overflow are added before widening: 2 * 15 * 127 * 8, 2 * 31
+/// * 127 * 4, 2 * 63 * 127 * 2 < 32768.
 template <int kBits, int kCount>
 OPENLLM_INLINE VI dot(const VB* w, const std::int8_t* a, VI init) {
   constexpr int kLimit = kBits == 4 ? 8 : kBits == 5 ? 4 : kBits == 6 ? 2 : 1;

@@ -6,7 +6,8 @@
 #include <cstdint>
 
 // 16 lanes of f32 or i32 and 64 bytes of codes, as one AVX-512 register each (F, BW, DQ, VL, VNNI).
-// Everything has internal linkage: no code compiled here may be linked into another instruction set's path.
+// Everything has internal linkage: no code compiled here may be linked into another instruction
+// set's path.
 
 namespace openllm::kernels {
 namespace {
@@ -17,6 +18,11 @@ using VF = __m512;
 using VI = __m512i;
 using VB = __m512i;
 
+/// Whether many rows are worth unpacking codes to memory.
+constexpr bool kPanels = true;
+/// Code widths that need their own panel kernel: none, VNNI does not saturate.
+template <int kBits>
+constexpr int kPanelBits = 8;
 constexpr int kQuantRows = 6;   // rows of x of a register block, quantised weights
 constexpr int kQuantTiles = 2;  // tiles of weights of a register block
 constexpr int kDenseRows = 12;
@@ -130,8 +136,9 @@ OPENLLM_INLINE VB look_up(VB v, const std::uint8_t* table) {
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), v);
 }
 
-/// init + sum over j < kCount of the products of w[j]'s unsigned bytes with the four bytes at a + 4 j, per lane.
-/// kShift as in PackTraits tells how large codes may be (unused here: VNNI does not saturate).
+/// init + sum over j < kCount of the products of w[j]'s unsigned bytes with the four bytes at a + 4
+/// j, per lane. kShift as in PackTraits tells how large codes may be (unused here: VNNI does not
+/// saturate).
 template <int kBits, int kCount>
 OPENLLM_INLINE VI dot(const VB* w, const std::int8_t* a, VI init) {
   VI acc = init;
@@ -144,8 +151,8 @@ OPENLLM_INLINE VI dot(const VB* w, const std::int8_t* a, VI init) {
   return acc;
 }
 
-/// The same for a register block: sums[n][m] = init of row m + codes of tile n times activations of row m. Each group of
-/// four activations is spread once for all tiles.
+/// The same for a register block: sums[n][m] = init of row m + codes of tile n times activations of
+/// row m. Each group of four activations is spread once for all tiles.
 template <int kBits, int kCount, int kShift, int kRows, int kTiles>
 OPENLLM_INLINE void dot_block(const unsigned char* const* w, const std::int8_t* const* a,
                               const std::int32_t* init, VI (&sums)[kTiles][kRows]) {

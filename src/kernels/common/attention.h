@@ -1,8 +1,8 @@
 #pragma once
 
-// Attention of a few queries over a span of the paged cache, 32 positions at a time, with a running maximum.
-// A query's numbers depend on its own row and the cache alone: units of 32 positions are fixed by position, and what it
-// does not see counts as nothing.
+// Attention of a few queries over a span of the paged cache, 32 positions at a time, with a running
+// maximum. A query's numbers depend on its own row and the cache alone: units of 32 positions are
+// fixed by position, and what it does not see counts as nothing.
 
 namespace openllm::kernels {
 namespace {
@@ -18,13 +18,14 @@ OPENLLM_INLINE VF load_kv(const unsigned char* p, std::int64_t i) {
   }
 }
 
-/// Positions [first, first + 32) of a block for all queries of the tile: where they are and what is visible.
+/// Positions [first, first + 32) of a block for all queries of the tile: where they are and what is
+/// visible.
 struct Unit {
-  const unsigned char* keys;    ///< Of the block.
+  const unsigned char* keys;  ///< Of the block.
   const unsigned char* values;
-  std::int64_t slot;            ///< Of the first position in its block.
-  std::int64_t position;        ///< Of the first position in the sequence.
-  std::int64_t n;               ///< Positions, <= 32.
+  std::int64_t slot;      ///< Of the first position in its block.
+  std::int64_t position;  ///< Of the first position in the sequence.
+  std::int64_t n;         ///< Positions, <= 32.
 };
 
 template <bool kF16, int kQueries, int kVectors>
@@ -61,7 +62,8 @@ OPENLLM_INLINE std::int64_t clamp_to_unit(std::int64_t position, const Unit& uni
   return i < 0 ? 0 : (i > unit.n ? unit.n : i);
 }
 
-/// Scores become weights e^(s - m); rescales the state when the maximum grows. False when the query sees nothing here.
+/// Scores become weights e^(s - m); rescales the state when the maximum grows. False when the query
+/// sees nothing here.
 OPENLLM_INLINE bool weigh(const AttentionTile& tile, const Unit& unit, int m, float* weights,
                           float* state) {
   const std::int64_t begin = clamp_to_unit(tile.begin[m], unit);
@@ -89,7 +91,8 @@ OPENLLM_INLINE bool weigh(const AttentionTile& tile, const Unit& unit, int m, fl
   VF sum = load(state + 16);
   float* acc = state + 32;
   if (top > old) {
-    // The first unit finds an empty state: its factor is e^-inf = 0, made explicit since exp clamps.
+    // The first unit finds an empty state: its factor is e^-inf = 0, made explicit since exp
+    // clamps.
     const VF factor = old == -__builtin_inff() ? zero() : exp(splat(old - top));
     sum = mul(sum, factor);
     for (std::int64_t d = 0; d < tile.head_dim; d += 16) store(acc + d, mul(load(acc + d), factor));
@@ -189,20 +192,26 @@ void attend_as(const AttentionTile& tile, std::int64_t begin, std::int64_t end, 
     for (int m = 0; m < kQueries; ++m) {
       weigh(tile, unit, m, weights[m], states + m * state_floats);
     }
-    gather_values<kF16, kQueries>(unit, clamp_to_unit(lowest, unit),
-                                  clamp_to_unit(highest, unit), tile.head_dim, weights, acc);
+    gather_values<kF16, kQueries>(unit, clamp_to_unit(lowest, unit), clamp_to_unit(highest, unit),
+                                  tile.head_dim, weights, acc);
   }
 }
 
 template <bool kF16>
 void attend_for(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states) {
   switch (tile->n_queries) {
-    case 1: return attend_as<kF16, 1>(*tile, begin, end, states);
-    case 2: return attend_as<kF16, 2>(*tile, begin, end, states);
-    case 3: return attend_as<kF16, 3>(*tile, begin, end, states);
-    case 4: return attend_as<kF16, 4>(*tile, begin, end, states);
-    case 5: return attend_as<kF16, 5>(*tile, begin, end, states);
-    default: return attend_as<kF16, 6>(*tile, begin, end, states);
+    case 1:
+      return attend_as<kF16, 1>(*tile, begin, end, states);
+    case 2:
+      return attend_as<kF16, 2>(*tile, begin, end, states);
+    case 3:
+      return attend_as<kF16, 3>(*tile, begin, end, states);
+    case 4:
+      return attend_as<kF16, 4>(*tile, begin, end, states);
+    case 5:
+      return attend_as<kF16, 5>(*tile, begin, end, states);
+    default:
+      return attend_as<kF16, 6>(*tile, begin, end, states);
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// Plain weights times f32 activations: acc = fma(w[k], x[k], acc) for k = 0, 1, ... whatever the number of rows.
+// Plain weights times f32 activations: acc = fma(w[k], x[k], acc) for k = 0, 1, ... whatever the
+// number of rows.
 
 namespace openllm::kernels {
 namespace {
@@ -31,14 +32,7 @@ struct DenseKernel {
 #pragma GCC unroll 4
     for (int n = 0; n < kTiles; ++n) {
       w[n] = weight.data + (tile + n) * weight.tile_bytes;
-      const std::int64_t first = (tile + n) * kTileRows;
-      const std::int64_t left = weight.n_rows - first;
-#pragma GCC unroll 16
-      for (int m = 0; m < kRows; ++m) {
-        acc[n][m] = k_begin == 0 ? zero()
-                                 : load_some(args.out + (row + m) * args.out_stride + first,
-                                             left < kTileRows ? left : kTileRows);
-      }
+      resume_tile<kRows>(args, tile + n, row, k_begin == 0, acc[n]);
     }
     for (std::int64_t k = k_begin; k < k_end; ++k) {
       VF v[kTiles];
@@ -53,23 +47,7 @@ struct DenseKernel {
     }
 #pragma GCC unroll 4
     for (int n = 0; n < kTiles; ++n) {
-      finish<kRows>(args, tile + n, row, acc[n], k_end == weight.k);
-    }
-  }
-
-  template <int kRows>
-  static OPENLLM_INLINE void finish(const LinearArgs& args, std::int64_t tile, std::int64_t row,
-                                    const VF* acc, bool last) {
-    const std::int64_t first = tile * kTileRows;
-    const std::int64_t left = args.weight->n_rows - first;
-    const std::int64_t n = left < kTileRows ? left : kTileRows;
-    const bool biased = last && args.bias != nullptr;
-    VF bias = zero();
-    if (biased) bias = load_some(args.bias + first, n);
-#pragma GCC unroll 16
-    for (int m = 0; m < kRows; ++m) {
-      store_some(args.out + (row + m) * args.out_stride + first,
-                 biased ? add(acc[m], bias) : acc[m], n);
+      finish_tile<kRows>(args, tile + n, row, acc[n], k_end == weight.k);
     }
   }
 
@@ -82,10 +60,14 @@ struct DenseKernel {
     }
     for (; row + 4 <= args.row_end; row += 4) block<4, kTiles>(args, tile, row, k_begin, k_end);
     switch (args.row_end - row) {
-      case 3: return block<3, kTiles>(args, tile, row, k_begin, k_end);
-      case 2: return block<2, kTiles>(args, tile, row, k_begin, k_end);
-      case 1: return block<1, kTiles>(args, tile, row, k_begin, k_end);
-      default: return;
+      case 3:
+        return block<3, kTiles>(args, tile, row, k_begin, k_end);
+      case 2:
+        return block<2, kTiles>(args, tile, row, k_begin, k_end);
+      case 1:
+        return block<1, kTiles>(args, tile, row, k_begin, k_end);
+      default:
+        return;
     }
   }
 
@@ -124,22 +106,38 @@ struct DenseKernel {
 
 void linear(const LinearArgs* args) {
   switch (args->weight->format) {
-    case PackFormat::kF32: return DenseKernel<PackFormat::kF32>::run(*args);
-    case PackFormat::kF16: return DenseKernel<PackFormat::kF16>::run(*args);
-    case PackFormat::kBF16: return DenseKernel<PackFormat::kBF16>::run(*args);
-    case PackFormat::kQ4_0: return QuantKernel<PackFormat::kQ4_0>::run(*args);
-    case PackFormat::kQ4_1: return QuantKernel<PackFormat::kQ4_1>::run(*args);
-    case PackFormat::kQ5_0: return QuantKernel<PackFormat::kQ5_0>::run(*args);
-    case PackFormat::kQ5_1: return QuantKernel<PackFormat::kQ5_1>::run(*args);
-    case PackFormat::kQ8_0: return QuantKernel<PackFormat::kQ8_0>::run(*args);
-    case PackFormat::kQ2_K: return QuantKernel<PackFormat::kQ2_K>::run(*args);
-    case PackFormat::kQ3_K: return QuantKernel<PackFormat::kQ3_K>::run(*args);
-    case PackFormat::kQ4_K: return QuantKernel<PackFormat::kQ4_K>::run(*args);
-    case PackFormat::kQ5_K: return QuantKernel<PackFormat::kQ5_K>::run(*args);
-    case PackFormat::kQ6_K: return QuantKernel<PackFormat::kQ6_K>::run(*args);
-    case PackFormat::kIQ4_NL: return QuantKernel<PackFormat::kIQ4_NL>::run(*args);
-    case PackFormat::kIQ4_XS: return QuantKernel<PackFormat::kIQ4_XS>::run(*args);
-    case PackFormat::kMXFP4: return QuantKernel<PackFormat::kMXFP4>::run(*args);
+    case PackFormat::kF32:
+      return DenseKernel<PackFormat::kF32>::run(*args);
+    case PackFormat::kF16:
+      return DenseKernel<PackFormat::kF16>::run(*args);
+    case PackFormat::kBF16:
+      return DenseKernel<PackFormat::kBF16>::run(*args);
+    case PackFormat::kQ4_0:
+      return QuantKernel<PackFormat::kQ4_0>::run(*args);
+    case PackFormat::kQ4_1:
+      return QuantKernel<PackFormat::kQ4_1>::run(*args);
+    case PackFormat::kQ5_0:
+      return QuantKernel<PackFormat::kQ5_0>::run(*args);
+    case PackFormat::kQ5_1:
+      return QuantKernel<PackFormat::kQ5_1>::run(*args);
+    case PackFormat::kQ8_0:
+      return QuantKernel<PackFormat::kQ8_0>::run(*args);
+    case PackFormat::kQ2_K:
+      return QuantKernel<PackFormat::kQ2_K>::run(*args);
+    case PackFormat::kQ3_K:
+      return QuantKernel<PackFormat::kQ3_K>::run(*args);
+    case PackFormat::kQ4_K:
+      return QuantKernel<PackFormat::kQ4_K>::run(*args);
+    case PackFormat::kQ5_K:
+      return QuantKernel<PackFormat::kQ5_K>::run(*args);
+    case PackFormat::kQ6_K:
+      return QuantKernel<PackFormat::kQ6_K>::run(*args);
+    case PackFormat::kIQ4_NL:
+      return QuantKernel<PackFormat::kIQ4_NL>::run(*args);
+    case PackFormat::kIQ4_XS:
+      return QuantKernel<PackFormat::kIQ4_XS>::run(*args);
+    case PackFormat::kMXFP4:
+      return QuantKernel<PackFormat::kMXFP4>::run(*args);
   }
 }
 

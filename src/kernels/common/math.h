@@ -1,13 +1,13 @@
 #pragma once
 
-// Elementary functions and row operations over the 16-lane vectors of the simd.h included before this file.
-// Internal linkage, as everything in kernels/common.
+// Elementary functions and row operations over the 16-lane vectors of the simd.h included before
+// this file. Internal linkage, as everything in kernels/common.
 
 namespace openllm::kernels {
 namespace {
 
-/// e^x with a relative error of about 1e-7, for x clamped to [-87.3, 88.3]. Degree 6 on |r| <= ln(2) / 2 (Taylor with
-/// the last coefficients fitted); ln(2) is subtracted in two parts.
+/// e^x with a relative error of about 1e-7, for x clamped to [-87.3, 88.3]. Degree 6 on |r| <=
+/// ln(2) / 2 (Taylor with the last coefficients fitted); ln(2) is subtracted in two parts.
 OPENLLM_INLINE VF exp(VF x) {
   x = min(max(x, splat(-87.3F)), splat(88.3F));
   const VF n = round_even(mul(x, splat(1.44269504088896341F)));
@@ -23,7 +23,8 @@ OPENLLM_INLINE VF exp(VF x) {
   return scale_by_power(p, n);
 }
 
-/// tanh with a relative error of about 3e-7: an odd polynomial below 0.625 (Cephes tanhf), else by exp.
+/// tanh with a relative error of about 3e-7: an odd polynomial below 0.625 (Cephes tanhf), else by
+/// exp.
 OPENLLM_INLINE VF tanh(VF x) {
   const VF a = abs(x);
   const VF z = mul(a, a);
@@ -38,8 +39,8 @@ OPENLLM_INLINE VF tanh(VF x) {
   return copy_sign(select_less(a, splat(0.625F), small, large), x);
 }
 
-/// erfc(a) for a >= 0, relative error about 1e-6: t * P(t) * exp(-a^2), t = 1 / (1 + a / 2) (the Chebyshev fit of
-/// Numerical Recipes, 6.2, as one exponential).
+/// erfc(a) for a >= 0, relative error about 1e-6: t * P(t) * exp(-a^2), t = 1 / (1 + a / 2) (the
+/// Chebyshev fit of Numerical Recipes, 6.2, as one exponential).
 OPENLLM_INLINE VF erfc_positive(VF a) {
   const VF t = div(splat(1.0F), fma(a, splat(0.5F), splat(1.0F)));
   VF p = splat(0.17087277F);
@@ -55,9 +56,7 @@ OPENLLM_INLINE VF erfc_positive(VF a) {
   return mul(t, exp(fma(sub(zero(), a), a, p)));
 }
 
-OPENLLM_INLINE VF silu(VF x) {
-  return div(x, add(splat(1.0F), exp(sub(zero(), x))));
-}
+OPENLLM_INLINE VF silu(VF x) { return div(x, add(splat(1.0F), exp(sub(zero(), x)))); }
 
 /// x * Phi(x), Phi(x) = erfc(-x / sqrt 2) / 2.
 OPENLLM_INLINE VF gelu(VF x) {
@@ -74,10 +73,14 @@ OPENLLM_INLINE VF gelu_tanh(VF x) {
 
 OPENLLM_INLINE VF apply(Act act, VF x) {
   switch (act) {
-    case Act::kSilu: return silu(x);
-    case Act::kGelu: return gelu(x);
-    case Act::kGeluTanh: return gelu_tanh(x);
-    case Act::kRelu: return max(x, zero());
+    case Act::kSilu:
+      return silu(x);
+    case Act::kGelu:
+      return gelu(x);
+    case Act::kGeluTanh:
+      return gelu_tanh(x);
+    case Act::kRelu:
+      return max(x, zero());
   }
   return x;
 }
@@ -129,8 +132,8 @@ void rms_norm(const float* x, const float* weight, float offset, float eps, std:
 void layer_norm(const float* x, const float* weight, const float* bias, float offset, float eps,
                 std::int64_t n, float* out) {
   const auto count = static_cast<float>(n);
-  const float sum = sum_over(
-      n, [&](std::int64_t i, std::int64_t m) { return load_some(x + i, m); });
+  const float sum =
+      sum_over(n, [&](std::int64_t i, std::int64_t m) { return load_some(x + i, m); });
   const VF mean = splat(sum / count);
   const float squares = sum_over(n, [&](std::int64_t i, std::int64_t m) {
     const VF d = sub(load_some(x + i, m), mean);
@@ -155,10 +158,14 @@ void activate_as(const float* x, std::int64_t n, float* out) {
 
 void activate(Act act, const float* x, std::int64_t n, float* out) {
   switch (act) {
-    case Act::kSilu: return activate_as<Act::kSilu>(x, n, out);
-    case Act::kGelu: return activate_as<Act::kGelu>(x, n, out);
-    case Act::kGeluTanh: return activate_as<Act::kGeluTanh>(x, n, out);
-    case Act::kRelu: return activate_as<Act::kRelu>(x, n, out);
+    case Act::kSilu:
+      return activate_as<Act::kSilu>(x, n, out);
+    case Act::kGelu:
+      return activate_as<Act::kGelu>(x, n, out);
+    case Act::kGeluTanh:
+      return activate_as<Act::kGeluTanh>(x, n, out);
+    case Act::kRelu:
+      return activate_as<Act::kRelu>(x, n, out);
   }
 }
 
@@ -171,10 +178,14 @@ void gate_as(const float* gate, const float* up, std::int64_t n, float* out) {
 
 void gate(Act act, const float* gate, const float* up, std::int64_t n, float* out) {
   switch (act) {
-    case Act::kSilu: return gate_as<Act::kSilu>(gate, up, n, out);
-    case Act::kGelu: return gate_as<Act::kGelu>(gate, up, n, out);
-    case Act::kGeluTanh: return gate_as<Act::kGeluTanh>(gate, up, n, out);
-    case Act::kRelu: return gate_as<Act::kRelu>(gate, up, n, out);
+    case Act::kSilu:
+      return gate_as<Act::kSilu>(gate, up, n, out);
+    case Act::kGelu:
+      return gate_as<Act::kGelu>(gate, up, n, out);
+    case Act::kGeluTanh:
+      return gate_as<Act::kGeluTanh>(gate, up, n, out);
+    case Act::kRelu:
+      return gate_as<Act::kRelu>(gate, up, n, out);
   }
 }
 

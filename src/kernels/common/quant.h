@@ -1,8 +1,9 @@
 #pragma once
 
-// Quantised weights times int8 activations. A group of 32 gives an exact integer sum per output; then, in the order of
-// the groups, acc = fma(sum, weight scale * activation scale, acc) and, with minima, acc = fma(min, activation sum, acc).
-// Every path below does just that, so the result does not depend on the number of rows.
+// Quantised weights times int8 activations. A group of 32 gives an exact integer sum per output;
+// then, in the order of the groups, acc = fma(sum, weight scale * activation scale, acc) and, with
+// minima, acc = fma(min, activation sum, acc). Every path below does just that, so the result does
+// not depend on the number of rows.
 
 namespace openllm::kernels {
 namespace {
@@ -90,154 +91,73 @@ OPENLLM_INLINE void load_scales(const unsigned char* scales, std::int64_t g, int
   }
 }
 
-template <PackFormat kFormat>
-struct QuantKernel {
-  static constexpr PackTraits kTraits = kPackTraits[static_cast<int>(kFormat)];
-  static constexpr int kSub = kTraits.n_sub;
-  static constexpr int kBits = kTraits.table != 0 ? 8 : kTraits.bits;
-  static constexpr int kShift = kTraits.offset_shift;
-  static constexpr std::int64_t kCodes = group_bytes(kTraits);
+/// The activations of kRows rows.
+template <int kRows, int kSub>
+struct QuantBlock {
+  const std::int8_t* codes[kRows];
+  const float* scales[kRows];
+  const std::int32_t* neg_sums[kRows];
+  const float* sums[kRows];
 
-  /// The activations of up to kRows rows.
-  template <int kRows>
-  struct Rows {
-    const std::int8_t* codes[kRows];
-    const float* scales[kRows];
-    const std::int32_t* neg_sums[kRows];
-    const float* sums[kRows];
-
-    OPENLLM_INLINE Rows(const QuantRows& q, std::int64_t row, std::int64_t k) {
-      const std::int64_t n_groups = k / kGroup;
-      for (int m = 0; m < kRows; ++m) {
-        const std::int64_t at = (row + m) * n_groups;
-        codes[m] = q.codes + (row + m) * k;
-        scales[m] = q.scales + at;
-        neg_sums[m] = kSub == 1 ? q.neg_sums + at : q.neg_sums16 + 2 * at;
-        sums[m] = kSub == 1 ? q.sums + at : q.sums16 + 2 * at;
-      }
-    }
-  };
-
-  template <int kRows>
-  static OPENLLM_INLINE VF accumulate(const VB* w, const Rows<kRows>& x, int m, std::int64_t g,
-                                      int s, VF scale, VF minimum, VF acc) {
-    const VI init = splat_shifted<kShift>(kShift < 0 ? 0 : x.neg_sums[m][g * kSub + s]);
-    const std::int8_t* a = x.codes[m] + g * kGroup + s * 16;
-    const VI sum = dot<kBits, 8 / kSub>(w + s * 4, a, init);
-    acc = fma(to_float(sum), mul(scale, splat(x.scales[m][g])), acc);
-    if constexpr (kTraits.has_min) acc = fma(minimum, splat(x.sums[m][g * kSub + s]), acc);
-    return acc;
-  }
-
-  /// A few rows: codes go from memory through registers, once.
-  template <int kRows>
-  static void direct(const LinearArgs& args, std::int64_t row) {
-    const PackedMatrix& weight = *args.weight;
-    const std::int64_t n_groups = weight.k / kGroup;
-    const Rows<kRows> x(*args.quant, row, weight.k);
-    for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
-      const unsigned char* codes = weight.data + tile * weight.tile_bytes;
-      const unsigned char* scales = codes + weight.codes_bytes;
-      VF acc[kRows];
-#pragma GCC unroll 8
-      for (int m = 0; m < kRows; ++m) acc[m] = zero();
-      for (std::int64_t g = 0; g < n_groups; ++g) {
-        VB w[8];
-        unpack_group<kFormat>(codes + g * kCodes, w);
-#pragma GCC unroll 2
-        for (int s = 0; s < kSub; ++s) {
-          VF scale = zero();
-          VF minimum = zero();
-          load_scales<kFormat>(scales, g, s, &scale, &minimum);
-#pragma GCC unroll 8
-          for (int m = 0; m < kRows; ++m) {
-            acc[m] = accumulate<kRows>(w, x, m, g, s, scale, minimum, acc[m]);
-          }
-        }
-      }
-      finish_tile<kRows>(args, tile, row, acc);
-    }
-  }
-
-  template <int kRows>
-  static OPENLLM_INLINE void finish_tile(const LinearArgs& args, std::int64_t tile,
-                                         std::int64_t row, const VF* acc) {
-    const std::int64_t first = tile * kTileRows;
-    const std::int64_t left = args.weight->n_rows - first;
-    const std::int64_t n = left < kTileRows ? left : kTileRows;
-    VF bias = zero();
-    if (args.bias != nullptr) bias = load_some(args.bias + first, n);
-#pragma GCC unroll 8
+  OPENLLM_INLINE QuantBlock(const QuantRows& q, std::int64_t row, std::int64_t k) {
+    const std::int64_t n_groups = k / kGroup;
     for (int m = 0; m < kRows; ++m) {
-      const VF v = args.bias != nullptr ? add(acc[m], bias) : acc[m];
-      store_some(args.out + (row + m) * args.out_stride + first, v, n);
+      const std::int64_t at = (row + m) * n_groups;
+      codes[m] = q.codes + (row + m) * k;
+      scales[m] = q.scales + at;
+      neg_sums[m] = kSub == 1 ? q.neg_sums + at : q.neg_sums16 + 2 * at;
+      sums[m] = kSub == 1 ? q.sums + at : q.sums16 + 2 * at;
     }
   }
+};
 
-  /// Groups unpacked at a time: two tiles' codes and scales stay in the first-level cache.
-  static constexpr std::int64_t kPanelGroups = 16;
-  struct Panel {
-    alignas(64) unsigned char codes[kQuantTiles][kPanelGroups * 512];
-    alignas(64) float scales[kQuantTiles][kPanelGroups * kSub * 16];
-    alignas(64) float minima[kQuantTiles][kTraits.has_min ? kPanelGroups * kSub * 16 : 16];
-  };
-
-  static void fill(Panel& panel, const LinearArgs& args, std::int64_t tile, int n_tiles,
-                   std::int64_t g_begin, std::int64_t g_end) {
-    const PackedMatrix& weight = *args.weight;
-    for (int n = 0; n < n_tiles; ++n) {
-      const unsigned char* codes = weight.data + (tile + n) * weight.tile_bytes;
-      const unsigned char* scales = codes + weight.codes_bytes;
-      for (std::int64_t g = g_begin; g < g_end; ++g) {
-        VB w[8];
-        unpack_group<kFormat>(codes + g * kCodes, w);
-        unsigned char* to = panel.codes[n] + (g - g_begin) * 512;
-#pragma GCC unroll 8
-        for (int j = 0; j < 8; ++j) store_bytes(to + 64 * j, w[j]);
-        for (int s = 0; s < kSub; ++s) {
-          VF scale = zero();
-          VF minimum = zero();
-          load_scales<kFormat>(scales, g, s, &scale, &minimum);
-          const std::int64_t at = ((g - g_begin) * kSub + s) * 16;
-          store(panel.scales[n] + at, scale);
-          if constexpr (kTraits.has_min) store(panel.minima[n] + at, minimum);
-        }
-      }
-    }
+/// Stores a tile's sums, with the bias.
+template <int kRows>
+OPENLLM_INLINE void finish_tile(const LinearArgs& args, std::int64_t tile, std::int64_t row,
+                                const VF* acc, bool last = true) {
+  const std::int64_t first = tile * kTileRows;
+  const std::int64_t left = args.weight->n_rows - first;
+  const std::int64_t n = left < kTileRows ? left : kTileRows;
+  const bool biased = last && args.bias != nullptr;
+  VF bias = zero();
+  if (biased) bias = load_some(args.bias + first, n);
+#pragma GCC unroll 16
+  for (int m = 0; m < kRows; ++m) {
+    store_some(args.out + (row + m) * args.out_stride + first, biased ? add(acc[m], bias) : acc[m],
+               n);
   }
+}
 
-  /// One register block over the panel's groups. Between panels the sums rest in `out`.
-  template <int kRows, int kTiles>
-  static void block(const Panel& panel, const LinearArgs& args, std::int64_t tile,
-                    std::int64_t row, std::int64_t g_begin, std::int64_t g_end) {
-    const std::int64_t n_groups = args.weight->k / kGroup;
-    const Rows<kRows> x(*args.quant, row, args.weight->k);
-    VF acc[kTiles][kRows];
-#pragma GCC unroll 2
-    for (int n = 0; n < kTiles; ++n) {
-      const std::int64_t first = (tile + n) * kTileRows;
-      const std::int64_t left = args.weight->n_rows - first;
-#pragma GCC unroll 8
-      for (int m = 0; m < kRows; ++m) {
-        acc[n][m] = g_begin == 0 ? zero()
-                                 : load_some(args.out + (row + m) * args.out_stride + first,
-                                             left < kTileRows ? left : kTileRows);
-      }
-    }
-    for (std::int64_t g = g_begin; g < g_end; ++g) {
-      block_group<kRows, kTiles>(panel, x, g, g - g_begin, acc);
-    }
-#pragma GCC unroll 2
-    for (int n = 0; n < kTiles; ++n) {
-      LinearArgs end = args;
-      if (g_end < n_groups) end.bias = nullptr;
-      finish_tile<kRows>(end, tile + n, row, acc[n]);
-    }
+/// Sums that rest in `out` between two ranges of k; zeros for the first.
+template <int kRows>
+OPENLLM_INLINE void resume_tile(const LinearArgs& args, std::int64_t tile, std::int64_t row,
+                                bool first_range, VF* acc) {
+  const std::int64_t first = tile * kTileRows;
+  const std::int64_t left = args.weight->n_rows - first;
+  const std::int64_t n = left < kTileRows ? left : kTileRows;
+#pragma GCC unroll 16
+  for (int m = 0; m < kRows; ++m) {
+    acc[m] = first_range ? zero() : load_some(args.out + (row + m) * args.out_stride + first, n);
   }
+}
+
+/// Some groups of a few tiles, unpacked: 18 to 22 KB, to stay in the first-level cache.
+template <int kSub, bool kHasMin>
+struct Panel {
+  static constexpr std::int64_t kGroups = 16;
+  alignas(64) unsigned char codes[kQuantTiles][kGroups * 512];
+  alignas(64) float scales[kQuantTiles][kGroups * kSub * 16];
+  alignas(64) float minima[kQuantTiles][kHasMin ? kGroups * kSub * 16 : 16];
+};
+
+/// A panel times many rows, in register blocks.
+template <int kBits, int kSub, bool kHasMin, int kShift>
+struct PanelKernel {
+  using Panels = Panel<kSub, kHasMin>;
 
   template <int kRows, int kTiles>
-  static OPENLLM_INLINE void block_group(const Panel& panel, const Rows<kRows>& x, std::int64_t g,
-                                         std::int64_t at, VF (&acc)[kTiles][kRows]) {
+  static OPENLLM_INLINE void group(const Panels& panel, const QuantBlock<kRows, kSub>& x,
+                                   std::int64_t g, std::int64_t at, VF (&acc)[kTiles][kRows]) {
 #pragma GCC unroll 2
     for (int s = 0; s < kSub; ++s) {
       VI sums[kTiles][kRows];
@@ -257,7 +177,7 @@ struct QuantKernel {
         for (int m = 0; m < kRows; ++m) {
           VF& total = acc[n][m];
           total = fma(to_float(sums[n][m]), mul(scale, splat(x.scales[m][g])), total);
-          if constexpr (kTraits.has_min) {
+          if constexpr (kHasMin) {
             const VF minimum = load(panel.minima[n] + (at * kSub + s) * 16);
             total = fma(minimum, splat(x.sums[m][g * kSub + s]), total);
           }
@@ -266,49 +186,206 @@ struct QuantKernel {
     }
   }
 
-  template <int kTiles>
-  static void rows_of_panel(const Panel& panel, const LinearArgs& args, std::int64_t tile,
-                            std::int64_t g_begin, std::int64_t g_end) {
-    std::int64_t row = args.row_begin;
-    for (; row + kQuantRows <= args.row_end; row += kQuantRows) {
-      block<kQuantRows, kTiles>(panel, args, tile, row, g_begin, g_end);
+  template <int kRows, int kTiles>
+  static void block(const Panels& panel, const LinearArgs& args, std::int64_t tile,
+                    std::int64_t row, std::int64_t g_begin, std::int64_t g_end) {
+    const QuantBlock<kRows, kSub> x(*args.quant, row, args.weight->k);
+    VF acc[kTiles][kRows];
+#pragma GCC unroll 2
+    for (int n = 0; n < kTiles; ++n) {
+      resume_tile<kRows>(args, tile + n, row, g_begin == 0, acc[n]);
     }
-    switch (args.row_end - row) {
-      case 5: return block<kQuantRows < 5 ? 1 : 5, kTiles>(panel, args, tile, row, g_begin, g_end);
-      case 4: return block<kQuantRows < 4 ? 1 : 4, kTiles>(panel, args, tile, row, g_begin, g_end);
-      case 3: return block<kQuantRows < 3 ? 1 : 3, kTiles>(panel, args, tile, row, g_begin, g_end);
-      case 2: return block<kQuantRows < 2 ? 1 : 2, kTiles>(panel, args, tile, row, g_begin, g_end);
-      case 1: return block<1, kTiles>(panel, args, tile, row, g_begin, g_end);
-      default: return;
+    for (std::int64_t g = g_begin; g < g_end; ++g) {
+      group<kRows, kTiles>(panel, x, g, g - g_begin, acc);
+    }
+    const bool last = g_end == args.weight->k / kGroup;
+#pragma GCC unroll 2
+    for (int n = 0; n < kTiles; ++n) finish_tile<kRows>(args, tile + n, row, acc[n], last);
+  }
+
+  /// Blocks of nearly equal size: 8 rows are 4 and 4, not 6 and 2.
+  template <int kTiles>
+  static void rows(const Panels& panel, const LinearArgs& args, std::int64_t tile,
+                   std::int64_t g_begin, std::int64_t g_end) {
+    std::int64_t row = args.row_begin;
+    std::int64_t left = args.row_end - row;
+    if constexpr (kTiles == 1 && kQuantTiles > 1) {  // the odd tile at the end: rare
+      for (; left >= 3; left -= 3, row += 3) block<3, 1>(panel, args, tile, row, g_begin, g_end);
+      for (; left > 0; --left, ++row) block<1, 1>(panel, args, tile, row, g_begin, g_end);
+      return;
+    }
+    for (std::int64_t n = 0; left > 0; left -= n, row += n) {
+      const std::int64_t n_blocks = (left + kQuantRows - 1) / kQuantRows;
+      n = (left + n_blocks - 1) / n_blocks;
+      rows_of_block<kTiles>(n, panel, args, tile, row, g_begin, g_end);
     }
   }
 
+  template <int kTiles>
+  static OPENLLM_INLINE void rows_of_block(std::int64_t n, const Panels& panel,
+                                           const LinearArgs& args, std::int64_t tile,
+                                           std::int64_t row, std::int64_t g_begin,
+                                           std::int64_t g_end) {
+    constexpr int kMost = kQuantRows;
+    switch (n) {
+      case 6:
+        return block < kMost < 6 ? 1 : 6, kTiles > (panel, args, tile, row, g_begin, g_end);
+      case 5:
+        return block < kMost < 5 ? 1 : 5, kTiles > (panel, args, tile, row, g_begin, g_end);
+      case 4:
+        return block < kMost < 4 ? 1 : 4, kTiles > (panel, args, tile, row, g_begin, g_end);
+      case 3:
+        return block < kMost < 3 ? 1 : 3, kTiles > (panel, args, tile, row, g_begin, g_end);
+      case 2:
+        return block < kMost < 2 ? 1 : 2, kTiles > (panel, args, tile, row, g_begin, g_end);
+      default:
+        return block<1, kTiles>(panel, args, tile, row, g_begin, g_end);
+    }
+  }
+};
+
+template <PackFormat kFormat>
+struct QuantKernel {
+  static constexpr PackTraits kTraits = kPackTraits[static_cast<int>(kFormat)];
+  static constexpr int kSub = kTraits.n_sub;
+  static constexpr int kBits = kTraits.table != 0 ? 8 : kTraits.bits;
+  static constexpr int kShift = kTraits.offset_shift;
+  static constexpr std::int64_t kCodes = group_bytes(kTraits);
+  using Kernel = PanelKernel<kPanelBits<kBits>, kSub, kTraits.has_min, kShift>;
+  using Panels = Panel<kSub, kTraits.has_min>;
+
+  template <int kRows>
+  static OPENLLM_INLINE VF accumulate(const VB* w, const QuantBlock<kRows, kSub>& x, int m,
+                                      std::int64_t g, int s, VF scale, VF minimum, VF acc) {
+    const VI init = splat_shifted<kShift>(kShift < 0 ? 0 : x.neg_sums[m][g * kSub + s]);
+    const std::int8_t* a = x.codes[m] + g * kGroup + s * 16;
+    const VI sum = dot<kBits, 8 / kSub>(w + s * 4, a, init);
+    acc = fma(to_float(sum), mul(scale, splat(x.scales[m][g])), acc);
+    if constexpr (kTraits.has_min) acc = fma(minimum, splat(x.sums[m][g * kSub + s]), acc);
+    return acc;
+  }
+
+  /// Fetches weights some kilobytes before their use, a group's share at a time: the hardware
+  /// follows a stream too late at every new page and knows nothing of the end of the range.
+  struct Ahead {
+    static constexpr std::int64_t kDistance = 4096;
+    std::int64_t step;
+    const unsigned char* end;
+
+    /// Up to the end of the matrix, not of the range: the next range is likely read next, by this
+    /// thread or another.
+    explicit Ahead(const LinearArgs& args)
+        : step(args.weight->tile_bytes / (args.weight->k / kGroup)),
+          end(args.weight->data +
+              (args.weight->n_rows + kTileRows - 1) / kTileRows * args.weight->tile_bytes) {
+      const unsigned char* p = args.weight->data + args.tile_begin * args.weight->tile_bytes;
+      for (std::int64_t i = 0; i < kDistance && p + i < end; i += 64) prefetch(p + i);
+    }
+    OPENLLM_INLINE void fetch(const unsigned char* tile, std::int64_t g) const {
+      const unsigned char* p = tile + g * step + kDistance;
+      if (p >= end) return;
+#pragma GCC unroll 10
+      for (int i = 0; i * 64 < kCodes + 64; ++i) prefetch(p + 64 * i);
+    }
+  };
+
+  /// A few rows: codes go from memory through registers, once.
+  template <int kRows>
+  static void direct(const LinearArgs& args, std::int64_t row) {
+    const PackedMatrix& weight = *args.weight;
+    const std::int64_t n_groups = weight.k / kGroup;
+    const QuantBlock<kRows, kSub> x(*args.quant, row, weight.k);
+    const Ahead ahead(args);
+    for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
+      const unsigned char* codes = weight.data + tile * weight.tile_bytes;
+      const unsigned char* scales = codes + weight.codes_bytes;
+      VF acc[kRows];
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) acc[m] = zero();
+      for (std::int64_t g = 0; g < n_groups; ++g) {
+        ahead.fetch(codes, g);
+        VB w[8];
+        unpack_group<kFormat>(codes + g * kCodes, w);
+#pragma GCC unroll 2
+        for (int s = 0; s < kSub; ++s) {
+          VF scale = zero();
+          VF minimum = zero();
+          load_scales<kFormat>(scales, g, s, &scale, &minimum);
+#pragma GCC unroll 8
+          for (int m = 0; m < kRows; ++m) {
+            acc[m] = accumulate<kRows>(w, x, m, g, s, scale, minimum, acc[m]);
+          }
+        }
+      }
+      finish_tile<kRows>(args, tile, row, acc);
+    }
+  }
+
+  static void fill(Panels& panel, const LinearArgs& args, std::int64_t tile, int n_tiles,
+                   std::int64_t g_begin, std::int64_t g_end) {
+    const PackedMatrix& weight = *args.weight;
+    const Ahead ahead(args);
+    for (int n = 0; n < n_tiles; ++n) {
+      const unsigned char* codes = weight.data + (tile + n) * weight.tile_bytes;
+      const unsigned char* scales = codes + weight.codes_bytes;
+      for (std::int64_t g = g_begin; g < g_end; ++g) {
+        ahead.fetch(codes, g);
+        VB w[8];
+        unpack_group<kFormat>(codes + g * kCodes, w);
+        unsigned char* to = panel.codes[n] + (g - g_begin) * 512;
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) store_bytes(to + 64 * j, w[j]);
+        for (int s = 0; s < kSub; ++s) {
+          VF scale = zero();
+          VF minimum = zero();
+          load_scales<kFormat>(scales, g, s, &scale, &minimum);
+          const std::int64_t at = ((g - g_begin) * kSub + s) * 16;
+          store(panel.scales[n] + at, scale);
+          if constexpr (kTraits.has_min) store(panel.minima[n] + at, minimum);
+        }
+      }
+    }
+  }
+
+  /// Many rows: codes are unpacked once and stay in the first-level cache while the rows pass by.
   static void many_rows(const LinearArgs& args) {
     const std::int64_t n_groups = args.weight->k / kGroup;
-    Panel panel;
+    Panels panel;
     for (std::int64_t tile = args.tile_begin; tile < args.tile_end; tile += kQuantTiles) {
       const std::int64_t left = args.tile_end - tile;
       const int n_tiles = left < kQuantTiles ? static_cast<int>(left) : kQuantTiles;
-      for (std::int64_t g = 0; g < n_groups; g += kPanelGroups) {
-        const std::int64_t g_end = g + kPanelGroups < n_groups ? g + kPanelGroups : n_groups;
+      for (std::int64_t g = 0; g < n_groups; g += Panels::kGroups) {
+        const std::int64_t g_end = g + Panels::kGroups < n_groups ? g + Panels::kGroups : n_groups;
         fill(panel, args, tile, n_tiles, g, g_end);
         if (n_tiles == kQuantTiles) {
-          rows_of_panel<kQuantTiles>(panel, args, tile, g, g_end);
+          Kernel::template rows<kQuantTiles>(panel, args, tile, g, g_end);
         } else {
-          rows_of_panel<1>(panel, args, tile, g, g_end);
+          Kernel::template rows<1>(panel, args, tile, g, g_end);
         }
       }
     }
   }
 
   static void run(const LinearArgs& args) {
-    switch (args.row_end - args.row_begin) {
-      case 0: return;
-      case 1: return direct<1>(args, args.row_begin);
-      case 2: return direct<2>(args, args.row_begin);
-      case 3: return direct<3>(args, args.row_begin);
-      case 4: return direct<4>(args, args.row_begin);
-      default: return many_rows(args);
+    if constexpr (kPanels) {
+      switch (args.row_end - args.row_begin) {
+        case 0:
+          return;
+        case 1:
+          return direct<1>(args, args.row_begin);
+        case 2:
+          return direct<2>(args, args.row_begin);
+        case 3:
+          return direct<3>(args, args.row_begin);
+        case 4:
+          return direct<4>(args, args.row_begin);
+        default:
+          return many_rows(args);
+      }
+    } else {
+      std::int64_t row = args.row_begin;
+      for (; row + 3 <= args.row_end; row += 3) direct<3>(args, row);
+      for (; row < args.row_end; ++row) direct<1>(args, row);
     }
   }
 };

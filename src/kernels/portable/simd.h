@@ -3,12 +3,15 @@
 #include <cstddef>
 #include <cstdint>
 
-// 16 lanes of f32 or i32 and 64 bytes of codes in plain C++ (vector extension of GCC and Clang, no target flags).
+// 16 lanes of f32 or i32 and 64 bytes of codes in plain C++ (vector extension of GCC and Clang, no
+// target flags).
 
 namespace openllm::kernels {
 namespace {
 
-#define OPENLLM_INLINE __attribute__((always_inline)) inline
+// Left to the compiler: forced inlining of byte loops costs a minute of compile time and brings
+// nothing.
+#define OPENLLM_INLINE inline
 
 constexpr int kLanes = 16;
 
@@ -24,6 +27,11 @@ struct VB {
   std::uint8_t b[64];
 };
 
+/// Whether many rows are worth unpacking codes to memory.
+constexpr bool kPanels = false;
+/// Code widths that need their own panel kernel.
+template <int kBits>
+constexpr int kPanelBits = kBits;
 constexpr int kQuantRows = 4;
 constexpr int kQuantTiles = 1;
 constexpr int kDenseRows = 2;
@@ -91,11 +99,12 @@ OPENLLM_INLINE VF select_less(VF x, VF y, VF a, VF b) {
 }
 OPENLLM_INLINE VF copy_sign(VF magnitude, VF sign) {
   VF r = abs(magnitude);
-  OPENLLM_LANES r.q[i] = reinterpret_cast<VQ>(
-      reinterpret_cast<VJ>(r.q[i]) | (reinterpret_cast<VJ>(sign.q[i]) & INT32_MIN));
+  OPENLLM_LANES r.q[i] = reinterpret_cast<VQ>(reinterpret_cast<VJ>(r.q[i]) |
+                                              (reinterpret_cast<VJ>(sign.q[i]) & INT32_MIN));
   return r;
 }
-/// For magnitudes below 2^22: adding 1.5 * 2^23 leaves the integer in the low bits, rounded to nearest even.
+/// For magnitudes below 2^22: adding 1.5 * 2^23 leaves the integer in the low bits, rounded to
+/// nearest even.
 OPENLLM_INLINE VF round_even(VF a) {
   OPENLLM_LANES a.q[i] = (a.q[i] + 12582912.0F) - 12582912.0F;
   return a;
@@ -129,7 +138,8 @@ OPENLLM_INLINE float sum_lanes(VF v) {
 }
 OPENLLM_INLINE float root(float v) { return __builtin_sqrtf(v); }
 
-/// Exact: a normal half is rebased by the exponent's difference, subnormals come out of the float subtraction.
+/// Exact: a normal half is rebased by the exponent's difference, subnormals come out of the float
+/// subtraction.
 OPENLLM_INLINE float half_to_float(std::uint16_t h) {
   const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000U) << 16U;
   const std::uint32_t rest = static_cast<std::uint32_t>(h & 0x7FFFU) << 13U;
@@ -254,7 +264,8 @@ OPENLLM_INLINE VB look_up(VB v, const std::uint8_t* table) {
   return v;
 }
 
-/// init + sum over j < kCount of the products of w[j]'s unsigned bytes with the four bytes at a + 4 j, per lane.
+/// init + sum over j < kCount of the products of w[j]'s unsigned bytes with the four bytes at a + 4
+/// j, per lane.
 template <int kBits, int kCount>
 OPENLLM_INLINE VI dot(const VB* w, const std::int8_t* a, VI init) {
   std::int32_t lanes[kLanes];

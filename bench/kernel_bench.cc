@@ -1,0 +1,123 @@
+// Speed of the cpu device's products, alone: GB/s of weights for few rows, GOP/s for many, beside
+// the machine's limits measured in the same run. Usage: kernel_bench [threads] [isa] [MB of
+// weights, default 160: more than the caches hold]
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "device/cpu/cpu_device.h"
+#include "device/device.h"
+#include "machine.h"
+#include "tensor/dtype.h"
+
+namespace {
+
+using openllm::tensor::DType;
+namespace device = openllm::device;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Best time of a call, over at least five calls and 0.15 s.
+template <typename Call>
+double best_time(Call call) {
+  double best = 1e9;
+  const double end = now() + 0.15;
+  for (int i = 0; i < 5 || now() < end; ++i) {
+    const double start = now();
+    call();
+    best = std::min(best, now() - start);
+  }
+  return best;
+}
+
+std::vector<std::byte> random_bytes(DType type, std::int64_t n) {
+  std::vector<std::byte> bytes(openllm::tensor::byte_size(type, static_cast<std::size_t>(n)));
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    // Bytes below 64 give no infinite or NaN factor in any format.
+    bytes[i] = static_cast<std::byte>(openllm::base::mix64(i) & 0x3FU);
+  }
+  return bytes;
+}
+
+struct Case {
+  DType type;
+  std::int64_t out;
+  std::int64_t in;
+};
+
+/// Enough copies that every call reads from memory, not from a cache.
+std::vector<std::unique_ptr<device::Weight>> make_weights(device::Device& dev, const Case& c,
+                                                          std::size_t min_bytes) {
+  const auto bytes = random_bytes(c.type, c.out * c.in);
+  const std::size_t n = min_bytes / bytes.size() + 1;
+  std::vector<std::unique_ptr<device::Weight>> weights;
+  for (std::size_t i = 0; i < n; ++i) {
+    device::WeightSource source;
+    source.name = "bench";
+    source.parts.push_back({{c.type, {c.out, c.in}, bytes}});
+    weights.push_back(dev.upload(source, device::WeightRole::kLinear));
+  }
+  return weights;
+}
+
+void run_case(device::Device& dev, const Case& c, const openllm::bench::MachineLimits& machine,
+              std::size_t min_bytes) {
+  const auto weights = make_weights(dev, c, min_bytes);
+  const auto buffer = dev.allocate(static_cast<std::size_t>(512 * (c.in + c.out)));
+  for (std::int64_t i = 0; i < 512 * c.in; ++i) {
+    buffer->data()[i] =
+        static_cast<float>(openllm::base::random_unit(1, 2, static_cast<std::uint64_t>(i)) - 0.5);
+  }
+  std::printf("%-7s %6ld x %-5ld", std::string(openllm::tensor::info(c.type).name).c_str(), c.out,
+              c.in);
+  for (const std::int64_t rows : {1, 2, 4, 8, 32, 512}) {
+    const device::Tensor x{buffer->data(), rows, c.in, c.in};
+    const device::Tensor out{buffer->data() + 512 * c.in, rows, c.out, c.out};
+    const std::size_t n = rows > 8 ? 1 : weights.size();
+    const double seconds = best_time([&] {
+      for (std::size_t i = 0; i < n; ++i) dev.linear(*weights[i], nullptr, nullptr, x, out);
+    });
+    const double bytes = static_cast<double>(weights[0]->bytes() * n);
+    const double ops = 2.0 * static_cast<double>(rows * c.out * c.in) * static_cast<double>(n);
+    if (rows <= 8) {
+      std::printf(" | %2ld: %5.1f GB/s %3.0f%%", rows, bytes / seconds * 1e-9,
+                  100.0 * bytes / seconds * 1e-9 / machine.read_gb_per_s);
+    } else {
+      const bool plain = openllm::tensor::info(c.type).block_elems == 1;
+      const double peak = plain ? machine.f32_gflop_per_s : machine.int8_gop_per_s;
+      std::printf(" | %3ld: %6.0f GOP/s %3.0f%%", rows, ops / seconds * 1e-9,
+                  peak > 0 ? 100.0 * ops / seconds * 1e-9 / peak : 0.0);
+    }
+  }
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int n_threads = argc > 1 ? std::atoi(argv[1]) : 0;
+  const auto dev = device::make_cpu_device({n_threads, argc > 2 ? argv[2] : ""});
+  const openllm::bench::MachineLimits machine =
+      openllm::bench::measure_machine(n_threads > 0 ? n_threads : 2);
+  std::printf("%s: read %.1f GB/s, F32 %.0f GFLOP/s, INT8 %.0f GOP/s\n", dev->isa().c_str(),
+              machine.read_gb_per_s, machine.f32_gflop_per_s, machine.int8_gop_per_s);
+  const std::size_t min_bytes = static_cast<std::size_t>(argc > 3 ? std::atoi(argv[3]) : 160)
+                                << 20U;
+  dev->begin_step();
+  const std::vector<Case> cases = {
+      {DType::kQ4_1, 3072, 576},  {DType::kQ4_1, 576, 1536},  {DType::kQ4_1, 960, 576},
+      {DType::kQ8_0, 49152, 576}, {DType::kQ5_0, 4096, 640},  {DType::kQ4_K, 640, 2048},
+      {DType::kQ6_K, 640, 2048},  {DType::kQ4_0, 4096, 4096}, {DType::kF32, 3072, 576},
+      {DType::kBF16, 3072, 576},  {DType::kF16, 3072, 576},
+  };
+  for (const Case& c : cases) run_case(*dev, c, machine, min_bytes);
+  return 0;
+}
