@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "openllm/outputs.h"
+#include "server/api/json_text.h"
+#include "server/api/logprobs.h"
+
+namespace openllm::server {
+
+/// What every chunk and every whole answer of a request begins with.
+struct AnswerHead {
+  std::string id{};
+  std::int64_t created = 0;  ///< Seconds since 1970.
+  std::string model{};
+};
+
+/// "stop" or "length" of what ended normally; nullptr while it runs. Cancelled and failed choices
+/// have no JSON form.
+const char* finish_name(const std::optional<FinishReason>& reason) noexcept;
+
+/// Makes the answers of /v1/completions, whole and in chunks.
+class CompletionAnswer {
+ public:
+  CompletionAnswer(AnswerHead head, LogprobWriter logprobs, bool include_usage,
+                   bool return_token_ids)
+      : head_(std::move(head)),
+        logprobs_(std::move(logprobs)),
+        include_usage_(include_usage),
+        return_token_ids_(return_token_ids) {}
+
+  /// One choice's news. `echo`: the prompt comes first (in the first chunk).
+  struct Piece {
+    int index = 0;
+    const CompletionChunk* chunk = nullptr;
+    const GenerationOutput* echo = nullptr;
+    std::string echo_text{};
+    const std::vector<std::int32_t>* prompt_token_ids = nullptr;
+  };
+  /// {"index","text","logprobs","finish_reason"}; `offset` is carried between the pieces of one
+  /// choice.
+  void append_choice(std::string& out, const Piece& piece, LogprobWriter::TextOffset& offset) const;
+  std::string chunk(std::string_view choice) const;
+  std::string usage_chunk(const Usage& usage) const;
+  std::string whole(std::string_view choices, const Usage& usage) const;
+
+ private:
+  std::string begin() const;
+
+  AnswerHead head_;
+  LogprobWriter logprobs_;
+  bool include_usage_;
+  bool return_token_ids_;
+};
+
+/// Makes the answers of /v1/chat/completions.
+class ChatAnswer {
+ public:
+  ChatAnswer(AnswerHead head, LogprobWriter logprobs, bool include_usage, bool return_token_ids)
+      : head_(std::move(head)),
+        logprobs_(std::move(logprobs)),
+        include_usage_(include_usage),
+        return_token_ids_(return_token_ids) {}
+
+  std::string role_chunk(int index) const;
+  /// New text; `chunk.finish_reason` is not part of it.
+  std::string text_chunk(const CompletionChunk& chunk) const;
+  std::string finish_chunk(int index, const char* reason) const;
+  std::string usage_chunk(const Usage& usage) const;
+  std::string whole(const GenerationOutput& output, const Usage& usage) const;
+
+ private:
+  std::string begin(std::string_view object) const;
+  std::string end_chunk(std::string text) const;
+  void append_logprobs(std::string& out, const CompletionChunk& chunk) const;
+
+  AnswerHead head_;
+  LogprobWriter logprobs_;
+  bool include_usage_;
+  bool return_token_ids_;
+};
+
+}  // namespace openllm::server

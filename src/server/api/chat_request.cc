@@ -1,0 +1,173 @@
+#include "server/api/chat_request.h"
+
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+
+namespace openllm::server {
+namespace {
+
+constexpr std::size_t kMaxMessages = 16 * 1024;
+constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
+                                                 "assistant", "tool",      "function"};
+
+std::string parse_role(const Fields& message) {
+  const std::string* role = message.string("role");
+  if (role == nullptr) message.fail_missing("role");
+  for (const std::string_view known : kRoles) {
+    if (*role == known) return known == "developer" ? "system" : *role;
+  }
+  message.fail_value("role", "system, developer, user, assistant, tool or function", *role);
+}
+
+/// The text of a string or of a list of text parts, which stand on lines of their own.
+std::string parse_content(const Fields& message, const base::Json& content) {
+  if (const std::string* text = content.if_string()) return *text;
+  const base::JsonArray* parts = content.if_array();
+  if (parts == nullptr) message.fail_type("content", "string or array of parts", content);
+  std::string joined;
+  for (std::size_t i = 0; i < parts->size(); ++i) {
+    const Fields part((*parts)[i], message.name_of(base::cat("content[", i, "]")));
+    const std::string* type = part.string("type");
+    if (type == nullptr) part.fail_missing("type");
+    if (*type != "text") part.fail_unsupported("type", base::cat("only text parts, got ", *type));
+    const std::string* text = part.string("text");
+    if (text == nullptr) part.fail_missing("text");
+    if (i > 0) joined += '\n';
+    joined += *text;
+  }
+  return joined;
+}
+
+/// Tool calls as templates want them: arguments are an object, not a JSON text.
+base::Json parse_tool_calls(const Fields& message, const base::JsonArray& calls) {
+  base::JsonArray result;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const std::string where = message.name_of(base::cat("tool_calls[", i, "]"));
+    const Fields call(calls[i], where);
+    const base::Json* function = call.object("function");
+    if (function == nullptr) call.fail_missing("function");
+    const Fields inner(*function, where + ".function");
+    if (inner.string("name") == nullptr) inner.fail_missing("name");
+    base::Json copy = calls[i];
+    const base::Json* arguments = inner.find("arguments");
+    if (const std::string* text = arguments == nullptr ? nullptr : arguments->if_string()) {
+      copy["function"]["arguments"] = text->empty()
+                                          ? base::Json::object()
+                                          : base::Json::parse(*text, where + ".function.arguments");
+    }
+    result.push_back(std::move(copy));
+  }
+  return base::Json(std::move(result));
+}
+
+Message parse_message(const base::Json& json, std::size_t index) {
+  const Fields fields(json, base::cat("messages[", index, "]"));
+  Message message;
+  message.role = parse_role(fields);
+  base::Json extra = base::Json::object();
+  for (const std::string_view name : {"name", "tool_call_id", "reasoning_content"}) {
+    if (const std::string* value = fields.string(name)) extra[name] = *value;
+  }
+  const base::JsonArray* calls = fields.array("tool_calls");
+  if (calls != nullptr && !calls->empty()) extra["tool_calls"] = parse_tool_calls(fields, *calls);
+  if (const base::Json* content = fields.find("content")) {
+    message.content = parse_content(fields, *content);
+  } else if (message.role != "assistant") {
+    fields.fail_missing("content");
+  }
+  if (!extra.if_object()->empty()) message.extra_json = extra.dump();
+  return message;
+}
+
+std::vector<Message> parse_messages(const Fields& body) {
+  const base::JsonArray* list = body.array("messages");
+  if (list == nullptr) body.fail_missing("messages");
+  if (list->empty()) body.fail_value("messages", "at least one message", "an empty array");
+  if (list->size() > kMaxMessages) {
+    body.fail_value("messages", base::cat("at most ", kMaxMessages, " messages"),
+                    std::to_string(list->size()));
+  }
+  std::vector<Message> messages;
+  messages.reserve(list->size());
+  for (std::size_t i = 0; i < list->size(); ++i) messages.push_back(parse_message((*list)[i], i));
+  return messages;
+}
+
+void parse_tools(const Fields& body, GenerateOptions& options) {
+  const base::JsonArray* tools = body.array("tools");
+  const base::Json* choice = body.find("tool_choice");
+  const std::string* choice_name = choice == nullptr ? nullptr : choice->if_string();
+  if (choice != nullptr &&
+      (choice_name == nullptr || (*choice_name != "auto" && *choice_name != "none"))) {
+    if (choice_name == nullptr && !choice->is_object())
+      body.fail_type("tool_choice", "string or object", *choice);
+    body.fail_unsupported("tool_choice", "only auto and none");
+  }
+  if (const base::Json* call = body.find("function_call")) {
+    const std::string* name = call->if_string();
+    if (name == nullptr || (*name != "auto" && *name != "none"))
+      body.fail_unsupported("function_call", "only auto and none");
+  }
+  if (tools == nullptr || tools->empty()) return;
+  for (std::size_t i = 0; i < tools->size(); ++i) {
+    const std::string where = base::cat("tools[", i, "]");
+    const Fields tool((*tools)[i], where);
+    const std::string* type = tool.string("type");
+    if (type == nullptr) tool.fail_missing("type");
+    if (*type != "function") tool.fail_unsupported("type", base::cat("only function, got ", *type));
+    const base::Json* function = tool.object("function");
+    if (function == nullptr) tool.fail_missing("function");
+    if (Fields(*function, where + ".function").string("name") == nullptr) {
+      Fields(*function, where + ".function").fail_missing("name");
+    }
+  }
+  if (choice_name == nullptr || *choice_name != "none")
+    options.tools_json = base::Json(*tools).dump();
+}
+
+void parse_template_variables(const Fields& body, GenerateOptions& options) {
+  const base::Json* given = body.object("chat_template_kwargs");
+  base::Json variables = given == nullptr ? base::Json::object() : *given;
+  if (const std::string* effort = body.string("reasoning_effort")) {
+    if (variables.find("reasoning_effort") == nullptr) variables["reasoning_effort"] = *effort;
+  }
+  if (!variables.if_object()->empty()) options.chat_template_json = variables.dump();
+  options.add_generation_prompt = body.boolean("add_generation_prompt").value_or(true);
+  if (body.boolean("continue_final_message").value_or(false)) {
+    body.fail_unsupported("continue_final_message", "this server does not have that feature");
+  }
+  if (body.boolean("echo").value_or(false))
+    body.fail_unsupported("echo", "only for /v1/completions");
+}
+
+void parse_length_and_logprobs(const Fields& body, GenerateOptions& options) {
+  constexpr int kMax = std::numeric_limits<int>::max();
+  auto length = body.integer("max_completion_tokens", 0, kMax);
+  const auto old_name = body.integer("max_tokens", 0, kMax);
+  if (!length) length = old_name;
+  if (length) options.max_new_tokens = static_cast<int>(*length);
+  const bool logprobs = body.boolean("logprobs").value_or(false);
+  const auto top = body.integer("top_logprobs", 0, kMaxLogprobs);
+  if (top && !logprobs && *top > 0)
+    body.fail_value("top_logprobs", "logprobs to be true", "logprobs false");
+  if (logprobs) options.logprobs = static_cast<int>(top.value_or(0));
+}
+
+}  // namespace
+
+ChatRequest parse_chat_request(std::string_view text) {
+  const base::Json json = base::Json::parse(text, "request body");
+  const Fields body(json);
+  ChatRequest request;
+  static_cast<CommonRequest&>(request) = parse_common(body);
+  request.messages = parse_messages(body);
+  parse_tools(body, request.options);
+  parse_template_variables(body, request.options);
+  parse_length_and_logprobs(body, request.options);
+  return request;
+}
+
+}  // namespace openllm::server

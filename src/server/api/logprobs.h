@@ -1,0 +1,44 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+
+#include "openllm/outputs.h"
+
+namespace openllm::server {
+
+/// Writes logprob lists in OpenAI's two shapes.
+class LogprobWriter {
+ public:
+  /// The bytes of a token. Special tokens that are left out of the text are told by `is_hidden`.
+  struct Vocabulary {
+    std::function<std::string(std::int32_t)> bytes{};
+    std::function<bool(std::int32_t)> is_hidden{};
+  };
+  /// `as_ids`: tokens are named "token_id:N". `n_top`: how many of the most likely tokens to list.
+  LogprobWriter(Vocabulary vocabulary, bool as_ids, int n_top)
+      : vocabulary_(std::move(vocabulary)), as_ids_(as_ids), n_top_(n_top) {}
+
+  /// Where the next token begins in the answer's text, in code points; carried from chunk to chunk.
+  using TextOffset = std::size_t;
+
+  /// {"tokens":[...],"token_logprobs":[...],"top_logprobs":[...],"text_offset":[...]} of
+  /// /v1/completions. `lists[i]` belongs to `ids[i]`; an empty one is the first prompt token, whose
+  /// logprob is null.
+  void append_completion(std::string& out, std::span<const std::int32_t> ids,
+                         std::span<const TokenLogprobs> lists, TextOffset& offset) const;
+  /// {"content":[...],"refusal":null} of /v1/chat/completions.
+  void append_chat(std::string& out, std::span<const TokenLogprobs> lists) const;
+
+ private:
+  void append_name(std::string& out, std::int32_t id, bool is_chat) const;
+  void append_chat_token(std::string& out, const TokenLogprob& entry) const;
+  TokenLogprobs top(const TokenLogprobs& list, bool always_chosen) const;
+
+  Vocabulary vocabulary_;
+  bool as_ids_;
+  int n_top_;
+};
+
+}  // namespace openllm::server

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "openllm/llm.h"
+#include "openllm/server.h"
+#include "server/metrics.h"
+
+namespace openllm::server {
+
+/// How far the model is.
+struct Readiness {
+  enum class State { kLoading, kReady, kFailed };
+  State state = State::kLoading;
+  std::string reason{};
+  ModelInfo info{};  ///< Set once ready.
+};
+
+/// What the endpoints share.
+class App {
+ public:
+  App(LLM llm, ServerOptions options);
+
+  const LLM& llm() const noexcept { return llm_; }
+  const ServerOptions& options() const noexcept { return options_; }
+  std::int64_t start_time() const noexcept { return start_time_; }
+
+  /// Loads the model; blocks. What goes wrong ends in `readiness`.
+  void load();
+  Readiness readiness() const;
+  /// Fails with kUnavailable when loading has failed. Requests that come while the model loads wait
+  /// for it.
+  void require_loadable() const;
+
+  /// The names /v1/models lists.
+  std::vector<std::string> model_names() const;
+  bool knows_model(const std::string& name) const;
+  /// The name to show in the answer; fails with "model_not_found". Empty means the served model.
+  std::string require_model(const std::string& name) const;
+  /// Compares in a time that does not depend on where the keys differ. True if no keys are wanted.
+  bool is_authorized(std::string_view authorization) const noexcept;
+
+  // Set before the first request.
+  Executor executor{};  ///< Runs things on the I/O thread.
+  std::function<TransportStats()> transport_stats{};
+  Metrics metrics{};  ///< I/O thread only.
+
+ private:
+  const LLM llm_;
+  const ServerOptions options_;
+  const std::int64_t start_time_;
+  mutable std::mutex mutex_;
+  Readiness readiness_;
+};
+
+}  // namespace openllm::server

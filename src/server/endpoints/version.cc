@@ -1,0 +1,14 @@
+#include <utility>
+
+#include "server/routes.h"
+
+namespace openllm::server {
+
+Task<Nothing> show_version(App& /*app*/, Exchange& exchange) {
+  HttpResponse response;
+  response.body = R"({"version":")" OPENLLM_VERSION R"("})";
+  exchange.respond(std::move(response));
+  co_return Nothing{};
+}
+
+}  // namespace openllm::server

@@ -1,0 +1,123 @@
+#include "server/error_map.h"
+
+#include <new>
+
+#include "base/json.h"
+
+namespace openllm::server {
+namespace {
+
+std::string_view error_type(int status) noexcept {
+  switch (status) {
+    case 429:
+      return "rate_limit_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "server_error";
+  }
+}
+
+/// OpenAI's machine-readable code, where it has one.
+std::string_view default_code(int status, std::string_view message) noexcept {
+  if (message.substr(0, 16) == "prompt: too long") return "context_length_exceeded";
+  switch (status) {
+    case 401:
+      return "invalid_api_key";
+    case 405:
+      return "method_not_allowed";
+    case 429:
+      return "rate_limit_exceeded";
+    case 503:
+      return "unavailable";
+    default:
+      return {};
+  }
+}
+
+/// The library's messages begin with the field they are about.
+std::string_view leading_field(std::string_view message) noexcept {
+  const std::size_t colon = message.find(':');
+  if (colon == std::string_view::npos || colon == 0) return {};
+  for (const char c : message.substr(0, colon)) {
+    const bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '[' ||
+                    c == ']' || c == '.';
+    if (!ok) return {};
+  }
+  return message.substr(0, colon);
+}
+
+void append_nullable(std::string& out, std::string_view text) {
+  if (text.empty()) {
+    out += "null";
+  } else {
+    base::append_json_string(out, text);
+  }
+}
+
+}  // namespace
+
+int http_status(ErrorCode code) noexcept {
+  switch (code) {
+    case ErrorCode::kInvalidArgument:
+      return 400;
+    case ErrorCode::kNotFound:
+      return 404;
+    case ErrorCode::kUnsupported:
+      return 400;
+    case ErrorCode::kCorruptData:
+      return 500;
+    case ErrorCode::kResourceExhausted:
+      return 429;
+    case ErrorCode::kCancelled:
+      return 503;
+    case ErrorCode::kDeadline:
+      return 504;
+    case ErrorCode::kIo:
+      return 500;
+    case ErrorCode::kUnavailable:
+      return 503;
+    case ErrorCode::kInternal:
+      return 500;
+  }
+  return 500;
+}
+
+std::string error_body(int status, std::string_view message, std::string_view param,
+                       std::string_view code) {
+  std::string out = R"({"error":{"message":)";
+  base::append_json_string(out, message);
+  out += R"(,"type":)";
+  base::append_json_string(out, error_type(status));
+  out += R"(,"param":)";
+  append_nullable(out, param);
+  out += R"(,"code":)";
+  append_nullable(out, code.empty() ? default_code(status, message) : code);
+  out += "}}";
+  return out;
+}
+
+HttpResponse error_response(int status, std::string_view message, std::string_view param,
+                            std::string_view code) {
+  HttpResponse response;
+  response.status = status;
+  response.body = error_body(status, message, param, code);
+  if (status == 429 || status == 503) response.headers.add("Retry-After", "1");
+  if (status == 401) response.headers.add("WWW-Authenticate", "Bearer");
+  return response;
+}
+
+HttpResponse error_response(const std::exception& error) {
+  if (const auto* api = dynamic_cast<const ApiError*>(&error)) {
+    return error_response(http_status(api->code()), api->what(), api->param(), api->api_code());
+  }
+  if (const auto* known = dynamic_cast<const Error*>(&error)) {
+    const int status = http_status(known->code());
+    return error_response(status, known->what(),
+                          status == 400 ? leading_field(known->what()) : std::string_view{});
+  }
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    return error_response(503, "server: out of memory");
+  }
+  return error_response(500, error.what());
+}
+
+}  // namespace openllm::server

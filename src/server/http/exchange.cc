@@ -1,0 +1,82 @@
+#include "server/http/exchange.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+namespace openllm::server {
+namespace {
+
+/// Handlers stop producing above this; the stream they read from merges what comes meanwhile.
+constexpr std::size_t kHighWater = 16 * 1024;
+constexpr std::size_t kMaxRequestIdLength = 128;
+
+bool is_usable_id(std::string_view id) {
+  return !id.empty() && id.size() <= kMaxRequestIdLength &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+}
+
+}  // namespace
+
+std::string random_id(std::string_view prefix) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::random_device device;
+  std::string id(prefix);
+  for (int word = 0; word < 4; ++word) {
+    unsigned bits = device();
+    for (int i = 0; i < 8; ++i, bits >>= 4U) id += kHex[bits & 15U];
+  }
+  return id;
+}
+
+Exchange::Exchange(HttpRequest request, std::function<void()> wake, std::shared_ptr<void> guard)
+    : request_(std::move(request)), wake_(std::move(wake)), guard_(std::move(guard)) {
+  const std::string_view given = request_.headers.find("X-Request-Id");
+  request_id_ = is_usable_id(given) ? std::string(given) : random_id("req-");
+}
+
+void Exchange::respond(HttpResponse response) {
+  if (has_answer()) return;
+  response.headers.add("X-Request-Id", request_id_);
+  response_ = std::move(response);
+  wake_();
+}
+
+void Exchange::expect_events() {
+  expects_events_ = true;
+  wake_();
+}
+
+void Exchange::send_event(std::string_view data) {
+  if (cancelled_ == Cancel::kClientGone || response_) return;
+  expects_events_ = true;
+  begun_ = true;
+  output_ += "data: ";
+  output_ += data;
+  output_ += "\n\n";
+  wake_();
+}
+
+void Exchange::finish() {
+  finished_ = true;
+  wake_();
+}
+
+bool Exchange::Drained::await_ready() const noexcept {
+  return exchange_->output_.size() < kHighWater || exchange_->cancelled_ == Cancel::kClientGone;
+}
+
+std::string Exchange::take_output() { return std::exchange(output_, {}); }
+
+void Exchange::resume_waiters() {
+  for (const std::coroutine_handle<> waiter : std::exchange(waiters_, {})) waiter.resume();
+}
+
+void Exchange::cancel(Cancel reason) {
+  if (reason == Cancel::kClientGone) output_.clear();
+  if (cancelled_ != Cancel::kClientGone) cancelled_ = reason;
+  stop_.request_stop();
+  resume_waiters();
+}
+
+}  // namespace openllm::server

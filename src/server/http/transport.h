@@ -1,0 +1,64 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "openllm/options.h"
+#include "server/http/exchange.h"
+
+namespace openllm::server {
+
+struct TransportOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;
+  std::size_t max_header_bytes = std::size_t{64} << 10U;
+  std::size_t max_body_bytes = std::size_t{16} << 20U;
+  std::size_t max_connections = 4096;
+  std::chrono::milliseconds header_timeout{30'000};
+  std::chrono::milliseconds idle_timeout{75'000};
+  std::chrono::milliseconds write_timeout{60'000};  ///< Longest time a client may read nothing.
+  std::chrono::milliseconds keep_alive_interval{
+      15'000};  ///< Silence before a comment goes into an event stream.
+  std::chrono::milliseconds shutdown_timeout{30'000};
+};
+
+struct TransportStats {
+  std::int64_t n_connections = 0;  ///< Open now.
+  std::int64_t n_accepted = 0;
+  std::int64_t n_rejected = 0;  ///< Over `max_connections`.
+};
+
+/// HTTP/1.1 over TCP on one thread of its own. The handler is called on that thread for every
+/// complete request; it must not block, and must see to it that `Exchange::finish` is called in the
+/// end.
+class Transport {
+ public:
+  using Handler = std::function<void(std::shared_ptr<Exchange>)>;
+  /// Makes the answer to something that is not a request the handler could see.
+  using ErrorBody = std::function<HttpResponse(int status, const std::string& message)>;
+
+  Transport(TransportOptions options, Handler handler, ErrorBody error_body);
+  ~Transport();
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
+  /// Throws Error kIo naming the address when it cannot be bound.
+  void start();
+  std::uint16_t port() const noexcept;
+  /// Stops accepting, lets running answers finish for `shutdown_timeout`, cancels them, and waits
+  /// for their end.
+  void stop();
+  /// Runs a callable on the I/O thread. Stays valid after the transport is gone (then it does
+  /// nothing).
+  Executor executor() const;
+  TransportStats stats() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace openllm::server

@@ -1,0 +1,90 @@
+#include "openllm/server.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "server/app.h"
+#include "server/error_map.h"
+#include "server/http/transport.h"
+#include "server/routes.h"
+
+namespace openllm {
+namespace {
+
+server::TransportOptions transport_options(const ServerOptions& options) {
+  server::TransportOptions result;
+  result.host = options.host;
+  result.port = options.port;
+  result.max_body_bytes = options.max_body_bytes;
+  result.max_connections = options.max_connections;
+  result.header_timeout = std::chrono::seconds(options.header_timeout_s);
+  result.idle_timeout = std::chrono::seconds(options.idle_timeout_s);
+  result.shutdown_timeout = std::chrono::seconds(options.shutdown_timeout_s);
+  return result;
+}
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(LLM llm, const ServerOptions& options)
+      : app_(std::move(llm), options),
+        transport_(
+            transport_options(options),
+            [this](std::shared_ptr<server::Exchange> exchange) {
+              server::dispatch(app_, std::move(exchange));
+            },
+            [](int status, const std::string& message) {
+              return server::error_response(status, message);
+            }) {
+    app_.executor = transport_.executor();
+    app_.transport_stats = [this] { return transport_.stats(); };
+  }
+  ~Impl() { stop(); }
+
+  void start() {
+    transport_.start();
+    const std::lock_guard lock(mutex_);
+    is_running_ = true;
+    loader_ = std::thread([this] { app_.load(); });
+  }
+
+  std::uint16_t port() const noexcept { return transport_.port(); }
+
+  void wait() {
+    std::unique_lock lock(mutex_);
+    stopped_.wait(lock, [this] { return !is_running_; });
+  }
+
+  void stop() {
+    const std::lock_guard stopping(stop_mutex_);
+    transport_.stop();
+    if (loader_.joinable()) loader_.join();
+    {
+      const std::lock_guard lock(mutex_);
+      is_running_ = false;
+    }
+    stopped_.notify_all();
+  }
+
+ private:
+  server::App app_;
+  server::Transport transport_;
+  std::thread loader_;
+  std::mutex stop_mutex_;
+  std::mutex mutex_;
+  std::condition_variable stopped_;
+  bool is_running_ = false;
+};
+
+Server::Server(LLM llm, const ServerOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(llm), options)) {}
+Server::~Server() = default;
+void Server::start() { impl_->start(); }
+std::uint16_t Server::port() const noexcept { return impl_->port(); }
+void Server::wait() { impl_->wait(); }
+void Server::stop() { impl_->stop(); }
+
+}  // namespace openllm
