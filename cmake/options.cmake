@@ -22,6 +22,9 @@ endif()
 add_library(openllm_options INTERFACE)
 target_compile_options(openllm_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                                  -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(openllm_options INTERFACE -Wno-restrict)  # false alarms in std::string (GCC bug 105651)
+endif()
 if(OPENLLM_WERROR)
   target_compile_options(openllm_options INTERFACE -Werror)
 endif()
@@ -37,4 +40,6 @@ if(OPENLLM_SANITIZE)
   endif()
 endif()
 
+# Layers find their libraries; the shared library at the end links them all.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL TRUE)
 find_package(Threads REQUIRED)

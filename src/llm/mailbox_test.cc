@@ -93,7 +93,7 @@ TEST(Mailbox, AnAbandonedCoroutineIsNotResumed) {
 
 TEST(Mailbox, NothingIsLostBetweenThreads) {
   const auto mailbox = std::make_shared<Mailbox>(1, false, inline_executor());
-  constexpr int kPosts = 20000;
+  static constexpr int kPosts = 20000;
   std::thread writer([&] {
     for (int i = 0; i < kPosts; ++i) {
       mailbox->post([i](Update& update) {

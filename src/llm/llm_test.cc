@@ -1,0 +1,388 @@
+// The public class on a real (small) model: stories260K, from both file formats.
+
+#include "openllm/llm.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <latch>
+#include <random>
+#include <thread>
+
+#include "base/json.h"
+
+namespace openllm {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+const std::string kGguf = std::string(OPENLLM_TEST_DATA) + "/stories260K/stories260K.gguf";
+const std::string kFolder = std::string(OPENLLM_TEST_DATA) + "/stories260K/hf";
+
+/// Greedy from BOS, listed with the model.
+const std::vector<std::int32_t> kGreedy = {403, 407, 261, 378, 432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426,
+                                           338, 401, 396, 267, 337, 410, 408, 419, 292, 411, 322, 265, 282, 295, 433};
+
+const LLM& shared_llm() {
+  static const LLM llm(kGguf, {.n_threads = 2});
+  return llm;
+}
+
+ErrorCode error_code(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  ADD_FAILURE() << "no error";
+  return ErrorCode::kInternal;
+}
+
+std::string error_text(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// Blocks and requests are given back a moment after the last output.
+void expect_idle(const LLM& llm) {
+  for (int i = 0; i < 2000; ++i) {
+    const EngineStats stats = llm.stats();
+    if (stats.n_running == 0 && stats.n_waiting == 0 && stats.n_blocks_free == stats.n_blocks_total) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const EngineStats stats = llm.stats();
+  ADD_FAILURE() << "running " << stats.n_running << ", waiting " << stats.n_waiting << ", blocks "
+                << stats.n_blocks_free << " of " << stats.n_blocks_total << " free";
+}
+
+class BothFormats : public testing::TestWithParam<std::pair<std::string, std::string>> {};
+
+TEST_P(BothFormats, GreedyIdsAndLogits) {
+  const auto& [path, device] = GetParam();
+  const LLM llm(path, {.device = device});
+  EXPECT_FALSE(llm.is_loaded());
+  const auto output = llm.generate(std::vector<std::int32_t>{1}, {.max_new_tokens = 30, .temperature = 0.0F});
+  EXPECT_TRUE(llm.is_loaded());
+  ASSERT_THAT(output.outputs, SizeIs(1));
+  EXPECT_EQ(output.outputs[0].token_ids, kGreedy);
+  EXPECT_EQ(output.outputs[0].finish_reason, FinishReason::kLength);
+  const std::vector<float> logits = llm.logits({1});
+  ASSERT_THAT(logits, SizeIs(512));
+  const std::vector<float> expected = {-6.22291F, 8.40434F, -6.22374F, -6.22254F};
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(logits[i], expected[i], 1e-4F);
+  EXPECT_EQ(llm.backend().device, device);
+}
+
+INSTANTIATE_TEST_SUITE_P(Llm, BothFormats,
+                         testing::Values(std::pair(kGguf, "cpu"), std::pair(kGguf, "reference"),
+                                         std::pair(kFolder, "cpu"), std::pair(kFolder, "reference")));
+
+TEST(Llm, StreamEqualsOneShot) {
+  const GenerateOptions options{.max_new_tokens = 40, .seed = 5, .logprobs = 2};
+  const auto whole = shared_llm().generate("Once upon a time", options);
+  std::string text;
+  std::vector<std::int32_t> ids;
+  int n_outputs = 0;
+  for (const auto& output : shared_llm().generate_iterator("Once upon a time", options)) {
+    text += output.outputs[0].delta;
+    EXPECT_EQ(output.outputs[0].text, text) << "text is cumulative";
+    ids = output.outputs[0].token_ids;
+    EXPECT_EQ(output.outputs[0].finish_reason.has_value(), output.finished);
+    ++n_outputs;
+  }
+  EXPECT_EQ(text, whole.outputs[0].text);
+  EXPECT_EQ(ids, whole.outputs[0].token_ids);
+  EXPECT_GT(n_outputs, 1);
+  ASSERT_TRUE(whole.outputs[0].logprobs);
+  EXPECT_THAT(*whole.outputs[0].logprobs, SizeIs(ids.size()));
+  double sum = 0.0;
+  for (const TokenLogprobs& entry : *whole.outputs[0].logprobs) sum += static_cast<double>(entry[0].logprob);
+  EXPECT_NEAR(whole.outputs[0].cumulative_logprob, sum, 1e-6);
+}
+
+TEST(Llm, DeltaOutputsAddUp) {
+  const auto whole = shared_llm().generate("Lily", {.max_new_tokens = 30, .temperature = 0.0F});
+  std::string text;
+  std::vector<std::int32_t> ids;
+  for (const auto& output : shared_llm().generate_iterator(
+           "Lily", {.max_new_tokens = 30, .temperature = 0.0F, .output_kind = OutputKind::kDelta})) {
+    text += output.outputs[0].text;
+    ids.insert(ids.end(), output.outputs[0].token_ids.begin(), output.outputs[0].token_ids.end());
+  }
+  EXPECT_EQ(text, whole.outputs[0].text);
+  EXPECT_EQ(ids, whole.outputs[0].token_ids);
+}
+
+Task<std::string> collect(AsyncGenerationStream stream) {
+  std::string text;
+  while (const GenerationOutput* output = co_await stream.next()) text += output->outputs[0].delta;
+  co_return text;
+}
+
+TEST(Llm, CoroutinesGiveTheSame) {
+  const GenerateOptions options{.max_new_tokens = 25, .temperature = 0.0F};
+  const std::string expected = shared_llm().generate("Tom", options).outputs[0].text;
+  EXPECT_EQ(shared_llm().async_generate("Tom", options).get().outputs[0].text, expected);
+  EXPECT_EQ(collect(shared_llm().async_generate_iterator("Tom", options)).get(), expected);
+}
+
+TEST(Llm, CoroutinesResumeOnTheGivenExecutor) {
+  std::atomic<int> n_calls{0};
+  GenerateOptions options{.max_new_tokens = 10, .temperature = 0.0F};
+  options.executor = [&](std::function<void()> task) {
+    ++n_calls;
+    std::thread(std::move(task)).detach();
+  };
+  EXPECT_FALSE(collect(shared_llm().async_generate_iterator("Tom", options)).get().empty());
+  EXPECT_GT(n_calls, 0);
+}
+
+TEST(Llm, AsyncErrorsArriveWithNext) {
+  EXPECT_EQ(error_code([] { (void)shared_llm().async_generate(std::vector<std::int32_t>{9999}).get(); }),
+            ErrorCode::kInvalidArgument);
+}
+
+TEST(Llm, StopStringsCutTheText) {
+  const auto whole = shared_llm().generate("Once", {.max_new_tokens = 40, .temperature = 0.0F});
+  const std::string& text = whole.outputs[0].text;
+  ASSERT_GT(text.size(), 20U);
+  const std::string stop = text.substr(12, 5);
+  GenerateOptions options{.max_new_tokens = 40, .temperature = 0.0F, .stop = {stop}};
+  const auto cut = shared_llm().generate("Once", options);
+  EXPECT_EQ(cut.outputs[0].text, text.substr(0, text.find(stop)));
+  EXPECT_EQ(cut.outputs[0].finish_reason, FinishReason::kStop);
+  options.include_stop_in_output = true;
+  EXPECT_EQ(shared_llm().generate("Once", options).outputs[0].text, text.substr(0, text.find(stop) + stop.size()));
+  options.include_stop_in_output = false;
+  std::string streamed;
+  for (const auto& output : shared_llm().generate_iterator("Once", options)) streamed += output.outputs[0].delta;
+  EXPECT_EQ(streamed, cut.outputs[0].text);
+  expect_idle(shared_llm());
+}
+
+TEST(Llm, StopTokensAreReportedButNotText) {
+  const auto whole = shared_llm().generate(std::vector<std::int32_t>{1}, {.max_new_tokens = 10, .temperature = 0.0F});
+  const auto cut = shared_llm().generate(std::vector<std::int32_t>{1}, {.max_new_tokens = 10,
+                                                                        .temperature = 0.0F,
+                                                                        .stop_token_ids = {kGreedy[4]}});
+  EXPECT_THAT(cut.outputs[0].token_ids, ElementsAre(403, 407, 261, 378, 432));
+  EXPECT_EQ(cut.outputs[0].finish_reason, FinishReason::kStop);
+  EXPECT_TRUE(whole.outputs[0].text.starts_with(cut.outputs[0].text));
+}
+
+TEST(Llm, SeveralChoices) {
+  const auto output = shared_llm().generate("Once", {.max_new_tokens = 20, .seed = 3, .n = 4});
+  ASSERT_THAT(output.outputs, SizeIs(4));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(output.outputs[static_cast<std::size_t>(i)].index, i);
+  EXPECT_NE(output.outputs[0].token_ids, output.outputs[1].token_ids);
+  const auto alone = shared_llm().generate("Once", {.max_new_tokens = 20, .seed = 3});
+  EXPECT_EQ(alone.outputs[0].token_ids, output.outputs[0].token_ids) << "the first choice is what n = 1 gives";
+}
+
+TEST(Llm, PromptLogprobs) {
+  const auto output = shared_llm().generate(std::vector<std::int32_t>{1, 403, 407, 261},
+                                            {.max_new_tokens = 1, .temperature = 0.0F, .prompt_logprobs = 1});
+  ASSERT_TRUE(output.prompt_logprobs);
+  ASSERT_THAT(*output.prompt_logprobs, SizeIs(4));
+  EXPECT_TRUE((*output.prompt_logprobs)[0].empty());
+  for (std::size_t i = 1; i < 4; ++i) EXPECT_THAT((*output.prompt_logprobs)[i], SizeIs(1)) << "the greedy token";
+}
+
+TEST(Llm, LogitsOfEveryPositionMatchPromptLogprobs) {
+  const std::vector<std::int32_t> ids = {1, 403, 407, 261, 378, 432};
+  const std::vector<float> logits = shared_llm().logits(ids);
+  ASSERT_THAT(logits, SizeIs(ids.size() * 512));
+  for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
+    const auto row = logits.begin() + static_cast<std::ptrdiff_t>(i * 512);
+    EXPECT_EQ(std::max_element(row, row + 512) - row, ids[i + 1]);
+  }
+}
+
+TEST(Llm, LongPromptsFailUnlessTruncated) {
+  const LLM llm(kGguf, {.max_model_len = 64});
+  const std::vector<std::int32_t> ids(100, 403);
+  EXPECT_THAT(error_text([&] { (void)llm.generate(ids); }),
+              HasSubstr("prompt: too long for the context (expected at most 63 tokens, got 100)"));
+  const auto output = llm.generate(ids, {.max_new_tokens = 8, .temperature = 0.0F, .truncate_prompt = true});
+  EXPECT_THAT(*output.prompt_token_ids, SizeIs(56));
+  EXPECT_THAT(output.outputs[0].token_ids, SizeIs(8));
+  const auto full = llm.generate(std::vector<std::int32_t>(60, 403), {.max_new_tokens = 100, .temperature = 0.0F});
+  EXPECT_EQ(full.outputs[0].finish_reason, FinishReason::kLength) << "the context is full";
+}
+
+TEST(Llm, BadRequestsSayWhatIsWrong) {
+  const LLM& llm = shared_llm();
+  EXPECT_THAT(error_text([&] { (void)llm.generate(std::vector<std::int32_t>{}); }), HasSubstr("prompt"));
+  EXPECT_THAT(error_text([&] { (void)llm.generate(std::vector<std::int32_t>{512}); }), HasSubstr("512"));
+  EXPECT_THAT(error_text([&] { (void)llm.generate(std::vector<std::int32_t>{-1}); }), HasSubstr("-1"));
+  EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.temperature = -1.0F}); }), HasSubstr("temperature"));
+  EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.top_p = 1.5F}); }), HasSubstr("top_p"));
+  EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.n = 0}); }), HasSubstr("n: out of range"));
+  EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.stop = {""}}); }), HasSubstr("stop"));
+  EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.max_new_tokens = -1}); }), HasSubstr("max_new_tokens"));
+  EXPECT_EQ(error_code([&] { (void)llm.chat({{.role = "user", .content = "hi"}}); }), ErrorCode::kUnsupported);
+  EXPECT_EQ(error_code([] { LLM("no/such-model"); }), ErrorCode::kNotFound);
+  EXPECT_EQ(error_code([] { LLM("./no-such-file.gguf"); }), ErrorCode::kNotFound);
+  EXPECT_EQ(error_code([] { LLM(kGguf, {.backend = "magic"}); }), ErrorCode::kNotFound);
+  EXPECT_EQ(error_code([] { LLM(kGguf, {.backend = "vllm"}); }), ErrorCode::kUnavailable);
+  EXPECT_EQ(error_code([] { LLM(kGguf, {.max_model_len = 1 << 20}); }), ErrorCode::kInvalidArgument);
+}
+
+TEST(Llm, AChatTemplateCanBeGiven) {
+  const LLM llm(kGguf, {.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }} {% endfor %}"});
+  EXPECT_EQ(llm.apply_chat_template({{.role = "user", .content = "hi"}}), "user: hi ");
+  const auto output = llm.chat({{.role = "user", .content = "hi"}}, {.max_new_tokens = 5, .temperature = 0.0F});
+  EXPECT_EQ(output.prompt, "user: hi ");
+  EXPECT_THAT(output.outputs[0].token_ids, SizeIs(5));
+}
+
+TEST(Llm, DroppingAStreamCancelsItsRequest) {
+  {
+    auto stream = shared_llm().generate_iterator("Once", {.max_new_tokens = 400, .ignore_eos = true});
+    ASSERT_NE(stream.next(), nullptr);
+  }
+  expect_idle(shared_llm());
+}
+
+TEST(Llm, CancelByStopToken) {
+  std::stop_source source;
+  auto stream = shared_llm().generate_iterator(
+      "Once", {.max_new_tokens = 480, .ignore_eos = true, .stop_token = source.get_token()});
+  ASSERT_NE(stream.next(), nullptr);
+  source.request_stop();
+  GenerationOutput last;
+  while (const auto* output = stream.next()) last = *output;
+  EXPECT_EQ(last.outputs[0].finish_reason, FinishReason::kCancelled);
+  std::stop_source stopped;
+  stopped.request_stop();
+  const auto at_once = shared_llm().generate("Once", {.stop_token = stopped.get_token()});
+  EXPECT_EQ(at_once.outputs[0].finish_reason, FinishReason::kCancelled);
+  EXPECT_TRUE(at_once.outputs[0].token_ids.empty());
+}
+
+TEST(Llm, ADeadlineEndsTheAnswer) {
+  const LLM llm(kGguf, {.device = "reference"});
+  llm.load();
+  const auto output = llm.generate(
+      "Once", {.max_new_tokens = 490, .ignore_eos = true, .timeout = std::chrono::milliseconds(30)});
+  EXPECT_EQ(output.outputs[0].finish_reason, FinishReason::kDeadline);
+}
+
+TEST(Llm, AStreamOutlivesItsHandle) {
+  auto stream = LLM(kGguf).generate_iterator("Once", {.max_new_tokens = 5, .temperature = 0.0F});
+  std::size_t n_tokens = 0;
+  while (const auto* output = stream.next()) n_tokens = output->outputs[0].token_ids.size();
+  EXPECT_EQ(n_tokens, 5U);
+}
+
+TEST(Llm, ConcurrentFirstUseLoadsOnce) {
+  std::atomic<int> n_ready{0};
+  LoadOptions options;
+  options.progress = [&](const std::string& stage, double /*fraction*/) { n_ready += stage == "ready" ? 1 : 0; };
+  const LLM llm(kGguf, options);
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      EXPECT_EQ(llm.generate(std::vector<std::int32_t>{1}, {.max_new_tokens = 3, .temperature = 0.0F})
+                    .outputs[0]
+                    .token_ids.size(),
+                3U);
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(n_ready, 1);
+}
+
+/// A request of its own length, sampling and seed.
+GenerateOptions varied_options(int i) {
+  GenerateOptions options;
+  options.max_new_tokens = 5 + (i * 7) % 60;
+  options.temperature = i % 4 == 0 ? 0.0F : 0.5F + 0.1F * static_cast<float>(i % 9);
+  options.top_k = i % 3 == 0 ? 0 : 5 + i;
+  options.top_p = i % 5 == 0 ? 0.9F : 1.0F;
+  options.repetition_penalty = i % 7 == 0 ? 1.2F : 1.0F;
+  options.seed = static_cast<std::uint64_t>(i) * 977;
+  options.ignore_eos = true;
+  return options;
+}
+std::vector<std::int32_t> varied_prompt(int i) {
+  std::vector<std::int32_t> ids = {1};
+  for (int k = 0; k < (i * 13) % 150; ++k) ids.push_back(259 + (i * 31 + k * 17) % 250);
+  return ids;
+}
+
+TEST(Llm, ManyAtOnceEqualAlone) {
+  const LLM llm(kGguf, {.n_threads = 2, .max_step_tokens = 96, .max_sequences = 64});
+  constexpr int kRequests = 64;
+  std::vector<std::vector<std::int32_t>> alone;
+  for (int i = 0; i < kRequests; ++i) {
+    alone.push_back(llm.generate(varied_prompt(i), varied_options(i)).outputs[0].token_ids);
+  }
+  const EngineStats before = llm.stats();
+  std::vector<std::jthread> threads;
+  std::latch start(kRequests);
+  for (int i = 0; i < kRequests; ++i) {
+    threads.emplace_back([&, i] {
+      start.arrive_and_wait();
+      const auto output = llm.generate(varied_prompt(i), varied_options(i));
+      EXPECT_EQ(output.outputs[0].token_ids, alone[static_cast<std::size_t>(i)]) << "request " << i;
+    });
+  }
+  threads.clear();
+  const EngineStats after = llm.stats();
+  const auto tokens = after.n_generated_tokens - before.n_generated_tokens;
+  const auto steps = after.n_steps - before.n_steps;
+  EXPECT_GT(tokens, steps * 4) << "requests were computed together";
+  expect_idle(llm);
+}
+
+TEST(Llm, RandomCancellationsLeaveNothingBehind) {
+  const LLM llm(kGguf, {.n_threads = 2});
+  constexpr int kThreads = 10;
+  constexpr int kEach = 100;
+  std::atomic<int> n_cut{0};
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(static_cast<unsigned>(t));
+      for (int i = 0; i < kEach; ++i) {
+        auto options = varied_options(t * kEach + i);
+        options.n = 1 + i % 2;
+        auto stream = llm.generate_iterator(varied_prompt(i), options);
+        const int reads = static_cast<int>(random() % 12);
+        bool ended = false;
+        for (int k = 0; k < reads && !ended; ++k) ended = stream.next() == nullptr;
+        if (!ended) ++n_cut;
+        if (random() % 3 == 0) stream.cancel();
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_GT(n_cut, kThreads * kEach / 4);
+  expect_idle(llm);
+}
+
+TEST(Llm, JsonHasTheSeedsFields) {
+  const auto output = shared_llm().generate(std::vector<std::int32_t>{1, 403},
+                                            {.max_new_tokens = 2, .temperature = 0.0F, .logprobs = 1});
+  const base::Json json = base::Json::parse(to_json(output), "output");
+  for (const char* field : {"prompt", "finished", "outputs", "prompt_token_ids", "prompt_logprobs", "request_id"}) {
+    EXPECT_NE(json.find(field), nullptr) << field;
+  }
+  const base::Json& chunk = json.find("outputs")->as_array("outputs")[0];
+  for (const char* field : {"index", "text", "token_ids", "cumulative_logprob", "logprobs", "finish_reason"}) {
+    EXPECT_NE(chunk.find(field), nullptr) << field;
+  }
+  EXPECT_EQ(chunk.find("logprobs")->as_array("logprobs")[0].as_object("entry").size(), 1U);
+}
+
+}  // namespace
+}  // namespace openllm
