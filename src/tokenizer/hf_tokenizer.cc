@@ -183,18 +183,6 @@ void read_added_tokens(const base::Json& json, AddedTokens& added) {
   }
 }
 
-/// Where the configuration says so, its two switches take the place of the post-processor, as in
-/// transformers.
-void apply_frame_switches(const base::Json& config, std::optional<TokenId> bos,
-                          std::optional<TokenId> eos, SpecialFrame& frame) {
-  const bool* add_bos = field_or_null(config, "add_bos_token").if_bool();
-  const bool* add_eos = field_or_null(config, "add_eos_token").if_bool();
-  if (add_bos == nullptr && add_eos == nullptr) return;
-  frame = {};
-  if (add_bos != nullptr && *add_bos && bos) frame.before.push_back(*bos);
-  if (add_eos != nullptr && *add_eos && eos) frame.after.push_back(*eos);
-}
-
 /// Older files leave the type out.
 std::string model_type(const base::Json& model) {
   if (model.find("type") != nullptr) return require_type(model, kModel);
@@ -229,7 +217,6 @@ std::unique_ptr<Tokenizer> make_tokenizer(const base::Json& tokenizer_json,
   };
   parts.bos_id = named_id("bos_token");
   parts.eos_id = named_id("eos_token");
-  apply_frame_switches(tokenizer_config, parts.bos_id, parts.eos_id, parts.frame);
   if (tokenizer_config.is_null()) {
     if (!parts.frame.before.empty()) parts.bos_id = parts.frame.before.front();
     for (const char* name : {"</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>"}) {

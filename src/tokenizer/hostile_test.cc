@@ -116,7 +116,7 @@ TEST(HostileJson, ConfigOfOddTypesIsReadWithCare) {
   EXPECT_EQ(tokenizer->eos_piece(), "</s>");
   EXPECT_FALSE(tokenizer->bos_id());
   EXPECT_EQ(tokenizer->bos_piece(), "");
-  EXPECT_THAT(tokenizer->encode("a"), ElementsAre(0, 1));
+  EXPECT_THAT(tokenizer->encode("a"), ElementsAre(0));  // the post-processor decides
   EXPECT_THAT(tokenizer->encode("a</s>", {.add_special_tokens = false, .parse_special = false}),
               ElementsAre(0));
 }
