@@ -1,0 +1,200 @@
+#include "openllm/client.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "client/http.h"
+#include "client/sse.h"
+#include "client/wire.h"
+
+namespace openllm {
+namespace {
+
+std::string environment_or(std::string value, const char* name, const char* otherwise) {
+  if (!value.empty()) return value;
+  const char* found = std::getenv(name);
+  return found != nullptr && *found != '\0' ? found : otherwise;
+}
+
+std::string normalised_address(std::string address) {
+  if (address.find("://") == std::string::npos) address = "http://" + address;
+  while (!address.empty() && address.back() == '/') address.pop_back();
+  constexpr std::string_view kVersion = "/v1";  // as OpenAI's base_url has it
+  if (address.size() > kVersion.size() &&
+      address.substr(address.size() - kVersion.size()) == kVersion) {
+    address.resize(address.size() - kVersion.size());
+  }
+  return address;
+}
+
+bool can_retry(int status) { return status == 408 || status == 429 || status >= 500; }
+
+/// Sleeps unless the token is stopped; true when it is.
+bool pause(std::chrono::milliseconds time, const std::stop_token& token) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::unique_lock lock(mutex);
+  wake.wait_for(lock, token, time, [] { return false; });
+  return token.stop_requested();
+}
+
+}  // namespace
+
+class Client::Impl {
+ public:
+  explicit Impl(ClientOptions options) : options_(std::move(options)) {
+    options_.address = normalised_address(
+        environment_or(std::move(options_.address), "OPENLLM_ENDPOINT", "http://127.0.0.1:3000"));
+    options_.api_key = environment_or(std::move(options_.api_key), "OPENLLM_AUTH_TOKEN", "");
+  }
+
+  bool health() const {
+    try {
+      return client::http_call(make_call("/readyz")).status == 200;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  std::vector<std::string> models() const {
+    const base::Json json =
+        base::Json::parse(call(make_call("/v1/models")).body, "server's answer");
+    const base::Json* data = json.find("data");
+    if (data == nullptr || !data->is_array())
+      base::fail(ErrorCode::kIo, "server's answer: has no data");
+    std::vector<std::string> ids;
+    for (const base::Json& entry : *data->if_array()) {
+      const base::Json* id = entry.find("id");
+      if (id != nullptr && id->is_string()) ids.push_back(*id->if_string());
+    }
+    return ids;
+  }
+
+  GenerationOutput generate(const Prompt& prompt, const GenerateOptions& options) const {
+    client::HttpCall request = make_generation_call(prompt, options, false);
+    const client::HttpAnswer answer = call(request);
+    GenerationOutput output = empty_output(prompt, options);
+    if (answer.was_ended) return cancelled(std::move(output));
+    client::merge_answer(output, base::Json::parse(answer.body, "server's answer"));
+    return output;
+  }
+
+  GenerationOutput generate_stream(
+      const Prompt& prompt, const GenerateOptions& options,
+      const std::function<bool(const GenerationOutput&)>& on_output) const {
+    client::HttpCall request = make_generation_call(prompt, options, true);
+    GenerationOutput output = empty_output(prompt, options);
+    client::SseDecoder decoder;
+    bool is_done = false;
+    const auto on_data = [&](std::string_view data) {
+      if (data == "[DONE]") {
+        is_done = true;
+        return true;
+      }
+      const base::Json json = base::Json::parse(data, "server's event");
+      if (json.find("error") != nullptr) throw client::make_error(500, data);
+      client::merge_answer(output, json);
+      return on_output(output);
+    };
+    request.on_body = [&](std::string_view bytes) { return decoder.feed(bytes, on_data); };
+    const client::HttpAnswer answer = call(request);
+    if (answer.was_ended) return output.finished ? output : cancelled(std::move(output));
+    if (!is_done && !output.finished)
+      base::fail(ErrorCode::kIo, "server's answer: ended in the middle");
+    return output;
+  }
+
+ private:
+  client::HttpCall make_call(const std::string& path) const {
+    client::HttpCall request;
+    request.url = options_.address + path;
+    request.api_key = options_.api_key;
+    request.timeout_s = options_.timeout_s;
+    return request;
+  }
+
+  client::HttpCall make_generation_call(const Prompt& prompt, const GenerateOptions& options,
+                                        bool stream) const {
+    const bool is_chat = prompt.messages() != nullptr;
+    client::HttpCall request = make_call(is_chat ? "/v1/chat/completions" : "/v1/completions");
+    request.body = client::make_body(prompt, options, model(), stream);
+    request.stop_token = options.stop_token;
+    return request;
+  }
+
+  static GenerationOutput empty_output(const Prompt& prompt, const GenerateOptions& options) {
+    GenerationOutput output;
+    if (prompt.text() != nullptr) output.prompt = *prompt.text();
+    output.outputs.resize(static_cast<std::size_t>(std::clamp(options.n, 1, 128)));
+    for (std::size_t i = 0; i < output.outputs.size(); ++i)
+      output.outputs[i].index = static_cast<int>(i);
+    return output;
+  }
+
+  static GenerationOutput cancelled(GenerationOutput output) {
+    output.finished = true;
+    for (CompletionChunk& chunk : output.outputs) {
+      if (!chunk.finish_reason) chunk.finish_reason = FinishReason::kCancelled;
+    }
+    return output;
+  }
+
+  /// With retries; throws what the server's error says.
+  client::HttpAnswer call(const client::HttpCall& request) const {
+    constexpr auto kFirstPause = std::chrono::milliseconds(500);
+    constexpr int kLongestPauseS = 60;
+    for (int attempt = 0;; ++attempt) {
+      client::HttpAnswer answer = client::http_call(request);
+      if (answer.status == 200 || answer.was_ended) return answer;
+      if (!can_retry(answer.status) || attempt >= options_.max_retries) {
+        throw client::make_error(answer.status, answer.body);
+      }
+      const auto time =
+          answer.retry_after_s >= 0
+              ? std::chrono::milliseconds(1000 * std::min(answer.retry_after_s, kLongestPauseS))
+              : kFirstPause * (1 << std::min(attempt, 5));
+      if (pause(time, request.stop_token)) {
+        answer.was_ended = true;
+        return answer;
+      }
+    }
+  }
+
+  /// The server's first model, asked for once.
+  std::string model() const {
+    const std::lock_guard lock(mutex_);
+    if (!model_) {
+      const std::vector<std::string> all = models();
+      if (all.empty()) base::fail(ErrorCode::kNotFound, "server: has no models");
+      model_ = all.front();
+    }
+    return *model_;
+  }
+
+  ClientOptions options_;
+  mutable std::mutex mutex_;
+  mutable std::optional<std::string> model_;
+};
+
+Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Client::~Client() = default;
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+bool Client::health() const { return impl_->health(); }
+std::vector<std::string> Client::models() const { return impl_->models(); }
+GenerationOutput Client::generate(const Prompt& prompt, const GenerateOptions& options) const {
+  return impl_->generate(prompt, options);
+}
+GenerationOutput Client::generate_stream(
+    const Prompt& prompt, const GenerateOptions& options,
+    const std::function<bool(const GenerationOutput&)>& on_output) const {
+  return impl_->generate_stream(prompt, options, on_output);
+}
+
+}  // namespace openllm

@@ -1,0 +1,147 @@
+#include "client/http.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <chrono>
+#include <memory>
+#include <mutex>
+
+#include "base/error.h"
+
+namespace openllm::client {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct State {
+  const HttpCall* call = nullptr;
+  CURL* curl = nullptr;
+  HttpAnswer answer{};
+  std::exception_ptr error{};
+  Clock::time_point last_byte = Clock::now();
+  bool timed_out = false;
+};
+
+constexpr std::size_t kMaxBody = std::size_t{256} << 20U;
+
+std::size_t on_bytes(char* data, std::size_t size, std::size_t count, void* user) {
+  State& state = *static_cast<State*>(user);
+  const std::string_view bytes(data, size * count);
+  state.last_byte = Clock::now();
+  state.answer.received = true;
+  long status = 0;
+  curl_easy_getinfo(state.curl, CURLINFO_RESPONSE_CODE, &status);
+  try {
+    if (status == 200 && state.call->on_body) {
+      if (state.call->on_body(bytes)) return bytes.size();
+      state.answer.was_ended = true;
+      return 0;  // curl ends the transfer
+    }
+    if (state.answer.body.size() + bytes.size() > kMaxBody)
+      base::fail(ErrorCode::kIo, "client: answer too large");
+    state.answer.body += bytes;
+    return bytes.size();
+  } catch (...) {
+    state.error = std::current_exception();
+    return 0;
+  }
+}
+
+std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
+  State& state = *static_cast<State*>(user);
+  state.last_byte = Clock::now();
+  std::string line(data, size * count);
+  std::transform(line.begin(), line.end(), line.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  constexpr std::string_view kRetryAfter = "retry-after:";
+  if (line.substr(0, kRetryAfter.size()) == kRetryAfter) {
+    const std::size_t begin = line.find_first_not_of(' ', kRetryAfter.size());
+    int seconds = -1;
+    if (begin != std::string::npos)
+      std::from_chars(line.data() + begin, line.data() + line.size(), seconds);
+    state.answer.retry_after_s = seconds;
+  }
+  return size * count;
+}
+
+int on_progress(void* user, curl_off_t /*total*/, curl_off_t /*now*/, curl_off_t /*up_total*/,
+                curl_off_t /*up*/) {
+  State& state = *static_cast<State*>(user);
+  if (state.call->stop_token.stop_requested()) {
+    state.answer.was_ended = true;
+    return 1;
+  }
+  if (Clock::now() - state.last_byte > std::chrono::seconds(state.call->timeout_s)) {
+    state.timed_out = true;
+    return 1;
+  }
+  return 0;
+}
+
+void initialise_curl() {
+  static std::once_flag once;  // curl wants this before the first handle, once per process
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+}
+
+void set_options(CURL* curl, const HttpCall& call, State& state, curl_slist* headers) {
+  curl_easy_setopt(curl, CURLOPT_URL, call.url.c_str());
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(std::min(call.timeout_s, 30)));
+  curl_easy_setopt(curl, CURLOPT_USERAGENT, "openllm");
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+  if (!call.body.empty()) {
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call.body.data());
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
+  }
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &state);
+  curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(curl, CURLOPT_HEADERDATA, &state);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &state);
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+}
+
+}  // namespace
+
+HttpAnswer http_call(const HttpCall& call) {
+  initialise_curl();
+  const std::unique_ptr<CURL, void (*)(CURL*)> curl(
+      curl_easy_init(), [](CURL* handle) { curl_easy_cleanup(handle); });
+  if (curl == nullptr)
+    base::fail(ErrorCode::kResourceExhausted, "client: cannot make a curl handle");
+  curl_slist* list = nullptr;
+  if (!call.body.empty()) list = curl_slist_append(list, "Content-Type: application/json");
+  if (!call.body.empty()) list = curl_slist_append(list, "Expect:");
+  if (!call.api_key.empty())
+    list = curl_slist_append(list, ("Authorization: Bearer " + call.api_key).c_str());
+  const std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers(
+      list, [](curl_slist* all) { curl_slist_free_all(all); });
+  State state;
+  state.call = &call;
+  state.curl = curl.get();
+  set_options(curl.get(), call, state, headers.get());
+  const CURLcode result = curl_easy_perform(curl.get());
+  if (state.error) std::rethrow_exception(state.error);
+  long status = 0;
+  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
+  state.answer.status = static_cast<int>(status);
+  if (result == CURLE_OK || state.answer.was_ended) return state.answer;
+  if (state.timed_out || result == CURLE_OPERATION_TIMEDOUT) {
+    base::fail(ErrorCode::kDeadline, "client: no answer from ", call.url, " for ", call.timeout_s,
+               " s");
+  }
+  if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) {
+    base::fail(ErrorCode::kUnavailable, "client: cannot reach ", call.url, " (",
+               curl_easy_strerror(result), ")");
+  }
+  base::fail(ErrorCode::kIo, "client: ", call.url, " failed (", curl_easy_strerror(result), ")");
+}
+
+}  // namespace openllm::client

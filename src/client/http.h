@@ -1,0 +1,34 @@
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+namespace openllm::client {
+
+struct HttpCall {
+  std::string url{};
+  std::string body{};  ///< Not empty: POST of JSON.
+  std::string api_key{};
+  int timeout_s = 300;  ///< Longest silence.
+  std::stop_token stop_token{};
+  /// For a 200 answer: gets the body as it arrives; false ends the call. Empty: the body is
+  /// collected.
+  std::function<bool(std::string_view)> on_body{};
+};
+
+struct HttpAnswer {
+  int status = 0;
+  std::string body{};
+  int retry_after_s = -1;  ///< < 0: not given.
+  bool received = false;   ///< Something of the answer arrived.
+  bool was_ended = false;  ///< By `on_body` or the stop token.
+};
+
+/// One request. Throws Error: kIo when the server cannot be reached or the transfer breaks,
+/// kDeadline after the longest silence; `received` tells callers nothing then, so a failed
+/// connection is reported as status 0 instead.
+HttpAnswer http_call(const HttpCall& call);
+
+}  // namespace openllm::client

@@ -1,0 +1,290 @@
+#include "client/wire.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.h"
+#include "base/utf8.h"
+
+namespace openllm::client {
+namespace {
+
+constexpr std::string_view kWhere = "server's answer";
+
+base::Json messages_json(const std::vector<Message>& messages) {
+  base::Json list = base::Json::array();
+  for (const Message& message : messages) {
+    base::Json entry = base::Json::object();
+    entry["role"] = message.role;
+    entry["content"] = message.content;
+    if (!message.extra_json.empty()) {
+      const base::Json extra = base::Json::parse(message.extra_json, "message");
+      for (const auto& [key, value] : extra.as_object("message")) entry[key] = value;
+    }
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+template <typename T>
+void set_if(base::Json& body, const char* name, const std::optional<T>& value) {
+  if (!value) return;
+  if constexpr (std::is_floating_point_v<T>) {
+    body[name] = static_cast<double>(*value);
+  } else {
+    body[name] = static_cast<std::int64_t>(*value);
+  }
+}
+
+void set_sampling(base::Json& body, const GenerateOptions& options) {
+  set_if(body, "max_tokens", options.max_new_tokens);
+  set_if(body, "min_tokens", options.min_new_tokens);
+  set_if(body, "temperature", options.temperature);
+  set_if(body, "top_k", options.top_k);
+  set_if(body, "top_p", options.top_p);
+  set_if(body, "min_p", options.min_p);
+  set_if(body, "repetition_penalty", options.repetition_penalty);
+  set_if(body, "presence_penalty", options.presence_penalty);
+  set_if(body, "frequency_penalty", options.frequency_penalty);
+  set_if(body, "seed", options.seed);
+  if (!options.logit_bias.empty()) {
+    base::Json bias = base::Json::object();
+    for (const auto& [id, value] : options.logit_bias)
+      bias[std::to_string(id)] = static_cast<double>(value);
+    body["logit_bias"] = std::move(bias);
+  }
+  if (options.n != 1) body["n"] = options.n;
+}
+
+void set_stops(base::Json& body, const GenerateOptions& options) {
+  for (const std::string& stop : options.stop) body["stop"].push_back(stop);
+  for (const std::int32_t id : options.stop_token_ids) body["stop_token_ids"].push_back(id);
+  if (options.include_stop_in_output) body["include_stop_str_in_output"] = true;
+  if (options.ignore_eos) body["ignore_eos"] = true;
+  if (!options.skip_special_tokens) body["skip_special_tokens"] = false;
+  if (options.truncate_prompt) body["truncate_prompt"] = true;
+  if (options.priority != 0) body["priority"] = options.priority;
+}
+
+void set_chat(base::Json& body, const GenerateOptions& options) {
+  if (options.logprobs) {
+    body["logprobs"] = true;
+    body["top_logprobs"] = *options.logprobs;
+  }
+  if (!options.tools_json.empty())
+    body["tools"] = base::Json::parse(options.tools_json, "tools_json");
+  if (!options.chat_template_json.empty()) {
+    body["chat_template_kwargs"] =
+        base::Json::parse(options.chat_template_json, "chat_template_json");
+  }
+  if (!options.add_generation_prompt) body["add_generation_prompt"] = false;
+}
+
+std::int32_t token_id(const base::Json* name) {
+  constexpr std::string_view kPrefix = "token_id:";
+  const std::string* text = name == nullptr ? nullptr : name->if_string();
+  if (text == nullptr || text->substr(0, kPrefix.size()) != kPrefix) return -1;
+  return static_cast<std::int32_t>(std::strtol(text->c_str() + kPrefix.size(), nullptr, 10));
+}
+
+TokenLogprob entry_of(const base::Json& json) {
+  const base::Json* logprob = json.find("logprob");
+  const bool is_number = logprob != nullptr && logprob->is_number();
+  return {token_id(json.find("token")),
+          is_number ? static_cast<float>(logprob->as_double(kWhere)) : 0.0F};
+}
+
+void add_chat_logprobs(CompletionChunk& chunk, const base::Json& logprobs) {
+  const base::Json* content = logprobs.find("content");
+  if (content == nullptr || !content->is_array()) return;
+  if (!chunk.logprobs) chunk.logprobs.emplace();
+  for (const base::Json& position : *content->if_array()) {
+    TokenLogprobs list{entry_of(position)};
+    const base::Json* top = position.find("top_logprobs");
+    if (top != nullptr && top->is_array()) {
+      for (const base::Json& other : *top->if_array()) {
+        const TokenLogprob entry = entry_of(other);
+        if (entry.token_id != list.front().token_id) list.push_back(entry);
+      }
+    }
+    chunk.cumulative_logprob += static_cast<double>(list.front().logprob);
+    chunk.logprobs->push_back(std::move(list));
+  }
+}
+
+void add_completion_logprobs(CompletionChunk& chunk, const base::Json& logprobs) {
+  const base::Json* tokens = logprobs.find("tokens");
+  const base::Json* values = logprobs.find("token_logprobs");
+  const base::Json* tops = logprobs.find("top_logprobs");
+  if (tokens == nullptr || values == nullptr || !tokens->is_array() || !values->is_array()) return;
+  if (!chunk.logprobs) chunk.logprobs.emplace();
+  const std::size_t n = std::min(tokens->if_array()->size(), values->if_array()->size());
+  for (std::size_t i = 0; i < n; ++i) {
+    const base::Json& value = (*values->if_array())[i];
+    const std::int32_t id = token_id(&(*tokens->if_array())[i]);
+    TokenLogprobs list{
+        {id, value.is_number() ? static_cast<float>(value.as_double(kWhere)) : 0.0F}};
+    const bool has_top = tops != nullptr && tops->is_array() && i < tops->if_array()->size();
+    const base::JsonObject* top = has_top ? (*tops->if_array())[i].if_object() : nullptr;
+    if (top != nullptr) {
+      for (const auto& [name, logprob] : *top) {
+        const base::Json key(name);
+        if (token_id(&key) != id && logprob.is_number()) {
+          list.push_back({token_id(&key), static_cast<float>(logprob.as_double(kWhere))});
+        }
+      }
+    }
+    chunk.cumulative_logprob += static_cast<double>(list.front().logprob);
+    chunk.logprobs->push_back(std::move(list));
+  }
+}
+
+std::optional<FinishReason> finish_reason(const base::Json* json) {
+  const std::string* name = json == nullptr ? nullptr : json->if_string();
+  if (name == nullptr) return std::nullopt;
+  return *name == "length" ? FinishReason::kLength : FinishReason::kStop;
+}
+
+const std::string* text_of(const base::Json& choice) {
+  if (const base::Json* text = choice.find("text")) return text->if_string();
+  for (const char* name : {"delta", "message"}) {
+    const base::Json* holder = choice.find(name);
+    const base::Json* content = holder == nullptr ? nullptr : holder->find("content");
+    if (content != nullptr) return content->if_string();
+  }
+  return nullptr;
+}
+
+void merge_ids(std::vector<std::int32_t>& to, const base::Json* ids) {
+  if (ids == nullptr || !ids->is_array()) return;
+  for (const base::Json& id : *ids->if_array())
+    to.push_back(static_cast<std::int32_t>(id.as_int(kWhere)));
+}
+
+void merge_choice(GenerationOutput& output, const base::Json& json) {
+  const base::Json* index_json = json.find("index");
+  const std::int64_t index = index_json == nullptr ? 0 : index_json->as_int(kWhere);
+  if (index < 0 || index >= static_cast<std::int64_t>(output.outputs.size())) {
+    base::fail(ErrorCode::kIo, kWhere, ": bad choice (expected less than ", output.outputs.size(),
+               ", got ", index, ")");
+  }
+  CompletionChunk& chunk = output.outputs[static_cast<std::size_t>(index)];
+  if (const std::string* text = text_of(json)) {
+    chunk.delta += *text;
+    chunk.text += *text;
+  }
+  const std::size_t n_before = chunk.token_ids.size();
+  merge_ids(chunk.token_ids, json.find("token_ids"));
+  chunk.n_delta_tokens += chunk.token_ids.size() - n_before;
+  if (const base::Json* logprobs = json.find("logprobs");
+      logprobs != nullptr && logprobs->is_object()) {
+    add_chat_logprobs(chunk, *logprobs);
+    add_completion_logprobs(chunk, *logprobs);
+  }
+  if (const auto reason = finish_reason(json.find("finish_reason"))) chunk.finish_reason = reason;
+  if (const base::Json* ids = json.find("prompt_token_ids"); ids != nullptr && ids->is_array()) {
+    output.prompt_token_ids.emplace();
+    merge_ids(*output.prompt_token_ids, ids);
+  }
+}
+
+ErrorCode code_of(int status) {
+  switch (status) {
+    case 400:
+    case 413:
+    case 415:
+    case 422:
+      return ErrorCode::kInvalidArgument;
+    case 401:
+    case 403:
+      return ErrorCode::kInvalidArgument;
+    case 404:
+    case 405:
+      return ErrorCode::kNotFound;
+    case 408:
+    case 504:
+      return ErrorCode::kDeadline;
+    case 429:
+      return ErrorCode::kResourceExhausted;
+    case 501:
+      return ErrorCode::kUnsupported;
+    case 502:
+    case 503:
+      return ErrorCode::kUnavailable;
+    default:
+      return status >= 500 ? ErrorCode::kInternal : ErrorCode::kIo;
+  }
+}
+
+}  // namespace
+
+std::string make_body(const Prompt& prompt, const GenerateOptions& options,
+                      const std::string& model, bool stream) {
+  if (prompt.token_ids() != nullptr)
+    base::fail(ErrorCode::kUnsupported, "prompt: token ids cannot be sent; pass text");
+  if (options.prompt_logprobs)
+    base::fail(ErrorCode::kUnsupported, "prompt_logprobs: cannot be asked of a server");
+  if (!options.adapter_name.empty())
+    base::fail(ErrorCode::kUnsupported, "adapter_name: cannot be asked of a server");
+  base::Json body = base::Json::object();
+  body["model"] = model;
+  if (const auto* messages = prompt.messages()) {
+    body["messages"] = messages_json(*messages);
+    set_chat(body, options);
+  } else {
+    body["prompt"] = *prompt.text();
+    if (options.logprobs) body["logprobs"] = *options.logprobs;
+    if (!options.add_special_tokens) body["add_special_tokens"] = false;
+  }
+  set_sampling(body, options);
+  set_stops(body, options);
+  body["return_token_ids"] = true;
+  if (options.logprobs) body["return_tokens_as_token_ids"] = true;
+  if (stream) {
+    body["stream"] = true;
+    body["stream_options"]["include_usage"] = true;
+  }
+  return body.dump();
+}
+
+void merge_answer(GenerationOutput& output, const base::Json& answer) {
+  if (!answer.is_object())
+    base::fail(ErrorCode::kIo, kWhere, ": not an object (got ", answer.type_name(), ")");
+  if (const base::Json* id = answer.find("id"); id != nullptr && id->is_string())
+    output.request_id = *id->if_string();
+  for (CompletionChunk& chunk : output.outputs) {
+    chunk.delta.clear();
+    chunk.n_delta_tokens = 0;
+  }
+  const base::Json* choices = answer.find("choices");
+  if (choices == nullptr || !choices->is_array())
+    base::fail(ErrorCode::kIo, kWhere, ": has no choices");
+  for (const base::Json& choice : *choices->if_array()) merge_choice(output, choice);
+  if (const base::Json* ids = answer.find("prompt_token_ids"); ids != nullptr && ids->is_array()) {
+    output.prompt_token_ids.emplace();
+    merge_ids(*output.prompt_token_ids, ids);
+  }
+  const base::Json* usage = answer.find("usage");
+  const base::Json* details = usage == nullptr ? nullptr : usage->find("prompt_tokens_details");
+  const base::Json* cached = details == nullptr ? nullptr : details->find("cached_tokens");
+  if (cached != nullptr && cached->is_int()) output.n_cached_tokens = *cached->if_int();
+  output.finished =
+      std::all_of(output.outputs.begin(), output.outputs.end(),
+                  [](const CompletionChunk& chunk) { return chunk.finish_reason.has_value(); });
+}
+
+Error make_error(int status, std::string_view body) {
+  try {
+    const base::Json json = base::Json::parse(body, "error body");
+    const base::Json* error = json.find("error");
+    const base::Json* message = error == nullptr ? nullptr : error->find("message");
+    if (message != nullptr && message->is_string()) return {code_of(status), *message->if_string()};
+  } catch (const Error&) {
+    // not JSON: shown as it is below
+  }
+  constexpr std::size_t kMax = 200;
+  return {code_of(status), base::cat("server: HTTP status ", status, body.empty() ? "" : ": ",
+                                     base::sanitize_utf8(body.substr(0, kMax)))};
+}
+
+}  // namespace openllm::client
