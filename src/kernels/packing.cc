@@ -24,22 +24,37 @@ std::int64_t panel_index(std::int64_t k, std::int64_t lane) {
   return k / 4 * 64 + lane * 4 + k % 4;
 }
 
-void put_code(unsigned char* group, const PackTraits traits, std::int64_t index,
-              std::uint8_t code) {
-  if (traits.bits == 8) {
-    group[index] = code;
-    return;
-  }
-  const bool high = index >= 256;
-  unsigned char& nibbles = group[index % 256];
-  nibbles = static_cast<unsigned char>(nibbles | ((code & 15) << (high ? 4 : 0)));
-  const int top = code >> 4;
-  if (traits.bits == 5) {
-    unsigned char& bits = group[256 + index / 8];
-    bits = static_cast<unsigned char>(bits | (top << (index % 8)));
-  } else if (traits.bits == 6) {
-    unsigned char& bits = group[256 + index / 256 * 64 + index % 64];
-    bits = static_cast<unsigned char>(bits | (top << (index / 64 % 4 * 2)));
+std::uint32_t read_u32(const void* p) {
+  std::uint32_t v = 0;
+  std::memcpy(&v, p, 4);
+  return v;
+}
+
+void or_u32(unsigned char* p, std::uint32_t v) {
+  v |= read_u32(p);
+  std::memcpy(p, &v, 4);
+}
+
+/// Puts the 32 codes of a row into a group of its tile, four neighbours (one lane of a dot product)
+/// at a time.
+void put_codes(unsigned char* group, const PackTraits traits, std::int64_t lane,
+               const std::uint8_t* codes) {
+  for (int j = 0; j < 8; ++j) {
+    const std::uint32_t four = read_u32(codes + 4 * j);
+    const std::int64_t at = 64 * j + 4 * lane;
+    if (traits.bits == 8) {
+      or_u32(group + at, four);
+      continue;
+    }
+    or_u32(group + at % 256, (four & 0x0F0F0F0FU) << (j < 4 ? 0U : 4U));
+    const std::uint32_t top = (four >> 4U) & 0x03030303U;
+    if (traits.bits == 5) {
+      const std::uint32_t bits = (top | top >> 7U | top >> 14U | top >> 21U) & 15U;
+      unsigned char& pair = group[256 + 8 * j + lane / 2];
+      pair = static_cast<unsigned char>(pair | (bits << (lane % 2 * 4)));
+    } else if (traits.bits == 6) {
+      or_u32(group + 256 + j / 4 * 64 + 4 * lane, top << static_cast<unsigned>(j % 4 * 2));
+    }
   }
 }
 
@@ -222,9 +237,8 @@ void pack_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
     FileGroup file;
     read_blocks(matrix.format, blocks + k / kSuperGroup * file_bytes_per_256(matrix.format), n,
                 file);
-    for (std::int64_t i = 0; i < n; ++i) {
-      unsigned char* group = codes + (k + i) / kGroup * group_bytes(traits);
-      put_code(group, traits, panel_index(i % kGroup, lane), file.codes[i]);
+    for (std::int64_t i = 0; i < n; i += kGroup) {
+      put_codes(codes + (k + i) / kGroup * group_bytes(traits), traits, lane, file.codes + i);
     }
     put_scales(file, traits, n / kGroup, lane, record);
     record += records * scale_record_bytes(traits);
