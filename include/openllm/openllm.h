@@ -1,6 +1,7 @@
 #pragma once
 
 /// Everything: `#include <openllm/openllm.h>`.
+#include "openllm/backends.h"
 #include "openllm/chat.h"
 #include "openllm/client.h"
 #include "openllm/error.h"

@@ -10,40 +10,29 @@ namespace openllm::cli {
 
 /// Everything the command line can say. Each command reads its part.
 struct Arguments {
-  std::string command{};     ///< "run", "models add", ...
-  std::string model{};
-  std::string path{};        ///< models add
-  std::string version{};     ///< models add
-  std::string text{};        ///< run, query, tokenize, logits
-  bool has_text = false;
-  std::string prompt_ids{};  ///< run, logits: "1,2,3"
+  std::string command{};                    ///< "run", "models add", ...
+  std::string model{};                      ///< MODEL, or NAME of the store
+  std::string path{};                       ///< models add
+  std::string version{};                    ///< models add
+  std::optional<std::string> text{};        ///< run, query, tokenize, logits; absent: not given
+  std::optional<std::string> prompt_ids{};  ///< run, logits: "1,2,3"
   std::string system{};
-  std::string endpoint{};
-  std::string api_key{};
   bool raw = false;
   bool json = false;
   bool verbose = false;
   bool stream = true;
   LoadOptions load{};
-  std::string kv_cache_size{};
-  std::string chat_template_file{};
   GenerateOptions generate{};
-  double timeout_s = 0.0;
   ServerOptions server{};
+  ClientOptions client{};
 };
 
-/// Parses the command line. Prints help or a usage error itself; then `exit_status` is set and nothing else is.
+/// Parses the command line. Help and version are printed to standard output and a usage error to
+/// standard error; then `exit_status` is set and nothing else is.
 struct ParsedArguments {
   Arguments arguments{};
   std::optional<int> exit_status{};
 };
-ParsedArguments parse_arguments(int argc, char** argv);
-
-/// "1,2,3" or "1 2 3" as ids. Throws kInvalidArgument.
-std::vector<std::int32_t> parse_ids(const std::string& text);
-/// "512MiB", "2GiB", "1000000". Throws kInvalidArgument.
-std::int64_t parse_bytes(const std::string& text);
-/// What has to be read or converted after parsing (template file, sizes). Throws.
-void resolve(Arguments& arguments);
+ParsedArguments parse_arguments(int argc, const char* const* argv);
 
 }  // namespace openllm::cli

@@ -1,8 +1,13 @@
-#include <csignal>
-#include <cstdio>
-#include <exception>
+#include <signal.h>
 
+#include <array>
+#include <exception>
+#include <string_view>
+
+#include "base/error.h"
 #include "cli/commands/commands.h"
+#include "cli/exit_status.h"
+#include "cli/terminal.h"
 
 namespace openllm::cli {
 namespace {
@@ -12,45 +17,40 @@ struct Command {
   int (*run)(const Arguments&);
 };
 
-constexpr Command kCommands[] = {
-    {"run", run_command},           {"start", start_command},         {"query", query_command},
-    {"models", models_command},     {"models add", models_add_command}, {"models remove", models_remove_command},
-    {"logits", logits_command},     {"tokenize", tokenize_command},   {"info", info_command},
+constexpr std::array kCommands{
+    Command{"run", run_command},
+    Command{"start", start_command},
+    Command{"query", query_command},
+    Command{"models", models_command},
+    Command{"models add", models_add_command},
+    Command{"models remove", models_remove_command},
+    Command{"info", info_command},
+    Command{"tokenize", tokenize_command},
+    Command{"logits", logits_command},
+    Command{"backends", backends_command},
 };
 
-/// The only place that turns codes into exit statuses. 0: done, 1: failed, 2: wrong use.
-int exit_status(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kInvalidArgument: return 2;
-    case ErrorCode::kNotFound: return 3;
-    case ErrorCode::kUnsupported: return 4;
-    case ErrorCode::kCorruptData: return 5;
-    case ErrorCode::kResourceExhausted: return 6;
-    case ErrorCode::kIo:
-    case ErrorCode::kUnavailable: return 7;
-    case ErrorCode::kDeadline: return 8;
-    case ErrorCode::kCancelled: return 130;
-    case ErrorCode::kInternal: return 1;
-  }
-  return 1;
+void report(std::string_view what, std::string_view hint = {}) {
+  clear_progress_bar();
+  note(base::cat("openllm: error: ", what, hint, "\n"));
 }
 
 int run(int argc, char** argv) {
-  ParsedArguments parsed = parse_arguments(argc, argv);
-  if (parsed.exit_status) return *parsed.exit_status;
   try {
-    resolve(parsed.arguments);
+    const ParsedArguments parsed = parse_arguments(argc, argv);
+    if (parsed.exit_status) return *parsed.exit_status;
     for (const Command& command : kCommands) {
       if (command.name == parsed.arguments.command) return command.run(parsed.arguments);
     }
-    std::fprintf(stderr, "openllm: error: unknown command %s\n", parsed.arguments.command.c_str());
-    return 2;
+    base::fail(ErrorCode::kInternal, "unknown command ", parsed.arguments.command);
   } catch (const Error& error) {
-    std::fprintf(stderr, "openllm: error: %s\n", error.what());
+    const bool unknown_model = error.code() == ErrorCode::kNotFound &&
+                               std::string_view(error.what()).starts_with("model: ");
+    report(error.what(), unknown_model ? ", `scripts/fetch-model` fetches one into it" : "");
     return exit_status(error.code());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "openllm: error: %s\n", error.what());
-    return 1;
+    report(error.what());
+    return exit_status(ErrorCode::kInternal);
   }
 }
 
@@ -58,6 +58,8 @@ int run(int argc, char** argv) {
 }  // namespace openllm::cli
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
+  ::signal(
+      SIGPIPE,
+      SIG_IGN);  // a closed connection must not end the program; `print` sees a closed pipe itself
   return openllm::cli::run(argc, argv);
 }

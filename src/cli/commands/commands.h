@@ -11,8 +11,9 @@ int query_command(const Arguments& arguments);
 int models_command(const Arguments& arguments);
 int models_add_command(const Arguments& arguments);
 int models_remove_command(const Arguments& arguments);
-int logits_command(const Arguments& arguments);
-int tokenize_command(const Arguments& arguments);
 int info_command(const Arguments& arguments);
+int tokenize_command(const Arguments& arguments);
+int logits_command(const Arguments& arguments);
+int backends_command(const Arguments& arguments);
 
 }  // namespace openllm::cli

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "cli/commands/commands.h"
 #include "cli/terminal.h"
+#include "cli/values.h"
 
 namespace openllm::cli {
 namespace {
@@ -22,9 +23,14 @@ void append_float(std::string& out, float value) {
 }  // namespace
 
 int logits_command(const Arguments& arguments) {
-  const LLM llm(arguments.model, arguments.load);
+  if (!arguments.prompt_ids && !arguments.text) {
+    base::fail(ErrorCode::kInvalidArgument, "logits: give --prompt-ids or --prompt");
+  }
+  LoadOptions load = arguments.load;
+  load.progress = progress_bar();
+  const LLM llm(arguments.model, load);
   const std::vector<std::int32_t> ids =
-      arguments.prompt_ids.empty() ? llm.tokenize(arguments.text) : parse_ids(arguments.prompt_ids);
+      arguments.prompt_ids ? parse_ids(*arguments.prompt_ids) : llm.tokenize(*arguments.text);
   const std::vector<float> logits = llm.logits(ids);
   const std::size_t vocab = ids.empty() ? 0 : logits.size() / ids.size();
   base::Json id_list = base::Json::array();
@@ -45,15 +51,17 @@ int logits_command(const Arguments& arguments) {
 
 int tokenize_command(const Arguments& arguments) {
   const LLM llm(arguments.model);
-  const auto ids = llm.tokenize(arguments.text, {.add_special_tokens = arguments.generate.add_special_tokens});
+  const std::string text = arguments.text ? *arguments.text : read_stdin();
+  const auto ids =
+      llm.tokenize(text, {.add_special_tokens = arguments.generate.add_special_tokens});
   base::Json list = base::Json::array();
   for (const std::int32_t id : ids) {
     if (arguments.json) {
       list.push_back(id);
     } else {
-      std::string text;
-      base::append_json_string(text, llm.token_text(id));
-      print(base::cat(id, "\t", text, "\n"));
+      std::string quoted;
+      base::append_json_string(quoted, llm.token_text(id));
+      print(base::cat(id, "\t", quoted, "\n"));
     }
   }
   if (arguments.json) print(list.dump() + "\n");

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "base/error.h"
@@ -10,7 +11,24 @@ namespace {
 
 std::string readable_size(std::int64_t bytes) {
   char text[32];
-  std::snprintf(text, sizeof(text), "%.1f MB", static_cast<double>(bytes) * 1e-6);
+  const double size = static_cast<double>(bytes);
+  std::snprintf(text, sizeof(text), "%.1f %s", size < 1e9 ? size * 1e-6 : size * 1e-9,
+                size < 1e9 ? "MB" : "GB");
+  return text;
+}
+
+base::Json to_json(const StoredModel& model) {
+  base::Json entry = base::Json::object();
+  entry["name"] = model.name;
+  entry["version"] = model.version;
+  entry["format"] = model.format;
+  entry["bytes"] = model.bytes;
+  entry["path"] = model.path;
+  return entry;
+}
+
+std::string padded(std::string text, std::size_t width) {
+  text.resize(std::max(text.size(), width), ' ');
   return text;
 }
 
@@ -21,35 +39,38 @@ int models_command(const Arguments& arguments) {
   const std::vector<StoredModel> models = store.list();
   if (arguments.json) {
     base::Json list = base::Json::array();
-    for (const StoredModel& model : models) {
-      base::Json entry = base::Json::object();
-      entry["name"] = model.name;
-      entry["version"] = model.version;
-      entry["format"] = model.format;
-      entry["bytes"] = model.bytes;
-      entry["path"] = model.path;
-      list.push_back(std::move(entry));
-    }
+    for (const StoredModel& model : models) list.push_back(to_json(model));
     print(list.dump() + "\n");
     return 0;
   }
-  if (models.empty()) std::fprintf(stderr, "The model store %s is empty.\n", store.root().c_str());
+  if (models.empty()) {
+    note(base::cat(
+        "The model store ", store.root(),
+        " is empty. `scripts/fetch-model` fetches models, `openllm models add` copies them.\n"));
+    return 0;
+  }
+  std::size_t width = 4;
+  for (const StoredModel& model : models) width = std::max(width, model.name.size());
+  print(base::cat(padded("NAME", width), "  VERSION       FORMAT       SIZE\n"));
   for (const StoredModel& model : models) {
-    print(base::cat(model.name, ":", model.version, "  ", model.format, "  ", readable_size(model.bytes), "\n"));
+    print(base::cat(padded(model.name, width), "  ", padded(model.version, 12), "  ",
+                    padded(model.format, 11), "  ", readable_size(model.bytes), "\n"));
   }
   return 0;
 }
 
 int models_add_command(const Arguments& arguments) {
   const StoredModel model = ModelStore().add(arguments.model, arguments.path, arguments.version);
-  print(base::cat(model.name, ":", model.version, "  ", model.path, "\n"));
+  print(arguments.json ? to_json(model).dump() + "\n"
+                       : base::cat(model.name, ":", model.version, "\n"));
   return 0;
 }
 
 int models_remove_command(const Arguments& arguments) {
   const ModelStore store;
   if (!store.remove(arguments.model)) {
-    base::fail(ErrorCode::kNotFound, "models: ", arguments.model, " is not in the store (", store.root(), ")");
+    base::fail(ErrorCode::kNotFound, "models remove: ", arguments.model, " is not in the store ",
+               store.root());
   }
   return 0;
 }

@@ -1,33 +1,71 @@
-#include <cstdio>
+#include <atomic>
 #include <cstdlib>
+#include <optional>
 #include <thread>
 
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/error.h"
 #include "cli/commands/commands.h"
+#include "cli/exit_status.h"
+#include "cli/interrupt.h"
 #include "cli/terminal.h"
 
 namespace openllm::cli {
+namespace {
+
+std::string address_of(const ServerOptions& options, std::uint16_t port) {
+  const bool any = options.host == "0.0.0.0" || options.host == "::";
+  const std::string host = any ? "127.0.0.1" : options.host;
+  return base::cat("http://", host.find(':') == std::string::npos ? host : "[" + host + "]", ":",
+                   port);
+}
+
+void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port) {
+  const std::string address = address_of(options, port);
+  const std::string key = options.api_keys.empty() ? "" : " -H 'Authorization: Bearer YOUR_KEY'";
+  note(base::cat("openllm: serving ", llm.id(), " at ", address, "\n  curl ", address,
+                 "/v1/chat/completions -H 'Content-Type: application/json'", key,
+                 " \\\n    -d '{\"model\": \"", llm.id(),
+                 "\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n"));
+}
+
+}  // namespace
 
 int start_command(const Arguments& arguments) {
-  block_termination_signals();  // before any thread exists, so that all inherit it
+  block_termination_signals();  // before any thread exists, so that all of them inherit it
   LoadOptions load = arguments.load;
   load.progress = progress_bar();
   const LLM llm(arguments.model, load);
   Server server(llm, arguments.server);
   server.start();
-  const std::string& host = arguments.server.host;
-  const std::string address =
-      "http://" + (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(server.port());
-  std::fprintf(stderr,
-               "Serving %s at %s\n"
-               "  curl %s/v1/chat/completions -H 'Content-Type: application/json' \\\n"
-               "    -d '{\"model\": \"%s\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n"
-               "Ctrl-C stops it.\n",
-               llm.id().c_str(), address.c_str(), address.c_str(), llm.id().c_str());
+  announce(llm, arguments.server, server.port());
+
+  std::atomic<bool> loaded{false};
+  std::optional<Error> failure;  // written before the signal is sent, read after it arrived
+  std::thread loader([&] {
+    try {
+      llm.load();
+      loaded = true;
+      note("openllm: ready; Ctrl-C stops\n");
+    } catch (const Error& error) {
+      failure = error;
+      ::kill(::getpid(), SIGTERM);
+    }
+  });
   wait_for_termination_signal();
-  std::fputs("Stopping: running answers may finish; Ctrl-C again ends at once.\n", stderr);
+  // Loading cannot be interrupted, and nothing is running yet that would need an orderly end.
+  if (!loaded && !failure) std::_Exit(0);
+  loader.join();
+  if (failure) {
+    server.stop();
+    throw *failure;
+  }
+  note("openllm: stopping; running answers may finish, Ctrl-C again ends at once\n");
   std::thread([] {
     wait_for_termination_signal();
-    std::_Exit(130);
+    std::_Exit(kExitInterrupted);
   }).detach();
   server.stop();
   return 0;

@@ -1,0 +1,70 @@
+#include "cli/answer.h"
+
+#include <chrono>
+#include <cstdio>
+
+#include "base/error.h"
+#include "cli/terminal.h"
+
+namespace openllm::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+std::string rate(std::size_t n_tokens, double seconds) {
+  char text[48];
+  const double tokens = static_cast<double>(n_tokens);
+  std::snprintf(text, sizeof(text), "%.1f tokens/s", seconds > 0.0 ? tokens / seconds : 0.0);
+  return text;
+}
+
+}  // namespace
+
+std::string describe(const Timing& t) {
+  char load[32];
+  std::snprintf(load, sizeof(load), "load %.2f s", t.load_s);
+  // The first token of each choice comes with the prompt; the others are what decoding made.
+  const std::size_t first = std::min(t.n_answer, static_cast<std::size_t>(t.n_choices));
+  const std::string cached = t.n_cached > 0 ? base::cat(" (", t.n_cached, " cached)") : "";
+  return base::cat(load, " | prompt ", t.n_prompt, " tokens", cached, ", ",
+                   rate(t.n_prompt - std::min(t.n_prompt, t.n_cached), t.first_token_s),
+                   " | answer ", t.n_answer, " tokens, ",
+                   rate(t.n_answer - first, t.total_s - t.first_token_s));
+}
+
+GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOptions& options,
+                        Show show, Timing& timing) {
+  const auto begin = Clock::now();
+  GenerationOutput last;
+  bool first = true;
+  for (const GenerationOutput& output : llm.generate_iterator(prompt, options)) {
+    if (first) timing.first_token_s = seconds_since(begin);
+    first = false;
+    if (show == Show::kStream && output.outputs.size() == 1) print(output.outputs[0].delta);
+    if (output.finished) last = output;
+  }
+  timing.total_s = seconds_since(begin);
+  timing.n_prompt = last.prompt_token_ids ? last.prompt_token_ids->size() : 0;
+  timing.n_cached = static_cast<std::size_t>(last.n_cached_tokens);
+  timing.n_choices = options.n;
+  timing.n_answer = 0;
+  for (const CompletionChunk& chunk : last.outputs) timing.n_answer += chunk.token_ids.size();
+  return last;
+}
+
+std::vector<Message> with_system(const std::string& system) {
+  if (system.empty()) return {};
+  return {{.role = "system", .content = system}};
+}
+
+void limit_completion(const LLM& llm, GenerateOptions& options) {
+  // A limit from the environment or the model's files counts as asked for.
+  if (options.max_new_tokens || llm.config().max_new_tokens != LLMConfig{}.max_new_tokens) return;
+  options.max_new_tokens = kCompletionTokens;
+}
+
+}  // namespace openllm::cli

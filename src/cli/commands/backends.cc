@@ -1,0 +1,47 @@
+#include "base/error.h"
+#include "base/json.h"
+#include "cli/commands/commands.h"
+#include "cli/terminal.h"
+
+namespace openllm::cli {
+namespace {
+
+base::Json to_json(const std::vector<Availability>& list) {
+  base::Json array = base::Json::array();
+  for (const Availability& item : list) {
+    base::Json entry = base::Json::object();
+    entry["name"] = item.name;
+    entry["available"] = item.available;
+    entry["reason"] = item.reason;
+    array.push_back(std::move(entry));
+  }
+  return array;
+}
+
+void print_list(const char* title, const std::vector<Availability>& list) {
+  print(base::cat(title, "\n"));
+  for (const Availability& item : list) {
+    std::string name = item.name;
+    name.resize(std::max<std::size_t>(name.size(), 10), ' ');
+    print(base::cat("  ", name, "  ", item.available ? "yes" : "no ", "  ", item.reason, "\n"));
+  }
+}
+
+}  // namespace
+
+int backends_command(const Arguments& arguments) {
+  const std::vector<Availability> backends = list_backends();
+  const std::vector<Availability> devices = list_devices();
+  if (arguments.json) {
+    base::Json json = base::Json::object();
+    json["backends"] = to_json(backends);
+    json["devices"] = to_json(devices);
+    print(json.dump() + "\n");
+    return 0;
+  }
+  print_list("Backends (--backend):", backends);
+  print_list("Devices of the native backend (--device):", devices);
+  return 0;
+}
+
+}  // namespace openllm::cli

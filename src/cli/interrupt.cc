@@ -1,0 +1,118 @@
+#include "cli/interrupt.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <thread>
+
+#include "base/error.h"
+#include "cli/exit_status.h"
+
+namespace openllm::cli {
+namespace {
+
+// A signal handler can reach nothing but globals. They belong to the InterruptPipe that lives.
+std::atomic<int> signal_fd{-1};
+std::atomic<int> signal_count{0};
+std::atomic<bool> second_ends{false};
+
+extern "C" void on_interrupt(int /*signal*/) {
+  const int saved = errno;
+  if (signal_count.fetch_add(1) > 0 && second_ends.load()) ::_exit(kExitInterrupted);
+  const std::uint64_t one = 1;
+  const int fd = signal_fd.load();
+  if (fd >= 0) (void)!::write(fd, &one, sizeof(one));
+  errno = saved;
+}
+
+int make_eventfd() {
+  const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0) base::fail(ErrorCode::kIo, "eventfd: cannot make one");
+  return fd;
+}
+
+sigset_t termination_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGINT);
+  ::sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+struct InterruptPipe::Impl {
+  int fd = make_eventfd();
+  struct sigaction previous {};
+};
+
+InterruptPipe::InterruptPipe(Second second) : impl_(std::make_unique<Impl>()) {
+  signal_count.store(0);
+  second_ends.store(second == Second::kEndsProgram);
+  signal_fd.store(impl_->fd);
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, &impl_->previous);
+}
+
+InterruptPipe::~InterruptPipe() {
+  ::sigaction(SIGINT, &impl_->previous, nullptr);
+  signal_fd.store(-1);
+  ::close(impl_->fd);
+}
+
+int InterruptPipe::fd() const noexcept { return impl_->fd; }
+
+void InterruptPipe::drain() const noexcept {
+  std::uint64_t count = 0;
+  (void)!::read(impl_->fd, &count, sizeof(count));
+  signal_count.store(0);
+}
+
+struct InterruptGuard::Watcher {
+  explicit Watcher(InterruptPipe::Second second) : pipe(second) {}
+  ~Watcher() { ::close(end_fd); }
+  InterruptPipe pipe;
+  int end_fd = make_eventfd();
+  std::thread thread;
+};
+
+InterruptGuard::InterruptGuard(InterruptPipe::Second second)
+    : watcher_(std::make_unique<Watcher>(second)) {
+  // Requesting a stop runs callbacks and takes locks, which a signal handler must not: a thread
+  // does it.
+  watcher_->thread = std::thread([this] {
+    std::array<pollfd, 2> fds{{{watcher_->pipe.fd(), POLLIN, 0}, {watcher_->end_fd, POLLIN, 0}}};
+    while (true) {
+      if (::poll(fds.data(), fds.size(), -1) < 0) continue;
+      if (fds[0].revents != 0) source_.request_stop();
+      if (fds[0].revents != 0 || fds[1].revents != 0) return;
+    }
+  });
+}
+
+InterruptGuard::~InterruptGuard() {
+  const std::uint64_t one = 1;
+  (void)!::write(watcher_->end_fd, &one, sizeof(one));
+  watcher_->thread.join();
+}
+
+void block_termination_signals() {
+  const sigset_t set = termination_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void wait_for_termination_signal() {
+  const sigset_t set = termination_signals();
+  int signal = 0;
+  ::sigwait(&set, &signal);
+}
+
+}  // namespace openllm::cli

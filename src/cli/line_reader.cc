@@ -1,0 +1,190 @@
+#include "cli/line_reader.h"
+
+#include <histedit.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <clocale>
+#include <cstdio>
+#include <cwchar>
+#include <utility>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "cli/interrupt.h"
+#include "cli/terminal.h"
+
+namespace openllm::cli {
+namespace {
+
+constexpr std::string_view kPasteBegin = "\033[200~";
+constexpr std::string_view kPasteEnd = "\033[201~";
+constexpr std::string_view kLineEndSign = "\xE2\x86\xB5";  // U+21B5
+constexpr std::string_view kTabSign = "\xE2\x87\xA5";      // U+21E5
+
+std::string replace_all(std::string_view text, std::string_view from, char to) {
+  std::string out;
+  std::size_t begin = 0;
+  for (std::size_t at = text.find(from); at != std::string_view::npos;
+       at = text.find(from, begin)) {
+    out.append(text, begin, at - begin);
+    out.push_back(to);
+    begin = at + from.size();
+  }
+  out.append(text, begin);
+  return out;
+}
+
+}  // namespace
+
+std::string PasteFilter::push(std::string_view bytes) {
+  held_.append(bytes);
+  std::string out;
+  std::size_t at = 0;
+  while (at < held_.size()) {
+    const std::string_view rest = std::string_view(held_).substr(at);
+    const std::string_view mark = in_paste_ ? kPasteEnd : kPasteBegin;
+    if (rest.starts_with(mark)) {
+      in_paste_ = !in_paste_;
+      after_carriage_return_ = false;
+      at += mark.size();
+      continue;
+    }
+    if (mark.starts_with(rest)) break;  // may become a mark
+    const char c = rest.front();
+    ++at;
+    if (!in_paste_) {
+      out += c;
+      continue;
+    }
+    const bool is_control = static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+    if (c == '\r' || (c == '\n' && !after_carriage_return_)) {
+      out += kLineEndSign;
+    } else if (c == '\t') {
+      out += kTabSign;
+    } else if (!is_control) {
+      out += c;
+    }
+    after_carriage_return_ = c == '\r';
+  }
+  held_.erase(0, at);
+  return out;
+}
+
+std::string PasteFilter::flush() { return std::exchange(held_, {}); }
+
+std::string PasteFilter::restore(std::string_view line) {
+  return replace_all(replace_all(line, kLineEndSign, '\n'), kTabSign, '\t');
+}
+
+struct LineReader::Impl {
+  std::string prompt;
+  EditLine* edit = nullptr;
+  History* history = nullptr;
+  const InterruptPipe* interrupts = nullptr;  // while a line is read
+  bool interrupted = false;
+  PasteFilter paste;
+  std::string bytes;  // read and not yet given to libedit
+
+  /// 1: one character in `out`; otherwise the line ends here.
+  int next(wchar_t* out);
+  bool fill();
+};
+
+bool LineReader::Impl::fill() {
+  // A lone escape key must not wait for ever for the rest of a mark.
+  constexpr int kEscapeWaitMs = 50;
+  std::array<pollfd, 2> fds{{{STDIN_FILENO, POLLIN, 0}, {interrupts->fd(), POLLIN, 0}}};
+  const int n = ::poll(fds.data(), fds.size(), paste.holds_back() ? kEscapeWaitMs : -1);
+  if (n < 0) return errno == EINTR;
+  if (fds[1].revents != 0) {
+    interrupts->drain();
+    interrupted = true;
+    return false;
+  }
+  if (n == 0) {
+    bytes += paste.flush();
+    return true;
+  }
+  std::array<char, 4096> buffer{};
+  const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+  if (got < 0) return errno == EINTR || errno == EAGAIN;
+  if (got == 0) return false;
+  bytes += paste.push({buffer.data(), static_cast<std::size_t>(got)});
+  return true;
+}
+
+int LineReader::Impl::next(wchar_t* out) {
+  while (bytes.empty() || base::incomplete_utf8_tail(bytes) == bytes.size()) {
+    if (!fill()) return 0;
+  }
+  std::size_t used = 0;
+  *out = static_cast<wchar_t>(base::decode_utf8(bytes, used));
+  bytes.erase(0, used);
+  return 1;
+}
+
+LineReader::LineReader(std::string prompt) : impl_(std::make_unique<Impl>()) {
+  impl_->prompt = std::move(prompt);
+  // libedit converts by the locale; a bare "C" would turn everything but ASCII into garbage.
+  std::setlocale(LC_CTYPE, "");
+  if (MB_CUR_MAX == 1) std::setlocale(LC_CTYPE, "C.UTF-8");
+  impl_->edit = ::el_init("openllm", stdin, stderr, stderr);
+  if (impl_->edit == nullptr) base::fail(ErrorCode::kIo, "terminal: cannot edit lines on it");
+  impl_->history = ::history_init();
+  HistEvent event;
+  ::history(impl_->history, &event, H_SETSIZE, 1000);
+  ::history(impl_->history, &event, H_SETUNIQUE, 1);
+  ::el_set(impl_->edit, EL_CLIENTDATA, impl_.get());
+  ::el_set(
+      impl_->edit, EL_PROMPT, +[](EditLine* edit) -> char* {
+        void* data = nullptr;
+        ::el_get(edit, EL_CLIENTDATA, &data);
+        return static_cast<Impl*>(data)->prompt.data();
+      });
+  ::el_set(
+      impl_->edit, EL_GETCFN, +[](EditLine* edit, wchar_t* out) -> int {
+        void* data = nullptr;
+        ::el_get(edit, EL_CLIENTDATA, &data);
+        return static_cast<Impl*>(data)->next(out);
+      });
+  ::el_set(impl_->edit, EL_EDITOR, "emacs");
+  ::el_set(impl_->edit, EL_SIGNAL, 0);
+  ::el_set(impl_->edit, EL_HIST, ::history, impl_->history);
+  ::el_set(impl_->edit, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+}
+
+LineReader::~LineReader() {
+  ::history_end(impl_->history);
+  ::el_end(impl_->edit);
+}
+
+LineReader::Line LineReader::read() {
+  const InterruptPipe interrupts(InterruptPipe::Second::kNothing);
+  impl_->interrupts = &interrupts;
+  impl_->interrupted = false;
+  note("\033[?2004h");  // bracketed paste on
+  int length = 0;
+  const char* text = ::el_gets(impl_->edit, &length);
+  note("\033[?2004l");
+  impl_->interrupts = nullptr;
+
+  Line line;
+  if (text == nullptr || length <= 0) {
+    line.interrupted = impl_->interrupted;
+    line.end = !line.interrupted;
+    return line;
+  }
+  std::string_view raw(text, static_cast<std::size_t>(length));
+  while (!raw.empty() && (raw.back() == '\n' || raw.back() == '\r')) raw.remove_suffix(1);
+  if (!raw.empty()) {
+    HistEvent event;
+    ::history(impl_->history, &event, H_ENTER, std::string(raw).c_str());
+  }
+  line.text = PasteFilter::restore(raw);
+  return line;
+}
+
+}  // namespace openllm::cli
