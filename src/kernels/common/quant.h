@@ -321,10 +321,9 @@ struct QuantKernel {
     }
   }
 
-  static void fill(Panels& panel, const LinearArgs& args, std::int64_t tile, int n_tiles,
-                   std::int64_t g_begin, std::int64_t g_end) {
+  static void fill(Panels& panel, const LinearArgs& args, const Ahead& ahead, std::int64_t tile,
+                   int n_tiles, std::int64_t g_begin, std::int64_t g_end) {
     const PackedMatrix& weight = *args.weight;
-    const Ahead ahead(args);
     for (int n = 0; n < n_tiles; ++n) {
       const unsigned char* codes = weight.data + (tile + n) * weight.tile_bytes;
       const unsigned char* scales = codes + weight.codes_bytes;
@@ -350,13 +349,14 @@ struct QuantKernel {
   /// Many rows: codes are unpacked once and stay in the first-level cache while the rows pass by.
   static void many_rows(const LinearArgs& args) {
     const std::int64_t n_groups = args.weight->k / kGroup;
+    const Ahead ahead(args);
     Panels panel;
     for (std::int64_t tile = args.tile_begin; tile < args.tile_end; tile += kQuantTiles) {
       const std::int64_t left = args.tile_end - tile;
       const int n_tiles = left < kQuantTiles ? static_cast<int>(left) : kQuantTiles;
       for (std::int64_t g = 0; g < n_groups; g += Panels::kGroups) {
         const std::int64_t g_end = g + Panels::kGroups < n_groups ? g + Panels::kGroups : n_groups;
-        fill(panel, args, tile, n_tiles, g, g_end);
+        fill(panel, args, ahead, tile, n_tiles, g, g_end);
         if (n_tiles == kQuantTiles) {
           Kernel::template rows<kQuantTiles>(panel, args, tile, g, g_end);
         } else {
