@@ -1,0 +1,118 @@
+#include "server/api/answers.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <new>
+
+#include "base/json.h"
+#include "server/error_map.h"
+
+namespace openllm::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+LogprobWriter writer(int n_top, bool as_ids = false) {
+  LogprobWriter::Vocabulary vocabulary;
+  vocabulary.bytes = [](std::int32_t id) -> std::string {
+    switch (id) {
+      case 0:
+        return "<s>";
+      case 1:
+        return " h\xC3\xA9";
+      case 2:
+        return "\xE2\x82";  // two thirds of a euro sign
+      case 3:
+        return "\xAC";
+      default:
+        return "x";
+    }
+  };
+  vocabulary.is_hidden = [](std::int32_t id) { return id == 0; };
+  return {std::move(vocabulary), as_ids, n_top};
+}
+
+TEST(Logprobs, CompletionsShape) {
+  std::string out;
+  LogprobWriter::TextOffset offset = 0;
+  const std::vector<std::int32_t> ids{0, 1, 2, 3, 4};
+  const std::vector<TokenLogprobs> lists{{},
+                                         {{1, -0.5F}, {4, -1.0F}},
+                                         {{2, -2.0F}, {1, -0.1F}},
+                                         {{3, -0.25F}},
+                                         {{4, -INFINITY}, {5, -3.0F}}};
+  writer(1).append_completion(out, ids, lists, offset);
+  const base::Json json = base::Json::parse(out, "test");
+  EXPECT_EQ(json.find("tokens")->dump(), R"(["<s>"," h)"
+                                         "\xC3\xA9"
+                                         R"(","bytes:\\xe2\\x82","bytes:\\xac","x"])");
+  EXPECT_EQ(json.find("token_logprobs")->dump(), "[null,-0.5,-2,-0.25,-9999.0]");
+  EXPECT_EQ(json.find("text_offset")->dump(), "[0,0,3,4,4]");
+  // The chosen token is listed even when it is not among the most likely; tokens with the same text
+  // once.
+  EXPECT_EQ(json.find("top_logprobs")->dump(), R"([null,{" h)"
+                                               "\xC3\xA9"
+                                               R"(":-0.5},{" h)"
+                                               "\xC3\xA9"
+                                               R"(":-0.1,"bytes:\\xe2\\x82":-2},)"
+                                               R"({"bytes:\\xac":-0.25},{"x":-3}])");
+  EXPECT_EQ(offset, 5U);
+}
+
+TEST(Logprobs, ChatShape) {
+  std::string out;
+  const std::vector<TokenLogprobs> lists{{{2, -2.0F}, {1, -0.5F}}};
+  writer(1).append_chat(out, lists);
+  EXPECT_EQ(
+      out,
+      R"({"content":[{"token":"\\xe2\\x82","logprob":-2,"bytes":[226,130],"top_logprobs":[{"token":" h)"
+      "\xC3\xA9"
+      R"(","logprob":-0.5,"bytes":[32,104,195,169]}]}],"refusal":null})");
+  EXPECT_NO_THROW(base::Json::parse(out, "test"));
+}
+
+TEST(Logprobs, TokensAsIds) {
+  std::string out;
+  LogprobWriter::TextOffset offset = 0;
+  writer(0, true).append_completion(out, std::vector<std::int32_t>{4},
+                                    std::vector<TokenLogprobs>{{{4, -1.0F}}}, offset);
+  EXPECT_EQ(
+      out,
+      R"({"tokens":["token_id:4"],"token_logprobs":[-1],"top_logprobs":null,"text_offset":[0]})");
+}
+
+TEST(ChatAnswer, Chunks) {
+  const ChatAnswer answer({"chatcmpl-1", 7, "a/b"}, writer(0), true, false);
+  EXPECT_EQ(
+      answer.role_chunk(0),
+      R"({"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"a/b","choices":[{"index":0,)"
+      R"("delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"usage":null})");
+  CompletionChunk chunk;
+  chunk.index = 1;
+  chunk.delta = "a\"\n";
+  EXPECT_THAT(answer.text_chunk(chunk), HasSubstr(R"("delta":{"content":"a\"\n"})"));
+  EXPECT_THAT(answer.finish_chunk(1, "stop"),
+              HasSubstr(R"("delta":{},"logprobs":null,"finish_reason":"stop"})"));
+  EXPECT_THAT(
+      answer.usage_chunk({3, 4, 2}),
+      HasSubstr(R"("choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,)"
+                R"("prompt_tokens_details":{"cached_tokens":2}}})"));
+}
+
+TEST(Errors, Bodies) {
+  EXPECT_EQ(
+      error_body(400, "n: bad", "n"),
+      R"({"error":{"message":"n: bad","type":"invalid_request_error","param":"n","code":null}})");
+  const HttpResponse full = error_response(Error(ErrorCode::kResourceExhausted, "queue: full"));
+  EXPECT_EQ(full.status, 429);
+  EXPECT_EQ(full.headers.find("retry-after"), "1");
+  const HttpResponse length =
+      error_response(Error(ErrorCode::kInvalidArgument, "prompt: too long for the context"));
+  EXPECT_THAT(length.body, HasSubstr(R"("param":"prompt","code":"context_length_exceeded")"));
+  EXPECT_EQ(error_response(Error(ErrorCode::kUnsupported, "x")).status, 400);
+  EXPECT_EQ(error_response(std::bad_alloc()).status, 503);
+}
+
+}  // namespace
+}  // namespace openllm::server

@@ -1,0 +1,231 @@
+#include <gmock/gmock.h>
+
+#include <functional>
+
+#include "server/api/chat_request.h"
+#include "server/api/completion_request.h"
+
+namespace openllm::server {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+/// The error that parsing gives, as "param|code|message".
+std::string failure(const std::function<void()>& parse) {
+  try {
+    parse();
+  } catch (const ApiError& error) {
+    return error.param() + "|" + error.api_code() + "|" + error.what();
+  } catch (const Error& error) {
+    return std::string("||") + error.what();
+  }
+  return "no error";
+}
+
+std::string completion_failure(const std::string& body) {
+  return failure([&] { parse_completion_request(body); });
+}
+
+std::string chat_failure(const std::string& fields) {
+  return failure([&] {
+    parse_chat_request(R"({"messages":[{"role":"user","content":"Hi"}],)" + fields + "}");
+  });
+}
+
+TEST(CompletionRequest, Defaults) {
+  const CompletionRequest request = parse_completion_request(R"({"prompt":"Once"})");
+  ASSERT_EQ(request.prompts.size(), 1U);
+  EXPECT_EQ(*request.prompts[0].text(), "Once");
+  EXPECT_EQ(request.options.max_new_tokens, 16);
+  EXPECT_EQ(request.options.n, 1);
+  EXPECT_FALSE(request.options.temperature.has_value());
+  EXPECT_FALSE(request.options.logprobs.has_value());
+  EXPECT_FALSE(request.stream);
+}
+
+TEST(CompletionRequest, FourKindsOfPrompts) {
+  EXPECT_EQ(parse_completion_request(R"({"prompt":["a","b"]})").prompts.size(), 2U);
+  const auto ids = parse_completion_request(R"({"prompt":[1,2,3]})");
+  ASSERT_EQ(ids.prompts.size(), 1U);
+  EXPECT_THAT(*ids.prompts[0].token_ids(), ElementsAre(1, 2, 3));
+  const auto lists = parse_completion_request(R"({"prompt":[[1,2],[3]]})");
+  ASSERT_EQ(lists.prompts.size(), 2U);
+  EXPECT_THAT(*lists.prompts[1].token_ids(), ElementsAre(3));
+}
+
+TEST(CompletionRequest, BadPrompts) {
+  EXPECT_THAT(completion_failure("{}"), HasSubstr("prompt|missing_required_parameter|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":5})"),
+              HasSubstr("expected string or array of token ids, got integer"));
+  EXPECT_THAT(completion_failure(R"({"prompt":[]})"), HasSubstr("prompt: invalid value"));
+  EXPECT_THAT(completion_failure(R"({"prompt":[[]]})"), HasSubstr("prompt[0]|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":["a",1]})"), HasSubstr("prompt[1]: wrong type"));
+  EXPECT_THAT(completion_failure(R"({"prompt":[1,"a"]})"), HasSubstr("prompt[1]|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":[-1]})"), HasSubstr("got -1"));
+  EXPECT_THAT(completion_failure(R"({"prompt":[1.5]})"), HasSubstr("got 1.5"));
+  EXPECT_THAT(completion_failure(R"({"prompt":[99999999999]})"), HasSubstr("not a token id"));
+}
+
+TEST(CompletionRequest, TheBodyMustBeAnObject) {
+  EXPECT_THAT(completion_failure("[1]"),
+              HasSubstr("request body: wrong type (expected object, got array)"));
+  EXPECT_THAT(completion_failure(""), HasSubstr("request body: invalid JSON"));
+  EXPECT_THAT(completion_failure("{\"prompt\":"), HasSubstr("request body: invalid JSON"));
+  EXPECT_THAT(completion_failure(std::string(100000, '[')), HasSubstr("request body"));
+}
+
+TEST(CompletionRequest, SamplingFields) {
+  const auto request = parse_completion_request(
+      R"({"prompt":"a","temperature":0.5,"top_p":0.9,"top_k":40,"min_p":0.1,"repetition_penalty":1.1,
+          "presence_penalty":-2,"frequency_penalty":2,"logit_bias":{"5":-100,"7":1.5},"seed":-1,"n":3,"best_of":3,
+          "stop":["a","b"],"stop_token_ids":[4],"ignore_eos":true,"min_tokens":2,"max_tokens":7.0,"user":"x",
+          "something_new":{"a":1}})");
+  const GenerateOptions& options = request.options;
+  EXPECT_FLOAT_EQ(*options.temperature, 0.5F);
+  EXPECT_FLOAT_EQ(*options.top_p, 0.9F);
+  EXPECT_EQ(*options.top_k, 40);
+  EXPECT_FLOAT_EQ(*options.min_p, 0.1F);
+  EXPECT_FLOAT_EQ(*options.repetition_penalty, 1.1F);
+  EXPECT_FLOAT_EQ(*options.presence_penalty, -2.0F);
+  EXPECT_FLOAT_EQ(options.logit_bias.at(5), -100.0F);
+  EXPECT_FLOAT_EQ(options.logit_bias.at(7), 1.5F);
+  EXPECT_EQ(*options.seed, static_cast<std::uint64_t>(-1));
+  EXPECT_EQ(options.n, 3);
+  EXPECT_THAT(options.stop, ElementsAre("a", "b"));
+  EXPECT_THAT(options.stop_token_ids, ElementsAre(4));
+  EXPECT_TRUE(options.ignore_eos);
+  EXPECT_EQ(*options.min_new_tokens, 2);
+  EXPECT_EQ(*options.max_new_tokens, 7);
+}
+
+TEST(CompletionRequest, NullMeansAbsent) {
+  const auto request = parse_completion_request(
+      R"({"prompt":"a","temperature":null,"stop":null,"logprobs":null,"n":null,"stream":null,"suffix":null,
+          "logit_bias":null,"best_of":null,"stream_options":null})");
+  EXPECT_FALSE(request.options.temperature.has_value());
+  EXPECT_EQ(request.options.n, 1);
+}
+
+struct BadField {
+  const char* field;
+  const char* param;
+};
+
+class BadFields : public ::testing::TestWithParam<BadField> {};
+
+TEST_P(BadFields, AreNamed) {
+  const std::string body = R"({"prompt":"a",)" + std::string(GetParam().field) + "}";
+  EXPECT_EQ(completion_failure(body).substr(0, std::string(GetParam().param).size() + 1),
+            std::string(GetParam().param) + "|")
+      << completion_failure(body);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadFields,
+    ::testing::Values(
+        BadField{R"("temperature":"hot")", "temperature"},
+        BadField{R"("temperature":2.1)", "temperature"},
+        BadField{R"("temperature":-0.1)", "temperature"},
+        BadField{R"("temperature":true)", "temperature"}, BadField{R"("top_p":1.5)", "top_p"},
+        BadField{R"("max_tokens":-1)", "max_tokens"}, BadField{R"("max_tokens":1.5)", "max_tokens"},
+        BadField{R"("max_tokens":"5")", "max_tokens"},
+        BadField{R"("max_tokens":1e300)", "max_tokens"}, BadField{R"("n":0)", "n"},
+        BadField{R"("n":129)", "n"}, BadField{R"("stop":5)", "stop"},
+        BadField{R"("stop":[""])", "stop"}, BadField{R"("stop":["a",1])", "stop[1]"},
+        BadField{R"("logprobs":21)", "logprobs"}, BadField{R"("logprobs":true)", "logprobs"},
+        BadField{R"("echo":1)", "echo"}, BadField{R"("stream":"yes")", "stream"},
+        BadField{R"("stream_options":{})", "stream_options"},
+        BadField{R"("logit_bias":{"x":1})", "logit_bias"},
+        BadField{R"("logit_bias":[1])", "logit_bias"},
+        BadField{R"("logit_bias":{"1":101})", "logit_bias.1"}, BadField{R"("model":1)", "model"},
+        BadField{R"("best_of":2)", "best_of"}, BadField{R"("suffix":"end")", "suffix"},
+        BadField{R"("seed":1.5)", "seed"}, BadField{R"("presence_penalty":3)", "presence_penalty"},
+        BadField{R"("use_beam_search":true)", "use_beam_search"},
+        BadField{R"("response_format":{"type":"json_object"})", "response_format"}));
+
+TEST(CompletionRequest, SeventeenStopsAreTooMany) {
+  std::string stops;
+  for (int i = 0; i < 17; ++i) stops += (i > 0 ? ",\"x\"" : "\"x\"");
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","stop":[)" + stops + "]}"),
+              HasSubstr("at most 16 entries, got 17"));
+}
+
+TEST(CompletionRequest, EchoWithLogprobsWantsThePrompts) {
+  const auto request =
+      parse_completion_request(R"({"prompt":"a","echo":true,"logprobs":2,"max_tokens":0})");
+  EXPECT_EQ(*request.options.prompt_logprobs, 2);
+  EXPECT_EQ(*request.options.max_new_tokens, 0);
+}
+
+TEST(ChatRequest, Messages) {
+  const auto request = parse_chat_request(
+      R"({"messages":[{"role":"developer","content":"Be brief."},
+          {"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+          {"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function",
+            "function":{"name":"f","arguments":"{\"x\": 1}"}}]},
+          {"role":"tool","tool_call_id":"1","content":"2"}]})");
+  ASSERT_EQ(request.messages.size(), 4U);
+  EXPECT_EQ(request.messages[0].role, "system");
+  EXPECT_EQ(request.messages[1].content, "a\nb");
+  EXPECT_THAT(request.messages[2].extra_json, HasSubstr(R"("arguments":{"x":1})"));
+  EXPECT_EQ(request.messages[3].extra_json, R"({"tool_call_id":"1"})");
+  EXPECT_FALSE(request.options.max_new_tokens.has_value());
+}
+
+TEST(ChatRequest, BadMessages) {
+  const auto with = [](const std::string& messages) {
+    return failure([&] { parse_chat_request(R"({"messages":)" + messages + "}"); });
+  };
+  EXPECT_THAT(failure([] { parse_chat_request("{}"); }),
+              HasSubstr("messages|missing_required_parameter|"));
+  EXPECT_THAT(with("[]"), HasSubstr("messages: invalid value"));
+  EXPECT_THAT(with("\"Hi\""), HasSubstr("messages: wrong type (expected array, got string)"));
+  EXPECT_THAT(with("[1]"), HasSubstr("messages[0]: wrong type (expected object, got integer)"));
+  EXPECT_THAT(with(R"([{"content":"a"}])"), HasSubstr("messages[0].role|"));
+  EXPECT_THAT(with(R"([{"role":"boss","content":"a"}])"), HasSubstr("got boss"));
+  EXPECT_THAT(with(R"([{"role":"user"}])"), HasSubstr("messages[0].content|"));
+  EXPECT_THAT(with(R"([{"role":"user","content":1}])"),
+              HasSubstr("messages[0].content: wrong type"));
+  EXPECT_THAT(with(R"([{"role":"user","content":[{"type":"image_url","image_url":{}}]}])"),
+              HasSubstr("messages[0].content[0].type|unsupported_parameter|"));
+  EXPECT_THAT(
+      with(R"([{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{"}}]}])"),
+      HasSubstr("messages[0].tool_calls[0].function.arguments: invalid JSON"));
+}
+
+TEST(ChatRequest, Lengths) {
+  const std::string begin = R"({"messages":[{"role":"user","content":"Hi"}],)";
+  EXPECT_EQ(parse_chat_request(begin + R"("max_tokens":5})").options.max_new_tokens, 5);
+  EXPECT_EQ(parse_chat_request(begin + R"("max_completion_tokens":6,"max_tokens":5})")
+                .options.max_new_tokens,
+            6);
+}
+
+TEST(ChatRequest, Logprobs) {
+  const std::string begin = R"({"messages":[{"role":"user","content":"Hi"}],)";
+  EXPECT_EQ(parse_chat_request(begin + R"("logprobs":true})").options.logprobs, 0);
+  EXPECT_EQ(parse_chat_request(begin + R"("logprobs":true,"top_logprobs":3})").options.logprobs, 3);
+  EXPECT_FALSE(parse_chat_request(begin + R"("logprobs":false})").options.logprobs.has_value());
+  EXPECT_THAT(chat_failure(R"("top_logprobs":3)"), HasSubstr("top_logprobs|"));
+}
+
+TEST(ChatRequest, ToolsAndTemplateVariables) {
+  const std::string begin = R"({"messages":[{"role":"user","content":"Hi"}],)";
+  const std::string tools = R"("tools":[{"type":"function","function":{"name":"f"}}])";
+  EXPECT_THAT(parse_chat_request(begin + tools + "}").options.tools_json,
+              HasSubstr(R"("name":"f")"));
+  EXPECT_EQ(parse_chat_request(begin + tools + R"(,"tool_choice":"none"})").options.tools_json, "");
+  EXPECT_THAT(chat_failure(tools + R"(,"tool_choice":"required")"),
+              HasSubstr("tool_choice|unsupported_parameter"));
+  EXPECT_THAT(chat_failure(tools + R"(,"tool_choice":{"type":"function","function":{"name":"f"}})"),
+              HasSubstr("tool_choice|unsupported_parameter"));
+  EXPECT_THAT(chat_failure(R"("tools":[{"type":"function"}])"), HasSubstr("tools[0].function|"));
+  const auto request = parse_chat_request(
+      begin + R"("chat_template_kwargs":{"enable_thinking":false},"reasoning_effort":"low"})");
+  EXPECT_EQ(request.options.chat_template_json,
+            R"({"enable_thinking":false,"reasoning_effort":"low"})");
+}
+
+}  // namespace
+}  // namespace openllm::server

@@ -1,0 +1,401 @@
+// The HTTP contract of the server, against a real one with the small stories model.
+
+#include <gmock/gmock.h>
+
+#include <memory>
+
+#include "http_probe.h"
+#include "openllm/server.h"
+
+namespace openllm::contract {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr const char* kTemplate =
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt "
+    "%}assistant: {% endif %}";
+
+LLM make_llm() {
+  LoadOptions options;
+  options.chat_template = kTemplate;
+  options.n_threads = 1;
+  return LLM(OPENLLM_TEST_DATA "/stories260K/hf", options);
+}
+
+class ServerTest : public ::testing::Test {
+ protected:
+  void start(ServerOptions options = {}) {
+    options.port = 0;
+    server_ = std::make_unique<Server>(llm_, options);
+    server_->start();
+    ASSERT_TRUE(eventually([&] { return ask(get("/readyz")).status == 200; }));
+  }
+  std::uint16_t port() const { return server_->port(); }
+  Answer ask(const std::string& request) const { return call(port(), request); }
+  Answer complete(const std::string& body) const { return ask(post("/v1/completions", body)); }
+  Answer chat(const std::string& body) const { return ask(post("/v1/chat/completions", body)); }
+  bool is_idle() const {
+    const EngineStats stats = llm_.stats();
+    return stats.n_running == 0 && stats.n_waiting == 0;
+  }
+
+  LLM llm_ = make_llm();
+  std::unique_ptr<Server> server_;
+};
+
+std::string str(const base::Json& json, std::initializer_list<const char*> path) {
+  const base::Json* at = &json;
+  for (const char* key : path) {
+    at = at->is_array() ? &(*at->if_array()).at(std::stoul(key)) : at->find(key);
+    if (at == nullptr) return "(absent)";
+  }
+  return at->is_string() ? *at->if_string() : at->dump();
+}
+
+constexpr const char* kGreedy = R"({"prompt":"Once upon a time","temperature":0,"max_tokens":20)";
+constexpr const char* kHi =
+    R"({"messages":[{"role":"user","content":"Hi"}],"temperature":0,"max_tokens":12)";
+
+TEST_F(ServerTest, HealthModelsVersionMetrics) {
+  start();
+  EXPECT_EQ(ask(get("/healthz")).status, 200);
+  EXPECT_EQ(ask(get("/livez")).status, 200);
+  EXPECT_EQ(str(ask(get("/readyz")).json(), {"status"}), "ready");
+  EXPECT_EQ(ask(get("/version")).status, 200);
+  const base::Json list = ask(get("/v1/models")).json();
+  EXPECT_EQ(str(list, {"object"}), "list");
+  const std::string id = str(list, {"data", "0", "id"});
+  EXPECT_EQ(id, llm_.id());
+  EXPECT_EQ(str(ask(get("/v1/models/" + id)).json(), {"object"}), "model");
+  const Answer missing = ask(get("/v1/models/no/such%2Fmodel"));
+  EXPECT_EQ(missing.status, 404);
+  EXPECT_EQ(str(missing.json(), {"error", "code"}), "model_not_found");
+  const Answer metrics = ask(get("/metrics"));
+  EXPECT_THAT(metrics.body, HasSubstr("openllm_ready 1\n"));
+  EXPECT_THAT(metrics.body,
+              HasSubstr("openllm_http_requests_total{route=\"/v1/models/\",status=\"404\"} 1\n"));
+}
+
+TEST_F(ServerTest, CompletionEqualsTheLibrary) {
+  start();
+  const Answer answer = complete(std::string(kGreedy) + "}");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const base::Json json = answer.json();
+  EXPECT_THAT(str(json, {"id"}), StartsWith("cmpl-"));
+  EXPECT_EQ(str(json, {"object"}), "text_completion");
+  EXPECT_EQ(str(json, {"model"}), llm_.id());
+  EXPECT_EQ(str(json, {"choices", "0", "finish_reason"}), "length");
+  EXPECT_EQ(str(json, {"usage", "completion_tokens"}), "20");
+  GenerateOptions options;
+  options.temperature = 0.0F;
+  options.max_new_tokens = 20;
+  const GenerationOutput expected = llm_.generate("Once upon a time", options);
+  EXPECT_EQ(str(json, {"choices", "0", "text"}), expected.outputs[0].text);
+  EXPECT_EQ(str(json, {"usage", "prompt_tokens"}),
+            std::to_string(expected.prompt_token_ids->size()));
+}
+
+TEST_F(ServerTest, StreamsAddUpToTheWholeAnswer) {
+  start();
+  const std::string whole =
+      str(complete(std::string(kGreedy) + "}").json(), {"choices", "0", "text"});
+  const Answer answer =
+      complete(std::string(kGreedy) + R"(,"stream":true,"stream_options":{"include_usage":true}})");
+  EXPECT_THAT(answer.headers.at("content-type"), StartsWith("text/event-stream"));
+  std::string text;
+  std::string finish;
+  const auto all = events(answer.body);
+  ASSERT_GE(all.size(), 3U);
+  EXPECT_EQ(all.back(), "[DONE]");
+  for (std::size_t i = 0; i + 2 < all.size(); ++i) {
+    const base::Json json = base::Json::parse(all[i], "event");
+    text += str(json, {"choices", "0", "text"});
+    finish = str(json, {"choices", "0", "finish_reason"});
+    EXPECT_EQ(str(json, {"usage"}), "null");
+  }
+  EXPECT_EQ(text, whole);
+  EXPECT_EQ(finish, "length");
+  const base::Json usage = base::Json::parse(all[all.size() - 2], "event");
+  EXPECT_EQ(str(usage, {"choices"}), "[]");
+  EXPECT_EQ(str(usage, {"usage", "completion_tokens"}), "20");
+}
+
+TEST_F(ServerTest, ManyPromptsAndChoicesAreNumberedThrough) {
+  start();
+  const Answer answer =
+      complete(R"({"prompt":["Once","One day"],"n":2,"temperature":0,"max_tokens":4})");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const base::Json json = answer.json();
+  ASSERT_EQ(json.find("choices")->if_array()->size(), 4U);
+  for (const char* i : {"0", "1", "2", "3"}) EXPECT_EQ(str(json, {"choices", i, "index"}), i);
+  EXPECT_EQ(str(json, {"choices", "0", "text"}), str(json, {"choices", "1", "text"}));
+  EXPECT_EQ(str(json, {"usage", "completion_tokens"}), "16");
+}
+
+TEST_F(ServerTest, TokenIdsEchoAndLogprobs) {
+  start();
+  const Answer answer = complete(
+      R"({"prompt":[1,403,407],"echo":true,"logprobs":2,"max_tokens":2,"temperature":0,"return_token_ids":true})");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const base::Json json = answer.json();
+  const base::Json& logprobs = *json.find("choices")->if_array()->at(0).find("logprobs");
+  EXPECT_EQ(logprobs.find("tokens")->if_array()->size(), 5U);
+  EXPECT_EQ(logprobs.find("text_offset")->if_array()->size(), 5U);
+  EXPECT_TRUE(logprobs.find("token_logprobs")->if_array()->at(0).is_null());
+  EXPECT_TRUE(logprobs.find("token_logprobs")->if_array()->at(1).is_number());
+  EXPECT_GE(logprobs.find("top_logprobs")->if_array()->at(1).if_object()->size(), 2U);
+  EXPECT_EQ(str(json, {"choices", "0", "prompt_token_ids"}), "[1,403,407]");
+  const Answer scored = complete(R"({"prompt":"Once","echo":true,"logprobs":0,"max_tokens":0})");
+  ASSERT_EQ(scored.status, 200) << scored.body;
+  EXPECT_EQ(str(scored.json(), {"choices", "0", "text"}), "Once");
+  EXPECT_EQ(str(scored.json(), {"usage", "completion_tokens"}), "0");
+}
+
+TEST_F(ServerTest, ChatWholeAndStreamed) {
+  start();
+  const Answer whole = chat(std::string(kHi) + R"(,"logprobs":true,"top_logprobs":2})");
+  ASSERT_EQ(whole.status, 200) << whole.body;
+  const base::Json json = whole.json();
+  EXPECT_THAT(str(json, {"id"}), StartsWith("chatcmpl-"));
+  EXPECT_EQ(str(json, {"object"}), "chat.completion");
+  EXPECT_EQ(str(json, {"choices", "0", "message", "role"}), "assistant");
+  const base::Json& content =
+      *json.find("choices")->if_array()->at(0).find("logprobs")->find("content");
+  EXPECT_EQ(std::to_string(content.if_array()->size()), str(json, {"usage", "completion_tokens"}));
+  EXPECT_EQ(content.if_array()->at(0).find("top_logprobs")->if_array()->size(), 2U);
+
+  const auto all = events(chat(std::string(kHi) + R"(,"stream":true})").body);
+  ASSERT_GE(all.size(), 3U);
+  EXPECT_EQ(str(base::Json::parse(all[0], "event"), {"choices", "0", "delta", "role"}),
+            "assistant");
+  std::string text;
+  for (std::size_t i = 1; i + 2 < all.size(); ++i) {
+    text += str(base::Json::parse(all[i], "event"), {"choices", "0", "delta", "content"});
+  }
+  EXPECT_EQ(text, str(json, {"choices", "0", "message", "content"}));
+  EXPECT_EQ(str(base::Json::parse(all[all.size() - 2], "event"), {"choices", "0", "delta"}), "{}");
+  EXPECT_EQ(all.back(), "[DONE]");
+}
+
+TEST_F(ServerTest, ErrorsHaveOpenAisShape) {
+  start();
+  const auto check = [](const Answer& answer, int status, const std::string& param) {
+    EXPECT_EQ(answer.status, status) << answer.body;
+    const base::Json json = answer.json();
+    EXPECT_FALSE(str(json, {"error", "message"}).empty());
+    EXPECT_EQ(str(json, {"error", "param"}), param);
+    EXPECT_NE(json.find("error")->find("code"), nullptr);
+    EXPECT_NE(json.find("error")->find("type"), nullptr);
+  };
+  check(complete("{"), 400, "null");
+  check(complete(R"({"prompt":"a","temperature":"x"})"), 400, "temperature");
+  check(complete(R"({"prompt":"a","model":"gpt-5"})"), 404, "model");
+  check(complete(R"({"prompt":"a","stream":true,"n":0})"), 400, "n");
+  check(complete(R"({"prompt":[100000]})"), 400, "prompt");
+  check(ask(get("/nowhere")), 404, "null");
+  const Answer wrong = ask(get("/v1/completions"));
+  check(wrong, 405, "null");
+  EXPECT_EQ(wrong.headers.at("allow"), "POST, OPTIONS");
+  std::string words = "Once";
+  for (int i = 0; i < 3000; ++i) words += " upon";
+  const Answer too_long = complete(R"({"stream":true,"prompt":")" + words + "\"}");
+  check(too_long, 400, "prompt");
+  EXPECT_EQ(str(too_long.json(), {"error", "code"}), "context_length_exceeded");
+}
+
+TEST_F(ServerTest, KeepAlivePipeliningHeadAndOptions) {
+  start();
+  Probe probe(port());
+  probe.send(get("/healthz") + post("/v1/completions", std::string(kGreedy) + "}") +
+             get("/version") + "HEAD /version HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THAT(probe.read_answer().body, HasSubstr("ok"));
+  EXPECT_THAT(probe.read_answer().body, HasSubstr("text_completion"));
+  const Answer version = probe.read_answer();
+  EXPECT_THAT(version.body, HasSubstr("version"));
+  const Answer head = probe.read_answer(true);
+  EXPECT_EQ(head.headers.at("content-length"), std::to_string(version.body.size()));
+  probe.send("OPTIONS /v1/models HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine\r\n\r\n");
+  const Answer options = probe.read_answer();
+  EXPECT_EQ(options.status, 204);
+  EXPECT_EQ(options.headers.at("allow"), "GET, HEAD, OPTIONS");
+  EXPECT_EQ(options.headers.at("x-request-id"), "mine");
+  probe.send("GET /healthz HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(probe.read_answer().headers.at("connection"), "close");
+  EXPECT_TRUE(probe.is_closed_by_server());
+}
+
+TEST_F(ServerTest, ChunkedBodiesAndExpect) {
+  start();
+  Probe probe(port());
+  probe.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: "
+      "100-continue\r\n\r\n");
+  EXPECT_EQ(probe.read_answer().status, 100);
+  probe.send("10\r\n{\"prompt\":\"Once\"\r\n");
+  probe.send("10\r\n,\"max_tokens\":2}\r\n0\r\n\r\n");
+  EXPECT_EQ(probe.read_answer().status, 200);
+  probe.send(get("/healthz", "Expect: miracles\r\nContent-Length: 5\r\n"));
+  EXPECT_EQ(probe.read_answer().status, 417);
+}
+
+TEST_F(ServerTest, BrokenHttpIsRefused) {
+  ServerOptions options;
+  options.max_body_bytes = 1000;
+  start(options);
+  EXPECT_EQ(ask("HELLO\r\n\r\n").status, 400);
+  EXPECT_EQ(ask("GET / HTTP/1.1\r\n\r\n").status, 400);                        // no Host
+  EXPECT_EQ(ask("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").status, 400);  // two
+  EXPECT_EQ(ask("GET / HTTP/3.7\r\nHost: a\r\n\r\n").status, 505);
+  EXPECT_EQ(ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n").status, 400);
+  EXPECT_EQ(ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd")
+                .status,
+            400);
+  EXPECT_EQ(ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: "
+                "chunked\r\n\r\n0\r\n\r\n")
+                .status,
+            400);
+  EXPECT_EQ(ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n").status,
+            400);
+  EXPECT_EQ(ask(get("/healthz", "X-Big: " + std::string(70'000, 'x') + "\r\n")).status, 431);
+  EXPECT_EQ(ask("POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n").status,
+            413);
+  EXPECT_EQ(complete(R"({"prompt":")" + std::string(900'000, 'x') + "\"}").status, 413);
+  EXPECT_EQ(ask(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03\r\n\r\n", 15)).status,
+            400);  // TLS
+  EXPECT_EQ(ask(get("/healthz")).status, 200);
+}
+
+TEST_F(ServerTest, SlowClientsAreLetGo) {
+  ServerOptions options;
+  options.header_timeout_s = 1;
+  options.idle_timeout_s = 1;
+  start(options);
+  Probe slow(port());
+  slow.send("GET /healthz HTTP/1.1\r\nHos");
+  Probe silent(port());
+  Probe idle(port());
+  idle.send(get("/healthz"));
+  EXPECT_EQ(idle.read_answer().status, 200);
+  EXPECT_EQ(slow.read_answer().status, 408);
+  EXPECT_TRUE(slow.is_closed_by_server());
+  EXPECT_TRUE(silent.is_closed_by_server());
+  EXPECT_TRUE(idle.is_closed_by_server());
+}
+
+TEST_F(ServerTest, TooManyConnections) {
+  ServerOptions options;
+  options.max_connections = 2;
+  start(options);
+  ASSERT_TRUE(eventually([&] { return ask(get("/healthz")).status == 200; }));
+  Probe one(port());
+  one.send(get("/healthz"));
+  EXPECT_EQ(one.read_answer().status, 200);
+  Probe two(port());
+  two.send(get("/healthz"));
+  EXPECT_EQ(two.read_answer().status, 200);
+  EXPECT_EQ(ask(get("/healthz")).status, 503);
+  two.close();
+  EXPECT_TRUE(eventually([&] { return ask(get("/healthz")).status == 200; }));
+}
+
+TEST_F(ServerTest, DisconnectsFreeTheRequest) {
+  start();
+  const std::string endless = R"({"prompt":"Once","max_tokens":100000,"ignore_eos":true,"n":8)";
+  const auto runs = [&] { return llm_.stats().n_running > 0; };
+  {
+    Probe probe(port());
+    probe.send(post("/v1/completions", endless + R"(,"stream":true})"));
+    EXPECT_TRUE(probe.read_until("data: "));
+  }
+  EXPECT_TRUE(eventually([&] { return is_idle(); }));
+  {
+    Probe probe(port());
+    probe.send(post("/v1/completions", endless + "}"));
+    EXPECT_TRUE(eventually(runs));
+  }
+  EXPECT_TRUE(eventually([&] { return is_idle(); }));
+  const EngineStats stats = llm_.stats();
+  EXPECT_EQ(stats.n_blocks_free, stats.n_blocks_total);
+}
+
+TEST_F(ServerTest, KeysAreWanted) {
+  ServerOptions options;
+  options.api_keys = {"secret", "other"};
+  start(options);
+  const Answer refused = ask(get("/v1/models"));
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_EQ(refused.headers.at("www-authenticate"), "Bearer");
+  EXPECT_EQ(str(refused.json(), {"error", "code"}), "invalid_api_key");
+  EXPECT_EQ(ask(get("/v1/models", "Authorization: Bearer secre\r\n")).status, 401);
+  EXPECT_EQ(ask(get("/v1/models", "Authorization: Bearer \r\n")).status, 401);
+  EXPECT_EQ(ask(get("/nowhere")).status, 401);
+  EXPECT_EQ(ask(get("/v1/models", "Authorization: Bearer other\r\n")).status, 200);
+  EXPECT_EQ(ask(get("/healthz")).status, 200);
+}
+
+TEST_F(ServerTest, BrowsersCannotPostForms) {
+  start();
+  const std::string body = std::string(kGreedy) + "}";
+  const auto request = [&](const std::string& headers) {
+    return "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body;
+  };
+  EXPECT_EQ(ask(request("Content-Type: text/plain\r\nOrigin: http://evil\r\n")).status, 415);
+  EXPECT_EQ(ask(request("Content-Type: application/x-www-form-urlencoded\r\n")).status, 200);
+  EXPECT_EQ(ask(request("Content-Encoding: gzip\r\n")).status, 415);
+}
+
+TEST_F(ServerTest, Aliases) {
+  ServerOptions options;
+  options.model_aliases = {"gpt"};
+  start(options);
+  EXPECT_EQ(str(complete(std::string(kGreedy) + R"(,"model":"gpt"})").json(), {"model"}), "gpt");
+  EXPECT_EQ(ask(get("/v1/models/gpt")).status, 200);
+}
+
+TEST_F(ServerTest, StopLetsAnswersFinish) {
+  start();
+  Probe probe(port());
+  probe.send(post("/v1/completions",
+                  R"({"prompt":"Once","max_tokens":100,"ignore_eos":true,"stream":true})"));
+  ASSERT_TRUE(probe.read_until("data: "));
+  server_->stop();
+  EXPECT_TRUE(probe.read_until("[DONE]"));
+  EXPECT_TRUE(probe.is_closed_by_server());
+}
+
+TEST_F(ServerTest, StopCancelsWhatTakesTooLong) {
+  ServerOptions options;
+  options.shutdown_timeout_s = 0;
+  start(options);
+  Probe stream(port());
+  const std::string endless = R"({"prompt":"Once","max_tokens":100000,"ignore_eos":true,"n":8)";
+  stream.send(post("/v1/completions", endless + R"(,"stream":true})"));
+  ASSERT_TRUE(stream.read_until("data: "));
+  Probe whole(port());
+  whole.send(post("/v1/completions", endless + "}"));
+  Probe idle(port());
+  idle.send(get("/healthz"));
+  EXPECT_EQ(idle.read_answer().status, 200);
+  ASSERT_TRUE(eventually([&] { return llm_.stats().n_requests >= 2; }));
+  server_->stop();
+  const std::string body = stream.read_answer().body;
+  EXPECT_THAT(body, HasSubstr("\"error\":"));
+  EXPECT_EQ(body.find("[DONE]"), std::string::npos);
+  EXPECT_EQ(whole.read_answer().status, 503);
+  EXPECT_TRUE(idle.is_closed_by_server());
+  EXPECT_TRUE(eventually([&] { return is_idle(); }));
+}
+
+TEST_F(ServerTest, TheAddressMustBeFree) {
+  start();
+  ServerOptions options;
+  options.port = port();
+  Server second(llm_, options);
+  EXPECT_THROW(second.start(), Error);
+}
+
+}  // namespace
+}  // namespace openllm::contract
