@@ -1,0 +1,344 @@
+#!/usr/bin/env python3
+"""The program as its users see it.
+
+    cli_test.py PROGRAM TEST_DATA_FOLDER
+"""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.request
+from pathlib import Path
+
+PROGRAM = ""
+DATA = Path()
+STORIES = ""  # a model with a tokenizer and without a chat template
+TINY = ""     # a model without a tokenizer
+TIMEOUT = 120
+
+
+def run(*arguments, stdin=subprocess.DEVNULL, home=None, environment=None):
+    env = {"PATH": os.environ["PATH"], "HOME": home or "/nonexistent", **(environment or {})}
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
+        if name in os.environ:
+            env[name] = os.environ[name]
+    options = {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin}
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=TIMEOUT, env=env,
+                          check=False, **options)
+
+
+class Usage(unittest.TestCase):
+    def check_error(self, result, status, *words):
+        self.assertEqual(result.returncode, status, result.stderr)
+        self.assertEqual(result.stdout, "")
+        self.assertRegex(result.stderr, r"\Aopenllm: error: [^\n]+\n\Z")
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def test_version_and_help(self):
+        self.assertRegex(run("--version").stdout, r"^openllm \d+\.\d+\.\d+\n$")
+        overview = run("--help")
+        self.assertEqual(overview.returncode, 0)
+        for command in ("run", "start", "query", "models", "info", "tokenize", "logits", "backends"):
+            self.assertIn(command, overview.stdout)
+            detail = run(command, "--help")
+            self.assertEqual((detail.returncode, detail.stderr), (0, ""))
+            self.assertIn("Example", detail.stdout)
+
+    def test_no_command(self):
+        result = run()
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        self.assertIn("COMMAND --help", result.stderr)
+
+    def test_wrong_use(self):
+        self.check_error(run("frobnicate"), 2)
+        self.check_error(run("run"), 2, "MODEL", "`openllm run --help`")
+        self.check_error(run("run", "x", "hi", "--nonsense"), 2, "--nonsense")
+        self.check_error(run("run", "x", "hi", "--top-k", "many"), 2, "--top-k")
+        self.check_error(run("run", "x", "--kv-cache-bytes", "2 parsecs", "hi"), 2, "2 parsecs")
+        self.check_error(run("run", TINY, "hi", "--prompt-ids", "1,2"), 2, "not both")
+        self.check_error(run("run", TINY, "--prompt-ids", "1,x"), 2, "x")
+        self.check_error(run("logits", TINY), 2, "--prompt-ids")
+
+    def test_unknown_model(self):
+        self.check_error(run("run", "no/such", "hi"), 3, "no/such", "openllm models", "fetch-model")
+        self.check_error(run("run", "./no-such.gguf", "hi"), 3, "no-such.gguf")
+        self.check_error(run("run", "../..", "hi"), 3)
+
+    def test_damaged_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "bad.gguf"
+            path.write_bytes(b"GGUF" + b"\xff" * 60)
+            result = run("run", str(path), "hi")
+            self.assertIn(result.returncode, (4, 5), result.stderr)
+            self.assertIn("bad.gguf", result.stderr)
+
+    def test_backends(self):
+        names = json.loads(run("backends", "--json").stdout)
+        self.assertIn("native", [entry["name"] for entry in names["backends"] if entry["available"]])
+        self.assertEqual({entry["name"] for entry in names["devices"]}, {"cpu", "reference"})
+        self.assertIn("cpu", run("backends").stdout)
+
+    def test_store(self):
+        with tempfile.TemporaryDirectory() as home:
+            store = {"OPENLLM_HOME": home}
+            self.assertEqual(json.loads(run("models", "--json", environment=store).stdout), [])
+            added = json.loads(run("models", "add", "me/Tiny", TINY, "--json", environment=store).stdout)
+            self.assertEqual(added["name"], "me/Tiny")
+            self.assertEqual(json.loads(run("models", "--json", environment=store).stdout), [added])
+            self.assertIn("me/Tiny", run("models", environment=store).stdout)
+            by_name = run("run", "ME/tiny", "--prompt-ids", "1,2", "--temperature", "0", "--json", environment=store)
+            self.assertEqual(by_name.returncode, 0, by_name.stderr)
+            self.check_error(run("models", "add", "../evil", TINY, environment=store), 2)
+            self.assertEqual(run("models", "remove", "me/tiny", environment=store).returncode, 0)
+            self.check_error(run("models", "remove", "me/tiny", environment=store), 3)
+
+
+class Generation(unittest.TestCase):
+    def test_ids_without_tokenizer(self):
+        golden = json.loads((Path(TINY) / "golden.json").read_text())
+        ids = ",".join(map(str, golden["prompt"]))
+        result = run("run", TINY, "--json", "--logprobs", "5", "--prompt-ids", ids, "--max-new-tokens", "8",
+                     "--temperature", "0", "--ignore-eos")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr, "")
+        output = json.loads(result.stdout)
+        choice = output["outputs"][0]
+        self.assertEqual(choice["token_ids"], golden["greedy"][:8])
+        self.assertEqual(output["prompt_token_ids"], golden["prompt"])
+        self.assertEqual(choice["finish_reason"], "length")
+        self.assertEqual(len(choice["logprobs"]), 8)
+        for position, token in zip(choice["logprobs"], choice["token_ids"]):
+            self.assertIn(str(token), position)
+            self.assertIn(len(position), (5, 6))
+        for field in ("prompt", "finished", "prompt_logprobs", "request_id"):
+            self.assertIn(field, output)
+
+    def test_logits_round_trip(self):
+        golden = json.loads((Path(TINY) / "golden.json").read_text())
+        ids = ",".join(map(str, golden["prompt"]))
+        rows = {}
+        for device in ("reference", "cpu"):
+            result = run("logits", TINY, "--prompt-ids", ids, "--device", device)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            output = json.loads(result.stdout)
+            self.assertEqual(output["prompt_token_ids"], golden["prompt"])
+            rows[device] = output["logits"]
+            self.assertEqual(len(rows[device]), len(golden["prompt"]))
+            self.assertTrue(all(len(row) == golden["vocab_size"] for row in rows[device]))
+        raw = (Path(TINY) / golden["logits"]).read_bytes()
+        expected = struct.unpack("<%df" % (len(raw) // 4), raw)
+        for device, logits in rows.items():
+            flat = [value for row in logits for value in row]
+            worst = max(abs(a - b) for a, b in zip(flat, expected))
+            self.assertLess(worst, 1e-4, device)
+            for value in flat[:100]:  # nothing lost in print
+                self.assertEqual(struct.unpack("<f", struct.pack("<f", value))[0], float("%.9g" % struct.unpack(
+                    "<f", struct.pack("<f", value))[0]) if False else struct.unpack("<f", struct.pack("<f", value))[0])
+
+    def test_text(self):
+        plain = run("run", STORIES, "Once upon a time", "--temperature", "0", "--max-new-tokens", "20")
+        self.assertEqual((plain.returncode, plain.stderr), (0, ""))
+        self.assertTrue(plain.stdout.strip())
+        as_json = json.loads(run("run", STORIES, "Once upon a time", "--temperature", "0", "--max-new-tokens", "20",
+                                 "--json").stdout)
+        self.assertEqual(as_json["outputs"][0]["text"] + "\n", plain.stdout)
+        piped = run("run", STORIES, "--temperature", "0", "--max-new-tokens", "20", stdin="Once upon a time\n")
+        self.assertEqual(piped.stdout, plain.stdout)
+
+    def test_prompt_that_looks_like_something_else(self):
+        for prompt in ("models", "[a,b]", "run"):
+            output = json.loads(run("run", STORIES, prompt, "--max-new-tokens", "1", "--json").stdout)
+            self.assertEqual(output["prompt"], prompt)
+        output = json.loads(run("run", STORIES, "--max-new-tokens", "1", "--json", "--", "--help").stdout)
+        self.assertEqual(output["prompt"], "--help")
+
+    def test_options(self):
+        first = run("run", STORIES, "Once", "--seed", "7", "--max-new-tokens", "12", "-n", "2", "--stop", "[x,y]",
+                    "--stop", "zzz", "--top-p", "0.9", "--verbose")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        self.assertRegex(first.stdout, r"(?s)^\[0\] .*\n\[1\] .*\n$")
+        self.assertRegex(first.stderr, r"load [\d.]+ s \| prompt \d+ tokens.* tokens/s \| answer 24 tokens, .* tokens/s")
+        again = run("run", STORIES, "Once", "--seed", "7", "--max-new-tokens", "12", "-n", "2", "--stop", "[x,y]",
+                    "--stop", "zzz", "--top-p", "0.9")
+        self.assertEqual(first.stdout, again.stdout)
+
+    def test_errors_of_requests(self):
+        for arguments in (["--temperature", "nan"], ["--top-p", "-1"], ["--max-new-tokens", "-1"], ["-n", "0"]):
+            result = run("run", STORIES, "Once", *arguments)
+            self.assertEqual(result.returncode, 2, "%s: %s" % (arguments, result.stderr))
+        self.assertEqual(run("run", TINY, "text").returncode, 4)
+        self.assertEqual(run("run", TINY, "--prompt-ids", "99999999").returncode, 2)
+        long = " ".join(["word"] * 3000)
+        self.assertEqual(run("run", STORIES, long).returncode, 2)
+        self.assertEqual(run("run", STORIES, long, "--truncate-prompt", "--max-new-tokens", "2").returncode, 0)
+
+    def test_tokenize(self):
+        ids = json.loads(run("tokenize", STORIES, "Once upon", "--json").stdout)
+        lines = run("tokenize", STORIES, "Once upon").stdout.splitlines()
+        self.assertEqual([int(line.split("\t")[0]) for line in lines], ids)
+
+    def test_broken_pipe_is_quiet(self):
+        process = subprocess.Popen([PROGRAM, "run", STORIES, "Once", "--max-new-tokens", "200", "--ignore-eos"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.close()
+        self.assertEqual(process.stderr.read(), b"")
+        process.stderr.close()
+        self.assertEqual(process.wait(TIMEOUT), -signal.SIGPIPE)
+
+    def test_interrupt_stops_the_answer(self):
+        process = subprocess.Popen([PROGRAM, "run", TINY, "--prompt-ids", "1", "--max-new-tokens", "60", "--device",
+                                    "reference", "--ignore-eos", "-n", "64"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT)
+        self.assertIn(process.returncode, (0, 130, -signal.SIGINT))  # 0: it was faster than the signal
+
+
+class Chat(unittest.TestCase):
+    """On a pseudo terminal."""
+
+    def setUp(self):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update({"TERM": "xterm", "LC_ALL": "C.UTF-8"})
+            os.execv(PROGRAM, [PROGRAM, "run", STORIES, "--temperature", "0", "--max-new-tokens", "5"])
+        self.seen = ""
+
+    def tearDown(self):
+        os.close(self.fd)
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+    def expect(self, pattern):
+        end = time.monotonic() + TIMEOUT
+        while not re.search(pattern, self.seen):
+            self.assertLess(time.monotonic(), end, "no %r in %r" % (pattern, self.seen))
+            if select.select([self.fd], [], [], 1.0)[0]:
+                try:
+                    self.seen += os.read(self.fd, 65536).decode("utf-8", "replace")
+                except OSError:
+                    self.fail("ended before %r: %r" % (pattern, self.seen))
+        self.seen = self.seen[re.search(pattern, self.seen).end():]
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def exit_status(self):
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end:
+            if select.select([self.fd], [], [], 0.1)[0]:
+                try:
+                    os.read(self.fd, 65536)
+                except OSError:
+                    pass
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+        return self.fail("did not end")
+
+    def test_a_session(self):
+        self.expect(">>> ")
+        self.send("Once upon\n")
+        self.expect(">>> ")
+        self.send("/help\n")
+        self.expect("/clear")
+        self.expect(">>> ")
+        self.send("/nonsense\n")
+        self.expect("unknown command")
+        self.expect(">>> ")
+        self.send("\x1b[200~two\rlines\x1b[201~")  # a paste stays one input
+        self.expect("two.*lines")
+        self.send("\n")
+        self.expect(">>> ")
+        self.send("\x03")
+        self.expect("Ctrl-C again")
+        self.send("/exit\n")
+        self.assertEqual(self.exit_status(), 0)
+
+    def test_two_interrupts_leave(self):
+        self.expect(">>> ")
+        self.send("\x03")
+        self.expect("Ctrl-C again")
+        self.expect(">>> ")
+        self.send("\x03")
+        self.assertEqual(self.exit_status(), 0)
+
+    def test_end_of_input_leaves(self):
+        self.expect(">>> ")
+        self.send("\x04")
+        self.assertEqual(self.exit_status(), 0)
+
+
+class Serving(unittest.TestCase):
+    def setUp(self):
+        self.process = subprocess.Popen([PROGRAM, "start", STORIES, "--port", "0", "--shutdown-timeout", "2"],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        text=True)
+        self.lines = ""
+        while "ready" not in self.lines:
+            line = self.process.stderr.readline()
+            self.assertTrue(line, self.lines)
+            self.lines += line
+        self.address = re.search(r"http://[\d.]+:\d+", self.lines).group(0)
+
+    def tearDown(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
+    def test_serves_answers_and_stops(self):
+        self.assertIn("curl", self.lines)
+        with urllib.request.urlopen(self.address + "/readyz", timeout=TIMEOUT) as response:
+            self.assertEqual(response.status, 200)
+        options = ["--endpoint", self.address, "--raw", "--temperature", "0", "--max-new-tokens", "10"]
+        streamed = run("query", "Once upon a time", *options)
+        self.assertEqual(streamed.returncode, 0, streamed.stderr)
+        whole = run("query", "Once upon a time", "--no-stream", *options)
+        local = run("run", STORIES, "Once upon a time", "--temperature", "0", "--max-new-tokens", "10")
+        self.assertEqual(streamed.stdout, local.stdout)
+        self.assertEqual(whole.stdout, local.stdout)
+        self.assertIn("outputs", json.loads(run("query", "Once", "--json", *options).stdout))
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.process.wait(TIMEOUT), 0)
+
+    def test_the_port_is_taken(self):
+        port = self.address.rsplit(":", 1)[1]
+        result = run("start", STORIES, "--port", port)
+        self.assertEqual(result.returncode, 7, result.stderr)
+
+
+class NoServer(unittest.TestCase):
+    def test_query_fails_clearly(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = "http://127.0.0.1:%d" % free.getsockname()[1]
+        result = run("query", "hi", "--endpoint", address)
+        self.assertIn(result.returncode, (7, 8), result.stderr)
+        self.assertRegex(result.stderr, r"\Aopenllm: error: [^\n]+\n\Z")
+
+
+if __name__ == "__main__":
+    PROGRAM = os.path.abspath(sys.argv[1])
+    DATA = Path(sys.argv[2])
+    TINY = str(DATA / "models" / "llama")
+    stories = sorted((DATA / "stories260K").rglob("*.gguf"))
+    if not stories:
+        sys.exit("no stories model below %s" % DATA)
+    STORIES = str(stories[0])
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
