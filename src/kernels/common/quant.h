@@ -150,6 +150,20 @@ struct Panel {
   alignas(64) float minima[kQuantTiles][kHasMin ? kGroups * kSub * 16 : 16];
 };
 
+/// Codes that the next panel will unpack, to be fetched while this one is multiplied.
+struct NextCodes {
+  const unsigned char* tiles[kQuantTiles];  ///< Null: nothing.
+  std::int64_t group_bytes;
+
+  OPENLLM_INLINE void fetch(std::int64_t group) const {
+    for (const unsigned char* tile : tiles) {
+      if (tile == nullptr) continue;
+      const unsigned char* p = tile + group * group_bytes;
+      for (std::int64_t i = 0; i < group_bytes; i += 64) prefetch(p + i);
+    }
+  }
+};
+
 /// A panel times many rows, in register blocks.
 template <int kBits, int kSub, bool kHasMin, int kShift>
 struct PanelKernel {
@@ -187,8 +201,8 @@ struct PanelKernel {
   }
 
   template <int kRows, int kTiles>
-  static void block(const Panels& panel, const LinearArgs& args, std::int64_t tile,
-                    std::int64_t row, std::int64_t g_begin, std::int64_t g_end) {
+  static void block(const Panels& panel, const NextCodes& next, const LinearArgs& args,
+                    std::int64_t tile, std::int64_t row, std::int64_t g_begin, std::int64_t g_end) {
     const QuantBlock<kRows, kSub> x(*args.quant, row, args.weight->k);
     VF acc[kTiles][kRows];
 #pragma GCC unroll 2
@@ -196,6 +210,7 @@ struct PanelKernel {
       resume_tile<kRows>(args, tile + n, row, g_begin == 0, acc[n]);
     }
     for (std::int64_t g = g_begin; g < g_end; ++g) {
+      if (row == args.row_begin) next.fetch(g - g_begin);
       group<kRows, kTiles>(panel, x, g, g - g_begin, acc);
     }
     const bool last = g_end == args.weight->k / kGroup;
@@ -205,41 +220,42 @@ struct PanelKernel {
 
   /// Blocks of nearly equal size: 8 rows are 4 and 4, not 6 and 2.
   template <int kTiles>
-  static void rows(const Panels& panel, const LinearArgs& args, std::int64_t tile,
-                   std::int64_t g_begin, std::int64_t g_end) {
+  static void rows(const Panels& panel, const NextCodes& next, const LinearArgs& args,
+                   std::int64_t tile, std::int64_t g_begin, std::int64_t g_end) {
     std::int64_t row = args.row_begin;
     std::int64_t left = args.row_end - row;
     if constexpr (kTiles == 1 && kQuantTiles > 1) {  // the odd tile at the end: rare
-      for (; left >= 3; left -= 3, row += 3) block<3, 1>(panel, args, tile, row, g_begin, g_end);
-      for (; left > 0; --left, ++row) block<1, 1>(panel, args, tile, row, g_begin, g_end);
+      for (; left >= 3; left -= 3, row += 3)
+        block<3, 1>(panel, next, args, tile, row, g_begin, g_end);
+      for (; left > 0; --left, ++row) block<1, 1>(panel, next, args, tile, row, g_begin, g_end);
       return;
     }
     for (std::int64_t n = 0; left > 0; left -= n, row += n) {
       const std::int64_t n_blocks = (left + kQuantRows - 1) / kQuantRows;
       n = (left + n_blocks - 1) / n_blocks;
-      rows_of_block<kTiles>(n, panel, args, tile, row, g_begin, g_end);
+      rows_of_block<kTiles>(n, panel, next, args, tile, row, g_begin, g_end);
     }
   }
 
   template <int kTiles>
   static OPENLLM_INLINE void rows_of_block(std::int64_t n, const Panels& panel,
-                                           const LinearArgs& args, std::int64_t tile,
-                                           std::int64_t row, std::int64_t g_begin,
-                                           std::int64_t g_end) {
+                                           const NextCodes& next, const LinearArgs& args,
+                                           std::int64_t tile, std::int64_t row,
+                                           std::int64_t g_begin, std::int64_t g_end) {
     constexpr int kMost = kQuantRows;
     switch (n) {
       case 6:
-        return block < kMost < 6 ? 1 : 6, kTiles > (panel, args, tile, row, g_begin, g_end);
+        return block < kMost < 6 ? 1 : 6, kTiles > (panel, next, args, tile, row, g_begin, g_end);
       case 5:
-        return block < kMost < 5 ? 1 : 5, kTiles > (panel, args, tile, row, g_begin, g_end);
+        return block < kMost < 5 ? 1 : 5, kTiles > (panel, next, args, tile, row, g_begin, g_end);
       case 4:
-        return block < kMost < 4 ? 1 : 4, kTiles > (panel, args, tile, row, g_begin, g_end);
+        return block < kMost < 4 ? 1 : 4, kTiles > (panel, next, args, tile, row, g_begin, g_end);
       case 3:
-        return block < kMost < 3 ? 1 : 3, kTiles > (panel, args, tile, row, g_begin, g_end);
+        return block < kMost < 3 ? 1 : 3, kTiles > (panel, next, args, tile, row, g_begin, g_end);
       case 2:
-        return block < kMost < 2 ? 1 : 2, kTiles > (panel, args, tile, row, g_begin, g_end);
+        return block < kMost < 2 ? 1 : 2, kTiles > (panel, next, args, tile, row, g_begin, g_end);
       default:
-        return block<1, kTiles>(panel, args, tile, row, g_begin, g_end);
+        return block<1, kTiles>(panel, next, args, tile, row, g_begin, g_end);
     }
   }
 };
@@ -346,6 +362,21 @@ struct QuantKernel {
     }
   }
 
+  /// The codes after group `g` of the tiles at `tile`: the same tiles' next groups, or the next
+  /// tiles' first.
+  static NextCodes next_codes(const PackedMatrix& weight, std::int64_t tile, std::int64_t g) {
+    const bool same = g + Panels::kGroups <= weight.k / kGroup;
+    const std::int64_t n_tiles = (weight.n_rows + kTileRows - 1) / kTileRows;
+    NextCodes next{};
+    next.group_bytes = kCodes;
+    for (int n = 0; n < kQuantTiles; ++n) {
+      const std::int64_t t = same ? tile + n : tile + kQuantTiles + n;
+      if (t < n_tiles)
+        next.tiles[n] = weight.data + t * weight.tile_bytes + (same ? g * kCodes : 0);
+    }
+    return next;
+  }
+
   /// Many rows: codes are unpacked once and stay in the first-level cache while the rows pass by.
   static void many_rows(const LinearArgs& args) {
     const std::int64_t n_groups = args.weight->k / kGroup;
@@ -357,10 +388,11 @@ struct QuantKernel {
       for (std::int64_t g = 0; g < n_groups; g += Panels::kGroups) {
         const std::int64_t g_end = g + Panels::kGroups < n_groups ? g + Panels::kGroups : n_groups;
         fill(panel, args, ahead, tile, n_tiles, g, g_end);
+        const NextCodes next = next_codes(*args.weight, tile, g_end);
         if (n_tiles == kQuantTiles) {
-          Kernel::template rows<kQuantTiles>(panel, args, tile, g, g_end);
+          Kernel::template rows<kQuantTiles>(panel, next, args, tile, g, g_end);
         } else {
-          Kernel::template rows<1>(panel, args, tile, g, g_end);
+          Kernel::template rows<1>(panel, next, args, tile, g, g_end);
         }
       }
     }
