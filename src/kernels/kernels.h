@@ -9,7 +9,7 @@ namespace openllm::kernels {
 
 /// Rows of a weight, repacked: tiles of 16 output rows, one after the other. A tile is [k /
 /// 32][codes of a group], then its scales; or, for plain types, [k][16] elements. See
-/// docs/kernels.md.
+/// pack_format.h.
 struct PackedMatrix {
   PackFormat format = PackFormat::kF32;
   const unsigned char* data = nullptr;  ///< 64-byte aligned.
