@@ -12,7 +12,7 @@ namespace openllm {
 struct ServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 3000;  ///< 0: any free port.
-  /// If not empty, every route but /healthz and /readyz wants `Authorization: Bearer <one of these>`.
+  /// If not empty, every route but the health ones (/healthz, /livez, /readyz, /health) wants `Authorization: Bearer <one of these>`.
   std::vector<std::string> api_keys{};
   std::size_t max_body_bytes = std::size_t{16} << 20U;
   std::size_t max_connections = 4096;

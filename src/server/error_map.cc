@@ -42,7 +42,8 @@ std::string_view leading_field(std::string_view message) noexcept {
                     c == ']' || c == '.';
     if (!ok) return {};
   }
-  return message.substr(0, colon);
+  const std::string_view field = message.substr(0, colon);
+  return field == "request" ? std::string_view{} : field;  // the engine's word for the whole
 }
 
 void append_nullable(std::string& out, std::string_view text) {

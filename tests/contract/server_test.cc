@@ -193,7 +193,7 @@ TEST_F(ServerTest, ErrorsHaveOpenAisShape) {
   check(complete(R"({"prompt":"a","temperature":"x"})"), 400, "temperature");
   check(complete(R"({"prompt":"a","model":"gpt-5"})"), 404, "model");
   check(complete(R"({"prompt":"a","stream":true,"n":0})"), 400, "n");
-  check(complete(R"({"prompt":[100000]})"), 400, "prompt");
+  check(complete(R"({"prompt":[100000]})"), 400, "null");
   check(ask(get("/nowhere")), 404, "null");
   const Answer wrong = ask(get("/v1/completions"));
   check(wrong, 405, "null");

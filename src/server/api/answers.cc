@@ -91,18 +91,25 @@ std::string CompletionAnswer::whole(std::string_view choices, const Usage& usage
 
 std::string ChatAnswer::begin(std::string_view object) const { return begin_answer(head_, object); }
 
-std::string ChatAnswer::end_chunk(std::string text) const {
-  text += include_usage_ ? R"(}],"usage":null})" : "}]}";
+std::string ChatAnswer::end_chunk(std::string text,
+                                  const std::vector<std::int32_t>* prompt_token_ids) const {
+  text += include_usage_ ? R"(}],"usage":null)" : "}]";
+  if (return_token_ids_ && prompt_token_ids != nullptr) {
+    text += R"(,"prompt_token_ids":)";
+    append_ids(text, *prompt_token_ids);
+  }
+  text += '}';
   return text;
 }
 
-std::string ChatAnswer::role_chunk(int index) const {
+std::string ChatAnswer::role_chunk(int index,
+                                   const std::vector<std::int32_t>* prompt_token_ids) const {
   std::string out = begin("chat.completion.chunk");
   out += R"({"index":)";
   append_int(out, index);
   out += R"(,"delta":{"role":"assistant","content":""},"logprobs":null)";
   append_finish(out, nullptr);
-  return end_chunk(std::move(out));
+  return end_chunk(std::move(out), prompt_token_ids);
 }
 
 void ChatAnswer::append_logprobs(std::string& out, const CompletionChunk& chunk) const {

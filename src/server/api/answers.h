@@ -66,7 +66,8 @@ class ChatAnswer {
         include_usage_(include_usage),
         return_token_ids_(return_token_ids) {}
 
-  std::string role_chunk(int index) const;
+  /// The first chunk of a choice. `prompt_token_ids` may be null; they are shown if ids are wanted.
+  std::string role_chunk(int index, const std::vector<std::int32_t>* prompt_token_ids) const;
   /// New text; `chunk.finish_reason` is not part of it.
   std::string text_chunk(const CompletionChunk& chunk) const;
   std::string finish_chunk(int index, const char* reason) const;
@@ -75,7 +76,8 @@ class ChatAnswer {
 
  private:
   std::string begin(std::string_view object) const;
-  std::string end_chunk(std::string text) const;
+  std::string end_chunk(std::string text,
+                        const std::vector<std::int32_t>* prompt_token_ids = nullptr) const;
   void append_logprobs(std::string& out, const CompletionChunk& chunk) const;
 
   AnswerHead head_;

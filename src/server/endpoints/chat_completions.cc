@@ -12,8 +12,10 @@ namespace {
 void send_chunks(Exchange& exchange, const ChatAnswer& answer, const CommonRequest& request,
                  const GenerationOutput& output, bool is_first) {
   if (is_first) {
-    for (const CompletionChunk& chunk : output.outputs)
-      exchange.send_event(answer.role_chunk(chunk.index));
+    const auto* ids = output.prompt_token_ids ? &*output.prompt_token_ids : nullptr;
+    for (const CompletionChunk& chunk : output.outputs) {
+      exchange.send_event(answer.role_chunk(chunk.index, ids));
+    }
   }
   for (const CompletionChunk& chunk : output.outputs) {
     const bool has_tokens =
