@@ -17,7 +17,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Calls work(thread) on every thread again and again for about `seconds`; returns work units per second, all together.
+/// Calls work(thread) on every thread again and again for about `seconds`; returns work units per
+/// second, all together.
 template <typename Work>
 double rate(int n_threads, double seconds, const Work& work) {
   std::atomic<bool> stop{false};
@@ -101,17 +102,20 @@ MachineLimits measure_machine(int n_threads, double seconds) {
   struct Free {
     void operator()(void* p) const { std::free(p); }
   };
-  const std::unique_ptr<std::byte, Free> memory(static_cast<std::byte*>(std::aligned_alloc(4096, kBytes)));
+  const std::unique_ptr<std::byte, Free> memory(
+      static_cast<std::byte*>(std::aligned_alloc(4096, kBytes)));
   std::memset(memory.get(), 1, kBytes);
   std::atomic<std::size_t> next{0};
   limits.read_gb_per_s = 1e-9 * rate(n_threads, seconds, [&](int /*thread*/) {
-    return read_part(memory.get() + (next++ * kChunk) % kBytes, kChunk);
-  });
+                           return read_part(memory.get() + (next++ * kChunk) % kBytes, kChunk);
+                         });
   const bool avx512 = __builtin_cpu_supports("avx512f") != 0;
-  limits.f32_gflop_per_s =
-      1e-9 * rate(n_threads, seconds, [avx512](int /*thread*/) { return avx512 ? fma_512() : fma_256(); });
+  limits.f32_gflop_per_s = 1e-9 * rate(n_threads, seconds, [avx512](int /*thread*/) {
+                             return avx512 ? fma_512() : fma_256();
+                           });
   if (avx512 && __builtin_cpu_supports("avx512vnni") != 0) {
-    limits.int8_gop_per_s = 1e-9 * rate(n_threads, seconds, [](int /*thread*/) { return vnni_512(); });
+    limits.int8_gop_per_s =
+        1e-9 * rate(n_threads, seconds, [](int /*thread*/) { return vnni_512(); });
   }
   return limits;
 }

@@ -4,11 +4,12 @@
 
 namespace openllm::bench {
 
-/// What the machine can do right now, with `n_threads` threads. Machines here are shared: measure beside every run.
+/// What the machine can do right now, with `n_threads` threads. Machines here are shared: measure
+/// beside every run.
 struct MachineLimits {
-  double read_gb_per_s = 0.0;   ///< Reading memory that fits no cache.
-  double f32_gflop_per_s = 0.0; ///< Fused multiply-adds, 2 operations each.
-  double int8_gop_per_s = 0.0;  ///< VNNI dot products; 0 where the CPU has none.
+  double read_gb_per_s = 0.0;    ///< Reading memory that fits no cache.
+  double f32_gflop_per_s = 0.0;  ///< Fused multiply-adds, 2 operations each.
+  double int8_gop_per_s = 0.0;   ///< VNNI dot products; 0 where the CPU has none.
 };
 
 /// About `seconds` for each of the figures.

@@ -1,6 +1,7 @@
-// Decode, prefill and batching of a model through the public API, beside the machine's limits measured in the same
-// round. Prints one table, or JSON with --json.
-//   model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] [--streams 8,32] [--json]
+// Decode, prefill and batching of a model through the public API, beside the machine's limits
+// measured in the same round. Prints one table, or JSON with --json.
+//   model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] [--streams 8,32]
+//   [--json]
 
 #include <openllm/openllm.h>
 
@@ -31,7 +32,9 @@ struct Settings {
   bool json = false;
 };
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -45,7 +48,8 @@ std::vector<std::int32_t> make_prompt(int n, int vocab_size) {
   std::vector<std::int32_t> ids;
   for (int i = 0; i < n; ++i) {
     state = state * 1664525U + 1013904223U;
-    ids.push_back(static_cast<std::int32_t>((state >> 8U) % static_cast<std::uint32_t>(vocab_size)));
+    ids.push_back(
+        static_cast<std::int32_t>((state >> 8U) % static_cast<std::uint32_t>(vocab_size)));
   }
   return ids;
 }
@@ -143,9 +147,13 @@ struct Row {
   std::vector<double> rates{};
 };
 
-void print_table(const std::vector<Row>& rows, const openllm::ModelInfo& info, const openllm::bench::MachineLimits& m) {
-  std::printf("%-12s %10s %10s %12s %10s %14s\n", "what", "tok/s", "GB/s", "% bandwidth", "GOP/s", "% of peak");
-  const double peak = m.int8_gop_per_s > 0.0 && info.weight_types.rfind("F32", 0) != 0 ? m.int8_gop_per_s : m.f32_gflop_per_s;
+void print_table(const std::vector<Row>& rows, const openllm::ModelInfo& info,
+                 const openllm::bench::MachineLimits& m) {
+  std::printf("%-12s %10s %10s %12s %10s %14s\n", "what", "tok/s", "GB/s", "% bandwidth", "GOP/s",
+              "% of peak");
+  const double peak = m.int8_gop_per_s > 0.0 && info.weight_types.rfind("F32", 0) != 0
+                          ? m.int8_gop_per_s
+                          : m.f32_gflop_per_s;
   for (const Row& row : rows) {
     const double rate = median(row.rates);
     const double gop = 2e-9 * static_cast<double>(info.n_parameters) * rate;
@@ -154,18 +162,21 @@ void print_table(const std::vector<Row>& rows, const openllm::ModelInfo& info, c
       std::printf("%-12s %10.1f %10.1f %11.0f%% %10.0f %13.0f%%\n", row.name.c_str(), rate, gb,
                   100.0 * gb / m.read_gb_per_s, gop, 100.0 * gop / peak);
     } else {
-      std::printf("%-12s %10.1f %10s %12s %10.0f %13.0f%%\n", row.name.c_str(), rate, "", "", gop, 100.0 * gop / peak);
+      std::printf("%-12s %10.1f %10s %12s %10.0f %13.0f%%\n", row.name.c_str(), rate, "", "", gop,
+                  100.0 * gop / peak);
     }
   }
-  std::printf("machine      %.1f GB/s read, %.0f GFLOP/s F32, %.0f GOP/s INT8 (medians of the same rounds)\n",
-              m.read_gb_per_s, m.f32_gflop_per_s, m.int8_gop_per_s);
+  std::printf(
+      "machine      %.1f GB/s read, %.0f GFLOP/s F32, %.0f GOP/s INT8 (medians of the same "
+      "rounds)\n",
+      m.read_gb_per_s, m.f32_gflop_per_s, m.int8_gop_per_s);
 }
 
 void print_json(const std::vector<Row>& rows, const openllm::bench::MachineLimits& m) {
   std::printf("{");
   for (const Row& row : rows) std::printf("\"%s\":%.3f,", row.name.c_str(), median(row.rates));
-  std::printf("\"read_gb_per_s\":%.3f,\"f32_gflop_per_s\":%.1f,\"int8_gop_per_s\":%.1f}\n", m.read_gb_per_s,
-              m.f32_gflop_per_s, m.int8_gop_per_s);
+  std::printf("\"read_gb_per_s\":%.3f,\"f32_gflop_per_s\":%.1f,\"int8_gop_per_s\":%.1f}\n",
+              m.read_gb_per_s, m.f32_gflop_per_s, m.int8_gop_per_s);
 }
 
 int run(const Settings& settings) {
@@ -175,8 +186,9 @@ int run(const Settings& settings) {
   load.eager = true;
   const openllm::LLM llm(settings.model, load);
   const openllm::ModelInfo info = llm.info();
-  const int n_threads =
-      settings.n_threads > 0 ? settings.n_threads : static_cast<int>(std::thread::hardware_concurrency());
+  const int n_threads = settings.n_threads > 0
+                            ? settings.n_threads
+                            : static_cast<int>(std::thread::hardware_concurrency());
 
   std::vector<Row> rows;
   rows.push_back({"prefill", [&] { return prefill_rate(llm, settings.prompt); }});
@@ -201,8 +213,9 @@ int run(const Settings& settings) {
     return 0;
   }
   const openllm::BackendInfo backend = llm.backend();
-  std::printf("%s, %s, %d threads, %s %s\n%s: %s\n", openllm::bench::cpu_name().c_str(), backend.isa.c_str(), n_threads,
-              backend.name.c_str(), backend.device.c_str(), info.id.c_str(), info.weight_types.c_str());
+  std::printf("%s, %s, %d threads, %s %s\n%s: %s\n", openllm::bench::cpu_name().c_str(),
+              backend.isa.c_str(), n_threads, backend.name.c_str(), backend.device.c_str(),
+              info.id.c_str(), info.weight_types.c_str());
   print_table(rows, info, limits);
   return 0;
 }
@@ -212,8 +225,9 @@ int run(const Settings& settings) {
 int main(int argc, char** argv) {
   const Settings settings = parse(argc, argv);
   if (settings.model.empty() || settings.rounds < 1) {
-    std::cerr << "usage: model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] "
-                 "[--streams 8,32] [--json]\n";
+    std::cerr
+        << "usage: model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] "
+           "[--streams 8,32] [--json]\n";
     return 2;
   }
   try {

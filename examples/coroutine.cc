@@ -1,5 +1,5 @@
-// The same from a coroutine: nothing blocks while the model works. `co_await stream.next()` resumes on a thread of the
-// library, or wherever GenerateOptions::executor says.
+// The same from a coroutine: nothing blocks while the model works. `co_await stream.next()` resumes
+// on a thread of the library, or wherever GenerateOptions::executor says.
 //   example_coroutine HuggingFaceTB/SmolLM2-135M-Instruct
 #include <openllm/openllm.h>
 
@@ -9,12 +9,14 @@ namespace {
 
 openllm::Task<int> tell_story(openllm::LLM llm) {
   int n_tokens = 0;
-  auto stream = llm.async_generate_iterator("Once upon a time", {.max_new_tokens = 32, .temperature = 0.0F});
+  auto stream =
+      llm.async_generate_iterator("Once upon a time", {.max_new_tokens = 32, .temperature = 0.0F});
   while (const auto* output = co_await stream.next()) {
     std::cout << output->outputs[0].delta << std::flush;
     n_tokens = static_cast<int>(output->outputs[0].token_ids.size());
   }
-  const auto ending = co_await llm.async_generate("The end", {.max_new_tokens = 8, .temperature = 0.0F});
+  const auto ending =
+      co_await llm.async_generate("The end", {.max_new_tokens = 8, .temperature = 0.0F});
   std::cout << "\nThe end" << ending.outputs[0].text << '\n';
   co_return n_tokens;
 }

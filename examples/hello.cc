@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
   }
   try {
     const openllm::LLM llm(argv[1]);
-    const auto output = llm.generate("Once upon a time", {.max_new_tokens = 32, .temperature = 0.0F});
+    const auto output =
+        llm.generate("Once upon a time", {.max_new_tokens = 32, .temperature = 0.0F});
     std::cout << output.outputs[0].text << '\n';
   } catch (const openllm::Error& error) {
     std::cerr << error.what() << '\n';

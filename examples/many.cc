@@ -1,4 +1,5 @@
-// Many questions at once: every thread uses the same LLM, and the engine computes their tokens together.
+// Many questions at once: every thread uses the same LLM, and the engine computes their tokens
+// together.
 //   example_many HuggingFaceTB/SmolLM2-135M-Instruct 16
 #include <openllm/openllm.h>
 
@@ -24,7 +25,8 @@ int main(int argc, char** argv) {
         threads.emplace_back([&, i] {
           try {
             const auto seed = static_cast<std::uint64_t>(i);
-            const auto output = llm.generate("Once upon a time", {.max_new_tokens = 32, .seed = seed});
+            const auto output =
+                llm.generate("Once upon a time", {.max_new_tokens = 32, .seed = seed});
             answers[static_cast<std::size_t>(i)] = output.outputs[0].text;
           } catch (const openllm::Error& error) {
             answers[static_cast<std::size_t>(i)] = error.what();

@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
     const openllm::LLM llm(argv[1]);
     const std::string question = argv[2];
     openllm::Prompt prompt = question;
-    if (llm.info().has_chat_template) prompt = std::vector<openllm::Message>{{.role = "user", .content = question}};
+    if (llm.info().has_chat_template)
+      prompt = std::vector<openllm::Message>{{.role = "user", .content = question}};
     for (const auto& output : llm.generate_iterator(prompt, {.max_new_tokens = 128})) {
       std::cout << output.outputs[0].delta << std::flush;
     }

@@ -21,11 +21,12 @@ struct Message {
 /// What a request starts from: text, token ids, or messages that go through the chat template.
 class Prompt {
  public:
-  Prompt(std::string text) : value_(std::move(text)) {}                     // NOLINT(*-explicit-*)
-  Prompt(std::string_view text) : value_(std::string(text)) {}              // NOLINT(*-explicit-*)
-  Prompt(const char* text) : value_(std::string(text)) {}                   // NOLINT(*-explicit-*)
-  Prompt(std::vector<std::int32_t> token_ids) : value_(std::move(token_ids)) {}  // NOLINT(*-explicit-*)
-  Prompt(std::vector<Message> messages) : value_(std::move(messages)) {}    // NOLINT(*-explicit-*)
+  Prompt(std::string text) : value_(std::move(text)) {}         // NOLINT(*-explicit-*)
+  Prompt(std::string_view text) : value_(std::string(text)) {}  // NOLINT(*-explicit-*)
+  Prompt(const char* text) : value_(std::string(text)) {}       // NOLINT(*-explicit-*)
+  Prompt(std::vector<std::int32_t> token_ids)
+      : value_(std::move(token_ids)) {}                                   // NOLINT(*-explicit-*)
+  Prompt(std::vector<Message> messages) : value_(std::move(messages)) {}  // NOLINT(*-explicit-*)
 
   /// Null when the prompt is of another kind.
   const std::string* text() const noexcept { return std::get_if<std::string>(&value_); }

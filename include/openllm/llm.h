@@ -25,7 +25,8 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;  ///< Bytes of the weights in the file.
   int n_layers = 0;
   int vocab_size = 0;
-  int max_context = 0;   ///< Longest sequence of this LLM: the model's limit and LoadOptions::max_model_len.
+  int max_context =
+      0;  ///< Longest sequence of this LLM: the model's limit and LoadOptions::max_model_len.
   bool has_tokenizer = false;
   bool has_chat_template = false;
 };
@@ -34,23 +35,23 @@ struct ModelInfo {
 struct BackendInfo {
   std::string name{};    ///< "native".
   std::string device{};  ///< "cpu", "reference".
-  std::string isa{};     ///< Instruction set of the cpu device's kernels, for example "avx512_bf16".
+  std::string isa{};  ///< Instruction set of the cpu device's kernels, for example "avx512_bf16".
   std::string reason{};  ///< One sentence.
 };
 
 /// Counters since the engine started, and gauges of now.
 struct EngineStats {
-  std::int64_t n_requests = 0;          ///< Accepted so far.
-  std::int64_t n_finished = 0;          ///< Ended for whatever reason.
-  std::int64_t n_running = 0;           ///< Sequences with cache blocks.
-  std::int64_t n_waiting = 0;           ///< Sequences queued.
+  std::int64_t n_requests = 0;  ///< Accepted so far.
+  std::int64_t n_finished = 0;  ///< Ended for whatever reason.
+  std::int64_t n_running = 0;   ///< Sequences with cache blocks.
+  std::int64_t n_waiting = 0;   ///< Sequences queued.
   std::int64_t n_steps = 0;
-  std::int64_t n_prompt_tokens = 0;     ///< Prompt tokens computed.
-  std::int64_t n_cached_tokens = 0;     ///< Prompt tokens found in the prefix cache.
+  std::int64_t n_prompt_tokens = 0;  ///< Prompt tokens computed.
+  std::int64_t n_cached_tokens = 0;  ///< Prompt tokens found in the prefix cache.
   std::int64_t n_generated_tokens = 0;
   std::int64_t n_preemptions = 0;
-  std::int64_t n_blocks_total = 0;      ///< KV cache blocks.
-  std::int64_t n_blocks_free = 0;       ///< Blocks no sequence holds (cached prefixes count as free).
+  std::int64_t n_blocks_total = 0;  ///< KV cache blocks.
+  std::int64_t n_blocks_free = 0;   ///< Blocks no sequence holds (cached prefixes count as free).
 };
 
 /// How a text prompt is tokenized.
@@ -59,13 +60,13 @@ struct TokenizeOptions {
   bool parse_special = true;       ///< Special tokens written in the text become their ids.
 };
 
-/// A model, ready to answer. A cheap handle: copies share one engine, which ends with the last of them.
-/// Thread safety: every method may be called from any thread; requests are batched together.
+/// A model, ready to answer. A cheap handle: copies share one engine, which ends with the last of
+/// them. Thread safety: every method may be called from any thread; requests are batched together.
 /// Errors: every method throws `openllm::Error` only.
 class OPENLLM_API LLM {
  public:
-  /// `model`: a name in the model store, a folder, or a `.gguf` file. Resolves it and reads its configuration;
-  /// weights and tokenizer load at first use (or now, with `options.eager`).
+  /// `model`: a name in the model store, a folder, or a `.gguf` file. Resolves it and reads its
+  /// configuration; weights and tokenizer load at first use (or now, with `options.eager`).
   explicit LLM(const std::string& model, const LoadOptions& options = {});
   ~LLM();
   LLM(const LLM&);
@@ -75,8 +76,10 @@ class OPENLLM_API LLM {
 
   /// Answers and returns the last output.
   GenerationOutput generate(const Prompt& prompt, const GenerateOptions& options = {}) const;
-  /// Answers bit by bit: `for (const auto& out : llm.generate_iterator("Once")) std::cout << out.outputs[0].delta;`
-  GenerationStream generate_iterator(const Prompt& prompt, const GenerateOptions& options = {}) const;
+  /// Answers bit by bit: `for (const auto& out : llm.generate_iterator("Once")) std::cout <<
+  /// out.outputs[0].delta;`
+  GenerationStream generate_iterator(const Prompt& prompt,
+                                     const GenerateOptions& options = {}) const;
   /// `generate` for coroutines; `.get()` blocks.
   Task<GenerationOutput> async_generate(Prompt prompt, GenerateOptions options = {}) const;
   /// `generate_iterator` for coroutines.
@@ -84,9 +87,12 @@ class OPENLLM_API LLM {
                                                 const GenerateOptions& options = {}) const;
 
   /// Applies the chat template and answers until the end of sequence or of the context (unless
-  /// `options.max_new_tokens` is set). Passing messages as the prompt of the verbs above does the same.
-  GenerationOutput chat(const std::vector<Message>& messages, const GenerateOptions& options = {}) const;
-  Task<GenerationOutput> async_chat(std::vector<Message> messages, GenerateOptions options = {}) const;
+  /// `options.max_new_tokens` is set). Passing messages as the prompt of the verbs above does the
+  /// same.
+  GenerationOutput chat(const std::vector<Message>& messages,
+                        const GenerateOptions& options = {}) const;
+  Task<GenerationOutput> async_chat(std::vector<Message> messages,
+                                    GenerateOptions options = {}) const;
 
   /// Loads weights and tokenizer now. Later calls return at once.
   void load() const;
@@ -100,8 +106,10 @@ class OPENLLM_API LLM {
   LLMConfig config() const;
   EngineStats stats() const;
 
-  std::vector<std::int32_t> tokenize(std::string_view text, const TokenizeOptions& options = {}) const;
-  std::string detokenize(const std::vector<std::int32_t>& token_ids, bool skip_special_tokens = true) const;
+  std::vector<std::int32_t> tokenize(std::string_view text,
+                                     const TokenizeOptions& options = {}) const;
+  std::string detokenize(const std::vector<std::int32_t>& token_ids,
+                         bool skip_special_tokens = true) const;
   /// The bytes a token stands for, as text (not necessarily valid UTF-8 on its own).
   std::string token_text(std::int32_t token_id) const;
   /// The prompt the chat template makes of the messages.

@@ -13,18 +13,19 @@
 
 namespace openllm {
 
-/// Defaults of a model's requests. Sources, later ones win: the values below, the model's generation_config.json,
-/// the environment (OPENLLM_CONFIG as JSON, then OPENLLM_GENERATION_<FIELD>), LoadOptions::config.
+/// Defaults of a model's requests. Sources, later ones win: the values below, the model's
+/// generation_config.json, the environment (OPENLLM_CONFIG as JSON, then
+/// OPENLLM_GENERATION_<FIELD>), LoadOptions::config.
 struct LLMConfig {
-  int max_new_tokens = 20;           ///< Tokens to generate at most; >= 0.
-  int min_new_tokens = 0;            ///< No end-of-sequence or stop token before so many tokens.
-  float temperature = 1.0F;          ///< <= 1e-5 means greedy.
-  int top_k = 50;                    ///< Keep the k most likely tokens; 0 or less: all.
-  float top_p = 1.0F;                ///< Keep the smallest set with this probability mass; < 1e-8 means greedy.
-  float min_p = 0.0F;                ///< Keep tokens with at least min_p times the top probability.
-  float repetition_penalty = 1.0F;   ///< Over prompt and output, as in CTRL; 1: off.
-  float presence_penalty = 0.0F;     ///< Subtracted once from each token seen in the output.
-  float frequency_penalty = 0.0F;    ///< Subtracted per occurrence in the output.
+  int max_new_tokens = 20;   ///< Tokens to generate at most; >= 0.
+  int min_new_tokens = 0;    ///< No end-of-sequence or stop token before so many tokens.
+  float temperature = 1.0F;  ///< <= 1e-5 means greedy.
+  int top_k = 50;            ///< Keep the k most likely tokens; 0 or less: all.
+  float top_p = 1.0F;  ///< Keep the smallest set with this probability mass; < 1e-8 means greedy.
+  float min_p = 0.0F;  ///< Keep tokens with at least min_p times the top probability.
+  float repetition_penalty = 1.0F;  ///< Over prompt and output, as in CTRL; 1: off.
+  float presence_penalty = 0.0F;    ///< Subtracted once from each token seen in the output.
+  float frequency_penalty = 0.0F;   ///< Subtracted per occurrence in the output.
   std::vector<std::int32_t> eos_token_ids{};  ///< Empty: the model's own.
 };
 
@@ -81,7 +82,8 @@ struct GenerateOptions {
   std::optional<std::chrono::milliseconds> timeout{};
   /// Cancels the request.
   std::stop_token stop_token{};
-  /// Where coroutines waiting for this request resume; empty: a thread of the library, never the engine's.
+  /// Where coroutines waiting for this request resume; empty: a thread of the library, never the
+  /// engine's.
   Executor executor{};
   /// Mounted LoRA adapter to use; empty: none.
   std::string adapter_name{};
@@ -104,6 +106,10 @@ struct LoadOptions {
   std::string device{};
   /// Threads of the cpu device; 0: one per available CPU.
   int n_threads = 0;
+  /// Round activations that meet quantised weights to int8, as other engines do. Prompts and large
+  /// batches compute up to 1.7 times as fast, but answers move away from the model's own
+  /// (docs/performance.md has the numbers).
+  bool int8_activations = false;
   /// Longest sequence; 0: the model's own limit (bounded by `kv_cache_bytes`).
   int max_model_len = 0;
   /// Most tokens of one step; longer prompts are computed in chunks.

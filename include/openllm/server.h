@@ -12,14 +12,16 @@ namespace openllm {
 struct ServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 3000;  ///< 0: any free port.
-  /// If not empty, every route but the health ones (/healthz, /livez, /readyz, /health) wants `Authorization: Bearer <one of these>`.
+  /// If not empty, every route but the health ones (/healthz, /livez, /readyz, /health) wants
+  /// `Authorization: Bearer <one of these>`.
   std::vector<std::string> api_keys{};
   std::size_t max_body_bytes = std::size_t{16} << 20U;
   std::size_t max_connections = 4096;
-  int header_timeout_s = 30;   ///< Time a client has to send its request.
-  int idle_timeout_s = 75;     ///< Time a connection may wait for its next request.
-  int shutdown_timeout_s = 30; ///< Time running answers get to finish at `stop`.
-  /// Names besides the model's own id that requests may use; any name is accepted if it contains "*".
+  int header_timeout_s = 30;    ///< Time a client has to send its request.
+  int idle_timeout_s = 75;      ///< Time a connection may wait for its next request.
+  int shutdown_timeout_s = 30;  ///< Time running answers get to finish at `stop`.
+  /// Names besides the model's own id that requests may use; any name is accepted if it contains
+  /// "*".
   std::vector<std::string> model_aliases{};
 };
 
@@ -32,8 +34,9 @@ class OPENLLM_API Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Binds and serves on a thread of its own. Throws Error (kIo) when the address cannot be bound. The model loads in
-  /// the background: /healthz answers at once, /readyz with 503 until it is loaded.
+  /// Binds and serves on a thread of its own. Throws Error (kIo) when the address cannot be bound.
+  /// The model loads in the background: /healthz answers at once, /readyz with 503 until it is
+  /// loaded.
   void start();
   std::uint16_t port() const noexcept;
   /// Blocks until `stop`.

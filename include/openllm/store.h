@@ -12,16 +12,18 @@ namespace openllm {
 
 /// A model in the store.
 struct StoredModel {
-  std::string name{};     ///< For example "HuggingFaceTB/SmolLM2-135M-Instruct".
-  std::string version{};  ///< Revision; first 12 characters of the content hash when nothing else is known.
-  std::string path{};     ///< Folder or .gguf file to load.
-  std::string format{};   ///< "gguf" or "safetensors".
+  std::string name{};  ///< For example "HuggingFaceTB/SmolLM2-135M-Instruct".
+  std::string
+      version{};  ///< Revision; first 12 characters of the content hash when nothing else is known.
+  std::string path{};    ///< Folder or .gguf file to load.
+  std::string format{};  ///< "gguf" or "safetensors".
   std::int64_t bytes = 0;
 };
 
-/// Models on this machine, as plain files: `<root>/models/<owner>/<name>/<version>/...` with a small `model.json`
-/// beside them. `<root>` is $OPENLLM_HOME, else $XDG_CACHE_HOME/openllm, else ~/.cache/openllm.
-/// Thread safety: all methods from any thread and process; a model appears whole or not at all.
+/// Models on this machine, as plain files: `<root>/models/<owner>/<name>/<version>/...` with a
+/// small `model.json` beside them. `<root>` is $OPENLLM_HOME, else $XDG_CACHE_HOME/openllm, else
+/// ~/.cache/openllm. Thread safety: all methods from any thread and process; a model appears whole
+/// or not at all.
 class OPENLLM_API ModelStore {
  public:
   ModelStore();
@@ -32,7 +34,8 @@ class OPENLLM_API ModelStore {
   /// `name`, or `name:version`. Letter case of the name does not matter.
   std::optional<StoredModel> find(const std::string& name) const;
   /// Copies a folder or a .gguf file into the store.
-  StoredModel add(const std::string& name, const std::string& path, const std::string& version = {}) const;
+  StoredModel add(const std::string& name, const std::string& path,
+                  const std::string& version = {}) const;
   /// False when there is no such model.
   bool remove(const std::string& name) const;
 

@@ -60,8 +60,8 @@ class [[nodiscard]] Task {
     if (handle_) handle_.destroy();
   }
 
-  /// Runs the coroutine to its end and returns its result or throws its exception. Call once; not from the
-  /// thread that would have to resume it.
+  /// Runs the coroutine to its end and returns its result or throws its exception. Call once; not
+  /// from the thread that would have to resume it.
   T get() {
     auto flag = std::make_shared<std::atomic<bool>>(false);
     handle_.promise().done = flag;

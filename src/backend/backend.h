@@ -12,7 +12,8 @@
 
 namespace openllm::backend {
 
-/// What a backend can do with a request; the layer above refuses what is missing instead of dropping it.
+/// What a backend can do with a request; the layer above refuses what is missing instead of
+/// dropping it.
 struct Capabilities {
   bool logprobs = false;
   bool prompt_logprobs = false;
@@ -46,6 +47,7 @@ class Backend {
 struct BackendOptions {
   std::string device{};
   int n_threads = 0;
+  bool int8_activations = false;
   int max_model_len = 0;
   int max_step_tokens = 512;
   int max_sequences = 64;
@@ -72,11 +74,12 @@ struct Choice {
   BackendEntry entry;
   std::string reason;  ///< One sentence: asked for, set by the environment, or best available.
 };
-/// `requested` wins over the environment variable OPENLLM_BACKEND, which wins over probing. Throws kNotFound for an
-/// unknown name and kUnavailable for one that this machine cannot run.
+/// `requested` wins over the environment variable OPENLLM_BACKEND, which wins over probing. Throws
+/// kNotFound for an unknown name and kUnavailable for one that this machine cannot run.
 Choice choose_backend(const std::string& requested);
 
-/// The longest sequence that `options` allow for a model made for `model_limit` positions. Throws kInvalidArgument.
+/// The longest sequence that `options` allow for a model made for `model_limit` positions. Throws
+/// kInvalidArgument.
 int resolve_max_model_len(const BackendOptions& options, int model_limit);
 
 }  // namespace openllm::backend

@@ -25,10 +25,12 @@ std::string known_names() {
 BackendEntry require_backend(const std::string& name, const char* source) {
   for (BackendEntry& entry : backends()) {
     if (entry.name != name) continue;
-    if (!entry.available) base::fail(ErrorCode::kUnavailable, source, ": backend ", name, ": ", entry.reason);
+    if (!entry.available)
+      base::fail(ErrorCode::kUnavailable, source, ": backend ", name, ": ", entry.reason);
     return entry;
   }
-  base::fail(ErrorCode::kNotFound, source, ": unknown backend (expected one of ", known_names(), ", got ", name, ")");
+  base::fail(ErrorCode::kNotFound, source, ": unknown backend (expected one of ", known_names(),
+             ", got ", name, ")");
 }
 
 }  // namespace
@@ -37,7 +39,8 @@ Choice choose_backend(const std::string& requested) {
   if (!requested.empty()) return {require_backend(requested, "backend"), "asked for by name"};
   const char* from_environment = std::getenv("OPENLLM_BACKEND");
   if (from_environment != nullptr && *from_environment != '\0') {
-    return {require_backend(from_environment, "OPENLLM_BACKEND"), "set by the environment variable OPENLLM_BACKEND"};
+    return {require_backend(from_environment, "OPENLLM_BACKEND"),
+            "set by the environment variable OPENLLM_BACKEND"};
   }
   std::string skipped;
   for (BackendEntry& entry : backends()) {
@@ -49,11 +52,13 @@ Choice choose_backend(const std::string& requested) {
 
 int resolve_max_model_len(const BackendOptions& options, int model_limit) {
   if (options.max_model_len < 0) {
-    base::fail(ErrorCode::kInvalidArgument, "max_model_len: must not be negative (got ", options.max_model_len, ")");
+    base::fail(ErrorCode::kInvalidArgument, "max_model_len: must not be negative (got ",
+               options.max_model_len, ")");
   }
   if (options.max_model_len > model_limit) {
-    base::fail(ErrorCode::kInvalidArgument, "max_model_len: more than the model was made for (expected at most ",
-               model_limit, ", got ", options.max_model_len, ")");
+    base::fail(ErrorCode::kInvalidArgument,
+               "max_model_len: more than the model was made for (expected at most ", model_limit,
+               ", got ", options.max_model_len, ")");
   }
   return options.max_model_len == 0 ? model_limit : options.max_model_len;
 }

@@ -19,8 +19,9 @@ class NativeRunner final : public engine::StepRunner {
  public:
   NativeRunner(model::Decoder& decoder, int max_output_rows)
       : decoder_(decoder),
-        logits_(std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(max_output_rows) *
-                                                        static_cast<std::size_t>(decoder.spec().vocab_size))) {}
+        logits_(std::make_unique_for_overwrite<float[]>(
+            static_cast<std::size_t>(max_output_rows) *
+            static_cast<std::size_t>(decoder.spec().vocab_size))) {}
 
   int vocab_size() const noexcept override { return decoder_.spec().vocab_size; }
 
@@ -30,7 +31,8 @@ class NativeRunner final : public engine::StepRunner {
       sequences_.push_back({s.first_row, s.n_rows, s.past_len, s.adapter, s.rope_len});
     }
     tables_.clear();
-    for (const engine::PlanBlockTable& table : plan.block_tables) tables_.push_back({table.ids, table.begin});
+    for (const engine::PlanBlockTable& table : plan.block_tables)
+      tables_.push_back({table.ids, table.begin});
     device::Batch batch;
     batch.token_ids = plan.token_ids;
     batch.positions = plan.positions;
@@ -102,23 +104,27 @@ std::int64_t available_memory() {
   return std::int64_t{4} << 30U;
 }
 
-bool all_matrices_are_f32(const format::Checkpoint& checkpoint) {
-  return std::all_of(checkpoint.tensors().begin(), checkpoint.tensors().end(), [](const format::NamedTensor& tensor) {
-    return tensor.view.shape.n_dims() < 2 || tensor.view.dtype == tensor::DType::kF32;
-  });
+bool any_weight_is_quantised(const format::Checkpoint& checkpoint) {
+  return std::any_of(checkpoint.tensors().begin(), checkpoint.tensors().end(),
+                     [](const format::NamedTensor& tensor) {
+                       return tensor::info(tensor.view.dtype).block_elems > 1;
+                     });
 }
 
-/// f16 keys and values halve the memory that attention reads; models in full precision keep it.
+/// f16 keys and values halve the memory that attention reads. Their rounding is below that of
+/// quantised weights, but not below that of plain ones.
 bool choose_kv_f16(const std::string& dtype, const format::Checkpoint& checkpoint) {
   if (dtype == "f16") return true;
   if (dtype == "f32") return false;
-  if (dtype == "auto") return !all_matrices_are_f32(checkpoint);
-  base::fail(ErrorCode::kInvalidArgument, "kv_dtype: unknown (expected auto, f32 or f16, got ", dtype, ")");
+  if (dtype == "auto") return any_weight_is_quantised(checkpoint);
+  base::fail(ErrorCode::kInvalidArgument, "kv_dtype: unknown (expected auto, f32 or f16, got ",
+             dtype, ")");
 }
 
 void require_range(const char* name, int value, int low, int high) {
   if (value < low || value > high) {
-    base::fail(ErrorCode::kInvalidArgument, name, ": out of range (expected ", low, " to ", high, ", got ", value, ")");
+    base::fail(ErrorCode::kInvalidArgument, name, ": out of range (expected ", low, " to ", high,
+               ", got ", value, ")");
   }
 }
 
@@ -126,14 +132,17 @@ constexpr int kMaxOutputRows = 64;
 
 }  // namespace
 
-KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const BackendOptions& options, int max_model_len,
-                        std::int64_t available_bytes) {
+KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const BackendOptions& options,
+                        int max_model_len, std::int64_t available_bytes) {
   const std::int64_t block = options.kv_block_size;
-  const auto round_up = [block](std::int64_t tokens) { return (tokens + block - 1) / block * block; };
+  const auto round_up = [block](std::int64_t tokens) {
+    return (tokens + block - 1) / block * block;
+  };
   /// Tokens that group `g` must hold so that full groups may hold `tokens`.
   const auto group_tokens = [&](const kv::KvGroupSpec& g, std::int64_t tokens) {
     if (g.kind != kv::KvKind::kWindow) return tokens;
-    const std::int64_t per_sequence = round_up(g.window) + round_up(options.max_step_tokens) + block;
+    const std::int64_t per_sequence =
+        round_up(g.window) + round_up(options.max_step_tokens) + block;
     return std::min(tokens, per_sequence * options.max_sequences);
   };
   const auto bytes_for = [&](std::int64_t tokens) {
@@ -146,11 +155,14 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const Backen
 
   const std::int64_t one_sequence = round_up(max_model_len);
   // A typical request uses far less than the longest sequence; the pool is shared.
-  const std::int64_t wanted = std::max(one_sequence, round_up(std::int64_t{options.max_sequences} * 2048));
-  const std::int64_t budget =
-      options.kv_cache_bytes > 0 ? options.kv_cache_bytes : std::min(available_bytes / 3, bytes_for(wanted));
+  const std::int64_t wanted =
+      std::max(one_sequence, round_up(std::int64_t{options.max_sequences} * 2048));
+  const std::int64_t budget = options.kv_cache_bytes > 0
+                                  ? options.kv_cache_bytes
+                                  : std::min(available_bytes / 3, bytes_for(wanted));
   std::int64_t low = 0;
-  std::int64_t high = (options.kv_cache_bytes > 0 ? std::max(wanted, std::int64_t{1} << 24U) : wanted) / block;
+  std::int64_t high =
+      (options.kv_cache_bytes > 0 ? std::max(wanted, std::int64_t{1} << 24U) : wanted) / block;
   while (low < high) {
     const std::int64_t middle = (low + high + 1) / 2;
     if (bytes_for(middle * block) <= budget) {
@@ -160,8 +172,8 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const Backen
     }
   }
   if (low == 0) {
-    base::fail(ErrorCode::kResourceExhausted, "kv_cache_bytes: too small (expected at least ", bytes_for(block),
-               " for one block of ", block, " tokens, got ", budget, ")");
+    base::fail(ErrorCode::kResourceExhausted, "kv_cache_bytes: too small (expected at least ",
+               bytes_for(block), " for one block of ", block, " tokens, got ", budget, ")");
   }
   KvBudget result;
   result.max_model_len = static_cast<int>(std::min<std::int64_t>(max_model_len, low * block));
@@ -171,26 +183,31 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const Backen
   return result;
 }
 
-std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint, const BackendOptions& options) {
+std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint,
+                                     const BackendOptions& options) {
   require_range("max_step_tokens", options.max_step_tokens, 1, 1 << 16);
   require_range("max_sequences", options.max_sequences, 1, 4096);
   require_range("max_queue", options.max_queue, 1, 1 << 24);
   require_range("kv_block_size", options.kv_block_size, 1, 1024);
   require_range("n_threads", options.n_threads, 0, 1024);
 
-  auto device = device::make_device(options.device, {.n_threads = options.n_threads});
+  auto device = device::make_device(options.device, {.n_threads = options.n_threads,
+                                                     .int8_activations = options.int8_activations});
   model::DecoderOptions decoder_options;
   decoder_options.max_rows = options.max_step_tokens;
   decoder_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
   decoder_options.kv_f16 = choose_kv_f16(options.kv_dtype, checkpoint);
   decoder_options.kv_block_size = options.kv_block_size;
   if (options.progress) {
-    decoder_options.progress = [&options](double fraction) { options.progress("loading weights", fraction); };
+    decoder_options.progress = [&options](double fraction) {
+      options.progress("loading weights", fraction);
+    };
   }
   auto decoder = model::Decoder::load(checkpoint, *device, decoder_options);
 
   const int wanted_len = resolve_max_model_len(options, decoder->spec().max_positions);
-  const KvBudget budget = plan_kv_budget(decoder->kv_groups(), options, wanted_len, available_memory());
+  const KvBudget budget =
+      plan_kv_budget(decoder->kv_groups(), options, wanted_len, available_memory());
   decoder->allocate_kv(budget.blocks_per_group);
 
   engine::EngineOptions engine_options;
@@ -204,7 +221,8 @@ std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint, const
   engine_options.rope_depends_on_length = decoder->spec().rope_depends_on_length();
   engine_options.kv_groups = decoder->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;
-  return std::make_unique<NativeBackend>(std::move(device), std::move(decoder), std::move(engine_options));
+  return std::make_unique<NativeBackend>(std::move(device), std::move(decoder),
+                                         std::move(engine_options));
 }
 
 }  // namespace openllm::backend

@@ -16,7 +16,7 @@ inline void append(std::string& out, char c) { out.push_back(c); }
 inline void append(std::string& out, bool value) { out.append(value ? "true" : "false"); }
 void append_double(std::string& out, double value);
 template <typename T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 void append(std::string& out, T value) {
   if constexpr (std::is_floating_point_v<T>) {
     append_double(out, static_cast<double>(value));

@@ -34,7 +34,8 @@ struct JsonObject::Rep {
 
 JsonObject::JsonObject() = default;
 JsonObject::~JsonObject() { delete rep_; }
-JsonObject::JsonObject(const JsonObject& other) : rep_(other.rep_ == nullptr ? nullptr : new Rep(*other.rep_)) {}
+JsonObject::JsonObject(const JsonObject& other)
+    : rep_(other.rep_ == nullptr ? nullptr : new Rep(*other.rep_)) {}
 JsonObject& JsonObject::operator=(const JsonObject& other) {
   JsonObject copy(other);
   std::swap(rep_, copy.rep_);
@@ -92,15 +93,18 @@ std::vector<JsonObject::Member>::iterator JsonObject::end() noexcept {
 
 namespace {
 
-/// Builds the value while the parser reads; keeps its own stack, so deep input cannot overflow ours.
+/// Builds the value while the parser reads; keeps its own stack, so deep input cannot overflow
+/// ours.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
  public:
-  Builder(Json& root, int max_depth) : root_(root), max_depth_(static_cast<std::size_t>(max_depth)) {}
+  Builder(Json& root, int max_depth)
+      : root_(root), max_depth_(static_cast<std::size_t>(max_depth)) {}
   bool null() override { return put(Json()); }
   bool boolean(bool value) override { return put(Json(value)); }
   bool number_integer(std::int64_t value) override { return put(Json(value)); }
   bool number_unsigned(std::uint64_t value) override {
-    if (value <= static_cast<std::uint64_t>(INT64_MAX)) return put(Json(static_cast<std::int64_t>(value)));
+    if (value <= static_cast<std::uint64_t>(INT64_MAX))
+      return put(Json(static_cast<std::int64_t>(value)));
     return put(Json(static_cast<double>(value)));
   }
   bool number_float(double value, const std::string& /*text*/) override { return put(Json(value)); }
@@ -171,7 +175,8 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
 };
 
 [[noreturn]] void wrong_type(std::string_view where, const char* expected, const Json& got) {
-  fail(ErrorCode::kInvalidArgument, where, ": wrong type (expected ", expected, ", got ", got.type_name(), ")");
+  fail(ErrorCode::kInvalidArgument, where, ": wrong type (expected ", expected, ", got ",
+       got.type_name(), ")");
 }
 
 void dump_to(std::string& out, const Json& value);
@@ -229,14 +234,17 @@ Json Json::parse(std::string_view text, std::string_view where, int max_depth) {
   Json root;
   Builder builder(root, max_depth);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
-    if (builder.too_deep()) fail(ErrorCode::kInvalidArgument, where, ": invalid JSON: ", builder.message());
-    fail(ErrorCode::kInvalidArgument, where, ": invalid JSON at byte ", builder.position(), ": ", builder.message());
+    if (builder.too_deep())
+      fail(ErrorCode::kInvalidArgument, where, ": invalid JSON: ", builder.message());
+    fail(ErrorCode::kInvalidArgument, where, ": invalid JSON at byte ", builder.position(), ": ",
+         builder.message());
   }
   return root;
 }
 
 const char* Json::type_name() const noexcept {
-  constexpr std::array<const char*, 7> kNames = {"null", "boolean", "integer", "number", "string", "array", "object"};
+  constexpr std::array<const char*, 7> kNames = {"null",   "boolean", "integer", "number",
+                                                 "string", "array",   "object"};
   return kNames[value_.index()];
 }
 
@@ -248,7 +256,8 @@ bool Json::as_bool(std::string_view where) const {
 std::int64_t Json::as_int(std::string_view where) const {
   if (const std::int64_t* value = if_int()) return *value;
   if (const double* value = std::get_if<double>(&value_)) {
-    if (std::nearbyint(*value) == *value && std::abs(*value) < 9.0e18) return static_cast<std::int64_t>(*value);
+    if (std::nearbyint(*value) == *value && std::abs(*value) < 9.0e18)
+      return static_cast<std::int64_t>(*value);
   }
   wrong_type(where, "integer", *this);
 }
@@ -332,13 +341,27 @@ void append_json_string(std::string& out, std::string_view text) {
     }
     ++pos;
     switch (byte) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
         if (byte < 0x20) {
           out += "\\u00";

@@ -14,8 +14,8 @@ namespace openllm::base {
 class Json;
 using JsonArray = std::vector<Json>;
 
-/// Members in the order of the text (templates and tool schemas depend on it). Lookup is linear below 16 members and
-/// by a hash index above.
+/// Members in the order of the text (templates and tool schemas depend on it). Lookup is linear
+/// below 16 members and by a hash index above.
 class JsonObject {
  public:
   using Member = std::pair<std::string, Json>;
@@ -49,22 +49,23 @@ class JsonObject {
 class Json {
  public:
   Json() = default;
-  Json(std::nullptr_t) {}                                             // NOLINT(*-explicit-*)
-  Json(bool value) : value_(value) {}                                 // NOLINT(*-explicit-*)
-  Json(int value) : value_(std::int64_t{value}) {}                    // NOLINT(*-explicit-*)
-  Json(std::int64_t value) : value_(value) {}                         // NOLINT(*-explicit-*)
+  Json(std::nullptr_t) {}                                                // NOLINT(*-explicit-*)
+  Json(bool value) : value_(value) {}                                    // NOLINT(*-explicit-*)
+  Json(int value) : value_(std::int64_t{value}) {}                       // NOLINT(*-explicit-*)
+  Json(std::int64_t value) : value_(value) {}                            // NOLINT(*-explicit-*)
   Json(std::size_t value) : value_(static_cast<std::int64_t>(value)) {}  // NOLINT(*-explicit-*)
-  Json(double value) : value_(value) {}                               // NOLINT(*-explicit-*)
-  Json(std::string value) : value_(std::move(value)) {}               // NOLINT(*-explicit-*)
-  Json(std::string_view value) : value_(std::string(value)) {}        // NOLINT(*-explicit-*)
-  Json(const char* value) : value_(std::string(value)) {}             // NOLINT(*-explicit-*)
-  Json(JsonArray value) : value_(std::move(value)) {}                 // NOLINT(*-explicit-*)
-  Json(JsonObject value) : value_(std::move(value)) {}                // NOLINT(*-explicit-*)
+  Json(double value) : value_(value) {}                                  // NOLINT(*-explicit-*)
+  Json(std::string value) : value_(std::move(value)) {}                  // NOLINT(*-explicit-*)
+  Json(std::string_view value) : value_(std::string(value)) {}           // NOLINT(*-explicit-*)
+  Json(const char* value) : value_(std::string(value)) {}                // NOLINT(*-explicit-*)
+  Json(JsonArray value) : value_(std::move(value)) {}                    // NOLINT(*-explicit-*)
+  Json(JsonObject value) : value_(std::move(value)) {}                   // NOLINT(*-explicit-*)
   static Json array() { return Json(JsonArray{}); }
   static Json object() { return Json(JsonObject{}); }
 
-  /// Parses one JSON text (RFC 8259, UTF-8; nothing but white space may follow). Of equal keys the last one wins.
-  /// Throws kInvalidArgument "where: invalid JSON at byte N: ..." ; nesting deeper than `max_depth` is an error.
+  /// Parses one JSON text (RFC 8259, UTF-8; nothing but white space may follow). Of equal keys the
+  /// last one wins. Throws kInvalidArgument "where: invalid JSON at byte N: ..." ; nesting deeper
+  /// than `max_depth` is an error.
   static Json parse(std::string_view text, std::string_view where, int max_depth = 256);
 
   bool is_null() const noexcept { return std::holds_alternative<std::monostate>(value_); }
@@ -106,7 +107,8 @@ class Json {
   std::string dump() const;
 
  private:
-  std::variant<std::monostate, bool, std::int64_t, double, std::string, JsonArray, JsonObject> value_;
+  std::variant<std::monostate, bool, std::int64_t, double, std::string, JsonArray, JsonObject>
+      value_;
 };
 
 /// Appends `text` as a JSON string with quotes.

@@ -30,7 +30,8 @@ class Descriptor {
   int get() const noexcept { return fd_; }
   std::size_t regular_file_size(const std::string& path) const {
     struct stat info {};
-    if (::fstat(fd_, &info) != 0) fail(ErrorCode::kIo, path, ": cannot stat: ", std::strerror(errno));
+    if (::fstat(fd_, &info) != 0)
+      fail(ErrorCode::kIo, path, ": cannot stat: ", std::strerror(errno));
     if (!S_ISREG(info.st_mode)) fail(ErrorCode::kInvalidArgument, path, ": not a regular file");
     return static_cast<std::size_t>(info.st_size);
   }
@@ -77,7 +78,8 @@ std::string read_file(const std::string& path, std::size_t max_bytes) {
   const Descriptor file(path);
   const std::size_t size = file.regular_file_size(path);
   if (size > max_bytes) {
-    fail(ErrorCode::kInvalidArgument, path, ": too large (expected at most ", max_bytes, " bytes, got ", size, ")");
+    fail(ErrorCode::kInvalidArgument, path, ": too large (expected at most ", max_bytes,
+         " bytes, got ", size, ")");
   }
   std::string text(size, '\0');
   std::size_t done = 0;

@@ -6,8 +6,8 @@
 
 namespace openllm::base {
 
-/// A file mapped read-only. Moving keeps the address. Truncating the file while it is mapped is the caller's risk
-/// (SIGBUS), as for every program that maps files.
+/// A file mapped read-only. Moving keeps the address. Truncating the file while it is mapped is the
+/// caller's risk (SIGBUS), as for every program that maps files.
 class MappedFile {
  public:
   /// Throws kNotFound or kIo naming the path. An empty file gives an empty span.
@@ -27,7 +27,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// The whole file as a string; throws kNotFound, kIo, or kInvalidArgument when larger than `max_bytes`.
+/// The whole file as a string; throws kNotFound, kIo, or kInvalidArgument when larger than
+/// `max_bytes`.
 std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30U);
 
 }  // namespace openllm::base

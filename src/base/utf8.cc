@@ -3,7 +3,8 @@
 namespace openllm::base {
 namespace {
 
-/// What a lead byte asks for: sequence length, and the range of the second byte (Unicode 15, table 3-7).
+/// What a lead byte asks for: sequence length, and the range of the second byte (Unicode 15, table
+/// 3-7).
 struct Lead {
   int length;
   unsigned char second_min;
@@ -56,14 +57,17 @@ char32_t decode_utf8(std::string_view text, std::size_t& pos) noexcept {
   }
   char32_t code = first & (0xFFU >> static_cast<unsigned>(lead.length + 1));
   for (int i = 1; i < lead.length; ++i) {
-    code = (code << 6U) | (static_cast<unsigned char>(text[pos + static_cast<std::size_t>(i)]) & 0x3FU);
+    code = (code << 6U) |
+           (static_cast<unsigned char>(text[pos + static_cast<std::size_t>(i)]) & 0x3FU);
   }
   pos += static_cast<std::size_t>(lead.length);
   return code;
 }
 
 void append_utf8(std::string& out, char32_t c) {
-  const auto put = [&out](char32_t byte) { out.push_back(static_cast<char>(static_cast<unsigned char>(byte))); };
+  const auto put = [&out](char32_t byte) {
+    out.push_back(static_cast<char>(static_cast<unsigned char>(byte)));
+  };
   if (c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF)) c = kReplacement;
   if (c < 0x80) {
     put(c);

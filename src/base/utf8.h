@@ -9,8 +9,9 @@ namespace openllm::base {
 
 constexpr char32_t kReplacement = 0xFFFD;
 
-/// Decodes the code point at `pos` and moves `pos` past it. An invalid sequence gives kReplacement and moves past its
-/// maximal valid prefix (at least one byte), as the Unicode standard recommends and Python's errors="replace" does.
+/// Decodes the code point at `pos` and moves `pos` past it. An invalid sequence gives kReplacement
+/// and moves past its maximal valid prefix (at least one byte), as the Unicode standard recommends
+/// and Python's errors="replace" does.
 char32_t decode_utf8(std::string_view text, std::size_t& pos) noexcept;
 
 void append_utf8(std::string& out, char32_t code_point);

@@ -19,7 +19,9 @@ struct Tensor {
   std::int64_t cols = 0;
   std::int64_t stride = 0;  ///< Elements from one row to the next; >= cols.
 
-  Tensor columns(std::int64_t begin, std::int64_t n) const { return {data + begin, rows, n, stride}; }
+  Tensor columns(std::int64_t begin, std::int64_t n) const {
+    return {data + begin, rows, n, stride};
+  }
   Tensor first_rows(std::int64_t n) const { return {data, n, cols, stride}; }
 };
 
@@ -33,15 +35,17 @@ class Buffer {
 /// One tensor of a weight, as the file has it.
 struct WeightPart {
   tensor::TensorView view;
-  /// Rows (output features) are taken in this order if not empty: row i of the weight is row permutation[i] of the
-  /// view. Undoes a converter's reordering (GGUF stores llama's Q and K rows permuted).
+  /// Rows (output features) are taken in this order if not empty: row i of the weight is row
+  /// permutation[i] of the view. Undoes a converter's reordering (GGUF stores llama's Q and K rows
+  /// permuted).
   std::vector<std::int32_t> row_permutation{};
   /// The view is [in, out] instead of [out, in] (GPT-2's Conv1D).
   bool transposed = false;
 };
 
-/// A weight between file and device: parts are stacked along the output dimension (fused QKV, gate and up).
-/// `scheme` leaves room for weights whose codes, scales and zero points are separate tensors.
+/// A weight between file and device: parts are stacked along the output dimension (fused QKV, gate
+/// and up). `scheme` leaves room for weights whose codes, scales and zero points are separate
+/// tensors.
 struct WeightSource {
   enum class Scheme { kDense };
   Scheme scheme = Scheme::kDense;
@@ -51,7 +55,8 @@ struct WeightSource {
 
 enum class WeightRole {
   kLinear,     ///< [out, in] matrix multiplied with activations.
-  kEmbedding,  ///< [vocab, dim] table; rows are looked up. May also be used by `logits` (tied embeddings).
+  kEmbedding,  ///< [vocab, dim] table; rows are looked up. May also be used by `logits` (tied
+               ///< embeddings).
   kVector,     ///< Norm weights and biases, [n]; kept in f32.
 };
 
@@ -78,8 +83,9 @@ enum class RopeStyle : std::uint8_t {
   kHalves,       ///< Rotates (i, i + n/2): NeoX, Hugging Face llama.
   kInterleaved,  ///< Rotates (2i, 2i + 1): the original llama.
 };
-/// Rotary embedding of one layer. inv_freq has n_rotary / 2 entries; angle = position * inv_freq[i]. Computed in f32 as
-/// Hugging Face does: cos and sin of the f32 product, then times `attention_factor` (YaRN, longrope; else 1).
+/// Rotary embedding of one layer. inv_freq has n_rotary / 2 entries; angle = position *
+/// inv_freq[i]. Computed in f32 as Hugging Face does: cos and sin of the f32 product, then times
+/// `attention_factor` (YaRN, longrope; else 1).
 struct RopeSpec {
   RopeStyle style = RopeStyle::kNone;
   int n_rotary = 0;  ///< Leading dimensions of each head that rotate.
@@ -87,8 +93,8 @@ struct RopeSpec {
   float attention_factor = 1.0F;
 };
 
-/// Attention of one layer. The query at position p sees keys at positions <= its visible end (p when causal) and, with
-/// a window, > p - window.
+/// Attention of one layer. The query at position p sees keys at positions <= its visible end (p
+/// when causal) and, with a window, > p - window.
 struct AttentionSpec {
   int n_heads = 0;
   int n_kv_heads = 0;
@@ -106,8 +112,8 @@ struct KvLayerSpec {
   int head_dim = 0;
 };
 struct KvCacheSpec {
-  int block_size = 32;             ///< Tokens per block.
-  bool f16 = false;                ///< Else f32.
+  int block_size = 32;  ///< Tokens per block.
+  bool f16 = false;     ///< Else f32.
   std::vector<KvLayerSpec> layers{};
   std::vector<int> blocks_per_group{};
 };
@@ -120,14 +126,17 @@ class KvCache {
 struct BatchSequence {
   std::int32_t first_row = 0;
   std::int32_t n_rows = 0;
-  std::int32_t past_len = 0;  ///< Tokens of this sequence already in the cache; its rows are at past_len, past_len+1, ...
+  std::int32_t past_len = 0;  ///< Tokens of this sequence already in the cache; its rows are at
+                              ///< past_len, past_len+1, ...
   std::int32_t adapter = 0;   ///< 0: none.
-  /// Total length (prompt and answer) the sequence was admitted with: chooses the factors of RoPE scalings that depend
-  /// on length (dynamic, longrope), so it must not change while the sequence lives. 0: the model's original length.
+  /// Total length (prompt and answer) the sequence was admitted with: chooses the factors of RoPE
+  /// scalings that depend on length (dynamic, longrope), so it must not change while the sequence
+  /// lives. 0: the model's original length.
   std::int32_t rope_len = 0;
 };
-/// Per KV group: block ids of all sequences one after the other; sequence s has ids[begin[s] .. begin[s+1]).
-/// Block i of a sequence holds its positions [i * block_size, (i+1) * block_size); -1: freed (outside the window).
+/// Per KV group: block ids of all sequences one after the other; sequence s has ids[begin[s] ..
+/// begin[s+1]). Block i of a sequence holds its positions [i * block_size, (i+1) * block_size); -1:
+/// freed (outside the window).
 struct BlockTable {
   std::span<const std::int32_t> ids{};
   std::span<const std::int32_t> begin{};
@@ -135,11 +144,12 @@ struct BlockTable {
 /// A ragged batch: T rows (tokens) of S sequences.
 struct Batch {
   std::span<const std::int32_t> token_ids{};  ///< [T]
-  /// Given instead of looked-up embeddings for rows whose token id is -1: [number of such rows, D] (vision, audio).
+  /// Given instead of looked-up embeddings for rows whose token id is -1: [number of such rows, D]
+  /// (vision, audio).
   const float* embeddings = nullptr;
-  std::span<const std::int32_t> positions{};  ///< [T]
-  std::span<const BatchSequence> sequences{};  ///< [S]
-  std::span<const BlockTable> block_tables{};  ///< [groups]
+  std::span<const std::int32_t> positions{};    ///< [T]
+  std::span<const BatchSequence> sequences{};   ///< [S]
+  std::span<const BlockTable> block_tables{};   ///< [groups]
   std::span<const std::int32_t> output_rows{};  ///< Rows whose logits are wanted, ascending.
   /// Last visible position per row, [T]; empty: the row's own (causal).
   std::span<const std::int32_t> visible_end{};
@@ -152,17 +162,18 @@ struct LinearDeltas;
 
 /// Where computation happens: about a dozen coarse operations on rows of activations.
 ///
-/// Results are a function of each row alone (and of the cache it reads): the same row gives the same bits whatever
-/// else is in the batch and however many threads run. Operations are noexcept; a failure is kept and thrown by
-/// `finish_step`. Shapes are proved once by the model at load.
-/// Thread safety: one thread at a time.
+/// Results are a function of each row alone (and of the cache it reads): the same row gives the
+/// same bits whatever else is in the batch and however many threads run. Operations are noexcept; a
+/// failure is kept and thrown by `finish_step`. Shapes are proved once by the model at load. Thread
+/// safety: one thread at a time.
 class Device {
  public:
   virtual ~Device() = default;
   virtual std::string name() const = 0;  ///< "cpu", "reference".
   virtual std::string isa() const = 0;   ///< For example "avx512_bf16"; "portable" for plain C++.
 
-  /// Copies or repacks; the source bytes are not needed afterwards. Throws kUnsupported naming tensor and dtype.
+  /// Copies or repacks; the source bytes are not needed afterwards. Throws kUnsupported naming
+  /// tensor and dtype.
   virtual std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) = 0;
   virtual std::unique_ptr<Buffer> allocate(std::size_t n_floats) = 0;
   virtual std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) = 0;
@@ -172,50 +183,67 @@ class Device {
   virtual void finish_step() {}
 
   /// out[t,:] = table[ids[t],:] * scale.  out: [T, D]. Ids are checked by the caller.
-  virtual void embed(const Weight& table, std::span<const std::int32_t> ids, float scale, Tensor out) noexcept = 0;
-  /// out[rows[i],:] = source[i,:] (given embeddings). The default copies: for devices that compute in host memory.
-  virtual void put_rows(const float* source, std::span<const std::int32_t> rows, Tensor out) noexcept;
+  virtual void embed(const Weight& table, std::span<const std::int32_t> ids, float scale,
+                     Tensor out) noexcept = 0;
+  /// out[rows[i],:] = source[i,:] (given embeddings). The default copies: for devices that compute
+  /// in host memory.
+  virtual void put_rows(const float* source, std::span<const std::int32_t> rows,
+                        Tensor out) noexcept;
   /// out[t,:] += table[ids[t],:] (learned positions).
-  virtual void add_embedding(const Weight& table, std::span<const std::int32_t> ids, Tensor out) noexcept = 0;
-  /// Normalises groups of weight.in_features() columns: the whole row, or each head when the weight has head_dim
-  /// entries and x is [T, H * head_dim]. RMS: x / sqrt(mean(x^2) + eps) * (weight + offset).
-  /// Layer: (x - mean) / sqrt(var + eps) * weight + bias. bias may be null. x and out may be the same.
-  virtual void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x, Tensor out) noexcept = 0;
-  /// out[t,o] = sum_k x[t,k] * weight[o,k] + bias[o]. bias and deltas may be null. x and out must not overlap.
-  virtual void linear(const Weight& weight, const Weight* bias, const LinearDeltas* deltas, Tensor x,
-                      Tensor out) noexcept = 0;
+  virtual void add_embedding(const Weight& table, std::span<const std::int32_t> ids,
+                             Tensor out) noexcept = 0;
+  /// Normalises groups of weight.in_features() columns: the whole row, or each head when the weight
+  /// has head_dim entries and x is [T, H * head_dim]. RMS: x / sqrt(mean(x^2) + eps) * (weight +
+  /// offset). Layer: (x - mean) / sqrt(var + eps) * weight + bias. bias may be null. x and out may
+  /// be the same.
+  virtual void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x,
+                    Tensor out) noexcept = 0;
+  /// out[t,o] = sum_k x[t,k] * weight[o,k] + bias[o]. bias and deltas may be null. x and out must
+  /// not overlap.
+  virtual void linear(const Weight& weight, const Weight* bias, const LinearDeltas* deltas,
+                      Tensor x, Tensor out) noexcept = 0;
   /// Rotates every head of x [T, H * head_dim] in place.
-  virtual void rope(const RopeSpec& spec, int head_dim, std::span<const std::int32_t> positions, Tensor x) noexcept = 0;
+  virtual void rope(const RopeSpec& spec, int head_dim, std::span<const std::int32_t> positions,
+                    Tensor x) noexcept = 0;
   /// Writes keys and values [T, Hkv * Dh] of the batch's rows into the cache.
-  virtual void write_kv(KvCache& cache, int layer, const Batch& batch, Tensor k, Tensor v) noexcept = 0;
-  /// out[t,h,:] = sum_s softmax_s(score(q[t,h], k[s])) v[s]; q, out: [T, H * Dh]. The rows' own keys are already written.
-  virtual void attention(const AttentionSpec& spec, const KvCache& cache, int layer, const Batch& batch, Tensor q,
-                         Tensor out) noexcept = 0;
-  /// out = act(gate_up[:, :F]) * gate_up[:, F:].  gate_up: [T, 2F], out: [T, F]; may share memory with gate_up's gate.
+  virtual void write_kv(KvCache& cache, int layer, const Batch& batch, Tensor k,
+                        Tensor v) noexcept = 0;
+  /// out[t,h,:] = sum_s softmax_s(score(q[t,h], k[s])) v[s]; q, out: [T, H * Dh]. The rows' own
+  /// keys are already written.
+  virtual void attention(const AttentionSpec& spec, const KvCache& cache, int layer,
+                         const Batch& batch, Tensor q, Tensor out) noexcept = 0;
+  /// out = act(gate_up[:, :F]) * gate_up[:, F:].  gate_up: [T, 2F], out: [T, F]; may share memory
+  /// with gate_up's gate.
   virtual void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept = 0;
   virtual void activation(Activation act, Tensor x) noexcept = 0;  ///< In place.
   /// out = x + y * scale; may all be the same.
   virtual void add(Tensor x, Tensor y, float scale, Tensor out) noexcept = 0;
   /// out[i,:] = x[rows[i],:].
   virtual void gather_rows(Tensor x, std::span<const std::int32_t> rows, Tensor out) noexcept = 0;
-  /// host_out[i,v] = cap(sum_k x[i,k] * weight[v,k] * scale); row stride = weight.out_features(). Complete after
-  /// finish_step.
-  virtual void logits(const Weight& weight, float scale, float soft_cap, Tensor x, float* host_out) noexcept = 0;
+  /// host_out[i,v] = cap(sum_k x[i,k] * weight[v,k] * scale); row stride = weight.out_features().
+  /// Complete after finish_step.
+  virtual void logits(const Weight& weight, float scale, float soft_cap, Tensor x,
+                      float* host_out) noexcept = 0;
 
-  // Fused entry points. The defaults below are made of the operations above; a device may do better, with equal bits.
+  // Fused entry points. The defaults below are made of the operations above; a device may do
+  // better, with equal bits.
 
   /// out = linear(norm(x)); `scratch` has x's shape.
   virtual void norm_linear(const NormSpec& spec, const Weight& norm_weight, const Weight* norm_bias,
-                           const Weight& weight, const Weight* bias, const LinearDeltas* deltas, Tensor x,
-                           Tensor scratch, Tensor out) noexcept;
+                           const Weight& weight, const Weight* bias, const LinearDeltas* deltas,
+                           Tensor x, Tensor scratch, Tensor out) noexcept;
   /// act and product, then the down projection: out = linear(act(gate) * up); `scratch`: [T, F].
-  virtual void gated_linear(Activation act, const Weight& weight, const Weight* bias, const LinearDeltas* deltas,
-                            Tensor gate_up, Tensor scratch, Tensor out) noexcept;
+  virtual void gated_linear(Activation act, const Weight& weight, const Weight* bias,
+                            const LinearDeltas* deltas, Tensor gate_up, Tensor scratch,
+                            Tensor out) noexcept;
 };
 
 struct DeviceOptions {
-  int n_threads = 0;      ///< 0: one per available CPU.
-  std::string isa{};      ///< Forces the cpu device's kernels by name (tests); empty: the best the CPU has.
+  int n_threads = 0;  ///< 0: one per available CPU.
+  std::string isa{};  ///< Forces the cpu device's kernels by name (tests); empty: the best.
+  /// Activations that meet quantised weights: int8 with a scale per 32 instead of about 15 bits.
+  /// Faster for many rows, but the answers differ visibly from those of f32 activations.
+  bool int8_activations = false;
 };
 
 /// A device that can be made on this machine, or why not.

@@ -80,6 +80,10 @@ struct Kernels {
   const char* name;
   /// Quantises one row of k = 32 G floats to row `row` of the arrays.
   void (*quantise_row)(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out);
+  /// The same with what that leaves over, quantised again, in row `row` + 1: the sum of both rows
+  /// is x to about 15 bits.
+  void (*quantise_row_twice)(const float* x, std::int64_t k, std::int64_t row,
+                             const QuantRows* out);
   void (*linear)(const LinearArgs* args);
   /// out = x / sqrt(mean(x^2) + eps) * (weight + offset)
   void (*rms_norm)(const float* x, const float* weight, float offset, float eps, std::int64_t n,

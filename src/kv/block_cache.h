@@ -62,12 +62,12 @@ class BlockCache {
   /// everything all of them are cached, for window groups those that the next position sees. Only
   /// counts.
   int find_prefix(std::span<const BlockKey> keys) const;
-  /// Adds to `reserve` [n_groups] the blocks a sequence will still take until it covers `n_tokens` positions and one
-  /// block more. `n_rows` bounds how many positions a step adds.
+  /// Adds to `reserve` [n_groups] the blocks a sequence will still take until it covers `n_tokens`
+  /// positions and one block more. `n_rows` bounds how many positions a step adds.
   void add_outstanding(const SequenceBlocks& sequence, std::int64_t n_tokens, std::int64_t n_rows,
                        std::vector<int>& reserve) const;
-  /// Whether an empty sequence could take this prefix and then cover `n_tokens` positions with what is free now
-  /// without touching `reserve` [n_groups].
+  /// Whether an empty sequence could take this prefix and then cover `n_tokens` positions with what
+  /// is free now without touching `reserve` [n_groups].
   bool fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, std::int64_t n_rows,
             std::span<const int> reserve) const;
   /// Makes an empty sequence start with the cached prefix.
@@ -78,7 +78,8 @@ class BlockCache {
   void check(std::span<const SequenceBlocks* const> sequences) const;
 
  private:
-  /// Blocks that a sequence of `n_tokens` positions adds to its first `n_blocks`, at most what it holds at once.
+  /// Blocks that a sequence of `n_tokens` positions adds to its first `n_blocks`, at most what it
+  /// holds at once.
   int blocks_to_add(std::size_t group, int n_blocks, std::int64_t n_tokens,
                     std::int64_t n_rows) const noexcept;
   /// First block that the query at position `n_past` sees.

@@ -18,9 +18,9 @@ enum class KvKind : std::uint8_t {
 /// Layers that share one block table per sequence.
 struct KvGroupSpec {
   KvKind kind = KvKind::kFull;
-  int window = 0;                       ///< For kWindow: a query at position p sees keys p-window+1 .. p.
-  std::vector<int> layers{};            ///< Layer indices of the model.
-  std::size_t bytes_per_token = 0;      ///< Over all layers of the group, keys and values.
+  int window = 0;             ///< For kWindow: a query at position p sees keys p-window+1 .. p.
+  std::vector<int> layers{};  ///< Layer indices of the model.
+  std::size_t bytes_per_token = 0;  ///< Over all layers of the group, keys and values.
 };
 
 }  // namespace openllm::kv

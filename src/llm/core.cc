@@ -45,7 +45,8 @@ ModelInfo describe(const ResolvedModel& resolved, const format::Checkpoint& chec
     info.weight_bytes += static_cast<std::int64_t>(tensor.view.bytes.size());
   }
   std::vector<std::pair<std::string_view, int>> sorted(types.begin(), types.end());
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
   for (const auto& [name, count] : sorted) {
     info.weight_types += base::cat(info.weight_types.empty() ? "" : ", ", name, " (", count, ")");
   }
@@ -54,7 +55,8 @@ ModelInfo describe(const ResolvedModel& resolved, const format::Checkpoint& chec
 
 /// config.json's eos_token_id, where generation_config.json has none.
 void apply_model_eos(LLMConfig& config, const format::Checkpoint& checkpoint) {
-  if (!config.eos_token_ids.empty() || checkpoint.kind() != format::Checkpoint::Kind::kHuggingFace) return;
+  if (!config.eos_token_ids.empty() || checkpoint.kind() != format::Checkpoint::Kind::kHuggingFace)
+    return;
   const base::Json* eos = checkpoint.config().find("eos_token_id");
   if (eos == nullptr || eos->is_null()) {
     const base::Json* text_config = checkpoint.config().find("text_config");
@@ -70,6 +72,7 @@ backend::BackendOptions backend_options(const LoadOptions& options) {
   backend::BackendOptions result;
   result.device = options.device;
   result.n_threads = options.n_threads;
+  result.int8_activations = options.int8_activations;
   result.max_model_len = options.max_model_len;
   result.max_step_tokens = options.max_step_tokens;
   result.max_sequences = options.max_sequences;
@@ -85,17 +88,20 @@ backend::BackendOptions backend_options(const LoadOptions& options) {
 void check_options(const GenerateOptions& options) {
   const auto require = [](bool holds, const char* field, const char* expected, std::int64_t got) {
     if (!holds) {
-      base::fail(ErrorCode::kInvalidArgument, field, ": out of range (expected ", expected, ", got ", got, ")");
+      base::fail(ErrorCode::kInvalidArgument, field, ": out of range (expected ", expected,
+                 ", got ", got, ")");
     }
   };
   require(options.n >= 1 && options.n <= 128, "n", "1 to 128", options.n);
-  require(!options.logprobs || *options.logprobs >= 0, "logprobs", ">= 0", options.logprobs.value_or(0));
+  require(!options.logprobs || *options.logprobs >= 0, "logprobs", ">= 0",
+          options.logprobs.value_or(0));
   require(!options.prompt_logprobs || *options.prompt_logprobs >= 0, "prompt_logprobs", ">= 0",
           options.prompt_logprobs.value_or(0));
   require(!options.timeout || options.timeout->count() > 0, "timeout", "> 0 ms",
           options.timeout ? options.timeout->count() : 0);
   for (const std::string& stop : options.stop) {
-    if (stop.empty()) base::fail(ErrorCode::kInvalidArgument, "stop: an empty text cannot end an answer");
+    if (stop.empty())
+      base::fail(ErrorCode::kInvalidArgument, "stop: an empty text cannot end an answer");
   }
 }
 
@@ -111,7 +117,8 @@ Core::Core(const std::string& model, const LoadOptions& options)
   const model::DecoderSpec spec = model::read_spec(*checkpoint_);
   info_ = describe(resolved_, *checkpoint_, spec);
   model_limit_ = backend::resolve_max_model_len(backend_options(options_), spec.max_positions);
-  apply_config_json(config_, read_generation_config(*checkpoint_), resolved_.path + "/generation_config.json");
+  apply_config_json(config_, read_generation_config(*checkpoint_),
+                    resolved_.path + "/generation_config.json");
   apply_model_eos(config_, *checkpoint_);
   apply_config_environment(config_);
   if (options_.config) {
@@ -120,7 +127,8 @@ Core::Core(const std::string& model, const LoadOptions& options)
     if (config_.eos_token_ids.empty()) config_.eos_token_ids = model_eos;
   }
   check_config(config_, resolved_.id);
-  template_source_ = options_.chat_template.empty() ? find_chat_template(*checkpoint_) : options_.chat_template;
+  template_source_ =
+      options_.chat_template.empty() ? find_chat_template(*checkpoint_) : options_.chat_template;
   info_.has_chat_template = template_source_.has_value();
 }
 
@@ -154,8 +162,9 @@ std::shared_ptr<const tokenizer::Tokenizer> Core::tokenizer_or_null() {
 std::shared_ptr<const tokenizer::Tokenizer> Core::require_tokenizer() {
   auto tokenizer = tokenizer_or_null();
   if (tokenizer == nullptr) {
-    base::fail(ErrorCode::kUnsupported, resolved_.id, ": has no tokenizer (expected tokenizer.json or a vocabulary in ",
-               resolved_.path, "); pass token ids instead of text");
+    base::fail(ErrorCode::kUnsupported, resolved_.id,
+               ": has no tokenizer (expected tokenizer.json or a vocabulary in ", resolved_.path,
+               "); pass token ids instead of text");
   }
   return tokenizer;
 }
@@ -165,7 +174,8 @@ const chat::Template& Core::require_template() {
   if (!template_) {
     if (!template_source_) {
       base::fail(ErrorCode::kUnsupported, resolved_.id,
-                 ": has no chat template; pass a text prompt, or a template with LoadOptions::chat_template");
+                 ": has no chat template; pass a text prompt, or a template with "
+                 "LoadOptions::chat_template");
     }
     template_ = chat::Template::parse(*template_source_);
   }
@@ -220,21 +230,26 @@ PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions&
   }
   prepared.token_ids = tokenizer->encode(prepared.text, encode);
   if (prepared.token_ids.empty() && options.add_special_tokens && tokenizer->bos_id()) {
-    prepared.token_ids.push_back(*tokenizer->bos_id());  // an empty prompt starts at the beginning of a text
+    prepared.token_ids.push_back(
+        *tokenizer->bos_id());  // an empty prompt starts at the beginning of a text
   }
   return prepared;
 }
 
-void Core::truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_tokens, int max_model_len) const {
+void Core::truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_tokens,
+                    int max_model_len) const {
   const auto length = static_cast<std::int64_t>(ids.size());
   if (!allowed) {
     if (length < max_model_len) return;
-    base::fail(ErrorCode::kInvalidArgument, "prompt: too long for the context (expected at most ", max_model_len - 1,
-               " tokens, got ", length, "); set truncate_prompt to keep its last tokens");
+    base::fail(ErrorCode::kInvalidArgument, "prompt: too long for the context (expected at most ",
+               max_model_len - 1, " tokens, got ", length,
+               "); set truncate_prompt to keep its last tokens");
   }
-  // As the original system did: room for the answer comes first, but at least half of the context is the prompt's.
+  // As the original system did: room for the answer comes first, but at least half of the context
+  // is the prompt's.
   const int keep = max_model_len - std::clamp(max_new_tokens, 1, std::max(1, max_model_len / 2));
-  if (length > keep) ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(length - keep));
+  if (length > keep)
+    ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(length - keep));
 }
 
 std::vector<std::int32_t> Core::stop_token_ids(const GenerateOptions& options) {
@@ -250,10 +265,12 @@ std::vector<std::int32_t> Core::stop_token_ids(const GenerateOptions& options) {
   return ids;
 }
 
-engine::Request Core::make_engine_request(const Prompt& prompt, const GenerateOptions& options, int max_model_len) {
+engine::Request Core::make_engine_request(const Prompt& prompt, const GenerateOptions& options,
+                                          int max_model_len) {
   engine::Request request;
   const bool is_chat = prompt.messages() != nullptr;
-  request.max_new_tokens = options.max_new_tokens.value_or(is_chat ? max_model_len : config_.max_new_tokens);
+  request.max_new_tokens =
+      options.max_new_tokens.value_or(is_chat ? max_model_len : config_.max_new_tokens);
   request.min_new_tokens = options.min_new_tokens.value_or(config_.min_new_tokens);
   request.n_choices = options.n;
   request.stop_token_ids = stop_token_ids(options);
@@ -271,7 +288,8 @@ engine::Request Core::make_engine_request(const Prompt& prompt, const GenerateOp
   sampling.logit_bias.assign(options.logit_bias.begin(), options.logit_bias.end());
   sampling.seed = options.seed ? *options.seed : random_seed();
   if (!options.adapter_name.empty()) {
-    base::fail(ErrorCode::kNotFound, "adapter_name: no adapter of that name is mounted (got ", options.adapter_name, ")");
+    base::fail(ErrorCode::kNotFound, "adapter_name: no adapter of that name is mounted (got ",
+               options.adapter_name, ")");
   }
   return request;
 }
@@ -280,11 +298,12 @@ Core::Started Core::make_request(const GenerateOptions& options, Executor execut
   check_options(options);
   Started started;
   started.request_id = options.request_id.empty() ? random_request_id() : options.request_id;
-  started.mailbox =
-      std::make_shared<Mailbox>(options.n, options.output_kind == OutputKind::kFinalOnly, std::move(executor));
-  started.sink = std::make_shared<OutputSink>(started.request_id, options.n, started.mailbox, output_);
-  started.request = std::make_shared<Request>(shared_from_this(), started.mailbox, started.sink, options,
-                                              started.request_id);
+  started.mailbox = std::make_shared<Mailbox>(
+      options.n, options.output_kind == OutputKind::kFinalOnly, std::move(executor));
+  started.sink =
+      std::make_shared<OutputSink>(started.request_id, options.n, started.mailbox, output_);
+  started.request = std::make_shared<Request>(shared_from_this(), started.mailbox, started.sink,
+                                              options, started.request_id);
   return started;
 }
 

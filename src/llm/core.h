@@ -17,8 +17,8 @@
 
 namespace openllm::llm {
 
-/// What all copies of an LLM share: the files, and once they are needed the tokenizer, the template and the engine.
-/// Thread safety: every method from any thread.
+/// What all copies of an LLM share: the files, and once they are needed the tokenizer, the template
+/// and the engine. Thread safety: every method from any thread.
 class Core : public std::enable_shared_from_this<Core> {
  public:
   Core(const std::string& model, const LoadOptions& options);
@@ -60,8 +60,10 @@ class Core : public std::enable_shared_from_this<Core> {
   /// Template, tokenizer, defaults, submit.
   void submit(const Started& started, const Prompt& prompt, const GenerateOptions& options);
   PreparedPrompt prepare_prompt(const Prompt& prompt, const GenerateOptions& options);
-  void truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_tokens, int max_model_len) const;
-  engine::Request make_engine_request(const Prompt& prompt, const GenerateOptions& options, int max_model_len);
+  void truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_tokens,
+                int max_model_len) const;
+  engine::Request make_engine_request(const Prompt& prompt, const GenerateOptions& options,
+                                      int max_model_len);
   std::vector<std::int32_t> stop_token_ids(const GenerateOptions& options);
   std::shared_ptr<backend::Backend> require_backend();
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_or_null();

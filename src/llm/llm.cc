@@ -11,7 +11,8 @@ class LLM::Impl final : public llm::Core {
   using Core::Core;
 };
 
-LLM::LLM(const std::string& model, const LoadOptions& options) : impl_(std::make_shared<Impl>(model, options)) {
+LLM::LLM(const std::string& model, const LoadOptions& options)
+    : impl_(std::make_shared<Impl>(model, options)) {
   if (options.eager) impl_->load();
 }
 LLM::~LLM() = default;
@@ -42,23 +43,28 @@ GenerationOutput LLM::generate(const Prompt& prompt, const GenerateOptions& opti
   return last;
 }
 
-GenerationStream LLM::generate_iterator(const Prompt& prompt, const GenerateOptions& options) const {
+GenerationStream LLM::generate_iterator(const Prompt& prompt,
+                                        const GenerateOptions& options) const {
   return GenerationStream(impl_->start(prompt, options));
 }
 
 Task<GenerationOutput> LLM::async_generate(Prompt prompt, GenerateOptions options) const {
-  return run_to_end(AsyncGenerationStream(impl_->start_async(prompt, final_only(std::move(options)))));
+  return run_to_end(
+      AsyncGenerationStream(impl_->start_async(prompt, final_only(std::move(options)))));
 }
 
-AsyncGenerationStream LLM::async_generate_iterator(const Prompt& prompt, const GenerateOptions& options) const {
+AsyncGenerationStream LLM::async_generate_iterator(const Prompt& prompt,
+                                                   const GenerateOptions& options) const {
   return AsyncGenerationStream(impl_->start_async(prompt, options));
 }
 
-GenerationOutput LLM::chat(const std::vector<Message>& messages, const GenerateOptions& options) const {
+GenerationOutput LLM::chat(const std::vector<Message>& messages,
+                           const GenerateOptions& options) const {
   return generate(Prompt(messages), options);
 }
 
-Task<GenerationOutput> LLM::async_chat(std::vector<Message> messages, GenerateOptions options) const {
+Task<GenerationOutput> LLM::async_chat(std::vector<Message> messages,
+                                       GenerateOptions options) const {
   return async_generate(Prompt(std::move(messages)), std::move(options));
 }
 
@@ -71,12 +77,14 @@ BackendInfo LLM::backend() const { return impl_->backend_info(); }
 LLMConfig LLM::config() const { return impl_->config(); }
 EngineStats LLM::stats() const { return impl_->stats(); }
 
-std::vector<std::int32_t> LLM::tokenize(std::string_view text, const TokenizeOptions& options) const {
+std::vector<std::int32_t> LLM::tokenize(std::string_view text,
+                                        const TokenizeOptions& options) const {
   return impl_->require_tokenizer()->encode(text, {.add_special_tokens = options.add_special_tokens,
                                                    .parse_special = options.parse_special});
 }
 
-std::string LLM::detokenize(const std::vector<std::int32_t>& token_ids, bool skip_special_tokens) const {
+std::string LLM::detokenize(const std::vector<std::int32_t>& token_ids,
+                            bool skip_special_tokens) const {
   return impl_->require_tokenizer()->decode(token_ids, skip_special_tokens);
 }
 
@@ -84,10 +92,13 @@ std::string LLM::token_text(std::int32_t token_id) const {
   return std::string(impl_->require_tokenizer()->token_bytes(token_id));
 }
 
-std::string LLM::apply_chat_template(const std::vector<Message>& messages, const GenerateOptions& options) const {
+std::string LLM::apply_chat_template(const std::vector<Message>& messages,
+                                     const GenerateOptions& options) const {
   return impl_->render(messages, options);
 }
 
-std::vector<float> LLM::logits(const std::vector<std::int32_t>& token_ids) const { return impl_->logits(token_ids); }
+std::vector<float> LLM::logits(const std::vector<std::int32_t>& token_ids) const {
+  return impl_->logits(token_ids);
+}
 
 }  // namespace openllm

@@ -8,8 +8,9 @@
 
 namespace openllm::llm {
 
-/// Sets the fields of `config` that `json` has. Unknown names are ignored (generation_config.json has many); null
-/// leaves a field as it is. `where` begins the messages. Throws kInvalidArgument for wrong types or values.
+/// Sets the fields of `config` that `json` has. Unknown names are ignored (generation_config.json
+/// has many); null leaves a field as it is. `where` begins the messages. Throws kInvalidArgument
+/// for wrong types or values.
 void apply_config_json(LLMConfig& config, const base::Json& json, std::string_view where);
 /// OPENLLM_CONFIG (a JSON object), then OPENLLM_GENERATION_<FIELD> in capitals.
 void apply_config_environment(LLMConfig& config);

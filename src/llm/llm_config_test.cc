@@ -26,18 +26,22 @@ TEST(LlmConfig, TakesWhatItKnowsAndIgnoresTheRest) {
 
 TEST(LlmConfig, NoSamplingMeansGreedy) {
   LLMConfig config;
-  apply_config_json(config, base::Json::parse(R"({"do_sample": false, "temperature": 0.6})", "test"), "x");
+  apply_config_json(config,
+                    base::Json::parse(R"({"do_sample": false, "temperature": 0.6})", "test"), "x");
   EXPECT_EQ(config.temperature, 0.0F);
 }
 
 TEST(LlmConfig, WrongTypesNameTheField) {
   LLMConfig config;
   try {
-    apply_config_json(config, base::Json::parse(R"({"top_k": "many"})", "test"), "generation_config.json");
+    apply_config_json(config, base::Json::parse(R"({"top_k": "many"})", "test"),
+                      "generation_config.json");
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-    EXPECT_THAT(error.what(), HasSubstr("generation_config.json: top_k: wrong type (expected integer, got string)"));
+    EXPECT_THAT(
+        error.what(),
+        HasSubstr("generation_config.json: top_k: wrong type (expected integer, got string)"));
   }
 }
 

@@ -5,7 +5,9 @@
 namespace openllm::llm {
 
 Mailbox::Mailbox(int n_choices, bool only_final, Executor executor)
-    : n_choices_(static_cast<std::size_t>(n_choices)), only_final_(only_final), executor_(std::move(executor)) {
+    : n_choices_(static_cast<std::size_t>(n_choices)),
+      only_final_(only_final),
+      executor_(std::move(executor)) {
   reset_pending();
 }
 
@@ -30,7 +32,8 @@ void Mailbox::post(base::FunctionRef<void(Update&)> change) {
     resume = static_cast<bool>(waiter_);
   }
   wake_.notify_one();
-  // The coroutine stays registered until the executor gets to it, so that `abandon` can still prevent the resumption.
+  // The coroutine stays registered until the executor gets to it, so that `abandon` can still
+  // prevent the resumption.
   if (resume) executor_([self = shared_from_this()] { self->resume_waiter(); });
 }
 

@@ -41,11 +41,13 @@ struct Update {
   bool finished = false;         ///< Every choice has ended; nothing follows.
 };
 
-/// Between the threads that make an answer and the one that reads it. Merges what arrives between two reads, so a slow
-/// reader costs nobody anything and a long answer costs O(n). One reader at a time.
+/// Between the threads that make an answer and the one that reads it. Merges what arrives between
+/// two reads, so a slow reader costs nobody anything and a long answer costs O(n). One reader at a
+/// time.
 class Mailbox : public std::enable_shared_from_this<Mailbox> {
  public:
-  /// `only_final`: the reader is woken at the end only. `executor` resumes coroutines; must not be empty.
+  /// `only_final`: the reader is woken at the end only. `executor` resumes coroutines; must not be
+  /// empty.
   Mailbox(int n_choices, bool only_final, Executor executor);
 
   /// Changes the pending update under the lock and wakes the reader.
@@ -57,13 +59,16 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   Update wait();
   /// True when `wait` would not block.
   bool ready();
-  /// `handle` is resumed through the executor once `ready`. False when it is already: do not suspend.
+  /// `handle` is resumed through the executor once `ready`. False when it is already: do not
+  /// suspend.
   bool suspend(std::coroutine_handle<> handle);
   /// Forgets the coroutine; it will not be resumed any more.
   void abandon() noexcept;
 
  private:
-  bool is_ready() const noexcept { return has_news_ && (!only_final_ || pending_.finished || pending_.error); }
+  bool is_ready() const noexcept {
+    return has_news_ && (!only_final_ || pending_.finished || pending_.error);
+  }
   void resume_waiter();
   void reset_pending();
 

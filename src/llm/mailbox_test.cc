@@ -66,8 +66,8 @@ Probe probe(Mailbox* mailbox, int* resumed) {
 
 TEST(Mailbox, ResumesACoroutineThroughTheExecutor) {
   std::vector<std::function<void()>> tasks;
-  const auto mailbox =
-      std::make_shared<Mailbox>(1, false, [&tasks](std::function<void()> task) { tasks.push_back(std::move(task)); });
+  const auto mailbox = std::make_shared<Mailbox>(
+      1, false, [&tasks](std::function<void()> task) { tasks.push_back(std::move(task)); });
   int resumed = 0;
   Probe coroutine = probe(mailbox.get(), &resumed);
   mailbox->post([](Update& /*update*/) {});
@@ -80,8 +80,8 @@ TEST(Mailbox, ResumesACoroutineThroughTheExecutor) {
 
 TEST(Mailbox, AnAbandonedCoroutineIsNotResumed) {
   std::vector<std::function<void()>> tasks;
-  const auto mailbox =
-      std::make_shared<Mailbox>(1, false, [&tasks](std::function<void()> task) { tasks.push_back(std::move(task)); });
+  const auto mailbox = std::make_shared<Mailbox>(
+      1, false, [&tasks](std::function<void()> task) { tasks.push_back(std::move(task)); });
   int resumed = 0;
   Probe coroutine = probe(mailbox.get(), &resumed);
   mailbox->post([](Update& /*update*/) {});

@@ -20,7 +20,8 @@ std::string expand_home(const std::string& path) {
 }
 
 bool looks_like_path(const std::string& model) {
-  return model.starts_with('.') || model.starts_with('/') || model.starts_with('~') || model.ends_with(".gguf");
+  return model.starts_with('.') || model.starts_with('/') || model.starts_with('~') ||
+         model.ends_with(".gguf");
 }
 
 /// The JSON file beside the model, or null when there is no such file.
@@ -31,7 +32,8 @@ base::Json read_json_file(const std::string& folder, const char* name) {
   try {
     return base::Json::parse(base::read_file(path.string()), path.string());
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kInvalidArgument) throw Error(ErrorCode::kCorruptData, error.what());
+    if (error.code() == ErrorCode::kInvalidArgument)
+      throw Error(ErrorCode::kCorruptData, error.what());
     throw;
   }
 }
@@ -53,7 +55,8 @@ std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::Gg
     const base::Json* value = config.find(key);
     if (value == nullptr) return std::nullopt;
     const std::int64_t number = value->as_int(key);
-    if (number < 0 || number >= static_cast<std::int64_t>(tokens->size())) return std::nullopt;  // -1: none
+    if (number < 0 || number >= static_cast<std::int64_t>(tokens->size()))
+      return std::nullopt;  // -1: none
     return static_cast<tokenizer::TokenId>(number);
   };
   const auto flag = [&](const char* key) -> std::optional<bool> {
@@ -65,8 +68,10 @@ std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::Gg
   vocab.pre = text("tokenizer.ggml.pre");
   vocab.tokens = *tokens;
   vocab.scores = gguf.float_array("tokenizer.ggml.scores").value_or(std::vector<float>());
-  vocab.token_types = gguf.int_array("tokenizer.ggml.token_type").value_or(std::vector<std::int64_t>());
-  vocab.merges = gguf.string_array("tokenizer.ggml.merges").value_or(std::vector<std::string_view>());
+  vocab.token_types =
+      gguf.int_array("tokenizer.ggml.token_type").value_or(std::vector<std::int64_t>());
+  vocab.merges =
+      gguf.string_array("tokenizer.ggml.merges").value_or(std::vector<std::string_view>());
   vocab.bos_id = id("tokenizer.ggml.bos_token_id");
   vocab.eos_id = id("tokenizer.ggml.eos_token_id");
   vocab.eot_id = id("tokenizer.ggml.eot_token_id");
@@ -85,7 +90,8 @@ std::optional<std::string> template_of_config(const base::Json& config) {
   for (const base::Json& entry : value->as_array("tokenizer_config.json: chat_template")) {
     const base::Json* name = entry.find("name");
     const base::Json* source = entry.find("template");
-    if (name != nullptr && source != nullptr && name->if_string() != nullptr && *name->if_string() == "default") {
+    if (name != nullptr && source != nullptr && name->if_string() != nullptr &&
+        *name->if_string() == "default") {
       return source->as_string("tokenizer_config.json: chat_template: template");
     }
   }
@@ -95,7 +101,9 @@ std::optional<std::string> template_of_config(const base::Json& config) {
 }  // namespace
 
 ResolvedModel resolve_model(const std::string& model) {
-  if (model.empty()) base::fail(ErrorCode::kInvalidArgument, "model: empty (expected a name, a folder or a .gguf file)");
+  if (model.empty())
+    base::fail(ErrorCode::kInvalidArgument,
+               "model: empty (expected a name, a folder or a .gguf file)");
   const std::string path = expand_home(model);
   std::error_code ignored;
   const bool exists = fs::exists(path, ignored);
@@ -105,11 +113,13 @@ ResolvedModel resolve_model(const std::string& model) {
     if (name.ends_with(".gguf")) name.resize(name.size() - 5);
     return {path, name.empty() ? model : name, "local"};
   }
-  if (looks_like_path(model)) base::fail(ErrorCode::kNotFound, "model: no such file or folder: ", path);
+  if (looks_like_path(model))
+    base::fail(ErrorCode::kNotFound, "model: no such file or folder: ", path);
   const ModelStore store;
   if (const auto stored = store.find(model)) return {stored->path, stored->name, stored->version};
-  base::fail(ErrorCode::kNotFound, "model: ", model, " is neither a folder nor a .gguf file nor a model in the store (",
-             store.root(), "); `openllm models` lists the store");
+  base::fail(ErrorCode::kNotFound, "model: ", model,
+             " is neither a folder nor a .gguf file nor a model in the store (", store.root(),
+             "); `openllm models` lists the store");
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpoint& checkpoint) {
@@ -133,7 +143,8 @@ std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoi
   const fs::path file = fs::path(folder) / "chat_template.jinja";
   std::error_code ignored;
   if (fs::exists(file, ignored)) return base::read_file(file.string());
-  if (const auto source = template_of_config(read_json_file(folder, "chat_template.json"))) return source;
+  if (const auto source = template_of_config(read_json_file(folder, "chat_template.json")))
+    return source;
   return template_of_config(read_json_file(folder, "tokenizer_config.json"));
 }
 

@@ -17,8 +17,8 @@ struct ResolvedModel {
   std::string id;       ///< Name in the store, or the last part of the path.
   std::string version;  ///< Store version, or "local".
 };
-/// `model`: a path that exists, or a name in the store. A string that begins with '.', '/' or '~' or ends in ".gguf"
-/// is always a path. Throws kNotFound saying where was looked.
+/// `model`: a path that exists, or a name in the store. A string that begins with '.', '/' or '~'
+/// or ends in ".gguf" is always a path. Throws kNotFound saying where was looked.
 ResolvedModel resolve_model(const std::string& model);
 
 /// The tokenizer that belongs to a checkpoint; null when it has none.

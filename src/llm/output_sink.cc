@@ -8,11 +8,16 @@ namespace {
 
 FinishReason finish_reason(engine::EndReason reason) {
   switch (reason) {
-    case engine::EndReason::kStop: return FinishReason::kStop;
-    case engine::EndReason::kLength: return FinishReason::kLength;
-    case engine::EndReason::kCancelled: return FinishReason::kCancelled;
-    case engine::EndReason::kDeadline: return FinishReason::kDeadline;
-    case engine::EndReason::kError: return FinishReason::kError;
+    case engine::EndReason::kStop:
+      return FinishReason::kStop;
+    case engine::EndReason::kLength:
+      return FinishReason::kLength;
+    case engine::EndReason::kCancelled:
+      return FinishReason::kCancelled;
+    case engine::EndReason::kDeadline:
+      return FinishReason::kDeadline;
+    case engine::EndReason::kError:
+      return FinishReason::kError;
   }
   return FinishReason::kError;
 }
@@ -49,22 +54,29 @@ void OutputSink::configure(TextRules rules, std::shared_ptr<const tokenizer::Tok
   backend_ = std::move(backend);
 }
 
-void OutputSink::on_prompt_logprobs(int /*first*/, std::vector<engine::TokenEvent> events) noexcept {
+void OutputSink::on_prompt_logprobs(int /*first*/,
+                                    std::vector<engine::TokenEvent> events) noexcept {
   mailbox_->post_quietly([&](Update& update) {
-    if (update.prompt_logprobs.empty()) update.prompt_logprobs.emplace_back();  // nothing precedes position 0
-    for (const engine::TokenEvent& event : events) update.prompt_logprobs.push_back(logprob_list(event));
+    if (update.prompt_logprobs.empty())
+      update.prompt_logprobs.emplace_back();  // nothing precedes position 0
+    for (const engine::TokenEvent& event : events)
+      update.prompt_logprobs.push_back(logprob_list(event));
   });
 }
 
 void OutputSink::on_prompt_logits(int /*first*/, int n, const float* logits) noexcept {
   const std::shared_ptr<backend::Backend> backend = backend_.lock();
   if (backend == nullptr) return;
-  const std::size_t count = static_cast<std::size_t>(n) * static_cast<std::size_t>(backend->vocab_size());
-  mailbox_->post_quietly(
-      [&](Update& update) { update.prompt_logits.insert(update.prompt_logits.end(), logits, logits + count); });
+  const std::size_t count =
+      static_cast<std::size_t>(n) * static_cast<std::size_t>(backend->vocab_size());
+  mailbox_->post_quietly([&](Update& update) {
+    update.prompt_logits.insert(update.prompt_logits.end(), logits, logits + count);
+  });
 }
 
-void OutputSink::on_token(int choice, engine::TokenEvent event) noexcept { push({choice, std::move(event)}); }
+void OutputSink::on_token(int choice, engine::TokenEvent event) noexcept {
+  push({choice, std::move(event)});
+}
 
 void OutputSink::on_end(int choice, engine::EndReason reason, int n_cached_tokens,
                         const std::string& error) noexcept {
@@ -96,7 +108,8 @@ void OutputSink::drain() {
         handle_end(update, event.choice, std::get<End>(event.what));
       }
     }
-    update.finished = std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
+    update.finished =
+        std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
   });
   for (const auto& [choice, n_tokens] : late_stops_) {
     if (const auto backend = backend_.lock()) backend->stop_choice(request_id_, choice, n_tokens);
@@ -105,7 +118,8 @@ void OutputSink::drain() {
 }
 
 bool OutputSink::is_stop_token(std::int32_t token) const {
-  return std::find(rules_.stop_token_ids.begin(), rules_.stop_token_ids.end(), token) != rules_.stop_token_ids.end();
+  return std::find(rules_.stop_token_ids.begin(), rules_.stop_token_ids.end(), token) !=
+         rules_.stop_token_ids.end();
 }
 
 void OutputSink::handle_token(Update& update, int index, engine::TokenEvent event) {
@@ -143,7 +157,8 @@ void OutputSink::handle_end(Update& update, int index, const End& end) {
     if (choice.stop->stopped()) news.finish_reason = FinishReason::kStop;
     news.text += choice.stop->flush();
   }
-  if (end.reason == engine::EndReason::kError) update.error = Error(ErrorCode::kInternal, end.error);
+  if (end.reason == engine::EndReason::kError)
+    update.error = Error(ErrorCode::kInternal, end.error);
 }
 
 void OutputSink::cancel() noexcept {

@@ -29,11 +29,13 @@ struct TextRules {
   bool want_prompt_logprobs = false;
 };
 
-/// Receives a request's tokens on the engine thread and turns them into text on the output thread: incremental
-/// decoding, stop strings, hold-back. Tells the backend when a stop string ends a choice.
+/// Receives a request's tokens on the engine thread and turns them into text on the output thread:
+/// incremental decoding, stop strings, hold-back. Tells the backend when a stop string ends a
+/// choice.
 class OutputSink final : public engine::EventSink, public std::enable_shared_from_this<OutputSink> {
  public:
-  OutputSink(std::string request_id, int n_choices, std::shared_ptr<Mailbox> mailbox, std::shared_ptr<Worker> output);
+  OutputSink(std::string request_id, int n_choices, std::shared_ptr<Mailbox> mailbox,
+             std::shared_ptr<Worker> output);
 
   /// Before the request is submitted. `tokenizer` may be null: no text. It is kept alive.
   void configure(TextRules rules, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
@@ -42,7 +44,8 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   void on_prompt_logprobs(int first, std::vector<engine::TokenEvent> events) noexcept override;
   void on_prompt_logits(int first, int n, const float* logits) noexcept override;
   void on_token(int choice, engine::TokenEvent event) noexcept override;
-  void on_end(int choice, engine::EndReason reason, int n_cached_tokens, const std::string& error) noexcept override;
+  void on_end(int choice, engine::EndReason reason, int n_cached_tokens,
+              const std::string& error) noexcept override;
 
   /// Marks the request as cancelled and cancels it in the backend if it got there.
   void cancel() noexcept;
@@ -78,7 +81,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   const std::shared_ptr<Worker> output_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   TextRules rules_;
-  std::vector<Choice> choices_;  // output thread only
+  std::vector<Choice> choices_;                           // output thread only
   std::vector<std::pair<int, std::int64_t>> late_stops_;  // output thread only: choice, tokens kept
 
   std::mutex mutex_;

@@ -6,11 +6,16 @@ namespace openllm {
 
 const char* to_string(FinishReason reason) noexcept {
   switch (reason) {
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kCancelled: return "cancelled";
-    case FinishReason::kDeadline: return "deadline";
-    case FinishReason::kError: return "error";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kDeadline:
+      return "deadline";
+    case FinishReason::kError:
+      return "error";
   }
   return "error";
 }
@@ -26,7 +31,8 @@ void append_ids(std::string& out, const std::vector<std::int32_t>& ids) {
   out += ']';
 }
 
-void append_logprobs(std::string& out, const std::optional<std::vector<TokenLogprobs>>& list, bool empty_is_null) {
+void append_logprobs(std::string& out, const std::optional<std::vector<TokenLogprobs>>& list,
+                     bool empty_is_null) {
   if (!list) {
     out += "null";
     return;
@@ -52,7 +58,8 @@ void append_chunk(std::string& out, const CompletionChunk& chunk) {
   base::append_json_string(out, chunk.text);
   out += ",\"token_ids\":";
   append_ids(out, chunk.token_ids);
-  out += ",\"cumulative_logprob\":" + base::Json(chunk.cumulative_logprob).dump() + ",\"logprobs\":";
+  out +=
+      ",\"cumulative_logprob\":" + base::Json(chunk.cumulative_logprob).dump() + ",\"logprobs\":";
   append_logprobs(out, chunk.logprobs, false);
   out += ",\"finish_reason\":";
   if (chunk.finish_reason) {

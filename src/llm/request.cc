@@ -15,8 +15,9 @@ void append(std::vector<T>& to, std::vector<T>&& from) {
 
 }  // namespace
 
-Request::Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox, std::shared_ptr<OutputSink> sink,
-                 const GenerateOptions& options, std::string request_id)
+Request::Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox,
+                 std::shared_ptr<OutputSink> sink, const GenerateOptions& options,
+                 std::string request_id)
     : core_(std::move(core)),
       mailbox_(std::move(mailbox)),
       sink_(std::move(sink)),
@@ -87,23 +88,29 @@ void Request::merge(Update update) {
 
 namespace openllm {
 
-GenerationStream::GenerationStream(std::shared_ptr<llm::Request> request) : request_(std::move(request)) {}
+GenerationStream::GenerationStream(std::shared_ptr<llm::Request> request)
+    : request_(std::move(request)) {}
 GenerationStream::~GenerationStream() = default;
 GenerationStream::GenerationStream(GenerationStream&&) noexcept = default;
 GenerationStream& GenerationStream::operator=(GenerationStream&&) noexcept = default;
 const GenerationOutput* GenerationStream::next() { return request_->next(); }
 void GenerationStream::cancel() noexcept { request_->cancel(); }
 
-AsyncGenerationStream::AsyncGenerationStream(std::shared_ptr<llm::Request> request) : request_(std::move(request)) {}
+AsyncGenerationStream::AsyncGenerationStream(std::shared_ptr<llm::Request> request)
+    : request_(std::move(request)) {}
 AsyncGenerationStream::~AsyncGenerationStream() = default;
 AsyncGenerationStream::AsyncGenerationStream(AsyncGenerationStream&&) noexcept = default;
 AsyncGenerationStream& AsyncGenerationStream::operator=(AsyncGenerationStream&&) noexcept = default;
 void AsyncGenerationStream::cancel() noexcept { request_->cancel(); }
 
-bool AsyncGenerationStream::NextAwaiter::await_ready() { return request_->is_over() || request_->mailbox().ready(); }
+bool AsyncGenerationStream::NextAwaiter::await_ready() {
+  return request_->is_over() || request_->mailbox().ready();
+}
 bool AsyncGenerationStream::NextAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
   return request_->mailbox().suspend(awaiting);
 }
-const GenerationOutput* AsyncGenerationStream::NextAwaiter::await_resume() { return request_->next(); }
+const GenerationOutput* AsyncGenerationStream::NextAwaiter::await_resume() {
+  return request_->next();
+}
 
 }  // namespace openllm

@@ -14,11 +14,12 @@ namespace openllm::llm {
 
 class Core;
 
-/// A running request as its reader sees it. Destroying it cancels what still runs. Keeps the model alive.
+/// A running request as its reader sees it. Destroying it cancels what still runs. Keeps the model
+/// alive.
 class Request {
  public:
-  Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox, std::shared_ptr<OutputSink> sink,
-          const GenerateOptions& options, std::string request_id);
+  Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox,
+          std::shared_ptr<OutputSink> sink, const GenerateOptions& options, std::string request_id);
   ~Request();
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;

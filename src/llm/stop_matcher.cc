@@ -14,8 +14,9 @@ std::string StopMatcher::push(std::string_view piece) {
   if (stopped_) return {};
   if (stops_.empty()) return std::string(piece);
   held_ += piece;
-  // `held_` began as a possible beginning of a stop string, so every match lies inside it. The first match wins; of
-  // several that begin there, the longest, so that the result does not depend on the order of the list.
+  // `held_` began as a possible beginning of a stop string, so every match lies inside it. The
+  // first match wins; of several that begin there, the longest, so that the result does not depend
+  // on the order of the list.
   std::size_t begin = std::string::npos;
   std::size_t length = 0;
   for (const std::string& stop : stops_) {

@@ -6,13 +6,15 @@
 
 namespace openllm::llm {
 
-/// Finds stop strings in text that arrives in pieces, and holds back text that may be the beginning of one.
+/// Finds stop strings in text that arrives in pieces, and holds back text that may be the beginning
+/// of one.
 class StopMatcher {
  public:
   /// `include_stop`: the match belongs to the text. Empty strings are ignored.
   StopMatcher(std::vector<std::string> stops, bool include_stop);
 
-  /// Adds text and returns what can be released. After a match `stopped()` is true and nothing more comes.
+  /// Adds text and returns what can be released. After a match `stopped()` is true and nothing more
+  /// comes.
   std::string push(std::string_view piece);
   /// Adds text without looking for stop strings (before min_new_tokens); releases everything.
   std::string push_unchecked(std::string_view piece);

@@ -6,8 +6,8 @@
 
 namespace openllm::llm {
 
-/// One thread that runs tasks in order. Started by the first task. Destroying it runs what is queued and waits, unless
-/// a task of its own does the destroying; then the thread ends by itself.
+/// One thread that runs tasks in order. Started by the first task. Destroying it runs what is
+/// queued and waits, unless a task of its own does the destroying; then the thread ends by itself.
 class Worker {
  public:
   Worker();

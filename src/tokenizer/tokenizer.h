@@ -31,8 +31,8 @@ class Tokenizer {
 
   /// One past the highest id.
   virtual int vocab_size() const noexcept = 0;
-  /// The bytes a token adds to the text in the middle of a sequence (SentencePiece's "U+2581 the" is "
-  /// the", byte tokens are one byte). Empty for unknown ids.
+  /// The bytes a token adds to the text in the middle of a sequence (SentencePiece's "U+2581 the"
+  /// is " the", byte tokens are one byte). Empty for unknown ids.
   virtual std::string_view token_bytes(TokenId id) const noexcept = 0;
   /// The same for the first token of a text, where some decoders leave out a space.
   virtual std::string_view first_token_bytes(TokenId id) const noexcept { return token_bytes(id); }

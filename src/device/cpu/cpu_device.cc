@@ -45,8 +45,8 @@ kernels::Act to_act(Activation act) {
   return kernels::Act::kSilu;
 }
 
-CpuDevice::CpuDevice(const kernels::Kernels& kernels, int n_threads)
-    : kernels_(kernels), team_(n_threads) {}
+CpuDevice::CpuDevice(const kernels::Kernels& kernels, int n_threads, Precision precision)
+    : kernels_(kernels), team_(n_threads), precision_(precision) {}
 
 std::unique_ptr<Weight> CpuDevice::upload(const WeightSource& source, WeightRole role) {
   return CpuWeight::upload(source, role, team_);
@@ -226,7 +226,8 @@ std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options) {
                "device cpu: instruction set not available (expected one of ", known, "; got ",
                options.isa, ")");
   }
-  return std::make_unique<cpu::CpuDevice>(*kernels, options.n_threads);
+  const auto precision = options.int8_activations ? cpu::Precision::kCoarse : cpu::Precision::kFine;
+  return std::make_unique<cpu::CpuDevice>(*kernels, options.n_threads, precision);
 }
 
 }  // namespace openllm::device

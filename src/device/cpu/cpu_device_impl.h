@@ -16,9 +16,15 @@
 
 namespace openllm::device::cpu {
 
+/// How closely activations of quantised weights are kept.
+enum class Precision : std::uint8_t {
+  kCoarse,  ///< int8, a scale per 32.
+  kFine,    ///< What that leaves over is quantised too: twice the work, 15 bits.
+};
+
 class CpuDevice final : public Device {
  public:
-  CpuDevice(const kernels::Kernels& kernels, int n_threads);
+  CpuDevice(const kernels::Kernels& kernels, int n_threads, Precision precision);
 
   std::string name() const override { return "cpu"; }
   std::string isa() const override { return kernels_.name; }
@@ -102,6 +108,8 @@ class CpuDevice final : public Device {
   /// The product, activations given (and already quantised where the weight needs it).
   void multiply(const CpuWeight& weight, const float* bias, Tensor x, float* out,
                 std::int64_t out_stride, const Epilogue& epilogue);
+  /// Row `row` of x into the arrays of quantised activations.
+  void quantise(Tensor x, std::int64_t row);
   /// Activation rows come from prepare(row), which fills row `row` of `x`; then quantises and
   /// multiplies.
   template <typename Prepare>
@@ -111,9 +119,11 @@ class CpuDevice final : public Device {
 
   const kernels::Kernels& kernels_;
   base::ThreadTeam team_;
+  const Precision precision_;
   std::exception_ptr failure_{};
   AlignedMemory quant_memory_{};
   kernels::QuantRows quant_{};
+  AlignedMemory pair_memory_{};  ///< [2 T, out]: both products of fine rows.
   std::vector<RopeTable> rope_tables_{};
   std::uint64_t rope_clock_ = 0;
   AlignedMemory attention_states_{};

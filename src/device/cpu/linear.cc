@@ -24,12 +24,15 @@ struct Cut {
   std::int64_t n_chunks() const { return n_tile_chunks * n_row_chunks; }
 };
 
+/// Rows of quantised activations per row of x.
+std::int64_t passes(Precision precision) { return precision == Precision::kFine ? 2 : 1; }
+
 Cut cut_segment(const kernels::PackedMatrix& matrix, std::int64_t n_rows, int n_threads) {
   const std::int64_t n_tiles = ceil_div(matrix.n_rows, kernels::kTileRows);
   Cut cut;
   // Rows that stay in the second-level cache while the tiles of a chunk pass by.
   cut.n_row_chunks = ceil_div(n_rows, 256);
-  cut.rows = ceil_div(n_rows, cut.n_row_chunks);
+  cut.rows = ceil_div(ceil_div(n_rows, cut.n_row_chunks), 2) * 2;  // both rows of a fine pair
   const double macs = static_cast<double>(16 * matrix.k * cut.rows);
   const double tile_ns =
       std::max(static_cast<double>(matrix.tile_bytes) / kBytesPerNs, macs / kMacsPerNs);
@@ -43,6 +46,15 @@ Cut cut_segment(const kernels::PackedMatrix& matrix, std::int64_t n_rows, int n_
 }
 
 }  // namespace
+
+void CpuDevice::quantise(Tensor x, std::int64_t row) {
+  const float* from = x.data + row * x.stride;
+  if (precision_ == Precision::kFine) {
+    kernels_.quantise_row_twice(from, x.cols, 2 * row, &quant_);
+  } else {
+    kernels_.quantise_row(from, x.cols, row, &quant_);
+  }
+}
 
 void CpuDevice::reserve_quant(std::int64_t n_rows, std::int64_t k) {
   const std::int64_t groups = n_rows * (k / kernels::kGroup);
@@ -68,41 +80,60 @@ void CpuDevice::reserve_quant(std::int64_t n_rows, std::int64_t k) {
 void CpuDevice::multiply(const CpuWeight& weight, const float* bias, Tensor x, float* out,
                          std::int64_t out_stride, const Epilogue& epilogue) {
   const auto& segments = weight.segments();
-  const std::int64_t n_rows = x.rows;
-  if (n_rows == 0) return;
+  if (x.rows == 0) return;
+  const std::int64_t n_columns = weight.out_features();
+  if (passes(precision_) > 1 && weight.has_quantised()) {
+    pair_memory_.reserve(static_cast<std::size_t>(2 * x.rows * n_columns) * sizeof(float));
+  }
+  const auto rows_of = [&](const Segment& segment) {
+    return kernels::is_quantised(segment.matrix.format) ? x.rows * passes(precision_) : x.rows;
+  };
   std::int64_t n_chunks = 0;
   for (const Segment& segment : segments) {
-    n_chunks += cut_segment(segment.matrix, n_rows, team_.n_threads()).n_chunks();
+    n_chunks += cut_segment(segment.matrix, rows_of(segment), team_.n_threads()).n_chunks();
   }
   team_.run(static_cast<std::size_t>(n_chunks), [&](std::size_t index) {
     auto chunk = static_cast<std::int64_t>(index);
     std::size_t s = 0;
-    Cut cut = cut_segment(segments[0].matrix, n_rows, team_.n_threads());
+    Cut cut = cut_segment(segments[0].matrix, rows_of(segments[0]), team_.n_threads());
     while (chunk >= cut.n_chunks()) {
       chunk -= cut.n_chunks();
-      cut = cut_segment(segments[++s].matrix, n_rows, team_.n_threads());
+      ++s;
+      cut = cut_segment(segments[s].matrix, rows_of(segments[s]), team_.n_threads());
     }
     const Segment& segment = segments[s];
     const std::int64_t n_tiles = ceil_div(segment.matrix.n_rows, kernels::kTileRows);
+    const bool paired = rows_of(segment) != x.rows;
     kernels::LinearArgs args;
     args.weight = &segment.matrix;
     args.tile_begin = chunk / cut.n_row_chunks * cut.tiles;
     args.tile_end = std::min(args.tile_begin + cut.tiles, n_tiles);
     args.row_begin = chunk % cut.n_row_chunks * cut.rows;
-    args.row_end = std::min(args.row_begin + cut.rows, n_rows);
+    args.row_end = std::min(args.row_begin + cut.rows, rows_of(segment));
     args.quant = &quant_;
     args.x = x.data;
     args.x_stride = x.stride;
-    args.out = out + segment.first_row;
-    args.out_stride = out_stride;
-    args.bias = bias == nullptr ? nullptr : bias + segment.first_row;
+    args.out = (paired ? reinterpret_cast<float*>(pair_memory_.data()) : out) + segment.first_row;
+    args.out_stride = paired ? n_columns : out_stride;
+    const float* shift = bias == nullptr ? nullptr : bias + segment.first_row;
+    args.bias = paired ? nullptr : shift;
     kernels_.linear(&args);
-    if (epilogue.scale == 1.0F && epilogue.soft_cap == 0.0F) return;
+
     const std::int64_t begin = args.tile_begin * kernels::kTileRows;
-    const std::int64_t end = std::min(args.tile_end * kernels::kTileRows, segment.matrix.n_rows);
-    for (std::int64_t row = args.row_begin; row < args.row_end; ++row) {
-      kernels_.scale_cap(args.out + row * out_stride + begin, end - begin, epilogue.scale,
-                         epilogue.soft_cap);
+    const std::int64_t n =
+        std::min(args.tile_end * kernels::kTileRows, segment.matrix.n_rows) - begin;
+    const std::int64_t step = paired ? 2 : 1;
+    if (!paired && epilogue.scale == 1.0F && epilogue.soft_cap == 0.0F) return;
+    for (std::int64_t row = args.row_begin; row < args.row_end; row += step) {
+      float* to = out + row / step * out_stride + segment.first_row + begin;
+      if (paired) {
+        const float* pair = args.out + row * n_columns + begin;
+        kernels_.add(pair, pair + n_columns, 1.0F, n, to);
+        if (shift != nullptr) kernels_.add(to, shift + begin, 1.0F, n, to);
+      }
+      if (epilogue.scale != 1.0F || epilogue.soft_cap != 0.0F) {
+        kernels_.scale_cap(to, n, epilogue.scale, epilogue.soft_cap);
+      }
     }
   });
 }
@@ -114,11 +145,11 @@ void CpuDevice::prepare_and_multiply(const CpuWeight& weight, const Weight* bias
   if (deltas != nullptr) {
     base::fail(ErrorCode::kUnsupported, "cpu: adapters are not supported by this device");
   }
-  const bool quantise = weight.has_quantised();
-  if (quantise) reserve_quant(x.rows, x.cols);
+  const bool quantised = weight.has_quantised();
+  if (quantised) reserve_quant(x.rows * passes(precision_), x.cols);
   for_rows(x.rows, row_ns, [&](std::int64_t row) {
     prepare(row);
-    if (quantise) kernels_.quantise_row(x.data + row * x.stride, x.cols, row, &quant_);
+    if (quantised) quantise(x, row);
   });
   multiply(weight, vector_of(bias), x, out.data, out.stride, {});
 }
@@ -164,10 +195,9 @@ void CpuDevice::logits(const Weight& weight, float scale, float soft_cap, Tensor
   guarded([&] {
     const CpuWeight& table = as_cpu(weight);
     if (table.has_quantised()) {
-      reserve_quant(x.rows, x.cols);
-      for_rows(x.rows, 0.3 * static_cast<double>(x.cols), [&](std::int64_t row) {
-        kernels_.quantise_row(x.data + row * x.stride, x.cols, row, &quant_);
-      });
+      reserve_quant(x.rows * passes(precision_), x.cols);
+      for_rows(x.rows, 0.3 * static_cast<double>(x.cols),
+               [&](std::int64_t row) { quantise(x, row); });
     }
     multiply(table, nullptr, x, host_out, table.out_features(), {scale, soft_cap});
   });

@@ -11,8 +11,8 @@ namespace {
 using tensor::DType;
 using namespace testing;  // NOLINT(google-build-using-namespace)
 
-std::unique_ptr<Device> device_of(const std::string& isa, int n_threads = 2) {
-  return make_cpu_device({n_threads, isa});
+std::unique_ptr<Device> device_of(const std::string& isa, int n_threads = 2, bool int8 = false) {
+  return make_cpu_device({n_threads, isa, int8});
 }
 
 bool is_plain(DType type) { return tensor::info(type).block_elems == 1; }
@@ -24,11 +24,13 @@ struct Expected {
   double magnitude = 0.0;
 };
 
-Expected expect(const TestWeight& w, const std::vector<float>& x, std::int64_t t, std::int64_t o) {
+Expected expect(const TestWeight& w, const std::vector<float>& x, std::int64_t t, std::int64_t o,
+                bool int8) {
   Expected e;
   const float* row = x.data() + t * w.n_columns;
-  const std::vector<float> a = is_plain(w.type) ? std::vector<float>(row, row + w.n_columns)
-                                                : through_int8(row, w.n_columns);
+  const std::vector<float> a = is_plain(w.type) || !int8
+                                   ? std::vector<float>(row, row + w.n_columns)
+                                   : through_int8(row, w.n_columns);
   for (std::int64_t k = 0; k < w.n_columns; ++k) {
     const double p = double{a[static_cast<std::size_t>(k)]} *
                      double{w.values[static_cast<std::size_t>(o * w.n_columns + k)]};
@@ -38,9 +40,15 @@ Expected expect(const TestWeight& w, const std::vector<float>& x, std::int64_t t
   return e;
 }
 
-TEST(CpuLinear, AgreesWithPlainLoops) {
+class CpuLinearPrecision : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Int8, CpuLinearPrecision, ::testing::Values(false, true));
+
+// Against int8 activations where they are asked for, else against the activations themselves: the
+// second rounding leaves about 1 / (254 * 254) of a group's largest.
+TEST_P(CpuLinearPrecision, AgreesWithPlainLoops) {
+  const bool int8 = GetParam();
   for (const std::string& isa : cpu_isas()) {
-    const auto device = device_of(isa);
+    const auto device = device_of(isa, 2, int8);
     for (const DType type : weight_types()) {
       const int block = tensor::info(type).block_elems;
       for (const std::int64_t k : {std::int64_t{block == 1 ? 36 : block}, std::int64_t{768}}) {
@@ -58,10 +66,10 @@ TEST(CpuLinear, AgreesWithPlainLoops) {
           const auto got = out.values();
           for (std::int64_t t = 0; t < rows; ++t) {
             for (const std::int64_t o : {0, 1, 15, 16, 31, 40, 79, 80, 82}) {
-              const Expected e = expect(w, x, t, o);
+              const Expected e = expect(w, x, t, o, int8);
               ASSERT_NEAR(got[static_cast<std::size_t>(t * 83 + o)],
                           e.value + double{bias_values[static_cast<std::size_t>(o)]},
-                          2e-6 * (e.magnitude + 1.0))
+                          (is_plain(type) || int8 ? 2e-6 : 2e-5) * (e.magnitude + 1.0))
                   << isa << " " << tensor::info(type).name << " k " << k << " rows " << rows
                   << " t " << t << " o " << o;
             }
@@ -74,7 +82,7 @@ TEST(CpuLinear, AgreesWithPlainLoops) {
 
 // The contract: a row's bits do not depend on the other rows, on threads, or on how the work is
 // cut.
-TEST(CpuLinear, RowsGiveTheSameBitsAloneAndTogether) {
+TEST_P(CpuLinearPrecision, RowsGiveTheSameBitsAloneAndTogether) {
   constexpr std::int64_t kRows = 512;
   constexpr std::int64_t kOut = 150;
   for (const std::string& isa : cpu_isas()) {
@@ -83,8 +91,8 @@ TEST(CpuLinear, RowsGiveTheSameBitsAloneAndTogether) {
       Random random(11);
       const TestWeight w = make_weight(type, kOut, k, random);
       const auto x = random.normals(static_cast<std::size_t>(kRows * k));
-      const auto one = device_of(isa, 1);
-      const auto two = device_of(isa, 2);
+      const auto one = device_of(isa, 1, GetParam());
+      const auto two = device_of(isa, 2, GetParam());
       const auto weight_one = upload(*one, w);
       const auto weight_two = upload(*two, w);
       const TestTensor in(*two, kRows, k, x);
@@ -144,7 +152,7 @@ TEST(CpuLinear, FusedEntryPointsGiveTheBitsOfTheirParts) {
 
 TEST(CpuLinear, PartsOfDifferentTypesArePermutedAndStacked) {
   for (const std::string& isa : cpu_isas()) {
-    const auto device = device_of(isa);
+    const auto device = device_of(isa, 2, true);
     Random random(5);
     const std::int64_t k = 256;
     const TestWeight a = make_weight(DType::kQ4_K, 20, k, random);
@@ -164,10 +172,10 @@ TEST(CpuLinear, PartsOfDifferentTypesArePermutedAndStacked) {
     const auto got = out.values();
     for (std::int64_t t = 0; t < 3; ++t) {
       for (std::int64_t o = 0; o < 62; ++o) {
-        const Expected e = o < 20   ? expect(a, x, t, (o * 7) % 20)
-                           : o < 27 ? expect(b, x, t, o - 20)
-                           : o < 32 ? expect(c, x, t, o - 27)
-                                    : expect(c2, x, t, o - 32);
+        const Expected e = o < 20   ? expect(a, x, t, (o * 7) % 20, true)
+                           : o < 27 ? expect(b, x, t, o - 20, true)
+                           : o < 32 ? expect(c, x, t, o - 27, true)
+                                    : expect(c2, x, t, o - 32, true);
         ASSERT_NEAR(got[static_cast<std::size_t>(t * 62 + o)], e.value, 2e-6 * (e.magnitude + 1))
             << isa << " " << o;
       }
@@ -236,8 +244,8 @@ TEST(CpuLogits, ScalesCapsAndFillsHostRows) {
     device->finish_step();
     for (std::int64_t t = 0; t < 5; ++t) {
       for (std::int64_t o = 0; o < 1000; o += 37) {
-        const double raw = expect(w, x, t, o).value * 0.5;
-        ASSERT_NEAR(out[static_cast<std::size_t>(t * 1000 + o)], 3.0 * std::tanh(raw / 3.0), 1e-5);
+        const double raw = expect(w, x, t, o, false).value * 0.5;
+        ASSERT_NEAR(out[static_cast<std::size_t>(t * 1000 + o)], 3.0 * std::tanh(raw / 3.0), 2e-3);
       }
     }
   }

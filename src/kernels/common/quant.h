@@ -8,29 +8,43 @@
 namespace openllm::kernels {
 namespace {
 
+/// One group: codes, scale and sums go to place `g` of row `row`.
+OPENLLM_INLINE void quantise_group(VF a, VF b, std::int64_t k, std::int64_t row, std::int64_t g,
+                                   const QuantRows& out) {
+  const float largest = max_lane(max(abs(a), abs(b)));
+  const float scale = largest / 127.0F;
+  // A scale below the normal range has no usable inverse: such a group counts as zero.
+  const float inverse = scale > 1e-37F ? 127.0F / largest : 0.0F;
+  std::int8_t* q = out.codes + row * k + g * kGroup;
+  store_i8(q, mul(a, splat(inverse)));
+  store_i8(q + 16, mul(b, splat(inverse)));
+  const std::int32_t low = sum_bytes16(q);
+  const std::int32_t high = sum_bytes16(q + 16);
+  const std::int64_t at = row * (k / kGroup) + g;
+  out.scales[at] = scale;
+  out.neg_sums[at] = -(low + high);
+  out.neg_sums16[2 * at] = -low;
+  out.neg_sums16[2 * at + 1] = -high;
+  out.sums[at] = scale * static_cast<float>(low + high);
+  out.sums16[2 * at] = scale * static_cast<float>(low);
+  out.sums16[2 * at + 1] = scale * static_cast<float>(high);
+}
+
 void quantise_row(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out) {
-  const std::int64_t n_groups = k / kGroup;
-  std::int8_t* codes = out->codes + row * k;
-  for (std::int64_t g = 0; g < n_groups; ++g) {
+  for (std::int64_t g = 0; g < k / kGroup; ++g) {
+    quantise_group(load(x + g * kGroup), load(x + g * kGroup + 16), k, row, g, *out);
+  }
+}
+
+void quantise_row_twice(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out) {
+  for (std::int64_t g = 0; g < k / kGroup; ++g) {
     const VF a = load(x + g * kGroup);
     const VF b = load(x + g * kGroup + 16);
-    const float largest = max_lane(max(abs(a), abs(b)));
-    const float scale = largest / 127.0F;
-    // A scale below the normal range has no usable inverse: such a group counts as zero.
-    const float inverse = scale > 1e-37F ? 127.0F / largest : 0.0F;
-    std::int8_t* q = codes + g * kGroup;
-    store_i8(q, mul(a, splat(inverse)));
-    store_i8(q + 16, mul(b, splat(inverse)));
-    const std::int32_t low = sum_bytes16(q);
-    const std::int32_t high = sum_bytes16(q + 16);
-    const std::int64_t at = row * n_groups + g;
-    out->scales[at] = scale;
-    out->neg_sums[at] = -(low + high);
-    out->neg_sums16[2 * at] = -low;
-    out->neg_sums16[2 * at + 1] = -high;
-    out->sums[at] = scale * static_cast<float>(low + high);
-    out->sums16[2 * at] = scale * static_cast<float>(low);
-    out->sums16[2 * at + 1] = scale * static_cast<float>(high);
+    quantise_group(a, b, k, row, g, *out);
+    const auto* q = reinterpret_cast<const unsigned char*>(out->codes + row * k + g * kGroup);
+    const VF scale = splat(out->scales[row * (k / kGroup) + g]);
+    quantise_group(sub(a, mul(load_i8(q), scale)), sub(b, mul(load_i8(q + 16), scale)), k, row + 1,
+                   g, *out);
   }
 }
 
