@@ -1,12 +1,13 @@
-// clang-format off: simd.h must come before the kernels written over it.
-#include "kernels/avx2/simd.h"
-#include "kernels/common/attention.h"
-#include "kernels/common/dense.h"
-#include "kernels/common/dot_block.h"
-#include "kernels/common/math.h"
-#include "kernels/common/quant.h"
-#include "kernels/common/table.h"
+// simd.h must come before the kernels written over it.
+// clang-format off
 #include "kernels/isa_tables.h"
+#include "kernels/avx2/simd.h"
+#include "kernels/common/math.h"
+#include "kernels/common/dot_block.h"
+#include "kernels/common/quant.h"
+#include "kernels/common/dense.h"
+#include "kernels/common/attention.h"
+#include "kernels/common/table.h"
 // clang-format on
 
 namespace openllm::kernels {
