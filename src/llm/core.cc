@@ -203,6 +203,10 @@ std::string Core::render(const std::vector<Message>& messages, const GenerateOpt
     list.push_back(std::move(entry));
   }
   context["messages"] = std::move(list);
+  // transformers passes these two as None when absent, and templates test for that.
+  for (const char* name : {"tools", "documents"}) {
+    if (context.find(name) == nullptr) context[name] = base::Json();
+  }
   if (!options.tools_json.empty()) {
     context["tools"] = base::Json::parse(options.tools_json, "tools");
     context["tools"].as_array("tools");
@@ -326,12 +330,17 @@ void Core::submit(const Started& started, const Prompt& prompt, const GenerateOp
   rules.min_new_tokens = request.min_new_tokens;
   rules.stop_token_ids = request.stop_token_ids;
   rules.want_logprobs = options.logprobs.has_value();
+  rules.vocab_size = static_cast<std::size_t>(backend->vocab_size());
+  const auto tokenizer = tokenizer_or_null();
+  rules.continues_text = tokenizer != nullptr &&
+                         std::any_of(prepared.token_ids.begin(), prepared.token_ids.end(),
+                                     [&](std::int32_t id) { return !tokenizer->is_special(id); });
   started.mailbox->post_quietly([&](Update& update) { update.prompt = std::move(prepared); });
   if (started.sink->is_cancelled()) {
     started.sink->end_unsubmitted(nullptr);
     return;
   }
-  started.sink->configure(std::move(rules), tokenizer_or_null(), backend);
+  started.sink->configure(std::move(rules), tokenizer, backend);
   backend->submit(std::move(request));
   // A cancellation between the check above and `submit` found nothing to cancel.
   if (started.sink->is_cancelled()) backend->cancel(started.request_id);

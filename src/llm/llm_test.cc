@@ -198,6 +198,21 @@ TEST(Llm, StopTokensAreReportedButNotText) {
   EXPECT_TRUE(whole.outputs[0].text.starts_with(cut.outputs[0].text));
 }
 
+TEST(Llm, AnswersContinueTheirPrompt) {
+  // The stories model has a SentencePiece vocabulary, whose words begin with their space.
+  for (const char* prompt : {"Once upon", "Lily and", "The"}) {
+    const auto output = shared_llm().generate(prompt, {.max_new_tokens = 12, .temperature = 0.0F});
+    std::vector<std::int32_t> ids = *output.prompt_token_ids;
+    const auto& answer = output.outputs[0].token_ids;
+    ids.insert(ids.end(), answer.begin(), answer.end());
+    EXPECT_EQ(prompt + output.outputs[0].text, shared_llm().detokenize(ids));
+  }
+  const auto fresh = shared_llm().generate(std::vector<std::int32_t>{1},
+                                           {.max_new_tokens = 3, .temperature = 0.0F});
+  EXPECT_EQ(fresh.outputs[0].text, shared_llm().detokenize(fresh.outputs[0].token_ids))
+      << "no text before it";
+}
+
 TEST(Llm, SeveralChoices) {
   const auto output = shared_llm().generate("Once", {.max_new_tokens = 20, .seed = 3, .n = 4});
   ASSERT_THAT(output.outputs, SizeIs(4));

@@ -47,7 +47,9 @@ void OutputSink::configure(TextRules rules, std::shared_ptr<const tokenizer::Tok
   rules_ = std::move(rules);
   tokenizer_ = std::move(tokenizer);
   for (Choice& choice : choices_) {
-    if (tokenizer_ != nullptr) choice.decoder.emplace(*tokenizer_, rules_.skip_special_tokens);
+    if (tokenizer_ != nullptr) {
+      choice.decoder.emplace(*tokenizer_, rules_.skip_special_tokens, rules_.continues_text);
+    }
     choice.stop.emplace(rules_.stop, rules_.include_stop);
   }
   const std::lock_guard lock(mutex_);
@@ -65,10 +67,7 @@ void OutputSink::on_prompt_logprobs(int /*first*/,
 }
 
 void OutputSink::on_prompt_logits(int /*first*/, int n, const float* logits) noexcept {
-  const std::shared_ptr<backend::Backend> backend = backend_.lock();
-  if (backend == nullptr) return;
-  const std::size_t count =
-      static_cast<std::size_t>(n) * static_cast<std::size_t>(backend->vocab_size());
+  const std::size_t count = static_cast<std::size_t>(n) * rules_.vocab_size;
   mailbox_->post_quietly([&](Update& update) {
     update.prompt_logits.insert(update.prompt_logits.end(), logits, logits + count);
   });

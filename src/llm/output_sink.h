@@ -26,7 +26,8 @@ struct TextRules {
   int min_new_tokens = 0;
   std::vector<std::int32_t> stop_token_ids{};
   bool want_logprobs = false;
-  bool want_prompt_logprobs = false;
+  bool continues_text = false;  ///< The prompt has text: a leading space of the answer is kept.
+  std::size_t vocab_size = 0;   ///< Logits per row.
 };
 
 /// Receives a request's tokens on the engine thread and turns them into text on the output thread:

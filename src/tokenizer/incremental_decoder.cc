@@ -8,8 +8,12 @@ constexpr std::string_view kReplacementUtf8 = "\xEF\xBF\xBD";
 
 }  // namespace
 
-IncrementalDecoder::IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special)
-    : tokenizer_(&tokenizer), skip_special_(skip_special) {}
+IncrementalDecoder::IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special,
+                                       bool continues)
+    : tokenizer_(&tokenizer),
+      skip_special_(skip_special),
+      at_start_(!continues),
+      first_token_(!continues) {}
 
 std::string IncrementalDecoder::push(TokenId id) {
   std::string out;

@@ -62,7 +62,8 @@ class Tokenizer {
 /// follows. All results concatenated equal Tokenizer::decode of the whole sequence.
 class IncrementalDecoder {
  public:
-  IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special);
+  /// `continues`: text comes before, so the first token keeps its leading space.
+  IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special, bool continues = false);
   /// The text that this token completes; may be empty.
   std::string push(TokenId id);
   /// What is held back, with U+FFFD for incomplete sequences.
@@ -71,10 +72,10 @@ class IncrementalDecoder {
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_;
-  bool at_start_ = true;     // no text yet
-  bool first_token_ = true;  // no token yet
-  std::string pending_;      // an incomplete UTF-8 sequence
-  std::string byte_run_;     // of byte tokens
+  bool at_start_;         // no text yet
+  bool first_token_;      // no token yet
+  std::string pending_;   // an incomplete UTF-8 sequence
+  std::string byte_run_;  // of byte tokens
 
   void append(std::string& out, std::string_view bytes);
   void append_byte_run(std::string& out);
