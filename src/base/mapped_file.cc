@@ -71,7 +71,9 @@ void MappedFile::drop_pages(std::span<const std::byte> part) const noexcept {
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
   const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  if (begin >= end) return;
+  const std::size_t offset = begin - reinterpret_cast<std::uintptr_t>(part.data());
+  ::madvise(const_cast<std::byte*>(part.data()) + offset, end - begin, MADV_DONTNEED);
 }
 
 std::string read_file(const std::string& path, std::size_t max_bytes) {
