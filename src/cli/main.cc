@@ -45,7 +45,7 @@ int run(int argc, char** argv) {
     base::fail(ErrorCode::kInternal, "unknown command ", parsed.arguments.command);
   } catch (const Error& error) {
     const bool unknown_model = error.code() == ErrorCode::kNotFound &&
-                               std::string_view(error.what()).starts_with("model: ");
+                               std::string_view(error.what()).ends_with("lists the store");
     report(error.what(), unknown_model ? ", `scripts/fetch-model` fetches one into it" : "");
     return exit_status(error.code());
   } catch (const std::exception& error) {
