@@ -191,12 +191,11 @@ void merge_choice(GenerationOutput& output, const base::Json& json) {
 ErrorCode code_of(int status) {
   switch (status) {
     case 400:
+    case 401:
+    case 403:
     case 413:
     case 415:
     case 422:
-      return ErrorCode::kInvalidArgument;
-    case 401:
-    case 403:
       return ErrorCode::kInvalidArgument;
     case 404:
     case 405:

@@ -46,7 +46,7 @@ int Value::depth() const noexcept {
   return 0;
 }
 
-bool Value::same(const Value& other) const noexcept {
+bool Value::same(const Value& other) const {
   if (data_.index() != other.data_.index()) return false;
   if (is_none()) return true;
   if (is_bool()) return boolean() == other.boolean();

@@ -104,7 +104,7 @@ class Value {
   /// How deep the value nests; 0 for scalars and text.
   int depth() const noexcept;
   /// The same object (containers), or the same scalar.
-  bool same(const Value& other) const noexcept;
+  bool same(const Value& other) const;
 
  private:
   std::variant<None, MissingPtr, bool, std::int64_t, double, TextPtr, SequencePtr, DictPtr,
