@@ -74,8 +74,11 @@ std::string format_integer(Runtime& runtime, std::int64_t value, const FormatSpe
   std::string digits;
   auto rest =
       value < 0 ? ~static_cast<std::uint64_t>(value) + 1U : static_cast<std::uint64_t>(value);
+  // A pointer, not the literals themselves: g++ 12 checks the bounds of `(a ? "x" : "y")[i]` with a
+  // wrong i.
+  const char* letters = type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
   do {
-    digits += (type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[rest % base];
+    digits += letters[rest % base];
     rest /= base;
   } while (rest != 0);
   while (static_cast<std::int64_t>(digits.size()) < std::min(spec.precision, kMaxPrecision))
