@@ -187,7 +187,7 @@ class Engine::Impl {
   std::thread thread_;
 };
 
-Engine::Engine(StepRunner& runner, EngineOptions options, const base::Clock& clock,
+Engine::Engine(StepRunner& runner, const EngineOptions& options, const base::Clock& clock,
                bool start_thread)
     : impl_(std::make_unique<Impl>(runner, options, clock, start_thread)) {}
 Engine::~Engine() = default;

@@ -51,7 +51,7 @@ class Engine {
  public:
   /// `runner` and `clock` must outlive the engine. With `start_thread` false nothing runs by
   /// itself: tests call `step`.
-  Engine(StepRunner& runner, EngineOptions options, const base::Clock& clock,
+  Engine(StepRunner& runner, const EngineOptions& options, const base::Clock& clock,
          bool start_thread = true);
   ~Engine();  ///< Ends every request with kCancelled.
   Engine(const Engine&) = delete;

@@ -352,10 +352,11 @@ std::shared_ptr<Request> Core::start(const Prompt& prompt, const GenerateOptions
   return started.request;
 }
 
-std::shared_ptr<Request> Core::start_async(const Prompt& prompt, const GenerateOptions& options) {
+std::shared_ptr<Request> Core::start_async(Prompt prompt, GenerateOptions options) {
   Started started = make_request(options, resume_executor(options));
   std::shared_ptr<Request> request = std::move(started.request);
-  front_.post([self = shared_from_this(), started, prompt, options] {
+  front_.post([self = shared_from_this(), started, prompt = std::move(prompt),
+               options = std::move(options)] {
     try {
       self->submit(started, prompt, options);
     } catch (const Error& error) {

@@ -33,7 +33,7 @@ class Core : public std::enable_shared_from_this<Core> {
   /// Prepares and submits on the calling thread; throws what is wrong with the request.
   std::shared_ptr<Request> start(const Prompt& prompt, const GenerateOptions& options);
   /// Prepares and submits on a thread of the library; errors come out of Request::next.
-  std::shared_ptr<Request> start_async(const Prompt& prompt, const GenerateOptions& options);
+  std::shared_ptr<Request> start_async(Prompt prompt, GenerateOptions options);
   /// Logits of every position of `token_ids`.
   std::vector<float> logits(const std::vector<std::int32_t>& token_ids);
 

@@ -50,7 +50,7 @@ GenerationStream LLM::generate_iterator(const Prompt& prompt,
 
 Task<GenerationOutput> LLM::async_generate(Prompt prompt, GenerateOptions options) const {
   return run_to_end(
-      AsyncGenerationStream(impl_->start_async(prompt, final_only(std::move(options)))));
+      AsyncGenerationStream(impl_->start_async(std::move(prompt), final_only(std::move(options)))));
 }
 
 AsyncGenerationStream LLM::async_generate_iterator(const Prompt& prompt,

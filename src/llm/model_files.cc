@@ -143,8 +143,7 @@ std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoi
   const fs::path file = fs::path(folder) / "chat_template.jinja";
   std::error_code ignored;
   if (fs::exists(file, ignored)) return base::read_file(file.string());
-  if (const auto source = template_of_config(read_json_file(folder, "chat_template.json")))
-    return source;
+  if (auto source = template_of_config(read_json_file(folder, "chat_template.json"))) return source;
   return template_of_config(read_json_file(folder, "tokenizer_config.json"));
 }
 

@@ -102,7 +102,7 @@ void OutputSink::drain() {
   mailbox_->post([&](Update& update) {
     for (Event& event : events) {
       if (auto* token = std::get_if<engine::TokenEvent>(&event.what)) {
-        handle_token(update, event.choice, std::move(*token));
+        handle_token(update, event.choice, *token);
       } else {
         handle_end(update, event.choice, std::get<End>(event.what));
       }
@@ -121,7 +121,7 @@ bool OutputSink::is_stop_token(std::int32_t token) const {
          rules_.stop_token_ids.end();
 }
 
-void OutputSink::handle_token(Update& update, int index, engine::TokenEvent event) {
+void OutputSink::handle_token(Update& update, int index, const engine::TokenEvent& event) {
   Choice& choice = choices_[static_cast<std::size_t>(index)];
   if (choice.ended) return;  // drawn before the engine learned of a stop string
   ChoiceUpdate& news = update.choices[static_cast<std::size_t>(index)];

@@ -73,7 +73,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
 
   void push(Event event) noexcept;
   void drain();
-  void handle_token(Update& update, int index, engine::TokenEvent event);
+  void handle_token(Update& update, int index, const engine::TokenEvent& event);
   void handle_end(Update& update, int index, const End& end);
   bool is_stop_token(std::int32_t token) const;
 

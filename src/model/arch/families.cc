@@ -3,11 +3,11 @@
 namespace openllm::model {
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all = {
+  static const std::vector<Family> kAll = {
       llama_family(),  mistral_family(), qwen2_family(), qwen3_family(),
       gemma2_family(), gemma3_family(),  gpt2_family(),
   };
-  return all;
+  return kAll;
 }
 
 }  // namespace openllm::model
