@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <clocale>
@@ -112,6 +113,10 @@ bool LineReader::Impl::fill() {
   const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
   if (got < 0) return errno == EINTR || errno == EAGAIN;
   if (got == 0) return false;
+  // A Ctrl-D typed while the terminal was still in line mode waits there as an end of file, which
+  // the change to single keys turns into a NUL byte (Linux, n_tty). Nothing else sends NUL on
+  // purpose.
+  std::replace(buffer.begin(), buffer.begin() + got, '\0', '\x04');
   bytes += paste.push({buffer.data(), static_cast<std::size_t>(got)});
   return true;
 }
