@@ -1,6 +1,6 @@
 // Speed of the cpu device's products, alone: GB/s of weights for few rows, GOP/s for many, beside
 // the machine's limits measured in the same run. Usage: kernel_bench [threads] [isa] [MB of
-// weights, default 160: more than the caches hold]
+// weights, default 160: more than the caches hold] [fast: round activations once]
 
 #include <chrono>
 #include <cstdio>
@@ -104,7 +104,8 @@ void run_case(device::Device& dev, const Case& c, const openllm::bench::MachineL
 
 int main(int argc, char** argv) {
   const int n_threads = argc > 1 ? std::atoi(argv[1]) : 0;
-  const auto dev = device::make_cpu_device({n_threads, argc > 2 ? argv[2] : ""});
+  const auto dev = device::make_cpu_device(
+      {n_threads, argc > 2 ? argv[2] : "", argc > 4 && std::string(argv[4]) == "fast"});
   const openllm::bench::MachineLimits machine =
       openllm::bench::measure_machine(n_threads > 0 ? n_threads : 2);
   std::printf("%s: read %.1f GB/s, F32 %.0f GFLOP/s, INT8 %.0f GOP/s\n", dev->isa().c_str(),

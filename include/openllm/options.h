@@ -106,10 +106,11 @@ struct LoadOptions {
   std::string device{};
   /// Threads of the cpu device; 0: one per available CPU.
   int n_threads = 0;
-  /// Round activations that meet quantised weights to int8, as other engines do. Prompts and large
-  /// batches compute up to 1.7 times as fast, but answers move away from the model's own
-  /// (docs/performance.md has the numbers).
-  bool int8_activations = false;
+  /// Round activations as other engines do: to int8 where they meet quantised weights, to BF16
+  /// where they meet BF16 weights and the CPU multiplies BF16. Prompts and large batches compute up
+  /// to 1.7 times as fast, but answers move away from the model's own (docs/performance.md has the
+  /// numbers).
+  bool fast_activations = false;
   /// Longest sequence; 0: the model's own limit (bounded by `kv_cache_bytes`).
   int max_model_len = 0;
   /// Most tokens of one step; longer prompts are computed in chunks.

@@ -47,7 +47,7 @@ class Backend {
 struct BackendOptions {
   std::string device{};
   int n_threads = 0;
-  bool int8_activations = false;
+  bool fast_activations = false;
   int max_model_len = 0;
   int max_step_tokens = 512;
   int max_sequences = 64;

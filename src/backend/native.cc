@@ -192,7 +192,7 @@ std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint,
   require_range("n_threads", options.n_threads, 0, 1024);
 
   auto device = device::make_device(options.device, {.n_threads = options.n_threads,
-                                                     .int8_activations = options.int8_activations});
+                                                     .fast_activations = options.fast_activations});
   model::DecoderOptions decoder_options;
   decoder_options.max_rows = options.max_step_tokens;
   decoder_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);

@@ -47,7 +47,7 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
   group(app->add_option("--device", load.device, "cpu or reference (default: the best available)"));
   group(app->add_option("--backend", load.backend, "native (default: the best available)")
             ->envname("OPENLLM_BACKEND"));
-  group(app->add_flag("--int8-activations", load.int8_activations,
+  group(app->add_flag("--fast-activations", load.fast_activations,
                       "Faster prompts and batches, less exact answers"));
   group(app->add_option("--threads", load.n_threads,
                         "Threads of the cpu device (default: one per CPU)"));

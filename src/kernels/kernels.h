@@ -8,8 +8,8 @@
 namespace openllm::kernels {
 
 /// Rows of a weight, repacked: tiles of 16 output rows, one after the other. A tile is [k /
-/// 32][codes of a group], then its scales; or, for plain types, [k][16] elements. See
-/// pack_format.h.
+/// 32][codes of a group], then its scales; or, for plain types, [k][16] elements, BF16 in pairs:
+/// [ceil(k / 2)][16][2]. See pack_format.h.
 struct PackedMatrix {
   PackFormat format = PackFormat::kF32;
   const unsigned char* data = nullptr;  ///< 64-byte aligned.
@@ -41,6 +41,7 @@ struct LinearArgs {
   const QuantRows* quant = nullptr;  ///< For quantised weights.
   const float* x = nullptr;          ///< For plain weights.
   std::int64_t x_stride = 0;
+  const std::uint16_t* x_bf16 = nullptr;  ///< For linear_bf16: [rows, k rounded up to even].
   float* out = nullptr;
   std::int64_t out_stride = 0;
   const float* bias = nullptr;  ///< [n_rows] or null.
@@ -85,6 +86,11 @@ struct Kernels {
   void (*quantise_row_twice)(const float* x, std::int64_t k, std::int64_t row,
                              const QuantRows* out);
   void (*linear)(const LinearArgs* args);
+  /// Rounds k floats to BF16, and a zero if k is odd. Null, as the next, where the instruction set
+  /// has no product of BF16.
+  void (*to_bf16)(const float* x, std::int64_t k, std::uint16_t* out);
+  /// BF16 weights times BF16 activations, summed in f32.
+  void (*linear_bf16)(const LinearArgs* args);
   /// out = x / sqrt(mean(x^2) + eps) * (weight + offset)
   void (*rms_norm)(const float* x, const float* weight, float offset, float eps, std::int64_t n,
                    float* out);
@@ -111,6 +117,7 @@ struct Kernels {
   void (*finish)(const float* state, std::int64_t head_dim, float* out);
 };
 
+constexpr std::size_t kMaxKernels = 8;  ///< More than there are.
 /// Kernels this CPU can run, best first; ends with the portable ones. Returns their number, at most
 /// `capacity`.
 std::size_t list_kernels(const Kernels** out, std::size_t capacity) noexcept;

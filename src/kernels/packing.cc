@@ -132,22 +132,26 @@ int value_of(std::uint8_t code, const PackTraits traits) {
   return traits.offset_shift < 0 ? code : code - (1 << traits.offset_shift);
 }
 
+/// Where an element lies in its tile: [k][16], or [k / 2][16][2] for BF16.
+std::int64_t plain_offset(PackFormat format, std::int64_t k, std::int64_t lane) {
+  if (format == PackFormat::kBF16) return ((k / 2 * kTileRows + lane) * 2 + k % 2) * 2;
+  return (k * kTileRows + lane) * element_bytes(format);
+}
+
 void pack_plain_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
                     const unsigned char* elements) {
   const std::int64_t bytes = element_bytes(matrix.format);
-  unsigned char* tile = data + row / kTileRows * matrix.tile_bytes + row % kTileRows * bytes;
+  unsigned char* tile = data + row / kTileRows * matrix.tile_bytes;
   for (std::int64_t k = 0; k < matrix.k; ++k) {
-    std::memcpy(tile + k * kTileRows * bytes, elements + k * bytes,
+    std::memcpy(tile + plain_offset(matrix.format, k, row % kTileRows), elements + k * bytes,
                 static_cast<std::size_t>(bytes));
   }
 }
 
 void unpack_plain_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
-  const std::int64_t bytes = element_bytes(matrix.format);
-  const unsigned char* tile =
-      matrix.data + row / kTileRows * matrix.tile_bytes + row % kTileRows * bytes;
+  const unsigned char* tile = matrix.data + row / kTileRows * matrix.tile_bytes;
   for (std::int64_t k = 0; k < matrix.k; ++k) {
-    const unsigned char* p = tile + k * kTileRows * bytes;
+    const unsigned char* p = tile + plain_offset(matrix.format, k, row % kTileRows);
     if (matrix.format == PackFormat::kF32) {
       std::memcpy(out + k, p, 4);
       continue;
@@ -210,7 +214,8 @@ PackedMatrix packed_shape(PackFormat format, std::int64_t n_rows, std::int64_t k
   matrix.k = k;
   const PackTraits traits = traits_of(format);
   if (traits.bits == 0) {
-    matrix.codes_bytes = k * kTileRows * element_bytes(format);
+    const std::int64_t columns = format == PackFormat::kBF16 ? round_up(k, 2) : k;
+    matrix.codes_bytes = columns * kTileRows * element_bytes(format);
     matrix.tile_bytes = round_up(matrix.codes_bytes, 64);
     return matrix;
   }

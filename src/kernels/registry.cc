@@ -17,6 +17,21 @@ bool has_avx512() noexcept {
          __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
          __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
 }
+
+bool has_avx512_bf16() noexcept {
+  return has_avx512() && __builtin_cpu_supports("avx512bf16") != 0;
+}
+
+const Kernels& avx512_bf16_kernels() noexcept {
+  static const Kernels kernels = [] {
+    Kernels all = kAvx512Kernels;
+    all.name = "avx512_bf16";
+    all.linear_bf16 = linear_avx512_bf16;
+    all.to_bf16 = to_bf16_avx512_bf16;
+    return all;
+  }();
+  return kernels;
+}
 #endif
 
 }  // namespace
@@ -28,6 +43,7 @@ std::size_t list_kernels(const Kernels** out, std::size_t capacity) noexcept {
   };
 #if defined(OPENLLM_X86)
   __builtin_cpu_init();
+  if (has_avx512_bf16()) add(avx512_bf16_kernels());
   if (has_avx512()) add(kAvx512Kernels);
   if (has_avx2()) add(kAvx2Kernels);
 #endif
@@ -36,8 +52,8 @@ std::size_t list_kernels(const Kernels** out, std::size_t capacity) noexcept {
 }
 
 const Kernels* find_kernels(const char* name) noexcept {
-  const Kernels* all[4] = {};
-  const std::size_t n = list_kernels(all, 4);
+  const Kernels* all[kMaxKernels] = {};
+  const std::size_t n = list_kernels(all, kMaxKernels);
   if (name[0] == '\0') return all[0];
   for (std::size_t i = 0; i < n; ++i) {
     if (std::strcmp(all[i]->name, name) == 0) return all[i];

@@ -72,7 +72,7 @@ backend::BackendOptions backend_options(const LoadOptions& options) {
   backend::BackendOptions result;
   result.device = options.device;
   result.n_threads = options.n_threads;
-  result.int8_activations = options.int8_activations;
+  result.fast_activations = options.fast_activations;
   result.max_model_len = options.max_model_len;
   result.max_step_tokens = options.max_step_tokens;
   result.max_sequences = options.max_sequences;

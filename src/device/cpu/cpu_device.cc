@@ -210,8 +210,8 @@ void CpuDevice::gather_rows(Tensor x, std::span<const std::int32_t> rows, Tensor
 }  // namespace cpu
 
 std::vector<std::string> cpu_isas() {
-  const kernels::Kernels* all[4] = {};
-  const std::size_t n = kernels::list_kernels(all, 4);
+  const kernels::Kernels* all[kernels::kMaxKernels] = {};
+  const std::size_t n = kernels::list_kernels(all, kernels::kMaxKernels);
   std::vector<std::string> names;
   for (std::size_t i = 0; i < n; ++i) names.emplace_back(all[i]->name);
   return names;
@@ -226,7 +226,7 @@ std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options) {
                "device cpu: instruction set not available (expected one of ", known, "; got ",
                options.isa, ")");
   }
-  const auto precision = options.int8_activations ? cpu::Precision::kCoarse : cpu::Precision::kFine;
+  const auto precision = options.fast_activations ? cpu::Precision::kCoarse : cpu::Precision::kFine;
   return std::make_unique<cpu::CpuDevice>(*kernels, options.n_threads, precision);
 }
 

@@ -16,10 +16,10 @@
 
 namespace openllm::device::cpu {
 
-/// How closely activations of quantised weights are kept.
+/// How closely activations are kept in products.
 enum class Precision : std::uint8_t {
-  kCoarse,  ///< int8, a scale per 32.
-  kFine,    ///< What that leaves over is quantised too: twice the work, 15 bits.
+  kCoarse,  ///< Quantised weights: int8, a scale per 32. BF16 weights: BF16 if the kernels have it.
+  kFine,    ///< What int8 leaves over is quantised too: twice the work, 15 bits. BF16 weights: f32.
 };
 
 class CpuDevice final : public Device {
@@ -103,14 +103,27 @@ class CpuDevice final : public Device {
   }
   void norm_row(const NormSpec& spec, const CpuWeight& weight, const float* bias, const float* x,
                 std::int64_t n_columns, float* out) const;
-  /// Sizes the arrays of quantised activations.
+  /// Whether products with a segment of that format take activations in BF16.
+  bool rounds_to_bf16(kernels::PackFormat format) const noexcept {
+    return format == kernels::PackFormat::kBF16 && precision_ == Precision::kCoarse &&
+           kernels_.linear_bf16 != nullptr;
+  }
+  /// The forms of activations that a weight's products take, beside f32.
+  struct Forms {
+    bool quantised = false;
+    bool bf16 = false;
+    bool any() const noexcept { return quantised || bf16; }
+  };
+  Forms forms_of(const CpuWeight& weight) const noexcept;
+  /// Makes room for `n_rows` of activations in those forms.
+  void reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k);
   void reserve_quant(std::int64_t n_rows, std::int64_t k);
-  /// The product, activations given (and already quantised where the weight needs it).
+  /// The product, activations given (and already in the forms that the weight takes).
   void multiply(const CpuWeight& weight, const float* bias, Tensor x, float* out,
                 std::int64_t out_stride, const Epilogue& epilogue);
-  /// Row `row` of x into the arrays of quantised activations.
-  void quantise(Tensor x, std::int64_t row);
-  /// Activation rows come from prepare(row), which fills row `row` of `x`; then quantises and
+  /// Row `row` of x in those forms.
+  void convert(Forms forms, Tensor x, std::int64_t row);
+  /// Activation rows come from prepare(row), which fills row `row` of `x`; then converts and
   /// multiplies.
   template <typename Prepare>
   void prepare_and_multiply(const CpuWeight& weight, const Weight* bias, const LinearDeltas* deltas,
@@ -123,6 +136,7 @@ class CpuDevice final : public Device {
   std::exception_ptr failure_{};
   AlignedMemory quant_memory_{};
   kernels::QuantRows quant_{};
+  AlignedMemory bf16_memory_{};  ///< [T, in rounded up to even]
   AlignedMemory pair_memory_{};  ///< [2 T, out]: both products of fine rows.
   std::vector<RopeTable> rope_tables_{};
   std::uint64_t rope_clock_ = 0;

@@ -24,6 +24,8 @@ struct Cut {
   std::int64_t n_chunks() const { return n_tile_chunks * n_row_chunks; }
 };
 
+std::int64_t round_to_even(std::int64_t k) { return (k + 1) / 2 * 2; }
+
 /// Rows of quantised activations per row of x.
 std::int64_t passes(Precision precision) { return precision == Precision::kFine ? 2 : 1; }
 
@@ -47,12 +49,33 @@ Cut cut_segment(const kernels::PackedMatrix& matrix, std::int64_t n_rows, int n_
 
 }  // namespace
 
-void CpuDevice::quantise(Tensor x, std::int64_t row) {
+CpuDevice::Forms CpuDevice::forms_of(const CpuWeight& weight) const noexcept {
+  Forms forms;
+  for (const Segment& segment : weight.segments()) {
+    forms.quantised |= kernels::is_quantised(segment.matrix.format);
+    forms.bf16 |= rounds_to_bf16(segment.matrix.format);
+  }
+  return forms;
+}
+
+void CpuDevice::convert(Forms forms, Tensor x, std::int64_t row) {
   const float* from = x.data + row * x.stride;
+  if (forms.bf16) {
+    auto* rows = reinterpret_cast<std::uint16_t*>(bf16_memory_.data());
+    kernels_.to_bf16(from, x.cols, rows + row * round_to_even(x.cols));
+  }
+  if (!forms.quantised) return;
   if (precision_ == Precision::kFine) {
     kernels_.quantise_row_twice(from, x.cols, 2 * row, &quant_);
   } else {
     kernels_.quantise_row(from, x.cols, row, &quant_);
+  }
+}
+
+void CpuDevice::reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k) {
+  if (forms.quantised) reserve_quant(n_rows * passes(precision_), k);
+  if (forms.bf16) {
+    bf16_memory_.reserve(static_cast<std::size_t>(n_rows * round_to_even(k)) * 2);
   }
 }
 
@@ -82,7 +105,7 @@ void CpuDevice::multiply(const CpuWeight& weight, const float* bias, Tensor x, f
   const auto& segments = weight.segments();
   if (x.rows == 0) return;
   const std::int64_t n_columns = weight.out_features();
-  if (passes(precision_) > 1 && weight.has_quantised()) {
+  if (passes(precision_) > 1 && forms_of(weight).quantised) {
     pair_memory_.reserve(static_cast<std::size_t>(2 * x.rows * n_columns) * sizeof(float));
   }
   const auto rows_of = [&](const Segment& segment) {
@@ -117,7 +140,12 @@ void CpuDevice::multiply(const CpuWeight& weight, const float* bias, Tensor x, f
     args.out_stride = paired ? n_columns : out_stride;
     const float* shift = bias == nullptr ? nullptr : bias + segment.first_row;
     args.bias = paired ? nullptr : shift;
-    kernels_.linear(&args);
+    if (rounds_to_bf16(segment.matrix.format)) {
+      args.x_bf16 = reinterpret_cast<const std::uint16_t*>(bf16_memory_.data());
+      kernels_.linear_bf16(&args);
+    } else {
+      kernels_.linear(&args);
+    }
 
     const std::int64_t begin = args.tile_begin * kernels::kTileRows;
     const std::int64_t n =
@@ -145,11 +173,11 @@ void CpuDevice::prepare_and_multiply(const CpuWeight& weight, const Weight* bias
   if (deltas != nullptr) {
     base::fail(ErrorCode::kUnsupported, "cpu: adapters are not supported by this device");
   }
-  const bool quantised = weight.has_quantised();
-  if (quantised) reserve_quant(x.rows * passes(precision_), x.cols);
+  const Forms forms = forms_of(weight);
+  reserve_forms(forms, x.rows, x.cols);
   for_rows(x.rows, row_ns, [&](std::int64_t row) {
     prepare(row);
-    if (quantised) quantise(x, row);
+    convert(forms, x, row);
   });
   multiply(weight, vector_of(bias), x, out.data, out.stride, {});
 }
@@ -157,7 +185,7 @@ void CpuDevice::prepare_and_multiply(const CpuWeight& weight, const Weight* bias
 void CpuDevice::linear(const Weight& weight, const Weight* bias, const LinearDeltas* deltas,
                        Tensor x, Tensor out) noexcept {
   guarded([&] {
-    const double row_ns = as_cpu(weight).has_quantised() ? 0.3 * static_cast<double>(x.cols) : 0.0;
+    const double row_ns = forms_of(as_cpu(weight)).any() ? 0.3 * static_cast<double>(x.cols) : 0.0;
     prepare_and_multiply(as_cpu(weight), bias, deltas, x, out, row_ns, [](std::int64_t) {});
   });
 }
@@ -194,10 +222,11 @@ void CpuDevice::logits(const Weight& weight, float scale, float soft_cap, Tensor
                        float* host_out) noexcept {
   guarded([&] {
     const CpuWeight& table = as_cpu(weight);
-    if (table.has_quantised()) {
-      reserve_quant(x.rows * passes(precision_), x.cols);
+    const Forms forms = forms_of(table);
+    if (forms.any()) {
+      reserve_forms(forms, x.rows, x.cols);
       for_rows(x.rows, 0.3 * static_cast<double>(x.cols),
-               [&](std::int64_t row) { quantise(x, row); });
+               [&](std::int64_t row) { convert(forms, x, row); });
     }
     multiply(table, nullptr, x, host_out, table.out_features(), {scale, soft_cap});
   });

@@ -172,7 +172,6 @@ std::unique_ptr<CpuWeight> CpuWeight::upload(const WeightSource& source, WeightR
     }
     const auto run = std::span<const RowSource>(parts).subspan(begin, end - begin);
     if (n_rows > 0) weight->segments_.push_back(pack_segment(run, weight->out_features_, team));
-    weight->has_quantised_ |= kernels::is_quantised(parts[begin].format);
     weight->out_features_ += n_rows;
     begin = end;
   }

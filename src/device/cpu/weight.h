@@ -27,7 +27,6 @@ class CpuWeight final : public Weight {
   const std::vector<Segment>& segments() const noexcept { return segments_; }
   /// Of vectors; null for matrices.
   const float* vector() const noexcept { return vector_.empty() ? nullptr : vector_.data(); }
-  bool has_quantised() const noexcept { return has_quantised_; }
   /// Writes row `row` in f32.
   void read_row(std::int64_t row, float* out) const;
 
@@ -37,7 +36,6 @@ class CpuWeight final : public Weight {
  private:
   std::int64_t out_features_ = 0;
   std::int64_t in_features_ = 0;
-  bool has_quantised_ = false;
   std::vector<Segment> segments_{};
   std::vector<float> vector_{};
 };

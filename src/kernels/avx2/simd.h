@@ -118,11 +118,15 @@ OPENLLM_INLINE __m128i load128(const void* p) {
 OPENLLM_INLINE VF load_f16(const unsigned char* p) {
   return {_mm256_cvtph_ps(load128(p)), _mm256_cvtph_ps(load128(p + 16))};
 }
-OPENLLM_INLINE __m256 widen_bf16(__m128i bits) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-}
-OPENLLM_INLINE VF load_bf16(const unsigned char* p) {
-  return {widen_bf16(load128(p)), widen_bf16(load128(p + 16))};
+/// Two columns of 16 BF16, in pairs.
+OPENLLM_INLINE void load_bf16_pairs(const unsigned char* p, VF& even, VF& odd) {
+  const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32));
+  const __m256i high = _mm256_set1_epi32(-65536);
+  even = {_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(b, 16))};
+  odd = {_mm256_castsi256_ps(_mm256_and_si256(a, high)),
+         _mm256_castsi256_ps(_mm256_and_si256(b, high))};
 }
 OPENLLM_INLINE VF load_i8(const unsigned char* p) {
   const __m128i bytes = load128(p);

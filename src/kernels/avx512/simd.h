@@ -79,9 +79,11 @@ OPENLLM_INLINE float root(float v) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss
 OPENLLM_INLINE VF load_f16(const unsigned char* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
-OPENLLM_INLINE VF load_bf16(const unsigned char* p) {
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+/// Two columns of 16 BF16, in pairs.
+OPENLLM_INLINE void load_bf16_pairs(const unsigned char* p, VF& even, VF& odd) {
+  const __m512i pairs = _mm512_loadu_si512(static_cast<const void*>(p));
+  even = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+  odd = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
 }
 OPENLLM_INLINE VF load_i8(const unsigned char* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));

@@ -7,111 +7,59 @@ namespace openllm::kernels {
 namespace {
 
 template <PackFormat kFormat>
-struct DenseKernel {
-  static constexpr std::int64_t kBytes = kFormat == PackFormat::kF32 ? 4 : 2;
+struct Fma {
+  /// Columns that lie together in memory.
+  static constexpr int kStep = kFormat == PackFormat::kBF16 ? 2 : 1;
+  static constexpr std::int64_t kColumnBytes = kFormat == PackFormat::kF32 ? 64 : 32;
 
-  static OPENLLM_INLINE VF load_weights(const unsigned char* p) {
+  static OPENLLM_INLINE void load_weights(const unsigned char* p, VF (&v)[kStep]) {
     if constexpr (kFormat == PackFormat::kF32) {
-      return load(reinterpret_cast<const float*>(p));
+      v[0] = load(reinterpret_cast<const float*>(p));
     } else if constexpr (kFormat == PackFormat::kF16) {
-      return load_f16(p);
+      v[0] = load_f16(p);
     } else {
-      return load_bf16(p);
+      load_bf16_pairs(p, v[0], v[1]);
     }
   }
 
-  /// Columns [k_begin, k_end); between calls the sums rest in `out`.
-  template <int kRows, int kTiles>
-  static void block(const LinearArgs& args, std::int64_t tile, std::int64_t row,
-                    std::int64_t k_begin, std::int64_t k_end) {
-    const PackedMatrix& weight = *args.weight;
-    const unsigned char* w[kTiles];
-    const float* x[kRows];
-    VF acc[kTiles][kRows];
-    for (int m = 0; m < kRows; ++m) x[m] = args.x + (row + m) * args.x_stride;
+  /// kCount of the kStep columns from k on.
+  template <int kCount, int kRows, int kTiles>
+  static OPENLLM_INLINE void add_columns(const unsigned char* const* w, const float* const* x,
+                                         std::int64_t k, VF (&acc)[kTiles][kRows]) {
+    VF v[kTiles][kStep];
 #pragma GCC unroll 4
-    for (int n = 0; n < kTiles; ++n) {
-      w[n] = weight.data + (tile + n) * weight.tile_bytes;
-      resume_tile<kRows>(args, tile + n, row, k_begin == 0, acc[n]);
-    }
-    for (std::int64_t k = k_begin; k < k_end; ++k) {
-      VF v[kTiles];
-#pragma GCC unroll 4
-      for (int n = 0; n < kTiles; ++n) v[n] = load_weights(w[n] + k * 16 * kBytes);
+    for (int n = 0; n < kTiles; ++n) load_weights(w[n] + k * kColumnBytes, v[n]);
+#pragma GCC unroll 2
+    for (int i = 0; i < kCount; ++i) {
 #pragma GCC unroll 16
       for (int m = 0; m < kRows; ++m) {
-        const VF a = splat(x[m][k]);
+        const VF a = splat(x[m][k + i]);
 #pragma GCC unroll 4
-        for (int n = 0; n < kTiles; ++n) acc[n][m] = fma(v[n], a, acc[n][m]);
+        for (int n = 0; n < kTiles; ++n) acc[n][m] = fma(v[n][i], a, acc[n][m]);
       }
     }
-#pragma GCC unroll 4
-    for (int n = 0; n < kTiles; ++n) {
-      finish_tile<kRows>(args, tile + n, row, acc[n], k_end == weight.k);
-    }
   }
 
-  template <int kTiles>
-  static void all_rows(const LinearArgs& args, std::int64_t tile, std::int64_t k_begin,
-                       std::int64_t k_end) {
-    std::int64_t row = args.row_begin;
-    for (; row + kDenseRows <= args.row_end; row += kDenseRows) {
-      block<kDenseRows, kTiles>(args, tile, row, k_begin, k_end);
-    }
-    for (; row + 4 <= args.row_end; row += 4) block<4, kTiles>(args, tile, row, k_begin, k_end);
-    switch (args.row_end - row) {
-      case 3:
-        return block<3, kTiles>(args, tile, row, k_begin, k_end);
-      case 2:
-        return block<2, kTiles>(args, tile, row, k_begin, k_end);
-      case 1:
-        return block<1, kTiles>(args, tile, row, k_begin, k_end);
-      default:
-        return;
-    }
-  }
-
-  static void run(const LinearArgs& args) {
-    const std::int64_t k = args.weight->k;
-    const bool few = args.row_end - args.row_begin <= 2;
-    // Two tiles' columns of a step fit the first-level cache when rows reuse them.
-    const std::int64_t step = few ? k : std::int64_t{192};
-    std::int64_t tile = args.tile_begin;
-    if (few) {  // more tiles at once hide the latency of the sums
-      for (; tile + 4 <= args.tile_end; tile += 4) all_rows_few<4>(args, tile);
-    }
-    for (; tile < args.tile_end;) {
-      const bool full = args.tile_end - tile >= kDenseTiles;
-      for (std::int64_t begin = 0; begin < k; begin += step) {
-        const std::int64_t end = begin + step < k ? begin + step : k;
-        if (full) {
-          all_rows<kDenseTiles>(args, tile, begin, end);
-        } else {
-          all_rows<1>(args, tile, begin, end);
-        }
-      }
-      tile += full ? kDenseTiles : 1;
-    }
-  }
-
-  template <int kTiles>
-  static void all_rows_few(const LinearArgs& args, std::int64_t tile) {
-    if (args.row_end - args.row_begin == 2) {
-      block<2, kTiles>(args, tile, args.row_begin, 0, args.weight->k);
-    } else if (args.row_end - args.row_begin == 1) {
-      block<1, kTiles>(args, tile, args.row_begin, 0, args.weight->k);
-    }
+  template <int kRows, int kTiles>
+  static OPENLLM_INLINE void columns(const LinearArgs& args, const unsigned char* const* w,
+                                     std::int64_t row, std::int64_t k_begin, std::int64_t k_end,
+                                     VF (&acc)[kTiles][kRows]) {
+    const float* x[kRows];
+    for (int m = 0; m < kRows; ++m) x[m] = args.x + (row + m) * args.x_stride;
+    std::int64_t k = k_begin;
+    for (; k + kStep <= k_end; k += kStep) add_columns<kStep>(w, x, k, acc);
+    if (kStep > 1 && k < k_end) add_columns<1>(w, x, k, acc);
   }
 };
 
 void linear(const LinearArgs* args) {
   switch (args->weight->format) {
     case PackFormat::kF32:
-      return DenseKernel<PackFormat::kF32>::run(*args);
+      return DenseRows<Fma<PackFormat::kF32>>::run(*args);
     case PackFormat::kF16:
-      return DenseKernel<PackFormat::kF16>::run(*args);
+      return DenseRows<Fma<PackFormat::kF16>>::run(*args);
     case PackFormat::kBF16:
-      return DenseKernel<PackFormat::kBF16>::run(*args);
+      return DenseRows<Fma<PackFormat::kBF16>>::run(*args);
     case PackFormat::kQ4_0:
       return QuantKernel<PackFormat::kQ4_0>::run(*args);
     case PackFormat::kQ4_1:

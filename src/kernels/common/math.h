@@ -92,17 +92,6 @@ OPENLLM_INLINE void for_lanes(std::int64_t n, Body body) {
   for (; i + 16 <= n; i += 16) body(i, std::int64_t{16});
   if (i < n) body(i, n - i);
 }
-OPENLLM_INLINE VF load_some(const float* p, std::int64_t n) {
-  return n == 16 ? load(p) : load_first(p, n);
-}
-OPENLLM_INLINE void store_some(float* p, VF v, std::int64_t n) {
-  if (n == 16) {
-    store(p, v);
-  } else {
-    store_first(p, v, n);
-  }
-}
-
 template <typename Body>
 OPENLLM_INLINE float sum_over(std::int64_t n, Body term) {
   VF even = zero();

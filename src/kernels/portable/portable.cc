@@ -2,9 +2,11 @@
 // clang-format off
 #include "kernels/isa_tables.h"
 #include "kernels/portable/simd.h"
+#include "kernels/common/tiles.h"
 #include "kernels/common/math.h"
 #include "kernels/common/dot_block.h"
 #include "kernels/common/quant.h"
+#include "kernels/common/rows.h"
 #include "kernels/common/dense.h"
 #include "kernels/common/attention.h"
 #include "kernels/common/table.h"

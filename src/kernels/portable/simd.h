@@ -186,14 +186,18 @@ OPENLLM_INLINE VF load_f16(const unsigned char* p) {
   for (int i = 0; i < kLanes; ++i) lanes[i] = half_to_float(halves[i]);
   return load(lanes);
 }
-OPENLLM_INLINE VF load_bf16(const unsigned char* p) {
-  std::uint16_t halves[kLanes];
+/// Two columns of 16 BF16, in pairs.
+OPENLLM_INLINE void load_bf16_pairs(const unsigned char* p, VF& even, VF& odd) {
+  std::uint16_t halves[2 * kLanes];
   __builtin_memcpy(halves, p, sizeof(halves));
-  std::uint32_t lanes[kLanes];
-  for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<std::uint32_t>(halves[i]) << 16U;
-  VF r;
-  __builtin_memcpy(&r, lanes, sizeof(r));
-  return r;
+  std::uint32_t first[kLanes];
+  std::uint32_t second[kLanes];
+  for (int i = 0; i < kLanes; ++i) {
+    first[i] = static_cast<std::uint32_t>(halves[2 * i]) << 16U;
+    second[i] = static_cast<std::uint32_t>(halves[2 * i + 1]) << 16U;
+  }
+  __builtin_memcpy(&even, first, sizeof(even));
+  __builtin_memcpy(&odd, second, sizeof(odd));
 }
 OPENLLM_INLINE VF load_i8(const unsigned char* p) {
   float lanes[kLanes];
