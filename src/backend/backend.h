@@ -2,13 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/engine.h"
 #include "format/checkpoint.h"
+#include "openllm/options.h"
 
 namespace openllm::backend {
 
@@ -43,28 +43,12 @@ class Backend {
   virtual engine::Stats stats() const = 0;
 };
 
-/// What a backend needs to know to load a model. Zero and empty mean: choose.
-struct BackendOptions {
-  std::string device{};
-  int n_threads = 0;
-  bool fast_activations = false;
-  int max_model_len = 0;
-  int max_step_tokens = 512;
-  int max_sequences = 64;
-  int max_queue = 4096;
-  std::int64_t kv_cache_bytes = 0;
-  std::string kv_dtype = "auto";
-  int kv_block_size = 32;
-  bool prefix_caching = true;
-  std::function<void(const std::string& stage, double fraction)> progress{};
-};
-
 /// A backend that `--backend` can name.
 struct BackendEntry {
   std::string name;
   bool available = false;
   std::string reason;  ///< Why not, or what it is.
-  std::unique_ptr<Backend> (*load)(const format::Checkpoint&, const BackendOptions&) = nullptr;
+  std::unique_ptr<Backend> (*load)(const format::Checkpoint&, const LoadOptions&) = nullptr;
 };
 
 /// All names, in the order of preference: vllm, native, pt.
@@ -80,6 +64,6 @@ Choice choose_backend(const std::string& requested);
 
 /// The longest sequence that `options` allow for a model made for `model_limit` positions. Throws
 /// kInvalidArgument.
-int resolve_max_model_len(const BackendOptions& options, int model_limit);
+int resolve_max_model_len(const LoadOptions& options, int model_limit);
 
 }  // namespace openllm::backend

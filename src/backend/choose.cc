@@ -50,7 +50,7 @@ Choice choose_backend(const std::string& requested) {
   base::fail(ErrorCode::kInternal, "backend: none available", skipped);
 }
 
-int resolve_max_model_len(const BackendOptions& options, int model_limit) {
+int resolve_max_model_len(const LoadOptions& options, int model_limit) {
   if (options.max_model_len < 0) {
     base::fail(ErrorCode::kInvalidArgument, "max_model_len: must not be negative (got ",
                options.max_model_len, ")");

@@ -132,7 +132,7 @@ constexpr int kMaxOutputRows = 64;
 
 }  // namespace
 
-KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const BackendOptions& options,
+KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
                         int max_model_len, std::int64_t available_bytes) {
   const std::int64_t block = options.kv_block_size;
   const auto round_up = [block](std::int64_t tokens) {
@@ -184,7 +184,7 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const Backen
 }
 
 std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint,
-                                     const BackendOptions& options) {
+                                     const LoadOptions& options) {
   require_range("max_step_tokens", options.max_step_tokens, 1, 1 << 16);
   require_range("max_sequences", options.max_sequences, 1, 4096);
   require_range("max_queue", options.max_queue, 1, 1 << 24);

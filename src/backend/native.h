@@ -10,7 +10,7 @@ namespace openllm::backend {
 
 /// Our own engine on a device of this machine.
 std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint,
-                                     const BackendOptions& options);
+                                     const LoadOptions& options);
 
 /// How many KV cache blocks each group gets.
 struct KvBudget {
@@ -21,7 +21,7 @@ struct KvBudget {
 /// group holds as many tokens as fit; a windowed one never needs more than a window and a chunk per
 /// sequence. Throws kResourceExhausted when an explicit budget does not hold a single block of each
 /// group.
-KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const BackendOptions& options,
+KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
                         int max_model_len, std::int64_t available_bytes);
 
 }  // namespace openllm::backend

@@ -68,23 +68,6 @@ void apply_model_eos(LLMConfig& config, const format::Checkpoint& checkpoint) {
   apply_config_json(config, only_eos, checkpoint.path() + "/config.json");
 }
 
-backend::BackendOptions backend_options(const LoadOptions& options) {
-  backend::BackendOptions result;
-  result.device = options.device;
-  result.n_threads = options.n_threads;
-  result.fast_activations = options.fast_activations;
-  result.max_model_len = options.max_model_len;
-  result.max_step_tokens = options.max_step_tokens;
-  result.max_sequences = options.max_sequences;
-  result.max_queue = options.max_queue;
-  result.kv_cache_bytes = options.kv_cache_bytes;
-  result.kv_dtype = options.kv_dtype;
-  result.kv_block_size = options.kv_block_size;
-  result.prefix_caching = options.prefix_caching;
-  result.progress = options.progress;
-  return result;
-}
-
 void check_options(const GenerateOptions& options) {
   const auto require = [](bool holds, const char* field, const char* expected, std::int64_t got) {
     if (!holds) {
@@ -116,7 +99,7 @@ Core::Core(const std::string& model, const LoadOptions& options)
       resume_(std::make_shared<Worker>()) {
   const model::DecoderSpec spec = model::read_spec(*checkpoint_);
   info_ = describe(resolved_, *checkpoint_, spec);
-  model_limit_ = backend::resolve_max_model_len(backend_options(options_), spec.max_positions);
+  model_limit_ = backend::resolve_max_model_len(options_, spec.max_positions);
   apply_config_json(config_, read_generation_config(*checkpoint_),
                     resolved_.path + "/generation_config.json");
   apply_model_eos(config_, *checkpoint_);
@@ -140,7 +123,7 @@ void Core::load() {
   if (is_loaded()) return;
   if (options_.progress) options_.progress("loading tokenizer", 0.0);
   tokenizer_or_null();
-  backend_ = choice_.entry.load(*checkpoint_, backend_options(options_));
+  backend_ = choice_.entry.load(*checkpoint_, options_);
   loaded_.store(true, std::memory_order_release);
   if (options_.progress) options_.progress("ready", 1.0);
 }
