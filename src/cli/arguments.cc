@@ -1,9 +1,11 @@
 #include "cli/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/nearest.h"
 #include "cli/exit_status.h"
 #include "cli/terminal.h"
 #include "cli/values.h"
@@ -14,10 +16,11 @@ namespace {
 constexpr const char* kModelHelp = "Name in the model store, folder, or .gguf file";
 constexpr std::size_t kMaxTextFile = std::size_t{16} << 20U;
 
-template <typename T>
-CLI::Option* optional(CLI::App* app, const char* name, std::optional<T>& target, const char* help) {
-  return app->add_option_function<T>(
-      name, [&target](const T& value) { target = value; }, help);
+/// A text that may be absent.
+CLI::Option* optional(CLI::App* app, const char* name, std::optional<std::string>& target,
+                      const char* help) {
+  return app->add_option_function<std::string>(
+      name, [&target](const std::string& value) { target = value; }, help);
 }
 
 /// An option whose text is converted by `convert`; its errors become usage errors.
@@ -35,6 +38,22 @@ CLI::Option* converted(CLI::App* app, const char* name, Convert convert, const c
       help);
 }
 
+/// A number, read strictly: CLI11 would take -1 and 2^64 for an unsigned one. `Target` is the
+/// number, or an optional of it.
+template <typename Target>
+CLI::Option* number(CLI::App* app, const char* name, Target& target, const char* help) {
+  CLI::Option* option = converted(
+      app, name, [&target](const std::string& text) { parse_into(text, target); }, help);
+  return option->type_name("NUMBER");
+}
+
+/// The same with the value it has now shown as the default.
+template <typename Number>
+CLI::Option* number_with_default(CLI::App* app, const char* name, Number& target,
+                                 const char* help) {
+  return number(app, name, target, help)->default_str(std::to_string(target));
+}
+
 /// An option that may be repeated, each time with one text (CLI11 would split "[a,b]" and take
 /// further words).
 CLI::Option* repeated(CLI::App* app, const char* name, std::vector<std::string>& target,
@@ -49,73 +68,77 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
             ->envname("OPENLLM_BACKEND"));
   group(app->add_flag("--fast-activations", load.fast_activations,
                       "Faster prompts and batches, less exact answers"));
-  group(app->add_option("--threads", load.n_threads,
-                        "Threads of the cpu device (default: one per CPU)"));
-  group(app->add_option("--max-model-len", load.max_model_len,
-                        "Longest sequence in tokens (default: the model's)"));
-  group(app->add_option("--max-step-tokens", load.max_step_tokens, "Most tokens of one step")
-            ->capture_default_str());
-  group(app->add_option("--max-sequences", load.max_sequences, "Most sequences of one step")
-            ->capture_default_str());
-  group(app->add_option("--max-queue", load.max_queue, "Most requests that may wait")
-            ->capture_default_str());
+  group(
+      number(app, "--threads", load.n_threads, "Threads of the cpu device (default: one per CPU)"));
+  group(number(app, "--max-model-len", load.max_model_len,
+               "Longest sequence in tokens (default: the model's)"));
+  group(number_with_default(app, "--max-step-tokens", load.max_step_tokens,
+                            "Most tokens of one step"));
+  group(number_with_default(app, "--max-sequences", load.max_sequences,
+                            "Most sequences of one step"));
+  group(number_with_default(app, "--max-queue", load.max_queue, "Most requests that may wait"));
   group(converted(
-      app, "--kv-cache-bytes",
-      [&load](const std::string& text) { load.kv_cache_bytes = parse_bytes(text); },
-      "Memory for the KV cache, for example 2GiB (default: chosen)"));
+            app, "--kv-cache-bytes",
+            [&load](const std::string& text) { load.kv_cache_bytes = parse_bytes(text); },
+            "Memory for the KV cache, for example 2GiB (default: chosen)")
+            ->type_name("BYTES"));
   group(app->add_option("--kv-dtype", load.kv_dtype, "auto, f32 or f16")->capture_default_str());
-  group(app->add_option("--kv-block-size", load.kv_block_size, "Tokens per KV cache block")
-            ->capture_default_str());
+  group(
+      number_with_default(app, "--kv-block-size", load.kv_block_size, "Tokens per KV cache block"));
   group(app->add_flag("!--no-prefix-caching", load.prefix_caching, "Do not reuse cached prefixes"));
   group(converted(
-      app, "--chat-template",
-      [&load](const std::string& path) {
-        load.chat_template = base::read_file(path, kMaxTextFile);
-      },
-      "File with a chat template (Jinja) to use instead of the model's"));
+            app, "--chat-template",
+            [&load](const std::string& path) {
+              load.chat_template = base::read_file(path, kMaxTextFile);
+            },
+            "File with a chat template (Jinja) to use instead of the model's")
+            ->type_name("FILE"));
 }
 
 void add_sampling_options(CLI::App* app, GenerateOptions& g) {
   const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
-  group(optional(app, "--max-new-tokens,--max-tokens", g.max_new_tokens,
-                 "Tokens to generate at most"));
-  group(optional(app, "--min-new-tokens", g.min_new_tokens, "No end before so many tokens"));
-  group(optional(app, "-t,--temperature", g.temperature, "0: always the most likely token"));
-  group(optional(app, "--top-k", g.top_k, "Choose among the k most likely tokens; 0: all"));
-  group(optional(app, "--top-p", g.top_p,
-                 "Choose among the likeliest tokens with this probability together"));
-  group(optional(app, "--min-p", g.min_p,
-                 "Leave out tokens below this share of the top probability"));
-  group(optional(app, "--repetition-penalty", g.repetition_penalty,
-                 "Above 1: tokens seen before get less likely"));
-  group(optional(app, "--presence-penalty", g.presence_penalty,
-                 "Subtracted from tokens seen in the answer"));
-  group(optional(app, "--frequency-penalty", g.frequency_penalty,
-                 "Subtracted per time seen in the answer"));
+  group(
+      number(app, "--max-new-tokens,--max-tokens", g.max_new_tokens, "Tokens to generate at most"));
+  group(number(app, "--min-new-tokens", g.min_new_tokens, "No end before so many tokens"));
+  group(number(app, "-t,--temperature", g.temperature, "0: always the most likely token"));
+  group(number(app, "--top-k", g.top_k, "Choose among the k most likely tokens; 0: all"));
+  group(number(app, "--top-p", g.top_p,
+               "Choose among the likeliest tokens with this probability together"));
+  group(
+      number(app, "--min-p", g.min_p, "Leave out tokens below this share of the top probability"));
+  group(number(app, "--repetition-penalty", g.repetition_penalty,
+               "Above 1: tokens seen before get less likely"));
+  group(number(app, "--presence-penalty", g.presence_penalty,
+               "Subtracted from tokens seen in the answer"));
+  group(number(app, "--frequency-penalty", g.frequency_penalty,
+               "Subtracted per time seen in the answer"));
   group(converted(
-      app, "--logit-bias", [&g](const std::string& text) { g.logit_bias = parse_biases(text); },
-      "Added to the logits of tokens: ID=NUMBER,..."));
-  group(optional(app, "--seed", g.seed, "Same seed, same answer"));
+            app, "--logit-bias",
+            [&g](const std::string& text) { g.logit_bias = parse_biases(text); },
+            "Added to the logits of tokens: 12=-100,7=1.5")
+            ->type_name("ID=NUMBER,..."));
+  group(number(app, "--seed", g.seed, "Same seed, same answer"));
   group(repeated(app, "--stop", g.stop, "Text that ends the answer; may be repeated"));
   group(converted(
-      app, "--stop-token-ids",
-      [&g](const std::string& text) { g.stop_token_ids = parse_ids(text); },
-      "Tokens that end the answer: 1,2,3"));
+            app, "--stop-token-ids",
+            [&g](const std::string& text) { g.stop_token_ids = parse_ids(text); },
+            "Tokens that end the answer: 1,2,3")
+            ->type_name("IDS"));
   group(app->add_flag("--include-stop", g.include_stop_in_output,
                       "Keep the stop text in the answer"));
   group(app->add_flag("--ignore-eos", g.ignore_eos, "Go on after the end of the text"));
-  group(app->add_option("-n", g.n, "Number of answers")->capture_default_str());
-  group(
-      optional(app, "--logprobs", g.logprobs, "With --json: logprobs of the k most likely tokens"));
+  group(number_with_default(app, "-n", g.n, "Number of answers"));
+  group(number(app, "--logprobs", g.logprobs, "With --json: logprobs of the k most likely tokens"));
   group(converted(
-      app, "--timeout", [&g](const std::string& text) { g.timeout = parse_seconds(text); },
-      "Seconds after which the answer ends"));
+            app, "--timeout", [&g](const std::string& text) { g.timeout = parse_seconds(text); },
+            "Seconds after which the answer ends")
+            ->type_name("SECONDS"));
 }
 
 void add_local_options(CLI::App* app, GenerateOptions& g) {
   const auto group = [](CLI::Option* option) { return option->group("Prompt"); };
-  group(optional(app, "--prompt-logprobs", g.prompt_logprobs,
-                 "With --json: logprobs of the prompt's tokens"));
+  group(number(app, "--prompt-logprobs", g.prompt_logprobs,
+               "With --json: logprobs of the prompt's tokens"));
   group(app->add_flag("--truncate-prompt", g.truncate_prompt,
                       "Keep the end of a prompt that is too long"));
   group(app->add_flag("!--no-special-tokens", g.add_special_tokens,
@@ -128,7 +151,7 @@ void add_local_options(CLI::App* app, GenerateOptions& g) {
                         "Further template variables, as a JSON object"));
   group(app->add_option("--tools-json", g.tools_json, "Tools for the template, as a JSON array"));
   group(app->add_option("--adapter", g.adapter_name, "Mounted LoRA adapter to use"));
-  group(app->add_option("--priority", g.priority, "Higher runs first"));
+  group(number(app, "--priority", g.priority, "Higher runs first"));
   group(app->add_option("--request-id", g.request_id, "Name of the request in the output"));
 }
 
@@ -150,7 +173,8 @@ void add_run(CLI::App& app, Arguments& a) {
   run->add_option("MODEL", a.model, kModelHelp)->required();
   optional(run, "PROMPT", a.text, "Without it: standard input, or a chat on a terminal");
   optional(run, "--prompt-ids", a.prompt_ids,
-           "Token ids instead of a text: 1,2,3 (needs no tokenizer)");
+           "Token ids instead of a text: 1,2,3 (needs no tokenizer)")
+      ->type_name("IDS");
   run->add_option("--system", a.system, "System message");
   run->add_flag("--raw", a.raw, "Continue the text as it is, without the chat template");
   run->add_flag("--json", a.json, "Print the final output as JSON");
@@ -170,7 +194,7 @@ void add_start(CLI::App& app, Arguments& a) {
   ServerOptions& s = a.server;
   start->add_option("MODEL", a.model, kModelHelp)->required();
   start->add_option("--host", s.host, "Address to listen on")->capture_default_str();
-  start->add_option("-p,--port", s.port, "Port; 0: any free one")->capture_default_str();
+  number_with_default(start, "-p,--port", s.port, "Port; 0: any free one");
   repeated(start, "--api-key", s.api_keys, "Key that clients must send; may be repeated")
       ->envname("OPENLLM_API_KEY");
   repeated(start, "--alias", s.model_aliases,
@@ -180,20 +204,15 @@ void add_start(CLI::App& app, Arguments& a) {
       [&s](const std::string& text) {
         s.max_body_bytes = static_cast<std::size_t>(parse_bytes(text));
       },
-      "Largest request (default: 16MiB)");
-  start->add_option("--max-connections", s.max_connections, "Most open connections")
-      ->capture_default_str();
-  start
-      ->add_option("--header-timeout", s.header_timeout_s, "Seconds a client has to send a request")
-      ->capture_default_str();
-  start
-      ->add_option("--idle-timeout", s.idle_timeout_s,
-                   "Seconds a connection may wait for its next request")
-      ->capture_default_str();
-  start
-      ->add_option("--shutdown-timeout", s.shutdown_timeout_s,
-                   "Seconds running answers get at the end")
-      ->capture_default_str();
+      "Largest request (default: 16MiB)")
+      ->type_name("BYTES");
+  number_with_default(start, "--max-connections", s.max_connections, "Most open connections");
+  number_with_default(start, "--header-timeout", s.header_timeout_s,
+                      "Seconds a client has to send a request");
+  number_with_default(start, "--idle-timeout", s.idle_timeout_s,
+                      "Seconds a connection may wait for its next request");
+  number_with_default(start, "--shutdown-timeout", s.shutdown_timeout_s,
+                      "Seconds running answers get at the end");
   add_load_options(start, a.load);
 }
 
@@ -208,10 +227,8 @@ void add_query(CLI::App& app, Arguments& a) {
       ->envname("OPENLLM_ENDPOINT");
   query->add_option("--api-key", a.client.api_key, "Key of the server")
       ->envname("OPENLLM_AUTH_TOKEN");
-  query
-      ->add_option("--silence-timeout", a.client.timeout_s,
-                   "Longest silence of the server in seconds")
-      ->capture_default_str();
+  number_with_default(query, "--silence-timeout", a.client.timeout_s,
+                      "Longest silence of the server in seconds");
   query->add_option("--system", a.system, "System message");
   query->add_flag("--raw", a.raw, "Continue the text, without the chat template");
   query->add_flag("--stream,!--no-stream", a.stream, "Print the answer as it is made (default)");
@@ -229,6 +246,9 @@ void add_models(CLI::App& app, Arguments& a) {
       "The store is $OPENLLM_HOME, else $XDG_CACHE_HOME/openllm, else ~/.cache/openllm.");
   models->add_flag("--json", a.json, "Print JSON");
   models->require_subcommand(0, 1);
+  CLI::App* list = add_command(models, "list", "List the model store (as without a command)",
+                               "Example:\n  openllm models list --json");
+  list->add_flag("--json", a.json, "Print JSON");
   CLI::App* add = add_command(models, "add", "Copy a folder or a .gguf file into the store",
                               "Example:\n  openllm models add me/tiny ./tiny.gguf");
   add->add_option("NAME", a.model, "NAME or OWNER/NAME")->required();
@@ -258,7 +278,8 @@ void add_inspection(CLI::App& app, Arguments& a) {
       &app, "logits", "Print the logits of every position as JSON",
       "Example:\n  openllm logits ./model.gguf --prompt-ids 1,403,407 --device reference");
   logits->add_option("MODEL", a.model, kModelHelp)->required();
-  CLI::Option* ids = optional(logits, "--prompt-ids", a.prompt_ids, "Token ids: 1,2,3");
+  CLI::Option* ids =
+      optional(logits, "--prompt-ids", a.prompt_ids, "Token ids: 1,2,3")->type_name("IDS");
   optional(logits, "--prompt", a.text, "A text instead")->excludes(ids);
   add_load_options(logits, a.load);
 
@@ -268,20 +289,88 @@ void add_inspection(CLI::App& app, Arguments& a) {
   backends->add_flag("--json", a.json, "Print JSON");
 }
 
-/// One line that says what is wrong and which help to read.
-int usage_error(const CLI::App& app, const CLI::ParseError& error) {
-  std::string command = "openllm";
+/// The innermost command that was given.
+const CLI::App& innermost(const CLI::App& app, std::string& name) {
+  name = "openllm";
   const CLI::App* at = &app;
   while (!at->get_subcommands().empty()) {
     at = at->get_subcommands().front();
-    command += " " + at->get_name();
+    name += " " + at->get_name();
   }
-  std::string what = error.what();
+  return *at;
+}
+
+/// The names of the options, or of the commands, that `app` knows.
+std::vector<std::string> known_names(const CLI::App& app, bool options) {
+  std::vector<std::string> names;
+  if (options) {
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+      for (const std::string& name : option->get_fnames()) names.push_back("--" + name);
+    }
+  } else {
+    for (const CLI::App* command :
+         app.get_subcommands(std::function<bool(const CLI::App*)>([](auto*) { return true; }))) {
+      names.push_back(command->get_name());
+    }
+  }
+  return names;
+}
+
+/// What is wrong, when it is a word that was not expected: which one, and what may have been meant.
+std::string describe_extra(const CLI::App& app, const std::string& word) {
+  const bool is_option = word.size() > 1 && word[0] == '-';
+  const std::string given = word.substr(0, is_option ? word.find('=') : std::string::npos);
+  const std::vector<std::string> known = known_names(app, is_option);
+  const std::optional<std::string> meant = base::nearest(given, known);
+  const std::string hint = meant ? "; did you mean " + *meant + "?" : "";
+  if (is_option) return base::cat("unknown option ", given, hint);
+  if (!known.empty()) return base::cat("unknown command ", given, hint);
+  return base::cat("one argument too many: ", word,
+                   " (a text of several words is one argument when it is quoted)");
+}
+
+/// One line that says what is wrong and which help to read.
+int usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  std::string command;
+  const CLI::App& at = innermost(app, command);
+  const std::vector<std::string> extras = at.remaining();
+  std::string what = extras.empty() ? error.what() : describe_extra(at, extras.front());
+  if (extras.empty() && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && &at == &app) {
+    what = "a command is missing";
+  }
   for (char& c : what) {
-    if (c == '\n') c = ' ';
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
   }
   note(base::cat("openllm: error: ", what, " (see `", command, " --help`)\n"));
   return kExitUsage;
+}
+
+/// CLI11 shows the value that a flag sets: "--no-stream{false}".
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    std::string name = CLI::Formatter::make_option_name(option, is_positional);
+    constexpr std::string_view kValue = "{false}";
+    for (std::size_t at = name.find(kValue); at != std::string::npos; at = name.find(kValue)) {
+      name.erase(at, kValue.size());
+    }
+    return name;
+  }
+};
+
+/// An option that is given twice counts the last time, as scripts that add options expect.
+void let_the_last_win(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (!option->get_positional() &&
+        option->get_multi_option_policy() == CLI::MultiOptionPolicy::Throw) {
+      option->take_last();
+    }
+  }
+  for (CLI::App* command :
+       app.get_subcommands(std::function<bool(CLI::App*)>([](auto*) { return true; }))) {
+    let_the_last_win(*command);
+  }
 }
 
 }  // namespace
@@ -290,6 +379,7 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
   ParsedArguments parsed;
   Arguments& a = parsed.arguments;
   CLI::App app("Run open language models: one answer, a chat, or a server.", "openllm");
+  app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", std::string("openllm ") + version());
   app.require_subcommand(1);
   app.footer(
@@ -302,22 +392,32 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
   add_query(app, a);
   add_models(app, a);
   add_inspection(app, a);
+  let_the_last_win(app);
   if (argc < 2) {
     note(app.help());
     parsed.exit_status = kExitUsage;
     return parsed;
   }
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words[0] == "help") {  // `help run` is `run --help`
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
-    parsed.exit_status = error.get_exit_code() == 0 ? app.exit(error) : usage_error(app, error);
+    if (error.get_exit_code() != 0) {
+      parsed.exit_status = usage_error(app, error);
+      return parsed;
+    }
+    std::ostringstream help;
+    parsed.exit_status = app.exit(error, help, help);
+    print(help.str());
     return parsed;
   }
-  const CLI::App* at = &app;
-  while (!at->get_subcommands().empty()) {
-    at = at->get_subcommands().front();
-    a.command += (a.command.empty() ? "" : " ") + at->get_name();
-  }
+  innermost(app, a.command);
+  a.command.erase(0, std::string_view("openllm ").size());
   return parsed;
 }
 

@@ -43,7 +43,7 @@ int ChatSession::run() {
       note("\n(Ctrl-C again, Ctrl-D or /exit leaves)\n");
     } else if (line.text.starts_with('/')) {
       if (!handle_command(line.text)) return 0;
-    } else if (!line.text.empty()) {
+    } else if (line.text.find_first_not_of(" \t\n") != std::string::npos) {
       take_turn(line.text);
     }
   }
@@ -86,12 +86,19 @@ void ChatSession::take_turn(const std::string& text) {
     const std::string said = output.outputs.empty() ? "" : output.outputs[0].text;
     if (chat_) messages_.push_back({.role = "assistant", .content = said});
     print("\n");
-    if (guard.interrupted()) note("(stopped)\n");
+    if (guard.interrupted()) {
+      note("(stopped)\n");
+    } else if (chat_ && !output.outputs.empty() &&
+               output.outputs[0].finish_reason == FinishReason::kLength) {
+      note("(cut off: --max-new-tokens is reached or the context is full; /clear empties it)\n");
+    }
     if (arguments_.verbose) note(describe(timing) + "\n");
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInternal) throw;
     if (chat_) messages_.pop_back();  // so that the next turn can go on from before
-    note(base::cat("\nopenllm: error: ", error.what(), "\n"));
+    const bool too_long = std::string_view(error.what()).starts_with("prompt: too long");
+    note(base::cat("\nopenllm: error: ", error.what(),
+                   chat_ && too_long ? " (or /clear forgets the conversation)" : "", "\n"));
   }
 }
 

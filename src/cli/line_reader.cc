@@ -87,12 +87,24 @@ struct LineReader::Impl {
   const InterruptPipe* interrupts = nullptr;  // while a line is read
   bool interrupted = false;
   PasteFilter paste;
-  std::string bytes;  // read and not yet given to libedit
+  std::string bytes;     // read and not yet given to libedit
+  int width = 0;         // of the terminal, as libedit knows it
+  bool reading = false;  // a line is on the screen
 
   /// 1: one character in `out`; otherwise the line ends here.
   int next(wchar_t* out);
   bool fill();
+  /// libedit would learn of a new size from a signal, whose handling is ours.
+  void follow_size();
 };
+
+void LineReader::Impl::follow_size() {
+  const int now = terminal_width();
+  if (now == width) return;
+  width = now;
+  ::el_resize(edit);
+  if (reading) ::el_set(edit, EL_REFRESH);
+}
 
 bool LineReader::Impl::fill() {
   // A lone escape key must not wait for ever for the rest of a mark.
@@ -125,6 +137,7 @@ int LineReader::Impl::next(wchar_t* out) {
   while (bytes.empty() || base::incomplete_utf8_tail(bytes) == bytes.size()) {
     if (!fill()) return 0;
   }
+  follow_size();
   std::size_t used = 0;
   *out = static_cast<wchar_t>(base::decode_utf8(bytes, used));
   bytes.erase(0, used);
@@ -133,6 +146,7 @@ int LineReader::Impl::next(wchar_t* out) {
 
 LineReader::LineReader(std::string prompt) : impl_(std::make_unique<Impl>()) {
   impl_->prompt = std::move(prompt);
+  impl_->width = terminal_width();
   // libedit converts by the locale; a bare "C" would turn everything but ASCII into garbage.
   std::setlocale(LC_CTYPE, "");
   if (MB_CUR_MAX == 1) std::setlocale(LC_CTYPE, "C.UTF-8");
@@ -170,10 +184,14 @@ LineReader::Line LineReader::read() {
   const InterruptPipe interrupts(InterruptPipe::Second::kNothing);
   impl_->interrupts = &interrupts;
   impl_->interrupted = false;
-  note("\033[?2004h");  // bracketed paste on
+  const bool can_mark_pastes = stderr_is_terminal();
+  if (can_mark_pastes) note("\033[?2004h");  // bracketed paste on
+  impl_->follow_size();
   int length = 0;
+  impl_->reading = true;
   const char* text = ::el_gets(impl_->edit, &length);
-  note("\033[?2004l");
+  impl_->reading = false;
+  if (can_mark_pastes) note("\033[?2004l");
   impl_->interrupts = nullptr;
 
   Line line;

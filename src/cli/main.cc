@@ -1,6 +1,9 @@
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <exception>
 #include <string_view>
 
@@ -35,6 +38,16 @@ void report(std::string_view what, std::string_view hint = {}) {
   note(base::cat("openllm: error: ", what, hint, "\n"));
 }
 
+/// A standard stream that the caller closed would be handed to the next file that is opened, which
+/// then gets the program's output. /dev/null for reading stands in: reading finds the end, writing
+/// fails.
+void fill_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    if (::open("/dev/null", O_RDONLY) < 0) return;
+  }
+}
+
 int run(int argc, char** argv) {
   try {
     const ParsedArguments parsed = parse_arguments(argc, argv);
@@ -58,6 +71,7 @@ int run(int argc, char** argv) {
 }  // namespace openllm::cli
 
 int main(int argc, char** argv) {
+  openllm::cli::fill_standard_streams();
   ::signal(
       SIGPIPE,
       SIG_IGN);  // a closed connection must not end the program; `print` sees a closed pipe itself

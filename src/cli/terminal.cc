@@ -1,6 +1,7 @@
 #include "cli/terminal.h"
 
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,25 +19,42 @@
 namespace openllm::cli {
 
 ProgressCallback progress_bar() {
-  if (::isatty(STDERR_FILENO) == 0) return {};
-  auto shown = std::make_shared<int>(-1);
+  if (!stderr_is_terminal()) return {};
+  auto shown = std::make_shared<std::string>();
   return [shown](const std::string& stage, double fraction) {
-    const int percent = static_cast<int>(std::lround(std::clamp(fraction, 0.0, 1.0) * 100.0));
-    if (percent == *shown) return;
-    *shown = percent;
-    constexpr int kWidth = 30;
-    const auto filled = static_cast<std::size_t>(percent * kWidth / 100);
-    note(base::cat("\r\033[K", stage, " [", std::string(filled, '#'),
-                   std::string(kWidth - filled, '.'), "] ", percent, " %",
-                   percent == 100 ? "\r\033[K" : ""));
+    const double part = std::clamp(fraction, 0.0, 1.0);
+    const int percent = static_cast<int>(std::lround(part * 100.0));
+    // A line that wraps could not be taken back. 10: brackets, spaces and " 100 %".
+    const int room = terminal_width() - static_cast<int>(stage.size()) - 10;
+    const auto width = static_cast<std::size_t>(std::clamp(room, 0, 30));
+    const auto filled = static_cast<std::size_t>(part * static_cast<double>(width));
+    const std::string bar = width == 0 ? ""
+                                       : base::cat(stage, " [", std::string(filled, '#'),
+                                                   std::string(width - filled, '.'), "] ");
+    std::string line = base::cat("\r\033[K", bar, percent, " %", percent == 100 ? "\r\033[K" : "");
+    if (line == *shown) return;
+    note(line);
+    *shown = std::move(line);
   };
 }
 
 void clear_progress_bar() {
-  if (::isatty(STDERR_FILENO) != 0) note("\r\033[K");
+  if (stderr_is_terminal()) note("\r\033[K");
 }
 
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) != 0; }
+
+bool stderr_is_terminal() {
+  const char* kind = std::getenv("TERM");
+  const bool knows_sequences = kind != nullptr && *kind != '\0' && std::strcmp(kind, "dumb") != 0;
+  return knows_sequences && ::isatty(STDERR_FILENO) != 0;
+}
+
+int terminal_width() {
+  struct winsize size {};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
 
 std::string read_stdin() {
   std::string text(std::istreambuf_iterator<char>(std::cin), {});

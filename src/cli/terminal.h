@@ -13,6 +13,10 @@ ProgressCallback progress_bar();
 void clear_progress_bar();
 
 bool stdin_is_terminal();
+/// Whether standard error is a terminal that knows control sequences.
+bool stderr_is_terminal();
+/// Columns of the terminal on standard error; 80 when it does not say.
+int terminal_width();
 /// All of standard input, without one line end at its end.
 std::string read_stdin();
 /// Writes to standard output at once. A closed pipe ends the program as quietly as it ends others.

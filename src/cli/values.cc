@@ -4,6 +4,8 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -31,8 +33,29 @@ std::vector<std::string_view> split(std::string_view text) {
 
 }  // namespace
 
+template <typename Number>
+void parse_into(std::string_view text, Number& out) {
+  const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
+  if (!digits.starts_with('+') && parse_number(digits, out)) return;
+  if constexpr (std::is_floating_point_v<Number>) {
+    base::fail(ErrorCode::kInvalidArgument, "expected a number, got \"", text, "\"");
+  } else {
+    base::fail(ErrorCode::kInvalidArgument, "expected a whole number from ",
+               std::numeric_limits<Number>::min(), " to ", std::numeric_limits<Number>::max(),
+               ", got \"", text, "\"");
+  }
+}
+template void parse_into(std::string_view, int&);
+template void parse_into(std::string_view, float&);
+template void parse_into(std::string_view, std::uint16_t&);
+template void parse_into(std::string_view, std::uint64_t&);
+
 std::vector<std::int32_t> parse_ids(std::string_view text) {
   std::vector<std::int32_t> ids;
+  // As --json prints them.
+  if (text.size() >= 2 && text.front() == '[' && text.back() == ']') {
+    text = text.substr(1, text.size() - 2);
+  }
   for (const std::string_view part : split(text)) {
     std::int32_t id = 0;
     if (!parse_number(part, id)) {

@@ -16,8 +16,27 @@ using ::testing::ElementsAre;
 TEST(ParseIds, TakesCommasAndSpaces) {
   EXPECT_THAT(parse_ids("1,2,3"), ElementsAre(1, 2, 3));
   EXPECT_THAT(parse_ids(" 7  8, 9,"), ElementsAre(7, 8, 9));
-  for (const char* bad : {"", ",", "x", "1,2x", "1.5", "99999999999", "1;2"})
-    EXPECT_THROW(parse_ids(bad), Error);
+  EXPECT_THAT(parse_ids("[1, 2,3]"), ElementsAre(1, 2, 3));
+  for (const char* bad : {"", ",", "x", "1,2x", "1.5", "99999999999", "1;2", "[]", "[1", "[[1]]"})
+    EXPECT_THROW(parse_ids(bad), Error) << bad;
+}
+
+TEST(ParseInto, TakesWholeNumbersThatFit) {
+  std::optional<std::uint64_t> seed;
+  parse_into("18446744073709551615", seed);
+  EXPECT_EQ(seed, ~std::uint64_t{0});
+  for (const char* bad : {"-1", "18446744073709551616", "", "1.0", "0x1", "1 ", " 1", "++1"}) {
+    EXPECT_THROW(parse_into(bad, seed), Error) << bad;
+  }
+  int number = 0;
+  parse_into("-7", number);
+  EXPECT_EQ(number, -7);
+  parse_into("+7", number);
+  EXPECT_EQ(number, 7);
+  float real = 0.0F;
+  parse_into(".5", real);
+  EXPECT_EQ(real, 0.5F);
+  for (const char* bad : {"warm", "0,5", "1e300", ""}) EXPECT_THROW(parse_into(bad, real), Error);
 }
 
 TEST(ParseBytes, KnowsUnits) {

@@ -215,6 +215,15 @@ ErrorCode code_of(int status) {
   }
 }
 
+/// What a code in the error's body says more exactly than the status.
+ErrorCode code_of(int status, const base::Json& error) {
+  const base::Json* name = error.find("code");
+  const std::string* text = name == nullptr ? nullptr : name->if_string();
+  if (text == nullptr || status != 400) return code_of(status);
+  const bool unsupported = *text == "chat_template_missing" || *text == "unsupported_parameter";
+  return unsupported ? ErrorCode::kUnsupported : code_of(status);
+}
+
 }  // namespace
 
 std::string make_body(const Prompt& prompt, const GenerateOptions& options,
@@ -277,7 +286,9 @@ Error make_error(int status, std::string_view body) {
     const base::Json json = base::Json::parse(body, "error body");
     const base::Json* error = json.find("error");
     const base::Json* message = error == nullptr ? nullptr : error->find("message");
-    if (message != nullptr && message->is_string()) return {code_of(status), *message->if_string()};
+    if (message != nullptr && message->is_string()) {
+      return {code_of(status, *error), *message->if_string()};
+    }
   } catch (const Error&) {
     // not JSON: shown as it is below
   }

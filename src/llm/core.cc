@@ -156,9 +156,8 @@ const chat::Template& Core::require_template() {
   const std::lock_guard lock(template_mutex_);
   if (!template_) {
     if (!template_source_) {
-      base::fail(ErrorCode::kUnsupported, resolved_.id,
-                 ": has no chat template; pass a text prompt, or a template with "
-                 "LoadOptions::chat_template");
+      base::fail(ErrorCode::kUnsupported, "messages: ", resolved_.id,
+                 " has no chat template (pass a text prompt, or load it with a template)");
     }
     template_ = chat::Template::parse(*template_source_);
   }

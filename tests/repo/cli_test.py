@@ -4,6 +4,7 @@
     cli_test.py PROGRAM TEST_DATA_FOLDER
 """
 
+import fcntl
 import json
 import os
 import pty
@@ -15,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 import urllib.request
@@ -69,6 +71,36 @@ class Usage(unittest.TestCase):
         self.check_error(run("run", TINY, "hi", "--prompt-ids", "1,2"), 2, "not both")
         self.check_error(run("run", TINY, "--prompt-ids", "1,x"), 2, "x")
         self.check_error(run("logits", TINY), 2, "--prompt-ids")
+
+    def test_says_what_may_have_been_meant(self):
+        self.check_error(run("rum", "x"), 2, "unknown command rum; did you mean run?")
+        self.check_error(run("models", "lst"), 2, "did you mean list?", "`openllm models --help`")
+        self.check_error(run("run", "x", "--temprature=0"), 2, "--temprature; did you mean --temperature?")
+        self.check_error(run("run", "x", "two", "words"), 2, "one argument too many: words")
+
+    def test_numbers_are_read_strictly(self):
+        for arguments in (["--seed", "-1"], ["--seed", "18446744073709551616"], ["--top-k", "1.5"],
+                          ["--temperature", "warm"], ["--temperature", "1e300"], ["--threads", "0x2"]):
+            self.check_error(run("run", TINY, "--prompt-ids", "1", *arguments), 2, arguments[0], arguments[1])
+        self.check_error(run("start", TINY, "--port", "65536"), 2, "65535")
+
+    def test_help_in_other_ways(self):
+        self.assertEqual(run("help", "run").stdout, run("run", "--help").stdout)
+        self.assertEqual(run("help").stdout, run("--help").stdout)
+        self.assertNotIn("{false}", run("run", "--help").stdout)
+        for arguments in (["--help"], ["--version"], ["backends"]):
+            with open("/dev/full", "wb") as full:
+                result = subprocess.run([PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, check=False)
+            self.assertEqual(result.returncode, 7, arguments)
+            self.assertIn(b"standard output", result.stderr)
+
+    def test_closed_standard_streams(self):
+        # The next file that is opened must not become the standard output.
+        command = '"$0" run "$1" --prompt-ids 1 --max-new-tokens 2 --json '
+        for closed, status in ((">&-", 7), ("<&-", 0), ("2>&-", 0)):
+            result = subprocess.run(["sh", "-c", command + closed, PROGRAM, TINY], capture_output=True, check=False)
+            self.assertEqual(result.returncode, status, closed)
+        self.assertEqual(subprocess.run(["sh", "-c", '"$0" nonsense >&- 2>&- <&-', PROGRAM], check=False).returncode, 2)
 
     def test_unknown_model(self):
         self.check_error(run("run", "no/such", "hi"), 3, "no/such", "openllm models", "fetch-model")
@@ -175,6 +207,15 @@ class Generation(unittest.TestCase):
                     "--stop", "zzz", "--top-p", "0.9")
         self.assertEqual(first.stdout, again.stdout)
 
+    def test_an_option_given_twice_counts_the_last_time(self):
+        output = json.loads(run("run", TINY, "--prompt-ids", "1,2", "--max-new-tokens", "9", "--max-tokens", "2",
+                                "--temperature", "1", "--temperature", "0", "--json").stdout)
+        self.assertEqual(len(output["outputs"][0]["token_ids"]), 2)
+
+    def test_ids_as_json_prints_them(self):
+        output = json.loads(run("run", TINY, "--prompt-ids", "[1, 2,3]", "--max-new-tokens", "1", "--json").stdout)
+        self.assertEqual(output["prompt_token_ids"], [1, 2, 3])
+
     def test_errors_of_requests(self):
         for arguments in (["--temperature", "nan"], ["--top-p", "-1"], ["--max-new-tokens", "-1"], ["-n", "0"]):
             result = run("run", STORIES, "Once", *arguments)
@@ -208,15 +249,21 @@ class Generation(unittest.TestCase):
         self.assertIn(process.returncode, (0, 130, -signal.SIGINT))  # 0: it was faster than the signal
 
 
-class Chat(unittest.TestCase):
-    """On a pseudo terminal."""
+class OnTerminal(unittest.TestCase):
+    """The program on a pseudo terminal; subclasses name the arguments."""
+
+    KIND = "xterm"
+
+    def arguments(self):
+        return ["run", STORIES, "--temperature", "0", "--max-new-tokens", "5"]
 
     def setUp(self):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.environ.update({"TERM": "xterm", "LC_ALL": "C.UTF-8"})
-            os.execv(PROGRAM, [PROGRAM, "run", STORIES, "--temperature", "0", "--max-new-tokens", "5"])
-        self.seen = ""
+            os.environ.update({"TERM": self.KIND, "LC_ALL": "C.UTF-8"})
+            os.execv(PROGRAM, [PROGRAM, *self.arguments()])
+        self.seen = ""        # since the last match
+        self.everything = ""
 
     def tearDown(self):
         os.close(self.fd)
@@ -232,7 +279,9 @@ class Chat(unittest.TestCase):
             self.assertLess(time.monotonic(), end, "no %r in %r" % (pattern, self.seen))
             if select.select([self.fd], [], [], 1.0)[0]:
                 try:
-                    self.seen += os.read(self.fd, 65536).decode("utf-8", "replace")
+                    text = os.read(self.fd, 65536).decode("utf-8", "replace")
+                    self.seen += text
+                    self.everything += text
                 except OSError:
                     self.fail("ended before %r: %r" % (pattern, self.seen))
         self.seen = self.seen[re.search(pattern, self.seen).end():]
@@ -252,6 +301,41 @@ class Chat(unittest.TestCase):
             if pid:
                 return os.waitstatus_to_exitcode(status)
         return self.fail("did not end")
+
+
+class PlainTerminal(OnTerminal):
+    KIND = "dumb"
+
+    def test_no_control_sequences(self):
+        self.expect("/help lists the commands")
+        self.send("Once upon\n")
+        self.expect("\n>>> ")
+        self.send("/exit\n")
+        self.assertNotIn("\x1b", self.everything)
+        self.assertEqual(self.exit_status(), 0)
+
+
+class WithoutTokenizer(OnTerminal):
+    def arguments(self):
+        return ["run", TINY]
+
+    def test_says_so_at_once(self):
+        self.expect("has no tokenizer to chat with")
+        self.assertEqual(self.exit_status(), 4)
+
+
+class Chat(OnTerminal):
+    def test_follows_a_new_width(self):
+        self.expect(">>> ")
+        self.send("abcdefghijklmnopqrstuvwxyz")
+        self.expect("wxyz")
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))
+        self.send("!")
+        self.expect("abcdefghijklmnop.{0,4}qrst")  # drawn anew, wrapped after 20 columns
+        self.send("\n")
+        self.expect(">>> ")
+        self.send("/exit\n")
+        self.assertEqual(self.exit_status(), 0)
 
     def test_a_session(self):
         self.expect(">>> ")
@@ -320,6 +404,16 @@ class Serving(unittest.TestCase):
         self.assertEqual(streamed.stdout, local.stdout)
         self.assertEqual(whole.stdout, local.stdout)
         self.assertIn("outputs", json.loads(run("query", "Once", "--json", *options).stdout))
+        # This model has no chat template: without --raw, the text is continued as `run` does it.
+        options.remove("--raw")
+        for extra in ([], ["--no-stream"]):
+            self.assertEqual(run("query", "Once upon a time", *options, *extra).stdout, local.stdout)
+        unlimited = ["--temperature", "0"]
+        self.assertEqual(run("query", "Once", "--endpoint", self.address, *unlimited).stdout,
+                         run("run", STORIES, "Once", *unlimited).stdout)
+        with_system = run("query", "Once", "--system", "Be brief.", *options)
+        self.assertEqual((with_system.returncode, with_system.stdout), (4, ""), with_system.stderr)
+        self.assertIn("chat template", with_system.stderr)
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.process.wait(TIMEOUT), 0)
 

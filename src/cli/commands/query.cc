@@ -19,6 +19,39 @@ void print_result(const GenerationOutput& output, bool json) {
   }
 }
 
+/// One way to ask, and what it takes.
+struct Question {
+  const Client& client;
+  const Arguments& arguments;
+  const InterruptGuard& guard;
+  GenerateOptions options;
+
+  /// Answers, and prints the answer.
+  void ask(const Prompt& prompt) const {
+    const bool show = arguments.stream && !arguments.json && options.n == 1;
+    if (!arguments.stream) {
+      print_result(client.generate(prompt, options), arguments.json);
+      return;
+    }
+    const GenerationOutput last =
+        client.generate_stream(prompt, options, [this, show](const GenerationOutput& output) {
+          if (show && !output.outputs.empty()) print(output.outputs[0].delta);
+          return !guard.interrupted();
+        });
+    if (show) {
+      print("\n");
+    } else {
+      print_result(last, arguments.json);
+    }
+  }
+
+  /// The text goes on as it is, as far as `run` would go.
+  void continue_text(const std::string& text) {
+    if (!options.max_new_tokens) options.max_new_tokens = kCompletionTokens;
+    ask(text);
+  }
+};
+
 }  // namespace
 
 int query_command(const Arguments& arguments) {
@@ -28,29 +61,25 @@ int query_command(const Arguments& arguments) {
   }
   const std::string text = arguments.text ? *arguments.text : read_stdin();
   const Client client(arguments.client);
-  Prompt prompt(text);
-  if (!arguments.raw) {
-    std::vector<Message> messages = with_system(arguments.system);
-    messages.push_back({.role = "user", .content = text});
-    prompt = Prompt(messages);
-  }
   const InterruptGuard guard(InterruptPipe::Second::kEndsProgram);
-  GenerateOptions options = arguments.generate;
-  options.stop_token = guard.token();
-  const bool show = arguments.stream && !arguments.json && options.n == 1;
-  if (!arguments.stream) {
-    print_result(client.generate(prompt, options), arguments.json);
+  Question question{client, arguments, guard, arguments.generate};
+  question.options.stop_token = guard.token();
+  if (arguments.raw) {
+    if (!arguments.system.empty()) {
+      base::fail(ErrorCode::kInvalidArgument,
+                 "--system: needs a chat template, which --raw does not use");
+    }
+    question.continue_text(text);
     return guard.interrupted() ? kExitInterrupted : 0;
   }
-  const GenerationOutput last =
-      client.generate_stream(prompt, options, [&guard, show](const GenerationOutput& output) {
-        if (show && !output.outputs.empty()) print(output.outputs[0].delta);
-        return !guard.interrupted();
-      });
-  if (show) {
-    print("\n");
-  } else {
-    print_result(last, arguments.json);
+  std::vector<Message> messages = with_system(arguments.system);
+  messages.push_back({.role = "user", .content = text});
+  try {
+    question.ask(messages);
+  } catch (const Error& error) {
+    // A model without a chat template: nothing was answered yet. Like `run`, continue the text.
+    if (error.code() != ErrorCode::kUnsupported || !arguments.system.empty()) throw;
+    question.continue_text(text);
   }
   return guard.interrupted() ? kExitInterrupted : 0;
 }

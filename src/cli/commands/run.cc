@@ -75,6 +75,10 @@ int run_command(const Arguments& arguments) {
   llm.load();
   const double load_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (chat && !llm.info().has_tokenizer) {
+    base::fail(ErrorCode::kUnsupported, "run: ", llm.id(),
+               " has no tokenizer to chat with (give --prompt-ids)");
+  }
   if (chat) return ChatSession(llm, arguments, load_s).run();
   return answer_once(llm, arguments, text, load_s);
 }

@@ -3,6 +3,7 @@
 
 #include "server/api/answers.h"
 #include "server/api/chat_request.h"
+#include "server/error_map.h"
 #include "server/generation.h"
 #include "server/routes.h"
 
@@ -55,7 +56,13 @@ Task<Nothing> chat_completions(App& app, Exchange& exchange) {
     }
   };
   Task<Nothing> run = run_generation(app, exchange, prompts, request.options, on_output);
-  co_await std::move(run);
+  try {
+    co_await std::move(run);
+  } catch (const Error& error) {
+    // A code of its own: clients may continue the text instead.
+    if (error.code() != ErrorCode::kUnsupported || app.llm().info().has_chat_template) throw;
+    throw ApiError(ErrorCode::kUnsupported, error.what(), "messages", "chat_template_missing");
+  }
 
   if (request.stream) {
     if (request.include_usage) exchange.send_event(answer.usage_chunk(usage.usage()));
