@@ -29,6 +29,7 @@ struct ServerOptions {
 /// Thread safety: every method from any thread.
 class OPENLLM_API Server {
  public:
+  /// Throws Error (kInvalidArgument) for options that could serve nobody.
   Server(LLM llm, const ServerOptions& options = {});
   ~Server();
   Server(const Server&) = delete;

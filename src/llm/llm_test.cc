@@ -234,6 +234,15 @@ TEST(Llm, PromptLogprobs) {
     EXPECT_THAT((*output.prompt_logprobs)[i], SizeIs(1)) << "the greedy token";
 }
 
+TEST(Llm, PromptLogprobsOfOneTokenAreOneEmptyList) {
+  const auto output =
+      shared_llm().generate(std::vector<std::int32_t>{1},
+                            {.max_new_tokens = 2, .temperature = 0.0F, .prompt_logprobs = 1});
+  ASSERT_TRUE(output.prompt_logprobs);
+  ASSERT_THAT(*output.prompt_logprobs, SizeIs(1));
+  EXPECT_TRUE((*output.prompt_logprobs)[0].empty());
+}
+
 TEST(Llm, LogitsOfEveryPositionMatchPromptLogprobs) {
   const std::vector<std::int32_t> ids = {1, 403, 407, 261, 378, 432};
   const std::vector<float> logits = shared_llm().logits(ids);

@@ -22,7 +22,8 @@ Request::Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox,
       mailbox_(std::move(mailbox)),
       sink_(std::move(sink)),
       kind_(options.output_kind),
-      want_logprobs_(options.logprobs.has_value()) {
+      want_logprobs_(options.logprobs.has_value()),
+      want_prompt_logprobs_(options.prompt_logprobs.has_value()) {
   output_.request_id = std::move(request_id);
   output_.outputs.resize(static_cast<std::size_t>(options.n));
   for (int i = 0; i < options.n; ++i) output_.outputs[static_cast<std::size_t>(i)].index = i;
@@ -56,6 +57,10 @@ void Request::merge(Update update) {
     output_.prompt = std::move(update.prompt->text);
     output_.prompt_token_ids = std::move(update.prompt->token_ids);
   }
+  // A prompt of one token has no position that the engine could report.
+  const bool is_single = output_.prompt_token_ids && output_.prompt_token_ids->size() == 1;
+  if (want_prompt_logprobs_ && is_single && !output_.prompt_logprobs)
+    output_.prompt_logprobs.emplace(1);
   if (!update.prompt_logprobs.empty()) {
     if (!output_.prompt_logprobs) output_.prompt_logprobs.emplace();
     append(*output_.prompt_logprobs, std::move(update.prompt_logprobs));

@@ -40,6 +40,7 @@ class Request {
   const std::shared_ptr<OutputSink> sink_;
   const OutputKind kind_;
   const bool want_logprobs_;
+  const bool want_prompt_logprobs_;
   GenerationOutput output_;
   std::vector<float> prompt_logits_;
   std::optional<std::stop_callback<std::function<void()>>> on_stop_;

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "server/error_map.h"
 
 namespace openllm::server {
 namespace {
@@ -47,11 +46,12 @@ Readiness App::readiness() const {
 
 void App::require_loadable() const {
   const std::lock_guard lock(mutex_);
-  if (readiness_.state == Readiness::State::kFailed) {
-    throw ApiError(ErrorCode::kUnavailable,
-                   "model: could not be loaded (" + readiness_.reason + ")", "",
-                   "model_load_failed");
-  }
+  if (readiness_.state == Readiness::State::kFailed) throw load_failure(readiness_.reason);
+}
+
+ApiError App::load_failure(std::string_view reason) {
+  return {ErrorCode::kUnavailable, base::cat("model: could not be loaded (", reason, ")"), "",
+          "model_load_failed"};
 }
 
 std::vector<std::string> App::model_names() const {

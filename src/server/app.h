@@ -4,10 +4,12 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "openllm/llm.h"
 #include "openllm/server.h"
+#include "server/error_map.h"
 #include "server/metrics.h"
 
 namespace openllm::server {
@@ -35,6 +37,8 @@ class App {
   /// Fails with kUnavailable when loading has failed. Requests that come while the model loads wait
   /// for it.
   void require_loadable() const;
+  /// What requests get that a failure of loading ends, whatever the failure was.
+  static ApiError load_failure(std::string_view reason);
 
   /// The names /v1/models lists.
   std::vector<std::string> model_names() const;

@@ -1,5 +1,6 @@
 #include "server/error_map.h"
 
+#include <array>
 #include <new>
 
 #include "base/json.h"
@@ -18,7 +19,9 @@ std::string_view error_type(int status) noexcept {
 
 /// OpenAI's machine-readable code, where it has one.
 std::string_view default_code(int status, std::string_view message) noexcept {
-  if (message.substr(0, 16) == "prompt: too long") return "context_length_exceeded";
+  for (const std::string_view begin : {"prompt: too long", "request: prompt too long"}) {
+    if (message.substr(0, begin.size()) == begin) return "context_length_exceeded";
+  }
   switch (status) {
     case 401:
       return "invalid_api_key";
@@ -33,8 +36,35 @@ std::string_view default_code(int status, std::string_view message) noexcept {
   }
 }
 
+/// The API's name for what the engine's messages are about: "request: prompt token 0: no such id",
+/// "sampling: logit_bias: no such token".
+std::string_view engine_field(std::string_view what) noexcept {
+  struct Name {
+    std::string_view ours{};
+    std::string_view api{};
+  };
+  constexpr std::array<Name, 11> kNames{{{"prompt", "prompt"},
+                                         {"empty prompt", "prompt"},
+                                         {"max_new_tokens", "max_tokens"},
+                                         {"min_new_tokens", "min_tokens"},
+                                         {"temperature", "temperature"},
+                                         {"top_p", "top_p"},
+                                         {"min_p", "min_p"},
+                                         {"repetition_penalty", "repetition_penalty"},
+                                         {"presence_penalty", "presence_penalty"},
+                                         {"frequency_penalty", "frequency_penalty"},
+                                         {"logit_bias", "logit_bias"}}};
+  for (const auto& [ours, api] : kNames) {
+    if (what.substr(0, ours.size()) == ours) return api;
+  }
+  return {};
+}
+
 /// The library's messages begin with the field they are about.
 std::string_view leading_field(std::string_view message) noexcept {
+  for (const std::string_view layer : {"request: ", "sampling: "}) {
+    if (message.substr(0, layer.size()) == layer) return engine_field(message.substr(layer.size()));
+  }
   const std::size_t colon = message.find(':');
   if (colon == std::string_view::npos || colon == 0) return {};
   for (const char c : message.substr(0, colon)) {
@@ -42,8 +72,7 @@ std::string_view leading_field(std::string_view message) noexcept {
                     c == ']' || c == '.';
     if (!ok) return {};
   }
-  const std::string_view field = message.substr(0, colon);
-  return field == "request" ? std::string_view{} : field;  // the engine's word for the whole
+  return message.substr(0, colon);
 }
 
 void append_nullable(std::string& out, std::string_view text) {

@@ -80,7 +80,13 @@ Task<Nothing> run_generation(App& app, Exchange& exchange, const std::vector<Pro
   Join join(prompts.size());
   Run run{app, exchange, on_output, streams, join, Clock::now()};
   for (std::size_t i = 0; i < prompts.size(); ++i) follow(run, i);
-  co_await join;
+  try {
+    co_await join;
+  } catch (const Error& error) {
+    // Requests wait for the model, so that the first thing that can fail is loading it.
+    if (!app.llm().is_loaded()) throw App::load_failure(error.what());
+    throw;
+  }
   app.metrics.duration.add(seconds_since(run.start));
   co_return Nothing{};
 }

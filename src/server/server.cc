@@ -1,10 +1,12 @@
 #include "openllm/server.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <utility>
 
+#include "base/error.h"
 #include "server/app.h"
 #include "server/error_map.h"
 #include "server/http/transport.h"
@@ -13,9 +15,42 @@
 namespace openllm {
 namespace {
 
+void check_options(const ServerOptions& options) {
+  const auto require = [](bool holds, const char* field, const char* expected, std::int64_t got) {
+    if (!holds) {
+      base::fail(ErrorCode::kInvalidArgument, field, ": out of range (expected ", expected,
+                 ", got ", got, ")");
+    }
+  };
+  if (options.host.empty())
+    base::fail(ErrorCode::kInvalidArgument, "host: empty (0.0.0.0 or :: is every address)");
+  for (const std::string& key : options.api_keys) {
+    const bool is_printable =
+        std::all_of(key.begin(), key.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
+    // Spaces at the ends do not survive the way through a header field.
+    if (key.empty() || !is_printable || key.front() == ' ' || key.back() == ' ') {
+      base::fail(ErrorCode::kInvalidArgument, "api_keys: a key ",
+                 key.empty() ? "is empty" : "has characters that no client can send",
+                 " (expected printable ASCII)");
+    }
+  }
+  for (const std::string& alias : options.model_aliases) {
+    if (alias.empty()) base::fail(ErrorCode::kInvalidArgument, "model_aliases: a name is empty");
+  }
+  require(options.max_body_bytes >= 1, "max_body_bytes", ">= 1", 0);
+  require(options.max_connections >= 1, "max_connections", ">= 1", 0);
+  require(options.header_timeout_s >= 1, "header_timeout_s", ">= 1", options.header_timeout_s);
+  require(options.idle_timeout_s >= 1, "idle_timeout_s", ">= 1", options.idle_timeout_s);
+  require(options.shutdown_timeout_s >= 0, "shutdown_timeout_s", ">= 0",
+          options.shutdown_timeout_s);
+}
+
 server::TransportOptions transport_options(const ServerOptions& options) {
+  check_options(options);
   server::TransportOptions result;
   result.host = options.host;
+  if (result.host.size() > 2 && result.host.front() == '[' && result.host.back() == ']')
+    result.host = result.host.substr(1, result.host.size() - 2);  // as URLs write IPv6
   result.port = options.port;
   result.max_body_bytes = options.max_body_bytes;
   result.max_connections = options.max_connections;

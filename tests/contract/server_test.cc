@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <functional>
 #include <memory>
 
 #include "http_probe.h"
@@ -10,6 +12,7 @@
 namespace openllm::contract {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -147,6 +150,12 @@ TEST_F(ServerTest, TokenIdsEchoAndLogprobs) {
   EXPECT_TRUE(logprobs.find("token_logprobs")->if_array()->at(1).is_number());
   EXPECT_GE(logprobs.find("top_logprobs")->if_array()->at(1).if_object()->size(), 2U);
   EXPECT_EQ(str(json, {"choices", "0", "prompt_token_ids"}), "[1,403,407]");
+  EXPECT_EQ(str(json, {"choices", "0", "text"}).substr(0, 9), "Once upon");
+  EXPECT_EQ(logprobs.find("text_offset")->if_array()->at(2).dump(), "4");  // " upon"
+  const Answer single =
+      complete(R"({"prompt":[1],"echo":true,"logprobs":1,"max_tokens":2,"temperature":0})");
+  EXPECT_EQ(str(single.json(), {"choices", "0", "logprobs", "token_logprobs", "0"}), "null");
+  EXPECT_EQ(str(single.json(), {"choices", "0", "logprobs", "tokens", "0"}), "<s>");
   const Answer scored = complete(R"({"prompt":"Once","echo":true,"logprobs":0,"max_tokens":0})");
   ASSERT_EQ(scored.status, 200) << scored.body;
   EXPECT_EQ(str(scored.json(), {"choices", "0", "text"}), "Once");
@@ -193,7 +202,8 @@ TEST_F(ServerTest, ErrorsHaveOpenAisShape) {
   check(complete(R"({"prompt":"a","temperature":"x"})"), 400, "temperature");
   check(complete(R"({"prompt":"a","model":"gpt-5"})"), 404, "model");
   check(complete(R"({"prompt":"a","stream":true,"n":0})"), 400, "n");
-  check(complete(R"({"prompt":[100000]})"), 400, "null");
+  check(complete(R"({"prompt":[100000]})"), 400, "prompt");
+  check(complete(R"({"prompt":"a","logit_bias":{"100000":1}})"), 400, "logit_bias");
   check(ask(get("/nowhere")), 404, "null");
   const Answer wrong = ask(get("/v1/completions"));
   check(wrong, 405, "null");
@@ -258,6 +268,18 @@ TEST_F(ServerTest, BrokenHttpIsRefused) {
             400);
   EXPECT_EQ(ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n").status,
             400);
+  // Codings whose end cannot be told: what follows must not become a request of its own.
+  for (const char* coding : {"gzip", "gzip, chunked", "chunked, gzip", "x"}) {
+    Probe probe(port());
+    probe.send("POST /v1/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: " +
+               std::string(coding) + "\r\n\r\n" + get("/healthz"));
+    EXPECT_THAT(probe.read_answer().status, AnyOf(400, 501)) << coding;
+    EXPECT_TRUE(probe.is_closed_by_server()) << coding;
+  }
+  EXPECT_EQ(ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: "
+                "chunked\r\n\r\n0\r\n\r\n")
+                .status,
+            501);
   EXPECT_EQ(ask(get("/healthz", "X-Big: " + std::string(70'000, 'x') + "\r\n")).status, 431);
   EXPECT_EQ(ask("POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n").status,
             413);
@@ -387,6 +409,122 @@ TEST_F(ServerTest, StopCancelsWhatTakesTooLong) {
   EXPECT_EQ(whole.read_answer().status, 503);
   EXPECT_TRUE(idle.is_closed_by_server());
   EXPECT_TRUE(eventually([&] { return is_idle(); }));
+}
+
+TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
+  LoadOptions load;
+  load.n_threads = 1;
+  load.max_sequences = 1;
+  load.max_queue = 2;
+  llm_ = LLM(OPENLLM_TEST_DATA "/stories260K/hf", load);
+  start();
+  std::string prompts = "\"Once\"";
+  for (int i = 0; i < 63; ++i) prompts += ",\"Once\"";
+  for (const std::string& much :
+       {"\"prompt\":[" + prompts + "]", std::string(R"("prompt":"Once","n":8)"),
+        std::string(R"("prompt":"Once","n":8,"stream":true)")}) {
+    const Answer full = complete("{" + much + R"(,"max_tokens":400,"ignore_eos":true})");
+    ASSERT_EQ(full.status, 429) << full.body;
+    EXPECT_GE(std::stoi(full.headers.at("retry-after")), 1);
+    EXPECT_EQ(str(full.json(), {"error", "code"}), "rate_limit_exceeded");
+    EXPECT_EQ(str(full.json(), {"error", "type"}), "rate_limit_error");
+    // What had found a place went with the request that failed.
+    EXPECT_TRUE(eventually([&] { return is_idle(); }));
+  }
+  EXPECT_EQ(complete(std::string(kGreedy) + "}").status, 200);
+}
+
+/// Lets tests decide when loading goes on.
+struct Gate {
+  std::atomic<bool> open{false};
+  void pass() { open.wait(false); }
+  void release() {
+    open = true;
+    open.notify_all();
+  }
+};
+
+TEST_F(ServerTest, RequestsWaitForTheModel) {
+  const auto gate = std::make_shared<Gate>();
+  LoadOptions load;
+  load.n_threads = 1;
+  load.progress = [gate](const std::string&, double) { gate->pass(); };
+  llm_ = LLM(OPENLLM_TEST_DATA "/stories260K/hf", load);
+  ServerOptions options;
+  options.port = 0;
+  server_ = std::make_unique<Server>(llm_, options);
+  server_->start();
+  Probe waiting(port());
+  waiting.send(post("/v1/completions", std::string(kGreedy) + "}"));
+  {
+    Probe gone(port());
+    gone.send(post("/v1/completions", std::string(kGreedy) + R"(,"stream":true})"));
+  }
+  EXPECT_EQ(ask(get("/healthz")).status, 200);
+  const Answer loading = ask(get("/readyz"));
+  EXPECT_EQ(loading.status, 503);
+  EXPECT_EQ(str(loading.json(), {"status"}), "loading");
+  EXPECT_EQ(ask(get("/v1/models")).status, 200);
+  EXPECT_THAT(ask(get("/metrics")).body, HasSubstr("openllm_ready 0\n"));
+  EXPECT_EQ(complete("{").status, 400) << "bad requests need no model";
+  gate->release();
+  EXPECT_EQ(waiting.read_answer().status, 200);
+  EXPECT_TRUE(eventually([&] { return ask(get("/readyz")).status == 200; }));
+}
+
+TEST_F(ServerTest, AModelThatCannotBeLoaded) {
+  const auto gate = std::make_shared<Gate>();
+  LoadOptions load;
+  load.kv_cache_bytes = 1;  // not one block
+  load.progress = [gate](const std::string&, double) { gate->pass(); };
+  llm_ = LLM(OPENLLM_TEST_DATA "/stories260K/hf", load);
+  ServerOptions options;
+  options.port = 0;
+  server_ = std::make_unique<Server>(llm_, options);
+  server_->start();
+  const auto check = [](const Answer& answer) {
+    EXPECT_EQ(answer.status, 503) << answer.body;
+    EXPECT_EQ(str(answer.json(), {"error", "code"}), "model_load_failed");
+    EXPECT_EQ(str(answer.json(), {"error", "type"}), "server_error");
+    EXPECT_THAT(str(answer.json(), {"error", "message"}), HasSubstr("kv_cache_bytes: too small"));
+  };
+  Probe early(port());  // waits for the model when loading fails
+  early.send(post("/v1/completions", std::string(kGreedy) + R"(,"stream":true})"));
+  EXPECT_EQ(ask(get("/healthz")).status, 200);
+  gate->release();
+  check(early.read_answer());
+  ASSERT_TRUE(eventually([&] { return str(ask(get("/readyz")).json(), {"status"}) == "failed"; }));
+  const Answer failed = ask(get("/readyz"));
+  EXPECT_EQ(failed.status, 503);
+  EXPECT_THAT(str(failed.json(), {"reason"}), HasSubstr("kv_cache_bytes: too small"));
+  check(complete(std::string(kGreedy) + "}"));
+  check(chat(std::string(kHi) + R"(,"stream":true})"));
+  EXPECT_EQ(ask(get("/healthz")).status, 200);
+  EXPECT_THAT(ask(get("/metrics")).body, HasSubstr("openllm_ready 0\n"));
+}
+
+TEST_F(ServerTest, OptionsThatCouldServeNobodyAreRefused) {
+  const auto is_refused = [&](const std::function<void(ServerOptions&)>& change) {
+    ServerOptions options;
+    change(options);
+    try {
+      const Server server(llm_, options);
+      return false;
+    } catch (const Error& error) {
+      return error.code() == ErrorCode::kInvalidArgument;
+    }
+  };
+  EXPECT_FALSE(is_refused([](ServerOptions&) {}));
+  EXPECT_FALSE(is_refused([](ServerOptions& o) { o.api_keys = {"sk-a b"}; }));
+  EXPECT_TRUE(is_refused([](ServerOptions& o) { o.api_keys = {"good", ""}; }));
+  EXPECT_TRUE(is_refused([](ServerOptions& o) { o.api_keys = {"key\n"}; }));
+  EXPECT_TRUE(is_refused([](ServerOptions& o) { o.host = ""; }));
+  EXPECT_TRUE(is_refused([](ServerOptions& o) { o.model_aliases = {""}; }));
+  EXPECT_TRUE(is_refused([](ServerOptions& o) { o.max_body_bytes = 0; }));
+  EXPECT_TRUE(is_refused([](ServerOptions& o) { o.max_connections = 0; }));
+  EXPECT_TRUE(is_refused([](ServerOptions& o) { o.header_timeout_s = 0; }));
+  EXPECT_TRUE(is_refused([](ServerOptions& o) { o.idle_timeout_s = -1; }));
+  EXPECT_TRUE(is_refused([](ServerOptions& o) { o.shutdown_timeout_s = -1; }));
 }
 
 TEST_F(ServerTest, TheAddressMustBeFree) {

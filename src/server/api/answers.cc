@@ -43,8 +43,8 @@ void CompletionAnswer::append_choice(std::string& out, const Piece& piece,
   out += R"({"index":)";
   append_int(out, piece.index);
   out += R"(,"text":)";
-  base::append_json_string(
-      out, piece.echo == nullptr ? piece.chunk->text : piece.echo_text + piece.chunk->text);
+  const std::string text = piece.echo_text + piece.chunk->text;
+  base::append_json_string(out, text);
   out += R"(,"logprobs":)";
   if (!piece.chunk->logprobs) {
     out += "null";
@@ -57,7 +57,7 @@ void CompletionAnswer::append_choice(std::string& out, const Piece& piece,
       lists.insert(lists.begin(), piece.echo->prompt_logprobs->begin(),
                    piece.echo->prompt_logprobs->end());
     }
-    logprobs_.append_completion(out, ids, lists, offset);
+    logprobs_.append_completion(out, text, ids, lists, offset);
   }
   if (return_token_ids_) {
     out += R"(,"token_ids":)";

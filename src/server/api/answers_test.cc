@@ -35,14 +35,14 @@ LogprobWriter writer(int n_top, bool as_ids = false) {
 
 TEST(Logprobs, CompletionsShape) {
   std::string out;
-  LogprobWriter::TextOffset offset = 0;
+  LogprobWriter::TextOffset offset;
   const std::vector<std::int32_t> ids{0, 1, 2, 3, 4};
   const std::vector<TokenLogprobs> lists{{},
                                          {{1, -0.5F}, {4, -1.0F}},
                                          {{2, -2.0F}, {1, -0.1F}},
                                          {{3, -0.25F}},
                                          {{4, -INFINITY}, {5, -3.0F}}};
-  writer(1).append_completion(out, ids, lists, offset);
+  writer(1).append_completion(out, " h\xC3\xA9\xE2\x82\xACx", ids, lists, offset);
   const base::Json json = base::Json::parse(out, "test");
   EXPECT_EQ(json.find("tokens")->dump(), R"(["<s>"," h)"
                                          "\xC3\xA9"
@@ -57,7 +57,20 @@ TEST(Logprobs, CompletionsShape) {
                                                "\xC3\xA9"
                                                R"(":-0.1,"bytes:\\xe2\\x82":-2},)"
                                                R"({"bytes:\\xac":-0.25},{"x":-3}])");
-  EXPECT_EQ(offset, 5U);
+  EXPECT_EQ(offset.n_code_points, 5U);
+}
+
+TEST(Logprobs, OffsetsKnowOfADroppedFirstSpace) {
+  std::string out;
+  LogprobWriter::TextOffset offset;
+  const std::vector<TokenLogprobs> lists{{}, {{1, -1.0F}}, {{1, -1.0F}}};
+  writer(0).append_completion(out, "h\xC3\xA9 h\xC3\xA9", std::vector<std::int32_t>{0, 1, 1}, lists,
+                              offset);
+  EXPECT_THAT(out, HasSubstr(R"("text_offset":[0,0,2])"));
+  EXPECT_EQ(offset.n_code_points, 5U);
+  writer(0).append_completion(out, "x", std::vector<std::int32_t>{4},
+                              std::vector<TokenLogprobs>{{{4, -1.0F}}}, offset);
+  EXPECT_THAT(out, HasSubstr(R"("text_offset":[5])"));
 }
 
 TEST(Logprobs, ChatShape) {
@@ -74,8 +87,8 @@ TEST(Logprobs, ChatShape) {
 
 TEST(Logprobs, TokensAsIds) {
   std::string out;
-  LogprobWriter::TextOffset offset = 0;
-  writer(0, true).append_completion(out, std::vector<std::int32_t>{4},
+  LogprobWriter::TextOffset offset;
+  writer(0, true).append_completion(out, "x", std::vector<std::int32_t>{4},
                                     std::vector<TokenLogprobs>{{{4, -1.0F}}}, offset);
   EXPECT_EQ(
       out,
@@ -110,6 +123,18 @@ TEST(Errors, Bodies) {
   const HttpResponse length =
       error_response(Error(ErrorCode::kInvalidArgument, "prompt: too long for the context"));
   EXPECT_THAT(length.body, HasSubstr(R"("param":"prompt","code":"context_length_exceeded")"));
+  for (const char* message :
+       {"request: prompt token 0: no such id (expected 0 to 5, got 9)",
+        "request: empty prompt (expected at least one token)", "prompt: too long"}) {
+    EXPECT_THAT(error_response(Error(ErrorCode::kInvalidArgument, message)).body,
+                HasSubstr(R"("param":"prompt")"));
+  }
+  EXPECT_THAT(
+      error_response(Error(ErrorCode::kInvalidArgument, "sampling: logit_bias: no such token"))
+          .body,
+      HasSubstr(R"("param":"logit_bias")"));
+  EXPECT_THAT(error_response(Error(ErrorCode::kInvalidArgument, "request: no sink")).body,
+              HasSubstr(R"("param":null)"));
   EXPECT_EQ(error_response(Error(ErrorCode::kUnsupported, "x")).status, 400);
   EXPECT_EQ(error_response(std::bad_alloc()).status, 503);
 }

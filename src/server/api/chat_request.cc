@@ -22,8 +22,9 @@ std::string parse_role(const Fields& message) {
   message.fail_value("role", "system, developer, user, assistant, tool or function", *role);
 }
 
-/// The text of a string or of a list of text parts, which stand on lines of their own.
-std::string parse_content(const Fields& message, const base::Json& content) {
+/// The text of a string or of a list of text parts, which stand on lines of their own. Answers that
+/// come back as history may also hold refusals.
+std::string parse_content(const Fields& message, const base::Json& content, bool is_answer) {
   if (const std::string* text = content.if_string()) return *text;
   const base::JsonArray* parts = content.if_array();
   if (parts == nullptr) message.fail_type("content", "string or array of parts", content);
@@ -32,9 +33,11 @@ std::string parse_content(const Fields& message, const base::Json& content) {
     const Fields part((*parts)[i], message.name_of(base::cat("content[", i, "]")));
     const std::string* type = part.string("type");
     if (type == nullptr) part.fail_missing("type");
-    if (*type != "text") part.fail_unsupported("type", base::cat("only text parts, got ", *type));
-    const std::string* text = part.string("text");
-    if (text == nullptr) part.fail_missing("text");
+    const bool is_refusal = is_answer && *type == "refusal";
+    if (*type != "text" && !is_refusal)
+      part.fail_unsupported("type", base::cat("only text parts, got ", *type));
+    const std::string* text = part.string(*type);
+    if (text == nullptr) part.fail_missing(*type);
     if (i > 0) joined += '\n';
     joined += *text;
   }
@@ -74,7 +77,7 @@ Message parse_message(const base::Json& json, std::size_t index) {
   const base::JsonArray* calls = fields.array("tool_calls");
   if (calls != nullptr && !calls->empty()) extra["tool_calls"] = parse_tool_calls(fields, *calls);
   if (const base::Json* content = fields.find("content")) {
-    message.content = parse_content(fields, *content);
+    message.content = parse_content(fields, *content, message.role == "assistant");
   } else if (message.role != "assistant") {
     fields.fail_missing("content");
   }

@@ -90,8 +90,8 @@ std::optional<std::int64_t> Fields::integer(std::string_view name, std::int64_t 
     result = static_cast<std::int64_t>(number);
   }
   if (result < min || result > max) {
-    const bool unbounded =
-        max == std::numeric_limits<std::int64_t>::max() || max == std::numeric_limits<int>::max();
+    const bool unbounded = result < min && (max == std::numeric_limits<std::int64_t>::max() ||
+                                            max == std::numeric_limits<int>::max());
     fail_value(name, unbounded ? base::cat("at least ", min) : base::cat(min, " to ", max),
                value->dump());
   }

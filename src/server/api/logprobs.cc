@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/json.h"
 #include "base/utf8.h"
@@ -58,7 +59,20 @@ TokenLogprobs LogprobWriter::top(const TokenLogprobs& list, bool always_chosen) 
   return sorted;
 }
 
-void LogprobWriter::append_completion(std::string& out, std::span<const std::int32_t> ids,
+/// Moves over the text of one token.
+void LogprobWriter::advance(TextOffset& offset, std::string_view text, std::int32_t id) const {
+  if (vocabulary_.is_hidden(id)) return;
+  const std::string bytes = vocabulary_.bytes(id);
+  if (bytes.empty()) return;
+  offset.n_code_points += count_code_points(bytes);
+  const bool is_first = !std::exchange(offset.has_text, true);
+  // SentencePiece writes the space before the first word into its token but not into the text.
+  if (is_first && bytes.front() == ' ' && !text.empty() && text.front() != ' ')
+    --offset.n_code_points;
+}
+
+void LogprobWriter::append_completion(std::string& out, std::string_view text,
+                                      std::span<const std::int32_t> ids,
                                       std::span<const TokenLogprobs> lists,
                                       TextOffset& offset) const {
   std::string tokens;
@@ -71,8 +85,8 @@ void LogprobWriter::append_completion(std::string& out, std::span<const std::int
       for (std::string* part : {&tokens, &logprobs, &tops, &offsets}) *part += ',';
     }
     append_name(tokens, ids[i], false);
-    append_int(offsets, static_cast<std::int64_t>(offset));
-    if (!vocabulary_.is_hidden(ids[i])) offset += count_code_points(vocabulary_.bytes(ids[i]));
+    append_int(offsets, static_cast<std::int64_t>(offset.n_code_points));
+    advance(offset, text, ids[i]);
     if (lists[i].empty()) {
       logprobs += "null";
       tops += "null";

@@ -21,17 +21,21 @@ class LogprobWriter {
       : vocabulary_(std::move(vocabulary)), as_ids_(as_ids), n_top_(n_top) {}
 
   /// Where the next token begins in the answer's text, in code points; carried from chunk to chunk.
-  using TextOffset = std::size_t;
+  struct TextOffset {
+    std::size_t n_code_points = 0;
+    bool has_text = false;  ///< Some token before had text.
+  };
 
   /// {"tokens":[...],"token_logprobs":[...],"top_logprobs":[...],"text_offset":[...]} of
   /// /v1/completions. `lists[i]` belongs to `ids[i]`; an empty one is the first prompt token, whose
-  /// logprob is null.
-  void append_completion(std::string& out, std::span<const std::int32_t> ids,
+  /// logprob is null. `text` is what the tokens became.
+  void append_completion(std::string& out, std::string_view text, std::span<const std::int32_t> ids,
                          std::span<const TokenLogprobs> lists, TextOffset& offset) const;
   /// {"content":[...],"refusal":null} of /v1/chat/completions.
   void append_chat(std::string& out, std::span<const TokenLogprobs> lists) const;
 
  private:
+  void advance(TextOffset& offset, std::string_view text, std::int32_t id) const;
   void append_name(std::string& out, std::int32_t id, bool is_chat) const;
   void append_chat_token(std::string& out, const TokenLogprob& entry) const;
   TokenLogprobs top(const TokenLogprobs& list, bool always_chosen) const;

@@ -144,6 +144,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{R"("use_beam_search":true)", "use_beam_search"},
         BadField{R"("response_format":{"type":"json_object"})", "response_format"}));
 
+TEST(CompletionRequest, RangesNameTheBoundThatWasPassed) {
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","max_tokens":-1})"),
+              HasSubstr("expected at least 0, got -1"));
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","max_tokens":2147483648})"),
+              HasSubstr("expected 0 to 2147483647, got 2147483648"));
+}
+
 TEST(CompletionRequest, SeventeenStopsAreTooMany) {
   std::string stops;
   for (int i = 0; i < 17; ++i) stops += (i > 0 ? ",\"x\"" : "\"x\"");
@@ -192,6 +199,19 @@ TEST(ChatRequest, BadMessages) {
   EXPECT_THAT(
       with(R"([{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{"}}]}])"),
       HasSubstr("messages[0].tool_calls[0].function.arguments: invalid JSON"));
+}
+
+TEST(ChatRequest, RefusalsAreHistory) {
+  const auto request = parse_chat_request(
+      R"({"messages":[{"role":"assistant","refusal":null,
+          "content":[{"type":"refusal","refusal":"I cannot."}]}]})");
+  EXPECT_EQ(request.messages[0].content, "I cannot.");
+  EXPECT_THAT(
+      failure([] {
+        parse_chat_request(
+            R"({"messages":[{"role":"user","content":[{"type":"refusal","refusal":"x"}]}]})");
+      }),
+      HasSubstr("unsupported_parameter"));
 }
 
 TEST(ChatRequest, Lengths) {

@@ -21,7 +21,7 @@ class Completions {
                 request_.return_token_ids),
         n_(static_cast<std::size_t>(request_.options.n)),
         choices_(request_.prompts.size() * n_),
-        offsets_(choices_.size(), 0) {}
+        offsets_(choices_.size()) {}
 
   const CompletionRequest& request() const noexcept { return request_; }
 

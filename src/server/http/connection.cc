@@ -49,19 +49,31 @@ std::string parse_error_message(const error_code& ec, const TransportOptions& op
   return "request: not valid HTTP/1.1 (" + ec.message() + ")";
 }
 
-/// What Beast's parser lets through but RFC 9112 wants refused; empty: nothing.
-std::string find_head_problem(const Parser& parser) {
+struct HeadProblem {
+  int status = 0;  ///< 0: none.
+  std::string what{};
+};
+
+/// What Beast's parser lets through but RFC 9112 wants refused.
+HeadProblem find_head_problem(const Parser& parser) {
   const auto& message = parser.get();
   const auto count = [&](http::field field) {
     const auto range = message.equal_range(field);
     return std::distance(range.first, range.second);
   };
   if (message.version() >= 11 && count(http::field::host) != 1) {
-    return "Host: wrong number of fields (expected 1, got " +
-           std::to_string(count(http::field::host)) + ")";
+    return {400, "Host: wrong number of fields (expected 1, got " +
+                     std::to_string(count(http::field::host)) + ")"};
   }
-  if (count(http::field::transfer_encoding) > 0 && count(http::field::content_length) > 0) {
-    return "Content-Length: not allowed together with Transfer-Encoding";
+  if (count(http::field::transfer_encoding) == 0) return {};
+  if (count(http::field::content_length) > 0)
+    return {400, "Content-Length: not allowed together with Transfer-Encoding"};
+  // The end of a body in any other coding cannot be told: what follows would be taken for the next
+  // request.
+  const std::string_view coding = view(message[http::field::transfer_encoding]);
+  if (count(http::field::transfer_encoding) > 1 || !equal_ignoring_case(coding, "chunked")) {
+    return {501, "Transfer-Encoding: unsupported (expected chunked, got " +
+                     std::string(coding.substr(0, 60)) + ")"};
   }
   return {};
 }
@@ -206,8 +218,9 @@ net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) 
     }
     if (parser.is_header_done() && !head_seen) {
       head_seen = true;
-      outcome.error = find_head_problem(parser);
-      outcome.error_status = outcome.error.empty() ? 0 : 400;
+      const HeadProblem problem = find_head_problem(parser);
+      outcome.error_status = problem.status;
+      outcome.error = problem.what;
       const std::string_view expect = view(parser.get()[http::field::expect]);
       if (!expect.empty() && outcome.error.empty() && !parser.is_done()) {
         if (!equal_ignoring_case(expect, "100-continue")) {

@@ -82,9 +82,10 @@ void Transport::Impl::reject(tcp::socket socket) {
   socket.write_some(net::buffer(bytes), ignored);
   socket.shutdown(tcp::socket::shutdown_send, ignored);
   // Whatever request is already here must be read, or closing would reset the connection before the
-  // answer is seen.
+  // answer is seen. Not without end: a client that never stops sending must not hold this thread.
+  constexpr int kMaxReads = 64;
   std::array<char, 4096> discarded{};
-  while (!ignored) socket.read_some(net::buffer(discarded), ignored);
+  for (int i = 0; i < kMaxReads && !ignored; ++i) socket.read_some(net::buffer(discarded), ignored);
 }
 
 net::awaitable<void> Transport::Impl::run_connection(std::shared_ptr<Connection> connection) {
