@@ -1,6 +1,7 @@
 #include "base/mapped_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -44,6 +45,13 @@ class MappedFileTest : public testing::Test {
 
 std::string text_of(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+TEST_F(MappedFileTest, DoesNotWaitAtAPipe) {
+  const std::string pipe = folder_ + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(code_of([&] { const MappedFile file(pipe); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { read_file(pipe); }), ErrorCode::kInvalidArgument);
 }
 
 TEST_F(MappedFileTest, MapsMovesAndDrops) {

@@ -92,6 +92,8 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path) {
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) base::fail(ErrorCode::kNotFound, path, ": no such file or folder");
   if (fs::is_directory(status)) return open_folder(path);
+  if (!fs::is_regular_file(status))
+    base::fail(ErrorCode::kInvalidArgument, path, ": not a regular file");
   if (path.ends_with(".gguf") || starts_with_gguf_magic(path)) return std::make_unique<Gguf>(path);
   if (path.ends_with(".safetensors") || path.ends_with(".json")) {
     base::fail(ErrorCode::kInvalidArgument, path,

@@ -269,7 +269,23 @@ class TensorPlacer {
     out_.readable.push_back(
         {std::string(tensor.name), {*dtype, tensor::Shape(std::span(dims)), bytes}});
   }
-  void finish() { check_no_overlap(path_, data_.begin, extents_); }
+  /// Writers put the tensors one after the other, each padded to the alignment: anything else is a
+  /// wrong type, shape or alignment, whose tensors would be read from the wrong bytes.
+  void finish() {
+    check_no_overlap(path_, data_.begin, extents_);
+    if (!out_.unreadable.empty()) return;  // their sizes are not known
+    std::uint64_t expected = 0;
+    for (const Extent& extent : extents_) {
+      if (extent.begin != expected && extent.begin != extent.end) {
+        base::fail(ErrorCode::kCorruptData, path_, ": tensor ", printable(extent.name),
+                   ": gap before its data (expected it at byte ", data_.begin + expected, ", got ",
+                   data_.begin + extent.begin,
+                   "); is the type or shape of the tensor before it wrong?");
+      }
+      if (extent.begin == extent.end) continue;
+      expected = (extent.end + data_.alignment - 1) / data_.alignment * data_.alignment;
+    }
+  }
 
  private:
   template <typename... Parts>

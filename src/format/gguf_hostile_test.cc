@@ -162,10 +162,10 @@ std::string one_tensor(const std::vector<std::uint64_t>& dims, std::uint32_t typ
   });
 }
 
-std::string two_tensors(std::uint64_t second, const char* name = "u") {
+std::string two_tensors(std::uint64_t second, const char* name = "u", std::uint32_t type = 0) {
   return with([&](GgufBuilder& b) {
-    b.info("t", {16}, 0, 0).info(name, {4}, 0, second);
-    b.data = std::string(96, 'd');
+    b.info("t", {16}, type, 0).info(name, {4}, 0, second);
+    b.data = std::string(128, 'd');
   });
 }
 
@@ -198,6 +198,11 @@ std::vector<Case> tensor_cases() {
        "row length"},
       {"overlap", [] { return two_tensors(32); }, ErrorCode::kCorruptData,
        "tensor u: overlaps tensor t"},
+      // The first would lie elsewhere if its type (F16) or its shape were right.
+      {"gap", [] { return two_tensors(96, "u", 1); }, ErrorCode::kCorruptData,
+       "tensor u: gap before its data"},
+      {"gap at the beginning", [] { return one_tensor({1}, 0, 32); }, ErrorCode::kCorruptData,
+       "tensor t: gap before its data"},
       {"same name", [] { return two_tensors(64, "t"); }, ErrorCode::kCorruptData,
        "tensor t: occurs twice"},
       {"empty name", [] { return two_tensors(64, ""); }, ErrorCode::kCorruptData, "empty name"},

@@ -68,6 +68,19 @@ void apply_model_eos(LLMConfig& config, const format::Checkpoint& checkpoint) {
   apply_config_json(config, only_eos, checkpoint.path() + "/config.json");
 }
 
+/// What the model's files say about requests; wrong values are the files' fault.
+void apply_model_defaults(LLMConfig& config, const format::Checkpoint& checkpoint) {
+  const std::string place = generation_config_place(checkpoint);
+  try {
+    apply_config_json(config, read_generation_config(checkpoint), place);
+    check_config(config, place);
+    apply_model_eos(config, checkpoint);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    throw Error(ErrorCode::kCorruptData, error.what());
+  }
+}
+
 void check_options(const GenerateOptions& options) {
   const auto require = [](bool holds, const char* field, const char* expected, std::int64_t got) {
     if (!holds) {
@@ -100,9 +113,7 @@ Core::Core(const std::string& model, const LoadOptions& options)
   const model::DecoderSpec spec = model::read_spec(*checkpoint_);
   info_ = describe(resolved_, *checkpoint_, spec);
   model_limit_ = backend::resolve_max_model_len(options_, spec.max_positions);
-  apply_config_json(config_, read_generation_config(*checkpoint_),
-                    resolved_.path + "/generation_config.json");
-  apply_model_eos(config_, *checkpoint_);
+  apply_model_defaults(config_, *checkpoint_);
   apply_config_environment(config_);
   if (options_.config) {
     const std::vector<std::int32_t> model_eos = std::exchange(config_.eos_token_ids, {});

@@ -24,18 +24,27 @@ bool looks_like_path(const std::string& model) {
          model.ends_with(".gguf");
 }
 
+/// What `read` finds wrong is the file's fault, not the caller's, and the message says which file.
+template <typename Read>
+auto blame_file(const std::string& path, Read read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    const bool callers = error.code() == ErrorCode::kInvalidArgument;
+    const std::string what = error.what();
+    throw Error(callers ? ErrorCode::kCorruptData : error.code(),
+                what.starts_with(path) ? what : path + ": " + what);
+  }
+}
+
 /// The JSON file beside the model, or null when there is no such file.
 base::Json read_json_file(const std::string& folder, const char* name) {
   const fs::path path = fs::path(folder) / name;
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return {};
-  try {
+  return blame_file(path.string(), [&path] {
     return base::Json::parse(base::read_file(path.string()), path.string());
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kInvalidArgument)
-      throw Error(ErrorCode::kCorruptData, error.what());
-    throw;
-  }
+  });
 }
 
 std::string folder_of(const format::Checkpoint& checkpoint) {
@@ -98,6 +107,32 @@ std::optional<std::string> template_of_config(const base::Json& config) {
   return std::nullopt;
 }
 
+/// llama.cpp's metadata under our names. Its mirostat and XTC samplers have no counterpart here.
+base::Json gguf_generation_config(const base::Json& metadata) {
+  struct Name {
+    const char* gguf;
+    const char* ours;
+  };
+  constexpr Name kNames[] = {{"general.sampling.temp", "temperature"},
+                             {"general.sampling.top_k", "top_k"},
+                             {"general.sampling.top_p", "top_p"},
+                             {"general.sampling.min_p", "min_p"},
+                             {"general.sampling.penalty_repeat", "repetition_penalty"}};
+  base::Json config;
+  for (const auto& [gguf, ours] : kNames) {
+    if (const base::Json* value = metadata.find(gguf)) config[ours] = *value;
+  }
+  // There, any temperature below 0 is greedy too, and a penalty over the last 0 tokens is off.
+  const auto number = [&](const char* name) {
+    const base::Json* value = metadata.find(name);
+    return value != nullptr && value->is_number() ? std::optional(value->as_double(name))
+                                                  : std::nullopt;
+  };
+  if (number("general.sampling.temp").value_or(1.0) < 0.0) config["temperature"] = 0;
+  if (number("general.sampling.penalty_last_n") == 0.0) config["repetition_penalty"] = 1;
+  return config;
+}
+
 }  // namespace
 
 ResolvedModel resolve_model(const std::string& model) {
@@ -125,12 +160,16 @@ ResolvedModel resolve_model(const std::string& model) {
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpoint& checkpoint) {
   if (checkpoint.kind() == format::Checkpoint::Kind::kGguf) {
     const auto* gguf = dynamic_cast<const format::Gguf*>(&checkpoint);
-    if (gguf != nullptr) return load_gguf_tokenizer(*gguf);
+    if (gguf != nullptr) {
+      return blame_file(checkpoint.path(), [gguf] { return load_gguf_tokenizer(*gguf); });
+    }
   }
   const std::string folder = folder_of(checkpoint);
   const base::Json tokenizer_json = read_json_file(folder, "tokenizer.json");
   if (tokenizer_json.is_null()) return nullptr;
-  return tokenizer::make_tokenizer(tokenizer_json, read_json_file(folder, "tokenizer_config.json"));
+  const base::Json tokenizer_config = read_json_file(folder, "tokenizer_config.json");
+  return blame_file((fs::path(folder) / "tokenizer.json").string(),
+                    [&] { return tokenizer::make_tokenizer(tokenizer_json, tokenizer_config); });
 }
 
 std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoint) {
@@ -148,8 +187,15 @@ std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoi
 }
 
 base::Json read_generation_config(const format::Checkpoint& checkpoint) {
-  if (checkpoint.kind() == format::Checkpoint::Kind::kGguf) return {};
+  if (checkpoint.kind() == format::Checkpoint::Kind::kGguf)
+    return gguf_generation_config(checkpoint.config());
   return read_json_file(folder_of(checkpoint), "generation_config.json");
+}
+
+std::string generation_config_place(const format::Checkpoint& checkpoint) {
+  if (checkpoint.kind() == format::Checkpoint::Kind::kGguf)
+    return checkpoint.path() + ": general.sampling";
+  return (fs::path(folder_of(checkpoint)) / "generation_config.json").string();
 }
 
 }  // namespace openllm::llm

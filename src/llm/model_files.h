@@ -25,7 +25,10 @@ ResolvedModel resolve_model(const std::string& model);
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpoint& checkpoint);
 /// Jinja source of the checkpoint's chat template; nullopt when it has none.
 std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoint);
-/// generation_config.json of a Hugging Face folder; null otherwise.
+/// The model's own defaults for requests, with LLMConfig's names: generation_config.json of a
+/// Hugging Face folder, the `general.sampling.*` metadata of a GGUF file; null when it has none.
 base::Json read_generation_config(const format::Checkpoint& checkpoint);
+/// Where they stand, for messages.
+std::string generation_config_place(const format::Checkpoint& checkpoint);
 
 }  // namespace openllm::llm

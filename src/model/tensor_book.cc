@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "format/tensor_list.h"
 
 namespace openllm::model {
 namespace {
@@ -119,13 +120,13 @@ void TensorBook::require_all_used() const {
     if (std::binary_search(used.begin(), used.end(), tensor.name) || is_ignored(tensor.name)) {
       continue;
     }
-    fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", tensor.name,
+    fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", format::printable(tensor.name),
          ": not part of this architecture and configuration (shape ", tensor.view.shape.to_string(),
          ")");
   }
   for (const format::UnreadableTensor& tensor : checkpoint_.unreadable()) {
     if (is_ignored(tensor.name)) continue;
-    fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", tensor.name,
+    fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", format::printable(tensor.name),
          ": not part of this architecture and configuration, and unreadable: ", tensor.reason);
   }
 }

@@ -70,7 +70,9 @@ float Sampler::check_logits(std::span<const float> logits) const {
               vocab_size_, ", got ", logits.size(), ")");
   const Scan result = scan(logits);
   if (result.has_nan)
-    base::fail(ErrorCode::kInternal, "sampling: the model gave logits that are not numbers (NaN)");
+    base::fail(
+        ErrorCode::kInternal,
+        "sampling: the model gave logits that are not numbers (NaN); are its weights damaged?");
   if (result.max == kInfinity)
     base::fail(ErrorCode::kInternal, "sampling: the model gave infinite logits");
   if (result.max == -kInfinity) base::fail(ErrorCode::kInternal, "sampling: every logit is -inf");
