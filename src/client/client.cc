@@ -22,8 +22,21 @@ std::string environment_or(std::string value, const char* name, const char* othe
   return found != nullptr && *found != '\0' ? found : otherwise;
 }
 
+/// A line end in it would start another header field.
+void check_key(const std::string& key) {
+  if (std::any_of(key.begin(), key.end(), [](char c) { return c < 0x20 || c == 0x7F; })) {
+    base::fail(ErrorCode::kInvalidArgument,
+               "api_key: has characters that cannot be sent (expected printable ASCII)");
+  }
+}
+
 std::string normalised_address(std::string address) {
   if (address.find("://") == std::string::npos) address = "http://" + address;
+  const std::string scheme = address.substr(0, address.find("://"));
+  if (scheme != "http" && scheme != "https") {
+    base::fail(ErrorCode::kInvalidArgument, "client: bad address ", address,
+               " (expected http or https)");
+  }
   while (!address.empty() && address.back() == '/') address.pop_back();
   constexpr std::string_view kVersion = "/v1";  // as OpenAI's base_url has it
   if (address.size() > kVersion.size() &&
@@ -35,13 +48,15 @@ std::string normalised_address(std::string address) {
 
 bool can_retry(int status) { return status == 408 || status == 429 || status >= 500; }
 
-/// Sleeps unless the token is stopped; true when it is.
-bool pause(std::chrono::milliseconds time, const std::stop_token& token) {
+/// Sleeps; false when the call is stopped or late before it can go on.
+bool pause(std::chrono::milliseconds time, const client::HttpCall& call) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  const bool is_late = call.deadline && *call.deadline <= end;
   std::mutex mutex;
   std::condition_variable_any wake;
   std::unique_lock lock(mutex);
-  wake.wait_for(lock, token, time, [] { return false; });
-  return token.stop_requested();
+  wake.wait_until(lock, call.stop_token, is_late ? *call.deadline : end, [] { return false; });
+  return !is_late && !call.stop_token.stop_requested();
 }
 
 }  // namespace
@@ -52,6 +67,7 @@ class Client::Impl {
     options_.address = normalised_address(
         environment_or(std::move(options_.address), "OPENLLM_ENDPOINT", "http://127.0.0.1:3000"));
     options_.api_key = environment_or(std::move(options_.api_key), "OPENLLM_AUTH_TOKEN", "");
+    check_key(options_.api_key);
   }
 
   bool health() const {
@@ -63,8 +79,7 @@ class Client::Impl {
   }
 
   std::vector<std::string> models() const {
-    const base::Json json =
-        base::Json::parse(call(make_call("/v1/models")).body, "server's answer");
+    const base::Json json = client::parse_answer(call(make_call("/v1/models")).body);
     const base::Json* data = json.find("data");
     if (data == nullptr || !data->is_array())
       base::fail(ErrorCode::kIo, "server's answer: has no data");
@@ -80,8 +95,8 @@ class Client::Impl {
     client::HttpCall request = make_generation_call(prompt, options, false);
     const client::HttpAnswer answer = call(request);
     GenerationOutput output = empty_output(prompt, options);
-    if (answer.was_ended) return cancelled(std::move(output));
-    client::merge_answer(output, base::Json::parse(answer.body, "server's answer"));
+    if (answer.was_ended) return ended(std::move(output), answer);
+    client::merge_answer(output, client::parse_answer(answer.body));
     return output;
   }
 
@@ -92,21 +107,27 @@ class Client::Impl {
     GenerationOutput output = empty_output(prompt, options);
     client::SseDecoder decoder;
     bool is_done = false;
+    bool has_news = false;
+    const bool only_final = options.output_kind == OutputKind::kFinalOnly;
+    const auto on_answer = [&](std::string_view text) {
+      client::merge_answer(output, client::parse_answer(text), options.output_kind);
+      has_news = true;
+      return only_final || on_output(output);
+    };
     const auto on_data = [&](std::string_view data) {
-      if (data == "[DONE]") {
-        is_done = true;
-        return true;
-      }
-      const base::Json json = base::Json::parse(data, "server's event");
-      if (json.find("error") != nullptr) throw client::make_error(500, data);
-      client::merge_answer(output, json);
-      return on_output(output);
+      if (data != "[DONE]") return on_answer(data);
+      is_done = true;
+      return true;
     };
     request.on_body = [&](std::string_view bytes) { return decoder.feed(bytes, on_data); };
-    const client::HttpAnswer answer = call(request);
-    if (answer.was_ended) return output.finished ? output : cancelled(std::move(output));
-    if (!is_done && !output.finished)
+    client::HttpAnswer answer = call(request);
+    // Some servers do not stream and give the whole answer at once; others are no such servers.
+    if (!answer.was_ended && !has_news && !is_done && !answer.body.empty())
+      answer.was_ended = !on_answer(answer.body);
+    if (answer.was_ended && !output.finished) output = ended(std::move(output), answer);
+    if (!output.finished && (!is_done || !has_news))
       base::fail(ErrorCode::kIo, "server's answer: ended in the middle");
+    if (only_final) on_output(output);
     return output;
   }
 
@@ -125,6 +146,7 @@ class Client::Impl {
     client::HttpCall request = make_call(is_chat ? "/v1/chat/completions" : "/v1/completions");
     request.body = client::make_body(prompt, options, model(), stream);
     request.stop_token = options.stop_token;
+    if (options.timeout) request.deadline = std::chrono::steady_clock::now() + *options.timeout;
     return request;
   }
 
@@ -137,10 +159,11 @@ class Client::Impl {
     return output;
   }
 
-  static GenerationOutput cancelled(GenerationOutput output) {
+  static GenerationOutput ended(GenerationOutput output, const client::HttpAnswer& answer) {
     output.finished = true;
+    const FinishReason reason = answer.is_late ? FinishReason::kDeadline : FinishReason::kCancelled;
     for (CompletionChunk& chunk : output.outputs) {
-      if (!chunk.finish_reason) chunk.finish_reason = FinishReason::kCancelled;
+      if (!chunk.finish_reason) chunk.finish_reason = reason;
     }
     return output;
   }
@@ -159,8 +182,9 @@ class Client::Impl {
           answer.retry_after_s >= 0
               ? std::chrono::milliseconds(1000 * std::min(answer.retry_after_s, kLongestPauseS))
               : kFirstPause * (1 << std::min(attempt, 5));
-      if (pause(time, request.stop_token)) {
+      if (!pause(time, request)) {
         answer.was_ended = true;
+        answer.is_late = !request.stop_token.stop_requested();
         return answer;
       }
     }

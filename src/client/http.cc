@@ -25,6 +25,24 @@ struct State {
   bool timed_out = false;
 };
 
+/// Whether the body of this answer is for `on_body`.
+bool is_stream(const State& state) {
+  long status = 0;
+  curl_easy_getinfo(state.curl, CURLINFO_RESPONSE_CODE, &status);
+  if (status != 200 || !state.call->on_body) return false;
+  const char* type = nullptr;
+  curl_easy_getinfo(state.curl, CURLINFO_CONTENT_TYPE, &type);
+  if (type == nullptr) return true;
+  std::string name(type);
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name.rfind("application/json", 0) != 0 && name.rfind("text/html", 0) != 0;
+}
+
+bool is_late(const State& state) {
+  return state.call->deadline && Clock::now() >= *state.call->deadline;
+}
+
 constexpr std::size_t kMaxBody = std::size_t{256} << 20U;
 
 std::size_t on_bytes(char* data, std::size_t size, std::size_t count, void* user) {
@@ -32,10 +50,8 @@ std::size_t on_bytes(char* data, std::size_t size, std::size_t count, void* user
   const std::string_view bytes(data, size * count);
   state.last_byte = Clock::now();
   state.answer.received = true;
-  long status = 0;
-  curl_easy_getinfo(state.curl, CURLINFO_RESPONSE_CODE, &status);
   try {
-    if (status == 200 && state.call->on_body) {
+    if (is_stream(state)) {
       if (state.call->on_body(bytes)) return bytes.size();
       state.answer.was_ended = true;
       return 0;  // curl ends the transfer
@@ -74,6 +90,10 @@ int on_progress(void* user, curl_off_t /*total*/, curl_off_t /*now*/, curl_off_t
     state.answer.was_ended = true;
     return 1;
   }
+  if (is_late(state)) {
+    state.answer.was_ended = state.answer.is_late = true;
+    return 1;
+  }
   if (Clock::now() - state.last_byte > std::chrono::seconds(state.call->timeout_s)) {
     state.timed_out = true;
     return 1;
@@ -86,12 +106,35 @@ void initialise_curl() {
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
 }
 
+/// A proxy knows nothing of this machine's loopback addresses, whatever the environment says about
+/// proxies.
+bool is_loopback(const std::string& url) {
+  const std::unique_ptr<CURLU, void (*)(CURLU*)> parsed(curl_url(),
+                                                        [](CURLU* all) { curl_url_cleanup(all); });
+  char* host = nullptr;
+  if (parsed == nullptr || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
+      curl_url_get(parsed.get(), CURLUPART_HOST, &host, 0) != CURLUE_OK) {
+    return false;
+  }
+  const std::string name(host);
+  curl_free(host);
+  return name == "localhost" || name == "[::1]" || name.rfind("127.", 0) == 0;
+}
+
+/// Milliseconds until the deadline; at least 1, as 0 means none to curl.
+long milliseconds_left(const HttpCall& call) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*call.deadline - Clock::now());
+  return static_cast<long>(std::max<std::chrono::milliseconds::rep>(left.count(), 1));
+}
+
 void set_options(CURL* curl, const HttpCall& call, State& state, curl_slist* headers) {
   curl_easy_setopt(curl, CURLOPT_URL, call.url.c_str());
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(std::min(call.timeout_s, 30)));
+  if (call.deadline) curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds_left(call));
+  if (is_loopback(call.url)) curl_easy_setopt(curl, CURLOPT_PROXY, "");
   curl_easy_setopt(curl, CURLOPT_USERAGENT, "openllm");
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
   if (!call.body.empty()) {
@@ -132,11 +175,15 @@ HttpAnswer http_call(const HttpCall& call) {
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
   state.answer.status = static_cast<int>(status);
+  if (result == CURLE_OPERATION_TIMEDOUT && is_late(state))
+    state.answer.was_ended = state.answer.is_late = true;
   if (result == CURLE_OK || state.answer.was_ended) return state.answer;
   if (state.timed_out || result == CURLE_OPERATION_TIMEDOUT) {
     base::fail(ErrorCode::kDeadline, "client: no answer from ", call.url, " for ", call.timeout_s,
                " s");
   }
+  if (result == CURLE_URL_MALFORMAT)
+    base::fail(ErrorCode::kInvalidArgument, "client: not a usable address: ", call.url);
   if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) {
     base::fail(ErrorCode::kUnavailable, "client: cannot reach ", call.url, " (",
                curl_easy_strerror(result), ")");

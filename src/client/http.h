@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -13,8 +15,10 @@ struct HttpCall {
   std::string api_key{};
   int timeout_s = 300;  ///< Longest silence.
   std::stop_token stop_token{};
-  /// For a 200 answer: gets the body as it arrives; false ends the call. Empty: the body is
-  /// collected.
+  /// The call ends then, whatever it has got.
+  std::optional<std::chrono::steady_clock::time_point> deadline{};
+  /// For a 200 answer that may be a stream: gets the body as it arrives; false ends the call.
+  /// Empty: the body is collected. JSON and HTML are documents, not streams, and always collected.
   std::function<bool(std::string_view)> on_body{};
 };
 
@@ -23,7 +27,8 @@ struct HttpAnswer {
   std::string body{};
   int retry_after_s = -1;  ///< < 0: not given.
   bool received = false;   ///< Something of the answer arrived.
-  bool was_ended = false;  ///< By `on_body` or the stop token.
+  bool was_ended = false;  ///< By `on_body`, the stop token or the deadline.
+  bool is_late = false;    ///< By the deadline.
 };
 
 /// One request. Throws Error: kIo when the server cannot be reached or the transfer breaks,

@@ -1,6 +1,7 @@
 #include "client/wire.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "base/error.h"
@@ -10,6 +11,7 @@ namespace openllm::client {
 namespace {
 
 constexpr std::string_view kWhere = "server's answer";
+constexpr int kNoStatus = 0;  // of an error inside of an answer
 
 base::Json messages_json(const std::vector<Message>& messages) {
   base::Json list = base::Json::array();
@@ -211,17 +213,61 @@ ErrorCode code_of(int status) {
     case 503:
       return ErrorCode::kUnavailable;
     default:
-      return status >= 500 ? ErrorCode::kInternal : ErrorCode::kIo;
+      return status >= 500 || status == kNoStatus ? ErrorCode::kInternal : ErrorCode::kIo;
   }
 }
 
-/// What a code in the error's body says more exactly than the status.
+/// What a code in the error's body says more exactly than the status. Errors inside of an answer
+/// have no status of their own: there the code, or the number that some servers give, is all.
 ErrorCode code_of(int status, const base::Json& error) {
-  const base::Json* name = error.find("code");
-  const std::string* text = name == nullptr ? nullptr : name->if_string();
-  if (text == nullptr || status != 400) return code_of(status);
-  const bool unsupported = *text == "chat_template_missing" || *text == "unsupported_parameter";
-  return unsupported ? ErrorCode::kUnsupported : code_of(status);
+  struct Name {
+    std::string_view name{};
+    ErrorCode code = ErrorCode::kInternal;
+  };
+  constexpr std::array<Name, 7> kNames{{{"chat_template_missing", ErrorCode::kUnsupported},
+                                        {"unsupported_parameter", ErrorCode::kUnsupported},
+                                        {"model_load_failed", ErrorCode::kUnavailable},
+                                        {"unavailable", ErrorCode::kUnavailable},
+                                        {"rate_limit_exceeded", ErrorCode::kResourceExhausted},
+                                        {"deadline_exceeded", ErrorCode::kDeadline},
+                                        {"context_length_exceeded", ErrorCode::kInvalidArgument}}};
+  const base::Json* code = error.find("code");
+  const std::string* text = code == nullptr ? nullptr : code->if_string();
+  for (const auto& [name, meaning] : kNames) {
+    if (text != nullptr && *text == name) return meaning;
+  }
+  const bool is_status = status == kNoStatus && code != nullptr && code->is_int() &&
+                         *code->if_int() >= 400 && *code->if_int() <= 599;
+  return code_of(is_status ? static_cast<int>(*code->if_int()) : status);
+}
+
+const std::string* text_member(const base::Json& json, const char* name) {
+  const base::Json* member = json.find(name);
+  return member == nullptr ? nullptr : member->if_string();
+}
+
+/// The message of an error body: OpenAI's, or one of the simpler shapes that other servers use.
+const std::string* error_message(const base::Json& json) {
+  const base::Json* error = json.find("error");
+  if (error != nullptr)
+    return error->is_object() ? text_member(*error, "message") : error->if_string();
+  for (const char* name : {"message", "detail"}) {
+    if (const std::string* text = text_member(json, name)) return text;
+  }
+  return nullptr;
+}
+
+/// A server's text, fit to be shown: valid, on one line, and without orders to a terminal.
+std::string printable(std::string_view text) {
+  std::string shown = base::sanitize_utf8(text);
+  const auto is_control = [](char c) { return (c >= 0 && c < 0x20) || c == 0x7F; };
+  std::replace_if(shown.begin(), shown.end(), is_control, ' ');
+  return shown;
+}
+
+std::string beginning(std::string_view text) {
+  constexpr std::size_t kMax = 200;
+  return printable(text.substr(0, kMax)) + (text.size() > kMax ? "..." : "");
 }
 
 }  // namespace
@@ -255,7 +301,9 @@ std::string make_body(const Prompt& prompt, const GenerateOptions& options,
   return body.dump();
 }
 
-void merge_answer(GenerationOutput& output, const base::Json& answer) {
+namespace {
+
+void merge_any(GenerationOutput& output, const base::Json& answer, OutputKind kind) {
   if (!answer.is_object())
     base::fail(ErrorCode::kIo, kWhere, ": not an object (got ", answer.type_name(), ")");
   if (const base::Json* id = answer.find("id"); id != nullptr && id->is_string())
@@ -263,6 +311,10 @@ void merge_answer(GenerationOutput& output, const base::Json& answer) {
   for (CompletionChunk& chunk : output.outputs) {
     chunk.delta.clear();
     chunk.n_delta_tokens = 0;
+    if (kind != OutputKind::kDelta) continue;
+    chunk.text.clear();
+    chunk.token_ids.clear();
+    chunk.logprobs.reset();
   }
   const base::Json* choices = answer.find("choices");
   if (choices == nullptr || !choices->is_array())
@@ -281,20 +333,43 @@ void merge_answer(GenerationOutput& output, const base::Json& answer) {
                   [](const CompletionChunk& chunk) { return chunk.finish_reason.has_value(); });
 }
 
+}  // namespace
+
+void merge_answer(GenerationOutput& output, const base::Json& answer, OutputKind kind) {
+  try {
+    merge_any(output, answer, kind);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kIo,
+                error.what());  // a wrong type is the server's fault, not the caller's
+  }
+}
+
+base::Json parse_answer(std::string_view text) {
+  base::Json json;
+  try {
+    json = base::Json::parse(text, kWhere);
+  } catch (const Error&) {
+    base::fail(ErrorCode::kIo, kWhere, ": not JSON (got ",
+               text.empty() ? "nothing" : beginning(text), ")");
+  }
+  if (const base::Json* error = json.find("error"); error != nullptr && !error->is_null())
+    throw make_error(kNoStatus, text);
+  return json;
+}
+
 Error make_error(int status, std::string_view body) {
   try {
     const base::Json json = base::Json::parse(body, "error body");
     const base::Json* error = json.find("error");
-    const base::Json* message = error == nullptr ? nullptr : error->find("message");
-    if (message != nullptr && message->is_string()) {
-      return {code_of(status, *error), *message->if_string()};
-    }
+    const base::Json& details = error == nullptr ? json : *error;
+    if (const std::string* message = error_message(json))
+      return {code_of(status, details), printable(*message)};
   } catch (const Error&) {
     // not JSON: shown as it is below
   }
-  constexpr std::size_t kMax = 200;
-  return {code_of(status), base::cat("server: HTTP status ", status, body.empty() ? "" : ": ",
-                                     base::sanitize_utf8(body.substr(0, kMax)))};
+  return {code_of(status),
+          base::cat("server: ", status == kNoStatus ? "error" : base::cat("HTTP status ", status),
+                    body.empty() ? "" : ": ", beginning(body))};
 }
 
 }  // namespace openllm::client

@@ -16,9 +16,14 @@ namespace openllm::client {
 std::string make_body(const Prompt& prompt, const GenerateOptions& options,
                       const std::string& model, bool stream);
 
-/// Adds a whole answer or a chunk to `output`, which is cumulative. Throws kIo when it is not what
-/// the API promises.
-void merge_answer(GenerationOutput& output, const base::Json& answer);
+/// Parses what the server sent. Throws kIo when it is not JSON; the error that the server reports
+/// in an answer that came with status 200, or in an event of a stream.
+base::Json parse_answer(std::string_view text);
+
+/// Adds a whole answer or a chunk to `output`, which is cumulative, or with kDelta holds only what
+/// this answer brings. Throws kIo when it is not what the API promises.
+void merge_answer(GenerationOutput& output, const base::Json& answer,
+                  OutputKind kind = OutputKind::kCumulative);
 
 /// What an error body means; for bodies that are not OpenAI's, the status and the beginning of the
 /// text.

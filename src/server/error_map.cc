@@ -31,6 +31,8 @@ std::string_view default_code(int status, std::string_view message) noexcept {
       return "rate_limit_exceeded";
     case 503:
       return "unavailable";
+    case 504:
+      return "deadline_exceeded";
     default:
       return {};
   }

@@ -4,6 +4,10 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+#include <optional>
+
+#include "fake_server.h"
 #include "http_probe.h"
 #include "openllm/server.h"
 
@@ -107,6 +111,142 @@ TEST_F(ClientTest, NobodyThere) {
   const Client client(options);
   EXPECT_FALSE(client.health());
   EXPECT_THROW(client.models(), Error);
+}
+
+TEST_F(ClientTest, TimeoutsEndTheAnswer) {
+  const Client client(client_options_);
+  ASSERT_TRUE(eventually([&] { return client.health(); }));
+  GenerateOptions options;
+  options.timeout = std::chrono::milliseconds(150);
+  const FakeServer silent([](const std::string& request) -> FakeServer::Reply {
+    if (request.rfind("GET /v1/models", 0) == 0)
+      return {http_reply(200, "application/json", R"({"data":[{"id":"m"}]})")};
+    return {event_reply({R"({"choices":[{"index":0,"delta":{"content":"slow"}}]})"}), true};
+  });
+  ClientOptions slow;
+  slow.address = silent.address();
+  const std::vector<Message> hi{{"user", "Hi", ""}};
+  const GenerationOutput streamed =
+      Client(slow).generate_stream(hi, options, [](const GenerationOutput&) { return true; });
+  EXPECT_TRUE(streamed.finished);
+  EXPECT_EQ(streamed.outputs[0].text, "slow");
+  EXPECT_EQ(streamed.outputs[0].finish_reason, FinishReason::kDeadline);
+  EXPECT_EQ(Client(slow).generate(hi, options).outputs[0].finish_reason, FinishReason::kDeadline);
+}
+
+TEST_F(ClientTest, OutputKindsAreKept) {
+  const Client client(client_options_);
+  GenerateOptions options = greedy();
+  const std::string whole = client.generate("Once", options).outputs[0].text;
+  options.output_kind = OutputKind::kDelta;
+  std::string sum;
+  client.generate_stream("Once", options, [&](const GenerationOutput& output) {
+    EXPECT_EQ(output.outputs[0].text, output.outputs[0].delta);
+    sum += output.outputs[0].text;
+    return true;
+  });
+  EXPECT_EQ(sum, whole);
+  options.output_kind = OutputKind::kFinalOnly;
+  int n_outputs = 0;
+  client.generate_stream("Once", options, [&](const GenerationOutput& output) {
+    ++n_outputs;
+    EXPECT_EQ(output.outputs[0].text, whole);
+    return true;
+  });
+  EXPECT_EQ(n_outputs, 1);
+}
+
+/// What asking a server for a stream gives, whose answer is `reply`: the text, or the error's code.
+std::string stream_from(const std::string& reply, std::optional<ErrorCode>& code) {
+  const FakeServer server([&reply](const std::string& request) -> FakeServer::Reply {
+    if (request.rfind("GET /v1/models", 0) == 0)
+      return {http_reply(200, "application/json", R"({"data":[{"id":"m"}]})")};
+    return {reply};
+  });
+  ClientOptions options;
+  options.address = server.address();
+  options.max_retries = 0;
+  std::string text;
+  code.reset();
+  try {
+    Client(options).generate_stream("Hi", {}, [&](const GenerationOutput& output) {
+      text += output.outputs[0].delta;
+      return true;
+    });
+  } catch (const Error& error) {
+    code = error.code();
+  }
+  return text;
+}
+
+TEST(ClientOfOtherServers, Streams) {
+  const std::string hello = R"({"choices":[{"index":0,"text":"hello"}],"error":null})";
+  const std::string end = R"({"choices":[{"index":0,"text":"","finish_reason":"stop"}]})";
+  const std::string whole =
+      R"({"choices":[{"index":0,"text":"hello","finish_reason":"stop"}],"usage":{}})";
+  std::optional<ErrorCode> code;
+  EXPECT_EQ(stream_from(event_reply({hello, end, "[DONE]"}), code), "hello");
+  EXPECT_FALSE(code);
+  EXPECT_EQ(stream_from(event_reply({hello, end}), code), "hello");
+  EXPECT_FALSE(code) << "finished without [DONE]";
+  EXPECT_EQ(stream_from(http_reply(200, "application/json", whole), code), "hello");
+  EXPECT_FALSE(code) << "a server that does not stream";
+  EXPECT_EQ(stream_from(event_reply({hello}), code), "hello");
+  EXPECT_EQ(code, ErrorCode::kIo) << "died in the middle";
+  stream_from(event_reply({"[DONE]"}), code);
+  EXPECT_EQ(code, ErrorCode::kIo) << "no answer at all";
+  EXPECT_EQ(
+      stream_from(event_reply({hello, R"({"error":{"message":"x","code":"unavailable"}})"}), code),
+      "hello");
+  EXPECT_EQ(code, ErrorCode::kUnavailable);
+  stream_from(event_reply({"{bad"}), code);
+  EXPECT_EQ(code, ErrorCode::kIo);
+  stream_from(http_reply(200, "text/html", "<html>"), code);
+  EXPECT_EQ(code, ErrorCode::kIo);
+  stream_from(http_reply(302, "text/html", "", "Location: http://127.0.0.1:1/\r\n"), code);
+  EXPECT_EQ(code, ErrorCode::kIo);
+  stream_from("", code);
+  EXPECT_EQ(code, ErrorCode::kIo);
+  stream_from(http_reply(401, "application/json", R"({"error":{"message":"no"}})"), code);
+  EXPECT_EQ(code, ErrorCode::kInvalidArgument);
+}
+
+TEST(ClientOfOtherServers, RetriesWhileTheServerIsBusy) {
+  int n_refused = 0;
+  const FakeServer server([&](const std::string&) -> FakeServer::Reply {
+    if (n_refused++ < 2) return {http_reply(429, "application/json", "{}", "Retry-After: 0\r\n")};
+    return {http_reply(200, "application/json", R"({"data":[{"id":"m"}]})")};
+  });
+  ClientOptions options;
+  options.address = server.address();
+  EXPECT_THAT(Client(options).models(), ::testing::ElementsAre("m"));
+  EXPECT_EQ(server.n_requests(), 3);
+}
+
+TEST(ClientOfOtherServers, ProxiesAreNotAskedForThisMachine) {
+  const FakeServer server([](const std::string&) -> FakeServer::Reply {
+    return {http_reply(200, "application/json", R"({"data":[]})")};
+  });
+  ::setenv("http_proxy", "http://127.0.0.1:1", 1);
+  ClientOptions options;
+  options.address = server.address();
+  options.max_retries = 0;
+  EXPECT_NO_THROW(Client(options).models());
+  ::unsetenv("http_proxy");
+}
+
+TEST(ClientOfOtherServers, OptionsThatCannotBeSentAreRefused) {
+  const auto code = [](ClientOptions options) {
+    try {
+      Client(std::move(options)).models();
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ErrorCode::kInternal;
+  };
+  EXPECT_EQ(code({.address = "127.0.0.1:1", .api_key = "a\r\nX: b"}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code({.address = "ftp://127.0.0.1"}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code({.address = "http://127.0.0.1:99999"}), ErrorCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -1,0 +1,103 @@
+#include "client/wire.h"
+
+#include <gmock/gmock.h>
+
+namespace openllm::client {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+ErrorCode parse_failure(std::string_view text, std::string* message = nullptr) {
+  try {
+    parse_answer(text);
+  } catch (const Error& error) {
+    if (message != nullptr) *message = error.what();
+    return error.code();
+  }
+  ADD_FAILURE() << "no error: " << text;
+  return ErrorCode::kInternal;
+}
+
+TEST(Wire, WhatIsNotJsonIsTheServersFault) {
+  std::string message;
+  EXPECT_EQ(parse_failure("<html>\x1B[2J\nlogin", &message), ErrorCode::kIo);
+  EXPECT_THAT(message, HasSubstr("<html> [2J login"));
+  EXPECT_EQ(parse_failure("", &message), ErrorCode::kIo);
+  EXPECT_THAT(message, HasSubstr("got nothing"));
+}
+
+TEST(Wire, ErrorsInsideOfAnswers) {
+  EXPECT_EQ(parse_failure(R"({"error":{"message":"m","code":"unavailable"}})"),
+            ErrorCode::kUnavailable);
+  EXPECT_EQ(parse_failure(R"({"error":{"message":"m","code":"deadline_exceeded"}})"),
+            ErrorCode::kDeadline);
+  EXPECT_EQ(parse_failure(R"({"error":{"message":"m","code":429}})"),
+            ErrorCode::kResourceExhausted);
+  std::string message;
+  EXPECT_EQ(parse_failure(R"({"error":"boom"})", &message), ErrorCode::kInternal);
+  EXPECT_EQ(message, "boom");
+  EXPECT_NO_THROW(parse_answer(R"({"choices":[],"error":null})"));
+}
+
+TEST(Wire, ErrorBodiesOfOtherServers) {
+  const auto message = [](std::string_view body) {
+    return std::string(make_error(400, body).what());
+  };
+  EXPECT_EQ(message(R"({"error":{"message":"a"}})"), "a");
+  EXPECT_EQ(message(R"({"error":"b"})"), "b");
+  EXPECT_EQ(message(R"({"object":"error","message":"c","code":400})"), "c");
+  EXPECT_EQ(message(R"({"detail":"d"})"), "d");
+  EXPECT_THAT(message(R"({"detail":[{"msg":"e"}]})"),
+              HasSubstr(R"(400: {"detail":[{"msg":"e"}]})"));
+  EXPECT_THAT(message(std::string(1000, 'x')), HasSubstr("xxx..."));
+  EXPECT_EQ(make_error(502, "<html>").code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(make_error(429, R"({"error":{"message":"a","code":null}})").code(),
+            ErrorCode::kResourceExhausted);
+  EXPECT_EQ(make_error(503, R"({"error":{"message":"a","code":500}})").code(),
+            ErrorCode::kUnavailable)
+      << "a real status says more";
+}
+
+TEST(Wire, WrongShapesAreTheServersFault) {
+  for (const char* answer : {"5", "{}", R"({"choices":5})", R"({"choices":[{"index":7}]})",
+                             R"({"choices":[{"index":"a"}]})", R"({"choices":[{"index":-1}]})",
+                             R"({"choices":[{"token_ids":["a"]}]})"}) {
+    GenerationOutput output;
+    output.outputs.resize(1);
+    try {
+      merge_answer(output, base::Json::parse(answer, "test"));
+      ADD_FAILURE() << answer;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kIo) << answer;
+    }
+  }
+  GenerationOutput output;
+  output.outputs.resize(1);
+  for (const char* odd :
+       {R"({"choices":[5,{}]})", R"({"choices":[{"delta":null}]})",
+        R"({"choices":[{"delta":{"content":5}}]})", R"({"choices":[],"usage":5})"}) {
+    EXPECT_NO_THROW(merge_answer(output, base::Json::parse(odd, "test"))) << odd;
+  }
+}
+
+TEST(Wire, OutputKinds) {
+  const base::Json one =
+      base::Json::parse(R"({"choices":[{"index":0,"text":"a","token_ids":[1]}]})", "test");
+  GenerationOutput sum;
+  GenerationOutput news;
+  sum.outputs.resize(1);
+  news.outputs.resize(1);
+  for (int i = 0; i < 2; ++i) {
+    merge_answer(sum, one);
+    merge_answer(news, one, OutputKind::kDelta);
+  }
+  EXPECT_EQ(sum.outputs[0].text, "aa");
+  EXPECT_EQ(sum.outputs[0].delta, "a");
+  EXPECT_EQ(sum.outputs[0].token_ids.size(), 2U);
+  EXPECT_EQ(news.outputs[0].text, "a");
+  EXPECT_EQ(news.outputs[0].token_ids.size(), 1U);
+}
+
+}  // namespace
+}  // namespace openllm::client
