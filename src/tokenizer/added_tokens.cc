@@ -80,11 +80,12 @@ void AddedTokenMatcher::split(std::string_view text, bool parse_special,
     if (rule.special && !parse_special) continue;
     if (rule.single_word && !is_single_word(text, begin, end)) continue;
     if (rule.lstrip) begin -= trailing_whitespace(text.substr(0, begin));
-    begin = std::max(begin, done);
+    // A token before may have taken the white space, or even this token; then that stays so for the
+    // white space, and the text in between comes once more, as in the Hugging Face library.
+    if (rule.lstrip) begin = std::max(begin, done);
     if (rule.rstrip) end += leading_whitespace(text.substr(end));
-    end = std::max(end, begin);
     if (begin > done) visit({text.substr(done, begin - done), done, std::nullopt});
-    visit({text.substr(begin, end - begin), begin, rule.id});
+    if (begin < end) visit({text.substr(begin, end - begin), begin, rule.id});
     done = end;
   }
   if (done < text.size()) visit({text.substr(done), done, std::nullopt});

@@ -156,6 +156,15 @@ TEST(AddedTokens, FlagsAndSpecials) {
   EXPECT_THROW(matcher.add({.id = 4}, std::string(5000, 'x')), Error);
 }
 
+TEST(AddedTokens, TokensThatATokenBeforeTook) {
+  AddedTokenMatcher both;
+  both.add({.id = 1, .lstrip = true, .rstrip = true}, "\n");
+  EXPECT_THAT(pieces(both, "a\n\nb"), ElementsAre("a", "1:\n\n", "b"));
+  AddedTokenMatcher right;
+  right.add({.id = 1, .rstrip = true}, "\n");
+  EXPECT_THAT(pieces(right, "a\n\nb"), ElementsAre("a", "1:\n\n", "1:\n", "b"));
+}
+
 TEST(PostProcessor, Frames) {
   const SpecialFrame frame = parse_post_processor(parse(R"({"type":"Sequence","processors":[
     {"type":"RobertaProcessing","sep":["</s>",2],"cls":["<s>",0]},
@@ -176,6 +185,23 @@ TEST(Decoder, ByteTokens) {
   for (const char* piece : {"<0x0A", "<0xG0>", "0x0A>>", "<0x0A>>", ""})
     EXPECT_FALSE(rules.byte_of(piece)) << piece;
   EXPECT_FALSE(DecodeRules::byte_level().byte_of("<0x0A>"));
+}
+
+TEST(Components, OrdersThatCannotBeFollowedAreNamed) {
+  for (const char* parts :
+       {R"({"type":"Fuse"},{"type":"ByteFallback"})",
+        R"({"type":"ByteLevel"},{"type":"ByteFallback"})",
+        R"({"type":"ByteFallback"},{"type":"ByteLevel"})",
+        R"({"type":"Fuse"},{"type":"ByteLevel"})",
+        R"({"type":"ByteFallback"},{"type":"Replace","pattern":{"String":"a"},"content":"b"})",
+        R"({"type":"ByteFallback"},{"type":"Strip","content":" ","start":1,"stop":0})"}) {
+    const std::string json = base::cat(R"({"type":"Sequence","decoders":[)", parts, "]}");
+    EXPECT_THROW(DecodeRules::from_json(parse(json.c_str())), Error) << parts;
+  }
+  EXPECT_THROW(
+      make_pre_tokenizer(parse(
+          R"({"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"Metaspace"}]})")),
+      Error);
 }
 
 TEST(Components, UnknownOnesAreNamed) {

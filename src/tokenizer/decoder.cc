@@ -67,16 +67,18 @@ void DecodeRules::add(const base::Json& json, int depth) {
   if (type == "Sequence") {
     for (const base::Json& part : require_array(json, "decoders", kWhere)) add(part, depth + 1);
   } else if (type == "ByteLevel") {
+    require_whole_tokens(type);
     steps_.emplace_back(ByteLevel{});
     fused_ = true;
   } else if (type == "ByteFallback") {
+    if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": ByteFallback behind Fuse");
     byte_fallback_ = true;
   } else if (type == "Fuse") {
     fused_ = true;
   } else if (type == "Strip") {
     add_strip(json);
   } else if (type == "Replace") {
-    if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": Replace behind Fuse");
+    require_whole_tokens(type);
     steps_.emplace_back(
         Replace{require_pattern(json, kWhere), require_string(json, "content", kWhere)});
   } else if (type == "Metaspace") {
@@ -92,10 +94,18 @@ void DecodeRules::add(const base::Json& json, int depth) {
   }
 }
 
+/// Byte tokens are not known one by one behind ByteFallback, and no token is behind Fuse.
+void DecodeRules::require_whole_tokens(const std::string& type) const {
+  if (!fused_ && !byte_fallback_) return;
+  base::fail(ErrorCode::kUnsupported, kWhere, ": ", type, " behind ",
+             fused_ ? "Fuse" : "ByteFallback");
+}
+
 void DecodeRules::add_strip(const base::Json& json) {
   Strip strip{require_string(json, "content", kWhere), count_or(json, "start"),
               count_or(json, "stop")};
   if (!fused_) {
+    require_whole_tokens("Strip");
     steps_.emplace_back(std::move(strip));
     return;
   }

@@ -49,6 +49,7 @@ class DecodeRules {
   using Step = std::variant<Replace, Strip, Metaspace, ByteLevel, SpaceBetween>;
 
   void add(const base::Json& json, int depth);
+  void require_whole_tokens(const std::string& type) const;
   void add_strip(const base::Json& json);
   static std::string run(const Step& step, std::string text, bool first);
 

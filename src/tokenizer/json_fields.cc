@@ -67,6 +67,8 @@ std::int32_t to_token_id(const base::Json& json, std::string_view where) {
 Pattern require_pattern(const base::Json& json, std::string_view where) {
   const base::Json& pattern = require_field(json, "pattern", where);
   if (const base::Json* text = pattern.find("String"); text != nullptr && text->is_string()) {
+    // An empty text is found between all characters, which is what the empty pattern does.
+    if (text->if_string()->empty()) return {Regex("", where)};
     return {*text->if_string()};
   }
   if (const base::Json* regex = pattern.find("Regex"); regex != nullptr && regex->is_string()) {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "tokenizer/byte_level.h"
 #include "tokenizer/json_fields.h"
 #include "tokenizer/unicode.h"
 
@@ -89,6 +90,12 @@ class LowercaseNormalizer final : public Normalizer {
   std::string apply(std::string text) const override { return to_lower(text); }
 };
 
+/// Spells bytes in GPT-2's alphabet; the words then are characters to the model.
+class ByteLevelNormalizer final : public Normalizer {
+ public:
+  std::string apply(std::string text) const override { return map_bytes(text); }
+};
+
 class StripAccentsNormalizer final : public Normalizer {
  public:
   std::string apply(std::string text) const override {
@@ -96,7 +103,7 @@ class StripAccentsNormalizer final : public Normalizer {
     out.reserve(text.size());
     for (std::size_t pos = 0; pos < text.size();) {
       const char32_t code = base::decode_utf8(text, pos);
-      if (!is_nonspacing_mark(code)) base::append_utf8(out, code);
+      if (!is_mark(code)) base::append_utf8(out, code);
     }
     return out;
   }
@@ -162,6 +169,7 @@ std::unique_ptr<Normalizer> make_normalizer(const base::Json& json, int depth) {
   }
   if (type == "Lowercase") return std::make_unique<LowercaseNormalizer>();
   if (type == "StripAccents") return std::make_unique<StripAccentsNormalizer>();
+  if (type == "ByteLevel") return std::make_unique<ByteLevelNormalizer>();
   fail_unknown("normalizer", type);
 }
 

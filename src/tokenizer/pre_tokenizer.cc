@@ -12,6 +12,8 @@ namespace {
 
 using Word = Words::Word;
 constexpr std::string_view kWhere = "tokenizer.json: pre_tokenizer";
+// Whitespace's `\w+|[^\w\s]+` as another engine reads it, with the two joiners as word characters.
+constexpr std::string_view kWords = R"([[:word:]\x{200c}\x{200d}]+|[^[:word:]\x{200c}\x{200d}\s]+)";
 
 class SequencePreTokenizer final : public PreTokenizer {
  public:
@@ -120,6 +122,8 @@ class Builder {
       sequence_->add(std::make_unique<MapBytes>());
       mapped_ = true;
     }
+    if (byte_level_ && type == "Metaspace")
+      base::fail(ErrorCode::kUnsupported, kWhere, ": Metaspace behind ByteLevel");
     if (type == "ByteLevel") {
       add_byte_level(json);
     } else {
@@ -164,8 +168,7 @@ class Builder {
     } else if (type == "WhitespaceSplit") {
       add_whitespace_split();
     } else if (type == "Whitespace") {
-      sequence_->add(
-          make_pattern_splitter({Regex(R"(\w+|[^\w\s]+)", kWhere)}, SplitBehavior::kRemoved, true));
+      sequence_->add(make_pattern_splitter({Regex(kWords, kWhere)}, SplitBehavior::kRemoved, true));
     } else if (type == "BertPreTokenizer") {
       add_whitespace_split();
       sequence_->add(make_char_splitter([](char32_t code) { return is_punctuation(code); },

@@ -1,11 +1,15 @@
 #include "tokenizer/unicode.h"
 
+#include <algorithm>
+
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
+#include <unicode/uniset.h>
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "tokenizer/unicode_additions.h"
 
 namespace openllm::tokenizer {
 namespace {
@@ -36,6 +40,27 @@ const icu::Normalizer2& normalizer_of(NormalForm form) {
   return *found;
 }
 
+/// The characters of Unicode 9, which is what the Hugging Face library normalizes; others stay as
+/// they are and combine with nothing.
+const icu::UnicodeSet& known_to_normalizer() {
+  static const icu::UnicodeSet kSet = [] {
+    UErrorCode status = U_ZERO_ERROR;
+    icu::UnicodeSet set(icu::UnicodeString(u"[:age=9.0:]"), status);
+    if (U_FAILURE(status) != 0)
+      base::fail(ErrorCode::kInternal, "tokenizer: ICU: ", u_errorName(status));
+    set.freeze();
+    return set;
+  }();
+  return kSet;
+}
+
+/// Assigned in that version of Unicode.
+bool is_of_age(char32_t code, int major) noexcept {
+  UVersionInfo age = {};
+  u_charAge(icu(code), age);
+  return age[0] != 0 && age[0] <= major;
+}
+
 bool has_category(char32_t code, std::uint32_t mask) noexcept {
   return (U_GET_GC_MASK(icu(code)) & mask) != 0;
 }
@@ -43,7 +68,9 @@ bool has_category(char32_t code, std::uint32_t mask) noexcept {
 }  // namespace
 
 std::string normalize(NormalForm form, std::string_view text) {
-  const icu::Normalizer2& normalizer = normalizer_of(form);
+  if (std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; }))
+    return std::string(text);
+  const icu::FilteredNormalizer2 normalizer(normalizer_of(form), known_to_normalizer());
   std::string out;
   out.reserve(text.size());
   icu::StringByteSink<std::string> sink(&out);
@@ -55,12 +82,25 @@ std::string normalize(NormalForm form, std::string_view text) {
   return out;
 }
 
+namespace {
+
+char32_t lower_of(char32_t code) noexcept {
+  const auto lower = static_cast<char32_t>(u_tolower(icu(code)));
+  if (lower != code || code < 0x80) return lower;
+  for (const CodePair& pair : added_lower()) {
+    if (pair.from == code) return pair.to;
+  }
+  return code;
+}
+
+}  // namespace
+
 std::string to_lower(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t pos = 0; pos < text.size();) {
     const char32_t code = base::decode_utf8(text, pos);
-    base::append_utf8(out, static_cast<char32_t>(u_tolower(icu(code))));
+    base::append_utf8(out, lower_of(code));
     if (code == 0x130) base::append_utf8(out, 0x307);  // the one character with two in lower case
   }
   return out;
@@ -74,14 +114,25 @@ bool is_word_char(char32_t code) noexcept {
          code == 0x200D;
 }
 
-bool is_numeric(char32_t code) noexcept { return has_category(code, U_GC_N_MASK); }
+bool is_numeric(char32_t code) noexcept {
+  if (code < 0x80) return code >= '0' && code <= '9';
+  if (has_category(code, U_GC_N_MASK)) return true;
+  for (const CodeRange& range : added_numeric()) {
+    if (code >= range.first && code <= range.last) return true;
+  }
+  return false;
+}
 
 bool is_punctuation(char32_t code) noexcept {
   if (code < 0x80) return u_isgraph(icu(code)) != 0 && u_isalnum(icu(code)) == 0;
-  return has_category(code, U_GC_P_MASK);
+  if (code == 0x166D || code == 0x111C9) return true;  // of another category since
+  return has_category(code, U_GC_P_MASK) && is_of_age(code, 8);
 }
 
-bool is_nonspacing_mark(char32_t code) noexcept { return has_category(code, U_GC_MN_MASK); }
+bool is_mark(char32_t code) noexcept {
+  if (code == 0x1CF2 || code == 0x1CF3) return true;  // of another category since
+  return has_category(code, U_GC_M_MASK) && is_of_age(code, 9) && code != 0x111C9;
+}
 
 std::size_t leading_whitespace(std::string_view text) noexcept {
   for (std::size_t pos = 0; pos < text.size();) {

@@ -7,7 +7,7 @@ namespace openllm::tokenizer {
 
 enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 
-/// Valid UTF-8 in, valid UTF-8 out.
+/// Valid UTF-8 in, valid UTF-8 out. Characters newer than Unicode 9 stay as they are.
 std::string normalize(NormalForm form, std::string_view text);
 /// Each character's full lower case, without context.
 std::string to_lower(std::string_view text);
@@ -15,8 +15,8 @@ std::string to_lower(std::string_view text);
 bool is_whitespace(char32_t code) noexcept;   ///< White_Space.
 bool is_word_char(char32_t code) noexcept;    ///< `\w`: letters, marks, decimal digits, connectors.
 bool is_numeric(char32_t code) noexcept;      ///< Nd, Nl, No.
-bool is_punctuation(char32_t code) noexcept;  ///< P*, and the ASCII symbols.
-bool is_nonspacing_mark(char32_t code) noexcept;
+bool is_punctuation(char32_t code) noexcept;  ///< P* of Unicode 8, and the ASCII symbols.
+bool is_mark(char32_t code) noexcept;         ///< M* of Unicode 9.
 
 /// Length of the white space at the start and at the end, in bytes.
 std::size_t leading_whitespace(std::string_view text) noexcept;
