@@ -10,11 +10,11 @@
 #include <vector>
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
+  const int n_requests = argc > 2 ? std::atoi(argv[2]) : 16;
+  if (argc < 2 || n_requests < 1) {
     std::cerr << "usage: example_many MODEL [REQUESTS]\n";
     return 2;
   }
-  const int n_requests = argc > 2 ? std::atoi(argv[2]) : 16;
   std::atomic<int> failed{0};
   try {
     const openllm::LLM llm(argv[1], {.eager = true});

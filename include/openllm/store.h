@@ -20,6 +20,13 @@ struct StoredModel {
   std::int64_t bytes = 0;
 };
 
+/// An entry of the store that cannot be used: written by half, changed, or emptied by hand.
+struct DamagedModel {
+  std::string name{};
+  std::string version{};
+  std::string reason{};  ///< For example "model.json: cannot open: No such file or directory".
+};
+
 /// Models on this machine, as plain files: `<root>/models/<owner>/<name>/<version>/...` with a
 /// small `model.json` beside them. `<root>` is $OPENLLM_HOME, else $XDG_CACHE_HOME/openllm, else
 /// ~/.cache/openllm. Thread safety: all methods from any thread and process; a model appears whole
@@ -30,13 +37,21 @@ class OPENLLM_API ModelStore {
   explicit ModelStore(std::string root);
 
   const std::string& root() const noexcept { return root_; }
+  /// What can be used.
   std::vector<StoredModel> list() const;
-  /// `name`, or `name:version`. Letter case of the name does not matter.
+  /// What cannot. `add` puts such entries right, `remove` deletes them.
+  std::vector<DamagedModel> damaged() const;
+  /// `name` or `name:version`, or a tag as LLM::tag gives it (`native-owner--name:version`). Letter
+  /// case of the name does not matter; of several versions the newest. Throws kCorruptData when
+  /// what was meant is damaged.
   std::optional<StoredModel> find(const std::string& name) const;
-  /// Copies a folder or a .gguf file into the store.
+  /// The name in the store that somebody may have meant by one that is not; nothing when none is
+  /// near.
+  std::optional<std::string> nearest(const std::string& name) const;
+  /// Copies a folder or a .gguf file into the store. The version may stand in the name instead.
   StoredModel add(const std::string& name, const std::string& path,
                   const std::string& version = {}) const;
-  /// False when there is no such model.
+  /// False when there is no such model. Without a version, all versions go.
   bool remove(const std::string& name) const;
 
  private:

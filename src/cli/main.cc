@@ -25,6 +25,7 @@ constexpr std::array kCommands{
     Command{"start", start_command},
     Command{"query", query_command},
     Command{"models", models_command},
+    Command{"models list", models_command},
     Command{"models add", models_add_command},
     Command{"models remove", models_remove_command},
     Command{"info", info_command},

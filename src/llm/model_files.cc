@@ -152,9 +152,11 @@ ResolvedModel resolve_model(const std::string& model) {
     base::fail(ErrorCode::kNotFound, "model: no such file or folder: ", path);
   const ModelStore store;
   if (const auto stored = store.find(model)) return {stored->path, stored->name, stored->version};
+  const std::optional<std::string> meant = store.nearest(model);
   base::fail(ErrorCode::kNotFound, "model: ", model,
              " is neither a folder nor a .gguf file nor a model in the store (", store.root(),
-             "); `openllm models` lists the store");
+             "); ", meant ? "did you mean " + *meant + "? " : "",
+             "`openllm models` lists the store");
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpoint& checkpoint) {

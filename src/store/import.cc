@@ -91,8 +91,14 @@ std::vector<std::string> split_parts(const std::string& name) {
   return parts.empty() ? std::vector<std::string>{name} : parts;
 }
 
+/// Of a split model the first file counts; image encoders (mmproj) lie beside a model.
+bool is_gguf_model(const std::string& name) {
+  if (!name.ends_with(".gguf") || name.starts_with("mmproj")) return false;
+  return split_parts(name).front() == name;
+}
+
 Source inspect_file(const fs::path& path) {
-  if (path.extension() != ".gguf" || !begins_with_gguf_magic(path)) {
+  if (path.extension() != ".gguf" || !fs::is_regular_file(path) || !begins_with_gguf_magic(path)) {
     base::fail(ErrorCode::kInvalidArgument, path.string(),
                ": not a model (expected a folder or a .gguf file)");
   }
@@ -135,17 +141,22 @@ Source inspect_folder(const fs::path& folder) {
             [](const SourceFile& a, const SourceFile& b) { return a.to < b.to; });
   bool has_config = false;
   bool has_safetensors = false;
+  std::vector<std::string> gguf;
   for (const SourceFile& file : source.files) {
     if (file.to.has_parent_path()) continue;
     has_config = has_config || file.to == "config.json";
     has_safetensors = has_safetensors || file.to.extension() == ".safetensors";
-    if (source.file.empty() && file.to.extension() == ".gguf") source.file = file.to.string();
+    if (is_gguf_model(file.to.string())) gguf.push_back(file.to.string());
   }
   if (has_config && has_safetensors) {
     source.format = "safetensors";
-    source.file.clear();
-  } else if (!source.file.empty()) {
+  } else if (gguf.size() > 1) {
+    base::fail(ErrorCode::kInvalidArgument, folder.string(), ": holds ", gguf.size(),
+               " GGUF models; add one of them: ", gguf[0], ", ", gguf[1],
+               gguf.size() > 2 ? ", ..." : "");
+  } else if (gguf.size() == 1) {
     source.format = "gguf";
+    source.file = gguf[0];
   } else {
     base::fail(ErrorCode::kInvalidArgument, folder.string(),
                ": not a model (expected config.json with .safetensors files, or a .gguf file)");

@@ -18,8 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// A place has its lock file from the moment it exists, locked as long as its owner lives.
 constexpr const char* kLockName = "lock";
-/// Younger leftovers are left alone: their owner may be between making the folder and locking it.
+/// Only what has no lock file (something else's, or half removed) is judged by its age.
 constexpr auto kLeftoverAge = std::chrono::minutes(10);
 
 void make_folders(const fs::path& path) {
@@ -43,12 +44,17 @@ void remove_leftovers(const fs::path& parent) {
   for (auto entry = fs::directory_iterator(parent, error);
        !error && entry != fs::directory_iterator(); entry.increment(error)) {
     std::error_code ignored;
+    // A hidden one is about to be locked.
+    const bool is_hidden = entry->path().filename().string().starts_with('.');
+    if (!is_hidden && fs::exists(entry->path() / kLockName, ignored)) {
+      const int fd = try_lock(entry->path() / kLockName, 0);
+      if (fd < 0) continue;
+      fs::remove_all(entry->path(), ignored);
+      ::close(fd);
+      continue;
+    }
     const auto age = fs::file_time_type::clock::now() - fs::last_write_time(entry->path(), ignored);
-    if (ignored || age < kLeftoverAge) continue;
-    const int fd = try_lock(entry->path() / kLockName, O_CREAT);
-    if (fd < 0) continue;
-    fs::remove_all(entry->path(), ignored);
-    ::close(fd);
+    if (!ignored && age >= kLeftoverAge) fs::remove_all(entry->path(), ignored);
   }
 }
 
@@ -68,8 +74,18 @@ Staging::Staging(const fs::path& root) {
   remove_leftovers(parent);
   place_ = parent / unique_name();
   folder_ = place_ / "model";
-  make_folders(place_);
-  lock_ = try_lock(place_ / kLockName, O_CREAT);
+  // The lock is taken before the place appears under its name, so that nobody finds it unlocked.
+  const fs::path hidden = parent / ("." + place_.filename().string());
+  make_folders(hidden);
+  lock_ = try_lock(hidden / kLockName, O_CREAT);
+  if (lock_ < 0 || ::rename(hidden.c_str(), place_.c_str()) != 0) {
+    const int reason = errno;
+    std::error_code ignored;
+    fs::remove_all(hidden, ignored);
+    if (lock_ >= 0) ::close(lock_);
+    base::fail(ErrorCode::kIo, place_.string(),
+               ": cannot make the folder: ", std::strerror(reason));
+  }
   make_folders(folder_);
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
+#include "base/nearest.h"
 #include "store/import.h"
 #include "store/names.h"
 #include "store/staging.h"
@@ -61,15 +62,20 @@ std::int64_t int_member(const Json& json, const char* key) {
   return number == nullptr ? 0 : *number;
 }
 
-/// Nothing when the folder is not a model of this store, whatever its model.json says.
-std::optional<Entry> read_entry(const fs::path& folder, std::string name, std::string version) {
-  Entry entry;
-  Json info;
+/// Throws when the folder is not a model of this store; the message does not name the folder.
+Entry read_entry(const fs::path& folder, std::string name, std::string version) {
+  std::string text;
   try {
-    info = Json::parse(base::read_file((folder / kInfoFile).string(), kMaxInfoBytes), kInfoFile);
-  } catch (const Error&) {
-    return std::nullopt;
+    text = base::read_file((folder / kInfoFile).string(), kMaxInfoBytes);
+  } catch (const Error& error) {
+    std::string what = error.what();
+    const std::string prefix = (folder / "").string();
+    if (what.starts_with(prefix)) what.erase(0, prefix.size());
+    throw Error(ErrorCode::kCorruptData, what);
   }
+  const Json info = Json::parse(text, kInfoFile);
+  info.as_object(kInfoFile);
+  Entry entry;
   entry.model.name = std::move(name);
   entry.model.version = std::move(version);
   entry.model.format = text_member(info, "format");
@@ -78,10 +84,11 @@ std::optional<Entry> read_entry(const fs::path& folder, std::string name, std::s
   entry.added_ns = int_member(info, "added_ns");
   const std::string file = text_member(info, "file");
   // A damaged description must not lead out of the folder.
-  if (file.find('/') != std::string::npos || file == "..") return std::nullopt;
+  if (file.find('/') != std::string::npos || file == "..")
+    base::fail(ErrorCode::kCorruptData, kInfoFile, ": file: leads out of the folder");
   const fs::path path = file.empty() ? folder : folder / file;
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) return std::nullopt;
+  if (!fs::exists(path, ignored)) base::fail(ErrorCode::kCorruptData, file, ": missing");
   entry.model.path = path.string();
   return entry;
 }
@@ -98,8 +105,24 @@ std::vector<std::string> subfolders(const fs::path& folder) {
   return names;
 }
 
-std::vector<Entry> read_all(const std::string& root) {
-  std::vector<Entry> entries;
+struct Contents {
+  std::vector<Entry> entries{};
+  std::vector<DamagedModel> damaged{};
+};
+
+Contents read_all(const std::string& root) {
+  Contents all;
+  const auto read_version = [&](const fs::path& folder, const std::string& name,
+                                const std::string& version) {
+    try {
+      all.entries.push_back(read_entry(folder, name, version));
+    } catch (const Error& error) {
+      std::error_code ignored;
+      // Removed by somebody else in this moment.
+      if (!fs::exists(folder, ignored)) return;
+      all.damaged.push_back({name, version, error.what()});
+    }
+  };
   for (const std::string& owner : subfolders(models_folder(root))) {
     if (owner != kNoOwner && !store::is_name_part(owner)) continue;
     for (const std::string& name : subfolders(models_folder(root) / owner)) {
@@ -107,13 +130,11 @@ std::vector<Entry> read_all(const std::string& root) {
       const std::string full = owner == kNoOwner ? name : owner + "/" + name;
       for (const std::string& version : subfolders(models_folder(root) / owner / name)) {
         if (!store::is_name_part(version)) continue;
-        if (auto entry = read_entry(models_folder(root) / owner / name / version, full, version)) {
-          entries.push_back(std::move(*entry));
-        }
+        read_version(models_folder(root) / owner / name / version, full, version);
       }
     }
   }
-  return entries;
+  return all;
 }
 
 /// "name" or "name:version".
@@ -132,17 +153,61 @@ Reference parse_reference(const std::string& text) {
   return result;
 }
 
-/// The matching entries, newest first.
-std::vector<Entry> matches(const std::string& root, const Reference& wanted) {
-  std::vector<Entry> found;
-  for (Entry& entry : read_all(root)) {
-    if (!store::same_ignoring_case(entry.model.name, wanted.name.full())) continue;
-    if (!wanted.version.empty() && entry.model.version != wanted.version) continue;
-    found.push_back(std::move(entry));
+/// A name as it stands in a tag ("native-owner--name:version", LLM::tag).
+std::string name_in_tag(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    if (c == '/') {
+      out += "--";
+    } else {
+      out += c == '_' ? '-' : c;
+    }
   }
-  std::stable_sort(found.begin(), found.end(),
+  return out;
+}
+
+/// What a tag refers to; nothing when it is none.
+std::optional<Reference> find_tag(const std::string& root, const std::string& text) {
+  const std::size_t dash = text.find('-');
+  if (dash == std::string::npos) return std::nullopt;
+  const std::size_t colon = text.find(':', dash);
+  const std::string wanted = text.substr(dash + 1, colon - dash - 1);
+  for (const Entry& entry : read_all(root).entries) {
+    if (!store::same_ignoring_case(name_in_tag(entry.model.name), wanted)) continue;
+    return Reference{store::parse_name(entry.model.name),
+                     colon == std::string::npos ? "" : text.substr(colon + 1)};
+  }
+  return std::nullopt;
+}
+
+bool is_meant(const Reference& wanted, const std::string& name, const std::string& version) {
+  return store::same_ignoring_case(name, wanted.name.full()) &&
+         (wanted.version.empty() || version == wanted.version);
+}
+
+/// What is meant, the newest first; damaged entries in no order.
+Contents matches(const std::string& root, const Reference& wanted) {
+  Contents found;
+  Contents all = read_all(root);
+  for (Entry& entry : all.entries) {
+    if (is_meant(wanted, entry.model.name, entry.model.version))
+      found.entries.push_back(std::move(entry));
+  }
+  for (DamagedModel& entry : all.damaged) {
+    if (is_meant(wanted, entry.name, entry.version)) found.damaged.push_back(std::move(entry));
+  }
+  std::stable_sort(found.entries.begin(), found.entries.end(),
                    [](const Entry& a, const Entry& b) { return a.added_ns > b.added_ns; });
   return found;
+}
+
+std::optional<StoredModel> find_reference(const std::string& root, const Reference& wanted) {
+  Contents found = matches(root, wanted);
+  if (!found.entries.empty()) return std::move(found.entries.front().model);
+  if (found.damaged.empty()) return std::nullopt;
+  const DamagedModel& bad = found.damaged.front();
+  base::fail(ErrorCode::kCorruptData, "model store: ", bad.name, ":", bad.version, " is damaged (",
+             bad.reason, "); remove it, or add it again");
 }
 
 std::string describe(const store::Source& source, const store::Copied& copied,
@@ -168,9 +233,11 @@ ModelStore::ModelStore(std::string root) : root_(std::move(root)) {}
 
 std::vector<StoredModel> ModelStore::list() const {
   std::vector<StoredModel> models;
-  for (Entry& entry : read_all(root_)) models.push_back(std::move(entry.model));
+  for (Entry& entry : read_all(root_).entries) models.push_back(std::move(entry.model));
   return models;
 }
+
+std::vector<DamagedModel> ModelStore::damaged() const { return read_all(root_).damaged; }
 
 std::optional<StoredModel> ModelStore::find(const std::string& name) const {
   Reference wanted;
@@ -179,9 +246,27 @@ std::optional<StoredModel> ModelStore::find(const std::string& name) const {
   } catch (const Error&) {
     return std::nullopt;  // no model can be called so
   }
-  auto found = matches(root_, wanted);
-  if (found.empty()) return std::nullopt;
-  return std::move(found.front().model);
+  if (auto found = find_reference(root_, wanted)) return found;
+  const std::optional<Reference> tag = find_tag(root_, name);
+  return tag ? find_reference(root_, *tag) : std::nullopt;
+}
+
+std::optional<std::string> ModelStore::nearest(const std::string& name) const {
+  const std::size_t colon = name.find(':');
+  const std::string bare = name.substr(0, colon);
+  std::vector<std::string> names;
+  for (const Entry& entry : read_all(root_).entries) {
+    const std::string& known = entry.model.name;
+    // The version is what is wrong.
+    if (colon != std::string::npos && store::same_ignoring_case(known, bare))
+      return known + ":" + entry.model.version;
+    // The owner is missing.
+    const std::size_t slash = known.find('/');
+    if (slash != std::string::npos && store::same_ignoring_case(known.substr(slash + 1), bare))
+      return known;
+    names.push_back(known);
+  }
+  return base::nearest(bare, names);
 }
 
 StoredModel ModelStore::add(const std::string& name, const std::string& path,
@@ -189,11 +274,15 @@ StoredModel ModelStore::add(const std::string& name, const std::string& path,
   Reference wanted = parse_reference(name);
   if (!version.empty()) {
     store::check_version(version);
+    if (!wanted.version.empty() && wanted.version != version) {
+      base::fail(ErrorCode::kInvalidArgument, "model store: two versions given (", wanted.version,
+                 " in the name, and ", version, ")");
+    }
     wanted.version = version;
   }
   // A name that differs in letter case only is the same model.
-  if (const auto known = matches(root_, {wanted.name, {}}); !known.empty()) {
-    wanted.name = store::parse_name(known.front().model.name);
+  if (const Contents known = matches(root_, {wanted.name, {}}); !known.entries.empty()) {
+    wanted.name = store::parse_name(known.entries.front().model.name);
   }
   const store::Source source = store::inspect(path);
   store::Staging staging(root_);
@@ -203,28 +292,33 @@ StoredModel ModelStore::add(const std::string& name, const std::string& path,
   store::write_file(staging.folder() / kInfoFile, describe(source, copied, full, wanted.version));
 
   const fs::path target = model_folder(root_, wanted.name) / wanted.version;
-  const bool published = staging.publish(target);
-  const auto stored = read_entry(target, full, wanted.version);
-  if (!stored)
+  if (staging.publish(target)) return read_entry(target, full, wanted.version).model;
+  try {
+    const Entry stored = read_entry(target, full, wanted.version);
+    if (stored.sha256 == copied.sha256) return stored.model;
+  } catch (const Error&) {
+    // A damaged entry makes room.
+    if (staging.take(target) && staging.publish(target))
+      return read_entry(target, full, wanted.version).model;
     base::fail(ErrorCode::kIo, target.string(), ": is in the way and not a model of the store");
-  if (!published && stored->sha256 != copied.sha256) {
-    base::fail(ErrorCode::kInvalidArgument, "model store: ", full, ":", wanted.version,
-               " exists with other content (remove it first, or give another version)");
   }
-  return stored->model;
+  base::fail(ErrorCode::kInvalidArgument, "model store: ", full, ":", wanted.version,
+             " exists with other content (remove it first, or give another version)");
 }
 
 bool ModelStore::remove(const std::string& name) const {
-  const Reference wanted = parse_reference(name);
+  const Contents found = matches(root_, parse_reference(name));
   bool removed = false;
-  for (const Entry& entry : matches(root_, wanted)) {
+  const auto remove_one = [&](const std::string& full, const std::string& version) {
     store::Staging staging(root_);
-    const fs::path folder = model_folder(root_, store::parse_name(entry.model.name));
-    removed = staging.take(folder / entry.model.version) || removed;
+    const fs::path folder = model_folder(root_, store::parse_name(full));
+    removed = staging.take(folder / version) || removed;
     std::error_code ignored;  // only empty folders go
     fs::remove(folder, ignored);
     fs::remove(folder.parent_path(), ignored);
-  }
+  };
+  for (const Entry& entry : found.entries) remove_one(entry.model.name, entry.model.version);
+  for (const DamagedModel& entry : found.damaged) remove_one(entry.name, entry.version);
   return removed;
 }
 

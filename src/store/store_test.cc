@@ -1,7 +1,10 @@
 #include "openllm/store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -195,6 +198,98 @@ TEST_F(StoreTest, IgnoresDamagedEntries) {
   write(models + "stray-file", "");
   ASSERT_EQ(store_.list().size(), 1U);
   EXPECT_EQ(store_.list()[0].path, good.path);
+  const std::vector<DamagedModel> damaged = store_.damaged();
+  ASSERT_EQ(damaged.size(), 4U);
+  EXPECT_EQ(damaged[0].name, "bad");
+  EXPECT_EQ(damaged[0].version, "1");
+  EXPECT_THAT(damaged[0].reason, HasSubstr("model.json: invalid JSON"));
+  EXPECT_THAT(damaged[1].reason, HasSubstr("leads out of the folder"));
+  EXPECT_EQ(damaged[2].reason, "x.gguf: missing");
+  EXPECT_EQ(damaged[3].reason, "model.json: cannot open: No such file or directory");
+}
+
+TEST_F(StoreTest, DamagedEntriesAreNamedReplacedAndRemoved) {
+  const std::string file = write("x.gguf", "GGUF");
+  write("root/models/o/a/1/model.json", "{not json");
+  std::string message;
+  EXPECT_EQ(code_of([&] { store_.find("o/a"); }, &message), ErrorCode::kCorruptData);
+  EXPECT_THAT(message, HasSubstr("o/a:1 is damaged (model.json: invalid JSON"));
+  EXPECT_EQ(store_.add("o/a", file, "1").version, "1");
+  EXPECT_EQ(read(store_.find("o/a:1")->path), "GGUF");
+  EXPECT_THAT(store_.damaged(), IsEmpty());
+
+  fs::create_directories(base_ / "root/models/o/b/2");
+  EXPECT_TRUE(store_.remove("o/b"));
+  EXPECT_FALSE(fs::exists(base_ / "root/models/o/b"));
+  // A damaged version does not hide a sound one.
+  write("root/models/o/a/2/model.json", "");
+  EXPECT_EQ(store_.find("o/a")->version, "1");
+}
+
+TEST_F(StoreTest, FindsByTag) {
+  const std::string file = write("x.gguf", "GGUF");
+  store_.add("Owner/My_Model", file, "r1");
+  store_.add("native-plain", file, "1");
+  EXPECT_EQ(store_.find("native-owner--my-model:r1")->name, "Owner/My_Model");
+  EXPECT_EQ(store_.find("native-owner--my-model")->name, "Owner/My_Model");
+  EXPECT_FALSE(store_.find("native-owner--my-model:r2"));
+  EXPECT_FALSE(store_.find("native-"));
+  EXPECT_EQ(store_.find("native-plain")->name, "native-plain");
+}
+
+TEST_F(StoreTest, KnowsWhatWasMeant) {
+  EXPECT_FALSE(store_.nearest("anything"));
+  const std::string file = write("x.gguf", "GGUF");
+  store_.add("Owner/Story", file, "1");
+  store_.add("plain", file, "1");
+  EXPECT_EQ(store_.nearest("owner/stroy"), "Owner/Story");
+  EXPECT_EQ(store_.nearest("story"), "Owner/Story");
+  EXPECT_EQ(store_.nearest("owner/story:2"), "Owner/Story:1");
+  EXPECT_EQ(store_.nearest("plian"), "plain");
+  EXPECT_FALSE(store_.nearest("something/else"));
+}
+
+TEST_F(StoreTest, TwoVersionsContradict) {
+  const std::string file = write("x.gguf", "GGUF");
+  EXPECT_EQ(code_of([&] { store_.add("a:1", file, "2"); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(store_.add("a:1", file, "1").version, "1");
+  EXPECT_EQ(store_.add("b:2", file).version, "2");
+}
+
+TEST_F(StoreTest, AFolderHoldsOneGgufModel) {
+  write("f/model.gguf", "GGUF");
+  write("f/mmproj-model.gguf", "GGUF");
+  EXPECT_EQ(fs::path(store_.add("a", (base_ / "f").string()).path).filename(), "model.gguf");
+  write("s/m-00001-of-00002.gguf", "GGUF");
+  write("s/m-00002-of-00002.gguf", "GGUF");
+  EXPECT_EQ(fs::path(store_.add("b", (base_ / "s").string()).path).filename(),
+            "m-00001-of-00002.gguf");
+  write("f/other.gguf", "GGUF");
+  std::string message;
+  EXPECT_EQ(code_of([&] { store_.add("c", (base_ / "f").string()); }, &message),
+            ErrorCode::kInvalidArgument);
+  EXPECT_THAT(message, HasSubstr("holds 2 GGUF models; add one of them: model.gguf, other.gguf"));
+}
+
+TEST_F(StoreTest, DoesNotWaitAtAPipe) {
+  const std::string pipe = (base_ / "x.gguf").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(code_of([&] { store_.add("a", pipe); }), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(StoreTest, LeftoversOfDeadProcessesGo) {
+  write("root/tmp/1-2-3/lock", "");
+  write("root/tmp/1-2-3/model/huge.gguf", "GGUF");
+  write("root/tmp/.1-2-4/lock", "");       // about to be locked by its owner
+  write("root/tmp/young-stranger/x", "");  // nobody's, and new
+  const int lock = ::open(write("root/tmp/1-2-5/lock", "").c_str(), O_RDWR);
+  ASSERT_EQ(::flock(lock, LOCK_EX), 0);
+  store_.add("a", write("x.gguf", "GGUF"));
+  EXPECT_FALSE(fs::exists(base_ / "root/tmp/1-2-3"));
+  EXPECT_TRUE(fs::exists(base_ / "root/tmp/.1-2-4"));
+  EXPECT_TRUE(fs::exists(base_ / "root/tmp/young-stranger"));
+  EXPECT_TRUE(fs::exists(base_ / "root/tmp/1-2-5"));
+  ::close(lock);
 }
 
 /// scripts/fetch-model writes this layout without the library.

@@ -132,6 +132,18 @@ class Usage(unittest.TestCase):
             by_name = run("run", "ME/tiny", "--prompt-ids", "1,2", "--temperature", "0", "--json", environment=store)
             self.assertEqual(by_name.returncode, 0, by_name.stderr)
             self.check_error(run("models", "add", "../evil", TINY, environment=store), 2)
+            tag = json.loads(run("info", "me/tiny", "--json", environment=store).stdout)["tag"]
+            self.assertEqual(run("info", tag, environment=store).returncode, 0)
+            self.check_error(run("run", "me/tniy", "hi", environment=store), 3, "did you mean me/Tiny?")
+            self.check_error(run("models", "remove", "tiny", environment=store), 3, "did you mean me/Tiny?")
+            (Path(home) / "models/me/Tiny" / added["version"] / "model.json").write_text("{")
+            self.check_error(run("run", "me/tiny", "hi", environment=store), 5, "me/Tiny:" + added["version"])
+            listed = run("models", "list", "--json", environment=store)
+            self.assertEqual(json.loads(listed.stdout), [])
+            self.assertIn("is damaged", listed.stderr)
+            cut = Path(home) / "cut.gguf"
+            cut.write_bytes(Path(STORIES).read_bytes()[:500000])
+            self.check_error(run("models", "add", "me/cut", str(cut), environment=store), 5, "cut short")
             self.assertEqual(run("models", "remove", "me/tiny", environment=store).returncode, 0)
             self.check_error(run("models", "remove", "me/tiny", environment=store), 3)
 

@@ -36,6 +36,10 @@ std::string padded(std::string text, std::size_t width) {
 
 int models_command(const Arguments& arguments) {
   const ModelStore store;
+  for (const DamagedModel& model : store.damaged()) {
+    note(base::cat("openllm: ", model.name, ":", model.version, " is damaged (", model.reason,
+                   "); `openllm models remove ", model.name, ":", model.version, "` deletes it\n"));
+  }
   const std::vector<StoredModel> models = store.list();
   if (arguments.json) {
     base::Json list = base::Json::array();
@@ -59,7 +63,20 @@ int models_command(const Arguments& arguments) {
   return 0;
 }
 
+/// A damaged file should not get into the store, nor a folder whose parts do not fit together.
+void check_model(const std::string& path) {
+  // A path, and not a name in the store.
+  const bool is_clear = path.starts_with('/') || path.starts_with('.') || path.starts_with('~');
+  try {
+    const LLM model(is_clear ? path : "./" + path);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kUnsupported) throw;
+    note(base::cat("openllm: note: this version cannot run it: ", error.what(), "\n"));
+  }
+}
+
 int models_add_command(const Arguments& arguments) {
+  check_model(arguments.path);
   const StoredModel model = ModelStore().add(arguments.model, arguments.path, arguments.version);
   print(arguments.json ? to_json(model).dump() + "\n"
                        : base::cat(model.name, ":", model.version, "\n"));
@@ -69,8 +86,9 @@ int models_add_command(const Arguments& arguments) {
 int models_remove_command(const Arguments& arguments) {
   const ModelStore store;
   if (!store.remove(arguments.model)) {
+    const std::optional<std::string> meant = store.nearest(arguments.model);
     base::fail(ErrorCode::kNotFound, "models remove: ", arguments.model, " is not in the store ",
-               store.root());
+               store.root(), meant ? "; did you mean " + *meant + "?" : "");
   }
   return 0;
 }
