@@ -104,10 +104,10 @@ void UsageCounter::add(const GenerationOutput& output, bool is_first) {
 LogprobWriter make_logprob_writer(const LLM& llm, const CommonRequest& request) {
   LogprobWriter::Vocabulary vocabulary;
   vocabulary.bytes = [&llm](std::int32_t id) { return llm.token_text(id); };
-  const bool hides = request.options.skip_special_tokens;
-  vocabulary.is_hidden = [&llm, hides](std::int32_t id) {
-    return hides && llm.detokenize({id}, true).empty();
+  vocabulary.is_special = [&llm](std::int32_t id) {
+    return llm.detokenize({id}, true).empty() && !llm.detokenize({id}, false).empty();
   };
+  vocabulary.hides_special = request.options.skip_special_tokens;
   return {std::move(vocabulary), request.return_tokens_as_token_ids,
           request.options.logprobs.value_or(0)};
 }

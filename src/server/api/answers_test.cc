@@ -25,11 +25,13 @@ LogprobWriter writer(int n_top, bool as_ids = false) {
         return "\xE2\x82";  // two thirds of a euro sign
       case 3:
         return "\xAC";
+      case 6:
+        return " ";
       default:
         return "x";
     }
   };
-  vocabulary.is_hidden = [](std::int32_t id) { return id == 0; };
+  vocabulary.is_special = [](std::int32_t id) { return id == 0; };
   return {std::move(vocabulary), as_ids, n_top};
 }
 
@@ -71,6 +73,20 @@ TEST(Logprobs, OffsetsKnowOfADroppedFirstSpace) {
   writer(0).append_completion(out, "x", std::vector<std::int32_t>{4},
                               std::vector<TokenLogprobs>{{{4, -1.0F}}}, offset);
   EXPECT_THAT(out, HasSubstr(R"("text_offset":[5])"));
+}
+
+TEST(Logprobs, OffsetsWaitForTheTextOfTheFirstToken) {
+  // A space on its own begins a text without one: streamed, its piece is empty.
+  std::string out;
+  LogprobWriter::TextOffset offset;
+  const std::vector<TokenLogprobs> list{{{4, -1.0F}}};
+  writer(0).append_completion(out, "", std::vector<std::int32_t>{6}, list, offset);
+  writer(0).append_completion(out, "x", std::vector<std::int32_t>{4}, list, offset);
+  EXPECT_THAT(out, HasSubstr(R"("text_offset":[0]}{)"));
+  EXPECT_THAT(out.substr(out.size() - 20), HasSubstr(R"("text_offset":[0]})"));
+  writer(0).append_completion(out, " ", std::vector<std::int32_t>{6}, list, offset);
+  EXPECT_THAT(out.substr(out.size() - 20), HasSubstr(R"("text_offset":[1]})"));
+  EXPECT_EQ(offset.n_code_points, 2U) << "later ones count";
 }
 
 TEST(Logprobs, ChatShape) {

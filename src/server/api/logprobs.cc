@@ -32,6 +32,13 @@ std::size_t count_code_points(const std::string& bytes) {
   }));
 }
 
+/// SentencePiece writes the space before the first word into its token but not into the text.
+void close_first_space(LogprobWriter::TextOffset& offset, std::string_view text) {
+  if (!offset.is_space_open || text.empty()) return;
+  offset.is_space_open = false;
+  if (text.front() != ' ') --offset.n_code_points;
+}
+
 }  // namespace
 
 void LogprobWriter::append_name(std::string& out, std::int32_t id, bool is_chat) const {
@@ -61,14 +68,18 @@ TokenLogprobs LogprobWriter::top(const TokenLogprobs& list, bool always_chosen) 
 
 /// Moves over the text of one token.
 void LogprobWriter::advance(TextOffset& offset, std::string_view text, std::int32_t id) const {
-  if (vocabulary_.is_hidden(id)) return;
   const std::string bytes = vocabulary_.bytes(id);
   if (bytes.empty()) return;
+  if (vocabulary_.is_special(id)) {
+    if (vocabulary_.hides_special) return;
+    // What the tokenizer puts before a prompt is not part of its text.
+    if (!offset.has_text && text.substr(0, bytes.size()) != bytes) return;
+  }
   offset.n_code_points += count_code_points(bytes);
-  const bool is_first = !std::exchange(offset.has_text, true);
-  // SentencePiece writes the space before the first word into its token but not into the text.
-  if (is_first && bytes.front() == ' ' && !text.empty() && text.front() != ' ')
-    --offset.n_code_points;
+  if (!std::exchange(offset.has_text, true)) {
+    offset.is_space_open = bytes.front() == ' ';
+    close_first_space(offset, text);
+  }
 }
 
 void LogprobWriter::append_completion(std::string& out, std::string_view text,
@@ -79,6 +90,7 @@ void LogprobWriter::append_completion(std::string& out, std::string_view text,
   std::string logprobs;
   std::string tops;
   std::string offsets;
+  close_first_space(offset, text);
   const std::size_t n = std::min(ids.size(), lists.size());
   for (std::size_t i = 0; i < n; ++i) {
     if (i > 0) {

@@ -11,10 +11,10 @@ namespace openllm::server {
 /// Writes logprob lists in OpenAI's two shapes.
 class LogprobWriter {
  public:
-  /// The bytes of a token. Special tokens that are left out of the text are told by `is_hidden`.
   struct Vocabulary {
     std::function<std::string(std::int32_t)> bytes{};
-    std::function<bool(std::int32_t)> is_hidden{};
+    std::function<bool(std::int32_t)> is_special{};
+    bool hides_special = true;  ///< Special tokens are left out of the text.
   };
   /// `as_ids`: tokens are named "token_id:N". `n_top`: how many of the most likely tokens to list.
   LogprobWriter(Vocabulary vocabulary, bool as_ids, int n_top)
@@ -23,7 +23,8 @@ class LogprobWriter {
   /// Where the next token begins in the answer's text, in code points; carried from chunk to chunk.
   struct TextOffset {
     std::size_t n_code_points = 0;
-    bool has_text = false;  ///< Some token before had text.
+    bool has_text = false;       ///< Some token before had text.
+    bool is_space_open = false;  ///< The first token began with a space; its text has not come yet.
   };
 
   /// {"tokens":[...],"token_logprobs":[...],"top_logprobs":[...],"text_offset":[...]} of
