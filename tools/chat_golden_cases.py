@@ -75,6 +75,67 @@ joiner(', ')()|cycler('a', 'b').next()|cycler()|cycler(1).current|strftime_now i
 9223372036854775807|9007199254740993.0|3 * 1.1|1e100|7.0 // 2|2 ** 10|2 ** 0.5|10 ** 15|1.0 == 1|0.5|-0.5|round|.5
 """
 
+# Whole expressions, one a line.
+_LINES = r"""
+n[1:]
+t[:100]
+nil[::2]
+d[1:]
+undefined_name[1:]
+(l | map('abs'))[1:]
+not not 7 | rejectattr('x')
+not not 1.5 | map('upper')
+not not 7 | items
+not not l | map('nope')
+not not l | select('nope')
+'a' if l | batch(0)
+7 | map('upper') | list
+l | map('nope') | list
+l | groupby('x') | list
+[1] | groupby('x') | list
+[none, none] | groupby('x') | list
+l | sort(attribute='x')
+{'a': none, 'b': none} | dictsort(by='value')
+'abc' % [1]
+'abc' % d
+'abc' % {}
+'abc' % range(3)
+'abc' % (1,)
+'abc' % 1
+'%s' % [1, 2]
+'%s' % range(3)
+'%(b)s' % {'b': 1, 'c': 2}
+'%(b)s' | format(b=1, c=2)
+'%s' | format(1, 2)
+dict(undefined_name)
+[1, 2] | truncate(8)
+(1,) | truncate(3, true, '', 0)
+[1, 2] | truncate(1, true, '', 0)
+5 | truncate
+undefined_name | truncate(3) | default('u')
+'a' | filesizeformat
+'1e3' | filesizeformat
+nil | filesizeformat
+l | filesizeformat
+true | filesizeformat
+l is filter
+d is test
+nil is filter
+5 is test
+'upper' is filter
+n.real
+n.imag
+n.numerator
+n.denominator
+true.real
+1.5.real
+e.real
+(1.5).real
+(1.5).imag
+(1.5).numerator
+(7).denominator + (true).imag
+"""
+
 
 def _split(text):
     """Cases are separated by | that stands outside of quotes and brackets and is followed by no filter name."""
@@ -210,6 +271,13 @@ _STATEMENTS = r"""
 {% filter upper %}a{{ s }}b{% endfilter %}
 {% filter replace('l', 'L') | trim %}  {{ s }} {% endfilter %}|
 {% filter nope %}{% endfilter %}
+{% filter length %}abc{% endfilter %}
+a{% filter list %}abc{% endfilter %}
+{% filter first %}{% endfilter %}
+{% filter tojson %}a{% endfilter %}
+{% set x = 7 | map('nope') %}ok
+{% for x in 7 | map('upper') %}{% endfor %}
+{% set g = l | map('string') %}{{ g | first }}{{ g | list }}
 {% with %}{% set x = 1 %}{{ x }}{% endwith %}{{ x }}
 {% with a = 1, b = n %}{{ a }}{{ b }}{% endwith %}{{ a }}
 {% set a = 1 %}{% with a = 2, b = a %}{{ a }}{{ b }}{% endwith %}
@@ -317,6 +385,7 @@ _TEXTS = [
 ]
 
 CASES = (["{{ " + case + " }}" for case in _split(_EXPRESSIONS) if case.strip()] +
+         ["{{ " + line + " }}" for line in _LINES.strip("\n").split("\n")] +
          [line for line in _STATEMENTS.strip("\n").split("\n") if line] + _TEXTS)
 
 _TOOL = {"type": "function", "function": {

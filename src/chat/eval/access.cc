@@ -127,6 +127,17 @@ Value slice_text(Runtime& runtime, const Value& value, const Value& start, const
   return runtime.make_text(std::move(out), value.is_markup());
 }
 
+/// The attributes of numbers; complex numbers are what Python has them for.
+std::optional<Value> number_attribute(const Value& value, std::string_view name) {
+  if (!value.is_number()) return std::nullopt;
+  const bool integral = value.is_integral();
+  if (name == "real" || (name == "numerator" && integral))
+    return integral ? Value(value.integral()) : value;
+  if (name == "imag") return integral ? Value(std::int64_t{0}) : Value(0.0);
+  if (name == "denominator" && integral) return Value(std::int64_t{1});
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::size_t length(Runtime& runtime, const Value& value) {
@@ -160,6 +171,7 @@ std::optional<Value> own_attribute(Runtime& runtime, const Value& value, std::st
     if (name == "list") return value.items()[1];
   }
   if (is_mutator(value, name)) return unsafe(value, name);
+  if (auto found = number_attribute(value, name)) return found;
   return find_method(runtime, value, name);
 }
 
@@ -187,7 +199,8 @@ Value slice(Runtime& runtime, const Value& value, const Value& start, const Valu
     const std::int64_t end = first + static_cast<std::int64_t>(bounds.count) * stride;
     return Value(std::make_shared<RangeObject>(first, end, stride));
   }
-  return Value::undefined(base::cat("'", value.type_name(), "' object is not subscriptable"));
+  if (value.is_dict()) fail("unhashable type: 'slice'");
+  fail("'", value.type_name(), "' object is not subscriptable");
 }
 
 bool is_callable(const Value& value) noexcept {

@@ -3,6 +3,7 @@
 
 #include "chat/eval/operators.h"
 #include "chat/text/format.h"
+#include "chat/values/iterables.h"
 
 namespace openllm::chat {
 namespace {
@@ -159,8 +160,10 @@ Value arithmetic(Runtime& runtime, Op op, const Value& a, const Value& b) {
       args.positional.push_back(b);
     }
     const DictPtr mapping = b.is_dict() ? b.dict_ptr() : nullptr;
-    return runtime.make_text(percent_format(runtime, a.text(), args.positional, mapping.get()),
-                             a.is_markup());
+    // What Python takes for a mapping need not be used.
+    const bool may_stay = b.is_list() || b.is_dict() || b.as<RangeObject>() != nullptr;
+    return runtime.make_text(
+        percent_format(runtime, a.text(), args.positional, mapping.get(), may_stay), a.is_markup());
   }
   require_defined(b);
   if (a.is_number() && b.is_number()) {

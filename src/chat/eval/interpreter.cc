@@ -290,7 +290,10 @@ Interpreter::Flow Interpreter::run_filter_block(const Stmt& statement, const Sco
   const auto inner = std::make_shared<Scope>(scope);
   const Flow flow = run_body(statement.bodies[0], inner, text);
   if (flow != Flow::kNext) return flow;
-  write(out, str(*this, apply_filters(*statement.exprs[0], make_text(std::move(text)), inner)));
+  const Value filtered = apply_filters(*statement.exprs[0], make_text(std::move(text)), inner);
+  if (!filtered.is_text())
+    fail("a filter block needs a text (expected str, got ", filtered.type_name(), ")");
+  write(out, filtered.text());
   return Flow::kNext;
 }
 

@@ -46,6 +46,7 @@ void each_member(Runtime& runtime, const Args& args, Put put) {
     fail("dict expected at most 1 argument, got ", args.positional.size());
   if (!args.positional.empty()) {
     const Value& source = args.positional[0];
+    require_defined(source);
     if (source.is_dict()) {
       for (const auto& [key, value] : source.dict().members()) put(key, value);
     } else {

@@ -101,8 +101,11 @@ Value filter_filesizeformat(Runtime& runtime, const Value& self, const Args& arg
   const Bound a("filesizeformat", args, {"binary"});
   require_defined(self);
   const bool binary = a.boolean(runtime, 0, false);
-  double bytes = self.is_number() ? self.number() : 0.0;
-  if (self.is_text()) bytes = parse_float(self.text()).value_or(0.0);
+  const auto number = self.is_text()     ? parse_float(self.text())
+                      : self.is_number() ? std::optional<double>(self.number())
+                                         : std::nullopt;
+  if (!number) fail("could not convert ", self.type_name(), " to float");
+  const double bytes = *number;
   const double base = binary ? 1024.0 : 1000.0;
   if (bytes == 1.0) return runtime.make_text("1 Byte");
   char buffer[400];

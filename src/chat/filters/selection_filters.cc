@@ -1,17 +1,11 @@
 #include "chat/eval/operators.h"
 #include "chat/filters/attribute.h"
 #include "chat/filters/filters.h"
+#include "chat/filters/lazy.h"
 #include "chat/values/iterables.h"
 
 namespace openllm::chat {
 namespace {
-
-int depth_of(const Value& self, const Args& args) {
-  int depth = self.depth();
-  for (const Value& value : args.positional) depth = std::max(depth, value.depth());
-  for (const auto& keyword : args.keywords) depth = std::max(depth, keyword.second.depth());
-  return depth;
-}
 
 /// The arguments behind the first `skip`.
 Args tail(const Args& args, std::size_t skip) {
@@ -45,7 +39,7 @@ Value map_attribute(Runtime& runtime, const Value& self, const Args& args) {
         out = getter.of(item);
         return true;
       },
-      depth_of(self, args));
+      self.depth());
 }
 
 Value filter_map(Runtime& runtime, const Value& self, const Args& args) {
@@ -66,7 +60,7 @@ Value filter_map(Runtime& runtime, const Value& self, const Args& args) {
         out = function(runtime, item, rest);
         return true;
       },
-      depth_of(self, args));
+      self.depth());
 }
 
 template <bool wanted, bool by_attribute>
@@ -97,15 +91,15 @@ Value filter_select(Runtime& runtime, const Value& self, const Args& args) {
         }
         return false;
       },
-      depth_of(self, args));
+      self.depth());
 }
 
 constexpr BuiltinEntry kFilters[] = {
-    {"map", filter_map},
-    {"reject", filter_select<false, false>},
-    {"rejectattr", filter_select<false, true>},
-    {"select", filter_select<true, false>},
-    {"selectattr", filter_select<true, true>},
+    {"map", lazy<filter_map>},
+    {"reject", lazy<filter_select<false, false>>},
+    {"rejectattr", lazy<filter_select<false, true>>},
+    {"select", lazy<filter_select<true, false>>},
+    {"selectattr", lazy<filter_select<true, true>>},
 };
 
 }  // namespace

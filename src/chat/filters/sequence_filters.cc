@@ -3,6 +3,7 @@
 #include "chat/eval/operators.h"
 #include "chat/filters/attribute.h"
 #include "chat/filters/filters.h"
+#include "chat/filters/lazy.h"
 #include "chat/text/text.h"
 #include "chat/values/iterables.h"
 
@@ -91,6 +92,15 @@ void sort_keyed(Runtime& runtime, std::vector<Keyed>& items, bool reverse) {
   });
 }
 
+/// The same for one key, which unlike a list of keys is always compared, even when equal.
+void sort_by_key(Runtime& runtime, std::vector<Keyed>& items, bool reverse) {
+  std::stable_sort(items.begin(), items.end(), [&](const Keyed& a, const Keyed& b) {
+    const Keyed& low = reverse ? b : a;
+    const Keyed& high = reverse ? a : b;
+    return ordered(runtime, Op::kLt, low.first[0], high.first[0]);
+  });
+}
+
 Value values_of(Runtime& runtime, std::vector<Keyed>& items) {
   std::vector<Value> out;
   out.reserve(items.size());
@@ -128,7 +138,7 @@ Value filter_dictsort(Runtime& runtime, const Value& self, const Args& args) {
     std::vector<Value> keys{fold ? fold_case(runtime, sort_key) : sort_key};
     items.emplace_back(std::move(keys), runtime.make_tuple({key, value}));
   }
-  sort_keyed(runtime, items, a.boolean(runtime, 2, false));
+  sort_by_key(runtime, items, a.boolean(runtime, 2, false));
   return values_of(runtime, items);
 }
 
@@ -142,7 +152,7 @@ Value filter_groupby(Runtime& runtime, const Value& self, const Args& args) {
     std::vector<Value> keys{fold ? fold_case(runtime, key) : key};
     items.emplace_back(std::move(keys), std::move(item));
   }
-  sort_keyed(runtime, items, false);
+  sort_by_key(runtime, items, false);
   std::vector<Value> groups;
   for (std::size_t begin = 0; begin < items.size();) {
     std::vector<Value> members;
@@ -280,13 +290,13 @@ Value filter_attr(Runtime& runtime, const Value& self, const Args& args) {
 }
 
 constexpr BuiltinEntry kFilters[] = {
-    {"attr", filter_attr},       {"batch", filter_batch},     {"count", filter_length},
-    {"d", filter_default},       {"default", filter_default}, {"dictsort", filter_dictsort},
-    {"first", filter_first},     {"groupby", filter_groupby}, {"items", filter_items},
-    {"join", filter_join},       {"last", filter_last},       {"length", filter_length},
-    {"list", filter_list},       {"max", extreme<Op::kGt>},   {"min", extreme<Op::kLt>},
-    {"reverse", filter_reverse}, {"slice", filter_slice},     {"sort", filter_sort},
-    {"sum", filter_sum},         {"unique", filter_unique},
+    {"attr", filter_attr},       {"batch", lazy<filter_batch>},   {"count", filter_length},
+    {"d", filter_default},       {"default", filter_default},     {"dictsort", filter_dictsort},
+    {"first", filter_first},     {"groupby", filter_groupby},     {"items", lazy<filter_items>},
+    {"join", filter_join},       {"last", filter_last},           {"length", filter_length},
+    {"list", filter_list},       {"max", extreme<Op::kGt>},       {"min", extreme<Op::kLt>},
+    {"reverse", filter_reverse}, {"slice", lazy<filter_slice>},   {"sort", filter_sort},
+    {"sum", filter_sum},         {"unique", lazy<filter_unique>},
 };
 
 }  // namespace

@@ -65,11 +65,19 @@ bool is_odd(Runtime& runtime, const Value& value) {
   return rest.is_number() && rest.number() == 1.0;
 }
 
+/// These two look the value up in a dict of Python's.
+void require_hashable(const Value& value) {
+  std::size_t hash = 0;
+  if (!hash_of(value, hash)) fail("unhashable type: '", value.type_name(), "'");
+}
+
 bool is_filter(Runtime&, const Value& value) {
+  require_hashable(value);
   return value.is_text() && find_filter(value.text()) != nullptr;
 }
 
 bool is_test(Runtime&, const Value& value) {
+  require_hashable(value);
   return value.is_text() && find_test(value.text()) != nullptr;
 }
 

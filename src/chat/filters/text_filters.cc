@@ -91,9 +91,10 @@ Value filter_format(Runtime& runtime, const Value& self, const Args& args) {
     runtime.set_member(named, runtime.make_text(name), value);
   }
   const StrView format(runtime, self);
-  return runtime.make_text(percent_format(runtime, format.view(), args.positional,
-                                          args.keywords.empty() ? nullptr : &named),
-                           is_markup(self));
+  return runtime.make_text(
+      percent_format(runtime, format.view(), args.positional,
+                     args.keywords.empty() ? nullptr : &named, !args.keywords.empty()),
+      is_markup(self));
 }
 
 Value filter_indent(Runtime& runtime, const Value& self, const Args& args) {
@@ -121,18 +122,17 @@ Value filter_indent(Runtime& runtime, const Value& self, const Args& args) {
 
 Value filter_truncate(Runtime& runtime, const Value& self, const Args& args) {
   const Bound a("truncate", args, {"length", "killwords", "end", "leeway"});
-  require_defined(self);
-  if (!self.is_text()) fail("truncate needs a text (expected str, got ", self.type_name(), ")");
   const std::int64_t limit = a.integer(0, 255);
   const std::int64_t leeway = a.integer(3, 5);
   const std::string end = a.has(2) ? a.text(2) : "...";
   const auto end_size = static_cast<std::int64_t>(text::length(end));
   if (limit < end_size) fail("expected length >= ", end_size, ", got ", limit);
   if (leeway < 0) fail("expected leeway >= 0, got ", leeway);
+  const auto size = static_cast<std::int64_t>(length(runtime, self));
+  if (size - leeway <= limit) return self;
+  if (!self.is_text()) fail("truncate needs a text (expected str, got ", self.type_name(), ")");
   const std::string& text = self.text();
   runtime.charge_bytes(text.size());
-  const auto size = static_cast<std::int64_t>(text::length(text));
-  if (size - leeway <= limit) return self;
   std::string out = text.substr(0, text::offset(text, static_cast<std::size_t>(limit - end_size)));
   if (!a.boolean(runtime, 1, false)) {
     const std::size_t space = out.rfind(' ');

@@ -19,14 +19,14 @@ class PercentFormatter {
                    const Dict* mapping)
       : runtime_(runtime), text_(format), values_(values), mapping_(mapping) {}
 
-  std::string run() {
+  std::string run(bool may_stay) {
     while (pos_ < text_.size()) {
       const std::size_t next = std::min(text_.find('%', pos_), text_.size());
       put(text_.substr(pos_, next - pos_));
       pos_ = next;
       if (pos_ < text_.size()) directive();
     }
-    if (used_ < values_.size() && mapping_ == nullptr) {
+    if (used_ < values_.size() && !may_stay) {
       fail("not all arguments converted during string formatting");
     }
     return std::move(out_);
@@ -289,8 +289,8 @@ FormatSpec parse_spec(std::string_view text) {
 }  // namespace
 
 std::string percent_format(Runtime& runtime, std::string_view format,
-                           const std::vector<Value>& values, const Dict* mapping) {
-  return PercentFormatter(runtime, format, values, mapping).run();
+                           const std::vector<Value>& values, const Dict* mapping, bool may_stay) {
+  return PercentFormatter(runtime, format, values, mapping).run(may_stay);
 }
 
 std::string brace_format(Runtime& runtime, std::string_view format, const Args& args) {

@@ -8,9 +8,10 @@
 
 namespace openllm::chat {
 
-/// `format % values`; `mapping` serves %(name)s and may be null.
+/// `format % values`; `mapping` serves %(name)s and may be null; `may_stay`: not all values need be
+/// used.
 std::string percent_format(Runtime& runtime, std::string_view format,
-                           const std::vector<Value>& values, const Dict* mapping);
+                           const std::vector<Value>& values, const Dict* mapping, bool may_stay);
 
 /// str.format(*args, **kwargs).
 std::string brace_format(Runtime& runtime, std::string_view format, const Args& args);
