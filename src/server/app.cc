@@ -71,10 +71,11 @@ bool App::knows_model(const std::string& name) const {
 std::string App::require_model(const std::string& name) const {
   if (name.empty()) return llm_.id();
   if (knows_model(name)) return name;
-  throw ApiError(
-      ErrorCode::kNotFound,
-      base::cat("model: the model `", name, "` does not exist (this server has ", llm_.id(), ")"),
-      "model", "model_not_found");
+  constexpr std::size_t kMaxShown = 200;
+  throw ApiError(ErrorCode::kNotFound,
+                 base::cat("model: the model `", name.substr(0, kMaxShown),
+                           "` does not exist (this server has ", llm_.id(), ")"),
+                 "model", "model_not_found");
 }
 
 bool App::is_authorized(std::string_view authorization) const noexcept {

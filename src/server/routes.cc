@@ -47,6 +47,12 @@ std::string allowed_methods(std::string_view path) {
   return methods.empty() ? methods : methods + "OPTIONS";
 }
 
+/// Paths are quoted in messages; long ones would drown them.
+std::string shown(const std::string& path) {
+  constexpr std::size_t kMax = 100;
+  return path.size() <= kMax ? path : path.substr(0, kMax) + "...";
+}
+
 /// Browsers may send forms and plain text anywhere without asking; with an Origin such a body is
 /// refused, so that no web page can use a local server. Other clients often forget the header: for
 /// them any type will do.
@@ -108,9 +114,9 @@ Target find_target(const App& app, Exchange& exchange) {
     response.headers.add("Allow", allowed_methods(path));
     exchange.respond(std::move(response));
   } else {
-    exchange.respond(
-        error_response(404, base::cat("path: no such route (got ", request.method, " ", path, ")"),
-                       "", "not_found"));
+    exchange.respond(error_response(
+        404, base::cat("path: no such route (got ", request.method, " ", shown(path), ")"), "",
+        "not_found"));
   }
   return target;
 }

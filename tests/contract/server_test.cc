@@ -205,6 +205,9 @@ TEST_F(ServerTest, ErrorsHaveOpenAisShape) {
   check(complete(R"({"prompt":[100000]})"), 400, "prompt");
   check(complete(R"({"prompt":"a","logit_bias":{"100000":1}})"), 400, "logit_bias");
   check(ask(get("/nowhere")), 404, "null");
+  EXPECT_LT(ask(get("/" + std::string(50'000, 'a'))).body.size(), 1000U);
+  EXPECT_LT(complete(R"({"prompt":"a","model":")" + std::string(50'000, 'a') + "\"}").body.size(),
+            1000U);
   const Answer wrong = ask(get("/v1/completions"));
   check(wrong, 405, "null");
   EXPECT_EQ(wrong.headers.at("allow"), "POST, OPTIONS");

@@ -33,11 +33,20 @@ struct Question {
       print_result(client.generate(prompt, options), arguments.json);
       return;
     }
-    const GenerationOutput last =
-        client.generate_stream(prompt, options, [this, show](const GenerationOutput& output) {
-          if (show && !output.outputs.empty()) print(output.outputs[0].delta);
-          return !guard.interrupted();
-        });
+    bool has_text = false;
+    const auto on_output = [&](const GenerationOutput& output) {
+      if (!show || output.outputs.empty()) return !guard.interrupted();
+      print(output.outputs[0].delta);
+      has_text = has_text || !output.outputs[0].delta.empty();
+      return !guard.interrupted();
+    };
+    GenerationOutput last;
+    try {
+      last = client.generate_stream(prompt, options, on_output);
+    } catch (const Error&) {
+      if (has_text) print("\n");  // the error's message gets a line of its own
+      throw;
+    }
     if (show) {
       print("\n");
     } else {
