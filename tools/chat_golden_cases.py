@@ -134,6 +134,12 @@ e.real
 (1.5).imag
 (1.5).numerator
 (7).denominator + (true).imag
+'Grüße ẞ Σς'.casefold()
+'inf' | int(3)
+'nan' | float | int(3)
+'inf' | float | int(3)
+'1e3' | int(3)
+'-2.9' | int
 """
 
 

@@ -17,10 +17,11 @@ Value filter_abs(Runtime& /*runtime*/, const Value& self, const Args& args) {
   return self.integral() < 0 ? negate(self) : Value(self.integral());
 }
 
-/// int(float): nothing for what does not fit.
-std::optional<Value> truncated(double value) {
+/// int(float) of a finite number.
+Value truncated(double value) {
   constexpr double kLimit = 9223372036854775807.0;
-  if (!(value > -kLimit && value < kLimit)) return std::nullopt;
+  if (!(value > -kLimit && value < kLimit))
+    fail("integer is out of range (expected at most 64 bits)");
   return Value(static_cast<std::int64_t>(value));
 }
 
@@ -32,12 +33,13 @@ Value filter_int(Runtime& /*runtime*/, const Value& self, const Args& args) {
   if (self.is_integral()) {
     out = Value(self.integral());
   } else if (self.is_float()) {
-    out = truncated(self.number());
+    if (std::isinf(self.number())) fail("cannot convert float infinity to integer");
+    if (!std::isnan(self.number())) out = truncated(self.number());
   } else if (self.is_text()) {
     if (const auto value = parse_int(self.text(), a.integer(1, 10))) {
       out = Value(*value);
     } else if (const auto number = parse_float(self.text())) {
-      out = truncated(*number);
+      if (std::isfinite(*number)) out = truncated(*number);
     }
   }
   return out ? *out : otherwise;

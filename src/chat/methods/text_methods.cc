@@ -284,7 +284,7 @@ constexpr BuiltinEntry kMethods[] = {
     {"rstrip", strip<false, true>},
     {"upper", converted<text::upper>},
     {"lower", converted<text::lower>},
-    {"casefold", converted<text::lower>},
+    {"casefold", converted<text::casefold>},
     {"title", converted<text::title>},
     {"capitalize", converted<text::capitalize>},
     {"swapcase", converted<text::swapcase>},

@@ -120,6 +120,23 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+std::string casefold(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t pos = 0; pos < text.size();) {
+    const std::size_t begin = pos;
+    const char32_t c = base::decode_utf8(text, pos);
+    if (c == 0xDF || c == 0x1E9E) {
+      out += "ss";
+    } else if (c == 0x3A3 || c == 0x3C2) {
+      base::append_utf8(out, 0x3C3);
+    } else {
+      append_lower_at(out, text, begin, pos, c);
+    }
+  }
+  return out;
+}
+
 std::string capitalize(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -24,6 +24,8 @@ void append_title(std::string& out, char32_t c);
 
 std::string upper(std::string_view text);
 std::string lower(std::string_view text);
+/// For comparisons without case: sharp s is ss, and every sigma the same.
+std::string casefold(std::string_view text);
 std::string capitalize(std::string_view text);
 std::string title(std::string_view text);  ///< str.title, not the filter.
 std::string swapcase(std::string_view text);
