@@ -145,9 +145,13 @@ Flow run_endpoint(App& app, std::shared_ptr<Exchange> exchange) {
   } catch (const std::exception& error) {
     send_error(*exchange, error);
   }
-  const int status = exchange->response() ? exchange->response()->status : 200;
+  const bool is_client_gone = exchange->cancelled() == Exchange::Cancel::kClientGone;
+  constexpr int kClientGone = 499;  // as nginx counts them; nobody sees an answer
+  const int status = is_client_gone         ? kClientGone
+                     : exchange->response() ? exchange->response()->status
+                                            : 200;
   ++app.metrics.http_requests[{std::string(target.label), status}];
-  if (exchange->cancelled() == Exchange::Cancel::kClientGone) ++app.metrics.n_disconnects;
+  if (is_client_gone) ++app.metrics.n_disconnects;
   exchange->finish();
 }
 

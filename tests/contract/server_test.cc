@@ -343,6 +343,11 @@ TEST_F(ServerTest, DisconnectsFreeTheRequest) {
   EXPECT_TRUE(eventually([&] { return is_idle(); }));
   const EngineStats stats = llm_.stats();
   EXPECT_EQ(stats.n_blocks_free, stats.n_blocks_total);
+  EXPECT_TRUE(eventually([&] {
+    const std::string metrics = ask(get("/metrics")).body;
+    return metrics.find(R"({route="/v1/completions",status="499"} 2)") != std::string::npos &&
+           metrics.find("openllm_http_disconnects_total 2\n") != std::string::npos;
+  }));
 }
 
 TEST_F(ServerTest, KeysAreWanted) {
