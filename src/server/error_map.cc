@@ -77,6 +77,14 @@ std::string_view leading_field(std::string_view message) noexcept {
   return message.substr(0, colon);
 }
 
+/// The budgets of chat templates and tokenizers: the same request meets them again, so that clients
+/// must not be told to come back later.
+bool is_own_limit(const Error& error) noexcept {
+  constexpr std::string_view kQueue = "engine: ";
+  return error.code() == ErrorCode::kResourceExhausted &&
+         std::string_view(error.what()).substr(0, kQueue.size()) != kQueue;
+}
+
 void append_nullable(std::string& out, std::string_view text) {
   if (text.empty()) {
     out += "null";
@@ -142,7 +150,7 @@ HttpResponse error_response(const std::exception& error) {
     return error_response(http_status(api->code()), api->what(), api->param(), api->api_code());
   }
   if (const auto* known = dynamic_cast<const Error*>(&error)) {
-    const int status = http_status(known->code());
+    const int status = is_own_limit(*known) ? 400 : http_status(known->code());
     return error_response(status, known->what(),
                           status == 400 ? leading_field(known->what()) : std::string_view{});
   }
