@@ -73,6 +73,7 @@ void DecodeRules::add(const base::Json& json, int depth) {
   } else if (type == "ByteFallback") {
     if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": ByteFallback behind Fuse");
     byte_fallback_ = true;
+    joins_bytes_ = true;
   } else if (type == "Fuse") {
     fused_ = true;
   } else if (type == "Strip") {

@@ -16,7 +16,8 @@ class DecodeRules {
  public:
   /// Spelled in GPT-2's alphabet.
   static DecodeRules byte_level();
-  /// SentencePiece: U+2581 is a space, <0x..> tokens are bytes.
+  /// SentencePiece: U+2581 is a space, <0x..> tokens are bytes. As in llama.cpp a
+  /// byte that is not part of valid UTF-8 leaves those beside it alone.
   static DecodeRules sentencepiece(bool strip_leading_space);
   /// The component "decoder" of tokenizer.json. Null: the tokens with spaces between them, as the
   /// library does it.
@@ -26,6 +27,8 @@ class DecodeRules {
   std::string apply(std::string_view piece, bool first) const;
   /// The byte that the token stands for, with byte fallback.
   std::optional<unsigned char> byte_of(std::string_view piece) const noexcept;
+  /// A run of byte tokens is text only if all of it is valid UTF-8, as in the Hugging Face library.
+  bool joins_bytes() const noexcept { return joins_bytes_; }
   /// apply() depends on `first`.
   bool first_differs() const noexcept { return first_differs_; }
   /// One leading space of the whole text goes.
@@ -55,6 +58,7 @@ class DecodeRules {
 
   std::vector<Step> steps_;
   bool byte_fallback_ = false;
+  bool joins_bytes_ = false;
   bool fused_ = false;  // while parsing: the steps that follow see the whole text
   bool first_differs_ = false;
   bool strips_leading_space_ = false;

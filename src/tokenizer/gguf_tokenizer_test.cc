@@ -66,6 +66,21 @@ TEST(GgufSentencePiece, ByteFallbackThenUnknown) {
               ElementsAre(7, 4, 5, 3, 0));
 }
 
+TEST(GgufSentencePiece, BytesComeOutAsSoonAsACharacterIsComplete) {
+  const auto tokenizer = make_tokenizer(sentencepiece());
+  IncrementalDecoder decoder(*tokenizer, true);
+  EXPECT_EQ(decoder.push(7), "a");
+  EXPECT_EQ(decoder.push(3), "\n");
+  EXPECT_EQ(decoder.push(4), "");
+  EXPECT_EQ(decoder.push(5), "\xC3\xA9");
+  EXPECT_EQ(decoder.push(4), "");
+  EXPECT_EQ(decoder.push(3), "\xEF\xBF\xBD\n");
+  EXPECT_EQ(decoder.push(5), "\xEF\xBF\xBD");
+  EXPECT_EQ(decoder.flush(), "");
+  EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{7, 3, 4, 5, 4, 3, 5}),
+            "a\n\xC3\xA9\xEF\xBF\xBD\n\xEF\xBF\xBD");
+}
+
 TEST(GgufSentencePiece, SpecialTokensInTextOnlyWhenAsked) {
   const auto tokenizer = make_tokenizer(sentencepiece());
   const auto plain =

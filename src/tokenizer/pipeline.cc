@@ -125,7 +125,7 @@ void Pipeline::make_texts() {
     const std::string_view piece = token_piece(id);
     const bool is_added = !added_.piece(id).empty();
     if (const auto byte = parts_.decoder.byte_of(piece)) {
-      flags_[static_cast<std::size_t>(id)] |= kByte;
+      if (parts_.decoder.joins_bytes()) flags_[static_cast<std::size_t>(id)] |= kByte;
       texts_.push_back({reinterpret_cast<const char*>(&*byte), 1});
     } else if (piece.empty() || (is_added && parts_.raw_added_text)) {
       texts_.push_back(piece);

@@ -36,8 +36,8 @@ class Tokenizer {
   virtual std::string_view token_bytes(TokenId id) const noexcept = 0;
   /// The same for the first token of a text, where some decoders leave out a space.
   virtual std::string_view first_token_bytes(TokenId id) const noexcept { return token_bytes(id); }
-  /// The token stands for one byte of a text that has no other tokens ("<0x0A>"). Neighbouring ones
-  /// belong together: if their bytes are not valid UTF-8, each of them is decoded as U+FFFD.
+  /// The token stands for one byte ("<0x0A>"), and neighbouring ones belong together: if their
+  /// bytes are not valid UTF-8, each of them is decoded as U+FFFD. Never so for GGUF vocabularies.
   virtual bool is_byte_token(TokenId) const noexcept { return false; }
   /// The token as the vocabulary spells it. Empty for unknown ids.
   virtual std::string_view token_piece(TokenId id) const noexcept = 0;
@@ -58,8 +58,8 @@ class Tokenizer {
 };
 
 /// Decodes a growing sequence; what it returned never changes. Text is held back while its last
-/// bytes are an incomplete UTF-8 sequence, and byte tokens are held back until another token
-/// follows. All results concatenated equal Tokenizer::decode of the whole sequence.
+/// bytes are an incomplete UTF-8 sequence; byte tokens that belong together are held back until
+/// another token follows. All results concatenated equal Tokenizer::decode of the whole sequence.
 class IncrementalDecoder {
  public:
   /// `continues`: text comes before, so the first token keeps its leading space.
