@@ -3,19 +3,19 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "openllm/error.h"
+#include "openllm/option_values.h"
 
 namespace openllm {
 
-/// Defaults of a model's requests. Sources, later ones win: the values below, the model's
-/// generation_config.json, the environment (OPENLLM_CONFIG as JSON, then
-/// OPENLLM_GENERATION_<FIELD>), LoadOptions::config.
+/// Defaults of a model's requests. Sources, later ones win: the values below, the model's own
+/// (generation_config.json; in GGUF the metadata `general.sampling.*`), the environment
+/// (OPENLLM_CONFIG as JSON, then OPENLLM_GENERATION_<FIELD>), LoadOptions::config.
 struct LLMConfig {
   int max_new_tokens = 20;   ///< Tokens to generate at most; >= 0.
   int min_new_tokens = 0;    ///< No end-of-sequence or stop token before so many tokens.
@@ -51,7 +51,7 @@ struct GenerateOptions {
   std::optional<float> presence_penalty{};
   std::optional<float> frequency_penalty{};
   /// Added to the logits of these tokens before anything else.
-  std::map<std::int32_t, float> logit_bias{};
+  LogitBias logit_bias{};
   /// Same seed, same prompt, same options: same bytes, whatever else runs. Unset: a random one.
   std::optional<std::uint64_t> seed{};
   /// Number of choices, sampled independently (choice index is part of the random key).
@@ -75,7 +75,7 @@ struct GenerateOptions {
   bool skip_special_tokens = true;
   OutputKind output_kind = OutputKind::kCumulative;
   /// Name for logs and `cancel`; empty: a generated one.
-  std::string request_id{};
+  OptionText request_id{};
   /// Higher runs first when there is more work than room.
   int priority = 0;
   /// The request ends with FinishReason::kDeadline after this long.
@@ -86,11 +86,11 @@ struct GenerateOptions {
   /// engine's.
   Executor executor{};
   /// Mounted LoRA adapter to use; empty: none.
-  std::string adapter_name{};
+  OptionText adapter_name{};
   /// For messages: template variables beyond the standard ones, as a JSON object.
-  std::string chat_template_json{};
+  OptionText chat_template_json{};
   /// For messages: the tool definitions as a JSON array.
-  std::string tools_json{};
+  OptionText tools_json{};
   /// For messages: end the prompt where the assistant's turn begins.
   bool add_generation_prompt = true;
 };

@@ -16,9 +16,9 @@ namespace {
 constexpr const char* kModelHelp = "Name in the model store, folder, or .gguf file";
 constexpr std::size_t kMaxTextFile = std::size_t{16} << 20U;
 
-/// A text that may be absent.
-CLI::Option* optional(CLI::App* app, const char* name, std::optional<std::string>& target,
-                      const char* help) {
+/// A text that may be absent: an optional of one, or OptionText.
+template <typename Target>
+CLI::Option* optional(CLI::App* app, const char* name, Target& target, const char* help) {
   return app->add_option_function<std::string>(
       name, [&target](const std::string& value) { target = value; }, help);
 }
@@ -147,12 +147,12 @@ void add_local_options(CLI::App* app, GenerateOptions& g) {
                       "Show special tokens in the answer"));
   group(app->add_flag("!--no-generation-prompt", g.add_generation_prompt,
                       "Do not open the assistant's turn after the messages"));
-  group(app->add_option("--template-json", g.chat_template_json,
-                        "Further template variables, as a JSON object"));
-  group(app->add_option("--tools-json", g.tools_json, "Tools for the template, as a JSON array"));
-  group(app->add_option("--adapter", g.adapter_name, "Mounted LoRA adapter to use"));
+  group(optional(app, "--template-json", g.chat_template_json,
+                 "Further template variables, as a JSON object"));
+  group(optional(app, "--tools-json", g.tools_json, "Tools for the template, as a JSON array"));
+  group(optional(app, "--adapter", g.adapter_name, "Mounted LoRA adapter to use"));
   group(number(app, "--priority", g.priority, "Higher runs first"));
-  group(app->add_option("--request-id", g.request_id, "Name of the request in the output"));
+  group(optional(app, "--request-id", g.request_id, "Name of the request in the output"));
 }
 
 CLI::App* add_command(CLI::App* parent, const char* name, const char* help, const char* examples) {
