@@ -29,7 +29,7 @@ class Join {
 
   /// A flow has ended; `error` may be null. Of several errors the first is kept. The last flow must
   /// call this as its last action: it resumes the waiting coroutine.
-  void done(std::exception_ptr error) {
+  void done(const std::exception_ptr& error) {
     if (error && !error_) error_ = error;
     if (--pending_ == 0 && waiter_) waiter_.resume();
   }
