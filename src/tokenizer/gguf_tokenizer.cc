@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
 constexpr std::size_t kMaxTokens = std::size_t{1} << 28U;
+constexpr std::size_t kSetAhead = 8;    // tokens whose place in the hash table is loaded ahead
+constexpr std::size_t kMergeAhead = 2;  // the same with all their parts
 constexpr std::size_t kMaxMergedBytes = 1024;  // longer tokens cannot be reached by merging
 
 enum class TokenType : std::int64_t {
@@ -80,8 +82,10 @@ class GgufBuilder {
     for (const std::string_view token : gguf_.tokens) n_bytes += token.size();
     parts_.vocab = std::make_unique<Vocab>();
     parts_.vocab->reserve(n_tokens_, n_bytes);
-    for (std::size_t i = 0; i < n_tokens_; ++i)
+    for (std::size_t i = 0; i < n_tokens_; ++i) {
+      if (i + kSetAhead < n_tokens_) parts_.vocab->prefetch(gguf_.tokens[i + kSetAhead]);
       parts_.vocab->set(static_cast<TokenId>(i), gguf_.tokens[i]);
+    }
   }
 
   /// The ids that the file gives a meaning to are special whatever their type says.
@@ -169,6 +173,8 @@ class GgufBuilder {
       const TokenType type = type_of(id);
       const bool can_merge = type == TokenType::kNormal || type == TokenType::kUserDefined ||
                              type == TokenType::kUnused;
+      if (static_cast<std::size_t>(id) + kSetAhead < n_tokens_)
+        parts_.vocab->prefetch(gguf_.tokens[static_cast<std::size_t>(id) + kSetAhead]);
       const bool is_found = parts_.vocab->find(text_of(id)) == id;
       if (can_merge && is_found && text_of(id).size() <= kMaxMergedBytes) order.push_back(id);
     }
@@ -178,6 +184,7 @@ class GgufBuilder {
     std::uint32_t rank = 0;
     for (std::size_t i = 0; i < order.size(); ++i) {
       if (i > 0 && score_of(order[i]) != score_of(order[i - 1])) ++rank;
+      if (i + kMergeAhead < order.size()) prefetch_parts(text_of(order[i + kMergeAhead]));
       const std::string_view text = text_of(order[i]);
       for (std::size_t at = 0; at < text.size();) {
         base::decode_utf8(text, at);
@@ -187,6 +194,15 @@ class GgufBuilder {
         const auto right = find_part(text.substr(at));
         if (right) bpe.add_merge(*left, *right, {rank, order[i]});
       }
+    }
+  }
+
+  void prefetch_parts(std::string_view text) const noexcept {
+    for (std::size_t at = 0; at < text.size();) {
+      base::decode_utf8(text, at);
+      if (at >= text.size()) break;
+      parts_.vocab->prefetch(text.substr(0, at));
+      parts_.vocab->prefetch(text.substr(at));
     }
   }
 

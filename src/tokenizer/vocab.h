@@ -20,6 +20,10 @@ class StringIds {
   void reserve(std::size_t n_strings, std::size_t n_bytes);
   void set(std::string_view text, TokenId id);
   std::optional<TokenId> find(std::string_view text) const noexcept;
+  /// Begins to load what a look at `text` will need: tables of large vocabularies are far away.
+  void prefetch(std::string_view text) const noexcept {
+    if (!slots_.empty()) __builtin_prefetch(&slots_[hash_bytes(text) & (slots_.size() - 1)]);
+  }
   std::size_t size() const noexcept { return entries_.size(); }
 
  private:
@@ -58,6 +62,7 @@ class Vocab {
   int size() const noexcept { return static_cast<int>(spans_.size()); }
   std::string_view piece(TokenId id) const noexcept;
   std::optional<TokenId> find(std::string_view piece) const noexcept { return ids_.find(piece); }
+  void prefetch(std::string_view piece) const noexcept { ids_.prefetch(piece); }
 
  private:
   struct Span {
