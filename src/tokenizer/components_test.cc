@@ -156,6 +156,15 @@ TEST(AddedTokens, FlagsAndSpecials) {
   EXPECT_THROW(matcher.add({.id = 4}, std::string(5000, 'x')), Error);
 }
 
+TEST(AddedTokens, WordsOfNewerUnicode) {
+  AddedTokenMatcher matcher;
+  matcher.add({.id = 1, .single_word = true}, "foo");
+  for (const char* letter : {"\xF0\xAE\xB5\x8D", "\xF0\x93\xA0\xA3", "\xE2\x80\x8D"}) {
+    const std::string text = base::cat(letter, "foo");
+    EXPECT_THAT(pieces(matcher, text), ElementsAre(text));
+  }
+}
+
 TEST(AddedTokens, TokensThatATokenBeforeTook) {
   AddedTokenMatcher both;
   both.add({.id = 1, .lstrip = true, .rstrip = true}, "\n");

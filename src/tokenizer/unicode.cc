@@ -108,10 +108,25 @@ std::string to_lower(std::string_view text) {
 
 bool is_whitespace(char32_t code) noexcept { return u_isUWhiteSpace(icu(code)) != 0; }
 
+namespace {
+
+/// Of Unicode 16 and not of ICU's version.
+bool is_added_word_char(char32_t code) noexcept {
+  for (const CategoryRange& range : added_categories()) {
+    if (code < range.first || code > range.last) continue;
+    const std::string_view category = range.category;
+    return category[0] == 'L' || category[0] == 'M' || category == "Nd" || category == "Nl" ||
+           category == "Pc";
+  }
+  return false;
+}
+
+}  // namespace
+
 bool is_word_char(char32_t code) noexcept {
   return u_isUAlphabetic(icu(code)) != 0 ||
          has_category(code, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK) || code == 0x200C ||
-         code == 0x200D;
+         code == 0x200D || (code >= 0x80 && is_added_word_char(code));
 }
 
 bool is_numeric(char32_t code) noexcept {
