@@ -10,6 +10,7 @@
 namespace openllm::format::gguf {
 namespace {
 
+constexpr std::uint64_t kMinAlignment = 8;  // as the format demands
 constexpr std::uint64_t kMaxAlignment = std::uint64_t{1} << 30U;
 constexpr std::uint32_t kMaxFileDims = 8;  // more is no tensor of anybody's
 constexpr int kMaxArrayDepth = 4;
@@ -187,8 +188,10 @@ std::uint64_t read_alignment(Reader& in, const std::vector<KeyValue>& metadata) 
     if (entry.value.type != ValueType::kU32 || entry.value.is_array)
       in.corrupt("wrong type (expected u32)");
     const std::uint64_t alignment = load_le(entry.value.data, 0, 4);
-    if (alignment == 0 || alignment > kMaxAlignment || (alignment & (alignment - 1)) != 0) {
-      in.corrupt("bad alignment (expected a power of two, got ", alignment, ")");
+    if (alignment < kMinAlignment || alignment > kMaxAlignment ||
+        (alignment & (alignment - 1)) != 0) {
+      in.corrupt("bad alignment (expected a power of two from ", kMinAlignment, " on, got ",
+                 alignment, ")");
     }
     return alignment;
   }

@@ -147,6 +147,7 @@ std::vector<Case> header_cases() {
        [] { return with([](GgufBuilder& b) { b.key("k", 0, "x").key("k", 0, "y"); }); },
        ErrorCode::kCorruptData, "key k: occurs twice"},
       {"alignment 0", [] { return alignment_of(0); }, ErrorCode::kCorruptData, "bad alignment"},
+      {"alignment 4", [] { return alignment_of(4); }, ErrorCode::kCorruptData, "got 4"},
       {"alignment 48", [] { return alignment_of(48); }, ErrorCode::kCorruptData, "got 48"},
       {"alignment type",
        [] { return with([](GgufBuilder& b) { b.text("general.alignment", "x"); }); },

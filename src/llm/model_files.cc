@@ -170,7 +170,8 @@ std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpo
   const base::Json tokenizer_json = read_json_file(folder, "tokenizer.json");
   if (tokenizer_json.is_null()) return nullptr;
   const base::Json tokenizer_config = read_json_file(folder, "tokenizer_config.json");
-  return blame_file((fs::path(folder) / "tokenizer.json").string(),
+  // Messages begin with the file's name.
+  return blame_file(folder,
                     [&] { return tokenizer::make_tokenizer(tokenizer_json, tokenizer_config); });
 }
 

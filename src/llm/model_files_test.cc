@@ -94,5 +94,17 @@ TEST(LoadTokenizer, ErrorsNameTheFile) {
   EXPECT_THAT(error.what(), HasSubstr(path + ": tokenizer.ggml.model: wrong type"));
 }
 
+TEST(LoadTokenizer, ErrorsNameTheFolderOnce) {
+  const TempFolder folder;
+  const std::string source = std::string(OPENLLM_TEST_DATA) + "/models/llama/";
+  for (const char* name : {"config.json", "model.safetensors"})
+    std::filesystem::copy(source + name, folder.path() + "/" + name);
+  folder.write("tokenizer.json", R"({"added_tokens": 5})");
+  const auto checkpoint = format::open_checkpoint(folder.path());
+  const Error error = error_of([&] { load_tokenizer(*checkpoint); });
+  EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
+  EXPECT_THAT(error.what(), ::testing::StartsWith(folder.path() + ": tokenizer.json: "));
+}
+
 }  // namespace
 }  // namespace openllm::llm
