@@ -401,7 +401,9 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   if (words[0] == "help") {  // `help run` is `run --help`
     words.erase(words.begin());
-    words.emplace_back("--help");
+    const std::vector<std::string> known = known_names(app, false);
+    if (words.empty() || std::find(known.begin(), known.end(), words[0]) != known.end())
+      words.emplace_back("--help");
   }
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {

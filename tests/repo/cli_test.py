@@ -87,6 +87,7 @@ class Usage(unittest.TestCase):
     def test_help_in_other_ways(self):
         self.assertEqual(run("help", "run").stdout, run("run", "--help").stdout)
         self.assertEqual(run("help").stdout, run("--help").stdout)
+        self.check_error(run("help", "rum"), 2, "did you mean run?")
         self.assertNotIn("{false}", run("run", "--help").stdout)
         for arguments in (["--help"], ["--version"], ["backends"]):
             with open("/dev/full", "wb") as full:
