@@ -241,7 +241,7 @@ class Device {
 struct DeviceOptions {
   int n_threads = 0;  ///< 0: one per available CPU.
   std::string isa{};  ///< Forces the cpu device's kernels by name (tests); empty: the best.
-  /// Activations that meet quantised weights: int8 with a scale per 32 instead of about 15 bits;
+  /// Activations that meet quantised weights: int8 with a scale per 32 instead of about 16 bits;
   /// those that meet BF16 weights: BF16, if the CPU has it, instead of f32. Faster for many rows,
   /// but the answers differ visibly from those of f32 activations.
   bool fast_activations = false;

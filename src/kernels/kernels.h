@@ -19,10 +19,12 @@ struct PackedMatrix {
   std::int64_t codes_bytes = 0;  ///< Of a tile; the scales follow.
 };
 
-/// Activations as int8 in groups of 32 along k, each with a scale: x = scale * code. Row-major
-/// arrays; G = k / 32.
+/// Activations as integers in groups of 32 along k, each group with a scale: x = scale * code. One
+/// plane: codes are int8. Two planes: code = 256 * high + low, each int8, which keeps about 16 bits
+/// of the group's largest. Row-major arrays; G = k / 32.
 struct QuantRows {
-  std::int8_t* codes = nullptr;        ///< [rows, k]
+  int n_planes = 1;
+  std::int8_t* codes = nullptr;        ///< [rows, n_planes, k], highs first
   float* scales = nullptr;             ///< [rows, G]
   std::int32_t* neg_sums = nullptr;    ///< [rows, G]: minus the sum of the group's codes.
   std::int32_t* neg_sums16 = nullptr;  ///< [rows, 2 G]: of each half group.
@@ -81,10 +83,6 @@ struct Kernels {
   const char* name;
   /// Quantises one row of k = 32 G floats to row `row` of the arrays.
   void (*quantise_row)(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out);
-  /// The same with what that leaves over, quantised again, in row `row` + 1: the sum of both rows
-  /// is x to about 15 bits.
-  void (*quantise_row_twice)(const float* x, std::int64_t k, std::int64_t row,
-                             const QuantRows* out);
   void (*linear)(const LinearArgs* args);
   /// Rounds k floats to BF16, and a zero if k is odd. Null, as the next, where the instruction set
   /// has no product of BF16.

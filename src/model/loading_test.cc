@@ -1,6 +1,8 @@
 // Loading is total: whatever is wrong with configuration or tensors is told, naming the place,
 // before anything large is allocated.
 
+#include <cmath>
+
 #include "model/tensor_book.h"
 #include "model/test_support.h"
 
@@ -75,6 +77,18 @@ TEST(LoadingTest, WrongShapeTellsBoth) {
   EXPECT_STREQ(error.what(),
                "memory: tensor model.layers.0.mlp.up_proj.weight: wrong shape (expected [12, 8], "
                "got [8, 12])");
+}
+
+TEST(LoadingTest, VectorThatIsNotFiniteIsNamed) {
+  for (const float value : {std::nanf(""), -HUGE_VALF}) {
+    MemoryCheckpoint checkpoint = small_llama();
+    checkpoint.set("model.layers.1.input_layernorm.weight", 3, value);
+    const Error error = error_of([&] { load(checkpoint); });
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
+    EXPECT_THAT(error.what(),
+                testing::StartsWith("memory: tensor model.layers.1.input_layernorm.weight: element "
+                                    "3: expected a finite number, got "));
+  }
 }
 
 TEST(LoadingTest, TiedWithoutOutputSharesOneUpload) {

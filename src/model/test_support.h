@@ -176,6 +176,16 @@ class MemoryCheckpoint final : public format::Checkpoint {
     std::sort(tensors_.begin(), tensors_.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
   }
+  void set(const std::string& name, std::size_t index, float value) {
+    for (format::NamedTensor& tensor : tensors_) {
+      if (tensor.name != name) continue;
+      const auto* old = reinterpret_cast<const float*>(tensor.view.bytes.data());
+      const auto n = static_cast<std::size_t>(tensor.view.shape.n_elems());
+      auto& values = *values_.emplace_back(std::make_unique<std::vector<float>>(old, old + n));
+      values.at(index) = value;
+      tensor.view.bytes = std::as_bytes(std::span<const float>(values));
+    }
+  }
   /// Rounds a tensor's values to F16: kept so, or as F32 again.
   void round_to_f16(const std::string& name, bool keep_f32) {
     for (format::NamedTensor& tensor : tensors_) {

@@ -1,11 +1,15 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "model/tensor_book.h"
+#include "tensor/dtype.h"
 
 namespace openllm::model {
 namespace {
@@ -58,7 +62,28 @@ class Loader {
     }
   }
 
+  /// Norms and biases: a NaN in one can vanish in the attention's softmax and leave garbage that
+  /// looks like an answer. Matrices are too large to look at.
+  void check_finite(const std::string& name, const TensorView& view) const {
+    const tensor::DTypeInfo& type = tensor::info(view.dtype);
+    const auto n = static_cast<std::size_t>(view.shape.n_elems());
+    if (type.to_f32 == nullptr || view.bytes.size() != tensor::byte_size(view.dtype, n)) {
+      return;  // the device says so
+    }
+    std::vector<float> values(n);
+    type.to_f32(view.bytes.data(), values.data(), n);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!std::isfinite(values[i])) {
+        base::fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", name, ": element ", i,
+                   ": expected a finite number, got ", values[i]);
+      }
+    }
+  }
+
   WeightPtr upload(const WeightSource& source, WeightRole role, bool read_each_step) {
+    if (role == WeightRole::kVector) {
+      for (const WeightPart& part : source.parts) check_finite(source.name, part.view);
+    }
     WeightPtr weight = device_.upload(source, role);
     for (const WeightPart& part : source.parts) {
       weights_.n_parameters += part.view.shape.n_elems();

@@ -19,7 +19,7 @@ namespace openllm::device::cpu {
 /// How closely activations are kept in products.
 enum class Precision : std::uint8_t {
   kCoarse,  ///< Quantised weights: int8, a scale per 32. BF16 weights: BF16 if the kernels have it.
-  kFine,    ///< What int8 leaves over is quantised too: twice the work, 15 bits. BF16 weights: f32.
+  kFine,    ///< Quantised weights: two planes of int8, 16 bits, twice the work. BF16 weights: f32.
 };
 
 class CpuDevice final : public Device {
@@ -137,7 +137,6 @@ class CpuDevice final : public Device {
   AlignedMemory quant_memory_{};
   kernels::QuantRows quant_{};
   AlignedMemory bf16_memory_{};  ///< [T, in rounded up to even]
-  AlignedMemory pair_memory_{};  ///< [2 T, out]: both products of fine rows.
   std::vector<RopeTable> rope_tables_{};
   std::uint64_t rope_clock_ = 0;
   AlignedMemory attention_states_{};

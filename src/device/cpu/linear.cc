@@ -26,23 +26,23 @@ struct Cut {
 
 std::int64_t round_to_even(std::int64_t k) { return (k + 1) / 2 * 2; }
 
-/// Rows of quantised activations per row of x.
-std::int64_t passes(Precision precision) { return precision == Precision::kFine ? 2 : 1; }
-
-Cut cut_segment(const kernels::PackedMatrix& matrix, std::int64_t n_rows, int n_threads) {
+/// `n_planes` of the activations, if the weight is quantised.
+Cut cut_segment(const kernels::PackedMatrix& matrix, std::int64_t n_rows, int n_planes,
+                int n_threads) {
+  if (!kernels::is_quantised(matrix.format)) n_planes = 1;
   const std::int64_t n_tiles = ceil_div(matrix.n_rows, kernels::kTileRows);
   Cut cut;
   // Rows that stay in the second-level cache while the tiles of a chunk pass by.
-  cut.n_row_chunks = ceil_div(n_rows, 256);
-  cut.rows = ceil_div(ceil_div(n_rows, cut.n_row_chunks), 2) * 2;  // both rows of a fine pair
-  const double macs = static_cast<double>(16 * matrix.k * cut.rows);
+  cut.n_row_chunks = ceil_div(n_rows * n_planes, 256);
+  cut.rows = ceil_div(n_rows, cut.n_row_chunks);
+  const double macs = static_cast<double>(16 * matrix.k * cut.rows * n_planes);
   const double tile_ns =
       std::max(static_cast<double>(matrix.tile_bytes) / kBytesPerNs, macs / kMacsPerNs);
   const auto worth = static_cast<std::int64_t>(kChunkNs / tile_ns) + 1;
   const std::int64_t fair = ceil_div(n_tiles, std::int64_t{6} * n_threads);
   const std::int64_t unit = 4;  // whole register blocks
   cut.tiles = ceil_div(std::clamp(std::max(worth, fair), std::int64_t{1}, n_tiles), unit) * unit;
-  if (cut.rows > 4 && worth <= 2) cut.tiles = std::max<std::int64_t>(2, fair / 2 * 2);
+  if (cut.rows * n_planes > 4 && worth <= 2) cut.tiles = std::max<std::int64_t>(2, fair / 2 * 2);
   cut.n_tile_chunks = ceil_div(n_tiles, cut.tiles);
   return cut;
 }
@@ -64,16 +64,11 @@ void CpuDevice::convert(Forms forms, Tensor x, std::int64_t row) {
     auto* rows = reinterpret_cast<std::uint16_t*>(bf16_memory_.data());
     kernels_.to_bf16(from, x.cols, rows + row * round_to_even(x.cols));
   }
-  if (!forms.quantised) return;
-  if (precision_ == Precision::kFine) {
-    kernels_.quantise_row_twice(from, x.cols, 2 * row, &quant_);
-  } else {
-    kernels_.quantise_row(from, x.cols, row, &quant_);
-  }
+  if (forms.quantised) kernels_.quantise_row(from, x.cols, row, &quant_);
 }
 
 void CpuDevice::reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k) {
-  if (forms.quantised) reserve_quant(n_rows * passes(precision_), k);
+  if (forms.quantised) reserve_quant(n_rows, k);
   if (forms.bf16) {
     bf16_memory_.reserve(static_cast<std::size_t>(n_rows * round_to_even(k)) * 2);
   }
@@ -82,7 +77,8 @@ void CpuDevice::reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k) 
 void CpuDevice::reserve_quant(std::int64_t n_rows, std::int64_t k) {
   const std::int64_t groups = n_rows * (k / kernels::kGroup);
   const auto padded = [](std::int64_t bytes) { return (bytes + 63) / 64 * 64; };
-  const std::int64_t codes = padded(n_rows * k);
+  quant_.n_planes = precision_ == Precision::kFine ? 2 : 1;
+  const std::int64_t codes = padded(n_rows * quant_.n_planes * k);
   const std::int64_t one = padded(groups * 4);
   const std::int64_t two = padded(groups * 8);
   quant_memory_.reserve(static_cast<std::size_t>(codes + 3 * one + 2 * two));
@@ -104,42 +100,33 @@ void CpuDevice::multiply(const CpuWeight& weight, const float* bias, Tensor x, f
                          std::int64_t out_stride, const Epilogue& epilogue) {
   const auto& segments = weight.segments();
   if (x.rows == 0) return;
-  const std::int64_t n_columns = weight.out_features();
-  if (passes(precision_) > 1 && forms_of(weight).quantised) {
-    pair_memory_.reserve(static_cast<std::size_t>(2 * x.rows * n_columns) * sizeof(float));
-  }
-  const auto rows_of = [&](const Segment& segment) {
-    return kernels::is_quantised(segment.matrix.format) ? x.rows * passes(precision_) : x.rows;
-  };
   std::int64_t n_chunks = 0;
   for (const Segment& segment : segments) {
-    n_chunks += cut_segment(segment.matrix, rows_of(segment), team_.n_threads()).n_chunks();
+    n_chunks += cut_segment(segment.matrix, x.rows, quant_.n_planes, team_.n_threads()).n_chunks();
   }
   team_.run(static_cast<std::size_t>(n_chunks), [&](std::size_t index) {
     auto chunk = static_cast<std::int64_t>(index);
     std::size_t s = 0;
-    Cut cut = cut_segment(segments[0].matrix, rows_of(segments[0]), team_.n_threads());
+    Cut cut = cut_segment(segments[0].matrix, x.rows, quant_.n_planes, team_.n_threads());
     while (chunk >= cut.n_chunks()) {
       chunk -= cut.n_chunks();
       ++s;
-      cut = cut_segment(segments[s].matrix, rows_of(segments[s]), team_.n_threads());
+      cut = cut_segment(segments[s].matrix, x.rows, quant_.n_planes, team_.n_threads());
     }
     const Segment& segment = segments[s];
     const std::int64_t n_tiles = ceil_div(segment.matrix.n_rows, kernels::kTileRows);
-    const bool paired = rows_of(segment) != x.rows;
     kernels::LinearArgs args;
     args.weight = &segment.matrix;
     args.tile_begin = chunk / cut.n_row_chunks * cut.tiles;
     args.tile_end = std::min(args.tile_begin + cut.tiles, n_tiles);
     args.row_begin = chunk % cut.n_row_chunks * cut.rows;
-    args.row_end = std::min(args.row_begin + cut.rows, rows_of(segment));
+    args.row_end = std::min(args.row_begin + cut.rows, x.rows);
     args.quant = &quant_;
     args.x = x.data;
     args.x_stride = x.stride;
-    args.out = (paired ? reinterpret_cast<float*>(pair_memory_.data()) : out) + segment.first_row;
-    args.out_stride = paired ? n_columns : out_stride;
-    const float* shift = bias == nullptr ? nullptr : bias + segment.first_row;
-    args.bias = paired ? nullptr : shift;
+    args.out = out + segment.first_row;
+    args.out_stride = out_stride;
+    args.bias = bias == nullptr ? nullptr : bias + segment.first_row;
     if (rounds_to_bf16(segment.matrix.format)) {
       args.x_bf16 = reinterpret_cast<const std::uint16_t*>(bf16_memory_.data());
       kernels_.linear_bf16(&args);
@@ -147,21 +134,12 @@ void CpuDevice::multiply(const CpuWeight& weight, const float* bias, Tensor x, f
       kernels_.linear(&args);
     }
 
+    if (epilogue.scale == 1.0F && epilogue.soft_cap == 0.0F) return;
     const std::int64_t begin = args.tile_begin * kernels::kTileRows;
     const std::int64_t n =
         std::min(args.tile_end * kernels::kTileRows, segment.matrix.n_rows) - begin;
-    const std::int64_t step = paired ? 2 : 1;
-    if (!paired && epilogue.scale == 1.0F && epilogue.soft_cap == 0.0F) return;
-    for (std::int64_t row = args.row_begin; row < args.row_end; row += step) {
-      float* to = out + row / step * out_stride + segment.first_row + begin;
-      if (paired) {
-        const float* pair = args.out + row * n_columns + begin;
-        kernels_.add(pair, pair + n_columns, 1.0F, n, to);
-        if (shift != nullptr) kernels_.add(to, shift + begin, 1.0F, n, to);
-      }
-      if (epilogue.scale != 1.0F || epilogue.soft_cap != 0.0F) {
-        kernels_.scale_cap(to, n, epilogue.scale, epilogue.soft_cap);
-      }
+    for (std::int64_t row = args.row_begin; row < args.row_end; ++row) {
+      kernels_.scale_cap(args.out + row * out_stride + begin, n, epilogue.scale, epilogue.soft_cap);
     }
   });
 }

@@ -46,7 +46,7 @@ class CpuLinearPrecision : public ::testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(Fast, CpuLinearPrecision, ::testing::Values(false, true));
 
 // Against rounded activations where fast ones are asked for, else against the activations
-// themselves: the second rounding leaves about 1 / (254 * 254) of a group's largest.
+// themselves: two planes leave at most 1 / (127 * 256) of a group's largest.
 TEST_P(CpuLinearPrecision, AgreesWithPlainLoops) {
   const bool fast = GetParam();
   for (const std::string& isa : cpu_isas()) {

@@ -165,6 +165,10 @@ OPENLLM_INLINE VI splat_shifted(std::int32_t v) {
   }
 }
 OPENLLM_INLINE VF to_float(VI v) { return {_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
+OPENLLM_INLINE VI add_int(VI x, VI y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+OPENLLM_INLINE VI times_256(VI v) { return {_mm256_slli_epi32(v.a, 8), _mm256_slli_epi32(v.b, 8)}; }
 
 OPENLLM_INLINE VB load_bytes(const unsigned char* p) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),

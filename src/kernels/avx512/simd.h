@@ -111,6 +111,8 @@ OPENLLM_INLINE VI splat_shifted(std::int32_t v) {
   }
 }
 OPENLLM_INLINE VF to_float(VI v) { return _mm512_cvtepi32_ps(v); }
+OPENLLM_INLINE VI add_int(VI a, VI b) { return _mm512_add_epi32(a, b); }
+OPENLLM_INLINE VI times_256(VI v) { return _mm512_slli_epi32(v, 8); }
 
 OPENLLM_INLINE VB load_bytes(const unsigned char* p) {
   return _mm512_loadu_si512(static_cast<const void*>(p));
@@ -139,8 +141,7 @@ OPENLLM_INLINE VB look_up(VB v, const std::uint8_t* table) {
 }
 
 /// init + sum over j < kCount of the products of w[j]'s unsigned bytes with the four bytes at a + 4
-/// j, per lane. kShift as in PackTraits tells how large codes may be (unused here: VNNI does not
-/// saturate).
+/// j, per lane. kBits tells how large codes may be (unused here: VNNI does not saturate).
 template <int kBits, int kCount>
 OPENLLM_INLINE VI dot(const VB* w, const std::int8_t* a, VI init) {
   VI acc = init;
@@ -153,17 +154,11 @@ OPENLLM_INLINE VI dot(const VB* w, const std::int8_t* a, VI init) {
   return acc;
 }
 
-/// The same for a register block: sums[n][m] = init of row m + codes of tile n times activations of
-/// row m. Each group of four activations is spread once for all tiles.
-template <int kBits, int kCount, int kShift, int kRows, int kTiles>
+/// The same for a register block: sums[n][m] += codes of tile n times activations of row m. Each
+/// group of four activations is spread once for all tiles.
+template <int kBits, int kCount, int kRows, int kTiles>
 OPENLLM_INLINE void dot_block(const unsigned char* const* w, const std::int8_t* const* a,
-                              const std::int32_t* init, VI (&sums)[kTiles][kRows]) {
-#pragma GCC unroll 8
-  for (int m = 0; m < kRows; ++m) {
-    const VI first = splat_shifted<kShift>(init[m]);
-#pragma GCC unroll 2
-    for (int n = 0; n < kTiles; ++n) sums[n][m] = first;
-  }
+                              VI (&sums)[kTiles][kRows]) {
 #pragma GCC unroll 8
   for (int j = 0; j < kCount; ++j) {
     VB codes[kTiles];

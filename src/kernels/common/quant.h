@@ -1,50 +1,54 @@
 #pragma once
 
-// Quantised weights times int8 activations. A group of 32 gives an exact integer sum per output;
-// then, in the order of the groups, acc = fma(sum, weight scale * activation scale, acc) and, with
-// minima, acc = fma(min, activation sum, acc). Every path below does just that, so the result does
-// not depend on the number of rows.
+// Quantised weights times integer activations. A group of 32 gives an exact integer sum per output
+// (with two planes: the highs' sum times 256 and the lows', below 2^28); then, in the order of the
+// groups, acc = fma(sum, weight scale * activation scale, acc) and, with minima, acc = fma(min,
+// activation sum, acc). Every path below does just that, so the result does not depend on the
+// number of rows.
 
 namespace openllm::kernels {
 namespace {
+
+/// What rounding leaves over, in 256ths.
+OPENLLM_INLINE VF low_plane(VF v) {
+  const VF rest = mul(sub(v, round_even(v)), splat(256.0F));
+  return max(min(rest, splat(127.0F)), splat(-127.0F));
+}
 
 /// One group: codes, scale and sums go to place `g` of row `row`.
 OPENLLM_INLINE void quantise_group(VF a, VF b, std::int64_t k, std::int64_t row, std::int64_t g,
                                    const QuantRows& out) {
   const float largest = max_lane(max(abs(a), abs(b)));
-  const float scale = largest / 127.0F;
-  // A scale below the normal range has no usable inverse: such a group counts as zero.
-  const float inverse = scale > 1e-37F ? 127.0F / largest : 0.0F;
-  std::int8_t* q = out.codes + row * k + g * kGroup;
-  store_i8(q, mul(a, splat(inverse)));
-  store_i8(q + 16, mul(b, splat(inverse)));
-  const std::int32_t low = sum_bytes16(q);
-  const std::int32_t high = sum_bytes16(q + 16);
+  float scale = largest / 127.0F;
+  // A scale near the end of the normal range has no usable inverse: such a group counts as zero.
+  const float inverse = scale > 1e-35F ? 127.0F / largest : 0.0F;
+  a = mul(a, splat(inverse));
+  b = mul(b, splat(inverse));
+  std::int8_t* q = out.codes + row * out.n_planes * k + g * kGroup;
+  store_i8(q, a);
+  store_i8(q + 16, b);
+  std::int32_t first = sum_bytes16(q);
+  std::int32_t second = sum_bytes16(q + 16);
+  if (out.n_planes == 2) {
+    store_i8(q + k, low_plane(a));
+    store_i8(q + k + 16, low_plane(b));
+    first = first * 256 + sum_bytes16(q + k);
+    second = second * 256 + sum_bytes16(q + k + 16);
+    scale /= 256.0F;
+  }
   const std::int64_t at = row * (k / kGroup) + g;
   out.scales[at] = scale;
-  out.neg_sums[at] = -(low + high);
-  out.neg_sums16[2 * at] = -low;
-  out.neg_sums16[2 * at + 1] = -high;
-  out.sums[at] = scale * static_cast<float>(low + high);
-  out.sums16[2 * at] = scale * static_cast<float>(low);
-  out.sums16[2 * at + 1] = scale * static_cast<float>(high);
+  out.neg_sums[at] = -(first + second);
+  out.neg_sums16[2 * at] = -first;
+  out.neg_sums16[2 * at + 1] = -second;
+  out.sums[at] = scale * static_cast<float>(first + second);
+  out.sums16[2 * at] = scale * static_cast<float>(first);
+  out.sums16[2 * at + 1] = scale * static_cast<float>(second);
 }
 
 void quantise_row(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out) {
   for (std::int64_t g = 0; g < k / kGroup; ++g) {
     quantise_group(load(x + g * kGroup), load(x + g * kGroup + 16), k, row, g, *out);
-  }
-}
-
-void quantise_row_twice(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out) {
-  for (std::int64_t g = 0; g < k / kGroup; ++g) {
-    const VF a = load(x + g * kGroup);
-    const VF b = load(x + g * kGroup + 16);
-    quantise_group(a, b, k, row, g, *out);
-    const auto* q = reinterpret_cast<const unsigned char*>(out->codes + row * k + g * kGroup);
-    const VF scale = splat(out->scales[row * (k / kGroup) + g]);
-    quantise_group(sub(a, mul(load_i8(q), scale)), sub(b, mul(load_i8(q + 16), scale)), k, row + 1,
-                   g, *out);
   }
 }
 
@@ -112,12 +116,15 @@ struct QuantBlock {
   const float* scales[kRows];
   const std::int32_t* neg_sums[kRows];
   const float* sums[kRows];
+  int n_planes;
+  std::int64_t plane;  ///< From a high code to its low one.
 
-  OPENLLM_INLINE QuantBlock(const QuantRows& q, std::int64_t row, std::int64_t k) {
+  OPENLLM_INLINE QuantBlock(const QuantRows& q, std::int64_t row, std::int64_t k)
+      : n_planes(q.n_planes), plane(k) {
     const std::int64_t n_groups = k / kGroup;
     for (int m = 0; m < kRows; ++m) {
       const std::int64_t at = (row + m) * n_groups;
-      codes[m] = q.codes + (row + m) * k;
+      codes[m] = q.codes + (row + m) * n_planes * k;
       scales[m] = q.scales + at;
       neg_sums[m] = kSub == 1 ? q.neg_sums + at : q.neg_sums16 + 2 * at;
       sums[m] = kSub == 1 ? q.sums + at : q.sums16 + 2 * at;
@@ -153,6 +160,12 @@ template <int kBits, int kSub, bool kHasMin, int kShift>
 struct PanelKernel {
   using Panels = Panel<kSub, kHasMin>;
 
+  /// The sum for codes less their offset.
+  static OPENLLM_INLINE VI shift_codes(VI sum, std::int32_t neg_sum) {
+    if constexpr (kShift < 0) return sum;
+    return add_int(sum, splat_shifted<kShift>(neg_sum));
+  }
+
   template <int kRows, int kTiles>
   static OPENLLM_INLINE void group(const Panels& panel, const QuantBlock<kRows, kSub>& x,
                                    std::int64_t g, std::int64_t at, VF (&acc)[kTiles][kRows]) {
@@ -161,20 +174,31 @@ struct PanelKernel {
       VI sums[kTiles][kRows];
       const unsigned char* w[kTiles];
       const std::int8_t* a[kRows];
-      std::int32_t init[kRows];
-      for (int n = 0; n < kTiles; ++n) w[n] = panel.codes[n] + at * 512 + s * 256;
-      for (int m = 0; m < kRows; ++m) {
-        a[m] = x.codes[m] + g * kGroup + s * 16;
-        init[m] = kShift < 0 ? 0 : x.neg_sums[m][g * kSub + s];
+#pragma GCC unroll 2
+      for (int n = 0; n < kTiles; ++n) {
+        w[n] = panel.codes[n] + at * 512 + s * 256;
+#pragma GCC unroll 8
+        for (int m = 0; m < kRows; ++m) sums[n][m] = splat_shifted<-1>(0);
       }
-      dot_block<kBits, 8 / kSub, kShift, kRows, kTiles>(w, a, init, sums);
+      for (int m = 0; m < kRows; ++m) a[m] = x.codes[m] + g * kGroup + s * 16;
+      dot_block<kBits, 8 / kSub, kRows, kTiles>(w, a, sums);
+      if (x.n_planes == 2) {
+#pragma GCC unroll 2
+        for (int n = 0; n < kTiles; ++n) {
+#pragma GCC unroll 8
+          for (int m = 0; m < kRows; ++m) sums[n][m] = times_256(sums[n][m]);
+        }
+        for (int m = 0; m < kRows; ++m) a[m] += x.plane;
+        dot_block<kBits, 8 / kSub, kRows, kTiles>(w, a, sums);
+      }
 #pragma GCC unroll 2
       for (int n = 0; n < kTiles; ++n) {
         const VF scale = load(panel.scales[n] + (at * kSub + s) * 16);
 #pragma GCC unroll 8
         for (int m = 0; m < kRows; ++m) {
           VF& total = acc[n][m];
-          total = fma(to_float(sums[n][m]), mul(scale, splat(x.scales[m][g])), total);
+          const VI sum = shift_codes(sums[n][m], x.neg_sums[m][g * kSub + s]);
+          total = fma(to_float(sum), mul(scale, splat(x.scales[m][g])), total);
           if constexpr (kHasMin) {
             const VF minimum = load(panel.minima[n] + (at * kSub + s) * 16);
             total = fma(minimum, splat(x.sums[m][g * kSub + s]), total);
@@ -254,12 +278,20 @@ struct QuantKernel {
   using Kernel = PanelKernel<kPanelBits<kBits>, kSub, kTraits.has_min, kShift>;
   using Panels = Panel<kSub, kTraits.has_min>;
 
-  template <int kRows>
+  /// kPlanes: known at compile time where a branch would cost; 0: as x says.
+  template <int kPlanes, int kRows>
   static OPENLLM_INLINE VF accumulate(const VB* w, const QuantBlock<kRows, kSub>& x, int m,
                                       std::int64_t g, int s, VF scale, VF minimum, VF acc) {
-    const VI init = splat_shifted<kShift>(kShift < 0 ? 0 : x.neg_sums[m][g * kSub + s]);
     const std::int8_t* a = x.codes[m] + g * kGroup + s * 16;
-    const VI sum = dot<kBits, 8 / kSub>(w + s * 4, a, init);
+    VI sum = dot<kBits, 8 / kSub>(w + s * 4, a, splat_shifted<-1>(0));
+    if constexpr (kPlanes == 2 && kTraits.bits < 8) {
+      // A sum of its own: one long chain is slower where unpacking already takes time.
+      const VI low = dot<kBits, 8 / kSub>(w + s * 4, a + x.plane, splat_shifted<-1>(0));
+      sum = add_int(times_256(sum), low);
+    } else if (kPlanes == 2 || (kPlanes == 0 && x.n_planes == 2)) {
+      sum = dot<kBits, 8 / kSub>(w + s * 4, a + x.plane, times_256(sum));
+    }
+    sum = Kernel::shift_codes(sum, x.neg_sums[m][g * kSub + s]);
     acc = fma(to_float(sum), mul(scale, splat(x.scales[m][g])), acc);
     if constexpr (kTraits.has_min) acc = fma(minimum, splat(x.sums[m][g * kSub + s]), acc);
     return acc;
@@ -290,7 +322,7 @@ struct QuantKernel {
   };
 
   /// A few rows: codes go from memory through registers, once.
-  template <int kRows>
+  template <int kRows, int kPlanes = 0>
   static void direct(const LinearArgs& args, std::int64_t row) {
     const PackedMatrix& weight = *args.weight;
     const std::int64_t n_groups = weight.k / kGroup;
@@ -313,7 +345,7 @@ struct QuantKernel {
           load_scales<kFormat>(scales, g, s, &scale, &minimum);
 #pragma GCC unroll 8
           for (int m = 0; m < kRows; ++m) {
-            acc[m] = accumulate<kRows>(w, x, m, g, s, scale, minimum, acc[m]);
+            acc[m] = accumulate<kPlanes>(w, x, m, g, s, scale, minimum, acc[m]);
           }
         }
       }
@@ -388,7 +420,8 @@ struct QuantKernel {
         case 0:
           return;
         case 1:
-          return direct<1>(args, args.row_begin);
+          if (args.quant->n_planes == 2) return direct<1, 2>(args, args.row_begin);
+          return direct<1, 1>(args, args.row_begin);
         case 2:
           return direct<2>(args, args.row_begin);
         case 3:

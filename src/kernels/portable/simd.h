@@ -228,6 +228,14 @@ OPENLLM_INLINE VI splat_shifted(std::int32_t v) {
   OPENLLM_LANES r.q[i] = VJ{value, value, value, value};
   return r;
 }
+OPENLLM_INLINE VI add_int(VI a, VI b) {
+  OPENLLM_LANES a.q[i] += b.q[i];
+  return a;
+}
+OPENLLM_INLINE VI times_256(VI v) {
+  OPENLLM_LANES v.q[i] *= 256;
+  return v;
+}
 OPENLLM_INLINE VF to_float(VI v) {
   VF r;
   OPENLLM_LANES r.q[i] = __builtin_convertvector(v.q[i], VQ);
