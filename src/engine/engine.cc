@@ -74,6 +74,10 @@ class Engine::Impl {
 
   void submit(Request request) {
     validate_request(request, core_.vocab_size(), core_.max_len());
+    if (request.n_choices > options_.max_queue) {  // would not fit an empty queue either
+      base::fail(ErrorCode::kInvalidArgument, "n: more choices than the queue holds (expected at ",
+                 "most ", options_.max_queue, ", got ", request.n_choices, ")");
+    }
     {
       const std::lock_guard lock(mutex_);
       if (closing_) base::fail(ErrorCode::kUnavailable, "engine: shutting down");

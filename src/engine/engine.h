@@ -58,8 +58,9 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids
-  /// or parameters), kResourceExhausted (queue full), kUnavailable (shutting down). max_new_tokens
-  /// is clipped to the room left, in max_model_len and in the KV cache.
+  /// or parameters, more choices than max_queue), kResourceExhausted (queue full), kUnavailable
+  /// (shutting down). max_new_tokens is clipped to the room left, in max_model_len and in the KV
+  /// cache.
   void submit(Request request);
   /// Ends the request (or one choice) with kCancelled; frees its blocks before the next step.
   /// Unknown ids are ignored.

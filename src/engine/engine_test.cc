@@ -124,6 +124,8 @@ TEST(EngineSubmit, QueueIsBounded) {
   Request again = make_request("b", 3, 2);
   b.submit(again);
   b.run_all();
+  again.n_choices = 4;  // waiting would not help
+  EXPECT_THAT(refusal(b, again, ErrorCode::kInvalidArgument), HasSubstr("at most 3, got 4"));
 }
 
 TEST(Engine, StopTokensAndMinimum) {

@@ -12,6 +12,8 @@ struct Case {
   std::string model;       // below tests/data/models
   std::string golden;      // folder of its golden
   bool quantised = false;  // only the reference device multiplies exactly
+
+  friend void PrintTo(const Case& test, std::ostream* out) { *out << test.model; }
 };
 
 std::vector<Case> cases() {
