@@ -3,13 +3,14 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "openllm/co_await_safe.h"
 #include "openllm/error.h"
-#include "openllm/option_values.h"
 
 namespace openllm {
 
@@ -51,15 +52,15 @@ struct GenerateOptions {
   std::optional<float> presence_penalty{};
   std::optional<float> frequency_penalty{};
   /// Added to the logits of these tokens before anything else.
-  LogitBias logit_bias{};
+  CoAwaitSafe<std::map<std::int32_t, float>> logit_bias{};
   /// Same seed, same prompt, same options: same bytes, whatever else runs. Unset: a random one.
   std::optional<std::uint64_t> seed{};
   /// Number of choices, sampled independently (choice index is part of the random key).
   int n = 1;
   /// Texts that end the answer; not part of it unless `include_stop_in_output`.
-  std::vector<std::string> stop{};
+  CoAwaitSafe<std::vector<std::string>> stop{};
   /// Tokens that end the answer, besides the model's end-of-sequence tokens.
-  std::vector<std::int32_t> stop_token_ids{};
+  CoAwaitSafe<std::vector<std::int32_t>> stop_token_ids{};
   bool include_stop_in_output = false;
   /// Do not end at end-of-sequence tokens.
   bool ignore_eos = false;
@@ -75,22 +76,22 @@ struct GenerateOptions {
   bool skip_special_tokens = true;
   OutputKind output_kind = OutputKind::kCumulative;
   /// Name for logs and `cancel`; empty: a generated one.
-  OptionText request_id{};
+  CoAwaitSafe<std::string> request_id{};
   /// Higher runs first when there is more work than room.
   int priority = 0;
   /// The request ends with FinishReason::kDeadline after this long.
   std::optional<std::chrono::milliseconds> timeout{};
   /// Cancels the request.
-  std::stop_token stop_token{};
+  CoAwaitSafe<std::stop_token> stop_token{};
   /// Where coroutines waiting for this request resume; empty: a thread of the library, never the
   /// engine's.
-  Executor executor{};
+  CoAwaitSafe<Executor> executor{};
   /// Mounted LoRA adapter to use; empty: none.
-  OptionText adapter_name{};
+  CoAwaitSafe<std::string> adapter_name{};
   /// For messages: template variables beyond the standard ones, as a JSON object.
-  OptionText chat_template_json{};
+  CoAwaitSafe<std::string> chat_template_json{};
   /// For messages: the tool definitions as a JSON array.
-  OptionText tools_json{};
+  CoAwaitSafe<std::string> tools_json{};
   /// For messages: end the prompt where the assistant's turn begins.
   bool add_generation_prompt = true;
 };

@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kModelHelp = "Name in the model store, folder, or .gguf file";
 constexpr std::size_t kMaxTextFile = std::size_t{16} << 20U;
 
-/// A text that may be absent: an optional of one, or OptionText.
+/// A text that may be absent: an optional of one, or a text of GenerateOptions.
 template <typename Target>
 CLI::Option* optional(CLI::App* app, const char* name, Target& target, const char* help) {
   return app->add_option_function<std::string>(

@@ -74,10 +74,10 @@ void set_chat(base::Json& body, const GenerateOptions& options) {
     body["top_logprobs"] = *options.logprobs;
   }
   if (!options.tools_json.empty())
-    body["tools"] = base::Json::parse(options.tools_json.str(), "tools_json");
+    body["tools"] = base::Json::parse(options.tools_json, "tools_json");
   if (!options.chat_template_json.empty()) {
     body["chat_template_kwargs"] =
-        base::Json::parse(options.chat_template_json.str(), "chat_template_json");
+        base::Json::parse(options.chat_template_json, "chat_template_json");
   }
   if (!options.add_generation_prompt) body["add_generation_prompt"] = false;
 }

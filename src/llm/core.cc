@@ -181,7 +181,7 @@ std::string Core::render(const std::vector<Message>& messages, const GenerateOpt
   const auto tokenizer = require_tokenizer();
   base::Json context = base::Json::object();
   if (!options.chat_template_json.empty()) {
-    context = base::Json::parse(options.chat_template_json.str(), "chat_template_json");
+    context = base::Json::parse(options.chat_template_json, "chat_template_json");
     context.as_object("chat_template_json");
   }
   base::Json list = base::Json::array();
@@ -201,7 +201,7 @@ std::string Core::render(const std::vector<Message>& messages, const GenerateOpt
     if (context.find(name) == nullptr) context[name] = base::Json();
   }
   if (!options.tools_json.empty()) {
-    context["tools"] = base::Json::parse(options.tools_json.str(), "tools");
+    context["tools"] = base::Json::parse(options.tools_json, "tools");
     context["tools"].as_array("tools");
   }
   context["add_generation_prompt"] = options.add_generation_prompt;
@@ -286,7 +286,7 @@ engine::Request Core::make_engine_request(const Prompt& prompt, const GenerateOp
   sampling.seed = options.seed ? *options.seed : random_seed();
   if (!options.adapter_name.empty()) {
     base::fail(ErrorCode::kNotFound, "adapter_name: no adapter of that name is mounted (got ",
-               options.adapter_name.str(), ")");
+               options.adapter_name, ")");
   }
   return request;
 }
@@ -294,7 +294,8 @@ engine::Request Core::make_engine_request(const Prompt& prompt, const GenerateOp
 Core::Started Core::make_request(const GenerateOptions& options, Executor executor) {
   check_options(options);
   Started started;
-  started.request_id = options.request_id.empty() ? random_request_id() : options.request_id.str();
+  started.request_id = options.request_id;
+  if (started.request_id.empty()) started.request_id = random_request_id();
   started.mailbox = std::make_shared<Mailbox>(
       options.n, options.output_kind == OutputKind::kFinalOnly, std::move(executor));
   started.sink =

@@ -423,14 +423,14 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   LoadOptions load;
   load.n_threads = 1;
   load.max_sequences = 1;
-  load.max_queue = 2;
+  load.max_queue = 10;
   llm_ = LLM(OPENLLM_TEST_DATA "/stories260K/hf", load);
   start();
   std::string prompts = "\"Once\"";
   for (int i = 0; i < 63; ++i) prompts += ",\"Once\"";
   for (const std::string& much :
-       {"\"prompt\":[" + prompts + "]", std::string(R"("prompt":"Once","n":8)"),
-        std::string(R"("prompt":"Once","n":8,"stream":true)")}) {
+       {"\"prompt\":[" + prompts + "]", std::string(R"("prompt":["Once","Once"],"n":8)"),
+        std::string(R"("prompt":["Once","Once"],"n":8,"stream":true)")}) {
     const Answer full = complete("{" + much + R"(,"max_tokens":400,"ignore_eos":true})");
     ASSERT_EQ(full.status, 429) << full.body;
     EXPECT_GE(std::stoi(full.headers.at("retry-after")), 1);
@@ -440,6 +440,10 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
     EXPECT_TRUE(eventually([&] { return is_idle(); }));
   }
   EXPECT_EQ(complete(std::string(kGreedy) + "}").status, 200);
+  // More than an empty queue holds: waiting would not help.
+  const Answer too_many = complete(R"({"prompt":"Once","n":11,"max_tokens":4})");
+  EXPECT_EQ(too_many.status, 400) << too_many.body;
+  EXPECT_EQ(str(too_many.json(), {"error", "param"}), "n");
 }
 
 /// Lets tests decide when loading goes on.
