@@ -423,25 +423,32 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   LoadOptions load;
   load.n_threads = 1;
   load.max_sequences = 1;
-  load.max_queue = 10;
+  load.max_queue = 40;
   llm_ = LLM(OPENLLM_TEST_DATA "/stories260K/hf", load);
   start();
-  std::string prompts = "\"Once\"";
-  for (int i = 0; i < 63; ++i) prompts += ",\"Once\"";
-  for (const std::string& much :
-       {"\"prompt\":[" + prompts + "]", std::string(R"("prompt":["Once","Once"],"n":8)"),
-        std::string(R"("prompt":["Once","Once"],"n":8,"stream":true)")}) {
-    const Answer full = complete("{" + much + R"(,"max_tokens":400,"ignore_eos":true})");
+  const std::string endless = R"(,"max_tokens":400,"ignore_eos":true})";
+  const auto expect_full = [](const Answer& full) {
     ASSERT_EQ(full.status, 429) << full.body;
     EXPECT_GE(std::stoi(full.headers.at("retry-after")), 1);
     EXPECT_EQ(str(full.json(), {"error", "code"}), "rate_limit_exceeded");
     EXPECT_EQ(str(full.json(), {"error", "type"}), "rate_limit_error");
-    // What had found a place went with the request that failed.
-    EXPECT_TRUE(eventually([&] { return is_idle(); }));
+  };
+  std::string prompts = "\"Once\"";
+  for (int i = 0; i < 63; ++i) prompts += ",\"Once\"";
+  expect_full(complete("{\"prompt\":[" + prompts + "]" + endless));
+  // What had found a place went with the request that failed.
+  EXPECT_TRUE(eventually([&] { return is_idle(); }));
+  {
+    Probe first(port());
+    first.send(post("/v1/completions", R"({"prompt":"Once","n":40)" + endless));
+    ASSERT_TRUE(eventually([&] { return llm_.stats().n_waiting >= 39; }));
+    expect_full(complete(R"({"prompt":"Once","n":40)" + endless));
+    expect_full(complete(R"({"prompt":"Once","n":40,"stream":true)" + endless));
   }
+  EXPECT_TRUE(eventually([&] { return is_idle(); }));
   EXPECT_EQ(complete(std::string(kGreedy) + "}").status, 200);
   // More than an empty queue holds: waiting would not help.
-  const Answer too_many = complete(R"({"prompt":"Once","n":11,"max_tokens":4})");
+  const Answer too_many = complete(R"({"prompt":"Once","n":41,"max_tokens":4})");
   EXPECT_EQ(too_many.status, 400) << too_many.body;
   EXPECT_EQ(str(too_many.json(), {"error", "param"}), "n");
 }
