@@ -21,7 +21,7 @@ class CoAwaitSafe : public T {
   CoAwaitSafe(const CoAwaitSafe& other) : T(static_cast<const T&>(other)) {}
   CoAwaitSafe(CoAwaitSafe&& other)  // NOLINT(*-noexcept-*): copies from a copy of bytes
       : T(other.is_bytes() ? T(static_cast<const T&>(other)) : T(std::move(other.value()))) {}
-  CoAwaitSafe& operator=(const CoAwaitSafe& other) {
+  CoAwaitSafe& operator=(const CoAwaitSafe& other) {  // NOLINT(*-self-assignment): as T does it
     T::operator=(static_cast<const T&>(other));
     return *this;
   }

@@ -53,12 +53,12 @@ class NativeRunner final : public engine::StepRunner {
 class NativeBackend final : public Backend {
  public:
   NativeBackend(std::unique_ptr<device::Device> device, std::unique_ptr<model::Decoder> decoder,
-                engine::EngineOptions options)
+                const engine::EngineOptions& options)
       : device_(std::move(device)),
         decoder_(std::move(decoder)),
         runner_(*decoder_, options.max_output_rows),
         max_model_len_(options.max_model_len),
-        engine_(runner_, std::move(options), clock_) {}
+        engine_(runner_, options, clock_) {}
 
   const Capabilities& capabilities() const noexcept override {
     static constexpr Capabilities kCapabilities{.logprobs = true,

@@ -86,7 +86,8 @@ std::vector<std::string> split_parts(const std::string& name) {
   for (int i = 1; i <= n; ++i) {
     std::string number = std::to_string(i);
     number.insert(0, 5 - number.size(), '0');
-    parts.push_back(name.substr(0, name.size() - kTail) + "-" + number + "-of-" + total + ".gguf");
+    parts.push_back(
+        base::cat(name.substr(0, name.size() - kTail), "-", number, "-of-", total, ".gguf"));
   }
   return parts.empty() ? std::vector<std::string>{name} : parts;
 }

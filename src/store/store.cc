@@ -29,7 +29,7 @@ std::string default_root() {
     const char* value = std::getenv(name);
     return std::string(value == nullptr ? "" : value);
   };
-  if (const std::string home = variable("OPENLLM_HOME"); !home.empty()) return home;
+  if (std::string home = variable("OPENLLM_HOME"); !home.empty()) return home;
   if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty())
     return cache + "/openllm";
   if (const std::string home = variable("HOME"); !home.empty()) return home + "/.cache/openllm";
@@ -127,7 +127,7 @@ Contents read_all(const std::string& root) {
     if (owner != kNoOwner && !store::is_name_part(owner)) continue;
     for (const std::string& name : subfolders(models_folder(root) / owner)) {
       if (!store::is_name_part(name)) continue;
-      const std::string full = owner == kNoOwner ? name : owner + "/" + name;
+      const std::string full = owner == kNoOwner ? name : base::cat(owner, "/", name);
       for (const std::string& version : subfolders(models_folder(root) / owner / name)) {
         if (!store::is_name_part(version)) continue;
         read_version(models_folder(root) / owner / name / version, full, version);

@@ -29,7 +29,7 @@ struct ClassUnion {
   void add(std::string_view more) { items += more; }
   bool empty() const { return items.empty() && others.empty(); }
   std::string pattern() const {
-    const std::string plain = items.empty() ? std::string() : base::cat("[", items, "]");
+    std::string plain = items.empty() ? std::string() : base::cat("[", items, "]");
     if (others.empty()) return plain;
     std::string out = base::cat("(?:", plain);
     for (std::size_t i = 0; i < others.size(); ++i)
@@ -119,11 +119,9 @@ class Translator {
   void quantifier(const std::string& text, bool exact) {
     out_ += text;
     const bool interval = text[0] == '{';
-    if (peek() == '?' && !exact) {
-      out_ += in_[pos_++];
-    } else if (peek() == '+' && !interval) {
-      out_ += in_[pos_++];
-    }
+    const bool lazy = peek() == '?' && !exact;
+    const bool possessive = peek() == '+' && !interval;
+    if (lazy || possessive) out_ += in_[pos_++];
     const char next = peek();
     if (next != '*' && next != '+' && next != '?' && next != '{') return;
     out_.insert(atom_begin_, "(?:");
@@ -224,7 +222,7 @@ class Translator {
     if ((kind == 'k' || kind == 'g') && peek(2) == '<') {
       const std::size_t end = in_.find('>', pos_);
       if (end == std::string_view::npos) unsupported("a name without end");
-      const std::string text(in_.substr(pos_, end + 1 - pos_));
+      std::string text(in_.substr(pos_, end + 1 - pos_));
       pos_ = end + 1;
       return text;
     }
@@ -234,7 +232,7 @@ class Translator {
   /// An escape that means the same inside and outside of a class.
   std::string escaped_char() {
     const char kind = peek(1);
-    const std::string original(in_.substr(pos_, 2));
+    std::string original(in_.substr(pos_, 2));
     if (kind == 'x') return hex_escape();
     pos_ += original.size();
     switch (kind) {

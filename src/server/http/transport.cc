@@ -142,7 +142,12 @@ Transport::Transport(TransportOptions options, Handler handler, ErrorBody error_
   impl_->hub.error_body = std::move(error_body);
 }
 
-Transport::~Transport() { stop(); }
+Transport::~Transport() {
+  try {
+    stop();
+  } catch (...) {  // out of memory at the very end: nobody is left to tell
+  }
+}
 
 void Transport::start() {
   const TransportOptions& options = impl_->hub.options;
