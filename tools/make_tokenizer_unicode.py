@@ -38,14 +38,14 @@ def main():
     lowered = [(c, ord(lower.normalize_str(chr(c)))) for c in added if lower.normalize_str(chr(c)) != chr(c)]
 
     lines = ["// Made by tools/make_tokenizer_unicode.py.", '#include "tokenizer/unicode_additions.h"', "",
-             "namespace openllm::tokenizer {", "namespace {", "",
+             "namespace openllm::tokenizer {", "namespace {", "", "// clang-format off",
              "constexpr CategoryRange kCategories[] = {"]
     lines += ["    {0x%X, 0x%X, \"%s\"}," % row for row in ranges(categories)]
     lines += ["};", "", "constexpr CodeRange kNumeric[] = {"]
     lines += ["    {0x%X, 0x%X}," % row for row in ranges(numeric)]
     lines += ["};", "", "constexpr CodePair kLower[] = {"]
     lines += ["    {0x%X, 0x%X}," % row for row in lowered]
-    lines += ["};", "", "}  // namespace", "",
+    lines += ["};", "// clang-format on", "", "}  // namespace", "",
               "std::span<const CategoryRange> added_categories() noexcept { return kCategories; }",
               "std::span<const CodeRange> added_numeric() noexcept { return kNumeric; }",
               "std::span<const CodePair> added_lower() noexcept { return kLower; }", "",

@@ -4,6 +4,7 @@
 namespace openllm::tokenizer {
 namespace {
 
+// clang-format off
 constexpr CategoryRange kCategories[] = {
     {0x897, 0x897, "Mn"},
     {0xCF3, 0xCF3, "Mc"},
@@ -205,6 +206,7 @@ constexpr CodePair kLower[] = {
     {0x16EB7, 0x16ED2},
     {0x16EB8, 0x16ED3},
 };
+// clang-format on
 
 }  // namespace
 
