@@ -117,10 +117,10 @@ TEST(Llm, OutputsArriveWhileTheModelWorks) {
   const LLM llm(kGguf, {.device = "reference"});  // slow enough that a reader sees a part
   int n_outputs = 0;
   for (const auto& output :
-       llm.generate_iterator("Once", {.max_new_tokens = 200, .ignore_eos = true})) {
+       llm.generate_iterator("Once", {.max_new_tokens = 300, .ignore_eos = true})) {
     n_outputs += output.outputs[0].n_delta_tokens > 0 ? 1 : 0;
   }
-  EXPECT_GT(n_outputs, 1);  // how many depends on what else the machine does
+  EXPECT_GT(n_outputs, 10);  // a loaded machine merges some
 }
 
 TEST(Llm, DeltaOutputsAddUp) {

@@ -29,10 +29,14 @@ LLM make_llm() {
 
 class ServerTest : public ::testing::Test {
  protected:
-  void start(ServerOptions options = {}) {
+  /// Does not wait for the model.
+  void start_loading(ServerOptions options = {}) {
     options.port = 0;
     server_ = std::make_unique<Server>(llm_, options);
     server_->start();
+  }
+  void start(const ServerOptions& options = {}) {
+    start_loading(options);
     ASSERT_TRUE(eventually([&] { return ask(get("/readyz")).status == 200; }));
   }
   std::uint16_t port() const { return server_->port(); }
@@ -469,10 +473,7 @@ TEST_F(ServerTest, RequestsWaitForTheModel) {
   load.n_threads = 1;
   load.progress = [gate](const std::string&, double) { gate->pass(); };
   llm_ = LLM(OPENLLM_TEST_DATA "/stories260K/hf", load);
-  ServerOptions options;
-  options.port = 0;
-  server_ = std::make_unique<Server>(llm_, options);
-  server_->start();
+  start_loading();
   Probe waiting(port());
   waiting.send(post("/v1/completions", std::string(kGreedy) + "}"));
   {
@@ -497,10 +498,7 @@ TEST_F(ServerTest, AModelThatCannotBeLoaded) {
   load.kv_cache_bytes = 1;  // not one block
   load.progress = [gate](const std::string&, double) { gate->pass(); };
   llm_ = LLM(OPENLLM_TEST_DATA "/stories260K/hf", load);
-  ServerOptions options;
-  options.port = 0;
-  server_ = std::make_unique<Server>(llm_, options);
-  server_->start();
+  start_loading();
   const auto check = [](const Answer& answer) {
     EXPECT_EQ(answer.status, 503) << answer.body;
     EXPECT_EQ(str(answer.json(), {"error", "code"}), "model_load_failed");
