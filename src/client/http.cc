@@ -39,8 +39,9 @@ bool is_stream(const State& state) {
   return name.rfind("application/json", 0) != 0 && name.rfind("text/html", 0) != 0;
 }
 
-bool is_late(const State& state) {
-  return state.call->deadline && Clock::now() >= *state.call->deadline;
+/// `slack`: how much too early counts too.
+bool is_late(const State& state, std::chrono::milliseconds slack = {}) {
+  return state.call->deadline && Clock::now() + slack >= *state.call->deadline;
 }
 
 constexpr std::size_t kMaxBody = std::size_t{256} << 20U;
@@ -175,7 +176,9 @@ HttpAnswer http_call(const HttpCall& call) {
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
   state.answer.status = static_cast<int>(status);
-  if (result == CURLE_OPERATION_TIMEDOUT && is_late(state))
+  // curl counts in whole milliseconds and may wake one or two before the deadline.
+  constexpr std::chrono::milliseconds kEarly{10};
+  if (result == CURLE_OPERATION_TIMEDOUT && is_late(state, kEarly))
     state.answer.was_ended = state.answer.is_late = true;
   if (result == CURLE_OK || state.answer.was_ended) return state.answer;
   if (state.timed_out || result == CURLE_OPERATION_TIMEDOUT) {
