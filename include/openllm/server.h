@@ -40,6 +40,9 @@ class OPENLLM_API Server {
   /// loaded.
   void start();
   std::uint16_t port() const noexcept;
+  /// Blocks until the model is loaded, so that /readyz answers with 200 from then on. Throws the
+  /// Error that loading failed with; kInvalidArgument before `start`.
+  void wait_until_ready() const;
   /// Blocks until `stop`.
   void wait();
   /// Stops accepting, lets running answers finish for `shutdown_timeout_s`, then cancels them.

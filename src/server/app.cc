@@ -27,6 +27,7 @@ App::App(LLM llm, ServerOptions options)
 
 void App::load() {
   Readiness result;
+  std::exception_ptr failure;
   try {
     llm_.load();
     result.info = llm_.info();
@@ -34,14 +35,25 @@ void App::load() {
   } catch (const std::exception& error) {
     result.state = Readiness::State::kFailed;
     result.reason = error.what();
+    failure = std::current_exception();
   }
-  const std::lock_guard lock(mutex_);
-  readiness_ = std::move(result);
+  {
+    const std::lock_guard lock(mutex_);
+    readiness_ = std::move(result);
+    failure_ = std::move(failure);
+  }
+  loaded_.notify_all();
 }
 
 Readiness App::readiness() const {
   const std::lock_guard lock(mutex_);
   return readiness_;
+}
+
+void App::wait_until_loaded() const {
+  std::unique_lock lock(mutex_);
+  loaded_.wait(lock, [this] { return readiness_.state != Readiness::State::kLoading; });
+  if (failure_) std::rethrow_exception(failure_);
 }
 
 void App::require_loadable() const {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -34,6 +36,8 @@ class App {
   /// Loads the model; blocks. What goes wrong ends in `readiness`.
   void load();
   Readiness readiness() const;
+  /// Blocks until `load` has ended on another thread; throws what loading failed with.
+  void wait_until_loaded() const;
   /// Fails with kUnavailable when loading has failed. Requests that come while the model loads wait
   /// for it.
   void require_loadable() const;
@@ -58,7 +62,9 @@ class App {
   const ServerOptions options_;
   const std::int64_t start_time_;
   mutable std::mutex mutex_;
+  mutable std::condition_variable loaded_;
   Readiness readiness_;
+  std::exception_ptr failure_{};
 };
 
 }  // namespace openllm::server

@@ -82,11 +82,19 @@ class Server::Impl {
   void start() {
     transport_.start();
     const std::lock_guard lock(mutex_);
-    is_running_ = true;
+    is_running_ = was_started_ = true;
     loader_ = std::thread([this] { app_.load(); });
   }
 
   std::uint16_t port() const noexcept { return transport_.port(); }
+
+  void wait_until_ready() const {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!was_started_) base::fail(ErrorCode::kInvalidArgument, "server: not started");
+    }
+    app_.wait_until_loaded();
+  }
 
   void wait() {
     std::unique_lock lock(mutex_);
@@ -109,9 +117,10 @@ class Server::Impl {
   server::Transport transport_;
   std::thread loader_;
   std::mutex stop_mutex_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable stopped_;
   bool is_running_ = false;
+  bool was_started_ = false;
 };
 
 Server::Server(LLM llm, const ServerOptions& options)
@@ -119,6 +128,7 @@ Server::Server(LLM llm, const ServerOptions& options)
 Server::~Server() = default;
 void Server::start() { impl_->start(); }
 std::uint16_t Server::port() const noexcept { return impl_->port(); }
+void Server::wait_until_ready() const { impl_->wait_until_ready(); }
 void Server::wait() { impl_->wait(); }
 void Server::stop() { impl_->stop(); }
 

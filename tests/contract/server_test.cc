@@ -15,6 +15,7 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
+using ::testing::ThrowsMessage;
 
 constexpr const char* kTemplate =
     "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt "
@@ -37,7 +38,8 @@ class ServerTest : public ::testing::Test {
   }
   void start(const ServerOptions& options = {}) {
     start_loading(options);
-    ASSERT_TRUE(eventually([&] { return ask(get("/readyz")).status == 200; }));
+    server_->wait_until_ready();
+    ASSERT_EQ(ask(get("/readyz")).status, 200);
   }
   std::uint16_t port() const { return server_->port(); }
   Answer ask(const std::string& request) const { return call(port(), request); }
@@ -489,7 +491,8 @@ TEST_F(ServerTest, RequestsWaitForTheModel) {
   EXPECT_EQ(complete("{").status, 400) << "bad requests need no model";
   gate->release();
   EXPECT_EQ(waiting.read_answer().status, 200);
-  EXPECT_TRUE(eventually([&] { return ask(get("/readyz")).status == 200; }));
+  server_->wait_until_ready();
+  EXPECT_EQ(ask(get("/readyz")).status, 200);
 }
 
 TEST_F(ServerTest, AModelThatCannotBeLoaded) {
@@ -510,7 +513,11 @@ TEST_F(ServerTest, AModelThatCannotBeLoaded) {
   EXPECT_EQ(ask(get("/healthz")).status, 200);
   gate->release();
   check(early.read_answer());
-  ASSERT_TRUE(eventually([&] { return str(ask(get("/readyz")).json(), {"status"}) == "failed"; }));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT([&] { server_->wait_until_ready(); },
+                ThrowsMessage<Error>(HasSubstr("kv_cache_bytes: too small")));
+  }
+  EXPECT_EQ(str(ask(get("/readyz")).json(), {"status"}), "failed");
   const Answer failed = ask(get("/readyz"));
   EXPECT_EQ(failed.status, 503);
   EXPECT_THAT(str(failed.json(), {"reason"}), HasSubstr("kv_cache_bytes: too small"));
@@ -542,6 +549,11 @@ TEST_F(ServerTest, OptionsThatCouldServeNobodyAreRefused) {
   EXPECT_TRUE(is_refused([](ServerOptions& o) { o.header_timeout_s = 0; }));
   EXPECT_TRUE(is_refused([](ServerOptions& o) { o.idle_timeout_s = -1; }));
   EXPECT_TRUE(is_refused([](ServerOptions& o) { o.shutdown_timeout_s = -1; }));
+}
+
+TEST_F(ServerTest, WaitingForAServerThatWasNotStartedIsRefused) {
+  const Server server(llm_);
+  EXPECT_THROW(server.wait_until_ready(), Error);
 }
 
 TEST_F(ServerTest, TheAddressMustBeFree) {

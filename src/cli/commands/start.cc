@@ -1,6 +1,6 @@
 #include <atomic>
 #include <cstdlib>
-#include <optional>
+#include <exception>
 #include <thread>
 
 #include <signal.h>
@@ -42,25 +42,26 @@ int start_command(const Arguments& arguments) {
   server.start();
   announce(llm, arguments.server, server.port());
 
-  std::atomic<bool> loaded{false};
-  std::optional<Error> failure;  // written before the signal is sent, read after it arrived
+  std::atomic<bool> has_loaded{false};  // or failed to
+  std::exception_ptr failure;           // read after has_loaded
   std::thread loader([&] {
     try {
-      llm.load();
-      loaded = true;
+      server.wait_until_ready();
+      has_loaded = true;
       note("openllm: ready; Ctrl-C stops\n");
-    } catch (const Error& error) {
-      failure = error;
+    } catch (...) {
+      failure = std::current_exception();
+      has_loaded = true;
       ::kill(::getpid(), SIGTERM);
     }
   });
   wait_for_termination_signal();
   // Loading cannot be interrupted, and nothing is running yet that would need an orderly end.
-  if (!loaded && !failure) std::_Exit(0);
+  if (!has_loaded) std::_Exit(0);
   loader.join();
   if (failure) {
     server.stop();
-    throw *failure;
+    std::rethrow_exception(failure);
   }
   note("openllm: stopping; running answers may finish, Ctrl-C again ends at once\n");
   std::thread([] {
