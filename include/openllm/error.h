@@ -14,7 +14,8 @@ enum class ErrorCode {
   kNotFound,           ///< A model, file, adapter or route of that name does not exist.
   kUnsupported,        ///< Valid, but this build, device or model cannot do it.
   kCorruptData,        ///< A file's content is damaged or not what it claims to be.
-  kResourceExhausted,  ///< Out of memory, cache blocks or queue places; may work later.
+  kResourceExhausted,  ///< Out of memory or another limit that the same request meets again.
+  kBusy,               ///< Too many requests wait already; the same request may work later.
   kCancelled,          ///< The caller cancelled.
   kDeadline,           ///< The request's deadline passed.
   kIo,                 ///< The operating system or the network failed.

@@ -17,6 +17,8 @@ const char* to_string(ErrorCode code) noexcept {
       return "corrupt_data";
     case ErrorCode::kResourceExhausted:
       return "resource_exhausted";
+    case ErrorCode::kBusy:
+      return "busy";
     case ErrorCode::kCancelled:
       return "cancelled";
     case ErrorCode::kDeadline:

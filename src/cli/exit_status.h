@@ -26,6 +26,8 @@ inline int exit_status(ErrorCode code) noexcept {
       return 8;
     case ErrorCode::kDeadline:
       return 9;
+    case ErrorCode::kBusy:
+      return 10;
     case ErrorCode::kCancelled:
       return 130;
   }

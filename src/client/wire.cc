@@ -206,7 +206,7 @@ ErrorCode code_of(int status) {
     case 504:
       return ErrorCode::kDeadline;
     case 429:
-      return ErrorCode::kResourceExhausted;
+      return ErrorCode::kBusy;
     case 501:
       return ErrorCode::kUnsupported;
     case 502:
@@ -224,11 +224,12 @@ ErrorCode code_of(int status, const base::Json& error) {
     std::string_view name{};
     ErrorCode code = ErrorCode::kInternal;
   };
-  constexpr std::array<Name, 7> kNames{{{"chat_template_missing", ErrorCode::kUnsupported},
+  constexpr std::array<Name, 8> kNames{{{"chat_template_missing", ErrorCode::kUnsupported},
                                         {"unsupported_parameter", ErrorCode::kUnsupported},
                                         {"model_load_failed", ErrorCode::kUnavailable},
                                         {"unavailable", ErrorCode::kUnavailable},
-                                        {"rate_limit_exceeded", ErrorCode::kResourceExhausted},
+                                        {"rate_limit_exceeded", ErrorCode::kBusy},
+                                        {"insufficient_quota", ErrorCode::kResourceExhausted},
                                         {"deadline_exceeded", ErrorCode::kDeadline},
                                         {"context_length_exceeded", ErrorCode::kInvalidArgument}}};
   const base::Json* code = error.find("code");

@@ -32,8 +32,7 @@ TEST(Wire, ErrorsInsideOfAnswers) {
             ErrorCode::kUnavailable);
   EXPECT_EQ(parse_failure(R"({"error":{"message":"m","code":"deadline_exceeded"}})"),
             ErrorCode::kDeadline);
-  EXPECT_EQ(parse_failure(R"({"error":{"message":"m","code":429}})"),
-            ErrorCode::kResourceExhausted);
+  EXPECT_EQ(parse_failure(R"({"error":{"message":"m","code":429}})"), ErrorCode::kBusy);
   std::string message;
   EXPECT_EQ(parse_failure(R"({"error":"boom"})", &message), ErrorCode::kInternal);
   EXPECT_EQ(message, "boom");
@@ -52,7 +51,8 @@ TEST(Wire, ErrorBodiesOfOtherServers) {
               HasSubstr(R"(400: {"detail":[{"msg":"e"}]})"));
   EXPECT_THAT(message(std::string(1000, 'x')), HasSubstr("xxx..."));
   EXPECT_EQ(make_error(502, "<html>").code(), ErrorCode::kUnavailable);
-  EXPECT_EQ(make_error(429, R"({"error":{"message":"a","code":null}})").code(),
+  EXPECT_EQ(make_error(429, R"({"error":{"message":"a","code":null}})").code(), ErrorCode::kBusy);
+  EXPECT_EQ(make_error(429, R"({"error":{"message":"a","code":"insufficient_quota"}})").code(),
             ErrorCode::kResourceExhausted);
   EXPECT_EQ(make_error(503, R"({"error":{"message":"a","code":500}})").code(),
             ErrorCode::kUnavailable)

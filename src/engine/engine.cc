@@ -82,8 +82,8 @@ class Engine::Impl {
       const std::lock_guard lock(mutex_);
       if (closing_) base::fail(ErrorCode::kUnavailable, "engine: shutting down");
       if (stats_.n_waiting + request.n_choices > options_.max_queue) {
-        base::fail(ErrorCode::kResourceExhausted, "engine: queue full (expected at most ",
-                   options_.max_queue, " waiting, got ", stats_.n_waiting + request.n_choices, ")");
+        base::fail(ErrorCode::kBusy, "engine: queue full (expected at most ", options_.max_queue,
+                   " waiting, got ", stats_.n_waiting + request.n_choices, ")");
       }
       if (!ids_.insert(request.id).second) {
         base::fail(ErrorCode::kInvalidArgument, "request: id already in use: ", request.id);

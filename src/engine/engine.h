@@ -58,7 +58,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids
-  /// or parameters, more choices than max_queue), kResourceExhausted (queue full), kUnavailable
+  /// or parameters, more choices than max_queue), kBusy (queue full), kUnavailable
   /// (shutting down). max_new_tokens is clipped to the room left, in max_model_len and in the KV
   /// cache.
   void submit(Request request);

@@ -118,8 +118,7 @@ TEST(EngineSubmit, QueueIsBounded) {
   Request r = make_request("a", 3, 2);
   r.n_choices = 3;
   b.submit(r);
-  EXPECT_THAT(refusal(b, make_request("b", 3, 2), ErrorCode::kResourceExhausted),
-              HasSubstr("queue full"));
+  EXPECT_THAT(refusal(b, make_request("b", 3, 2), ErrorCode::kBusy), HasSubstr("queue full"));
   b.run_all();
   Request again = make_request("b", 3, 2);
   b.submit(again);

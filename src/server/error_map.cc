@@ -77,14 +77,6 @@ std::string_view leading_field(std::string_view message) noexcept {
   return message.substr(0, colon);
 }
 
-/// The budgets of chat templates and tokenizers: the same request meets them again, so that clients
-/// must not be told to come back later.
-bool is_own_limit(const Error& error) noexcept {
-  constexpr std::string_view kQueue = "engine: ";
-  return error.code() == ErrorCode::kResourceExhausted &&
-         std::string_view(error.what()).substr(0, kQueue.size()) != kQueue;
-}
-
 void append_nullable(std::string& out, std::string_view text) {
   if (text.empty()) {
     out += "null";
@@ -106,6 +98,8 @@ int http_status(ErrorCode code) noexcept {
     case ErrorCode::kCorruptData:
       return 500;
     case ErrorCode::kResourceExhausted:
+      return 400;  // the same request meets the limit again: no use in coming back
+    case ErrorCode::kBusy:
       return 429;
     case ErrorCode::kCancelled:
       return 503;
@@ -150,7 +144,7 @@ HttpResponse error_response(const std::exception& error) {
     return error_response(http_status(api->code()), api->what(), api->param(), api->api_code());
   }
   if (const auto* known = dynamic_cast<const Error*>(&error)) {
-    const int status = is_own_limit(*known) ? 400 : http_status(known->code());
+    const int status = http_status(known->code());
     return error_response(status, known->what(),
                           status == 400 ? leading_field(known->what()) : std::string_view{});
   }

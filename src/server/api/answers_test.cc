@@ -133,14 +133,15 @@ TEST(Errors, Bodies) {
   EXPECT_EQ(
       error_body(400, "n: bad", "n"),
       R"({"error":{"message":"n: bad","type":"invalid_request_error","param":"n","code":null}})");
-  const HttpResponse full =
-      error_response(Error(ErrorCode::kResourceExhausted, "engine: queue full"));
+  const HttpResponse full = error_response(Error(ErrorCode::kBusy, "remote: come back later"));
   EXPECT_EQ(full.status, 429);
   EXPECT_EQ(full.headers.find("retry-after"), "1");
-  const HttpResponse budget = error_response(Error(
-      ErrorCode::kResourceExhausted, "chat template: line 1: the template does too much work"));
-  EXPECT_EQ(budget.status, 400);
-  EXPECT_EQ(budget.headers.find("retry-after"), "") << "it would be no use";
+  for (const char* message :
+       {"chat template: line 1: the template does too much work", "engine: out of scratch"}) {
+    const HttpResponse limit = error_response(Error(ErrorCode::kResourceExhausted, message));
+    EXPECT_EQ(limit.status, 400) << message;
+    EXPECT_EQ(limit.headers.find("retry-after"), "") << "it would be no use";
+  }
   const HttpResponse length =
       error_response(Error(ErrorCode::kInvalidArgument, "prompt: too long for the context"));
   EXPECT_THAT(length.body, HasSubstr(R"("param":"prompt","code":"context_length_exceeded")"));
