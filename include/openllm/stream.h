@@ -81,6 +81,20 @@ class OPENLLM_API AsyncGenerationStream {
   };
   /// Awaits the next output; null after the one with `finished`. Valid until the next call.
   NextAwaiter next() { return NextAwaiter(request_.get()); }
+
+  class OPENLLM_API AcceptedAwaiter {
+   public:
+    explicit AcceptedAwaiter(llm::Request* request) : request_(request) {}
+    bool await_ready();
+    bool await_suspend(std::coroutine_handle<> awaiting);
+    void await_resume();
+
+   private:
+    llm::Request* request_;
+  };
+  /// Awaits that the request has been tokenized, checked and queued, or has ended. Throws what is
+  /// wrong with it; then `next` gives null. Not needed: `next` throws the same.
+  AcceptedAwaiter accepted() { return AcceptedAwaiter(request_.get()); }
   void cancel() noexcept;
 
  private:

@@ -336,6 +336,7 @@ void Core::submit(const Started& started, const Prompt& prompt, const GenerateOp
   }
   started.sink->configure(std::move(rules), tokenizer, backend);
   backend->submit(std::move(request));
+  started.mailbox->post_accepted();
   // A cancellation between the check above and `submit` found nothing to cancel.
   if (started.sink->is_cancelled()) backend->cancel(started.request_id);
 }

@@ -61,6 +61,38 @@ TEST(Coroutine, OptionsMayBeMadeInPlace) {
   EXPECT_EQ(with_type(llm).get().outputs[0].token_ids.size(), 1U);
 }
 
+/// What `accepted` throws, and whether there are outputs after it.
+Task<std::pair<std::string, bool>> acceptance(LLM llm, Prompt prompt, GenerateOptions options) {
+  AsyncGenerationStream stream = llm.async_generate_iterator(prompt, options);
+  std::string error;
+  try {
+    co_await stream.accepted();
+    co_await stream.accepted();
+  } catch (const Error& refusal) {
+    error = refusal.what();
+  }
+  const bool has_output = co_await stream.next() != nullptr;
+  co_await stream.accepted();
+  co_return std::pair(error, has_output);
+}
+
+TEST(Coroutine, AcceptanceComesBeforeTheFirstOutput) {
+  const LLM llm(kModel, {.n_threads = 1});
+  const GenerateOptions options{.max_new_tokens = 4, .output_kind = OutputKind::kFinalOnly};
+  EXPECT_THAT(acceptance(llm, "Once", options).get(), Pair("", true));
+  const std::vector<std::int32_t> long_prompt(10'000, 5);
+  EXPECT_THAT(acceptance(llm, long_prompt, options).get(),
+              Pair(testing::HasSubstr("too long"), false));
+  const std::vector<std::int32_t> wrong_prompt{1 << 20};
+  EXPECT_THAT(acceptance(llm, wrong_prompt, options).get(),
+              Pair(testing::HasSubstr("no such id"), false));
+  std::stop_source source;
+  source.request_stop();
+  GenerateOptions stopped = options;
+  stopped.stop_token = source.get_token();
+  EXPECT_THAT(acceptance(llm, "Once", stopped).get(), Pair("", true)) << "a cancelled output";
+}
+
 // What g++ 12 does, by hand: a copy of the bytes, read and destroyed beside the original.
 TEST(CoAwaitSafe, ACopyOfBytesOwnsNothing) {
   using Text = CoAwaitSafe<std::string>;

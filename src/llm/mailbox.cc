@@ -28,47 +28,71 @@ void Mailbox::post(base::FunctionRef<void(Update&)> change) {
     const std::lock_guard lock(mutex_);
     change(pending_);
     has_news_ = true;
-    if (!is_ready()) return;
+    if (!is_ready(waits_for_)) return;
     resume = static_cast<bool>(waiter_);
   }
   wake_.notify_one();
+  if (resume) resume_later();
+}
+
+void Mailbox::post_accepted() {
+  {
+    const std::lock_guard lock(mutex_);
+    accepted_ = true;
+    if (!waiter_ || waits_for_ != Until::kAccepted) return;
+  }
+  resume_later();
+}
+
+void Mailbox::resume_later() {
   // The coroutine stays registered until the executor gets to it, so that `abandon` can still
   // prevent the resumption.
-  if (resume) executor_([self = shared_from_this()] { self->resume_waiter(); });
+  executor_([self = shared_from_this()] { self->resume_waiter(); });
+}
+
+std::coroutine_handle<> Mailbox::take_waiter() noexcept {
+  waits_for_ = Until::kNews;
+  return std::exchange(waiter_, {});
 }
 
 void Mailbox::resume_waiter() {
   std::coroutine_handle<> handle;
   {
     const std::lock_guard lock(mutex_);
-    if (is_ready()) handle = std::exchange(waiter_, {});
+    if (is_ready(waits_for_)) handle = take_waiter();
   }
   if (handle) handle.resume();
 }
 
 Update Mailbox::wait() {
   std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return is_ready(); });
+  wake_.wait(lock, [this] { return is_ready(Until::kNews); });
   Update taken = std::move(pending_);
   reset_pending();
   return taken;
 }
 
-bool Mailbox::ready() {
+bool Mailbox::ready(Until until) {
   const std::lock_guard lock(mutex_);
-  return is_ready();
+  return is_ready(until);
 }
 
-bool Mailbox::suspend(std::coroutine_handle<> handle) {
+bool Mailbox::suspend(std::coroutine_handle<> handle, Until until) {
   const std::lock_guard lock(mutex_);
-  if (is_ready()) return false;
+  if (is_ready(until)) return false;
   waiter_ = handle;
+  waits_for_ = until;
   return true;
+}
+
+bool Mailbox::is_refused() {
+  const std::lock_guard lock(mutex_);
+  return !accepted_ && pending_.error.has_value();
 }
 
 void Mailbox::abandon() noexcept {
   const std::lock_guard lock(mutex_);
-  waiter_ = {};
+  take_waiter();
 }
 
 }  // namespace openllm::llm

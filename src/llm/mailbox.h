@@ -55,21 +55,31 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   /// The same without waking anybody: the reader sees it with the next `post`.
   void post_quietly(base::FunctionRef<void(Update&)> change);
 
+  /// The engine has taken the request. (One that ends before that is told of by `post`.)
+  void post_accepted();
+
+  /// What a reader waits for: news, or whether the request has been accepted.
+  enum class Until { kNews, kAccepted };
   /// Blocks until there is something, and takes it.
   Update wait();
-  /// True when `wait` would not block.
-  bool ready();
+  /// True when `wait` would not block; for kAccepted, when that has been decided.
+  bool ready(Until until = Until::kNews);
   /// `handle` is resumed through the executor once `ready`. False when it is already: do not
   /// suspend.
-  bool suspend(std::coroutine_handle<> handle);
+  bool suspend(std::coroutine_handle<> handle, Until until = Until::kNews);
+  /// The request ended with an error before it was accepted; `wait` gives the error.
+  bool is_refused();
   /// Forgets the coroutine; it will not be resumed any more.
   void abandon() noexcept;
 
  private:
-  bool is_ready() const noexcept {
-    return has_news_ && (!only_final_ || pending_.finished || pending_.error);
+  bool is_ready(Until until) const noexcept {
+    const bool is_over = has_news_ && (pending_.finished || pending_.error);
+    return until == Until::kNews ? is_over || (has_news_ && !only_final_) : is_over || accepted_;
   }
+  void resume_later();
   void resume_waiter();
+  std::coroutine_handle<> take_waiter() noexcept;
   void reset_pending();
 
   const std::size_t n_choices_;
@@ -79,7 +89,9 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   std::condition_variable wake_;
   Update pending_;
   bool has_news_ = false;
+  bool accepted_ = false;
   std::coroutine_handle<> waiter_;
+  Until waits_for_ = Until::kNews;  // the coroutine
 };
 
 }  // namespace openllm::llm

@@ -55,12 +55,13 @@ struct Probe {
 };
 struct WaitForMail {
   Mailbox* mailbox;
-  bool await_ready() { return mailbox->ready(); }
-  bool await_suspend(std::coroutine_handle<> handle) { return mailbox->suspend(handle); }
+  Mailbox::Until until;
+  bool await_ready() { return mailbox->ready(until); }
+  bool await_suspend(std::coroutine_handle<> handle) { return mailbox->suspend(handle, until); }
   void await_resume() {}
 };
-Probe probe(Mailbox* mailbox, int* resumed) {
-  co_await WaitForMail{mailbox};
+Probe probe(Mailbox* mailbox, int* resumed, Mailbox::Until until = Mailbox::Until::kNews) {
+  co_await WaitForMail{mailbox, until};
   ++*resumed;
 }
 
@@ -89,6 +90,41 @@ TEST(Mailbox, AnAbandonedCoroutineIsNotResumed) {
   coroutine.handle.destroy();
   for (auto& task : tasks) task();
   EXPECT_EQ(resumed, 0);
+}
+
+TEST(Mailbox, AcceptanceIsNotNewsAndNewsIsNotAcceptance) {
+  using Until = Mailbox::Until;
+  const auto mailbox = std::make_shared<Mailbox>(1, false, inline_executor());
+  int n_accepted = 0;
+  int n_news = 0;
+  Probe first = probe(mailbox.get(), &n_accepted, Until::kAccepted);
+  mailbox->post([](Update& update) { update.choices[0].text += "a"; });
+  EXPECT_EQ(n_accepted, 0);
+  mailbox->post_accepted();
+  EXPECT_EQ(n_accepted, 1);
+  EXPECT_EQ(mailbox->wait().choices[0].text, "a");
+  EXPECT_TRUE(mailbox->ready(Until::kAccepted));
+  Probe second = probe(mailbox.get(), &n_news, Until::kNews);
+  mailbox->post_accepted();
+  EXPECT_EQ(n_news, 0);
+  mailbox->post([](Update& /*update*/) {});
+  EXPECT_EQ(n_news, 1);
+  first.handle.destroy();
+  second.handle.destroy();
+}
+
+TEST(Mailbox, ARefusalDecidesAcceptanceToo) {
+  using Until = Mailbox::Until;
+  const auto mailbox = std::make_shared<Mailbox>(1, true, inline_executor());
+  EXPECT_FALSE(mailbox->ready(Until::kAccepted));
+  EXPECT_FALSE(mailbox->is_refused());
+  int resumed = 0;
+  Probe coroutine = probe(mailbox.get(), &resumed, Until::kAccepted);
+  mailbox->post([](Update& update) { update.error = Error(ErrorCode::kBusy, "x"); });
+  EXPECT_EQ(resumed, 1);
+  EXPECT_TRUE(mailbox->is_refused());
+  EXPECT_EQ(mailbox->wait().error->code(), ErrorCode::kBusy);
+  coroutine.handle.destroy();
 }
 
 TEST(Mailbox, NothingIsLostBetweenThreads) {

@@ -118,4 +118,14 @@ const GenerationOutput* AsyncGenerationStream::NextAwaiter::await_resume() {
   return request_->next();
 }
 
+bool AsyncGenerationStream::AcceptedAwaiter::await_ready() {
+  return request_->is_over() || request_->mailbox().ready(llm::Mailbox::Until::kAccepted);
+}
+bool AsyncGenerationStream::AcceptedAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
+  return request_->mailbox().suspend(awaiting, llm::Mailbox::Until::kAccepted);
+}
+void AsyncGenerationStream::AcceptedAwaiter::await_resume() {
+  if (request_->mailbox().is_refused()) request_->next();
+}
+
 }  // namespace openllm

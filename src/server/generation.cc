@@ -79,8 +79,11 @@ Task<Nothing> run_generation(App& app, Exchange& exchange, const std::vector<Pro
   }
   Join join(prompts.size());
   Run run{app, exchange, on_output, streams, join, Clock::now()};
-  for (std::size_t i = 0; i < prompts.size(); ++i) follow(run, i);
   try {
+    // An answer that begins with status 200 must not be found to be a wrong request later.
+    for (AsyncGenerationStream& stream : streams) co_await stream.accepted();
+    if (options.output_kind == OutputKind::kDelta) exchange.expect_events();
+    for (std::size_t i = 0; i < prompts.size(); ++i) follow(run, i);
     co_await join;
   } catch (const Error& error) {
     // Requests wait for the model, so that the first thing that can fail is loading it.

@@ -19,8 +19,8 @@ using OnOutput =
 
 /// Runs one engine request per prompt, all at once, and hands on what they give, on the I/O thread.
 /// Slows down when the client reads slowly. Cancels everything when the client goes away or one of
-/// them fails; throws what failed. With `stream`, outputs hold what is new; else there is one per
-/// prompt, at its end. All arguments must outlive the task.
+/// them fails; throws what failed. With OutputKind::kDelta the answer is an event stream, which
+/// begins once every request has been accepted. All arguments must outlive the task.
 Task<Nothing> run_generation(App& app, Exchange& exchange, const std::vector<Prompt>& prompts,
                              const GenerateOptions& options, const OnOutput& on_output);
 

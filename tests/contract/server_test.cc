@@ -224,6 +224,25 @@ TEST_F(ServerTest, ErrorsHaveOpenAisShape) {
   EXPECT_EQ(str(too_long.json(), {"error", "code"}), "context_length_exceeded");
 }
 
+TEST_F(ServerTest, AStreamBeginsOnlyWhenEveryPromptIsAccepted) {
+  start();
+  std::string words;  // a prompt that fits; enough of them for the first to be answered meanwhile
+  for (int i = 0; i < 400; ++i) words += " upon";
+  std::string prompts = R"("Once")";
+  for (int i = 0; i < 600; ++i) prompts += ",\"" + words + "\"";
+  const std::string stream = R"(,"stream":true,"max_tokens":4})";
+  const Answer wrong_id = complete(R"({"prompt":[)" + prompts + ",[100000]]" + stream);
+  EXPECT_EQ(wrong_id.status, 400) << wrong_id.body.substr(0, 300);
+  const Answer too_long =
+      complete(R"({"prompt":[)" + prompts + ",\"" + words + words + "\"]" + stream);
+  EXPECT_EQ(too_long.status, 400) << too_long.body.substr(0, 300);
+  EXPECT_EQ(str(too_long.json(), {"error", "code"}), "context_length_exceeded");
+  EXPECT_TRUE(eventually([&] { return is_idle(); })) << "the accepted ones are cancelled";
+  const Answer good = complete(R"({"prompt":["Once","One day"],"n":2)" + stream);
+  EXPECT_EQ(good.status, 200);
+  EXPECT_EQ(events(good.body).back(), "[DONE]");
+}
+
 TEST_F(ServerTest, KeepAlivePipeliningHeadAndOptions) {
   start();
   Probe probe(port());

@@ -31,7 +31,6 @@ Task<Nothing> chat_completions(App& app, Exchange& exchange) {
   ChatRequest request = parse_chat_request(exchange.request().body);
   AnswerHead head{random_id("chatcmpl-"), std::time(nullptr), app.require_model(request.model)};
   request.options.output_kind = request.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
-  if (request.stream) exchange.expect_events();
   const ChatAnswer answer(std::move(head), make_logprob_writer(app.llm(), request),
                           request.include_usage, request.return_token_ids);
   std::vector<Prompt> prompts;

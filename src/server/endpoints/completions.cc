@@ -95,7 +95,6 @@ Task<Nothing> completions(App& app, Exchange& exchange) {
   CompletionRequest request = parse_completion_request(exchange.request().body);
   const std::string model = app.require_model(request.model);
   request.options.output_kind = request.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
-  if (request.stream) exchange.expect_events();
   Completions answer(app, exchange, std::move(request), model);
   const OnOutput on_output = [&answer](std::size_t prompt, const GenerationOutput& output,
                                        bool is_first) {
