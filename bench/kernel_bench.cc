@@ -60,8 +60,7 @@ std::vector<std::unique_ptr<device::Weight>> make_weights(device::Device& dev, c
   std::vector<std::unique_ptr<device::Weight>> weights;
   for (std::size_t i = 0; i < n; ++i) {
     device::WeightSource source;
-    source.name = "bench";
-    source.parts.push_back({{c.type, {c.out, c.in}, bytes}});
+    source.parts.push_back({{c.type, {c.out, c.in}, bytes}, "bench"});
     weights.push_back(dev.upload(source, device::WeightRole::kLinear));
   }
   return weights;

@@ -35,10 +35,7 @@ class Buffer {
 /// One tensor of a weight, as the file has it.
 struct WeightPart {
   tensor::TensorView view;
-  /// Rows (output features) are taken in this order if not empty: row i of the weight is row
-  /// permutation[i] of the view. Undoes a converter's reordering (GGUF stores llama's Q and K rows
-  /// permuted).
-  std::vector<std::int32_t> row_permutation{};
+  std::string name{};  ///< For messages.
   /// The view is [in, out] instead of [out, in] (GPT-2's Conv1D).
   bool transposed = false;
 };
@@ -50,7 +47,6 @@ struct WeightSource {
   enum class Scheme { kDense };
   Scheme scheme = Scheme::kDense;
   std::vector<WeightPart> parts{};
-  std::string name{};  ///< For messages.
 };
 
 enum class WeightRole {
@@ -172,8 +168,10 @@ class Device {
   virtual std::string name() const = 0;  ///< "cpu", "reference".
   virtual std::string isa() const = 0;   ///< For example "avx512_bf16"; "portable" for plain C++.
 
-  /// Copies or repacks; the source bytes are not needed afterwards. Throws kUnsupported naming
-  /// tensor and dtype.
+  /// Copies or repacks; the source bytes are not needed afterwards. Throws kUnsupported for a dtype
+  /// or layout the device does not take, kCorruptData for a wrong shape or size and for a value
+  /// that is NaN or infinite: one of those would vanish in a softmax and leave garbage that looks
+  /// like an answer. Messages begin with "tensor" and its name.
   virtual std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) = 0;
   virtual std::unique_ptr<Buffer> allocate(std::size_t n_floats) = 0;
   virtual std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) = 0;

@@ -79,15 +79,19 @@ TEST(LoadingTest, WrongShapeTellsBoth) {
                "got [8, 12])");
 }
 
-TEST(LoadingTest, VectorThatIsNotFiniteIsNamed) {
-  for (const float value : {std::nanf(""), -HUGE_VALF}) {
-    MemoryCheckpoint checkpoint = small_llama();
-    checkpoint.set("model.layers.1.input_layernorm.weight", 3, value);
-    const Error error = error_of([&] { load(checkpoint); });
-    EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
-    EXPECT_THAT(error.what(),
-                testing::StartsWith("memory: tensor model.layers.1.input_layernorm.weight: element "
-                                    "3: expected a finite number, got "));
+TEST(LoadingTest, WeightThatIsNotFiniteIsNamed) {
+  for (const char* name :
+       {"input_layernorm.weight", "self_attn.v_proj.weight", "mlp.up_proj.weight"}) {
+    for (const float value : {std::nanf(""), -HUGE_VALF}) {
+      MemoryCheckpoint checkpoint = small_llama();
+      const std::string tensor = std::string("model.layers.1.") + name;
+      checkpoint.set(tensor, 3, value);
+      const Error error = error_of([&] { load(checkpoint); });
+      EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
+      EXPECT_THAT(error.what(), testing::StartsWith("memory: tensor " + tensor +
+                                                    ": element 3: not finite (expected a finite "
+                                                    "number, got "));
+    }
   }
 }
 

@@ -1,7 +1,6 @@
 #include "model/weights.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -62,29 +61,13 @@ class Loader {
     }
   }
 
-  /// Norms and biases: a NaN in one can vanish in the attention's softmax and leave garbage that
-  /// looks like an answer. Matrices are too large to look at.
-  void check_finite(const std::string& name, const TensorView& view) const {
-    const tensor::DTypeInfo& type = tensor::info(view.dtype);
-    const auto n = static_cast<std::size_t>(view.shape.n_elems());
-    if (type.to_f32 == nullptr || view.bytes.size() != tensor::byte_size(view.dtype, n)) {
-      return;  // the device says so
-    }
-    std::vector<float> values(n);
-    type.to_f32(view.bytes.data(), values.data(), n);
-    for (std::size_t i = 0; i < n; ++i) {
-      if (!std::isfinite(values[i])) {
-        base::fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", name, ": element ", i,
-                   ": expected a finite number, got ", values[i]);
-      }
-    }
-  }
-
   WeightPtr upload(const WeightSource& source, WeightRole role, bool read_each_step) {
-    if (role == WeightRole::kVector) {
-      for (const WeightPart& part : source.parts) check_finite(source.name, part.view);
+    WeightPtr weight;
+    try {
+      weight = device_.upload(source, role);
+    } catch (const Error& error) {
+      throw Error(error.code(), base::cat(checkpoint_.path(), ": ", error.what()));
     }
-    WeightPtr weight = device_.upload(source, role);
     for (const WeightPart& part : source.parts) {
       weights_.n_parameters += part.view.shape.n_elems();
       done_bytes_ += part.view.bytes.size();
@@ -100,8 +83,7 @@ class Loader {
 
   WeightPtr load_vector(Slot slot, int layer, std::int64_t n) {
     const TensorView& view = book_.take(slot, layer, Shape{n});
-    return upload({WeightSource::Scheme::kDense, {WeightPart{view}}, book_.name(slot, layer)},
-                  WeightRole::kVector, true);
+    return upload({.parts = {{view, book_.name(slot, layer)}}}, WeightRole::kVector, true);
   }
 
   void load_norm(Slot weight, Slot bias, int layer, NormWeights& norm) {
@@ -139,12 +121,10 @@ class Loader {
                 WeightSource& bias) {
     const Shape shape = layout_.transposed ? Shape{n_in, part.n_out} : Shape{part.n_out, n_in};
     const TensorView& view = book_.take(part.weight, layer, shape);
-    if (weight.name.empty()) weight.name = book_.name(part.weight, layer);
-    weight.parts.push_back({view, {}, layout_.transposed});
+    weight.parts.push_back({view, book_.name(part.weight, layer), layout_.transposed});
     if (!has_bias) return;
     const TensorView& bias_view = book_.take(part.bias, layer, Shape{part.n_out});
-    if (bias.name.empty()) bias.name = book_.name(part.bias, layer);
-    bias.parts.push_back({bias_view, {}, false});
+    bias.parts.push_back({bias_view, book_.name(part.bias, layer)});
   }
 
   std::vector<Part> qkv_parts(int layer) const {
@@ -195,14 +175,12 @@ class Loader {
     const TensorView& view = book_.take(slot, 0, Shape{spec_.vocab_size, spec_.dim});
     has_own_output_ = needs_own_output(slot, view);
     weights_.embedding =
-        upload({WeightSource::Scheme::kDense, {WeightPart{view}}, book_.name(slot)},
-               WeightRole::kEmbedding, !has_own_output_);
+        upload({.parts = {{view, book_.name(slot)}}}, WeightRole::kEmbedding, !has_own_output_);
     if (spec_.position == Position::kLearned) {
       const TensorView& positions =
           book_.take(Slot::kPositions, 0, Shape{spec_.max_positions, spec_.dim});
-      weights_.positions = upload(
-          {WeightSource::Scheme::kDense, {WeightPart{positions}}, book_.name(Slot::kPositions)},
-          WeightRole::kEmbedding, false);
+      weights_.positions = upload({.parts = {{positions, book_.name(Slot::kPositions)}}},
+                                  WeightRole::kEmbedding, false);
     }
   }
 
@@ -225,8 +203,7 @@ class Loader {
     if (!has_own_output_) return;
     const TensorView& view = book_.take(Slot::kOutput, 0, Shape{spec_.vocab_size, spec_.dim});
     weights_.output =
-        upload({WeightSource::Scheme::kDense, {WeightPart{view}}, book_.name(Slot::kOutput)},
-               WeightRole::kLinear, true);
+        upload({.parts = {{view, book_.name(Slot::kOutput)}}}, WeightRole::kLinear, true);
   }
 
   const format::Checkpoint& checkpoint_;

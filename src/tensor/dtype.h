@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -44,6 +45,8 @@ struct DTypeInfo {
   /// Expands whole blocks: n_elems is a multiple of block_elems. Null for types that hold no
   /// weights.
   void (*to_f32)(const void* blocks, float* out, std::size_t n_elems) noexcept;
+  /// Bytes at which a quantised block has its F16 factors; -1: no (second) one.
+  std::array<int, 2> f16_factors = {-1, -1};
 };
 
 const DTypeInfo& info(DType dtype) noexcept;
@@ -51,6 +54,12 @@ std::optional<DType> find_dtype(std::string_view name) noexcept;
 
 /// Bytes of n_elems elements; n_elems must be a multiple of the block size.
 std::size_t byte_size(DType dtype, std::size_t n_elems) noexcept;
+
+/// Index of the first value that is NaN or infinite; nullopt when there is none, or when the type
+/// holds no weights. `blocks` are n_elems elements, whole blocks. Of quantised blocks it looks at
+/// the factors first: what is finite costs hardly more than reading it.
+std::optional<std::size_t> find_not_finite(DType dtype, const void* blocks,
+                                           std::size_t n_elems) noexcept;
 
 float f16_to_f32(std::uint16_t bits) noexcept;
 std::uint16_t f32_to_f16(float value) noexcept;  ///< Round to nearest even.

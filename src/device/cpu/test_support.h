@@ -49,32 +49,6 @@ inline std::vector<tensor::DType> weight_types() {
           DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
 }
 
-/// Offsets of the f16 factors in a block.
-inline std::vector<int> half_offsets(tensor::DType type) {
-  using tensor::DType;
-  switch (type) {
-    case DType::kQ4_0:
-    case DType::kQ5_0:
-    case DType::kQ8_0:
-    case DType::kIQ4_NL:
-    case DType::kIQ4_XS:
-      return {0};
-    case DType::kQ4_1:
-    case DType::kQ5_1:
-    case DType::kQ4_K:
-    case DType::kQ5_K:
-      return {0, 2};
-    case DType::kQ2_K:
-      return {80, 82};
-    case DType::kQ3_K:
-      return {108};
-    case DType::kQ6_K:
-      return {208};
-    default:
-      return {};
-  }
-}
-
 /// A weight of random bytes with sensible factors, and its values.
 struct TestWeight {
   tensor::DType type{};
@@ -107,7 +81,8 @@ inline TestWeight make_weight(tensor::DType type, std::int64_t n_rows, std::int6
     } else {
       for (std::size_t i = 0; i < size; ++i) block[i] = static_cast<std::byte>(random.bits());
       if (type == tensor::DType::kMXFP4) block[0] = static_cast<std::byte>(118 + random.below(8));
-      for (const int offset : half_offsets(type)) {
+      for (const int offset : info.f16_factors) {
+        if (offset < 0) continue;
         put_u16(block + offset, tensor::f32_to_f16(random.normal() * 0.01F));
       }
     }
@@ -120,16 +95,14 @@ inline TestWeight make_weight(tensor::DType type, std::int64_t n_rows, std::int6
 inline std::unique_ptr<Weight> upload(Device& device, const TestWeight& weight,
                                       WeightRole role = WeightRole::kLinear) {
   WeightSource source;
-  source.name = "test";
-  source.parts.push_back({weight.view()});
+  source.parts.push_back({weight.view(), "test"});
   return device.upload(source, role);
 }
 
 inline std::unique_ptr<Weight> upload_vector(Device& device, const std::vector<float>& values) {
   const auto n = static_cast<std::int64_t>(values.size());
   WeightSource source;
-  source.name = "vector";
-  source.parts.push_back({{tensor::DType::kF32, {n}, std::as_bytes(std::span(values))}});
+  source.parts.push_back({{tensor::DType::kF32, {n}, std::as_bytes(std::span(values))}, "vector"});
   return device.upload(source, WeightRole::kVector);
 }
 

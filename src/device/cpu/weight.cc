@@ -1,10 +1,12 @@
 #include "device/cpu/weight.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <utility>
 
 #include "base/error.h"
+#include "device/upload_error.h"
 #include "kernels/packing.h"
 
 namespace openllm::device::cpu {
@@ -21,41 +23,35 @@ struct RowSource {
   std::int64_t n_columns = 0;
 };
 
-std::string where(const WeightSource& source) { return "weight " + source.name; }
-
-void check_bytes(const WeightSource& source, const WeightPart& part) {
+void check_bytes(const WeightPart& part) {
   const tensor::DTypeInfo& type = tensor::info(part.view.dtype);
   const std::int64_t n = part.view.shape.n_elems();
-  if (n % type.block_elems != 0 ||
-      part.view.bytes.size() != tensor::byte_size(part.view.dtype, static_cast<std::size_t>(n))) {
-    base::fail(ErrorCode::kCorruptData, where(source), ": bad size for ", type.name, " ",
-               part.view.shape.to_string(), " (got ", part.view.bytes.size(), " bytes)");
+  const std::size_t size = tensor::byte_size(part.view.dtype, static_cast<std::size_t>(n));
+  if (n % type.block_elems != 0 || part.view.bytes.size() != size) {
+    base::fail(ErrorCode::kCorruptData, "tensor ", part.name, ": wrong size for ", type.name, " ",
+               part.view.shape.to_string(), " (expected ", size, " bytes, got ",
+               part.view.bytes.size(), ")");
   }
 }
 
-RowSource check_matrix(const WeightSource& source, const WeightPart& part) {
+RowSource check_matrix(const WeightPart& part) {
   if (part.view.shape.n_dims() != 2) {
-    base::fail(ErrorCode::kCorruptData, where(source), ": bad shape (expected 2 dimensions, got ",
-               part.view.shape.to_string(), ")");
+    base::fail(ErrorCode::kCorruptData, "tensor ", part.name,
+               ": wrong shape (expected two dimensions, got ", part.view.shape.to_string(), ")");
   }
   const tensor::DTypeInfo& type = tensor::info(part.view.dtype);
   const auto format = kernels::pack_format(part.view.dtype);
   if (!format || (part.transposed && type.block_elems != 1)) {
-    base::fail(ErrorCode::kUnsupported, where(source), ": the cpu device does not take ",
+    base::fail(ErrorCode::kUnsupported, "tensor ", part.name, ": the cpu device does not take ",
                part.transposed ? "transposed " : "", type.name);
   }
-  check_bytes(source, part);
+  check_bytes(part);
   RowSource rows{&part, *format, part.view.shape[0], part.view.shape[1]};
   if (part.transposed) std::swap(rows.n_rows, rows.n_columns);
   if (!part.transposed && rows.n_columns % type.block_elems != 0) {
-    base::fail(ErrorCode::kCorruptData, where(source), ": rows of ", rows.n_columns,
-               " are not whole blocks of ", type.name);
-  }
-  const auto& order = part.row_permutation;
-  const bool in_range = std::all_of(order.begin(), order.end(),
-                                    [&](std::int32_t r) { return r >= 0 && r < rows.n_rows; });
-  if (!in_range || (!order.empty() && static_cast<std::int64_t>(order.size()) != rows.n_rows)) {
-    base::fail(ErrorCode::kInternal, where(source), ": bad row permutation");
+    base::fail(ErrorCode::kCorruptData, "tensor ", part.name, ": row length does not fit ",
+               type.name, " (expected a multiple of ", type.block_elems, ", got ", rows.n_columns,
+               ")");
   }
   return rows;
 }
@@ -65,19 +61,38 @@ const unsigned char* row_bytes(const RowSource& rows, std::int64_t i,
                                std::vector<unsigned char>& buffer) {
   const WeightPart& part = *rows.part;
   const auto* bytes = reinterpret_cast<const unsigned char*>(part.view.bytes.data());
-  const std::int64_t from =
-      part.row_permutation.empty() ? i : part.row_permutation[static_cast<std::size_t>(i)];
   const tensor::DTypeInfo& type = tensor::info(part.view.dtype);
   if (!part.transposed) {
-    return bytes + from * (rows.n_columns / type.block_elems * type.block_bytes);
+    return bytes + i * (rows.n_columns / type.block_elems * type.block_bytes);
   }
   const auto size = static_cast<std::size_t>(type.block_bytes);
   buffer.resize(static_cast<std::size_t>(rows.n_columns) * size);
   for (std::int64_t k = 0; k < rows.n_columns; ++k) {
     std::memcpy(buffer.data() + static_cast<std::size_t>(k) * size,
-                bytes + static_cast<std::size_t>(k * rows.n_rows + from) * size, size);
+                bytes + static_cast<std::size_t>(k * rows.n_rows + i) * size, size);
   }
   return buffer.data();
+}
+
+/// Throws what is wrong with row i of the part, in which a value is not finite.
+[[noreturn]] void fail_in_row(const RowSource& rows, std::int64_t i) {
+  const WeightPart& part = *rows.part;
+  const tensor::DTypeInfo& type = tensor::info(part.view.dtype);
+  std::vector<unsigned char> buffer;
+  std::vector<float> values(static_cast<std::size_t>(rows.n_columns));
+  const unsigned char* bytes = row_bytes(rows, i, buffer);
+  type.to_f32(bytes, values.data(), values.size());
+  const std::size_t k = tensor::find_not_finite(part.view.dtype, bytes, values.size()).value_or(0);
+  const auto column = static_cast<std::int64_t>(k);
+  fail_not_finite(part, part.transposed ? column * rows.n_rows + i : i * rows.n_columns + column,
+                  values[k]);
+}
+
+/// Lowers `least` to `value` if that is less.
+void keep_least(std::atomic<std::int64_t>& least, std::int64_t value) noexcept {
+  std::int64_t seen = least.load(std::memory_order_relaxed);
+  while (value < seen && !least.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+  }
 }
 
 Segment pack_segment(std::span<const RowSource> parts, std::int64_t first_row,
@@ -89,7 +104,10 @@ Segment pack_segment(std::span<const RowSource> parts, std::int64_t first_row,
   segment.matrix = kernels::packed_shape(parts[0].format, n_rows, parts[0].n_columns);
   segment.memory = AlignedMemory(kernels::packed_bytes(segment.matrix));
   segment.matrix.data = segment.memory.data();
+  const tensor::DType dtype = parts[0].part->view.dtype;
+  const auto n_columns = static_cast<std::size_t>(parts[0].n_columns);
   const std::int64_t n_tiles = (n_rows + kernels::kTileRows - 1) / kernels::kTileRows;
+  std::atomic<std::int64_t> first_bad{n_rows};
   team.run(static_cast<std::size_t>(n_tiles), [&](std::size_t tile) {
     std::vector<unsigned char> buffer;
     const std::int64_t begin = static_cast<std::int64_t>(tile) * kernels::kTileRows;
@@ -98,10 +116,16 @@ Segment pack_segment(std::span<const RowSource> parts, std::int64_t first_row,
     std::int64_t part_begin = 0;
     for (std::int64_t row = begin; row < end; ++row) {
       while (row - part_begin >= parts[part].n_rows) part_begin += parts[part++].n_rows;
-      kernels::pack_row(segment.matrix, segment.memory.data(), row,
-                        row_bytes(parts[part], row - part_begin, buffer));
+      const unsigned char* bytes = row_bytes(parts[part], row - part_begin, buffer);
+      if (tensor::find_not_finite(dtype, bytes, n_columns)) keep_least(first_bad, row);
+      kernels::pack_row(segment.matrix, segment.memory.data(), row, bytes);
     }
   });
+  std::int64_t bad = first_bad.load(std::memory_order_relaxed);
+  for (const RowSource& part : parts) {
+    if (bad < part.n_rows) fail_in_row(part, bad);
+    bad -= part.n_rows;
+  }
   return segment;
 }
 
@@ -110,23 +134,16 @@ std::vector<float> read_vector(const WeightSource& source) {
   for (const WeightPart& part : source.parts) {
     const tensor::DTypeInfo& type = tensor::info(part.view.dtype);
     if (type.to_f32 == nullptr) {
-      base::fail(ErrorCode::kUnsupported, where(source), ": the cpu device does not take ",
+      base::fail(ErrorCode::kUnsupported, "tensor ", part.name, ": the cpu device does not take ",
                  type.name);
     }
-    check_bytes(source, part);
+    check_bytes(part);
     const auto n = static_cast<std::size_t>(part.view.shape.n_elems());
-    std::vector<float> part_values(n);
-    type.to_f32(part.view.bytes.data(), part_values.data(), n);
-    if (part.row_permutation.empty()) {
-      values.insert(values.end(), part_values.begin(), part_values.end());
-      continue;
-    }
-    if (part.row_permutation.size() != n) {
-      base::fail(ErrorCode::kInternal, where(source), ": bad row permutation");
-    }
-    for (const std::int32_t i : part.row_permutation) {
-      values.push_back(part_values.at(static_cast<std::size_t>(i)));
-    }
+    const std::size_t begin = values.size();
+    values.resize(begin + n);
+    type.to_f32(part.view.bytes.data(), values.data() + begin, n);
+    if (const auto bad = tensor::find_not_finite(part.view.dtype, part.view.bytes.data(), n))
+      fail_not_finite(part, static_cast<std::int64_t>(*bad), values[begin + *bad]);
   }
   return values;
 }
@@ -147,7 +164,7 @@ void CpuWeight::read_row(std::int64_t row, float* out) const {
 
 std::unique_ptr<CpuWeight> CpuWeight::upload(const WeightSource& source, WeightRole role,
                                              base::ThreadTeam& team) {
-  if (source.parts.empty()) base::fail(ErrorCode::kInternal, where(source), ": has no parts");
+  base::check(!source.parts.empty(), "device: a weight without parts");
   auto weight = std::make_unique<CpuWeight>();
   if (role == WeightRole::kVector) {
     weight->vector_ = read_vector(source);
@@ -157,10 +174,11 @@ std::unique_ptr<CpuWeight> CpuWeight::upload(const WeightSource& source, WeightR
   }
   std::vector<RowSource> parts;
   for (const WeightPart& part : source.parts) {
-    parts.push_back(check_matrix(source, part));
+    parts.push_back(check_matrix(part));
     if (parts.back().n_columns != parts.front().n_columns) {
-      base::fail(ErrorCode::kCorruptData, where(source), ": parts differ in width (expected ",
-                 parts.front().n_columns, ", got ", parts.back().n_columns, ")");
+      base::fail(ErrorCode::kCorruptData, "tensor ", part.name,
+                 ": not as wide as the one it is stacked on (expected ", parts.front().n_columns,
+                 ", got ", parts.back().n_columns, ")");
     }
   }
   weight->in_features_ = parts.front().n_columns;

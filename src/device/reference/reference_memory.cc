@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "device/upload_error.h"
 
 namespace openllm::device {
 namespace {
@@ -11,25 +12,27 @@ namespace {
 using base::fail;
 
 /// A part as f32 in the file's own order.
-std::vector<float> to_f32(const tensor::TensorView& view, const std::string& name) {
+std::vector<float> to_f32(const WeightPart& part) {
+  const tensor::TensorView& view = part.view;
   const tensor::DTypeInfo& type = tensor::info(view.dtype);
   if (type.to_f32 == nullptr) {
-    fail(ErrorCode::kUnsupported, "reference: tensor ", name, ": dtype ", type.name,
-         " holds no weights");
+    fail(ErrorCode::kUnsupported, "tensor ", part.name, ": dtype ", type.name, " holds no weights");
   }
   const std::int64_t n = view.shape.n_elems();
   const std::int64_t inner = view.shape.n_dims() == 0 ? 1 : view.shape[view.shape.n_dims() - 1];
   if (n < 0 || inner % type.block_elems != 0) {
-    fail(ErrorCode::kCorruptData, "reference: tensor ", name, ": innermost dimension ", inner,
-         " is not a multiple of the ", type.name, " block (", type.block_elems, ")");
+    fail(ErrorCode::kCorruptData, "tensor ", part.name, ": innermost dimension does not fit ",
+         type.name, " (expected a multiple of ", type.block_elems, ", got ", inner, ")");
   }
   const auto count = static_cast<std::size_t>(n);
   if (view.bytes.size() < tensor::byte_size(view.dtype, count)) {
-    fail(ErrorCode::kCorruptData, "reference: tensor ", name, ": too few bytes (expected ",
+    fail(ErrorCode::kCorruptData, "tensor ", part.name, ": too few bytes (expected ",
          tensor::byte_size(view.dtype, count), ", got ", view.bytes.size(), ")");
   }
   std::vector<float> values(count);
   type.to_f32(view.bytes.data(), values.data(), count);
+  if (const auto bad = tensor::find_not_finite(view.dtype, view.bytes.data(), count))
+    fail_not_finite(part, static_cast<std::int64_t>(*bad), values[*bad]);
   return values;
 }
 
@@ -38,53 +41,47 @@ struct Matrix {
   std::int64_t in = 0;
 };
 
-Matrix part_shape(const WeightPart& part, WeightRole role, const std::string& name) {
+Matrix part_shape(const WeightPart& part, WeightRole role) {
   const tensor::Shape& shape = part.view.shape;
   if (role == WeightRole::kVector) return {1, shape.n_elems()};
   if (shape.n_dims() != 2) {
-    fail(ErrorCode::kCorruptData, "reference: tensor ", name,
+    fail(ErrorCode::kCorruptData, "tensor ", part.name,
          ": wrong shape (expected two dimensions, got ", shape.to_string(), ")");
   }
   return part.transposed ? Matrix{shape[1], shape[0]} : Matrix{shape[0], shape[1]};
 }
 
-/// Appends the part's rows in their wanted order. For a vector the "rows" are its elements.
-void append_part(const WeightPart& part, Matrix shape, WeightRole role, const std::string& name,
-                 std::vector<float>& out) {
-  const std::vector<float> values = to_f32(part.view, name);
-  const std::int64_t n_rows = role == WeightRole::kVector ? shape.in : shape.out;
-  const std::int64_t n_cols = role == WeightRole::kVector ? 1 : shape.in;
-  const auto& order = part.row_permutation;
-  if (!order.empty() && static_cast<std::int64_t>(order.size()) != n_rows) {
-    fail(ErrorCode::kInternal, "reference: tensor ", name, ": bad permutation");
+void append_part(const WeightPart& part, Matrix shape, std::vector<float>& out) {
+  const std::vector<float> values = to_f32(part);
+  if (!part.transposed) {
+    out.insert(out.end(), values.begin(), values.end());
+    return;
   }
-  for (std::int64_t r = 0; r < n_rows; ++r) {
-    const std::int64_t from = order.empty() ? r : order[static_cast<std::size_t>(r)];
-    for (std::int64_t c = 0; c < n_cols; ++c) {
-      const std::int64_t at = part.transposed ? c * n_rows + from : from * n_cols + c;
-      out.push_back(values[static_cast<std::size_t>(at)]);
-    }
+  for (std::int64_t r = 0; r < shape.out; ++r) {
+    for (std::int64_t c = 0; c < shape.in; ++c)
+      out.push_back(values[static_cast<std::size_t>(c * shape.out + r)]);
   }
 }
 
 }  // namespace
 
 std::unique_ptr<ReferenceWeight> expand_weight(const WeightSource& source, WeightRole role) {
-  base::check(!source.parts.empty(), "reference: weight ", source.name, " has no parts");
+  base::check(!source.parts.empty(), "device: a weight without parts");
   std::vector<float> values;
   Matrix total{};
   for (const WeightPart& part : source.parts) {
-    const Matrix shape = part_shape(part, role, source.name);
+    const Matrix shape = part_shape(part, role);
     if (role == WeightRole::kVector) {
       total = {1, total.in + shape.in};
     } else {
       if (total.out != 0 && shape.in != total.in) {
-        fail(ErrorCode::kCorruptData, "reference: tensor ", source.name,
-             ": parts have different widths (expected ", total.in, ", got ", shape.in, ")");
+        fail(ErrorCode::kCorruptData, "tensor ", part.name,
+             ": not as wide as the one it is stacked on (expected ", total.in, ", got ", shape.in,
+             ")");
       }
       total = {total.out + shape.out, shape.in};
     }
-    append_part(part, shape, role, source.name, values);
+    append_part(part, shape, values);
   }
   return std::make_unique<ReferenceWeight>(total.out, total.in, std::move(values));
 }

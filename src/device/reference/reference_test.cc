@@ -26,8 +26,7 @@ class ReferenceTest : public testing::Test {
   std::unique_ptr<Weight> upload(const std::vector<float>& values, const tensor::Shape& shape,
                                  WeightRole role = WeightRole::kLinear) {
     WeightSource source;
-    source.parts = {WeightPart{view(values, shape), {}, false}};
-    source.name = "test";
+    source.parts = {{view(values, shape), "test"}};
     return device_->upload(source, role);
   }
   std::unique_ptr<Weight> vector(const std::vector<float>& values) {
@@ -58,7 +57,7 @@ TEST_F(ReferenceTest, LinearStacksPartsAndAddsBias) {
   const std::vector<float> first = {1, 2};
   const std::vector<float> second = {3, 4, 5, 6};
   WeightSource source;
-  source.parts = {{view(first, {1, 2}), {}, false}, {view(second, {2, 2}), {1, 0}, false}};
+  source.parts = {{view(first, {1, 2})}, {view(second, {2, 2})}};
   const auto weight = device_->upload(source, WeightRole::kLinear);
   EXPECT_EQ(weight->out_features(), 3);
   EXPECT_EQ(weight->in_features(), 2);
@@ -66,13 +65,13 @@ TEST_F(ReferenceTest, LinearStacksPartsAndAddsBias) {
   std::vector<float> x = {1, 10};
   std::vector<float> out(3);
   device_->linear(*weight, bias.get(), nullptr, matrix(x, 2), matrix(out, 3));
-  EXPECT_EQ(out, (std::vector<float>{21.5F, 65, 43}));
+  EXPECT_EQ(out, (std::vector<float>{21.5F, 43, 65}));
 }
 
 TEST_F(ReferenceTest, TransposedPart) {
   const std::vector<float> values = {1, 2, 3, 4, 5, 6};  // [in 2, out 3]
   WeightSource source;
-  source.parts = {{view(values, {2, 3}), {}, true}};
+  source.parts = {{view(values, {2, 3}), "test", true}};
   const auto weight = device_->upload(source, WeightRole::kLinear);
   EXPECT_EQ(weight->out_features(), 3);
   std::vector<float> x = {1, 10};
@@ -84,11 +83,11 @@ TEST_F(ReferenceTest, TransposedPart) {
 TEST_F(ReferenceTest, UploadRefusesWhatDoesNotFit) {
   const std::vector<float> values(6);
   WeightSource source;
-  source.parts = {{view(values, {3, 2}), {}, false}, {view(values, {2, 3}), {}, false}};
+  source.parts = {{view(values, {3, 2})}, {view(values, {2, 3})}};
   EXPECT_THROW(device_->upload(source, WeightRole::kLinear), Error);
-  source.parts = {{view(values, {7}), {}, false}};
+  source.parts = {{view(values, {7})}};
   EXPECT_THROW(device_->upload(source, WeightRole::kVector), Error);
-  source.parts = {{view(values, {6}), {}, false}};
+  source.parts = {{view(values, {6})}};
   EXPECT_THROW(device_->upload(source, WeightRole::kLinear), Error);
 }
 

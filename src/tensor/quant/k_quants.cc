@@ -1,20 +1,15 @@
 // Super-blocks of 256 elements whose sub-blocks have quantised scales: Q2_K, Q3_K, Q4_K, Q5_K,
 // Q6_K.
 
-#include "tensor/dtype.h"
 #include "tensor/quant/quant.h"
 
 namespace openllm::tensor::quant {
 namespace {
 
 using detail::as_bytes;
-using detail::load;
+using detail::load_f16;
 
 constexpr std::size_t kElems = 256;
-
-float load_f16(const std::uint8_t* from) noexcept {
-  return tensor::f16_to_f32(load<std::uint16_t>(from));
-}
 
 /// Scale and minimum of sub-block j (0..7) in the 12 packed bytes of Q4_K and Q5_K, six bits each.
 struct ScaleMin {

@@ -1,4 +1,3 @@
-#include "tensor/dtype.h"
 #include "tensor/quant/quant.h"
 
 namespace openllm::tensor::quant {
@@ -13,7 +12,7 @@ void f32_to_f32(const void* data, float* out, std::size_t n_elems) noexcept {
 void f16_to_f32(const void* data, float* out, std::size_t n_elems) noexcept {
   const std::uint8_t* in = as_bytes(data);
   for (std::size_t i = 0; i < n_elems; ++i) {
-    out[i] = tensor::f16_to_f32(load<std::uint16_t>(in + 2 * i));
+    out[i] = detail::load_f16(in + 2 * i);
   }
 }
 

@@ -1,7 +1,6 @@
 // Blocks of 32 elements with one scale: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0. In the 4- and 5-bit formats
 // byte j holds elements j (low nibble) and j + 16 (high nibble).
 
-#include "tensor/dtype.h"
 #include "tensor/quant/quant.h"
 
 namespace openllm::tensor::quant {
@@ -10,14 +9,11 @@ namespace {
 using detail::as_bytes;
 using detail::high4;
 using detail::load;
+using detail::load_f16;
 using detail::low4;
 
 constexpr std::size_t kElems = 32;
 constexpr std::size_t kHalf = 16;
-
-float load_f16(const std::uint8_t* from) noexcept {
-  return tensor::f16_to_f32(load<std::uint16_t>(from));
-}
 
 /// Bit `i` of the fifth bits, in place: 0 or 16.
 int fifth(std::uint32_t high_bits, std::size_t i) noexcept {

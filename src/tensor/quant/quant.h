@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tensor/dtype.h"
+
 // Expands blocks of weights to F32: the specification every faster kernel is tested against.
 // Layouts and formulas are those of ggml (ggml-quants.c); docs/formats.md draws each block. Blocks
 // may lie at any address. n_elems is a multiple of the block's element count.
@@ -48,6 +50,10 @@ T load(const std::uint8_t* from) noexcept {
   T value;
   std::memcpy(&value, from, sizeof(T));
   return value;
+}
+
+inline float load_f16(const std::uint8_t* from) noexcept {
+  return tensor::f16_to_f32(load<std::uint16_t>(from));
 }
 
 /// The low or high nibble.

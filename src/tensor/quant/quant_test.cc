@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,6 +68,31 @@ TEST_P(BlockFormat, ReadsFromAnyAddress) {
   }
 }
 
+// The goldens hold random bytes, factors of every kind among them.
+TEST_P(BlockFormat, ValuesThatAreNotFiniteAreFound) {
+  const DTypeInfo& type = info(GetParam());
+  const Golden golden = load_golden(type);
+  const auto first = std::find_if_not(golden.values.begin(), golden.values.end(),
+                                      [](float value) { return std::isfinite(value); });
+  const auto found = find_not_finite(type.dtype, golden.blocks.data(), golden.values.size());
+  if (first == golden.values.end()) {
+    EXPECT_FALSE(found);
+  } else {
+    EXPECT_EQ(found, static_cast<std::size_t>(first - golden.values.begin()));
+  }
+  for (const int offset : type.f16_factors) {
+    if (offset < 0) continue;
+    for (const auto bits :
+         std::array<std::uint16_t, 3>{0x7C00, 0xFC00, 0x7E01}) {  // infinities, NaN
+      std::string blocks(3 * static_cast<std::size_t>(type.block_bytes), '\0');
+      std::memcpy(blocks.data() + 2 * type.block_bytes + offset, &bits, 2);
+      const auto n = static_cast<std::size_t>(type.block_elems);
+      EXPECT_EQ(find_not_finite(type.dtype, blocks.data(), 3 * n), 2 * n) << type.name;
+      EXPECT_FALSE(find_not_finite(type.dtype, blocks.data(), 2 * n)) << type.name;
+    }
+  }
+}
+
 TEST_P(BlockFormat, NothingIsRead) { info(GetParam()).to_f32(nullptr, nullptr, 0); }
 
 std::string case_name(const testing::TestParamInfo<DType>& parameter) {
@@ -94,6 +121,25 @@ TEST(PlainFormat, Expands) {
   info(DType::kF64).to_f32(f64.data(), out.data(), 3);
   EXPECT_EQ(out, (std::vector<float>{0.1F, -2.0F, INFINITY}));
   EXPECT_EQ(info(DType::kI32).to_f32, nullptr);
+}
+
+TEST(PlainFormat, ValuesThatAreNotFiniteAreFound) {
+  const std::vector<float> f32 = {1.0F, -0.0F, 3e38F, 1e-45F, -INFINITY, NAN};
+  const std::vector<std::uint16_t> f16 = {0x3C00, 0x7BFF, 0x0001, 0x8000, 0x7C00, 0xFE00};
+  const std::vector<std::uint16_t> bf16 = {0x3F80, 0x7F7F, 0x0001, 0x8000, 0xFF80, 0x7FC0};
+  const std::vector<double> f64 = {1.0, -0.0, 3e38, 1e-300, 1e300, 0.0};  // too large for F32
+  const auto find = [](DType type, const void* data, std::size_t n) {
+    return find_not_finite(type, data, n);
+  };
+  for (const std::size_t n : {std::size_t{4}, std::size_t{6}}) {
+    const auto expected = n == 4 ? std::nullopt : std::optional<std::size_t>(4);
+    EXPECT_EQ(find(DType::kF32, f32.data(), n), expected);
+    EXPECT_EQ(find(DType::kF16, f16.data(), n), expected);
+    EXPECT_EQ(find(DType::kBF16, bf16.data(), n), expected);
+    EXPECT_EQ(find(DType::kF64, f64.data(), n), expected);
+  }
+  const std::vector<std::int32_t> integers = {-1};
+  EXPECT_FALSE(find(DType::kI32, integers.data(), 1));
 }
 
 }  // namespace

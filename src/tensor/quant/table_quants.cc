@@ -2,7 +2,6 @@
 
 #include <bit>
 
-#include "tensor/dtype.h"
 #include "tensor/quant/quant.h"
 
 namespace openllm::tensor::quant {
@@ -11,6 +10,7 @@ namespace {
 using detail::as_bytes;
 using detail::high4;
 using detail::load;
+using detail::load_f16;
 using detail::low4;
 
 /// 32 elements of 16 bytes: low nibbles first.
@@ -35,7 +35,7 @@ float half_e8m0(std::uint8_t exponent) noexcept {
 void iq4_nl_to_f32(const void* blocks, float* out, std::size_t n_elems) noexcept {
   const std::uint8_t* block = as_bytes(blocks);
   for (std::size_t i = 0; i < n_elems; i += 32, block += 18) {
-    expand(block + 2, kIq4Values, tensor::f16_to_f32(load<std::uint16_t>(block)), out + i);
+    expand(block + 2, kIq4Values, load_f16(block), out + i);
   }
 }
 
@@ -43,7 +43,7 @@ void iq4_nl_to_f32(const void* blocks, float* out, std::size_t n_elems) noexcept
 void iq4_xs_to_f32(const void* blocks, float* out, std::size_t n_elems) noexcept {
   const std::uint8_t* block = as_bytes(blocks);
   for (std::size_t i = 0; i < n_elems; i += 256, block += 136) {
-    const float d = tensor::f16_to_f32(load<std::uint16_t>(block));
+    const float d = load_f16(block);
     const unsigned high = load<std::uint16_t>(block + 2);
     for (std::size_t sub = 0; sub < 8; ++sub) {
       const unsigned low = (static_cast<unsigned>(block[4 + sub / 2]) >> (4 * (sub % 2))) & 15U;
