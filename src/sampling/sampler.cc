@@ -99,15 +99,22 @@ std::span<const float> Sampler::adjust(std::span<const float> logits, const Samp
 }
 
 double Sampler::select(std::span<const float> x, float max, const SamplingParams& params) {
-  exp_blocks(x, max, probs_.data(), block_sums_.data());
-  double total = 0.0;
-  for (const double sum : block_sums_) total += sum;
-  selector_.start(x, probs_, total);
-  if (params.top_p < 1.0F) selector_.keep_top_p(static_cast<double>(params.top_p));
-  if (params.top_k > 0) selector_.keep_top_k(params.top_k);
+  total_ = 0.0;
+  if (params.top_p >= 1.0F && params.top_k > 0 && params.top_k < vocab_size_) {
+    // The usual case needs few of the weights.
+    selector_.start(x, probs_, 0.0);
+    selector_.keep_top_k(params.top_k);
+    exp_some(x, selector_.ids(), max, probs_.data());
+  } else {
+    exp_blocks(x, max, probs_.data(), block_sums_.data());
+    for (const double sum : block_sums_) total_ += sum;
+    selector_.start(x, probs_, total_);
+    if (params.top_p < 1.0F) selector_.keep_top_p(static_cast<double>(params.top_p));
+    if (params.top_k > 0) selector_.keep_top_k(params.top_k);
+  }
   if (params.min_p > 0.0F) selector_.keep_min_p(params.min_p);
-  if (selector_.has_all()) return total;
-  total = 0.0;
+  if (selector_.has_all()) return total_;
+  double total = 0.0;
   for (const std::int32_t id : selector_.ids()) total += static_cast<double>(probs_[at(id)]);
   return total;
 }
@@ -153,6 +160,7 @@ Sample Sampler::sample(std::span<const float> logits, const SamplingParams& para
   const float raw_max = check_logits(logits);
   const std::span<const float> x = adjust(logits, params, counts, constraint);
   const bool raw = x.data() == logits.data();
+  total_ = 0.0;
   const float max = raw ? raw_max : scan(x).max;
   if (max == -kInfinity) {
     base::fail(ErrorCode::kInternal,
@@ -170,7 +178,10 @@ Sample Sampler::sample(std::span<const float> logits, const SamplingParams& para
     result.token = draw(unit * weight);
   }
   base::check(result.token >= 0, "sampling: nothing left to draw from");
-  if (n_top >= 0) add_logprobs(logits, raw_max, n_top, result);
+  if (n_top >= 0) {
+    add_logprobs(logits, raw_max, raw && total_ > 0.0 ? total_ : sum_exp(logits, raw_max), n_top,
+                 result);
+  }
   return result;
 }
 
@@ -178,7 +189,8 @@ Sample Sampler::score(std::span<const float> logits, std::int32_t token, int n_t
   base::check(token >= 0 && token < vocab_size_, "sampling: no such token ", token);
   Sample result;
   result.token = token;
-  add_logprobs(logits, check_logits(logits), n_top, result);
+  const float max = check_logits(logits);
+  add_logprobs(logits, max, sum_exp(logits, max), n_top, result);
   return result;
 }
 
@@ -205,8 +217,9 @@ void Sampler::distribution(std::span<const float> logits, const SamplingParams& 
     out[at(id)] = static_cast<double>(probs_[at(id)]) / weight;
 }
 
-void Sampler::add_logprobs(std::span<const float> logits, float max, int n_top, Sample& sample) {
-  const double log_sum = std::log(sum_exp(logits, max)) + static_cast<double>(max);
+void Sampler::add_logprobs(std::span<const float> logits, float max, double sum, int n_top,
+                           Sample& sample) {
+  const double log_sum = std::log(sum) + static_cast<double>(max);
   const auto logprob = [&](std::int32_t id) {
     return static_cast<float>(static_cast<double>(logits[at(id)]) - log_sum);
   };

@@ -98,15 +98,19 @@ class Sampler {
   /// changes them.
   std::span<const float> adjust(std::span<const float> logits, const SamplingParams& params,
                                 const TokenCounts& counts, const Constraint* constraint);
-  /// Fills probs_, block_sums_ and the selection; returns the weight of what is left.
+  /// Fills the selection, probs_ for what is in it, and block_sums_ if it is everything; returns
+  /// the weight of what is left.
   double select(std::span<const float> x, float max, const SamplingParams& params);
   std::int32_t draw(double target) const;
-  void add_logprobs(std::span<const float> logits, float max, int n_top, Sample& sample);
+  /// `sum` is that of exp(logit - max).
+  void add_logprobs(std::span<const float> logits, float max, double sum, int n_top,
+                    Sample& sample);
 
   int vocab_size_;
   std::vector<float> scratch_;
   std::vector<float> probs_;
   std::vector<double> block_sums_;
+  double total_ = 0.0;  ///< Of block_sums_; 0 when `select` did not need them.
   std::vector<std::uint64_t> mask_;
   Selector selector_;
 };

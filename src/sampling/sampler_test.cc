@@ -295,6 +295,25 @@ TEST(Sampler, LogprobsAreOfRawLogits) {
   EXPECT_EQ(ids, (std::vector<std::int32_t>{1, 2, 4, 0}));
 }
 
+TEST(Sampler, LogprobsDoNotDependOnHowTheTokenWasChosen) {
+  for (const int n : {1, 63, 64, 65, 1000, 4097}) {
+    const auto logits = random_logits(n, static_cast<unsigned>(n));
+    Sampler sampler(n);
+    for (const int top_k : {0, 3}) {
+      for (const float top_p : {1.0F, 0.9F}) {
+        for (const float temperature : {0.0F, 0.7F, 1.0F}) {
+          SamplingParams params;
+          params.temperature = temperature;
+          params.top_p = top_p;
+          params.top_k = top_k;
+          const Sample s = sampler.sample(logits, params, {}, nullptr, 5, 0);
+          EXPECT_EQ(s.logprob, sampler.score(logits, s.token, 0).logprob) << n;
+        }
+      }
+    }
+  }
+}
+
 TEST(VectorOps, ExpIsAccurate) {
   std::vector<float> x;
   for (int i = 0; i < 90000; ++i) x.push_back(-static_cast<float>(i) * 1e-3F);

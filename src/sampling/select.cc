@@ -6,6 +6,8 @@
 #include <functional>
 #include <limits>
 
+#include "sampling/vector_ops.h"
+
 namespace openllm::sampling {
 namespace {
 
@@ -20,6 +22,17 @@ std::size_t digit(float p, unsigned shift) {
   return shift == 20 ? std::min<std::uint32_t>(bits, 1023U) : bits & 1023U;
 }
 
+/// Calls visit(i) for i from `begin` on, but for most elements below `least`, which visit may
+/// raise.
+template <typename Visit>
+void visit_from(std::span<const float> values, std::size_t begin, const float& least, Visit visit) {
+  for (std::size_t i = begin; i < values.size();) {
+    const std::size_t next = i / kBlock + 1;
+    for (const std::size_t end = std::min(next * kBlock, values.size()); i < end; ++i) visit(i);
+    i = next_block(values, next, least) * kBlock;
+  }
+}
+
 }  // namespace
 
 void Selector::start(std::span<const float> x, std::span<const float> p, double total) {
@@ -30,7 +43,7 @@ void Selector::start(std::span<const float> x, std::span<const float> p, double 
 }
 
 template <typename Keep>
-void Selector::filter(Keep keep) {
+void Selector::filter(std::span<const float> values, float least, Keep keep) {
   if (!all_) {
     ids_.erase(
         std::remove_if(ids_.begin(), ids_.end(), [&](std::int32_t id) { return !keep(at(id)); }),
@@ -38,9 +51,9 @@ void Selector::filter(Keep keep) {
     return;
   }
   ids_.clear();
-  for (std::size_t i = 0; i < x_.size(); ++i) {
+  visit_from(values, next_block(values, 0, least) * kBlock, least, [&](std::size_t i) {
     if (keep(i)) ids_.push_back(static_cast<std::int32_t>(i));
-  }
+  });
   all_ = false;
 }
 
@@ -48,8 +61,9 @@ void Selector::keep_top_p(double top_p) {
   // Tokens below `tail` weigh less than (1 - top_p) * total together, so none of them is in the
   // set.
   const double tail = (1.0 - top_p) * total_ / static_cast<double>(x_.size());
-  const auto least = static_cast<float>(tail * 0.999);
-  filter([&](std::size_t i) { return p_[i] >= least && p_[i] > 0.0F; });
+  const float least =
+      std::max(static_cast<float>(tail * 0.999), std::numeric_limits<float>::denorm_min());
+  filter(p_, least, [&](std::size_t i) { return p_[i] >= least; });
 
   // The weight of the least likely token kept, digit by digit from the top.
   const double limit = top_p * total_;
@@ -80,7 +94,7 @@ void Selector::keep_top_p(double top_p) {
     ++n_ties;
     above += static_cast<double>(threshold);
   } while (above < limit && n_ties < work_.size());
-  filter([&](std::size_t i) {
+  filter(p_, threshold, [&](std::size_t i) {
     return p_[i] > threshold || (p_[i] == threshold && n_ties > 0 && n_ties-- > 0);
   });
 }
@@ -97,17 +111,21 @@ float Selector::kth_value(std::size_t k) {
     std::nth_element(heap_.begin(), kth, heap_.end(), std::greater<>());
     return *kth;
   }
-  const std::size_t n = all_ ? x_.size() : ids_.size();
   const auto value = [&](std::size_t i) { return all_ ? x_[i] : x_[at(ids_[i])]; };
   for (std::size_t i = 0; i < k; ++i) heap_.push_back(value(i));
   std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
   float least = heap_.front();
-  for (std::size_t i = k; i < n; ++i) {
-    if (!(value(i) > least)) continue;
+  const auto visit = [&](std::size_t i) {
+    if (!(value(i) > least)) return;
     std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
     heap_.back() = value(i);
     std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
     least = heap_.front();
+  };
+  if (all_) {
+    visit_from(x_, k, least, visit);
+  } else {
+    for (std::size_t i = k; i < ids_.size(); ++i) visit(i);
   }
   return least;
 }
@@ -115,14 +133,13 @@ float Selector::kth_value(std::size_t k) {
 void Selector::keep_top_k(int k) {
   const auto count = static_cast<std::size_t>(k);
   if (count >= (all_ ? x_.size() : ids_.size())) return;
-  const float kth = kth_value(count);
-  filter([&](std::size_t i) {
-    return x_[i] >= kth && x_[i] > -std::numeric_limits<float>::infinity();
-  });
+  // -inf: fewer than k may be chosen at all.
+  const float kth = std::max(kth_value(count), std::numeric_limits<float>::lowest());
+  filter(x_, kth, [&](std::size_t i) { return x_[i] >= kth; });
 }
 
 void Selector::keep_min_p(float least) {
-  filter([&](std::size_t i) { return p_[i] >= least; });
+  filter(p_, least, [&](std::size_t i) { return p_[i] >= least; });
 }
 
 std::span<const std::int32_t> Selector::largest(std::span<const float> x, std::size_t n) {
@@ -142,13 +159,13 @@ std::span<const std::int32_t> Selector::largest(std::span<const float> x, std::s
   for (std::size_t i = 0; i < n; ++i) work_.push_back(static_cast<std::int32_t>(i));
   std::make_heap(work_.begin(), work_.end(), before);  // the last in order is on top
   float least = x[at(work_.front())];
-  for (std::size_t i = n; i < x.size(); ++i) {
-    if (!(x[i] > least)) continue;  // an equal one has a higher id
+  visit_from(x, n, least, [&](std::size_t i) {
+    if (!(x[i] > least)) return;  // an equal one has a higher id
     std::pop_heap(work_.begin(), work_.end(), before);
     work_.back() = static_cast<std::int32_t>(i);
     std::push_heap(work_.begin(), work_.end(), before);
     least = x[at(work_.front())];
-  }
+  });
   std::sort_heap(work_.begin(), work_.end(), before);
   return work_;
 }

@@ -10,7 +10,8 @@ namespace openllm::sampling {
 /// between calls. Thread safety: one thread at a time.
 class Selector {
  public:
-  /// Starts with every token: x [V] are scores, p [V] their weights, rising with x.
+  /// Starts with every token: x [V] are scores, p [V] their weights, rising with x; p and total are
+  /// read no earlier than by keep_top_p and keep_min_p.
   void start(std::span<const float> x, std::span<const float> p, double total);
 
   /// Keeps the smallest set of most likely tokens whose weight is at least `top_p` of the total; at
@@ -30,8 +31,9 @@ class Selector {
 
  private:
   float kth_value(std::size_t k);
+  /// Keeps what `keep` is true for, which no token with a value below `least` may be.
   template <typename Keep>
-  void filter(Keep keep);
+  void filter(std::span<const float> values, float least, Keep keep);
 
   std::span<const float> x_;
   std::span<const float> p_;

@@ -157,12 +157,26 @@ OPENLLM_INLINE std::size_t find_body(const float* x, std::size_t n, float value)
   return i;
 }
 
+OPENLLM_INLINE std::size_t next_block_body(const float* x, std::size_t n, std::size_t block,
+                                           float value) {
+  for (; (block + 1) * kBlock <= n; ++block) {
+    int hits = 0;
+    for (std::size_t l = 0; l < kBlock; ++l) hits += x[block * kBlock + l] >= value ? 1 : 0;
+    if (hits != 0) return block;
+  }
+  for (std::size_t i = block * kBlock; i < n; ++i) {
+    if (x[i] >= value) return block;
+  }
+  return (n + kBlock - 1) / kBlock;
+}
+
 struct Ops {
   Scan (*scan)(const float*, std::size_t);
   void (*exp_blocks)(const float*, std::size_t, float, float*, double*);
   double (*sum_exp)(const float*, std::size_t, float);
   void (*divide)(const float*, std::size_t, float, float*);
   std::size_t (*find)(const float*, std::size_t, float);
+  std::size_t (*next_block)(const float*, std::size_t, std::size_t, float);
 };
 
 #define OPENLLM_OPS(name, attribute)                                                            \
@@ -179,7 +193,12 @@ struct Ops {
   attribute std::size_t name##_find(const float* x, std::size_t n, float value) {               \
     return find_body(x, n, value);                                                              \
   }                                                                                             \
-  constexpr Ops k_##name{name##_scan, name##_exp, name##_sum, name##_divide, name##_find};
+  attribute std::size_t name##_next(const float* x, std::size_t n, std::size_t block,           \
+                                    float value) {                                              \
+    return next_block_body(x, n, block, value);                                                 \
+  }                                                                                             \
+  constexpr Ops k_##name{name##_scan,   name##_exp,  name##_sum,                                \
+                         name##_divide, name##_find, name##_next};
 
 OPENLLM_OPS(base, )
 
@@ -205,6 +224,18 @@ void divide(std::span<const float> x, float divisor, float* out) noexcept {
 
 std::size_t find(std::span<const float> x, float value) noexcept {
   return ops().find(x.data(), x.size(), value);
+}
+
+std::size_t next_block(std::span<const float> x, std::size_t block, float value) noexcept {
+  return ops().next_block(x.data(), x.size(), block, value);
+}
+
+void exp_some(std::span<const float> x, std::span<const std::int32_t> ids, float max,
+              float* p) noexcept {
+  for (const std::int32_t id : ids) {
+    const auto i = static_cast<std::size_t>(id);
+    p[i] = exp_nonpositive(x[i] - max);
+  }
 }
 
 void exp_blocks(std::span<const float> x, float max, float* p, double* block_sums) noexcept {
