@@ -101,6 +101,24 @@ void check_options(const GenerateOptions& options) {
   }
 }
 
+void check_prompt_length(std::size_t n_tokens, int max_model_len, std::string_view bound = "") {
+  if (n_tokens < static_cast<std::size_t>(max_model_len)) return;
+  base::fail(ErrorCode::kInvalidArgument, "prompt: too long for the context (expected at most ",
+             max_model_len - 1, " tokens, got ", bound, n_tokens,
+             "); set truncate_prompt to keep its last tokens");
+}
+
+/// What the time before a request reaches the engine depends on.
+std::size_t text_bytes(const Prompt& prompt, const GenerateOptions& options) {
+  if (const std::string* text = prompt.text()) return text->size();
+  const auto* messages = prompt.messages();
+  if (messages == nullptr) return 0;
+  std::size_t n_bytes = options.tools_json.size() + options.chat_template_json.size();
+  for (const Message& message : *messages)
+    n_bytes += message.content.size() + message.extra_json.size();
+  return n_bytes;
+}
+
 }  // namespace
 
 Core::Core(const std::string& model, const LoadOptions& options)
@@ -210,7 +228,8 @@ std::string Core::render(const std::vector<Message>& messages, const GenerateOpt
   return chat_template.render(context);
 }
 
-PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions& options) {
+PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions& options,
+                                    int max_model_len) {
   PreparedPrompt prepared;
   if (const auto* ids = prompt.token_ids()) {
     prepared.token_ids = *ids;
@@ -225,6 +244,9 @@ PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions&
     prepared.text = *prompt.text();
     encode.add_special_tokens = options.add_special_tokens;
   }
+  // What cannot fit is refused before the time is spent to know how long it is.
+  if (!options.truncate_prompt)
+    check_prompt_length(tokenizer->min_tokens(prepared.text), max_model_len, "at least ");
   prepared.token_ids = tokenizer->encode(prepared.text, encode);
   if (prepared.token_ids.empty() && options.add_special_tokens && tokenizer->bos_id()) {
     prepared.token_ids.push_back(
@@ -235,13 +257,8 @@ PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions&
 
 void Core::truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_tokens,
                     int max_model_len) const {
+  if (!allowed) return check_prompt_length(ids.size(), max_model_len);
   const auto length = static_cast<std::int64_t>(ids.size());
-  if (!allowed) {
-    if (length < max_model_len) return;
-    base::fail(ErrorCode::kInvalidArgument, "prompt: too long for the context (expected at most ",
-               max_model_len - 1, " tokens, got ", length,
-               "); set truncate_prompt to keep its last tokens");
-  }
   // As the original system did: room for the answer comes first, but at least half of the context
   // is the prompt's.
   const int keep = max_model_len - std::clamp(max_new_tokens, 1, std::max(1, max_model_len / 2));
@@ -309,7 +326,7 @@ void Core::submit(const Started& started, const Prompt& prompt, const GenerateOp
   const auto backend = require_backend();
   const int max_model_len = backend->max_model_len();
   engine::Request request = make_engine_request(prompt, options, max_model_len);
-  PreparedPrompt prepared = prepare_prompt(prompt, options);
+  PreparedPrompt prepared = prepare_prompt(prompt, options, max_model_len);
   truncate(prepared.token_ids, options.truncate_prompt, request.max_new_tokens, max_model_len);
   request.id = started.request_id;
   request.prompt_ids = prepared.token_ids;
@@ -350,8 +367,9 @@ std::shared_ptr<Request> Core::start(const Prompt& prompt, const GenerateOptions
 std::shared_ptr<Request> Core::start_async(Prompt prompt, GenerateOptions options) {
   Started started = make_request(options, resume_executor(options));
   std::shared_ptr<Request> request = std::move(started.request);
-  front_.post([self = shared_from_this(), started, prompt = std::move(prompt),
-               options = std::move(options)] {
+  const std::size_t n_bytes = text_bytes(prompt, options);
+  front_.post(n_bytes, [self = shared_from_this(), started, prompt = std::move(prompt),
+                        options = std::move(options)] {
     try {
       self->submit(started, prompt, options);
     } catch (const Error& error) {

@@ -59,7 +59,8 @@ class Core : public std::enable_shared_from_this<Core> {
   Started make_request(const GenerateOptions& options, Executor executor);
   /// Template, tokenizer, defaults, submit.
   void submit(const Started& started, const Prompt& prompt, const GenerateOptions& options);
-  PreparedPrompt prepare_prompt(const Prompt& prompt, const GenerateOptions& options);
+  PreparedPrompt prepare_prompt(const Prompt& prompt, const GenerateOptions& options,
+                                int max_model_len);
   void truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_tokens,
                 int max_model_len) const;
   engine::Request make_engine_request(const Prompt& prompt, const GenerateOptions& options,
@@ -92,7 +93,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // Threads, made by their first task. Shared with the sinks: an answer may end after the Core.
   const std::shared_ptr<Worker> output_;
   const std::shared_ptr<Worker> resume_;
-  Worker front_;
+  Lanes front_;
 };
 
 }  // namespace openllm::llm

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <coroutine>
 #include <future>
 #include <latch>
 #include <random>
@@ -150,14 +151,39 @@ TEST(Llm, CoroutinesGiveTheSame) {
   EXPECT_EQ(collect(shared_llm().async_generate_iterator("Tom", options)).get(), expected);
 }
 
+/// Says when the coroutine has been suspended.
+struct NextAwaiterWithGate {
+  AsyncGenerationStream::NextAwaiter next;
+  std::latch* suspended;
+  bool await_ready() { return next.await_ready(); }
+  bool await_suspend(std::coroutine_handle<> awaiting) {
+    std::latch* gate = suspended;  // the coroutine may go on, and end, once it is open
+    const bool suspends = next.await_suspend(awaiting);
+    gate->count_down();
+    return suspends;
+  }
+  const GenerationOutput* await_resume() { return next.await_resume(); }
+};
+Task<std::string> collect_behind_gate(AsyncGenerationStream stream, std::latch* suspended) {
+  const GenerationOutput* output = co_await NextAwaiterWithGate{stream.next(), suspended};
+  std::string text;
+  for (; output != nullptr; output = co_await stream.next()) text += output->outputs[0].delta;
+  co_return text;
+}
+
 TEST(Llm, CoroutinesResumeOnTheGivenExecutor) {
+  std::latch suspended(1);
   std::atomic<int> n_calls{0};
+  // Nothing can be ready before the reader waits: the model loads no sooner.
+  const LLM llm(kGguf, {.progress = [&](std::string_view, double) { suspended.wait(); }});
   GenerateOptions options{.max_new_tokens = 10, .temperature = 0.0F};
   options.executor = [&](std::function<void()> task) {
     ++n_calls;
     std::thread(std::move(task)).detach();
   };
-  EXPECT_FALSE(collect(shared_llm().async_generate_iterator("Tom", options)).get().empty());
+  const std::string text =
+      collect_behind_gate(llm.async_generate_iterator("Tom", options), &suspended).get();
+  EXPECT_FALSE(text.empty());
   EXPECT_GT(n_calls, 0);
 }
 
@@ -265,6 +291,32 @@ TEST(Llm, LongPromptsFailUnlessTruncated) {
   const auto full = llm.generate(std::vector<std::int32_t>(60, 403),
                                  {.max_new_tokens = 100, .temperature = 0.0F});
   EXPECT_EQ(full.outputs[0].finish_reason, FinishReason::kLength) << "the context is full";
+}
+
+TEST(Llm, HopelessPromptsAreRefusedUntokenized) {
+  const LLM llm(kGguf, {.max_model_len = 64});
+  const std::string text(1 << 20, 'a');
+  const std::string error = error_text([&] { (void)llm.generate(text); });
+  EXPECT_THAT(error, HasSubstr("prompt: too long for the context (expected at most 63 tokens, got "
+                               "at least "));
+  EXPECT_EQ(error, error_text([&] { (void)llm.async_generate(text).get(); }));
+  const auto output =
+      llm.generate(text, {.max_new_tokens = 8, .temperature = 0.0F, .truncate_prompt = true});
+  EXPECT_THAT(*output.prompt_token_ids, SizeIs(56));
+}
+
+TEST(Llm, LongAndShortPromptsTogether) {
+  const LLM llm(kGguf, {.max_model_len = 64});
+  const GenerateOptions options = {
+      .max_new_tokens = 8, .temperature = 0.0F, .truncate_prompt = true};
+  const std::string long_text(1 << 20, 'a');
+  const auto long_alone = llm.generate(long_text, options).outputs[0].token_ids;
+  const auto short_alone = llm.generate("Once upon a time", options).outputs[0].token_ids;
+  std::vector<Task<GenerationOutput>> tasks;
+  for (int i = 0; i < 6; ++i)
+    tasks.push_back(llm.async_generate(i % 2 == 0 ? long_text : "Once upon a time", options));
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    EXPECT_EQ(tasks[i].get().outputs[0].token_ids, i % 2 == 0 ? long_alone : short_alone);
 }
 
 TEST(Llm, BadRequestsSayWhatIsWrong) {

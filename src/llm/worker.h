@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 
 namespace openllm::llm {
 
@@ -23,6 +25,22 @@ class Worker {
 
   std::shared_ptr<Queue> queue_;
   std::thread thread_;
+};
+
+/// Runs tasks by the size of their text on one of two workers, so that small ones never wait for
+/// large ones. In order within each.
+class Lanes {
+ public:
+  /// Tokenizing this much takes a few milliseconds.
+  static constexpr std::size_t kMaxSmallBytes = 64 << 10;
+
+  void post(std::size_t n_bytes, std::function<void()> task) {
+    (n_bytes <= kMaxSmallBytes ? small_ : large_).post(std::move(task));
+  }
+
+ private:
+  Worker small_;
+  Worker large_;
 };
 
 }  // namespace openllm::llm

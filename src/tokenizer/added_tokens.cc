@@ -32,6 +32,8 @@ void AddedTokenMatcher::add(const AddedToken& token, std::string_view content) {
   }
   nodes_[node].rule = static_cast<std::int32_t>(rules_.size());
   starts_[static_cast<unsigned char>(content[0])] = true;
+  longest_bytes_ = std::max(longest_bytes_, content.size());
+  takes_blanks_ = takes_blanks_ || token.lstrip || token.rstrip;
   rules_.push_back({token.id, token.special, token.single_word, token.lstrip, token.rstrip});
 }
 

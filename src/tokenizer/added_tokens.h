@@ -32,6 +32,9 @@ class AddedTokenMatcher {
   /// ignored. Throws kUnsupported for contents that are too long.
   void add(const AddedToken& token, std::string_view content);
   bool empty() const noexcept { return rules_.empty(); }
+  std::size_t longest_bytes() const noexcept { return longest_bytes_; }
+  /// Some token takes the white space beside it, as much as there is.
+  bool takes_blanks() const noexcept { return takes_blanks_; }
 
   struct Segment {
     std::string_view text;
@@ -62,6 +65,8 @@ class AddedTokenMatcher {
   std::vector<Rule> rules_;
   std::vector<Node> nodes_{Node{}};
   std::array<bool, 256> starts_{};
+  std::size_t longest_bytes_ = 0;
+  bool takes_blanks_ = false;
 };
 
 }  // namespace openllm::tokenizer

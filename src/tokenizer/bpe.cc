@@ -243,4 +243,26 @@ std::unique_ptr<Model::Session> Bpe::start(std::size_t text_bytes) const {
   return std::make_unique<BpeSession>(*this, text_bytes);
 }
 
+std::size_t Bpe::max_token_bytes() const noexcept {
+  // Merges join spellings, so a token stands for no more than its spelling, if the tokens of single
+  // characters do. With a prefix merging takes something away again.
+  if (!options_.continuing_prefix.empty()) return 0;
+  const auto has_all = [](const TokenId* tokens) {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      const bool in_utf8 = byte < 0xC0 || (byte > 0xC1 && byte < 0xF5);
+      if (in_utf8 && tokens[byte] < 0) return false;
+    }
+    return true;
+  };
+  const bool one_for_each_unknown = options_.unk_id.has_value() && !options_.fuse_unk;
+  if (options_.byte_level) {
+    // A character of the alphabet is a byte.
+    const bool all_known = has_all(byte_tokens_[0][0]) && has_all(byte_tokens_[0][1]);
+    return all_known || one_for_each_unknown ? vocab_->longest_chars() : 0;
+  }
+  if (options_.byte_fallback && has_all(fallback_tokens_)) return vocab_->longest_bytes();
+  constexpr std::size_t kMaxCharBytes = 4;  // of one unknown token, however short its spelling
+  return one_for_each_unknown ? vocab_->longest_bytes() * kMaxCharBytes : 0;
+}
+
 }  // namespace openllm::tokenizer

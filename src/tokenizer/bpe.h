@@ -81,6 +81,7 @@ class Bpe final : public Model {
   void reserve_merges(std::size_t n_merges) { merges_.reserve(n_merges); }
 
   std::unique_ptr<Session> start(std::size_t text_bytes) const override;
+  std::size_t max_token_bytes() const noexcept override;
 
  private:
   class BpeSession;

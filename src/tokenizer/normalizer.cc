@@ -12,6 +12,10 @@ namespace openllm::tokenizer {
 namespace {
 
 constexpr std::string_view kWhere = "tokenizer.json: normalizer";
+// Of the normal forms and of lower case: U+1FBF9 (4 bytes) has the compatible form "9". Checked
+// over all code points and over the longest spellings of all that compose.
+constexpr std::size_t kUnicodeShrink = 4;
+constexpr std::size_t kMaxKnownShrink = 1 << 16;
 
 class SequenceNormalizer final : public Normalizer {
  public:
@@ -22,6 +26,16 @@ class SequenceNormalizer final : public Normalizer {
     for (const auto& part : parts_) text = part->apply(std::move(text));
     return text;
   }
+  std::size_t max_shrink(bool is_ascii) const noexcept override {
+    std::size_t product = 1;
+    for (const auto& part : parts_) {
+      const std::size_t shrink = part->max_shrink(is_ascii);
+      if (shrink > kMaxKnownShrink / product) return 0;
+      product *= shrink;
+      is_ascii = false;  // what the part made of it may be anything
+    }
+    return product;
+  }
 
  private:
   std::vector<std::unique_ptr<Normalizer>> parts_;
@@ -31,6 +45,9 @@ class UnicodeNormalizer final : public Normalizer {
  public:
   explicit UnicodeNormalizer(NormalForm form) : form_(form) {}
   std::string apply(std::string text) const override { return normalize(form_, text); }
+  std::size_t max_shrink(bool is_ascii) const noexcept override {
+    return is_ascii ? 1 : kUnicodeShrink;
+  }
 
  private:
   NormalForm form_;
@@ -54,6 +71,10 @@ class ReplaceNormalizer final : public Normalizer {
     out.append(text, done);
     return out;
   }
+  std::size_t max_shrink(bool) const noexcept override {
+    const auto* from = std::get_if<std::string>(&pattern_.value);
+    return from != nullptr && count_non_blank(to_) >= from->size() ? 1 : 0;
+  }
 
  private:
   Pattern pattern_;
@@ -67,6 +88,7 @@ class PrependNormalizer final : public Normalizer {
     if (!text.empty()) text.insert(0, prefix_);
     return text;
   }
+  std::size_t max_shrink(bool) const noexcept override { return 1; }
 
  private:
   std::string prefix_;
@@ -80,6 +102,7 @@ class StripNormalizer final : public Normalizer {
     if (left_) text.erase(0, leading_whitespace(text));
     return text;
   }
+  std::size_t max_shrink(bool) const noexcept override { return 0; }
 
  private:
   bool left_, right_;
@@ -88,12 +111,16 @@ class StripNormalizer final : public Normalizer {
 class LowercaseNormalizer final : public Normalizer {
  public:
   std::string apply(std::string text) const override { return to_lower(text); }
+  std::size_t max_shrink(bool is_ascii) const noexcept override {
+    return is_ascii ? 1 : kUnicodeShrink;
+  }
 };
 
 /// Spells bytes in GPT-2's alphabet; the words then are characters to the model.
 class ByteLevelNormalizer final : public Normalizer {
  public:
   std::string apply(std::string text) const override { return map_bytes(text); }
+  std::size_t max_shrink(bool) const noexcept override { return 1; }
 };
 
 class StripAccentsNormalizer final : public Normalizer {
@@ -107,6 +134,7 @@ class StripAccentsNormalizer final : public Normalizer {
     }
     return out;
   }
+  std::size_t max_shrink(bool) const noexcept override { return 0; }
 };
 
 std::unique_ptr<Normalizer> make_sequence(const base::Json& json, int depth) {

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "tokenizer/unicode.h"
 
 namespace openllm::tokenizer {
 namespace {
@@ -43,9 +44,12 @@ class Pipeline final : public Tokenizer {
       for (const TokenId id : *ids) require_id(id);
     }
     if (parts_.bos_id) require_id(*parts_.bos_id);
+    max_token_bytes_ = find_max_token_bytes();
   }
 
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const override;
+
+  std::size_t min_tokens(std::string_view text) const noexcept override;
 
   int vocab_size() const noexcept override { return size_; }
   std::string_view token_bytes(TokenId id) const noexcept override { return texts_.at(id); }
@@ -86,6 +90,7 @@ class Pipeline final : public Tokenizer {
   }
   void add_tokens();
   void make_texts();
+  std::size_t find_max_token_bytes() const noexcept;
 
   /// One encode call.
   struct Call {
@@ -99,6 +104,7 @@ class Pipeline final : public Tokenizer {
 
   PipelineParts parts_;
   int size_ = 0;
+  std::size_t max_token_bytes_ = 0;  // that a token stands for, white space beside it apart
   Vocab added_;
   AddedTokenMatcher raw_matcher_;
   AddedTokenMatcher normalized_matcher_;
@@ -135,6 +141,25 @@ void Pipeline::make_texts() {
     if (parts_.decoder.first_differs()) first_texts_.push_back(parts_.decoder.apply(piece, true));
   }
   texts_.shrink();
+}
+
+std::size_t Pipeline::find_max_token_bytes() const noexcept {
+  if (parts_.pre_tokenizer != nullptr && !parts_.pre_tokenizer->keeps_text()) return 0;
+  const std::size_t longest = parts_.model->max_token_bytes();
+  if (longest == 0) return 0;
+  return std::max({longest, raw_matcher_.longest_bytes(), normalized_matcher_.longest_bytes()});
+}
+
+std::size_t Pipeline::min_tokens(std::string_view text) const noexcept {
+  if (max_token_bytes_ == 0) return 0;
+  const bool is_ascii =
+      std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
+  const std::size_t shrink =
+      parts_.normalizer == nullptr ? 1 : parts_.normalizer->max_shrink(is_ascii);
+  if (shrink == 0) return 0;
+  const bool blanks_vanish = raw_matcher_.takes_blanks() || normalized_matcher_.takes_blanks();
+  const std::size_t n_bytes = blanks_vanish ? count_non_blank(text) : text.size();
+  return n_bytes / shrink / max_token_bytes_;
 }
 
 std::vector<TokenId> Pipeline::encode(std::string_view text, const EncodeOptions& options) const {

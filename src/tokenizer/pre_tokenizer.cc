@@ -1,5 +1,7 @@
 #include "tokenizer/pre_tokenizer.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/utf8.h"
 #include "tokenizer/byte_level.h"
@@ -20,6 +22,10 @@ class SequencePreTokenizer final : public PreTokenizer {
   void add(std::unique_ptr<PreTokenizer> part) { parts_.push_back(std::move(part)); }
   void split(Words& words) const override {
     for (const auto& part : parts_) part->split(words);
+  }
+  bool keeps_text() const noexcept override {
+    return std::all_of(parts_.begin(), parts_.end(),
+                       [](const auto& part) { return part->keeps_text(); });
   }
 
  private:

@@ -44,6 +44,8 @@ class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
   virtual void split(Words& words) const = 0;
+  /// The words together are at least as long as the text.
+  virtual bool keeps_text() const noexcept { return true; }
 };
 
 /// A pre-tokenizer and what the model has to know about it.

@@ -44,6 +44,7 @@ class PatternSplitter final : public PreTokenizer {
     }
     words.replace(std::move(out));
   }
+  bool keeps_text() const noexcept override { return behavior_ != SplitBehavior::kRemoved; }
 
  private:
   /// The stretches of a word; `next` gives the matches relative to it.
@@ -89,6 +90,7 @@ class CharSplitter final : public PreTokenizer {
     }
     words.replace(std::move(out));
   }
+  bool keeps_text() const noexcept override { return behavior_ != SplitBehavior::kRemoved; }
 
  private:
   bool (*is_match_)(char32_t);

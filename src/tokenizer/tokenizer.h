@@ -29,6 +29,10 @@ class Tokenizer {
   virtual std::vector<TokenId> encode(std::string_view text,
                                       const EncodeOptions& options = {}) const = 0;
 
+  /// At least this many tokens `encode(text)` gives, whatever the options; 0 where nothing is
+  /// known. Costs a small part of what encoding does.
+  virtual std::size_t min_tokens(std::string_view) const noexcept { return 0; }
+
   /// One past the highest id.
   virtual int vocab_size() const noexcept = 0;
   /// The bytes a token adds to the text in the middle of a sequence (SentencePiece's "U+2581 the"

@@ -163,6 +163,15 @@ std::size_t trailing_whitespace(std::string_view text) noexcept {
   return text.size() - end;
 }
 
+std::size_t count_non_blank(std::string_view text) noexcept {
+  std::size_t n_bytes = 0;
+  for (std::size_t pos = 0; pos < text.size();) {
+    const std::size_t begin = pos;
+    if (!is_whitespace(base::decode_utf8(text, pos))) n_bytes += pos - begin;
+  }
+  return n_bytes;
+}
+
 std::size_t start_of_char_before(std::string_view text, std::size_t end) noexcept {
   std::size_t begin = end - 1;
   while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0U) == 0x80U) --begin;

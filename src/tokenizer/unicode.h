@@ -22,6 +22,9 @@ bool is_mark(char32_t code) noexcept;         ///< M* of Unicode 9.
 std::size_t leading_whitespace(std::string_view text) noexcept;
 std::size_t trailing_whitespace(std::string_view text) noexcept;
 
+/// Bytes of the characters that are not white space.
+std::size_t count_non_blank(std::string_view text) noexcept;
+
 /// The character before byte `end` of valid UTF-8; `end` > 0.
 char32_t char_before(std::string_view text, std::size_t end) noexcept;
 /// Where it begins.

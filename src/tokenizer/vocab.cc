@@ -1,5 +1,6 @@
 #include "tokenizer/vocab.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -19,6 +20,12 @@ std::uint64_t load(const char* data, std::size_t n) noexcept {
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
   const std::uint64_t x = (a ^ b) * 0x9E3779B97F4A7C15ULL;
   return x ^ std::rotr(x, 29);
+}
+
+std::size_t count_chars(std::string_view text) noexcept {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
 }
 
 }  // namespace
@@ -103,6 +110,8 @@ void Vocab::set(TokenId id, std::string_view piece) {
   ids_.set(piece, id);
   spans_[index] = {bytes_.size(), piece.size()};
   bytes_.append(piece);
+  longest_bytes_ = std::max(longest_bytes_, piece.size());
+  longest_chars_ = std::max(longest_chars_, count_chars(piece));
 }
 
 std::string_view Vocab::piece(TokenId id) const noexcept {

@@ -63,6 +63,9 @@ class Vocab {
   std::string_view piece(TokenId id) const noexcept;
   std::optional<TokenId> find(std::string_view piece) const noexcept { return ids_.find(piece); }
   void prefetch(std::string_view piece) const noexcept { ids_.prefetch(piece); }
+  /// Of all spellings that `find` may find.
+  std::size_t longest_bytes() const noexcept { return longest_bytes_; }
+  std::size_t longest_chars() const noexcept { return longest_chars_; }
 
  private:
   struct Span {
@@ -72,6 +75,8 @@ class Vocab {
   StringIds ids_;
   std::string bytes_;
   std::vector<Span> spans_;
+  std::size_t longest_bytes_ = 0;
+  std::size_t longest_chars_ = 0;
 };
 
 }  // namespace openllm::tokenizer

@@ -1,0 +1,57 @@
+#include "llm/worker.h"
+
+#include <atomic>
+#include <future>
+#include <latch>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace openllm::llm {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr std::size_t kSmall = Lanes::kMaxSmallBytes;
+
+TEST(Lanes, SmallTasksDoNotWaitForLargeOnes) {
+  std::latch gate(1);
+  std::atomic<bool> large_done = false;
+  Lanes lanes;
+  lanes.post(kSmall + 1, [&] {
+    gate.wait();
+    large_done = true;
+  });
+  std::promise<bool> small;
+  lanes.post(kSmall, [&] { small.set_value(large_done); });
+  EXPECT_FALSE(small.get_future().get()) << "would wait for ever behind the large one";
+  gate.count_down();
+}
+
+TEST(Lanes, InOrderWithinEach) {
+  std::vector<int> small, large;
+  {
+    Lanes lanes;
+    for (int i = 0; i < 5; ++i) {
+      lanes.post(0, [&small, i] { small.push_back(i); });
+      lanes.post(1 << 20, [&large, i] { large.push_back(i); });
+    }
+  }
+  EXPECT_THAT(small, ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_THAT(large, ElementsAre(0, 1, 2, 3, 4));
+}
+
+TEST(Lanes, ATaskMayDestroyThem) {
+  std::promise<void> done;
+  auto lanes = std::make_shared<Lanes>();
+  Lanes& reference = *lanes;
+  reference.post(0, [] {});
+  reference.post(1 << 20, [&done, lanes = std::move(lanes)]() mutable {
+    lanes.reset();
+    done.set_value();
+  });
+  done.get_future().get();
+}
+
+}  // namespace
+}  // namespace openllm::llm
