@@ -98,18 +98,17 @@ OPENLLM_INLINE void exp_eight(const float* x, float max, float* p) {
   std::memcpy(p, &bits, sizeof(bits));
 }
 
-OPENLLM_INLINE double lanes_sum(const double* lanes) {
-  double sums[8];
-  for (std::size_t l = 0; l < 8; ++l) sums[l] = lanes[l] + lanes[l + 8];
-  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+/// Of kLanes sums, in an order of their own.
+OPENLLM_INLINE double lanes_sum(const Doubles* lanes) {
+  const Doubles sums = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+  return (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
 
 /// One block; `p` holds the results even when the caller does not want them.
 OPENLLM_INLINE double exp_block(const float* x, std::size_t n, float max, float* p) {
-  double lanes[kLanes] = {};
+  Doubles sums[4] = {};
   if (n == kBlock) {
     for (std::size_t i = 0; i < kBlock; i += kWidth) exp_eight(x + i, max, p + i);
-    Doubles sums[4] = {};
     for (std::size_t i = 0; i < kBlock; i += kLanes) {
       for (std::size_t k = 0; k < 4; ++k) {
         Quad quad;
@@ -117,14 +116,15 @@ OPENLLM_INLINE double exp_block(const float* x, std::size_t n, float max, float*
         sums[k] += __builtin_convertvector(quad, Doubles);
       }
     }
-    std::memcpy(lanes, sums, sizeof(lanes));
   } else {
+    double lanes[kLanes] = {};
     for (std::size_t i = 0; i < n; ++i) {
       p[i] = exp_nonpositive(x[i] - max);
       lanes[i % kLanes] += static_cast<double>(p[i]);
     }
+    std::memcpy(sums, lanes, sizeof(sums));
   }
-  return lanes_sum(lanes);
+  return lanes_sum(sums);
 }
 
 OPENLLM_INLINE void exp_blocks_body(const float* x, std::size_t n, float max, float* p,
