@@ -39,7 +39,7 @@ class Backend {
   /// As engine::Engine.
   virtual void submit(engine::Request request) = 0;
   virtual void cancel(const std::string& id) = 0;
-  virtual void stop_choice(const std::string& id, int choice, std::int64_t n_tokens) = 0;
+  virtual void stop_choice(const std::string& id, int choice) = 0;
   virtual engine::Stats stats() const = 0;
 };
 

@@ -77,9 +77,7 @@ class NativeBackend final : public Backend {
   std::string isa() const override { return device_->isa(); }
   void submit(engine::Request request) override { engine_.submit(std::move(request)); }
   void cancel(const std::string& id) override { engine_.cancel(id); }
-  void stop_choice(const std::string& id, int choice, std::int64_t n_tokens) override {
-    engine_.stop_choice(id, choice, n_tokens);
-  }
+  void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }
   engine::Stats stats() const override { return engine_.stats(); }
 
  private:

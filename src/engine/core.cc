@@ -2,27 +2,14 @@
 
 #include <algorithm>
 #include <exception>
-#include <limits>
 #include <utility>
 
 #include "base/error.h"
+#include "engine/build_plan.h"
+#include "engine/validate.h"
 
 namespace openllm::engine {
 namespace {
-
-const EngineOptions& checked(const EngineOptions& options) {
-  const auto positive = [](const char* name, int value) {
-    if (value < 1) {
-      base::fail(ErrorCode::kInvalidArgument, "engine: ", name, " must be positive, got ", value);
-    }
-  };
-  positive("max_step_tokens", options.max_step_tokens);
-  positive("max_sequences", options.max_sequences);
-  positive("max_output_rows", options.max_output_rows);
-  positive("max_queue", options.max_queue);
-  positive("max_model_len", options.max_model_len);
-  return options;
-}
 
 void insert_ranked(std::vector<Sequence*>& list, Sequence* sequence) {
   list.insert(std::upper_bound(list.begin(), list.end(), sequence, ranks_before), sequence);
@@ -42,7 +29,7 @@ StepReservation::~StepReservation() {
 
 Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& clock)
     : runner_(runner),
-      options_(checked(options)),
+      options_(validated(options)),
       clock_(clock),
       vocab_size_(runner.vocab_size()),
       cache_(options.kv_groups, options.blocks_per_group, options.block_size),
@@ -50,7 +37,7 @@ Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& 
       // Every running sequence can decode in the same step.
       max_running_(static_cast<std::size_t>(
           std::min({options.max_sequences, options.max_step_tokens, options.max_output_rows}))),
-      sampler_(vocab_size_),
+      drawer_(vocab_size_),
       outstanding_(options.kv_groups.size()) {
   plan_.block_tables.resize(options.kv_groups.size());
 }
@@ -111,6 +98,11 @@ void Core::preempt(Sequence& sequence) {
   ++stats_.n_preemptions;
 }
 
+template <typename What>
+void Core::emit(const Sequence& sequence, What what) {
+  emissions_.push_back({sequence.request->request.sink, sequence.sampling.choice, std::move(what)});
+}
+
 void Core::end(Sequence& sequence, EndReason reason, const std::string& error) {
   if (sequence.state == Sequence::State::kEnded) return;
   if (sequence.state == Sequence::State::kRunning) erase_from(running_, &sequence);
@@ -121,13 +113,7 @@ void Core::end(Sequence& sequence, EndReason reason, const std::string& error) {
   sequence.n_rows = 0;
 
   RequestState& r = *sequence.request;
-  Emission& emission = emissions_.emplace_back();
-  emission.kind = Emission::Kind::kEnd;
-  emission.sink = r.request.sink;
-  emission.choice = sequence.sampling.choice;
-  emission.reason = reason;
-  emission.first = std::max(0, r.n_cached);
-  emission.error = error;
+  emit(sequence, EndEvent{reason, std::max(0, r.n_cached), error});
   if (--r.n_open == 0) {
     finished_ids_.push_back(r.request.id);
     ++stats_.n_finished;
@@ -138,7 +124,7 @@ void Core::end_request(RequestState& r, EndReason reason, const std::string& err
   for (const auto& choice : r.choices) end(*choice, reason, error);
 }
 
-/// Drops requests without open choices; lets held choices go on whose leader has ended.
+/// Drops requests without open choices.
 void Core::forget_ended() {
   for (const std::string& id : finished_ids_) {
     const auto found = requests_.find(id);
@@ -146,26 +132,16 @@ void Core::forget_ended() {
   }
 }
 
-void Core::cancel(const std::string& id, int choice) {
+void Core::end_choice(const std::string& id, int choice, EndReason reason) {
   const auto found = requests_.find(id);
   if (found == requests_.end()) return;
   RequestState& r = *found->second;
   if (choice < 0) {
-    end_request(r, EndReason::kCancelled);
+    end_request(r, reason);
   } else if (choice < r.request.n_choices) {
-    end(*r.choices[static_cast<std::size_t>(choice)], EndReason::kCancelled);
+    end(*r.choices[static_cast<std::size_t>(choice)], reason);
     release_held(r);
   }
-  forget_ended();
-}
-
-void Core::stop_choice(const std::string& id, int choice) {
-  const auto found = requests_.find(id);
-  if (found == requests_.end()) return;
-  RequestState& r = *found->second;
-  if (choice < 0 || choice >= r.request.n_choices) return;
-  end(*r.choices[static_cast<std::size_t>(choice)], EndReason::kStop);
-  release_held(r);
   forget_ended();
 }
 
@@ -191,23 +167,12 @@ void Core::end_all(EndReason reason, const std::string& error) {
   forget_ended();
 }
 
-void Core::extend_keys(Sequence& sequence, int n_blocks) {
-  const auto size = static_cast<std::size_t>(options_.block_size);
-  while (sequence.keys.size() < static_cast<std::size_t>(n_blocks)) {
-    const kv::BlockKey& previous =
-        sequence.keys.empty() ? sequence.request->root : sequence.keys.back();
-    const std::span<const std::int32_t> tokens(sequence.tokens);
-    sequence.keys.push_back(
-        kv::next_key(previous, tokens.subspan(sequence.keys.size() * size, size)));
-  }
-}
-
 std::span<const kv::BlockKey> Core::cached_prefix(Sequence& sequence) {
   // Prompt logprobs need the logits of all rows until they have been reported.
   if (!options_.prefix_caching || sequence.n_reported < sequence.report_end) return {};
   // At least one token is computed: its logits are wanted.
   const int n_blocks = (sequence.n_target() - 1) / options_.block_size;
-  extend_keys(sequence, n_blocks);
+  sequence.extend_keys(n_blocks, options_.block_size);
   const std::span<const kv::BlockKey> keys(sequence.keys.data(),
                                            static_cast<std::size_t>(n_blocks));
   return keys.first(static_cast<std::size_t>(cache_.find_prefix(keys)));
@@ -292,84 +257,6 @@ void Core::reserve(StepReservation& reservation) {
                batch_.end());
 }
 
-void Core::add_output_rows(Sequence& sequence, int first_row) {
-  sequence.first_output = static_cast<int>(plan_.output_rows.size());
-  const Candidate c = sequence.candidate();
-  for (int i = c.report_begin; i < std::min(c.report_end, sequence.n_rows); ++i) {
-    plan_.output_rows.push_back(first_row + i);
-  }
-  const int last = first_row + sequence.n_rows - 1;
-  const bool draws = c.wants_last && sequence.n_rows == c.n_remaining;
-  const bool has_it = static_cast<int>(plan_.output_rows.size()) > sequence.first_output &&
-                      plan_.output_rows.back() == last;
-  if (draws && !has_it) plan_.output_rows.push_back(last);
-}
-
-void Core::build_plan() {
-  plan_.clear();
-  for (auto& table : plan_.block_tables) table.begin.push_back(0);
-  for (Sequence* sequence : batch_) {
-    const RequestState& r = *sequence->request;
-    PlanSequence row;
-    row.first_row = static_cast<std::int32_t>(plan_.token_ids.size());
-    row.n_rows = sequence->n_rows;
-    row.past_len = sequence->n_computed;
-    row.adapter = r.request.adapter;
-    row.rope_len = r.n_prompt + r.max_new;
-    plan_.sequences.push_back(row);
-    const auto begin = sequence->tokens.begin() + sequence->n_computed;
-    plan_.token_ids.insert(plan_.token_ids.end(), begin, begin + sequence->n_rows);
-    for (int i = 0; i < sequence->n_rows; ++i) plan_.positions.push_back(sequence->n_computed + i);
-    for (std::size_t g = 0; g < plan_.block_tables.size(); ++g) {
-      PlanBlockTable& table = plan_.block_tables[g];
-      for (const kv::BlockRef& block : sequence->blocks.table(g)) table.ids.push_back(block.id());
-      table.begin.push_back(static_cast<std::int32_t>(table.ids.size()));
-    }
-    add_output_rows(*sequence, row.first_row);
-  }
-}
-
-std::span<const float> Core::row(const float* logits, int index) const noexcept {
-  const auto n = static_cast<std::size_t>(vocab_size_);
-  return {logits + static_cast<std::size_t>(index) * n, n};
-}
-
-void Core::draw_one(Sequence& sequence, Drawn& drawn, const float* logits) {
-  const RequestState& r = *sequence.request;
-  const Candidate c = sequence.candidate();
-  int output = sequence.first_output;
-  const int report_end = std::min(c.report_end, sequence.n_rows);
-  for (int i = c.report_begin; i < report_end; ++i, ++output) {
-    const auto next = static_cast<std::size_t>(sequence.n_computed + i + 1);
-    if (r.request.n_prompt_logprobs < 0 || next >= static_cast<std::size_t>(r.n_prompt)) continue;
-    sampling::Sample s =
-        sampler_.score(row(logits, output), sequence.tokens[next], r.request.n_prompt_logprobs);
-    drawn.prompt.push_back({s.token, s.logprob, std::move(s.top)});
-  }
-  if (!c.wants_last || sequence.n_rows != c.n_remaining) return;
-  const bool last_is_reported = c.report_begin < report_end && c.report_end >= c.n_remaining;
-  const int last = last_is_reported ? output - 1 : output;
-  const bool too_short =
-      sequence.n_generated() < r.request.min_new_tokens && !r.request.stop_token_ids.empty();
-  drawn.sample = sampler_.sample(
-      row(logits, last), sequence.sampling, sequence.counts, too_short ? &r.stop_ban : nullptr,
-      static_cast<std::int64_t>(sequence.tokens.size()), r.request.n_logprobs);
-}
-
-void Core::draw(const float* logits) {
-  if (drawn_.size() < batch_.size()) drawn_.resize(batch_.size());
-  for (std::size_t i = 0; i < batch_.size(); ++i) {
-    Drawn& drawn = drawn_[i];
-    drawn.prompt.clear();
-    drawn.error.clear();
-    try {
-      draw_one(*batch_[i], drawn, logits);
-    } catch (const std::exception& e) {
-      drawn.error = e.what();
-    }
-  }
-}
-
 void Core::report_prompt(Sequence& sequence, Drawn& drawn, const float* logits) {
   const Candidate c = sequence.candidate();
   const int n = std::min(c.report_end, sequence.n_rows) - c.report_begin;
@@ -378,20 +265,12 @@ void Core::report_prompt(Sequence& sequence, Drawn& drawn, const float* logits) 
   const int first = sequence.n_computed + c.report_begin;
   sequence.n_reported = first + n;
   if (r.request.prompt_logits) {
-    Emission& emission = emissions_.emplace_back();
-    emission.kind = Emission::Kind::kPromptLogits;
-    emission.sink = r.request.sink;
-    emission.first = first;
-    emission.count = n;
-    emission.logits = row(logits, sequence.first_output).data();
+    const auto offset =
+        static_cast<std::size_t>(sequence.first_output) * static_cast<std::size_t>(vocab_size_);
+    emit(sequence, PromptLogits{first, n, logits + offset});
   }
   if (!drawn.prompt.empty()) {
-    Emission& emission = emissions_.emplace_back();
-    emission.kind = Emission::Kind::kPromptLogprobs;
-    emission.sink = r.request.sink;
-    emission.first = first + 1;
-    emission.events = std::move(drawn.prompt);
-    drawn.prompt.clear();
+    emit(sequence, PromptLogprobs{first + 1, std::exchange(drawn.prompt, {})});
   }
 }
 
@@ -400,11 +279,7 @@ void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
   sequence.tokens.push_back(sample.token);
   if (sampling::uses_counts(sequence.sampling)) sequence.counts.add_output(sample.token);
   ++stats_.n_generated_tokens;
-  Emission& emission = emissions_.emplace_back();
-  emission.sink = r.request.sink;
-  emission.choice = sequence.sampling.choice;
-  emission.token = {sample.token, sample.logprob, std::move(sample.top)};
-  sample.top.clear();
+  emit(sequence, TokenEvent{sample.token, sample.logprob, std::exchange(sample.top, {})});
   const auto& stops = r.request.stop_token_ids;
   if (std::find(stops.begin(), stops.end(), sample.token) != stops.end()) {
     end(sequence, EndReason::kStop);
@@ -427,7 +302,7 @@ void Core::commit_one(Sequence& sequence, Drawn& drawn, const float* logits) {
   sequence.n_rows = 0;
   const int full = sequence.n_computed / options_.block_size;
   if (options_.prefix_caching && full > full_before) {
-    extend_keys(sequence, full);
+    sequence.extend_keys(full, options_.block_size);
     const std::span<const kv::BlockKey> keys(sequence.keys);
     cache_.publish(sequence.blocks, full_before,
                    keys.subspan(static_cast<std::size_t>(full_before),
@@ -442,7 +317,7 @@ void Core::commit_one(Sequence& sequence, Drawn& drawn, const float* logits) {
   release_held(r);
 }
 
-void Core::commit(const float* logits) {
+void Core::commit(std::span<Drawn> drawn, const float* logits) {
   ++stats_.n_steps;
   stats_.n_step_rows += static_cast<std::int64_t>(plan_.token_ids.size());
   stats_.n_step_sequences += static_cast<std::int64_t>(batch_.size());
@@ -450,10 +325,10 @@ void Core::commit(const float* logits) {
     Sequence& sequence = *batch_[i];
     if (sequence.state == Sequence::State::kEnded)
       continue;  // another choice of its request failed
-    if (drawn_[i].error.empty()) {
-      commit_one(sequence, drawn_[i], logits);
+    if (drawn[i].error.empty()) {
+      commit_one(sequence, drawn[i], logits);
     } else {
-      end_request(*sequence.request, EndReason::kError, drawn_[i].error);
+      end_request(*sequence.request, EndReason::kError, drawn[i].error);
     }
   }
 }
@@ -472,7 +347,7 @@ void Core::step() {
     forget_ended();
     return;
   }
-  build_plan();
+  build_plan(batch_, plan_);
   std::string error;
   const float* logits = nullptr;
   try {
@@ -484,9 +359,9 @@ void Core::step() {
   if (logits == nullptr && error.empty() && !plan_.output_rows.empty())
     error = "engine: the runner gave no logits";
   if (error.empty()) {
-    draw(logits);
+    const std::span<Drawn> drawn = drawer_.draw(batch_, logits);
     reservation.commit();
-    commit(logits);
+    commit(drawn, logits);
   } else {
     for (Sequence* sequence : batch_) end_request(*sequence->request, EndReason::kError, error);
     reservation.commit();  // ending freed them all

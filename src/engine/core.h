@@ -2,14 +2,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
+#include "engine/drawer.h"
 #include "engine/engine.h"
 #include "engine/sequence.h"
 #include "kv/block_cache.h"
-#include "sampling/sampler.h"
 
 namespace openllm::engine {
 
@@ -34,19 +36,26 @@ class StepReservation {
   std::vector<Entry> entries_;
 };
 
+struct PromptLogprobs {
+  int first = 0;  ///< Prompt position of the first event.
+  std::vector<TokenEvent> events{};
+};
+struct PromptLogits {
+  int first = 0;  ///< Prompt position of the first row.
+  int n = 0;
+  const float* values = nullptr;  ///< [n, vocab], valid until the next step.
+};
+struct EndEvent {
+  EndReason reason = EndReason::kStop;
+  int n_cached_tokens = 0;
+  std::string error{};
+};
+
 /// Something to tell a sink once the state that it speaks of is committed.
 struct Emission {
-  enum class Kind : std::uint8_t { kToken, kPromptLogprobs, kPromptLogits, kEnd };
-  Kind kind = Kind::kToken;
   std::shared_ptr<EventSink> sink{};
   int choice = 0;
-  TokenEvent token{};
-  int first = 0;  ///< Prompt position; for kEnd: cached tokens.
-  int count = 0;
-  std::vector<TokenEvent> events{};
-  const float* logits = nullptr;
-  EndReason reason = EndReason::kStop;
-  std::string error{};
+  std::variant<TokenEvent, PromptLogprobs, PromptLogits, EndEvent> what{};
 };
 
 /// The engine without threads: everything that one step does.
@@ -65,8 +74,8 @@ class Core {
 
   /// Takes a validated request.
   void add(Request request);
-  void cancel(const std::string& id, int choice);
-  void stop_choice(const std::string& id, int choice);
+  /// `choice` < 0: all of them. Unknown or ended ones are ignored.
+  void end_choice(const std::string& id, int choice, EndReason reason);
   void expire_deadlines();
   void end_all(EndReason reason, const std::string& error);
 
@@ -81,12 +90,6 @@ class Core {
   void check_invariants() const;
 
  private:
-  struct Drawn {
-    sampling::Sample sample{};
-    std::vector<TokenEvent> prompt{};
-    std::string error{};
-  };
-
   void end(Sequence& sequence, EndReason reason, const std::string& error = {});
   void end_request(RequestState& request, EndReason reason, const std::string& error = {});
   void forget_ended();
@@ -97,27 +100,23 @@ class Core {
   void admit();
   bool make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix);
   std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
-  void extend_keys(Sequence& sequence, int n_blocks);
   void plan();
   void reserve(StepReservation& reservation);
-  void build_plan();
-  void add_output_rows(Sequence& sequence, int first_row);
-  void draw(const float* logits);
-  void draw_one(Sequence& sequence, Drawn& drawn, const float* logits);
-  void commit(const float* logits);
+  void commit(std::span<Drawn> drawn, const float* logits);
   void commit_one(Sequence& sequence, Drawn& drawn, const float* logits);
   void report_prompt(Sequence& sequence, Drawn& drawn, const float* logits);
   void append_token(Sequence& sequence, sampling::Sample& sample);
-  std::span<const float> row(const float* logits, int index) const noexcept;
+  template <typename What>
+  void emit(const Sequence& sequence, What what);
 
   StepRunner& runner_;
   const EngineOptions options_;
   const base::Clock& clock_;
   const int vocab_size_;
   kv::BlockCache cache_;
-  std::int64_t max_len_;
-  std::size_t max_running_;
-  sampling::Sampler sampler_;
+  const std::int64_t max_len_;
+  const std::size_t max_running_;
+  Drawer drawer_;
 
   std::unordered_map<std::string, std::unique_ptr<RequestState>> requests_;
   std::vector<Sequence*> running_;  // in rank order
@@ -130,7 +129,6 @@ class Core {
   std::vector<Candidate> candidates_;
   std::vector<PlannedRows> planned_;
   std::vector<Sequence*> batch_;
-  std::vector<Drawn> drawn_;
   std::vector<int> outstanding_;
   StepPlan plan_;
 

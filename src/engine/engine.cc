@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine/core.h"
+#include "engine/validate.h"
 
 namespace openllm::engine {
 namespace {
@@ -20,30 +21,23 @@ constexpr bool kDebug = false;
 constexpr bool kDebug = true;
 #endif
 
-struct Cancel {
+struct EndChoice {
   std::string id;
-  int choice;
+  int choice;  // < 0: all
+  EndReason reason;
 };
-struct Stop {
-  std::string id;
-  int choice;
-};
-using Command = std::variant<Request, Cancel, Stop>;
+using Command = std::variant<Request, EndChoice>;
 
-void deliver(Emission& e) {
-  switch (e.kind) {
-    case Emission::Kind::kToken:
-      e.sink->on_token(e.choice, std::move(e.token));
-      break;
-    case Emission::Kind::kPromptLogprobs:
-      e.sink->on_prompt_logprobs(e.first, std::move(e.events));
-      break;
-    case Emission::Kind::kPromptLogits:
-      e.sink->on_prompt_logits(e.first, e.count, e.logits);
-      break;
-    case Emission::Kind::kEnd:
-      e.sink->on_end(e.choice, e.reason, e.first, e.error);
-      break;
+void deliver(Emission& emission) {
+  EventSink& sink = *emission.sink;
+  if (auto* token = std::get_if<TokenEvent>(&emission.what)) {
+    sink.on_token(emission.choice, std::move(*token));
+  } else if (auto* logprobs = std::get_if<PromptLogprobs>(&emission.what)) {
+    sink.on_prompt_logprobs(logprobs->first, std::move(logprobs->events));
+  } else if (const auto* logits = std::get_if<PromptLogits>(&emission.what)) {
+    sink.on_prompt_logits(logits->first, logits->n, logits->values);
+  } else if (const auto* end = std::get_if<EndEvent>(&emission.what)) {
+    sink.on_end(emission.choice, end->reason, end->n_cached_tokens, end->error);
   }
 }
 
@@ -149,10 +143,8 @@ class Engine::Impl {
     for (Command& command : commands_) {
       if (auto* request = std::get_if<Request>(&command)) {
         core_.add(std::move(*request));
-      } else if (const auto* cancel = std::get_if<Cancel>(&command)) {
-        core_.cancel(cancel->id, cancel->choice);
-      } else if (const auto* stop = std::get_if<Stop>(&command)) {
-        core_.stop_choice(stop->id, stop->choice);
+      } else if (const auto* end = std::get_if<EndChoice>(&command)) {
+        core_.end_choice(end->id, end->choice, end->reason);
       }
     }
     const bool any = !commands_.empty();
@@ -197,9 +189,11 @@ Engine::Engine(StepRunner& runner, const EngineOptions& options, const base::Clo
 Engine::~Engine() = default;
 
 void Engine::submit(Request request) { impl_->submit(std::move(request)); }
-void Engine::cancel(const std::string& id, int choice) { impl_->post(Cancel{id, choice}); }
-void Engine::stop_choice(const std::string& id, int choice, std::int64_t /*n_tokens*/) {
-  impl_->post(Stop{id, choice});
+void Engine::cancel(const std::string& id, int choice) {
+  impl_->post(EndChoice{id, choice, EndReason::kCancelled});
+}
+void Engine::stop_choice(const std::string& id, int choice) {
+  impl_->post(EndChoice{id, choice, EndReason::kStop});
 }
 Stats Engine::stats() const { return impl_->stats(); }
 bool Engine::step() { return impl_->step(); }

@@ -34,9 +34,8 @@ struct Stats {
   std::int64_t n_running = 0;
   std::int64_t n_waiting = 0;
   std::int64_t n_steps = 0;
-  std::int64_t n_step_rows = 0;  ///< Rows computed, all steps together.
-  std::int64_t n_step_sequences =
-      0;  ///< Sequences, all steps together: / n_steps is the mean batch.
+  std::int64_t n_step_rows = 0;       ///< Rows computed, all steps together.
+  std::int64_t n_step_sequences = 0;  ///< Sum over the steps: / n_steps is the mean batch.
   std::int64_t n_prompt_tokens = 0;
   std::int64_t n_cached_tokens = 0;
   std::int64_t n_generated_tokens = 0;
@@ -65,9 +64,9 @@ class Engine {
   /// Ends the request (or one choice) with kCancelled; frees its blocks before the next step.
   /// Unknown ids are ignored.
   void cancel(const std::string& id, int choice = -1);
-  /// A stop found above the engine (stop string): the choice keeps its first `n_tokens` tokens and
-  /// ends with kStop. Unknown or ended choices are ignored.
-  void stop_choice(const std::string& id, int choice, std::int64_t n_tokens);
+  /// A stop found above the engine (stop string): the choice ends with kStop. Tokens drawn in the
+  /// meantime are delivered and not the caller's any more. Unknown or ended choices are ignored.
+  void stop_choice(const std::string& id, int choice);
   Stats stats() const;
 
   /// One transaction: admit, plan, reserve, run, sample, commit, emit. False when there was nothing

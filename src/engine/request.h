@@ -12,6 +12,9 @@
 
 namespace openllm::engine {
 
+/// Most choices of a request.
+inline constexpr int kMaxChoices = 128;
+
 enum class EndReason : std::uint8_t { kStop, kLength, kCancelled, kDeadline, kError };
 
 /// A token as it leaves the engine.
@@ -47,16 +50,17 @@ struct Request {
   int n_choices = 1;
   int max_new_tokens = 16;
   int min_new_tokens = 0;
-  std::vector<std::int32_t>
-      stop_token_ids{};        ///< End the choice when drawn; empty with ignore_eos.
+  /// End the choice when drawn; empty with ignore_eos.
+  std::vector<std::int32_t> stop_token_ids{};
   int n_logprobs = -1;         ///< < 0: none.
   int n_prompt_logprobs = -1;  ///< < 0: none.
-  bool prompt_logits = false;  ///< Deliver the logits of every prompt position; needs no prefix
-                               ///< cache, like prompt logprobs.
+  /// Deliver the logits of every prompt position. Like prompt logprobs it makes the engine compute
+  /// the whole prompt, cached or not.
+  bool prompt_logits = false;
   int priority = 0;
   std::int32_t adapter = 0;
-  std::uint64_t prefix_salt =
-      0;  ///< Anything besides tokens that changes the numbers (adapter, tenant).
+  /// Anything besides tokens and adapter that changes the numbers.
+  std::uint64_t prefix_salt = 0;
   std::optional<base::Clock::TimePoint> deadline{};
   std::shared_ptr<EventSink> sink{};
 };

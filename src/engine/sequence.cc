@@ -3,20 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "base/error.h"
-
 namespace openllm::engine {
-namespace {
-
-constexpr int kMaxChoices = 128;
-
-template <typename... Parts>
-void require(bool holds, const Parts&... parts) {
-  if (!holds) base::fail(ErrorCode::kInvalidArgument, "request: ", parts...);
-}
-
-}  // namespace
-
 void StopBan::apply(std::span<std::uint64_t> mask) const {
   for (const std::int32_t token : tokens_) {
     const auto t = static_cast<std::size_t>(token);
@@ -59,31 +46,20 @@ Candidate Sequence::candidate() const noexcept {
   return c;
 }
 
+void Sequence::extend_keys(int n_blocks, int block_size) {
+  const auto size = static_cast<std::size_t>(block_size);
+  while (keys.size() < static_cast<std::size_t>(n_blocks)) {
+    const kv::BlockKey& previous = keys.empty() ? request->root : keys.back();
+    keys.push_back(kv::next_key(previous, std::span(tokens).subspan(keys.size() * size, size)));
+  }
+}
+
 bool ranks_before(const Sequence* a, const Sequence* b) noexcept {
   const auto key = [](const Sequence* s) {
     return std::tuple(-std::int64_t{s->request->request.priority}, s->request->arrival,
                       s->sampling.choice);
   };
   return key(a) < key(b);
-}
-
-void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
-  require(r.sink != nullptr, "no sink");
-  require(!r.prompt_ids.empty(), "empty prompt (expected at least one token)");
-  for (std::size_t i = 0; i < r.prompt_ids.size(); ++i) {
-    const std::int32_t id = r.prompt_ids[i];
-    require(id >= 0 && id < vocab_size, "prompt token ", i, ": no such id (expected 0 to ",
-            vocab_size - 1, ", got ", id, ")");
-  }
-  require(r.n_choices >= 1 && r.n_choices <= kMaxChoices, "n out of range (expected 1 to ",
-          kMaxChoices, ", got ", r.n_choices, ")");
-  require(r.max_new_tokens >= 0, "max_new_tokens: must not be negative, got ", r.max_new_tokens);
-  require(r.min_new_tokens >= 0, "min_new_tokens: must not be negative, got ", r.min_new_tokens);
-  sampling::validate(r.sampling, vocab_size);
-  const auto n_prompt = static_cast<std::int64_t>(r.prompt_ids.size());
-  const std::int64_t room = r.max_new_tokens > 0 ? max_len - 1 : max_len;
-  require(n_prompt <= room, "prompt too long for the context (expected at most ", room,
-          " tokens, got ", n_prompt, ")");
 }
 
 }  // namespace openllm::engine

@@ -44,6 +44,8 @@ struct Sequence {
   /// Tokens to compute before it ends or draws the next one.
   int n_target() const noexcept;
   Candidate candidate() const noexcept;
+  /// Computes the keys of the first `n_blocks` blocks, all of which its tokens fill.
+  void extend_keys(int n_blocks, int block_size);
 };
 
 /// Forbids the stop tokens while an answer is too short.
@@ -63,9 +65,9 @@ struct RequestState {
   std::int64_t arrival = 0;
   int n_prompt = 0;
   int max_new = 0;
-  int n_open = 0;     ///< Choices not ended.
-  int n_cached = -1;  ///< Prompt tokens found in the prefix cache by the first choice to run; < 0:
-                      ///< none ran yet.
+  int n_open = 0;  ///< Choices not ended.
+  /// Prompt tokens found in the prefix cache by the first choice to run; < 0: none ran yet.
+  int n_cached = -1;
   Sequence* leader = nullptr;  ///< Computes the prompt while other choices are held.
   kv::BlockKey root{};
   StopBan stop_ban;
@@ -80,8 +82,5 @@ struct RequestState {
 /// order, so the first is never preempted and always gets on: no two sequences can preempt each
 /// other for ever.
 bool ranks_before(const Sequence* a, const Sequence* b) noexcept;
-
-/// Throws kInvalidArgument when the request makes no sense; `max_len` is the longest sequence.
-void validate_request(const Request& request, int vocab_size, std::int64_t max_len);
 
 }  // namespace openllm::engine

@@ -11,8 +11,8 @@ struct PlanSequence {
   std::int32_t n_rows = 0;
   std::int32_t past_len = 0;
   std::int32_t adapter = 0;
-  std::int32_t rope_len =
-      0;  ///< Length the sequence was admitted with, as device::BatchSequence::rope_len.
+  /// Length the sequence was admitted with, as device::BatchSequence::rope_len.
+  std::int32_t rope_len = 0;
 };
 
 /// Block ids per KV group, as device::BlockTable.

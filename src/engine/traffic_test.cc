@@ -100,7 +100,7 @@ class Traffic {
     t.disturbed = true;
     const int choice = pick(-1, t.request.n_choices - 1);
     if (pick(0, 2) == 0 && choice >= 0) {
-      engine_.stop_choice(t.request.id, choice, 1);
+      engine_.stop_choice(t.request.id, choice);
     } else {
       engine_.cancel(t.request.id, choice);
     }

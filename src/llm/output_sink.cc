@@ -110,8 +110,8 @@ void OutputSink::drain() {
     update.finished =
         std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
   });
-  for (const auto& [choice, n_tokens] : late_stops_) {
-    if (const auto backend = backend_.lock()) backend->stop_choice(request_id_, choice, n_tokens);
+  for (const int choice : late_stops_) {
+    if (const auto backend = backend_.lock()) backend->stop_choice(request_id_, choice);
   }
   late_stops_.clear();
 }
@@ -140,7 +140,7 @@ void OutputSink::handle_token(Update& update, int index, const engine::TokenEven
   if (choice.stop->stopped()) {
     choice.ended = true;
     news.finish_reason = FinishReason::kStop;
-    late_stops_.emplace_back(index, choice.n_tokens);
+    late_stops_.push_back(index);
   }
 }
 

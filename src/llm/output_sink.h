@@ -82,8 +82,8 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   const std::shared_ptr<Worker> output_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   TextRules rules_;
-  std::vector<Choice> choices_;                           // output thread only
-  std::vector<std::pair<int, std::int64_t>> late_stops_;  // output thread only: choice, tokens kept
+  std::vector<Choice> choices_;  // output thread only
+  std::vector<int> late_stops_;  // output thread only: choices that a stop string ended
 
   std::mutex mutex_;
   std::vector<Event> events_;

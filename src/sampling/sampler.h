@@ -34,12 +34,11 @@ class Constraint {
   virtual void apply(std::span<std::uint64_t> mask) const = 0;
 };
 
-/// Token counts of one sequence, for the penalties. Updated as tokens are appended or taken back.
+/// Token counts of one sequence, for the penalties.
 class TokenCounts {
  public:
   void add_prompt(std::span<const std::int32_t> tokens);
   void add_output(std::int32_t token);
-  void remove_output(std::int32_t token);
   struct Entry {
     std::int32_t token = 0;
     std::int32_t in_prompt = 0;
@@ -69,16 +68,16 @@ bool is_greedy(const SamplingParams& params) noexcept;
 bool uses_counts(const SamplingParams& params) noexcept;
 
 /// Logits -> token. Order: logit bias, constraint, temperature, repetition, presence and frequency
-/// penalties, top-p, top-k, min-p, draw (the seed's order: temperature, repetition, top-p, top-k).
-/// Ties: the lower id. The draw depends on (seed, choice, position) alone: one uniform number,
-/// looked up in the cumulative distribution of what is left, in token order. Repetition divides
-/// positive and multiplies negative scores of tokens in prompt or answer (CTRL, Keskar 2019);
-/// presence and frequency penalties look at the answer alone (OpenAI).
-/// Thread safety: one thread at a time (keeps scratch memory; no allocation per token after the
-/// first).
+/// penalties, top-p, top-k, min-p, draw. Ties: the lower id. The draw depends on (seed, choice,
+/// position) alone: one uniform number, looked up in the cumulative distribution of what is left,
+/// in token order. Repetition divides positive and multiplies negative scores of tokens in prompt
+/// or answer (CTRL, Keskar 2019); presence and frequency penalties look at the answer alone
+/// (OpenAI). Thread safety: one thread at a time (keeps scratch memory; no allocation per token
+/// after the first).
 class Sampler {
  public:
   explicit Sampler(int vocab_size);
+  int vocab_size() const noexcept { return vocab_size_; }
   /// `logits` [V] is raw and left unchanged. `position` counts the sequence's tokens before this
   /// one. `n_top` < 0: no logprobs at all. Throws kInternal for NaN or +inf logits and when no
   /// token may be chosen.

@@ -29,9 +29,4 @@ void TokenCounts::add_prompt(std::span<const std::int32_t> tokens) {
 
 void TokenCounts::add_output(std::int32_t token) { ++entry(token).in_output; }
 
-void TokenCounts::remove_output(std::int32_t token) {
-  Entry& e = entry(token);
-  if (e.in_output > 0) --e.in_output;
-}
-
 }  // namespace openllm::sampling

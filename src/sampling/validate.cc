@@ -8,8 +8,8 @@ namespace {
 
 void require(bool holds, const char* field, const char* expected, float got) {
   if (holds) return;
-  base::fail(ErrorCode::kInvalidArgument, "sampling: ", field, " out of range (expected ", expected,
-             ", got ", got, ")");
+  base::fail(ErrorCode::kInvalidArgument, "sampling: ", field, ": out of range (expected ",
+             expected, ", got ", got, ")");
 }
 
 }  // namespace

@@ -1,0 +1,48 @@
+#include "engine/build_plan.h"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace openllm::engine {
+namespace {
+
+/// Rows whose logits the prompt's report wants, and the last one if a token is drawn from it.
+void add_output_rows(Sequence& sequence, int first_row, std::vector<std::int32_t>& rows) {
+  sequence.first_output = static_cast<int>(rows.size());
+  const Candidate c = sequence.candidate();
+  for (int i = c.report_begin; i < std::min(c.report_end, sequence.n_rows); ++i) {
+    rows.push_back(first_row + i);
+  }
+  const int last = first_row + sequence.n_rows - 1;
+  const bool draws = c.wants_last && sequence.n_rows == c.n_remaining;
+  const bool has_it = static_cast<int>(rows.size()) > sequence.first_output && rows.back() == last;
+  if (draws && !has_it) rows.push_back(last);
+}
+
+}  // namespace
+
+void build_plan(std::span<Sequence* const> batch, StepPlan& plan) {
+  plan.clear();
+  for (PlanBlockTable& table : plan.block_tables) table.begin.push_back(0);
+  for (Sequence* sequence : batch) {
+    const RequestState& r = *sequence->request;
+    PlanSequence entry;
+    entry.first_row = static_cast<std::int32_t>(plan.token_ids.size());
+    entry.n_rows = sequence->n_rows;
+    entry.past_len = sequence->n_computed;
+    entry.adapter = r.request.adapter;
+    entry.rope_len = r.n_prompt + r.max_new;
+    plan.sequences.push_back(entry);
+    const auto begin = sequence->tokens.begin() + sequence->n_computed;
+    plan.token_ids.insert(plan.token_ids.end(), begin, begin + sequence->n_rows);
+    for (int i = 0; i < sequence->n_rows; ++i) plan.positions.push_back(sequence->n_computed + i);
+    for (std::size_t g = 0; g < plan.block_tables.size(); ++g) {
+      PlanBlockTable& table = plan.block_tables[g];
+      for (const kv::BlockRef& block : sequence->blocks.table(g)) table.ids.push_back(block.id());
+      table.begin.push_back(static_cast<std::int32_t>(table.ids.size()));
+    }
+    add_output_rows(*sequence, entry.first_row, plan.output_rows);
+  }
+}
+
+}  // namespace openllm::engine

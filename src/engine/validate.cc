@@ -1,0 +1,51 @@
+#include "engine/validate.h"
+
+#include "base/error.h"
+
+namespace openllm::engine {
+namespace {
+
+template <typename... Parts>
+void require(bool holds, const Parts&... parts) {
+  if (!holds) base::fail(ErrorCode::kInvalidArgument, "request: ", parts...);
+}
+
+void require_positive(const char* name, int value) {
+  if (value >= 1) return;
+  base::fail(ErrorCode::kInvalidArgument, "engine: ", name, ": out of range (expected >= 1, got ",
+             value, ")");
+}
+
+}  // namespace
+
+const EngineOptions& validated(const EngineOptions& options) {
+  require_positive("max_step_tokens", options.max_step_tokens);
+  require_positive("max_sequences", options.max_sequences);
+  require_positive("max_output_rows", options.max_output_rows);
+  require_positive("max_queue", options.max_queue);
+  require_positive("max_model_len", options.max_model_len);
+  return options;
+}
+
+void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
+  require(r.sink != nullptr, "no sink");
+  require(!r.prompt_ids.empty(), "empty prompt (expected at least one token)");
+  for (std::size_t i = 0; i < r.prompt_ids.size(); ++i) {
+    const std::int32_t id = r.prompt_ids[i];
+    require(id >= 0 && id < vocab_size, "prompt token ", i, ": no such id (expected 0 to ",
+            vocab_size - 1, ", got ", id, ")");
+  }
+  require(r.n_choices >= 1 && r.n_choices <= kMaxChoices, "n: out of range (expected 1 to ",
+          kMaxChoices, ", got ", r.n_choices, ")");
+  require(r.max_new_tokens >= 0, "max_new_tokens: out of range (expected >= 0, got ",
+          r.max_new_tokens, ")");
+  require(r.min_new_tokens >= 0, "min_new_tokens: out of range (expected >= 0, got ",
+          r.min_new_tokens, ")");
+  sampling::validate(r.sampling, vocab_size);
+  const auto n_prompt = static_cast<std::int64_t>(r.prompt_ids.size());
+  const std::int64_t room = r.max_new_tokens > 0 ? max_len - 1 : max_len;
+  require(n_prompt <= room, "prompt too long for the context (expected at most ", room,
+          " tokens, got ", n_prompt, ")");
+}
+
+}  // namespace openllm::engine
