@@ -23,6 +23,9 @@ struct ServerOptions {
   /// Names besides the model's own id that requests may use; any name is accepted if it contains
   /// "*".
   std::vector<std::string> model_aliases{};
+  /// Web pages of other origins that may use the server from a browser (CORS): exact origins such
+  /// as "https://example.com", or "*" for every page. Empty: none.
+  std::vector<std::string> allowed_origins{};
 };
 
 /// The OpenAI-compatible HTTP server.

@@ -199,6 +199,9 @@ void add_start(CLI::App& app, Arguments& a) {
       ->envname("OPENLLM_API_KEY");
   repeated(start, "--alias", s.model_aliases,
            "Further name that requests may use; \"*\": any; may be repeated");
+  repeated(start, "--allow-origin", s.allowed_origins,
+           "Web page that may use the server: scheme://host[:port], or \"*\"; may be repeated")
+      ->type_name("ORIGIN");
   converted(
       start, "--max-body-bytes",
       [&s](const std::string& text) {

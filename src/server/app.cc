@@ -23,7 +23,10 @@ unsigned constant_time_equal(std::string_view given, std::string_view key) noexc
 }  // namespace
 
 App::App(LLM llm, ServerOptions options)
-    : llm_(std::move(llm)), options_(std::move(options)), start_time_(std::time(nullptr)) {}
+    : llm_(std::move(llm)),
+      options_(std::move(options)),
+      cors_(options_.allowed_origins),
+      start_time_(std::time(nullptr)) {}
 
 void App::load() {
   Readiness result;

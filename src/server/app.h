@@ -11,6 +11,7 @@
 
 #include "openllm/llm.h"
 #include "openllm/server.h"
+#include "server/cors.h"
 #include "server/error_map.h"
 #include "server/metrics.h"
 
@@ -27,10 +28,12 @@ struct Readiness {
 /// What the endpoints share.
 class App {
  public:
+  /// Throws kInvalidArgument for wrong origins.
   App(LLM llm, ServerOptions options);
 
   const LLM& llm() const noexcept { return llm_; }
   const ServerOptions& options() const noexcept { return options_; }
+  const Cors& cors() const noexcept { return cors_; }
   std::int64_t start_time() const noexcept { return start_time_; }
 
   /// Loads the model; blocks. What goes wrong ends in `readiness`.
@@ -60,6 +63,7 @@ class App {
  private:
   const LLM llm_;
   const ServerOptions options_;
+  const Cors cors_;
   const std::int64_t start_time_;
   mutable std::mutex mutex_;
   mutable std::condition_variable loaded_;

@@ -54,8 +54,8 @@ std::string shown(const std::string& path) {
 }
 
 /// Browsers may send forms and plain text anywhere without asking; with an Origin such a body is
-/// refused, so that no web page can use a local server. Other clients often forget the header: for
-/// them any type will do.
+/// refused, so that no web page can use a local server that does not allow its origin. Other
+/// clients often forget the header: for them any type will do.
 void check_content_type(const HttpRequest& request) {
   if (const std::string_view encoding = request.headers.find("Content-Encoding");
       !encoding.empty() && !equal_ignoring_case(encoding, "identity")) {
@@ -94,6 +94,12 @@ Target find_target(const App& app, Exchange& exchange) {
     if (request.method == route.method || (request.method == "HEAD" && route.method == "GET"))
       target.route = &route;
   }
+  // Browsers ask without the key that the request itself will have.
+  if (auto answer = app.cors().answer_preflight(request)) {
+    target.route = nullptr;
+    exchange.respond(std::move(*answer));
+    return target;
+  }
   if (needs_key && !app.is_authorized(request.headers.find("Authorization"))) {
     target.route = nullptr;
     exchange.respond(
@@ -124,6 +130,7 @@ Target find_target(const App& app, Exchange& exchange) {
 Flow run_endpoint(App& app, std::shared_ptr<Exchange> exchange) {
   Target target;
   try {
+    app.cors().add_headers(exchange->request().headers, exchange->common_headers());
     target = find_target(app, *exchange);
     if (target.route != nullptr) {
       bool is_acceptable = true;

@@ -71,8 +71,10 @@ class Server::Impl {
             [this](std::shared_ptr<server::Exchange> exchange) {
               server::dispatch(app_, std::move(exchange));
             },
-            [](int status, const std::string& message) {
-              return server::error_response(status, message);
+            [this](int status, const std::string& message, const server::Headers& request) {
+              server::HttpResponse response = server::error_response(status, message);
+              app_.cors().add_headers(request, response.headers);
+              return response;
             }) {
     app_.executor = transport_.executor();
     app_.transport_stats = [this] { return transport_.stats(); };

@@ -54,6 +54,13 @@ struct HeadProblem {
   std::string what{};
 };
 
+/// The client waits for an interim answer before it sends the body (never with HTTP/1.0, RFC 9110,
+/// 10.1.1).
+bool is_expecting(const Parser& parser) {
+  return !parser.is_done() && parser.get().version() >= 11 &&
+         !parser.get()[http::field::expect].empty();
+}
+
 /// What Beast's parser lets through but RFC 9112 wants refused.
 HeadProblem find_head_problem(const Parser& parser) {
   const auto& message = parser.get();
@@ -64,6 +71,11 @@ HeadProblem find_head_problem(const Parser& parser) {
   if (message.version() >= 11 && count(http::field::host) != 1) {
     return {400, "Host: wrong number of fields (expected 1, got " +
                      std::to_string(count(http::field::host)) + ")"};
+  }
+  if (const std::string_view expect = view(message[http::field::expect]);
+      is_expecting(parser) && !equal_ignoring_case(expect, "100-continue")) {
+    return {417, "Expect: unsupported (expected 100-continue, got " +
+                     std::string(expect.substr(0, 60)) + ")"};
   }
   if (count(http::field::transfer_encoding) == 0) return {};
   if (count(http::field::content_length) > 0)
@@ -78,9 +90,18 @@ HeadProblem find_head_problem(const Parser& parser) {
   return {};
 }
 
+/// The fields that have been read so far.
+Headers fields_of(const Parser& parser) {
+  Headers headers;
+  for (const auto& field : parser.get().base())
+    headers.add(view(field.name_string()), view(field.value()));
+  return headers;
+}
+
 HttpRequest take_request(Parser& parser) {
   HttpRequest request;
   request.keep_alive = parser.keep_alive();
+  request.headers = fields_of(parser);
   auto message = parser.release();
   request.method = std::string(view(message.method_string()));
   std::string target(view(message.target()));
@@ -94,8 +115,6 @@ HttpRequest take_request(Parser& parser) {
   request.path = target.substr(0, question);
   if (question != std::string::npos) request.query = target.substr(question + 1);
   request.is_http10 = message.version() < 11;
-  for (const auto& field : message.base())
-    request.headers.add(view(field.name_string()), view(field.value()));
   request.body = std::move(message.body());
   return request;
 }
@@ -195,7 +214,9 @@ net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) 
   bool head_seen = false;
   auto deadline =
       Clock::now() + (is_first ? hub_.options.header_timeout : hub_.options.idle_timeout);
-  ReadOutcome outcome;
+  const auto refused = [&parser](int status, std::string what) {
+    return ReadOutcome{{}, status, std::move(what), fields_of(parser)};
+  };
   for (;;) {
     // Empty lines between requests are allowed (RFC 9112, 2.2).
     while (!begun && !buffered().empty() && (buffered()[0] == '\r' || buffered()[0] == '\n'))
@@ -209,41 +230,25 @@ net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) 
       const std::string_view data = buffered();
       const std::size_t n = parser.put(net::buffer(data.data(), data.size()), ec);
       consume(n);
-      if (ec && ec != http::error::need_more) {
-        outcome.error_status = parse_error_status(ec);
-        outcome.error = parse_error_message(ec, hub_.options);
-        co_return outcome;
-      }
+      if (ec && ec != http::error::need_more)
+        co_return refused(parse_error_status(ec), parse_error_message(ec, hub_.options));
       if (!ec && !parser.is_done() && n > 0 && !buffered().empty()) continue;
     }
     if (parser.is_header_done() && !head_seen) {
       head_seen = true;
       const HeadProblem problem = find_head_problem(parser);
-      outcome.error_status = problem.status;
-      outcome.error = problem.what;
-      const std::string_view expect = view(parser.get()[http::field::expect]);
-      if (!expect.empty() && outcome.error.empty() && !parser.is_done()) {
-        if (!equal_ignoring_case(expect, "100-continue")) {
-          outcome.error_status = 417;
-          outcome.error =
-              "Expect: unsupported (expected 100-continue, got " + std::string(expect) + ")";
-        } else if (!co_await write(kContinue)) {
-          co_return outcome;
-        }
-      }
-      if (!outcome.error.empty()) co_return outcome;
+      if (problem.status != 0) co_return refused(problem.status, problem.what);
+      if (is_expecting(parser) && !co_await write(kContinue)) co_return ReadOutcome{};
     }
     if (parser.is_done()) {
+      ReadOutcome outcome;
       outcome.request = take_request(parser);
       co_return outcome;
     }
-    if (eof_ || (hub_.draining && !begun)) co_return outcome;
+    if (eof_ || (hub_.draining && !begun)) co_return ReadOutcome{};
     if (!co_await wake_.wait_until(deadline) && Clock::now() >= deadline) {
-      if (begun) {
-        outcome.error_status = 408;
-        outcome.error = "request: did not arrive in time";
-      }
-      co_return outcome;
+      if (begun) co_return refused(408, "request: did not arrive in time");
+      co_return ReadOutcome{};
     }
   }
 }
@@ -281,7 +286,7 @@ net::awaitable<bool> Connection::send_events(Exchange& exchange, bool& keep_aliv
   head.content_type = "text/event-stream; charset=utf-8";
   head.headers.add("Cache-Control", "no-cache");
   head.headers.add("X-Accel-Buffering", "no");  // nginx would hold events back
-  head.headers.add("X-Request-Id", exchange.request_id());
+  head.headers.add(std::as_const(exchange).common_headers());
   exchange.begin_events();
   std::string bytes = make_head(head, std::nullopt, request, keep_alive);
   bool comment = !exchange.has_output();  // the head goes out because the wait got long
@@ -373,7 +378,8 @@ net::awaitable<void> Connection::run() {
     go_on = false;
     if (outcome.error_status != 0) {
       const HttpRequest none;
-      co_await send_response(none, hub_.error_body(outcome.error_status, outcome.error), false);
+      co_await send_response(
+          none, hub_.error_body(outcome.error_status, outcome.error, outcome.headers), false);
     }
   }
   if (!eof_) co_await linger();

@@ -33,11 +33,12 @@ Exchange::Exchange(HttpRequest request, std::function<void()> wake, std::shared_
     : request_(std::move(request)), wake_(std::move(wake)), guard_(std::move(guard)) {
   const std::string_view given = request_.headers.find("X-Request-Id");
   request_id_ = is_usable_id(given) ? std::string(given) : random_id("req-");
+  common_headers_.add("X-Request-Id", request_id_);
 }
 
 void Exchange::respond(HttpResponse response) {
   if (has_answer()) return;
-  response.headers.add("X-Request-Id", request_id_);
+  response.headers.add(common_headers_);
   response_ = std::move(response);
   wake_();
 }

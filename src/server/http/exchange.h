@@ -27,6 +27,8 @@ class Exchange {
 
   const HttpRequest& request() const noexcept { return request_; }
   const std::string& request_id() const noexcept { return request_id_; }
+  /// Fields that the answer carries, whichever it is. To be set before the answer.
+  Headers& common_headers() noexcept { return common_headers_; }
   /// The whole answer. Once, and not after the first event has been sent.
   void respond(HttpResponse response);
   /// The answer will be a stream of server-sent events. Its head goes out with the first event, or
@@ -58,6 +60,7 @@ class Exchange {
   // For the connection.
 
   const std::optional<HttpResponse>& response() const noexcept { return response_; }
+  const Headers& common_headers() const noexcept { return common_headers_; }
   bool expects_events() const noexcept { return expects_events_; }
   /// The head of the event stream is being sent.
   void begin_events() noexcept { begun_ = true; }
@@ -73,6 +76,7 @@ class Exchange {
  private:
   HttpRequest request_;
   std::string request_id_;
+  Headers common_headers_;
   std::function<void()> wake_;
   std::shared_ptr<void> guard_;
   std::stop_source stop_;

@@ -15,6 +15,9 @@ class Headers {
   using Field = std::pair<std::string, std::string>;
 
   void add(std::string_view name, std::string_view value) { fields_.emplace_back(name, value); }
+  void add(const Headers& more) {
+    fields_.insert(fields_.end(), more.fields_.begin(), more.fields_.end());
+  }
   /// The first field of that name; empty if absent.
   std::string_view find(std::string_view name) const noexcept;
   bool contains(std::string_view name) const noexcept;

@@ -71,10 +71,10 @@ struct Transport::Impl {
 /// Over the limit: says so without waiting for the client, and closes.
 void Transport::Impl::reject(tcp::socket socket) {
   n_rejected.fetch_add(1, std::memory_order_relaxed);
-  HttpResponse response =
-      hub.error_body(503, "server: too many connections (at most " +
-                              std::to_string(hub.options.max_connections) + ")");
-  response.headers.add("Retry-After", "1");
+  HttpResponse response = hub.error_body(
+      503,
+      "server: too many connections (at most " + std::to_string(hub.options.max_connections) + ")",
+      Headers{});
   const std::string bytes =
       make_head(response, response.body.size(), HttpRequest{}, false) + response.body;
   error_code ignored;

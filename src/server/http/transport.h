@@ -37,8 +37,10 @@ struct TransportStats {
 class Transport {
  public:
   using Handler = std::function<void(std::shared_ptr<Exchange>)>;
-  /// Makes the answer to something that is not a request the handler could see.
-  using ErrorBody = std::function<HttpResponse(int status, const std::string& message)>;
+  /// Makes the answer to something that is not a request the handler could see. `request`: the
+  /// fields of its head that could be read.
+  using ErrorBody =
+      std::function<HttpResponse(int status, const std::string& message, const Headers& request)>;
 
   Transport(TransportOptions options, Handler handler, ErrorBody error_body);
   ~Transport();
