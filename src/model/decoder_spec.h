@@ -23,6 +23,11 @@ struct LayerSpec {
   int window = 0;                ///< For kWindowAttention.
   int rope = 0;                  ///< Index into DecoderSpec::ropes.
   float attention_scale = 0.0F;  ///< Replaces DecoderSpec::attention_scale if not 0.
+
+  void set_window(int positions) {
+    mixer = Mixer::kWindowAttention;
+    window = positions;
+  }
 };
 
 /// RoPE factors that depend on a sequence's length. Chosen once per sequence
@@ -52,8 +57,8 @@ struct DecoderSpec {
   int head_dim = 0;
   int ffn_dim = 0;
   int vocab_size = 0;
-  int max_positions =
-      0;  ///< Longest sequence the model was made for (after linear or dynamic RoPE scaling).
+  /// Longest sequence the model was made for (after linear or dynamic RoPE scaling).
+  int max_positions = 0;
 
   device::NormSpec norm{};
   NormPlace norm_place = NormPlace::kPre;

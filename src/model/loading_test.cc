@@ -315,6 +315,30 @@ TEST(SpecTest, GgufNeedsItsEmbedding) {
   EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
 }
 
+TEST(SpecTest, GgufWindowPatternsAreChecked) {
+  MemoryCheckpoint checkpoint(
+      format::Checkpoint::Kind::kGguf,
+      base::Json::parse(
+          R"({"general.architecture": "gemma3", "gemma3.embedding_length": 8, "gemma3.block_count": 2,
+          "gemma3.feed_forward_length": 8, "gemma3.attention.head_count": 2,
+          "gemma3.attention.sliding_window": 4})",
+          "test"));
+  checkpoint.add("token_embd.weight", {5, 8});
+  const auto with_pattern = [&](const char* json) {
+    checkpoint.mutable_config()["gemma3.attention.sliding_window_pattern"] =
+        base::Json::parse(json, "test");
+    return read_spec(checkpoint);
+  };
+  EXPECT_EQ(with_pattern("[true, 0]").layers[0].mixer, Mixer::kWindowAttention);
+  EXPECT_EQ(with_pattern("[true, 0]").layers[1].mixer, Mixer::kFullAttention);
+  EXPECT_EQ(with_pattern("2").layers[0].mixer, Mixer::kWindowAttention);
+  for (const char* bad : {"[true]", R"(["yes", "no"])", "0", R"("x")"}) {
+    const Error error = error_of([&] { with_pattern(bad); });
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << bad;
+    EXPECT_THAT(error.what(), testing::HasSubstr("sliding_window_pattern")) << bad;
+  }
+}
+
 TEST(TensorNameTest, Patterns) {
   EXPECT_TRUE(matches("h.12.attn.bias", "h.#.attn.bias"));
   EXPECT_FALSE(matches("h..attn.bias", "h.#.attn.bias"));

@@ -91,7 +91,6 @@ class Runner {
   }
 
   Decoder& decoder() { return *decoder_; }
-  device::Device& device() { return *device_; }
   /// RoPE length the sequences are admitted with.
   void set_rope_len(std::int32_t length) { rope_len_ = length; }
 
@@ -135,8 +134,6 @@ class Runner {
     decoder_->forward(batch, logits.data());
     return logits;
   }
-
-  void restart(int sequence) { lengths_[static_cast<std::size_t>(sequence)] = 0; }
 
  private:
   /// Blocks behind the window are given as freed.

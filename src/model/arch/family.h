@@ -55,7 +55,7 @@ struct TensorName {
 struct TensorLayout {
   std::vector<TensorName> names{};
   /// Put before every name but kOutput's, which is tried with and without. The first one with which
-  /// the embedding is found is taken.
+  /// the norm of layer 0 is found is taken.
   std::vector<std::string_view> prefixes{""};
   /// Names that may be in the file and are of no use here. '#' stands for a number, '*' at the end
   /// for anything.

@@ -6,10 +6,14 @@
 namespace openllm::model {
 
 /// What Gemma 2 and 3 share: (1 + w) norms around every block, scaled embeddings,
-/// query_pre_attn_scalar.
-DecoderSpec read_gemma(const Config& config, const hf::Defaults& defaults);
-/// The same from GGUF, where the converter has already added the 1 to the norm weights.
-DecoderSpec read_gemma_gguf(const Config& config, const format::Checkpoint& checkpoint);
+/// query_pre_attn_scalar. Their defaults differ in vocabulary and context.
+DecoderSpec read_gemma(const Config& config, int vocab_size, int max_positions);
+
+/// The same from GGUF, where the converter has already added the 1 to the norm weights. The queries
+/// of the largest model of each generation, told by its number of layers, are scaled by
+/// dim / n_heads instead of head_dim.
+DecoderSpec read_gemma_gguf(const Config& config, const format::Checkpoint& checkpoint,
+                            int largest_n_layers);
 
 /// A soft cap: absent or null is none (or `otherwise` when absent).
 float read_soft_cap(const Config& config, std::string_view key, double otherwise);

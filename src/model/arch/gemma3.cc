@@ -2,31 +2,14 @@
 // full one, and another RoPE for each kind. The vision tower of the larger ones is ignored.
 // Sources: transformers models/gemma3, llama.cpp's "gemma3" architecture.
 
-#include <cmath>
-
 #include "model/arch/gemma.h"
 
 namespace openllm::model {
 namespace {
 
-/// The number of layers of the largest Gemma 3, whose queries GGUF scales by dim / n_heads instead
-/// of head_dim.
-constexpr int kLargestLayers = 62;
+constexpr int kLargestLayers = 62;  // 27B
 constexpr int kFullRope = 0;
 constexpr int kWindowRope = 1;
-
-hf::Defaults text_defaults() {
-  hf::Defaults defaults;
-  defaults.vocab_size = 262208;
-  defaults.hidden_size = 2304;
-  defaults.ffn_dim = 9216;
-  defaults.n_layers = 26;
-  defaults.n_heads = 8;
-  defaults.n_kv_heads = 4;
-  defaults.head_dim = 256;
-  defaults.max_positions = 131072;
-  return defaults;
-}
 
 /// One of the two ropes. New files nest it in rope_parameters by layer type; older ones have
 /// rope_theta and rope_scaling for full layers, rope_local_base_freq for windowed ones. Flat
@@ -47,19 +30,14 @@ void read_one_rope(const Config& config, std::string_view layer_type, std::strin
 }
 
 DecoderSpec from_text_config(const Config& config) {
-  DecoderSpec spec = read_gemma(config, text_defaults());
-  if (spec.head_dim % 2 != 0) {
-    config.unsupported("head_dim", "RoPE needs an even number of dimensions (got ", spec.head_dim,
-                       ")");
-  }
+  DecoderSpec spec = read_gemma(config, 262208, 131072);
+  hf::require_even_head_dim(config, spec);
   read_one_rope(config, "full_attention", "rope_theta", 1000000.0, spec);
   read_one_rope(config, "sliding_attention", "rope_local_base_freq", 10000.0, spec);
-  std::optional<int> window = hf::read_window(config);
-  if (!config.mentions("sliding_window")) window = 4096;
   const int pattern = config.int_or("sliding_window_pattern", 6, 1, kMaxLayers);
   std::vector<bool> windowed;
   for (int i = 0; i < spec.n_layers; ++i) windowed.push_back((i + 1) % pattern != 0);
-  hf::read_layer_types(config, spec, window, windowed);
+  hf::read_layer_types(config, spec, hf::read_window(config), windowed);
   for (LayerSpec& layer : spec.layers) {
     layer.rope = layer.mixer == Mixer::kWindowAttention ? kWindowRope : kFullRope;
   }
@@ -91,6 +69,10 @@ bool is_windowed(const Config& config, int layer) {
                      layer, ", got ", flags->size(), " entries)");
     }
     const base::Json& flag = (*flags)[static_cast<std::size_t>(layer)];
+    if (!flag.is_bool() && !flag.is_number()) {
+      config.corrupt("attention.sliding_window_pattern",
+                     "wrong element type (expected boolean, got ", flag.type_name(), ")");
+    }
     return flag.is_bool() ? *flag.if_bool() : flag.as_double(config.where()) != 0.0;
   }
   const int period = config.require_int("attention.sliding_window_pattern", 1, kMaxLayers);
@@ -98,7 +80,7 @@ bool is_windowed(const Config& config, int layer) {
 }
 
 DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
-  DecoderSpec spec = read_gemma_gguf(config, checkpoint);
+  DecoderSpec spec = read_gemma_gguf(config, checkpoint, kLargestLayers);
   spec.qk_norm = true;
   // Scaling is for the full layers; windowed ones turn unscaled with their own base.
   const RopeParameters full = gguf::read_rope(config, spec, device::RopeStyle::kHalves);
@@ -111,23 +93,16 @@ DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint
   for (int i = 0; i < spec.n_layers && window > 0; ++i) {
     if (!is_windowed(config, i)) continue;
     LayerSpec& layer = spec.layers[static_cast<std::size_t>(i)];
-    layer.mixer = Mixer::kWindowAttention;
-    layer.window = window;
+    layer.set_window(window);
     layer.rope = kWindowRope;
   }
   spec.logit_soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
-  if (spec.n_layers == kLargestLayers) {
-    spec.attention_scale =
-        1.0F / std::sqrt(static_cast<float>(spec.dim) / static_cast<float>(spec.n_heads));
-  }
-  spec.attention_scale = gguf::attention_scale(config, spec.attention_scale);
   return spec;
 }
 
 TensorLayout hf_layout() {
   TensorLayout layout = gemma_layout();
-  layout.names.push_back({Slot::kQNorm, "layers.#.self_attn.q_norm.weight"});
-  layout.names.push_back({Slot::kKNorm, "layers.#.self_attn.k_norm.weight"});
+  hf::add_qk_norms(layout);
   layout.prefixes = {"model.", "", "language_model.model.", "model.language_model.",
                      "language_model."};
   layout.ignored.insert(layout.ignored.end(),

@@ -88,6 +88,15 @@ DecoderSpec read_common(const Config& config, const format::Checkpoint& checkpoi
   return spec;
 }
 
+DecoderSpec read_llama_like(const Config& config, const format::Checkpoint& checkpoint,
+                            device::RopeStyle style) {
+  DecoderSpec spec = read_common(config, checkpoint, device::NormKind::kRms);
+  add_rope(checkpoint, read_rope(config, spec, style), spec);
+  read_biases(checkpoint, spec);
+  spec.attention_scale = attention_scale(config, spec.attention_scale);
+  return spec;
+}
+
 RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::RopeStyle style) {
   RopeParameters p;
   p.style = style;
@@ -120,8 +129,8 @@ RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::
       config.corrupt("rope.freq_base", "bad value (expected more than 1, got ", p.theta, ")");
   } else {
     config.unsupported("rope.scaling.type",
-                       "unknown kind of RoPE scaling (expected none, linear or ", "yarn; got ",
-                       type, ")");
+                       "unknown kind of RoPE scaling (expected none, linear or yarn; got ", type,
+                       ")");
   }
   return p;
 }

@@ -13,6 +13,10 @@ namespace openllm::model::gguf {
 DecoderSpec read_common(const Config& config, const format::Checkpoint& checkpoint,
                         device::NormKind norm);
 
+/// read_common for decoders in llama's style: RMS norms, one rope for all layers, optional biases.
+DecoderSpec read_llama_like(const Config& config, const format::Checkpoint& checkpoint,
+                            device::RopeStyle style);
+
 /// rope.* members and rope_freqs.weight.
 RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::RopeStyle style);
 void add_rope(const format::Checkpoint& checkpoint, const RopeParameters& parameters,

@@ -72,11 +72,14 @@ int add_rope(DecoderSpec& spec, const RopeParameters& parameters) {
   return static_cast<int>(spec.ropes.size()) - 1;
 }
 
+void require_even_head_dim(const Config& config, const DecoderSpec& spec) {
+  if (spec.head_dim % 2 == 0) return;
+  config.unsupported("head_dim", "RoPE needs an even number of dimensions (got ", spec.head_dim,
+                     ")");
+}
+
 void read_single_rope(const Config& config, DecoderSpec& spec) {
-  if (spec.head_dim % 2 != 0) {
-    config.unsupported("head_dim", "RoPE needs an even number of dimensions (got ", spec.head_dim,
-                       ")");
-  }
+  require_even_head_dim(config, spec);
   RopeContext context;
   context.head_dim = spec.head_dim;
   context.max_positions = spec.max_positions;
@@ -98,7 +101,8 @@ void read_single_rope(const Config& config, DecoderSpec& spec) {
   }
 }
 
-std::optional<int> read_window(const Config& config) {
+std::optional<int> read_window(const Config& config, int when_absent) {
+  if (!config.mentions("sliding_window")) return when_absent;
   return config.find_int("sliding_window", 1, kMaxPositions);
 }
 
@@ -124,8 +128,7 @@ void read_layer_types(const Config& config, DecoderSpec& spec, std::optional<int
     if (!window) {
       config.corrupt("sliding_window", "missing although layer ", i, " needs it");
     }
-    spec.layers[i].mixer = Mixer::kWindowAttention;
-    spec.layers[i].window = *window;
+    spec.layers[i].set_window(*window);
   }
 }
 
@@ -197,6 +200,11 @@ TensorLayout llama_layout() {
   layout.prefixes = {"model.", ""};
   layout.ignored = {"layers.#.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq"};
   return layout;
+}
+
+void add_qk_norms(TensorLayout& layout) {
+  layout.names.push_back({Slot::kQNorm, "layers.#.self_attn.q_norm.weight"});
+  layout.names.push_back({Slot::kKNorm, "layers.#.self_attn.k_norm.weight"});
 }
 
 }  // namespace openllm::model::hf

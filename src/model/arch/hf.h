@@ -41,8 +41,11 @@ int add_rope(DecoderSpec& spec, const RopeParameters& parameters);
 void read_layer_types(const Config& config, DecoderSpec& spec, std::optional<int> window,
                       const std::vector<bool>& is_windowed);
 
-/// `sliding_window`: nullopt when absent or null.
-std::optional<int> read_window(const Config& config);
+/// `sliding_window`; nullopt when it is null. Families that know it have one when it is absent.
+std::optional<int> read_window(const Config& config, int when_absent = 4096);
+
+/// Throws kUnsupported: RoPE turns pairs of dimensions.
+void require_even_head_dim(const Config& config, const DecoderSpec& spec);
 
 /// Throws kUnsupported for a name no device implements.
 device::Activation read_activation(const Config& config, std::string_view key,
@@ -54,5 +57,7 @@ void refuse_unsupported(const Config& config);
 
 /// Tensor names of llama's style, without q/k norms and sandwich norms.
 TensorLayout llama_layout();
+/// Adds the names of the norms on Q and K.
+void add_qk_norms(TensorLayout& layout);
 
 }  // namespace openllm::model::hf

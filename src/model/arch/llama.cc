@@ -19,17 +19,10 @@ DecoderSpec from_hf(const Config& config) {
 }
 
 DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
-  DecoderSpec spec = gguf::read_common(config, checkpoint, device::NormKind::kRms);
-  const RopeParameters rope = gguf::read_rope(config, spec, device::RopeStyle::kInterleaved);
-  gguf::add_rope(checkpoint, rope, spec);
-  gguf::read_biases(checkpoint, spec);
-  spec.attention_scale = gguf::attention_scale(config, spec.attention_scale);
+  DecoderSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kInterleaved);
   // Mistral is written under this name too.
   if (const int window = gguf::read_window(config, 0); window > 0) {
-    for (LayerSpec& layer : spec.layers) {
-      layer.mixer = Mixer::kWindowAttention;
-      layer.window = window;
-    }
+    for (LayerSpec& layer : spec.layers) layer.set_window(window);
   }
   return spec;
 }

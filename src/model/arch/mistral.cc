@@ -13,14 +13,9 @@ DecoderSpec from_hf(const Config& config) {
   defaults.max_positions = 4096 * 32;
   DecoderSpec spec = hf::read_llama_like(config, defaults);
   hf::read_single_rope(config, spec);
-  // Absent means 4096, null means none. `layer_types` is not looked at by this architecture.
-  std::optional<int> window = hf::read_window(config);
-  if (!config.mentions("sliding_window")) window = 4096;
-  if (window) {
-    for (LayerSpec& layer : spec.layers) {
-      layer.mixer = Mixer::kWindowAttention;
-      layer.window = *window;
-    }
+  // `layer_types` is not looked at by this architecture.
+  if (const std::optional<int> window = hf::read_window(config)) {
+    for (LayerSpec& layer : spec.layers) layer.set_window(*window);
   }
   return spec;
 }

@@ -4,8 +4,8 @@
 
 namespace openllm::model {
 
-/// use_sliding_window, sliding_window, max_window_layers and layer_types, as Qwen 2 and 3 read
-/// them.
-void read_qwen_windows(const Config& config, DecoderSpec& spec);
+/// What Qwen 2 and 3 share: sizes with these defaults, one rope, windows from max_window_layers on
+/// (use_sliding_window, sliding_window, layer_types).
+DecoderSpec read_qwen(const Config& config, hf::Defaults defaults = {});
 
 }  // namespace openllm::model

@@ -9,13 +9,7 @@ namespace openllm::model {
 namespace {
 
 DecoderSpec from_hf(const Config& config) {
-  hf::Defaults defaults;
-  defaults.n_kv_heads = 32;
-  defaults.head_dim = 128;
-  defaults.max_positions = 32768;
-  DecoderSpec spec = hf::read_llama_like(config, defaults);
-  hf::read_single_rope(config, spec);
-  read_qwen_windows(config, spec);
+  DecoderSpec spec = read_qwen(config, {.head_dim = 128});
   spec.qk_norm = true;
   spec.attention_bias = config.bool_or("attention_bias", false);
   spec.attention_output_bias = spec.attention_bias;
@@ -23,18 +17,14 @@ DecoderSpec from_hf(const Config& config) {
 }
 
 DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
-  DecoderSpec spec = gguf::read_common(config, checkpoint, device::NormKind::kRms);
-  gguf::add_rope(checkpoint, gguf::read_rope(config, spec, device::RopeStyle::kHalves), spec);
-  gguf::read_biases(checkpoint, spec);
+  DecoderSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kHalves);
   spec.qk_norm = true;
-  spec.attention_scale = gguf::attention_scale(config, spec.attention_scale);
   return spec;
 }
 
 TensorLayout hf_layout() {
   TensorLayout layout = hf::llama_layout();
-  layout.names.push_back({Slot::kQNorm, "layers.#.self_attn.q_norm.weight"});
-  layout.names.push_back({Slot::kKNorm, "layers.#.self_attn.k_norm.weight"});
+  hf::add_qk_norms(layout);
   return layout;
 }
 
