@@ -140,10 +140,12 @@ Settings parse(int argc, char** argv) {
   return settings;
 }
 
+enum class Kind { kPrefill, kDecode, kStreams };
+
 struct Row {
+  Kind kind;
   std::string name;
   std::function<double()> measure;
-  bool is_decode = false;
   std::vector<double> rates{};
 };
 
@@ -151,13 +153,14 @@ void print_table(const std::vector<Row>& rows, const openllm::ModelInfo& info,
                  const openllm::bench::MachineLimits& m) {
   std::printf("%-12s %10s %10s %12s %10s %14s\n", "what", "tok/s", "GB/s", "% bandwidth", "GOP/s",
               "% of peak");
-  const double peak = m.int8_gop_per_s > 0.0 && info.weight_types.rfind("F32", 0) != 0
-                          ? m.int8_gop_per_s
-                          : m.f32_gflop_per_s;
+  const bool quantised = info.weight_types.find_first_of("QX") != std::string::npos;  // Q, IQ, MX
+  const double peak = m.int8_gop_per_s > 0.0 && quantised ? m.int8_gop_per_s : m.f32_gflop_per_s;
   for (const Row& row : rows) {
     const double rate = median(row.rates);
-    const double gop = 2e-9 * static_cast<double>(info.n_parameters) * rate;
-    if (row.is_decode) {
+    // Of a prompt, only the last token meets the output matrix.
+    const std::int64_t n_skipped = row.kind == Kind::kPrefill ? info.n_embedding_parameters : 0;
+    const double gop = 2e-9 * static_cast<double>(info.n_parameters - n_skipped) * rate;
+    if (row.kind == Kind::kDecode) {
       const double gb = 1e-9 * static_cast<double>(info.weight_bytes) * rate;
       std::printf("%-12s %10.1f %10.1f %11.0f%% %10.0f %13.0f%%\n", row.name.c_str(), rate, gb,
                   100.0 * gb / m.read_gb_per_s, gop, 100.0 * gop / peak);
@@ -191,10 +194,11 @@ int run(const Settings& settings) {
                             : static_cast<int>(std::thread::hardware_concurrency());
 
   std::vector<Row> rows;
-  rows.push_back({"prefill", [&] { return prefill_rate(llm, settings.prompt); }});
-  rows.push_back({"decode", [&] { return decode_rate(llm, settings.decode); }, true});
+  rows.push_back({Kind::kPrefill, "prefill", [&] { return prefill_rate(llm, settings.prompt); }});
+  rows.push_back({Kind::kDecode, "decode", [&] { return decode_rate(llm, settings.decode); }});
   for (const int n : settings.streams) {
-    rows.push_back({std::to_string(n) + " streams", [&llm, n] { return batching_rate(llm, n); }});
+    rows.push_back({Kind::kStreams, std::to_string(n) + " streams",
+                    [&llm, n] { return batching_rate(llm, n); }});
   }
   (void)decode_rate(llm, 4);
   std::vector<double> reads;

@@ -22,6 +22,8 @@ struct ModelInfo {
   std::string format{};        ///< "gguf" or "safetensors".
   std::string weight_types{};  ///< For example "Q4_1 (210), F32 (61), Q8_0 (1)".
   std::int64_t n_parameters = 0;
+  std::int64_t n_embedding_parameters =
+      0;  ///< Of these, in matrices with a row per token id: embedding, output.
   std::int64_t weight_bytes = 0;  ///< Bytes of the weights in the file.
   int n_layers = 0;
   int vocab_size = 0;

@@ -41,7 +41,10 @@ ModelInfo describe(const ResolvedModel& resolved, const format::Checkpoint& chec
   std::map<std::string_view, int> types;
   for (const format::NamedTensor& tensor : checkpoint.tensors()) {
     ++types[tensor::info(tensor.view.dtype).name];
-    info.n_parameters += tensor.view.shape.n_elems();
+    const tensor::Shape& shape = tensor.view.shape;
+    info.n_parameters += shape.n_elems();
+    if (shape.n_dims() == 2 && shape[0] == info.vocab_size)
+      info.n_embedding_parameters += shape.n_elems();
     info.weight_bytes += static_cast<std::int64_t>(tensor.view.bytes.size());
   }
   std::vector<std::pair<std::string_view, int>> sorted(types.begin(), types.end());

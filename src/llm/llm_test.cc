@@ -85,6 +85,19 @@ TEST_P(BothFormats, GreedyIdsAndLogits) {
   EXPECT_EQ(llm.backend().device, device);
 }
 
+TEST_P(BothFormats, Information) {
+  const LLM llm(GetParam().first);
+  const ModelInfo info = llm.info();
+  EXPECT_FALSE(llm.is_loaded());
+  EXPECT_EQ(info.architecture, "llama");
+  EXPECT_EQ(info.n_parameters, 260032);
+  EXPECT_EQ(info.n_embedding_parameters, 512 * 64);
+  EXPECT_EQ(info.weight_bytes, 4 * 260032);
+  EXPECT_EQ(info.n_layers, 5);
+  EXPECT_EQ(info.vocab_size, 512);
+  EXPECT_EQ(info.max_context, 512);
+}
+
 INSTANTIATE_TEST_SUITE_P(Llm, BothFormats,
                          testing::Values(std::pair(kGguf, "cpu"), std::pair(kGguf, "reference"),
                                          std::pair(kFolder, "cpu"),
@@ -388,6 +401,26 @@ TEST(Llm, ADeadlineEndsTheAnswer) {
   EXPECT_EQ(output.outputs[0].finish_reason, FinishReason::kDeadline);
 }
 
+TEST(Llm, ATimeoutBeyondAllTimeIsNone) {
+  const auto output = shared_llm().generate(
+      "Once", {.max_new_tokens = 3, .timeout = std::chrono::milliseconds::max()});
+  EXPECT_EQ(output.outputs[0].finish_reason, FinishReason::kLength);
+}
+
+TEST(Llm, RequestsOfOneNameDoNotKnowEachOther) {
+  const GenerateOptions options{.max_new_tokens = 300, .ignore_eos = true, .request_id = "same"};
+  auto running = shared_llm().generate_iterator("Once", options);
+  ASSERT_NE(running.next(), nullptr);
+  { auto dropped = shared_llm().generate_iterator("Once", options); }
+  auto cancelled = shared_llm().generate_iterator("Once", options);
+  cancelled.cancel();
+  GenerationOutput last;
+  while (const auto* output = running.next()) last = *output;
+  EXPECT_EQ(last.outputs[0].finish_reason, FinishReason::kLength);
+  EXPECT_EQ(last.outputs[0].token_ids.size(), 300U);
+  EXPECT_EQ(last.request_id, "same");
+}
+
 TEST(Llm, AStreamOutlivesItsHandle) {
   auto stream = LLM(kGguf).generate_iterator("Once", {.max_new_tokens = 5, .temperature = 0.0F});
   std::size_t n_tokens = 0;
@@ -485,7 +518,7 @@ TEST(Llm, RandomCancellationsLeaveNothingBehind) {
   expect_idle(llm);
 }
 
-TEST(Llm, JsonHasTheSeedsFields) {
+TEST(Llm, JsonHasEveryField) {
   const auto output = shared_llm().generate(
       std::vector<std::int32_t>{1, 403}, {.max_new_tokens = 2, .temperature = 0.0F, .logprobs = 1});
   const base::Json json = base::Json::parse(to_json(output), "output");

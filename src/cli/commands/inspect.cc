@@ -79,6 +79,7 @@ int info_command(const Arguments& arguments) {
   json["format"] = info.format;
   json["weight_types"] = info.weight_types;
   json["n_parameters"] = info.n_parameters;
+  json["n_embedding_parameters"] = info.n_embedding_parameters;
   json["weight_bytes"] = info.weight_bytes;
   json["n_layers"] = info.n_layers;
   json["vocab_size"] = info.vocab_size;
