@@ -17,4 +17,11 @@ class SteadyClock final : public Clock {
   TimePoint now() const override { return std::chrono::steady_clock::now(); }
 };
 
+/// `timeout` from `now` on, or the end of time when that comes before.
+inline Clock::TimePoint deadline_after(Clock::TimePoint now, std::chrono::milliseconds timeout) {
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::TimePoint::max() - now);
+  return timeout < left ? now + timeout : Clock::TimePoint::max();
+}
+
 }  // namespace openllm::base

@@ -34,12 +34,19 @@ const char* to_string(ErrorCode code) noexcept {
 }
 
 namespace base::detail {
+namespace {
 
-void append_double(std::string& out, double value) {
+template <typename T>
+void append_shortest(std::string& out, T value) {
   std::array<char, 32> buffer{};
   const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
   out.append(buffer.data(), result.ptr);
 }
+
+}  // namespace
+
+void append(std::string& out, float value) { append_shortest(out, value); }
+void append(std::string& out, double value) { append_shortest(out, value); }
 
 }  // namespace base::detail
 

@@ -14,16 +14,11 @@ inline void append(std::string& out, const char* text) { out.append(text); }
 inline void append(std::string& out, const std::string& text) { out.append(text); }
 inline void append(std::string& out, char c) { out.push_back(c); }
 inline void append(std::string& out, bool value) { out.append(value ? "true" : "false"); }
-void append_double(std::string& out, double value);
+void append(std::string& out, float value);
+void append(std::string& out, double value);
 template <typename T>
-requires std::is_arithmetic_v<T>
-void append(std::string& out, T value) {
-  if constexpr (std::is_floating_point_v<T>) {
-    append_double(out, static_cast<double>(value));
-  } else {
-    out.append(std::to_string(value));
-  }
-}
+requires std::is_integral_v<T>
+void append(std::string& out, T value) { out.append(std::to_string(value)); }
 }  // namespace detail
 
 /// The parts as one string; numbers in their shortest decimal form.

@@ -33,21 +33,14 @@ struct JsonObject::Rep {
 };
 
 JsonObject::JsonObject() = default;
-JsonObject::~JsonObject() { delete rep_; }
+JsonObject::~JsonObject() = default;
 JsonObject::JsonObject(const JsonObject& other)
-    : rep_(other.rep_ == nullptr ? nullptr : new Rep(*other.rep_)) {}
-JsonObject& JsonObject::operator=(const JsonObject& other) {
-  JsonObject copy(other);
-  std::swap(rep_, copy.rep_);
-  return *this;
-}
-JsonObject::JsonObject(JsonObject&& other) noexcept : rep_(std::exchange(other.rep_, nullptr)) {}
-JsonObject& JsonObject::operator=(JsonObject&& other) noexcept {
-  std::swap(rep_, other.rep_);
-  return *this;
-}
+    : rep_(other.rep_ == nullptr ? nullptr : std::make_unique<Rep>(*other.rep_)) {}
+JsonObject& JsonObject::operator=(const JsonObject& other) { return *this = JsonObject(other); }
+JsonObject::JsonObject(JsonObject&&) noexcept = default;
+JsonObject& JsonObject::operator=(JsonObject&&) noexcept = default;
 JsonObject::Rep& JsonObject::rep() {
-  if (rep_ == nullptr) rep_ = new Rep;
+  if (rep_ == nullptr) rep_ = std::make_unique<Rep>();
   return *rep_;
 }
 std::size_t JsonObject::size() const noexcept { return rep_ == nullptr ? 0 : rep_->members.size(); }
@@ -122,8 +115,8 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
                    const nlohmann::detail::exception& error) override {
     position_ = position;
     message_ = error.what();
-    const auto colon = message_.find(": ");  // drop the library's own prefix
-    if (colon != std::string::npos) message_ = message_.substr(message_.find_first_of(']') + 2);
+    const std::size_t bracket = message_.find("] ");  // ends the library's own prefix
+    if (bracket != std::string::npos) message_.erase(0, bracket + 2);
     // The message quotes the last token, which may be as long as the text and no valid UTF-8.
     const bool is_long = message_.size() > kMaxMessage;
     message_ = sanitize_utf8(is_long ? message_.substr(0, kMaxMessage) : message_);
@@ -187,7 +180,7 @@ void dump_number(std::string& out, double value) {
     return;
   }
   const std::size_t begin = out.size();
-  detail::append_double(out, value);
+  detail::append(out, value);
   // Keep a number that was a double recognisable as one.
   if (out.find_first_of(".e", begin) == std::string::npos) out += ".0";
 }

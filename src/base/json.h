@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,8 +15,8 @@ namespace openllm::base {
 class Json;
 using JsonArray = std::vector<Json>;
 
-/// Members in the order of the text (templates and tool schemas depend on it). Lookup is linear
-/// below 16 members and by a hash index above.
+/// Members in the order of the text (templates and tool schemas depend on it). Lookup is linear up
+/// to 16 members and by a hash index above.
 class JsonObject {
  public:
   using Member = std::pair<std::string, Json>;
@@ -41,7 +42,7 @@ class JsonObject {
 
  private:
   struct Rep;
-  Rep* rep_ = nullptr;  // null: empty
+  std::unique_ptr<Rep> rep_;  // null: empty
   Rep& rep();
 };
 

@@ -155,13 +155,16 @@ TEST(JsonObject, FindsAmongFewAndMany) {
   EXPECT_EQ(object.find("k999")->as_int("t"), 999);
   EXPECT_EQ(object.find("k1"), nullptr);
   EXPECT_EQ(copy.size(), 999U);
+  const JsonObject& itself = object;
+  object = itself;
+  EXPECT_EQ(object.size(), 3U);
   JsonObject moved = std::move(object);
   EXPECT_EQ(moved.size(), 3U);
   moved["new"] = Json("x");
   EXPECT_EQ(moved.find("new")->as_string("t"), "x");
 }
 
-// The members change at 16: before, at and after it each of them must be found.
+// Lookup changes above 16 members: before, at and after it each of them must be found.
 TEST(JsonObject, FindsAroundTheIndexLimit) {
   for (int n = 14; n <= 19; ++n) {
     JsonObject object;
@@ -171,6 +174,11 @@ TEST(JsonObject, FindsAroundTheIndexLimit) {
     object["k0"] = Json("again");
     EXPECT_EQ(object.size(), static_cast<std::size_t>(n));
   }
+}
+
+TEST(Cat, NumbersAreShort) {
+  EXPECT_EQ(cat("a", 'b', true, -1, std::size_t{7}, 0.1F, " ", 0.1, " ", 1e30F),
+            "abtrue-170.1 0.1 1e+30");
 }
 
 TEST(Json, WrongTypesAreNamed) {

@@ -10,7 +10,8 @@ namespace openllm::base {
 /// caller's risk (SIGBUS), as for every program that maps files.
 class MappedFile {
  public:
-  /// Throws kNotFound or kIo naming the path. An empty file gives an empty span.
+  /// Throws kNotFound, kIo, or kInvalidArgument when it is no regular file, naming the path. An
+  /// empty file gives an empty span.
   explicit MappedFile(const std::string& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
@@ -18,7 +19,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   const std::string& path() const noexcept { return path_; }
-  /// Tells the kernel that these bytes will not be read again soon (after a device repacked them).
+  /// Tells the kernel that this part of `bytes()` will not be read again soon (after a device
+  /// repacked it). It stays readable.
   void drop_pages(std::span<const std::byte> part) const noexcept;
 
  private:
@@ -27,8 +29,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// The whole file as a string; throws kNotFound, kIo, or kInvalidArgument when larger than
-/// `max_bytes`.
+/// The whole file as a string; throws kNotFound, kIo, or kInvalidArgument when it is no regular
+/// file or larger than `max_bytes`.
 std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30U);
 
 }  // namespace openllm::base

@@ -11,6 +11,7 @@
 #include <climits>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -20,9 +21,8 @@ namespace {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-constexpr auto kSpinIdle = std::chrono::microseconds(20);
-// Between two steps of a busy engine lie the sampling and the planning: tens of microseconds.
-constexpr auto kSpinBusy = std::chrono::microseconds(100);
+// Between two steps of an engine lie the sampling and the planning: tens of microseconds.
+constexpr auto kSpinIdle = std::chrono::microseconds(100);
 constexpr auto kSpinFinish = std::chrono::microseconds(50);
 
 void relax() noexcept {
@@ -94,7 +94,6 @@ struct ThreadTeam::Impl {
   std::atomic<std::uint32_t> caller_sleeps{0};
   alignas(64) std::atomic<std::uint32_t> signal{0};  // counts regions; what idle workers sleep on
   std::atomic<std::uint32_t> sleepers{0};
-  std::atomic<bool> busy{false};
   std::atomic<bool> stop{false};
   alignas(64) const FunctionRef<void(std::size_t)>* body = nullptr;
   std::size_t n_chunks = 0;
@@ -131,11 +130,10 @@ struct ThreadTeam::Impl {
       const std::uint32_t seen = signal.load(std::memory_order_seq_cst);
       while (take_one()) end_chunk();
       if (stop.load(std::memory_order_acquire)) return;
-      const auto limit = busy.load(std::memory_order_relaxed) ? kSpinBusy : kSpinIdle;
       const auto changed = [&] {
         return signal.load(std::memory_order_relaxed) != seen || work_left();
       };
-      if (spin(limit, changed)) continue;
+      if (spin(kSpinIdle, changed)) continue;
       sleepers.fetch_add(1, std::memory_order_seq_cst);
       while (signal.load(std::memory_order_seq_cst) == seen) futex_wait(signal, seen);
       sleepers.fetch_sub(1, std::memory_order_seq_cst);
@@ -207,10 +205,6 @@ void ThreadTeam::run(std::size_t n_chunks, FunctionRef<void(std::size_t)> body) 
     const auto n = static_cast<std::uint32_t>(std::min(kMaxChunks, n_chunks - first));
     impl_->run_region(first, n, body);
   }
-}
-
-void ThreadTeam::set_busy(bool busy) noexcept {
-  impl_->busy.store(busy, std::memory_order_relaxed);
 }
 
 }  // namespace openllm::base

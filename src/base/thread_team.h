@@ -25,8 +25,6 @@ class ThreadTeam {
   /// Runs body(chunk) for every chunk in [0, n_chunks), each once, and returns when all have run.
   /// `body` must not throw. One caller at a time; must not be called from inside a body.
   void run(std::size_t n_chunks, FunctionRef<void(std::size_t)> body);
-  /// Tells the workers that regions will follow soon (keep spinning) or not (sleep).
-  void set_busy(bool busy) noexcept;
 
  private:
   struct Impl;

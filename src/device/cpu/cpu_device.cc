@@ -60,8 +60,6 @@ std::unique_ptr<KvCache> CpuDevice::allocate_kv(const KvCacheSpec& spec) {
   return std::make_unique<CpuKvCache>(spec);
 }
 
-void CpuDevice::begin_step() noexcept { team_.set_busy(true); }
-
 void CpuDevice::finish_step() {
   if (!failure_) return;
   const std::exception_ptr failure = failure_;

@@ -9,8 +9,7 @@
 namespace openllm::device {
 
 /// The cpu device with the best kernels this CPU has, or those named by `options.isa`.
-/// Throws kUnavailable when the CPU lacks that instruction set, kNotFound when there is no such
-/// name.
+/// Throws kUnavailable when the CPU lacks that instruction set or nobody knows it.
 std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options);
 
 /// Names of the instruction sets whose kernels this CPU can run, best first: "avx512_bf16",

@@ -32,7 +32,6 @@ class CpuDevice final : public Device {
   std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) override;
   std::unique_ptr<Buffer> allocate(std::size_t n_floats) override;
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override;
-  void begin_step() noexcept override;
   void finish_step() override;
 
   void embed(const Weight& table, std::span<const std::int32_t> ids, float scale,

@@ -1,4 +1,4 @@
-// Defaults of the device's composite entry points, made of its small operations.
+// The defaults that a device may replace.
 
 #include <algorithm>
 
