@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "client/http.h"
 #include "client/sse.h"
@@ -34,8 +35,8 @@ std::string normalised_address(std::string address) {
   if (address.find("://") == std::string::npos) address = "http://" + address;
   const std::string scheme = address.substr(0, address.find("://"));
   if (scheme != "http" && scheme != "https") {
-    base::fail(ErrorCode::kInvalidArgument, "client: bad address ", address,
-               " (expected http or https)");
+    base::fail(ErrorCode::kInvalidArgument, "client: bad address (expected http or https, got ",
+               address, ")");
   }
   while (!address.empty() && address.back() == '/') address.pop_back();
   constexpr std::string_view kVersion = "/v1";  // as OpenAI's base_url has it
@@ -146,7 +147,9 @@ class Client::Impl {
     client::HttpCall request = make_call(is_chat ? "/v1/chat/completions" : "/v1/completions");
     request.body = client::make_body(prompt, options, model(), stream);
     request.stop_token = options.stop_token;
-    if (options.timeout) request.deadline = std::chrono::steady_clock::now() + *options.timeout;
+    if (options.timeout) {
+      request.deadline = base::deadline_after(std::chrono::steady_clock::now(), *options.timeout);
+    }
     return request;
   }
 

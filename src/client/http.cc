@@ -6,6 +6,9 @@
 #include <cctype>
 #include <charconv>
 #include <chrono>
+#include <climits>
+#include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 
@@ -25,6 +28,12 @@ struct State {
   bool timed_out = false;
 };
 
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
 /// Whether the body of this answer is for `on_body`.
 bool is_stream(const State& state) {
   long status = 0;
@@ -33,9 +42,7 @@ bool is_stream(const State& state) {
   const char* type = nullptr;
   curl_easy_getinfo(state.curl, CURLINFO_CONTENT_TYPE, &type);
   if (type == nullptr) return true;
-  std::string name(type);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string name = lower(type);
   return name.rfind("application/json", 0) != 0 && name.rfind("text/html", 0) != 0;
 }
 
@@ -50,7 +57,6 @@ std::size_t on_bytes(char* data, std::size_t size, std::size_t count, void* user
   State& state = *static_cast<State*>(user);
   const std::string_view bytes(data, size * count);
   state.last_byte = Clock::now();
-  state.answer.received = true;
   try {
     if (is_stream(state)) {
       if (state.call->on_body(bytes)) return bytes.size();
@@ -70,9 +76,7 @@ std::size_t on_bytes(char* data, std::size_t size, std::size_t count, void* user
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
   State& state = *static_cast<State*>(user);
   state.last_byte = Clock::now();
-  std::string line(data, size * count);
-  std::transform(line.begin(), line.end(), line.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string line = lower(std::string(data, size * count));
   constexpr std::string_view kRetryAfter = "retry-after:";
   if (line.substr(0, kRetryAfter.size()) == kRetryAfter) {
     const std::size_t begin = line.find_first_not_of(' ', kRetryAfter.size());
@@ -122,10 +126,12 @@ bool is_loopback(const std::string& url) {
   return name == "localhost" || name == "[::1]" || name.rfind("127.", 0) == 0;
 }
 
-/// Milliseconds until the deadline; at least 1, as 0 means none to curl.
+/// Milliseconds until the deadline; at least 1, as 0 means none to curl, and no more than it can
+/// count.
 long milliseconds_left(const HttpCall& call) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*call.deadline - Clock::now());
-  return static_cast<long>(std::max<std::chrono::milliseconds::rep>(left.count(), 1));
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(*call.deadline - Clock::now());
+  return static_cast<long>(std::clamp<std::int64_t>(left.count() + 1, 1, INT_MAX));
 }
 
 void set_options(CURL* curl, const HttpCall& call, State& state, curl_slist* headers) {

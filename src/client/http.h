@@ -26,14 +26,13 @@ struct HttpAnswer {
   int status = 0;
   std::string body{};
   int retry_after_s = -1;  ///< < 0: not given.
-  bool received = false;   ///< Something of the answer arrived.
   bool was_ended = false;  ///< By `on_body`, the stop token or the deadline.
   bool is_late = false;    ///< By the deadline.
 };
 
-/// One request. Throws Error: kIo when the server cannot be reached or the transfer breaks,
-/// kDeadline after the longest silence; `received` tells callers nothing then, so a failed
-/// connection is reported as status 0 instead.
+/// One request. Throws Error: kUnavailable when the server cannot be reached, kIo when the transfer
+/// breaks, kDeadline after the longest silence, kInvalidArgument for a URL that is none; and what
+/// `on_body` throws.
 HttpAnswer http_call(const HttpCall& call);
 
 }  // namespace openllm::client

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <charconv>
+#include <type_traits>
 
 #include "base/error.h"
+#include "base/message_json.h"
 #include "base/utf8.h"
 
 namespace openllm::client {
@@ -12,21 +14,6 @@ namespace {
 
 constexpr std::string_view kWhere = "server's answer";
 constexpr int kNoStatus = 0;  // of an error inside of an answer
-
-base::Json messages_json(const std::vector<Message>& messages) {
-  base::Json list = base::Json::array();
-  for (const Message& message : messages) {
-    base::Json entry = base::Json::object();
-    entry["role"] = message.role;
-    entry["content"] = message.content;
-    if (!message.extra_json.empty()) {
-      const base::Json extra = base::Json::parse(message.extra_json, "message");
-      for (const auto& [key, value] : extra.as_object("message")) entry[key] = value;
-    }
-    list.push_back(std::move(entry));
-  }
-  return list;
-}
 
 template <typename T>
 void set_if(base::Json& body, const char* name, const std::optional<T>& value) {
@@ -86,7 +73,9 @@ std::int32_t token_id(const base::Json* name) {
   constexpr std::string_view kPrefix = "token_id:";
   const std::string* text = name == nullptr ? nullptr : name->if_string();
   if (text == nullptr || text->substr(0, kPrefix.size()) != kPrefix) return -1;
-  return static_cast<std::int32_t>(std::strtol(text->c_str() + kPrefix.size(), nullptr, 10));
+  std::int32_t id = -1;
+  std::from_chars(text->data() + kPrefix.size(), text->data() + text->size(), id);
+  return id;
 }
 
 TokenLogprob entry_of(const base::Json& json) {
@@ -284,7 +273,7 @@ std::string make_body(const Prompt& prompt, const GenerateOptions& options,
   base::Json body = base::Json::object();
   body["model"] = model;
   if (const auto* messages = prompt.messages()) {
-    body["messages"] = messages_json(*messages);
+    body["messages"] = base::messages_to_json(*messages);
     set_chat(body, options);
   } else {
     body["prompt"] = *prompt.text();
@@ -340,8 +329,8 @@ void merge_answer(GenerationOutput& output, const base::Json& answer, OutputKind
   try {
     merge_any(output, answer, kind);
   } catch (const Error& error) {
-    throw Error(ErrorCode::kIo,
-                error.what());  // a wrong type is the server's fault, not the caller's
+    // A wrong type is the server's fault, not the caller's.
+    throw Error(ErrorCode::kIo, error.what());
   }
 }
 

@@ -1,23 +1,18 @@
 #include "llm/core.h"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
-#include <map>
-#include <random>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
+#include "llm/chat_context.h"
+#include "llm/engine_request.h"
 #include "llm/llm_config.h"
 #include "model/decoder.h"
+#include "store/names.h"
 
 namespace openllm::llm {
 namespace {
-
-std::uint64_t random_seed() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32U) | device();
-}
 
 std::string random_request_id() {
   constexpr char kHex[] = "0123456789abcdef";
@@ -27,81 +22,6 @@ std::string random_request_id() {
     for (int i = 0; i < 16; ++i, bits >>= 4U) id += kHex[bits & 15U];
   }
   return id;
-}
-
-ModelInfo describe(const ResolvedModel& resolved, const format::Checkpoint& checkpoint,
-                   const model::DecoderSpec& spec) {
-  ModelInfo info;
-  info.id = resolved.id;
-  info.path = resolved.path;
-  info.architecture = spec.architecture;
-  info.format = checkpoint.kind() == format::Checkpoint::Kind::kGguf ? "gguf" : "safetensors";
-  info.n_layers = spec.n_layers;
-  info.vocab_size = spec.vocab_size;
-  std::map<std::string_view, int> types;
-  for (const format::NamedTensor& tensor : checkpoint.tensors()) {
-    ++types[tensor::info(tensor.view.dtype).name];
-    const tensor::Shape& shape = tensor.view.shape;
-    info.n_parameters += shape.n_elems();
-    if (shape.n_dims() == 2 && shape[0] == info.vocab_size)
-      info.n_embedding_parameters += shape.n_elems();
-    info.weight_bytes += static_cast<std::int64_t>(tensor.view.bytes.size());
-  }
-  std::vector<std::pair<std::string_view, int>> sorted(types.begin(), types.end());
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const auto& a, const auto& b) { return a.second > b.second; });
-  for (const auto& [name, count] : sorted) {
-    info.weight_types += base::cat(info.weight_types.empty() ? "" : ", ", name, " (", count, ")");
-  }
-  return info;
-}
-
-/// config.json's eos_token_id, where generation_config.json has none.
-void apply_model_eos(LLMConfig& config, const format::Checkpoint& checkpoint) {
-  if (!config.eos_token_ids.empty() || checkpoint.kind() != format::Checkpoint::Kind::kHuggingFace)
-    return;
-  const base::Json* eos = checkpoint.config().find("eos_token_id");
-  if (eos == nullptr || eos->is_null()) {
-    const base::Json* text_config = checkpoint.config().find("text_config");
-    eos = text_config == nullptr ? nullptr : text_config->find("eos_token_id");
-  }
-  if (eos == nullptr || eos->is_null()) return;
-  base::Json only_eos;
-  only_eos["eos_token_id"] = *eos;
-  apply_config_json(config, only_eos, checkpoint.path() + "/config.json");
-}
-
-/// What the model's files say about requests; wrong values are the files' fault.
-void apply_model_defaults(LLMConfig& config, const format::Checkpoint& checkpoint) {
-  const std::string place = generation_config_place(checkpoint);
-  try {
-    apply_config_json(config, read_generation_config(checkpoint), place);
-    check_config(config, place);
-    apply_model_eos(config, checkpoint);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInvalidArgument) throw;
-    throw Error(ErrorCode::kCorruptData, error.what());
-  }
-}
-
-void check_options(const GenerateOptions& options) {
-  const auto require = [](bool holds, const char* field, const char* expected, std::int64_t got) {
-    if (!holds) {
-      base::fail(ErrorCode::kInvalidArgument, field, ": out of range (expected ", expected,
-                 ", got ", got, ")");
-    }
-  };
-  require(options.n >= 1 && options.n <= 128, "n", "1 to 128", options.n);
-  require(!options.logprobs || *options.logprobs >= 0, "logprobs", ">= 0",
-          options.logprobs.value_or(0));
-  require(!options.prompt_logprobs || *options.prompt_logprobs >= 0, "prompt_logprobs", ">= 0",
-          options.prompt_logprobs.value_or(0));
-  require(!options.timeout || options.timeout->count() > 0, "timeout", "> 0 ms",
-          options.timeout ? options.timeout->count() : 0);
-  for (const std::string& stop : options.stop) {
-    if (stop.empty())
-      base::fail(ErrorCode::kInvalidArgument, "stop: an empty text cannot end an answer");
-  }
 }
 
 void check_prompt_length(std::size_t n_tokens, int max_model_len, std::string_view bound = "") {
@@ -132,7 +52,7 @@ Core::Core(const std::string& model, const LoadOptions& options)
       output_(std::make_shared<Worker>()),
       resume_(std::make_shared<Worker>()) {
   const model::DecoderSpec spec = model::read_spec(*checkpoint_);
-  info_ = describe(resolved_, *checkpoint_, spec);
+  info_ = describe_model(resolved_, *checkpoint_, spec);
   model_limit_ = backend::resolve_max_model_len(options_, spec.max_positions);
   apply_model_defaults(config_, *checkpoint_);
   apply_config_environment(config_);
@@ -199,36 +119,7 @@ const chat::Template& Core::require_template() {
 std::string Core::render(const std::vector<Message>& messages, const GenerateOptions& options) {
   if (messages.empty()) base::fail(ErrorCode::kInvalidArgument, "messages: empty");
   const chat::Template& chat_template = require_template();
-  const auto tokenizer = require_tokenizer();
-  base::Json context = base::Json::object();
-  if (!options.chat_template_json.empty()) {
-    context = base::Json::parse(options.chat_template_json, "chat_template_json");
-    context.as_object("chat_template_json");
-  }
-  base::Json list = base::Json::array();
-  for (const Message& message : messages) {
-    base::Json entry = base::Json::object();
-    entry["role"] = message.role;
-    entry["content"] = message.content;
-    if (!message.extra_json.empty()) {
-      const base::Json extra = base::Json::parse(message.extra_json, "message");
-      for (const auto& [key, value] : extra.as_object("message")) entry[key] = value;
-    }
-    list.push_back(std::move(entry));
-  }
-  context["messages"] = std::move(list);
-  // transformers passes these two as None when absent, and templates test for that.
-  for (const char* name : {"tools", "documents"}) {
-    if (context.find(name) == nullptr) context[name] = base::Json();
-  }
-  if (!options.tools_json.empty()) {
-    context["tools"] = base::Json::parse(options.tools_json, "tools");
-    context["tools"].as_array("tools");
-  }
-  context["add_generation_prompt"] = options.add_generation_prompt;
-  context["bos_token"] = tokenizer->bos_piece();
-  context["eos_token"] = tokenizer->eos_piece();
-  return chat_template.render(context);
+  return chat_template.render(chat_context(messages, options, *require_tokenizer()));
 }
 
 PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions& options,
@@ -252,8 +143,8 @@ PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions&
     check_prompt_length(tokenizer->min_tokens(prepared.text), max_model_len, "at least ");
   prepared.token_ids = tokenizer->encode(prepared.text, encode);
   if (prepared.token_ids.empty() && options.add_special_tokens && tokenizer->bos_id()) {
-    prepared.token_ids.push_back(
-        *tokenizer->bos_id());  // an empty prompt starts at the beginning of a text
+    // An empty prompt starts at the beginning of a text.
+    prepared.token_ids.push_back(*tokenizer->bos_id());
   }
   return prepared;
 }
@@ -262,79 +153,42 @@ void Core::truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_to
                     int max_model_len) const {
   if (!allowed) return check_prompt_length(ids.size(), max_model_len);
   const auto length = static_cast<std::int64_t>(ids.size());
-  // As the original system did: room for the answer comes first, but at least half of the context
-  // is the prompt's.
+  // Room for the answer comes first, but at least half of the context is the prompt's.
   const int keep = max_model_len - std::clamp(max_new_tokens, 1, std::max(1, max_model_len / 2));
   if (length > keep)
     ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(length - keep));
 }
 
-std::vector<std::int32_t> Core::stop_token_ids(const GenerateOptions& options) {
-  std::vector<std::int32_t> ids = options.stop_token_ids;
-  if (!options.ignore_eos) {
-    ids.insert(ids.end(), config_.eos_token_ids.begin(), config_.eos_token_ids.end());
-    if (const auto tokenizer = tokenizer_or_null()) {
-      ids.insert(ids.end(), tokenizer->eos_ids().begin(), tokenizer->eos_ids().end());
-    }
-  }
-  std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  return ids;
-}
-
-engine::Request Core::make_engine_request(const Prompt& prompt, const GenerateOptions& options,
-                                          int max_model_len) {
-  engine::Request request;
-  const bool is_chat = prompt.messages() != nullptr;
-  request.max_new_tokens =
-      options.max_new_tokens.value_or(is_chat ? max_model_len : config_.max_new_tokens);
-  request.min_new_tokens = options.min_new_tokens.value_or(config_.min_new_tokens);
-  request.n_choices = options.n;
-  request.stop_token_ids = stop_token_ids(options);
-  request.n_logprobs = options.logprobs.value_or(0);
-  request.n_prompt_logprobs = options.prompt_logprobs.value_or(-1);
-  request.priority = options.priority;
-  sampling::SamplingParams& sampling = request.sampling;
-  sampling.temperature = options.temperature.value_or(config_.temperature);
-  sampling.top_k = options.top_k.value_or(config_.top_k);
-  sampling.top_p = options.top_p.value_or(config_.top_p);
-  sampling.min_p = options.min_p.value_or(config_.min_p);
-  sampling.repetition_penalty = options.repetition_penalty.value_or(config_.repetition_penalty);
-  sampling.presence_penalty = options.presence_penalty.value_or(config_.presence_penalty);
-  sampling.frequency_penalty = options.frequency_penalty.value_or(config_.frequency_penalty);
-  sampling.logit_bias.assign(options.logit_bias.begin(), options.logit_bias.end());
-  sampling.seed = options.seed ? *options.seed : random_seed();
-  if (!options.adapter_name.empty()) {
-    base::fail(ErrorCode::kNotFound, "adapter_name: no adapter of that name is mounted (got ",
-               options.adapter_name, ")");
-  }
-  return request;
-}
-
 Core::Started Core::make_request(const GenerateOptions& options, Executor executor) {
   check_options(options);
   Started started;
-  started.request_id = options.request_id;
-  if (started.request_id.empty()) started.request_id = random_request_id();
+  std::string name = options.request_id;
+  if (name.empty()) name = random_request_id();
+  // Users may give the same name twice, and cancel one of the two.
+  started.engine_id = base::cat(name, "#", next_request_++);
   started.mailbox = std::make_shared<Mailbox>(
       options.n, options.output_kind == OutputKind::kFinalOnly, std::move(executor));
   started.sink =
-      std::make_shared<OutputSink>(started.request_id, options.n, started.mailbox, output_);
+      std::make_shared<OutputSink>(started.engine_id, options.n, started.mailbox, output_);
   started.request = std::make_shared<Request>(shared_from_this(), started.mailbox, started.sink,
-                                              options, started.request_id);
+                                              options, std::move(name));
   return started;
 }
 
 void Core::submit(const Started& started, const Prompt& prompt, const GenerateOptions& options) {
   const auto backend = require_backend();
   const int max_model_len = backend->max_model_len();
-  engine::Request request = make_engine_request(prompt, options, max_model_len);
+  const auto tokenizer = tokenizer_or_null();
+  engine::Request request = make_engine_request(options, config_, prompt.messages() != nullptr,
+                                                max_model_len, tokenizer.get());
   PreparedPrompt prepared = prepare_prompt(prompt, options, max_model_len);
   truncate(prepared.token_ids, options.truncate_prompt, request.max_new_tokens, max_model_len);
-  request.id = started.request_id;
+  request.id = started.engine_id;
   request.prompt_ids = prepared.token_ids;
   request.prompt_logits = started.prompt_logits;
-  if (options.timeout) request.deadline = std::chrono::steady_clock::now() + *options.timeout;
+  if (options.timeout) {
+    request.deadline = base::deadline_after(std::chrono::steady_clock::now(), *options.timeout);
+  }
   request.sink = started.sink;
 
   TextRules rules;
@@ -345,7 +199,6 @@ void Core::submit(const Started& started, const Prompt& prompt, const GenerateOp
   rules.stop_token_ids = request.stop_token_ids;
   rules.want_logprobs = options.logprobs.has_value();
   rules.vocab_size = static_cast<std::size_t>(backend->vocab_size());
-  const auto tokenizer = tokenizer_or_null();
   rules.continues_text = tokenizer != nullptr &&
                          std::any_of(prepared.token_ids.begin(), prepared.token_ids.end(),
                                      [&](std::int32_t id) { return !tokenizer->is_special(id); });
@@ -358,7 +211,7 @@ void Core::submit(const Started& started, const Prompt& prompt, const GenerateOp
   backend->submit(std::move(request));
   started.mailbox->post_accepted();
   // A cancellation between the check above and `submit` found nothing to cancel.
-  if (started.sink->is_cancelled()) backend->cancel(started.request_id);
+  if (started.sink->is_cancelled()) backend->cancel(started.engine_id);
 }
 
 std::shared_ptr<Request> Core::start(const Prompt& prompt, const GenerateOptions& options) {
@@ -403,15 +256,8 @@ Executor Core::resume_executor(const GenerateOptions& options) {
 }
 
 std::string Core::tag() const {
-  std::string tag = choice_.entry.name + "-";
-  for (const char c : resolved_.id) {
-    if (c == '/') {
-      tag += "--";
-    } else {
-      tag += c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    }
-  }
-  return tag + ":" + resolved_.version;
+  return base::cat(choice_.entry.name, "-", store::name_in_tag(resolved_.id), ":",
+                   resolved_.version);
 }
 
 ModelInfo Core::info() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -53,7 +54,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::shared_ptr<Request> request;
     std::shared_ptr<Mailbox> mailbox;
     std::shared_ptr<OutputSink> sink;
-    std::string request_id;
+    std::string engine_id;
     bool prompt_logits = false;
   };
   Started make_request(const GenerateOptions& options, Executor executor);
@@ -63,9 +64,6 @@ class Core : public std::enable_shared_from_this<Core> {
                                 int max_model_len);
   void truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_tokens,
                 int max_model_len) const;
-  engine::Request make_engine_request(const Prompt& prompt, const GenerateOptions& options,
-                                      int max_model_len);
-  std::vector<std::int32_t> stop_token_ids(const GenerateOptions& options);
   std::shared_ptr<backend::Backend> require_backend();
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_or_null();
   const chat::Template& require_template();
@@ -80,6 +78,7 @@ class Core : public std::enable_shared_from_this<Core> {
   int model_limit_ = 0;
   ModelInfo info_;
 
+  std::atomic<std::uint64_t> next_request_{0};
   std::mutex load_mutex_;
   std::atomic<bool> loaded_{false};
   std::shared_ptr<backend::Backend> backend_;  // written under load_mutex_ before loaded_

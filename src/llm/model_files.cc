@@ -1,11 +1,17 @@
 #include "llm/model_files.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "format/gguf.h"
+#include "llm/llm_config.h"
 #include "openllm/store.h"
 
 namespace openllm::llm {
@@ -45,11 +51,6 @@ base::Json read_json_file(const std::string& folder, const char* name) {
   return blame_file(path.string(), [&path] {
     return base::Json::parse(base::read_file(path.string()), path.string());
   });
-}
-
-std::string folder_of(const format::Checkpoint& checkpoint) {
-  const fs::path path(checkpoint.path());
-  return fs::is_directory(path) ? path.string() : path.parent_path().string();
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::Gguf& gguf) {
@@ -133,6 +134,21 @@ base::Json gguf_generation_config(const base::Json& metadata) {
   return config;
 }
 
+/// config.json's eos_token_id, where generation_config.json has none.
+void apply_model_eos(LLMConfig& config, const format::Checkpoint& checkpoint) {
+  if (!config.eos_token_ids.empty() || checkpoint.kind() != format::Checkpoint::Kind::kHuggingFace)
+    return;
+  const base::Json* eos = checkpoint.config().find("eos_token_id");
+  if (eos == nullptr || eos->is_null()) {
+    const base::Json* text_config = checkpoint.config().find("text_config");
+    eos = text_config == nullptr ? nullptr : text_config->find("eos_token_id");
+  }
+  if (eos == nullptr || eos->is_null()) return;
+  base::Json only_eos;
+  only_eos["eos_token_id"] = *eos;
+  apply_config_json(config, only_eos, checkpoint.path() + "/config.json");
+}
+
 }  // namespace
 
 ResolvedModel resolve_model(const std::string& model) {
@@ -160,13 +176,10 @@ ResolvedModel resolve_model(const std::string& model) {
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpoint& checkpoint) {
-  if (checkpoint.kind() == format::Checkpoint::Kind::kGguf) {
-    const auto* gguf = dynamic_cast<const format::Gguf*>(&checkpoint);
-    if (gguf != nullptr) {
-      return blame_file(checkpoint.path(), [gguf] { return load_gguf_tokenizer(*gguf); });
-    }
+  if (const auto* gguf = dynamic_cast<const format::Gguf*>(&checkpoint)) {
+    return blame_file(checkpoint.path(), [gguf] { return load_gguf_tokenizer(*gguf); });
   }
-  const std::string folder = folder_of(checkpoint);
+  const std::string& folder = checkpoint.path();
   const base::Json tokenizer_json = read_json_file(folder, "tokenizer.json");
   if (tokenizer_json.is_null()) return nullptr;
   const base::Json tokenizer_config = read_json_file(folder, "tokenizer_config.json");
@@ -181,7 +194,7 @@ std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoi
     if (value == nullptr || value->if_string() == nullptr) return std::nullopt;
     return *value->if_string();
   }
-  const std::string folder = folder_of(checkpoint);
+  const std::string& folder = checkpoint.path();
   const fs::path file = fs::path(folder) / "chat_template.jinja";
   std::error_code ignored;
   if (fs::exists(file, ignored)) return base::read_file(file.string());
@@ -192,13 +205,49 @@ std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoi
 base::Json read_generation_config(const format::Checkpoint& checkpoint) {
   if (checkpoint.kind() == format::Checkpoint::Kind::kGguf)
     return gguf_generation_config(checkpoint.config());
-  return read_json_file(folder_of(checkpoint), "generation_config.json");
+  return read_json_file(checkpoint.path(), "generation_config.json");
 }
 
-std::string generation_config_place(const format::Checkpoint& checkpoint) {
-  if (checkpoint.kind() == format::Checkpoint::Kind::kGguf)
-    return checkpoint.path() + ": general.sampling";
-  return (fs::path(folder_of(checkpoint)) / "generation_config.json").string();
+void apply_model_defaults(LLMConfig& config, const format::Checkpoint& checkpoint) {
+  const bool is_gguf = checkpoint.kind() == format::Checkpoint::Kind::kGguf;
+  const std::string place = is_gguf
+                                ? checkpoint.path() + ": general.sampling"
+                                : (fs::path(checkpoint.path()) / "generation_config.json").string();
+  try {
+    apply_config_json(config, read_generation_config(checkpoint), place);
+    check_config(config, place);
+    apply_model_eos(config, checkpoint);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    throw Error(ErrorCode::kCorruptData, error.what());
+  }
+}
+
+ModelInfo describe_model(const ResolvedModel& resolved, const format::Checkpoint& checkpoint,
+                         const model::DecoderSpec& spec) {
+  ModelInfo info;
+  info.id = resolved.id;
+  info.path = resolved.path;
+  info.architecture = spec.architecture;
+  info.format = checkpoint.kind() == format::Checkpoint::Kind::kGguf ? "gguf" : "safetensors";
+  info.n_layers = spec.n_layers;
+  info.vocab_size = spec.vocab_size;
+  std::map<std::string_view, int> types;
+  for (const format::NamedTensor& tensor : checkpoint.tensors()) {
+    ++types[tensor::info(tensor.view.dtype).name];
+    const tensor::Shape& shape = tensor.view.shape;
+    info.n_parameters += shape.n_elems();
+    if (shape.n_dims() == 2 && shape[0] == info.vocab_size)
+      info.n_embedding_parameters += shape.n_elems();
+    info.weight_bytes += static_cast<std::int64_t>(tensor.view.bytes.size());
+  }
+  std::vector<std::pair<std::string_view, int>> sorted(types.begin(), types.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  for (const auto& [name, count] : sorted) {
+    info.weight_types += base::cat(info.weight_types.empty() ? "" : ", ", name, " (", count, ")");
+  }
+  return info;
 }
 
 }  // namespace openllm::llm

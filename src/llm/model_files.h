@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "chat/template.h"
 #include "format/checkpoint.h"
+#include "model/decoder_spec.h"
+#include "openllm/llm.h"
 #include "tokenizer/tokenizer.h"
 
 namespace openllm::llm {
@@ -28,7 +30,12 @@ std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoi
 /// The model's own defaults for requests, with LLMConfig's names: generation_config.json of a
 /// Hugging Face folder, the `general.sampling.*` metadata of a GGUF file; null when it has none.
 base::Json read_generation_config(const format::Checkpoint& checkpoint);
-/// Where they stand, for messages.
-std::string generation_config_place(const format::Checkpoint& checkpoint);
+/// Sets the fields of `config` that the model's files have: its defaults for requests, and
+/// config.json's eos_token_id where those have none. Throws kCorruptData naming the place.
+void apply_model_defaults(LLMConfig& config, const format::Checkpoint& checkpoint);
+
+/// All but what depends on the tokenizer, the template and the backend.
+ModelInfo describe_model(const ResolvedModel& resolved, const format::Checkpoint& checkpoint,
+                         const model::DecoderSpec& spec);
 
 }  // namespace openllm::llm

@@ -43,6 +43,18 @@ void check_version(std::string_view version) {
              version.substr(0, kMaxPart), "\"");
 }
 
+std::string name_in_tag(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    if (c == '/') {
+      out += "--";
+    } else {
+      out += c == '_' ? '-' : lower(c);
+    }
+  }
+  return out;
+}
+
 bool same_ignoring_case(std::string_view a, std::string_view b) noexcept {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return lower(x) == lower(y); });

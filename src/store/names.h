@@ -21,6 +21,10 @@ void check_version(std::string_view version);
 /// False instead of an exception.
 bool is_name_part(std::string_view part) noexcept;
 
+/// The name as it stands in a tag ("native-owner--name:version", LLM::tag): lower case, "--" for
+/// the slash.
+std::string name_in_tag(std::string_view name);
+
 /// Same letters, whatever their case (ASCII).
 bool same_ignoring_case(std::string_view a, std::string_view b) noexcept;
 

@@ -153,19 +153,6 @@ Reference parse_reference(const std::string& text) {
   return result;
 }
 
-/// A name as it stands in a tag ("native-owner--name:version", LLM::tag).
-std::string name_in_tag(const std::string& name) {
-  std::string out;
-  for (const char c : name) {
-    if (c == '/') {
-      out += "--";
-    } else {
-      out += c == '_' ? '-' : c;
-    }
-  }
-  return out;
-}
-
 /// What a tag refers to; nothing when it is none.
 std::optional<Reference> find_tag(const std::string& root, const std::string& text) {
   const std::size_t dash = text.find('-');
@@ -173,7 +160,7 @@ std::optional<Reference> find_tag(const std::string& root, const std::string& te
   const std::size_t colon = text.find(':', dash);
   const std::string wanted = text.substr(dash + 1, colon - dash - 1);
   for (const Entry& entry : read_all(root).entries) {
-    if (!store::same_ignoring_case(name_in_tag(entry.model.name), wanted)) continue;
+    if (!store::same_ignoring_case(store::name_in_tag(entry.model.name), wanted)) continue;
     return Reference{store::parse_name(entry.model.name),
                      colon == std::string::npos ? "" : text.substr(colon + 1)};
   }
