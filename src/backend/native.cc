@@ -17,8 +17,9 @@ namespace {
 /// Steps of the engine as forward passes of a decoder.
 class NativeRunner final : public engine::StepRunner {
  public:
-  NativeRunner(model::Decoder& decoder, int max_output_rows)
-      : decoder_(decoder),
+  NativeRunner(device::Device& device, model::Decoder& decoder, int max_output_rows)
+      : device_(device),
+        decoder_(decoder),
         logits_(std::make_unique_for_overwrite<float[]>(
             static_cast<std::size_t>(max_output_rows) *
             static_cast<std::size_t>(decoder.spec().vocab_size))) {}
@@ -42,8 +43,13 @@ class NativeRunner final : public engine::StepRunner {
     decoder_.forward(batch, logits_.get());
     return logits_.get();
   }
+  int n_threads() const noexcept override { return device_.n_host_threads(); }
+  void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
+    device_.run_on_host(n, body);
+  }
 
  private:
+  device::Device& device_;
   model::Decoder& decoder_;
   std::unique_ptr<float[]> logits_;  // touched only as far as steps need it
   std::vector<device::BatchSequence> sequences_;
@@ -56,7 +62,7 @@ class NativeBackend final : public Backend {
                 const engine::EngineOptions& options)
       : device_(std::move(device)),
         decoder_(std::move(decoder)),
-        runner_(*decoder_, options.max_output_rows),
+        runner_(*device_, *decoder_, options.max_output_rows),
         max_model_len_(options.max_model_len),
         engine_(runner_, options, clock_) {}
 

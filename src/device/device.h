@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "tensor/tensor_view.h"
 
 namespace openllm::device {
@@ -179,6 +180,14 @@ class Device {
   virtual void begin_step() noexcept {}
   /// Waits for the step's work; throws what went wrong in it.
   virtual void finish_step() {}
+
+  /// Threads of the host that the device works with, the caller's included. Between steps they are
+  /// free for other work:
+  virtual int n_host_threads() const noexcept { return 1; }
+  /// body(i) for every i in [0, n), at once on those threads. `body` must not throw.
+  virtual void run_on_host(std::size_t n, base::FunctionRef<void(std::size_t)> body) {
+    for (std::size_t i = 0; i < n; ++i) body(i);
+  }
 
   /// out[t,:] = table[ids[t],:] * scale.  out: [T, D]. Ids are checked by the caller.
   virtual void embed(const Weight& table, std::span<const std::int32_t> ids, float scale,

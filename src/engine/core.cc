@@ -37,7 +37,6 @@ Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& 
       // Every running sequence can decode in the same step.
       max_running_(static_cast<std::size_t>(
           std::min({options.max_sequences, options.max_step_tokens, options.max_output_rows}))),
-      drawer_(vocab_size_),
       outstanding_(options.kv_groups.size()) {
   plan_.block_tables.resize(options.kv_groups.size());
 }
@@ -359,7 +358,7 @@ void Core::step() {
   if (logits == nullptr && error.empty() && !plan_.output_rows.empty())
     error = "engine: the runner gave no logits";
   if (error.empty()) {
-    const std::span<Drawn> drawn = drawer_.draw(batch_, logits);
+    const std::span<Drawn> drawn = drawer_.draw(runner_, batch_, logits);
     reservation.commit();
     commit(drawn, logits);
   } else {

@@ -1,30 +1,21 @@
 #include "engine/drawer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <utility>
 
 namespace openllm::engine {
+namespace {
 
-std::span<Drawn> Drawer::draw(std::span<Sequence* const> batch, const float* logits) {
-  if (drawn_.size() < batch.size()) drawn_.resize(batch.size());
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    Drawn& drawn = drawn_[i];
-    drawn.prompt.clear();
-    drawn.error.clear();
-    try {
-      draw_one(*batch[i], logits, drawn);
-    } catch (const std::exception& e) {
-      drawn.error = e.what();
-    }
-  }
-  return std::span(drawn_).first(batch.size());
-}
+// A sampler keeps a few megabytes for a large vocabulary.
+constexpr std::size_t kMaxSamplers = 16;
 
-void Drawer::draw_one(const Sequence& sequence, const float* logits, Drawn& drawn) {
+void draw_one(const Sequence& sequence, const float* logits, sampling::Sampler& sampler,
+              Drawn& drawn) {
   const RequestState& r = *sequence.request;
   const Candidate c = sequence.candidate();
-  const auto n_vocab = static_cast<std::size_t>(sampler_.vocab_size());
+  const auto n_vocab = static_cast<std::size_t>(sampler.vocab_size());
   const auto row = [&](int output) {
     return std::span<const float>(logits + static_cast<std::size_t>(output) * n_vocab, n_vocab);
   };
@@ -34,7 +25,7 @@ void Drawer::draw_one(const Sequence& sequence, const float* logits, Drawn& draw
     const auto next = static_cast<std::size_t>(sequence.n_computed + i + 1);
     if (r.request.n_prompt_logprobs < 0 || next >= static_cast<std::size_t>(r.n_prompt)) continue;
     sampling::Sample s =
-        sampler_.score(row(output), sequence.tokens[next], r.request.n_prompt_logprobs);
+        sampler.score(row(output), sequence.tokens[next], r.request.n_prompt_logprobs);
     drawn.prompt.push_back({s.token, s.logprob, std::move(s.top)});
   }
   if (!c.wants_last || sequence.n_rows != c.n_remaining) return;
@@ -42,9 +33,33 @@ void Drawer::draw_one(const Sequence& sequence, const float* logits, Drawn& draw
   const int last = last_is_reported ? output - 1 : output;
   const bool too_short =
       sequence.n_generated() < r.request.min_new_tokens && !r.request.stop_token_ids.empty();
-  drawn.sample = sampler_.sample(
+  drawn.sample = sampler.sample(
       row(last), sequence.sampling, sequence.counts, too_short ? &r.stop_ban : nullptr,
       static_cast<std::int64_t>(sequence.tokens.size()), r.request.n_logprobs);
+}
+
+}  // namespace
+
+std::span<Drawn> Drawer::draw(StepRunner& runner, std::span<Sequence* const> batch,
+                              const float* logits) {
+  if (drawn_.size() < batch.size()) drawn_.resize(batch.size());
+  const std::size_t n_tasks = std::min(
+      {batch.size(), static_cast<std::size_t>(std::max(runner.n_threads(), 1)), kMaxSamplers});
+  while (samplers_.size() < n_tasks) samplers_.emplace_back(runner.vocab_size());
+  std::atomic<std::size_t> next{0};
+  runner.run_between_steps(n_tasks, [&](std::size_t task) {
+    for (std::size_t i = next++; i < batch.size(); i = next++) {
+      Drawn& drawn = drawn_[i];
+      drawn.prompt.clear();
+      drawn.error.clear();
+      try {
+        draw_one(*batch[i], logits, samplers_[task], drawn);
+      } catch (const std::exception& e) {
+        drawn.error = e.what();
+      }
+    }
+  });
+  return std::span(drawn_).first(batch.size());
 }
 
 }  // namespace openllm::engine

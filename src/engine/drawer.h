@@ -6,6 +6,7 @@
 
 #include "engine/request.h"
 #include "engine/sequence.h"
+#include "engine/step_plan.h"
 #include "sampling/sampler.h"
 
 namespace openllm::engine {
@@ -17,19 +18,16 @@ struct Drawn {
   std::string error{};               ///< Not empty: nothing could be drawn.
 };
 
-/// Turns the logits of a step into tokens and logprobs. Changes no sequence.
+/// Turns the logits of a step into tokens and logprobs. Changes no sequence. Sequences do not share
+/// anything here, so the runner's threads draw for several at once.
 class Drawer {
  public:
-  explicit Drawer(int vocab_size) : sampler_(vocab_size) {}
-
   /// One result per sequence, in the order of `batch`; valid until the next call. `logits`:
   /// [output rows of the step, vocab].
-  std::span<Drawn> draw(std::span<Sequence* const> batch, const float* logits);
+  std::span<Drawn> draw(StepRunner& runner, std::span<Sequence* const> batch, const float* logits);
 
  private:
-  void draw_one(const Sequence& sequence, const float* logits, Drawn& drawn);
-
-  sampling::Sampler sampler_;
+  std::vector<sampling::Sampler> samplers_;  // one for each draw that may run at once
   std::vector<Drawn> drawn_;
 };
 

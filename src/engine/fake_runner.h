@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "base/thread_team.h"
 #include "engine/engine.h"
 
 namespace openllm::engine {
@@ -61,6 +62,10 @@ class FakeRunner final : public StepRunner {
                                       static_cast<std::size_t>(vocab_)));
     }
     return logits_.data();
+  }
+  int n_threads() const noexcept override { return team_.n_threads(); }
+  void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
+    team_.run(n, body);
   }
 
   int n_calls = 0;
@@ -150,6 +155,7 @@ class FakeRunner final : public StepRunner {
  private:
   int vocab_;
   EngineOptions options_;
+  base::ThreadTeam team_{3};
   std::vector<std::vector<Cell>> memory_;
   std::vector<std::int32_t> history_;
   std::vector<float> logits_;

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include "base/function_ref.h"
 
 namespace openllm::engine {
 
@@ -51,6 +54,12 @@ class StepRunner {
   /// the next call. Throws openllm::Error when the step failed; the engine then fails the step's
   /// requests and goes on.
   virtual const float* run(const StepPlan& plan) = 0;
+  /// Threads that stand idle between two steps, the caller's included.
+  virtual int n_threads() const noexcept { return 1; }
+  /// body(i) for every i in [0, n), at once on those threads. `body` must not throw.
+  virtual void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) {
+    for (std::size_t i = 0; i < n; ++i) body(i);
+  }
 };
 
 }  // namespace openllm::engine

@@ -33,6 +33,10 @@ class CpuDevice final : public Device {
   std::unique_ptr<Buffer> allocate(std::size_t n_floats) override;
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override;
   void finish_step() override;
+  int n_host_threads() const noexcept override { return team_.n_threads(); }
+  void run_on_host(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
+    team_.run(n, body);
+  }
 
   void embed(const Weight& table, std::span<const std::int32_t> ids, float scale,
              Tensor out) noexcept override;
