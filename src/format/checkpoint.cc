@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "format/gguf.h"
 #include "format/hf_folder.h"
+#include "format/split_name.h"
 #include "format/tensor_list.h"
 
 namespace openllm::format {
@@ -17,10 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_later_shard(const std::string& name) {
-  constexpr std::string_view kPattern = "-00000-of-00000.gguf";
-  if (name.size() <= kPattern.size()) return false;
-  const std::string_view tail = std::string_view(name).substr(name.size() - kPattern.size());
-  return tail[0] == '-' && tail.substr(6, 4) == "-of-" && tail.substr(1, 5) != "00001";
+  const std::optional<SplitName> split = parse_split_name(name);
+  return split && split->index != 1;
 }
 
 /// The GGUF models of a folder, sorted: of a split model the first file; image encoders (mmproj) do

@@ -44,6 +44,12 @@ TEST(OpenCheckpoint, FolderWithOneGguf) {
       << error.what();
 }
 
+TEST(OpenCheckpoint, ANameMayLookLikeAPartOfASplitModel) {
+  const TempFolder folder;
+  folder.write("tales-small-of-story.gguf", some_gguf());
+  EXPECT_EQ(open_checkpoint(folder.path())->tensors().size(), 1U);
+}
+
 TEST(OpenCheckpoint, SaysWhatIsMissing) {
   const TempFolder folder;
   const auto code = [](const std::string& path) {

@@ -1,15 +1,12 @@
 #include "format/gguf.h"
 
-#include <array>
-#include <bit>
-#include <cstdio>
-#include <filesystem>
 #include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
 #include "format/gguf_file.h"
 #include "format/gguf_values.h"
+#include "format/split_name.h"
 #include "format/tensor_list.h"
 
 namespace openllm::format {
@@ -21,41 +18,6 @@ using gguf::Value;
 using gguf::ValueType;
 
 constexpr int kMaxShards = 10000;  // what five digits and a reasonable number of open files allow
-
-/// A name of the form <prefix>-00001-of-00003.gguf.
-struct SplitName {
-  std::string prefix;
-  int index = 0;  // from 1
-  int count = 0;
-
-  std::string at(int i) const {
-    std::array<char, 32> suffix{};
-    std::snprintf(suffix.data(), suffix.size(), "-%05d-of-%05d.gguf", i, count);
-    return prefix + suffix.data();
-  }
-};
-
-std::optional<int> five_digits(std::string_view text) {
-  int value = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return std::nullopt;
-    value = value * 10 + (c - '0');
-  }
-  return value;
-}
-
-std::optional<SplitName> parse_split_name(const std::string& path) {
-  constexpr std::string_view kPattern = "-00000-of-00000.gguf";
-  if (path.size() <= kPattern.size()) return std::nullopt;
-  const std::string_view tail = std::string_view(path).substr(path.size() - kPattern.size());
-  if (tail[0] != '-' || tail.substr(6, 4) != "-of-" || tail.substr(15) != ".gguf") {
-    return std::nullopt;
-  }
-  const std::optional<int> index = five_digits(tail.substr(1, 5));
-  const std::optional<int> count = five_digits(tail.substr(10, 5));
-  if (!index || !count) return std::nullopt;
-  return SplitName{path.substr(0, path.size() - kPattern.size()), *index, *count};
-}
 
 /// An integer of the metadata; nullopt when absent. Throws kCorruptData unless it lies in [0, max].
 std::optional<std::int64_t> find_count(const gguf::Header& header, const std::string& path,

@@ -1,8 +1,9 @@
 #include "format/gguf_file.h"
 
 #include <array>
-#include <cstring>
+#include <optional>
 #include <unordered_set>
+#include <utility>
 
 #include "base/error.h"
 #include "format/gguf_types.h"
@@ -151,7 +152,7 @@ Value read_value(Reader& in) {
   return value;
 }
 
-std::uint32_t read_start(Reader& in) {
+void read_start(Reader& in) {
   constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF"
   if (in.left() < 24)
     in.corrupt("too short for a GGUF file (expected at least 24 bytes, got ", in.left(), ")");
@@ -163,7 +164,6 @@ std::uint32_t read_start(Reader& in) {
   if (version != 2 && version != 3) {
     in.unsupported("GGUF version is not supported (expected 2 or 3, got ", version, ")");
   }
-  return version;
 }
 
 std::vector<KeyValue> read_metadata(Reader& in, std::uint64_t n) {
@@ -327,18 +327,10 @@ std::string_view name_of(ValueType type) noexcept {
   return kValueTypes[static_cast<std::size_t>(type)].name;
 }
 
-std::uint64_t load_le(std::span<const std::byte> bytes, std::size_t pos, std::size_t n) noexcept {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    value |= std::to_integer<std::uint64_t>(bytes[pos + i]) << (8 * i);
-  }
-  return value;
-}
-
 Header parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors) {
   Reader in(path, file);
   Header header;
-  header.version = read_start(in);
+  read_start(in);
   const std::uint64_t n_tensors = in.count(kMinTensorBytes, "number of tensors");
   const std::uint64_t n_metadata = in.count(kMinKeyValueBytes, "number of metadata entries");
   header.metadata = read_metadata(in, n_metadata);

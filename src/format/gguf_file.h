@@ -1,13 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/mapped_file.h"
+#include "format/little_endian.h"
 #include "format/tensor_list.h"
 
 // One GGUF file, checked and listed; class Gguf joins the files of a split model. Source: ggml's
@@ -50,7 +49,6 @@ struct KeyValue {
 
 /// Points into the file's bytes, which must outlive it.
 struct Header {
-  std::uint32_t version = 0;
   std::vector<KeyValue> metadata;  ///< In the file's order; keys are unique.
 };
 
@@ -59,11 +57,6 @@ struct Header {
 Header parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors);
 
 /// Calls `visit(element)` with each string of a checked array of strings.
-template <typename Visit>
-void for_each_string(const Value& array, Visit visit);
-
-std::uint64_t load_le(std::span<const std::byte> bytes, std::size_t pos, std::size_t n) noexcept;
-
 template <typename Visit>
 void for_each_string(const Value& array, Visit visit) {
   std::size_t pos = 0;

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "format/gguf_file.h"
+#include "format/little_endian.h"
 
 namespace openllm::format {
 namespace {
@@ -207,7 +207,7 @@ void parse_safetensors(const std::string& path, std::span<const std::byte> file,
                ": too short for a safetensors file (expected at least 8 bytes, got ", file.size(),
                ")");
   }
-  const std::uint64_t length = gguf::load_le(file, 0, 8);
+  const std::uint64_t length = load_le(file, 0, 8);
   if (length > kMaxHeaderBytes || length > file.size() - 8) {
     base::fail(ErrorCode::kCorruptData, path, ": bad header length at byte 0 (expected at most ",
                file.size() - 8 < kMaxHeaderBytes ? file.size() - 8 : kMaxHeaderBytes, ", got ",

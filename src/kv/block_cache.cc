@@ -22,7 +22,8 @@ BlockCache::BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& 
                        int block_size)
     : groups_(std::move(groups)), block_size_(block_size) {
   if (block_size < 1)
-    base::fail(ErrorCode::kInvalidArgument, "kv: block size must be positive, got ", block_size);
+    base::fail(ErrorCode::kInvalidArgument, "kv: block size: out of range (expected >= 1, got ",
+               block_size, ")");
   if (groups_.empty() || groups_.size() != blocks_per_group.size()) {
     base::fail(ErrorCode::kInvalidArgument, "kv: wrong number of block counts (expected ",
                groups_.size(), ", got ", blocks_per_group.size(), ")");
@@ -34,12 +35,12 @@ BlockCache::BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& 
                  ": no block rule for cross or state caches");
     }
     if (spec.kind == KvKind::kWindow && spec.window < 1) {
-      base::fail(ErrorCode::kInvalidArgument, "kv: group ", g, ": window must be positive, got ",
-                 spec.window);
+      base::fail(ErrorCode::kInvalidArgument, "kv: group ", g,
+                 ": window: out of range (expected >= 1, got ", spec.window, ")");
     }
     if (blocks_per_group[g] < 1) {
       base::fail(ErrorCode::kInvalidArgument, "kv: group ", g,
-                 ": expected at least one block, got ", blocks_per_group[g]);
+                 ": too few blocks (expected at least 1, got ", blocks_per_group[g], ")");
     }
     pools_.push_back(std::make_unique<BlockPool>(blocks_per_group[g]));
   }

@@ -39,9 +39,6 @@ class BlockCache {
   BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& blocks_per_group,
              int block_size);
 
-  std::size_t n_groups() const noexcept { return groups_.size(); }
-  int block_size() const noexcept { return block_size_; }
-  const BlockPool& pool(std::size_t group) const noexcept { return *pools_[group]; }
   std::int64_t n_total() const noexcept;
   std::int64_t n_free() const noexcept;
 
@@ -62,12 +59,12 @@ class BlockCache {
   /// everything all of them are cached, for window groups those that the next position sees. Only
   /// counts.
   int find_prefix(std::span<const BlockKey> keys) const;
-  /// Adds to `reserve` [n_groups] the blocks a sequence will still take until it covers `n_tokens`
+  /// Adds to `reserve` [groups] the blocks a sequence will still take until it covers `n_tokens`
   /// positions and one block more. `n_rows` bounds how many positions a step adds.
   void add_outstanding(const SequenceBlocks& sequence, std::int64_t n_tokens, std::int64_t n_rows,
                        std::vector<int>& reserve) const;
   /// Whether an empty sequence could take this prefix and then cover `n_tokens` positions with what
-  /// is free now without touching `reserve` [n_groups].
+  /// is free now without touching `reserve` [groups].
   bool fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, std::int64_t n_rows,
             std::span<const int> reserve) const;
   /// Makes an empty sequence start with the cached prefix.

@@ -6,7 +6,8 @@ namespace openllm::kv {
 
 BlockPool::BlockPool(int n_blocks) : sentinel_(n_blocks) {
   if (n_blocks < 0 || n_blocks >= INT32_MAX) {
-    base::fail(ErrorCode::kInvalidArgument, "kv: bad number of blocks ", n_blocks);
+    base::fail(ErrorCode::kInvalidArgument, "kv: number of blocks: out of range (expected 0 to ",
+               INT32_MAX - 1, ", got ", n_blocks, ")");
   }
   blocks_.resize(static_cast<std::size_t>(n_blocks) + 1);
   at(sentinel_).previous = sentinel_;
@@ -74,12 +75,6 @@ void BlockPool::release(std::int32_t id) noexcept {
   if (--block.shares > 0) return;
   // Nameless content can never be of use: give it out first.
   link_before(id, block.named ? sentinel_ : at(sentinel_).next);
-}
-
-std::vector<int> BlockPool::share_counts() const {
-  std::vector<int> counts;
-  for (std::int32_t id = 0; id < sentinel_; ++id) counts.push_back(at(id).shares);
-  return counts;
 }
 
 void BlockPool::check(const std::vector<int>& held) const {

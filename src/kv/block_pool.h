@@ -66,8 +66,6 @@ class BlockPool {
   /// or if another block has this one.
   void publish(const BlockRef& block, const BlockKey& key);
 
-  /// Shares of each block, [n_total]; for checks.
-  std::vector<int> share_counts() const;
   /// Throws kInternal when free list, counts and index contradict each other or `held` (shares per
   /// block, counted over all owners).
   void check(const std::vector<int>& held) const;
@@ -87,8 +85,8 @@ class BlockPool {
   Block& at(std::int32_t id) noexcept { return blocks_[static_cast<std::size_t>(id)]; }
   const Block& at(std::int32_t id) const noexcept { return blocks_[static_cast<std::size_t>(id)]; }
 
-  std::vector<Block>
-      blocks_;  // the last one is the sentinel of the free list: its next is given out first
+  // The last one is the sentinel of the free list: its next is given out first.
+  std::vector<Block> blocks_;
   std::int32_t sentinel_;
   int n_free_ = 0;
   std::unordered_map<BlockKey, std::int32_t, BlockKeyHash> index_;
