@@ -44,31 +44,6 @@ class WordCache {
 
 }  // namespace
 
-void MergeTable::reserve(std::size_t n_merges) {
-  grow(std::bit_ceil(std::max<std::size_t>(16, n_merges * 2)));
-}
-
-void MergeTable::grow(std::size_t n_slots) {
-  std::vector<Slot> old(n_slots);
-  old.swap(slots_);
-  n_merges_ = 0;
-  for (const Slot& slot : old) {
-    if (slot.key == kEmpty) continue;
-    set(static_cast<TokenId>(slot.key >> 32U), static_cast<TokenId>(slot.key & 0xFFFFFFFFU),
-        slot.merge);
-  }
-}
-
-void MergeTable::set(TokenId left, TokenId right, Merge merge) {
-  if ((n_merges_ + 1) * 2 > slots_.size()) grow(std::max<std::size_t>(16, slots_.size() * 2));
-  const std::uint64_t key = key_of(left, right);
-  std::size_t slot = slot_of(key);
-  while (slots_[slot].key != kEmpty && slots_[slot].key != key)
-    slot = (slot + 1) & (slots_.size() - 1);
-  if (slots_[slot].key == kEmpty) ++n_merges_;
-  slots_[slot] = {key, merge};
-}
-
 class Bpe::BpeSession final : public Session {
  public:
   BpeSession(const Bpe& bpe, std::size_t text_bytes)
@@ -125,16 +100,34 @@ class Bpe::BpeSession final : public Session {
   std::vector<TokenId> symbols_;
 };
 
-Bpe::Bpe(const Vocab& vocab, BpeOptions options) : vocab_(&vocab), options_(std::move(options)) {
+Bpe::Bpe(const Vocab& vocab, BpeOptions options, std::span<const MergeTable::Entry> merges)
+    : vocab_(&vocab), options_(std::move(options)), merges_(merges) {
   find_byte_tokens();
   const bool plain = options_.continuing_prefix.empty() && options_.word_suffix.empty();
   can_cut_ =
       !options_.byte_level && !options_.ignore_merges && plain && vocab.find(kMeta).has_value();
-  if (!options_.byte_level || !options_.ignore_merges) return;
-  for (TokenId id = 0; id < vocab.size(); ++id) {
-    const std::string_view piece = vocab.piece(id);
-    if (piece.empty() || vocab.find(piece) != id) continue;
-    if (const auto bytes = unmap_bytes(piece)) words_.set(*bytes, id);
+  if (can_cut_) find_joined_before_meta(merges);
+  if (options_.byte_level && options_.ignore_merges) find_words();
+}
+
+void Bpe::find_words() {
+  words_.reserve(static_cast<std::size_t>(vocab_->size()), 0);
+  std::string bytes;
+  for (TokenId id = 0; id < vocab_->size(); ++id) {
+    const std::string_view piece = vocab_->piece(id);
+    bytes.clear();
+    if (vocab_->is_found(id) && append_unmapped(bytes, piece)) words_.set(bytes, id);
+  }
+}
+
+void Bpe::find_joined_before_meta(std::span<const MergeTable::Entry> merges) {
+  std::vector<bool> begins_with_meta(static_cast<std::size_t>(vocab_->size()));
+  for (TokenId id = 0; id < vocab_->size(); ++id)
+    begins_with_meta[static_cast<std::size_t>(id)] = vocab_->piece(id).starts_with(kMeta);
+  for (const MergeTable::Entry& merge : merges) {
+    if (!begins_with_meta[static_cast<std::size_t>(merge.right)]) continue;
+    const std::string_view before = vocab_->piece(merge.left);
+    if (!before.empty()) joined_before_meta_.insert(char_before(before, before.size()));
   }
 }
 
@@ -150,32 +143,6 @@ void Bpe::find_byte_tokens() {
         byte_tokens_[continuing ? 1 : 0][last ? 1 : 0][byte] = vocab_->find(piece).value_or(-1);
       }
     }
-  }
-}
-
-void Bpe::add_merge(std::string_view left, std::string_view right, std::uint32_t rank) {
-  const auto require = [&](std::string_view piece) {
-    const auto id = vocab_->find(piece);
-    if (!id) {
-      base::fail(ErrorCode::kCorruptData, "tokenizer: merge ", rank, ": no token \"",
-                 piece.substr(0, 100), "\"");
-    }
-    return *id;
-  };
-  const std::string_view prefix = options_.continuing_prefix;
-  std::string merged(left);
-  merged += right.substr(std::min(prefix.size(), right.size()));
-  const TokenId left_id = require(left);
-  const TokenId right_id = require(right);
-  add_merge(left_id, right_id, {rank, require(merged)});
-}
-
-void Bpe::add_merge(TokenId left, TokenId right, MergeTable::Merge merge) {
-  merges_.set(left, right, merge);
-  if (!can_cut_) return;
-  const std::string_view before = vocab_->piece(left);
-  if (!before.empty() && vocab_->piece(right).starts_with(kMeta)) {
-    joined_before_meta_.insert(char_before(before, before.size()));
   }
 }
 

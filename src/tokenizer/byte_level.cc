@@ -49,15 +49,22 @@ std::string map_bytes(std::string_view bytes) {
   return out;
 }
 
-std::optional<std::string> unmap_bytes(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
+bool append_unmapped(std::string& out, std::string_view text) {
+  const std::size_t before = out.size();
   for (std::size_t pos = 0; pos < text.size();) {
     const auto byte = char_to_byte(base::decode_utf8(text, pos));
-    if (!byte) return std::nullopt;
+    if (!byte) {
+      out.resize(before);
+      return false;
+    }
     out.push_back(static_cast<char>(*byte));
   }
-  return out;
+  return true;
+}
+
+std::optional<std::string> unmap_bytes(std::string_view text) {
+  std::string out;
+  return append_unmapped(out, text) ? std::optional(std::move(out)) : std::nullopt;
 }
 
 }  // namespace openllm::tokenizer

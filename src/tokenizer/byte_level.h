@@ -16,6 +16,9 @@ std::optional<unsigned char> char_to_byte(char32_t code) noexcept;
 
 /// Bytes to characters.
 std::string map_bytes(std::string_view bytes);
+/// Appends the bytes of characters; false if one of them stands for no byte, then `out` stays as it
+/// is.
+bool append_unmapped(std::string& out, std::string_view text);
 /// Characters to bytes; nothing if one of them stands for no byte.
 std::optional<std::string> unmap_bytes(std::string_view text);
 

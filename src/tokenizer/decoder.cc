@@ -151,10 +151,27 @@ std::string DecodeRules::run(const Step& step, std::string text, bool first) {
   return bytes ? std::move(*bytes) : text;
 }
 
-std::string DecodeRules::apply(std::string_view piece, bool first) const {
+void DecodeRules::append(std::string& out, std::string_view piece, bool first) const {
+  // Large vocabularies mostly have the one step; it needs no texts in between.
+  if (steps_.size() == 1 && std::holds_alternative<ByteLevel>(steps_[0])) {
+    if (!append_unmapped(out, piece)) out += piece;
+    return;
+  }
+  if (piece.find(kMeta) == std::string_view::npos && replaces_only_meta()) {
+    out += piece;
+    return;
+  }
   std::string text(piece);
   for (const Step& step : steps_) text = run(step, std::move(text), first);
-  return text;
+  out += text;
+}
+
+bool DecodeRules::replaces_only_meta() const noexcept {
+  if (steps_.size() != 1) return false;
+  const auto* replace = std::get_if<Replace>(&steps_[0]);
+  const auto* from =
+      replace == nullptr ? nullptr : std::get_if<std::string>(&replace->pattern.value);
+  return from != nullptr && *from == kMeta;
 }
 
 }  // namespace openllm::tokenizer

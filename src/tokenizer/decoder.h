@@ -23,8 +23,13 @@ class DecodeRules {
   /// library does it.
   static DecodeRules from_json(const base::Json& json);
 
-  /// The bytes of a token; `first`: the first one of a text.
-  std::string apply(std::string_view piece, bool first) const;
+  /// Appends the bytes of a token; `first`: the first one of a text.
+  void append(std::string& out, std::string_view piece, bool first) const;
+  std::string apply(std::string_view piece, bool first) const {
+    std::string text;
+    append(text, piece, first);
+    return text;
+  }
   /// The byte that the token stands for, with byte fallback.
   std::optional<unsigned char> byte_of(std::string_view piece) const noexcept;
   /// A run of byte tokens is text only if all of it is valid UTF-8, as in the Hugging Face library.
@@ -54,6 +59,7 @@ class DecodeRules {
   void add(const base::Json& json, int depth);
   void require_whole_tokens(const std::string& type) const;
   void add_strip(const base::Json& json);
+  bool replaces_only_meta() const noexcept;
   static std::string run(const Step& step, std::string text, bool first);
 
   std::vector<Step> steps_;

@@ -8,15 +8,15 @@
 #include "tokenizer/end_tokens.h"
 #include "tokenizer/gguf_pre_tokenizer.h"
 #include "tokenizer/pipeline.h"
+#include "tokenizer/score_merges.h"
+#include "tokenizer/spelled_merges.h"
 
 namespace openllm::tokenizer {
 namespace {
 
 constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
 constexpr std::size_t kMaxTokens = std::size_t{1} << 28U;
-constexpr std::size_t kSetAhead = 8;    // tokens whose place in the hash table is loaded ahead
-constexpr std::size_t kMergeAhead = 2;  // the same with all their parts
-constexpr std::size_t kMaxMergedBytes = 1024;  // longer tokens cannot be reached by merging
+constexpr std::size_t kSetAhead = 8;  // tokens whose place in the hash table is loaded ahead
 
 enum class TokenType : std::int64_t {
   kNormal = 1,
@@ -83,7 +83,8 @@ class GgufBuilder {
     parts_.vocab = std::make_unique<Vocab>();
     parts_.vocab->reserve(n_tokens_, n_bytes);
     for (std::size_t i = 0; i < n_tokens_; ++i) {
-      if (i + kSetAhead < n_tokens_) parts_.vocab->prefetch(gguf_.tokens[i + kSetAhead]);
+      if (i + kSetAhead < n_tokens_)
+        parts_.vocab->prefetch(hash_bytes(gguf_.tokens[i + kSetAhead]));
       parts_.vocab->set(static_cast<TokenId>(i), gguf_.tokens[i]);
     }
   }
@@ -118,31 +119,27 @@ class GgufBuilder {
     BpeOptions options;
     options.byte_level = true;
     options.ignore_merges = pre.ignore_merges;
-    auto bpe = std::make_unique<Bpe>(*parts_.vocab, options);
-    bpe->reserve_merges(gguf_.merges.size());
-    for (std::size_t i = 0; i < gguf_.merges.size(); ++i) add_merge(*bpe, i);
-    parts_.model = std::move(bpe);
+    parts_.model = std::make_unique<Bpe>(*parts_.vocab, options, read_merges());
     parts_.decoder = DecodeRules::byte_level();
     parts_.raw_added_text = true;
     set_frame(pre.add_bos);
   }
 
-  /// Merges of tokens that the vocabulary lacks have no effect.
-  void add_merge(Bpe& bpe, std::size_t index) const {
-    const std::string_view text = gguf_.merges[index];
-    const std::size_t space = text.find(' ', 1);
-    if (space == std::string_view::npos) {
-      base::fail(ErrorCode::kCorruptData, "gguf: tokenizer.ggml.merges: entry ", index,
-                 " is not a pair");
-    }
-    const std::string_view left = text.substr(0, space);
-    const std::string_view right = text.substr(space + 1);
-    const auto left_id = parts_.vocab->find(left);
-    const auto right_id = parts_.vocab->find(right);
-    const auto merged_id = parts_.vocab->find(base::cat(left, right));
-    if (!left_id || !right_id || !merged_id) return;
-    if (bpe.has_merge(*left_id, *right_id)) return;  // the first one counts
-    bpe.add_merge(*left_id, *right_id, {static_cast<std::uint32_t>(index), *merged_id});
+  /// Merges of tokens that the vocabulary lacks have no effect; of equal ones the first counts.
+  std::vector<MergeTable::Entry> read_merges() const {
+    const auto merge_at = [&](std::size_t index) {
+      const std::string_view text = gguf_.merges[index];
+      const std::size_t space = text.find(' ', 1);
+      if (space == std::string_view::npos) {
+        base::fail(ErrorCode::kCorruptData, "gguf: tokenizer.ggml.merges: entry ", index,
+                   " is not a pair");
+      }
+      return SpelledMerge{text.substr(0, space), text.substr(space + 1)};
+    };
+    auto entries =
+        read_spelled_merges(*parts_.vocab, gguf_.merges.size(), merge_at, "", MissingTokens::kSkip);
+    std::reverse(entries.begin(), entries.end());
+    return entries;
   }
 
   void build_sentencepiece() {
@@ -153,9 +150,7 @@ class GgufBuilder {
     BpeOptions options;
     options.byte_fallback = true;
     options.unk_id = gguf_.unk_id;
-    auto bpe = std::make_unique<Bpe>(*parts_.vocab, options);
-    add_score_merges(*bpe);
-    parts_.model = std::move(bpe);
+    parts_.model = std::make_unique<Bpe>(*parts_.vocab, options, score_merges());
     parts_.decoder = DecodeRules::sentencepiece(add_space_prefix);
     set_frame(true);
   }
@@ -166,51 +161,20 @@ class GgufBuilder {
     return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
   }
 
-  /// SentencePiece merges any two neighbours that make a token, the highest score first.
-  void add_score_merges(Bpe& bpe) const {
-    std::vector<TokenId> order;
-    for (TokenId id = 0; id < static_cast<TokenId>(n_tokens_); ++id) {
+  std::vector<MergeTable::Entry> score_merges() const {
+    std::vector<float> scores(n_tokens_);
+    std::vector<unsigned char> roles(n_tokens_);
+    for (std::size_t i = 0; i < n_tokens_; ++i) {
+      const auto id = static_cast<TokenId>(i);
+      scores[i] = score_of(id);
+      if (!parts_.vocab->is_found(id)) continue;
       const TokenType type = type_of(id);
-      const bool can_merge = type == TokenType::kNormal || type == TokenType::kUserDefined ||
-                             type == TokenType::kUnused;
-      if (static_cast<std::size_t>(id) + kSetAhead < n_tokens_)
-        parts_.vocab->prefetch(gguf_.tokens[static_cast<std::size_t>(id) + kSetAhead]);
-      const bool is_found = parts_.vocab->find(text_of(id)) == id;
-      if (can_merge && is_found && text_of(id).size() <= kMaxMergedBytes) order.push_back(id);
+      if (type != TokenType::kControl && type != TokenType::kByte) roles[i] |= kMergePart;
+      if (type == TokenType::kNormal || type == TokenType::kUserDefined ||
+          type == TokenType::kUnused)
+        roles[i] |= kMergeResult;
     }
-    std::stable_sort(order.begin(), order.end(),
-                     [&](TokenId a, TokenId b) { return score_of(a) > score_of(b); });
-    bpe.reserve_merges(order.size() * 2);
-    std::uint32_t rank = 0;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      if (i > 0 && score_of(order[i]) != score_of(order[i - 1])) ++rank;
-      if (i + kMergeAhead < order.size()) prefetch_parts(text_of(order[i + kMergeAhead]));
-      const std::string_view text = text_of(order[i]);
-      for (std::size_t at = 0; at < text.size();) {
-        base::decode_utf8(text, at);
-        if (at >= text.size()) break;
-        const auto left = find_part(text.substr(0, at));
-        if (!left) continue;
-        const auto right = find_part(text.substr(at));
-        if (right) bpe.add_merge(*left, *right, {rank, order[i]});
-      }
-    }
-  }
-
-  void prefetch_parts(std::string_view text) const noexcept {
-    for (std::size_t at = 0; at < text.size();) {
-      base::decode_utf8(text, at);
-      if (at >= text.size()) break;
-      parts_.vocab->prefetch(text.substr(0, at));
-      parts_.vocab->prefetch(text.substr(at));
-    }
-  }
-
-  std::optional<TokenId> find_part(std::string_view text) const {
-    const auto id = parts_.vocab->find(text);
-    if (!id || type_of(*id) == TokenType::kControl || type_of(*id) == TokenType::kByte)
-      return std::nullopt;
-    return id;
+    return make_score_merges(*parts_.vocab, scores, roles);
   }
 
   void set_frame(bool add_bos_default) {

@@ -6,12 +6,14 @@
 #include "tokenizer/end_tokens.h"
 #include "tokenizer/json_fields.h"
 #include "tokenizer/pipeline.h"
+#include "tokenizer/spelled_merges.h"
 
 namespace openllm::tokenizer {
 namespace {
 
 constexpr std::string_view kFile = "tokenizer.json";
 constexpr std::string_view kModel = "tokenizer.json: model";
+constexpr std::ptrdiff_t kSetAhead = 8;  // tokens whose place in the hash table is loaded ahead
 constexpr std::string_view kConfig = "tokenizer_config.json";
 
 const base::Json& field_or_null(const base::Json& json, std::string_view key) {
@@ -31,7 +33,9 @@ std::unique_ptr<Vocab> read_vocab(const base::Json& model) {
   for (const auto& member : *tokens) n_bytes += member.first.size();
   auto vocab = std::make_unique<Vocab>();
   vocab->reserve(tokens->size(), n_bytes);
-  for (const auto& member : *tokens) {
+  for (auto next = tokens->begin(); next != tokens->end(); ++next) {
+    if (tokens->end() - next > kSetAhead) vocab->prefetch(hash_bytes((next + kSetAhead)->first));
+    const auto& member = *next;
     const TokenId id = to_token_id(member.second, kModel);
     if (!Vocab::is_plausible_id(id, tokens->size())) {
       base::fail(ErrorCode::kCorruptData, kModel, ": id ", id, " in a vocabulary of ",
@@ -43,8 +47,7 @@ std::unique_ptr<Vocab> read_vocab(const base::Json& model) {
 }
 
 /// "a b" or ["a", "b"]
-std::pair<std::string_view, std::string_view> parse_merge(const base::Json& json,
-                                                          std::size_t index) {
+SpelledMerge parse_merge(const base::Json& json, std::size_t index) {
   if (const std::string* text = json.if_string()) {
     const std::size_t space = text->find(' ');
     if (space != std::string::npos && text->find(' ', space + 1) == std::string::npos) {
@@ -70,13 +73,10 @@ std::unique_ptr<Model> read_bpe(const base::Json& model, const Vocab& vocab, boo
     options.unk_id = vocab.find(unk);
   }
   const base::JsonArray& merges = require_array(model, "merges", kModel);
-  auto bpe = std::make_unique<Bpe>(vocab, std::move(options));
-  bpe->reserve_merges(merges.size());
-  for (std::size_t i = 0; i < merges.size(); ++i) {
-    const auto [left, right] = parse_merge(merges[i], i);
-    bpe->add_merge(left, right, static_cast<std::uint32_t>(i));
-  }
-  return bpe;
+  const auto entries = read_spelled_merges(
+      vocab, merges.size(), [&](std::size_t i) { return parse_merge(merges[i], i); },
+      options.continuing_prefix, MissingTokens::kFail);
+  return std::make_unique<Bpe>(vocab, std::move(options), entries);
 }
 
 /// The added tokens of both files by content; of equal contents the later one counts.

@@ -13,8 +13,13 @@ namespace {
 /// Strings by token id, in one block.
 class TokenTexts {
  public:
-  void push_back(std::string_view text) {
-    bytes_.append(text);
+  void reserve(std::size_t n_texts, std::size_t n_bytes) {
+    ends_.reserve(n_texts);
+    bytes_.reserve(n_bytes);
+  }
+  /// `append` adds the next text to the string that it gets.
+  void push_back(base::FunctionRef<void(std::string&)> append) {
+    append(bytes_);
     ends_.push_back(bytes_.size());
   }
   std::string_view at(TokenId id) const noexcept {
@@ -90,6 +95,7 @@ class Pipeline final : public Tokenizer {
   }
   void add_tokens();
   void make_texts();
+  void append_text(std::string& out, TokenId id, bool first);
   std::size_t find_max_token_bytes() const noexcept;
 
   /// One encode call.
@@ -127,20 +133,28 @@ void Pipeline::add_tokens() {
 }
 
 void Pipeline::make_texts() {
-  for (TokenId id = 0; id < size_; ++id) {
-    const std::string_view piece = token_piece(id);
-    const bool is_added = !added_.piece(id).empty();
-    if (const auto byte = parts_.decoder.byte_of(piece)) {
-      if (parts_.decoder.joins_bytes()) flags_[static_cast<std::size_t>(id)] |= kByte;
-      texts_.push_back({reinterpret_cast<const char*>(&*byte), 1});
-    } else if (piece.empty() || (is_added && parts_.raw_added_text)) {
-      texts_.push_back(piece);
-    } else {
-      texts_.push_back(parts_.decoder.apply(piece, false));
+  const bool differs = parts_.decoder.first_differs();
+  for (TokenTexts* texts : {&texts_, &first_texts_}) {
+    if (texts == &first_texts_ && !differs) continue;
+    texts->reserve(static_cast<std::size_t>(size_), parts_.vocab->n_bytes());
+    for (TokenId id = 0; id < size_; ++id) {
+      texts->push_back([&](std::string& out) { append_text(out, id, texts == &first_texts_); });
     }
-    if (parts_.decoder.first_differs()) first_texts_.push_back(parts_.decoder.apply(piece, true));
+    texts->shrink();
   }
-  texts_.shrink();
+}
+
+void Pipeline::append_text(std::string& out, TokenId id, bool first) {
+  const std::string_view piece = token_piece(id);
+  if (first) return parts_.decoder.append(out, piece, true);
+  if (const auto byte = parts_.decoder.byte_of(piece)) {
+    if (parts_.decoder.joins_bytes()) flags_[static_cast<std::size_t>(id)] |= kByte;
+    out.push_back(static_cast<char>(*byte));
+  } else if (parts_.raw_added_text && !added_.piece(id).empty()) {
+    out += piece;
+  } else if (!piece.empty()) {
+    parts_.decoder.append(out, piece, false);
+  }
 }
 
 std::size_t Pipeline::find_max_token_bytes() const noexcept {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+#include <limits>
 
 #include "base/error.h"
 
@@ -10,17 +10,6 @@ namespace openllm::tokenizer {
 namespace {
 
 constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 24U;
-
-std::uint64_t load(const char* data, std::size_t n) noexcept {
-  std::uint64_t word = 0;
-  std::memcpy(&word, data, n);
-  return word;
-}
-
-std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
-  const std::uint64_t x = (a ^ b) * 0x9E3779B97F4A7C15ULL;
-  return x ^ std::rotr(x, 29);
-}
 
 std::size_t count_chars(std::string_view text) noexcept {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
@@ -30,64 +19,42 @@ std::size_t count_chars(std::string_view text) noexcept {
 
 }  // namespace
 
-std::uint64_t hash_bytes(std::string_view text) noexcept {
-  const char* data = text.data();
-  std::size_t n = text.size();
-  std::uint64_t hash = 0x2545F4914F6CDD1DULL ^ n;
-  for (; n > 8; n -= 8, data += 8) hash = mix(hash, load(data, 8));
-  return mix(mix(hash, load(data, n)), 0);
-}
-
 void StringIds::reserve(std::size_t n_strings, std::size_t n_bytes) {
-  entries_.reserve(n_strings);
   bytes_.reserve(n_bytes);
   grow(std::bit_ceil(std::max<std::size_t>(16, n_strings * 2)));
 }
 
-std::size_t StringIds::slot_of(std::string_view text, std::uint64_t hash) const noexcept {
-  const std::size_t mask = slots_.size() - 1;
-  const auto tag = static_cast<std::uint32_t>(hash >> 32U);
-  std::size_t slot = hash & mask;
-  while (slots_[slot].entry != 0 &&
-         (slots_[slot].tag != tag || text_of(entries_[slots_[slot].entry - 1]) != text)) {
-    slot = (slot + 1) & mask;
-  }
-  return slot;
-}
-
 void StringIds::grow(std::size_t n_slots) {
-  slots_.assign(n_slots, {});
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const std::string_view text = text_of(entries_[i]);
-    const std::uint64_t hash = hash_bytes(text);
-    slots_[slot_of(text, hash)] = {static_cast<std::uint32_t>(i + 1),
-                                   static_cast<std::uint32_t>(hash >> 32U)};
+  std::vector<Slot> old(n_slots);
+  old.swap(slots_);
+  for (const Slot& slot : old) {
+    if (slot.id < 0) continue;
+    const std::string_view text = text_at(slot.begin, slot.length);
+    slots_[slot_of(text, hash_bytes(text))] = slot;
   }
 }
 
-void StringIds::set(std::string_view text, TokenId id) {
+std::uint32_t StringIds::set(std::string_view text, TokenId id) {
   if (text.size() > kMaxPieceBytes) {
     base::fail(ErrorCode::kCorruptData, "tokenizer: token ", id, " is too long (at most ",
                kMaxPieceBytes, " bytes, got ", text.size(), ")");
   }
-  if ((entries_.size() + 1) * 2 > slots_.size()) grow(std::max<std::size_t>(16, slots_.size() * 2));
+  if ((n_strings_ + 1) * 2 > slots_.size()) grow(std::max<std::size_t>(16, slots_.size() * 2));
   const std::uint64_t hash = hash_bytes(text);
-  const std::size_t slot = slot_of(text, hash);
-  if (slots_[slot].entry != 0) {
-    entries_[slots_[slot].entry - 1].id = id;
-    return;
+  Slot& slot = slots_[slot_of(text, hash)];
+  if (slot.id < 0) {
+    if (bytes_.size() > std::numeric_limits<std::uint32_t>::max() - text.size()) {
+      base::fail(ErrorCode::kCorruptData,
+                 "tokenizer: the tokens are too long together (at most 4 GiB)");
+    }
+    slot.tag = static_cast<std::uint32_t>(hash >> 32U);
+    slot.begin = static_cast<std::uint32_t>(bytes_.size());
+    slot.length = static_cast<std::uint32_t>(text.size());
+    bytes_.append(text);
+    ++n_strings_;
   }
-  entries_.push_back({bytes_.size(), static_cast<std::uint32_t>(text.size()), id});
-  bytes_.append(text);
-  slots_[slot] = {static_cast<std::uint32_t>(entries_.size()),
-                  static_cast<std::uint32_t>(hash >> 32U)};
-}
-
-std::optional<TokenId> StringIds::find(std::string_view text) const noexcept {
-  if (slots_.empty()) return std::nullopt;
-  const std::uint32_t entry = slots_[slot_of(text, hash_bytes(text))].entry;
-  if (entry == 0) return std::nullopt;
-  return entries_[entry - 1].id;
+  slot.id = id;
+  return slot.begin;
 }
 
 bool Vocab::is_plausible_id(std::int64_t id, std::size_t n_tokens) noexcept {
@@ -99,7 +66,6 @@ bool Vocab::is_plausible_id(std::int64_t id, std::size_t n_tokens) noexcept {
 
 void Vocab::reserve(std::size_t n_tokens, std::size_t n_bytes) {
   ids_.reserve(n_tokens, n_bytes);
-  bytes_.reserve(n_bytes);
   spans_.reserve(n_tokens);
 }
 
@@ -107,17 +73,10 @@ void Vocab::set(TokenId id, std::string_view piece) {
   const auto index = static_cast<std::size_t>(id);
   if (index >= spans_.size()) spans_.resize(index + 1);
   if (piece.empty()) return;
-  ids_.set(piece, id);
-  spans_[index] = {bytes_.size(), piece.size()};
-  bytes_.append(piece);
+  spans_[index] = {ids_.set(piece, id), static_cast<std::uint32_t>(piece.size())};
+  ++n_pieces_;
   longest_bytes_ = std::max(longest_bytes_, piece.size());
   longest_chars_ = std::max(longest_chars_, count_chars(piece));
-}
-
-std::string_view Vocab::piece(TokenId id) const noexcept {
-  if (id < 0 || id >= size()) return {};
-  const Span& span = spans_[static_cast<std::size_t>(id)];
-  return std::string_view(bytes_).substr(span.begin, span.length);
 }
 
 }  // namespace openllm::tokenizer
