@@ -12,6 +12,9 @@ std::string_view error_type(int status) noexcept {
   switch (status) {
     case 429:
       return "rate_limit_error";
+    case 501:  // the request is what is wrong
+    case 505:
+      return "invalid_request_error";
     default:
       return status < 500 ? "invalid_request_error" : "server_error";
   }

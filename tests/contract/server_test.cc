@@ -1,7 +1,11 @@
 // The HTTP contract of the server, against a real one with the small stories model.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -318,6 +322,70 @@ TEST_F(ServerTest, BrokenHttpIsRefused) {
   EXPECT_EQ(complete(R"({"prompt":")" + std::string(900'000, 'x') + "\"}").status, 413);
   EXPECT_EQ(ask(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03\r\n\r\n", 15)).status,
             400);  // TLS
+  EXPECT_EQ(ask(get("/healthz")).status, 200);
+}
+
+TEST_F(ServerTest, WhatComesAfterTheHeadIsBoundedToo) {
+  start();
+  const std::string head =
+      "POST /v1/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  // Fields after the last chunk, and the size of one: whole, and without an end.
+  for (const std::size_t length : {70'000U, 200'000U, 1'000'000U}) {
+    const std::string filler(length, '2');
+    EXPECT_EQ(ask(head + "2\r\n{}\r\n0\r\nX: " + filler + "\r\n\r\n").status, 431) << length;
+    EXPECT_EQ(ask(head + "2\r\n{}\r\n0\r\nX: " + filler).status, 431) << length;
+    EXPECT_THAT(ask(head + filler + "\r\n").status, AnyOf(400, 431)) << length;
+    EXPECT_EQ(ask(head + filler).status, 431) << length;
+  }
+  EXPECT_EQ(ask(head + "2\r\n{}\r\n0\r\nX: 2\r\n\r\n").status, 400) << "no prompt";
+}
+
+TEST_F(ServerTest, RefusedHeadsHaveNoBody) {
+  start();
+  Probe probe(port());
+  probe.send("HEAD / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+  EXPECT_EQ(probe.read_answer(true).status, 400);
+  EXPECT_FALSE(probe.read_until("{"));
+}
+
+/// Leaves the process no file descriptor but `n_free`.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(int n_free) {
+    ::getrlimit(RLIMIT_NOFILE, &old_);
+    rlimit few = old_;
+    few.rlim_cur = std::min<rlim_t>(old_.rlim_cur, 256);
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    const auto take = [] { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); };
+    for (int fd = take(); fd >= 0; fd = take()) taken_.push_back(fd);
+    for (; n_free > 0 && !taken_.empty(); --n_free) {
+      ::close(taken_.back());
+      taken_.pop_back();
+    }
+  }
+  ~FewDescriptors() {
+    for (const int fd : taken_) ::close(fd);
+    ::setrlimit(RLIMIT_NOFILE, &old_);
+  }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit old_{};
+  std::vector<int> taken_;
+};
+
+TEST_F(ServerTest, OutOfFileDescriptors) {
+  start_loading();
+  server_->wait_until_ready();  // asking would leave a connection that frees its descriptor later
+  {
+    const FewDescriptors few(1);  // for the client's end
+    for (int i = 0; i < 3; ++i) {
+      const Answer answer = ask(get("/healthz"));
+      EXPECT_EQ(answer.status, 503);
+      EXPECT_THAT(answer.body, HasSubstr("out of file descriptors"));
+    }
+  }
   EXPECT_EQ(ask(get("/healthz")).status, 200);
 }
 

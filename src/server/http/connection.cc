@@ -49,6 +49,25 @@ std::string parse_error_message(const error_code& ec, const TransportOptions& op
   return "request: not valid HTTP/1.1 (" + ec.message() + ")";
 }
 
+/// Takes what `data` has of the message; the number of bytes that are done with. The head is
+/// bounded by the parser, the head of a chunk and the fields after the last one are not.
+std::size_t put(Parser& parser, std::string_view data, std::size_t max_header_bytes,
+                error_code& ec) {
+  std::size_t n = 0;
+  try {
+    n = parser.put(net::buffer(data.data(), data.size()), ec);
+  } catch (const std::length_error&) {  // a field of more than 64 KiB
+    ec = http::error::header_limit;
+    return data.size();
+  }
+  if (ec == http::error::need_more) {
+    ec = {};
+    if (parser.is_header_done() && data.size() - n > max_header_bytes)
+      ec = http::error::header_limit;
+  }
+  return n;
+}
+
 struct HeadProblem {
   int status = 0;  ///< 0: none.
   std::string what{};
@@ -90,20 +109,19 @@ HeadProblem find_head_problem(const Parser& parser) {
   return {};
 }
 
-/// The fields that have been read so far.
-Headers fields_of(const Parser& parser) {
-  Headers headers;
+/// Method and fields, as far as they have been read.
+HttpRequest head_so_far(const Parser& parser) {
+  HttpRequest request;
+  request.method = std::string(view(parser.get().method_string()));
   for (const auto& field : parser.get().base())
-    headers.add(view(field.name_string()), view(field.value()));
-  return headers;
+    request.headers.add(view(field.name_string()), view(field.value()));
+  return request;
 }
 
 HttpRequest take_request(Parser& parser) {
-  HttpRequest request;
+  HttpRequest request = head_so_far(parser);
   request.keep_alive = parser.keep_alive();
-  request.headers = fields_of(parser);
   auto message = parser.release();
-  request.method = std::string(view(message.method_string()));
   std::string target(view(message.target()));
   // Absolute form, as sent to proxies: only the path matters here.
   if (const std::size_t scheme = target.find("://");
@@ -215,7 +233,7 @@ net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) 
   auto deadline =
       Clock::now() + (is_first ? hub_.options.header_timeout : hub_.options.idle_timeout);
   const auto refused = [&parser](int status, std::string what) {
-    return ReadOutcome{{}, status, std::move(what), fields_of(parser)};
+    return ReadOutcome{{}, status, std::move(what), head_so_far(parser)};
   };
   for (;;) {
     // Empty lines between requests are allowed (RFC 9112, 2.2).
@@ -227,12 +245,10 @@ net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) 
         deadline = Clock::now() + hub_.options.header_timeout;
       }
       error_code ec;
-      const std::string_view data = buffered();
-      const std::size_t n = parser.put(net::buffer(data.data(), data.size()), ec);
+      const std::size_t n = put(parser, buffered(), hub_.options.max_header_bytes, ec);
       consume(n);
-      if (ec && ec != http::error::need_more)
-        co_return refused(parse_error_status(ec), parse_error_message(ec, hub_.options));
-      if (!ec && !parser.is_done() && n > 0 && !buffered().empty()) continue;
+      if (ec) co_return refused(parse_error_status(ec), parse_error_message(ec, hub_.options));
+      if (!parser.is_done() && n > 0 && !buffered().empty()) continue;
     }
     if (parser.is_header_done() && !head_seen) {
       head_seen = true;
@@ -377,9 +393,9 @@ net::awaitable<void> Connection::run() {
     }
     go_on = false;
     if (outcome.error_status != 0) {
-      const HttpRequest none;
-      co_await send_response(
-          none, hub_.error_body(outcome.error_status, outcome.error, outcome.headers), false);
+      const HttpResponse answer =
+          hub_.error_body(outcome.error_status, outcome.error, outcome.refused.headers);
+      co_await send_response(outcome.refused, answer, false);
     }
   }
   if (!eof_) co_await linger();

@@ -60,7 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::optional<HttpRequest> request{};
     int error_status = 0;  ///< 0 and no request: just close.
     std::string error{};
-    Headers headers{};  ///< With an error: the fields that were read before it.
+    HttpRequest refused{};  ///< With an error: method and fields, as far as they were read.
   };
 
   net::awaitable<void> read_loop();

@@ -45,7 +45,7 @@ net::ip::tcp::endpoint resolve(net::io_context& io, const TransportOptions& opti
 
 struct Transport::Impl {
   explicit Impl(TransportOptions options)
-      : io(std::make_shared<net::io_context>(1)), acceptor(*io), stop_timer(*io) {
+      : io(std::make_shared<net::io_context>(1)), acceptor(*io), spare(*io), stop_timer(*io) {
     hub.options = std::move(options);
     hub.io = io;
   }
@@ -53,11 +53,13 @@ struct Transport::Impl {
   net::awaitable<void> accept_loop();
   net::awaitable<void> run_connection(std::shared_ptr<Connection> connection);
   net::awaitable<void> drain();
-  void reject(tcp::socket socket);
+  void reject(tcp::socket socket, const std::string& message);
+  bool reject_without_descriptor();
 
   std::shared_ptr<net::io_context> io;
   Hub hub;
   tcp::acceptor acceptor;
+  tcp::socket spare;  // never connected: a descriptor to give up
   net::steady_timer stop_timer;
   std::unordered_set<std::shared_ptr<Connection>> connections;  // I/O thread
   std::uint16_t port = 0;
@@ -68,13 +70,10 @@ struct Transport::Impl {
   std::atomic<std::int64_t> n_rejected{0};
 };
 
-/// Over the limit: says so without waiting for the client, and closes.
-void Transport::Impl::reject(tcp::socket socket) {
+/// Says so without waiting for the client, and closes.
+void Transport::Impl::reject(tcp::socket socket, const std::string& message) {
   n_rejected.fetch_add(1, std::memory_order_relaxed);
-  HttpResponse response = hub.error_body(
-      503,
-      "server: too many connections (at most " + std::to_string(hub.options.max_connections) + ")",
-      Headers{});
+  const HttpResponse response = hub.error_body(503, message, Headers{});
   const std::string bytes =
       make_head(response, response.body.size(), HttpRequest{}, false) + response.body;
   error_code ignored;
@@ -86,6 +85,20 @@ void Transport::Impl::reject(tcp::socket socket) {
   constexpr int kMaxReads = 64;
   std::array<char, 4096> discarded{};
   for (int i = 0; i < kMaxReads && !ignored; ++i) socket.read_some(net::buffer(discarded), ignored);
+}
+
+/// The process has no descriptor left for the connection that waits: the spare one is given up for
+/// it, so that the client hears of it instead of hanging. False when there is none.
+bool Transport::Impl::reject_without_descriptor() {
+  if (!spare.is_open()) return false;
+  error_code ec;
+  spare.close(ec);
+  if (tcp::socket socket = acceptor.accept(*io, ec); !ec) {
+    n_accepted.fetch_add(1, std::memory_order_relaxed);
+    reject(std::move(socket), "server: out of file descriptors");
+  }
+  spare.open(acceptor.local_endpoint(ec).protocol(), ec);
+  return true;
 }
 
 net::awaitable<void> Transport::Impl::run_connection(std::shared_ptr<Connection> connection) {
@@ -103,15 +116,17 @@ net::awaitable<void> Transport::Impl::accept_loop() {
   while (acceptor.is_open()) {
     auto [ec, socket] = co_await acceptor.async_accept(kTuple);
     if (hub.draining) break;
+    if (ec == net::error::no_descriptors && reject_without_descriptor()) continue;
     if (ec) {
-      // Out of descriptors: accepting again at once would spin.
+      // Accepting again at once would spin.
       net::steady_timer pause(*io, std::chrono::milliseconds(50));
       co_await pause.async_wait(kTuple);
       continue;
     }
     n_accepted.fetch_add(1, std::memory_order_relaxed);
     if (connections.size() >= hub.options.max_connections) {
-      reject(std::move(socket));
+      reject(std::move(socket), "server: too many connections (at most " +
+                                    std::to_string(hub.options.max_connections) + ")");
       continue;
     }
     auto connection = std::make_shared<Connection>(std::move(socket), hub);
@@ -159,12 +174,14 @@ void Transport::start() {
   if (!ec) acceptor.set_option(net::socket_base::reuse_address(true), ec);
   if (!ec) acceptor.bind(endpoint, ec);
   if (!ec) acceptor.listen(net::socket_base::max_listen_connections, ec);
+  if (!ec) acceptor.non_blocking(true, ec);
   if (!ec) impl_->port = acceptor.local_endpoint(ec).port();
   if (ec) {
     error_code ignored;
     acceptor.close(ignored);
     base::fail(ErrorCode::kIo, "server: cannot listen on ", address, " (", ec.message(), ")");
   }
+  impl_->spare.open(endpoint.protocol(), ec);  // better without than not at all
   net::co_spawn(*impl_->io, impl_->accept_loop(), net::detached);
   impl_->thread = std::thread([io = impl_->io] { io->run(); });
 }
