@@ -30,7 +30,7 @@ BackendEntry require_backend(const std::string& name, const char* source) {
     return entry;
   }
   base::fail(ErrorCode::kNotFound, source, ": unknown backend (expected one of ", known_names(),
-             ", got ", name, ")");
+             "; got ", name, ")");
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Choice choose_backend(const std::string& requested) {
 
 int resolve_max_model_len(const LoadOptions& options, int model_limit) {
   if (options.max_model_len < 0) {
-    base::fail(ErrorCode::kInvalidArgument, "max_model_len: must not be negative (got ",
+    base::fail(ErrorCode::kInvalidArgument, "max_model_len: out of range (expected >= 0, got ",
                options.max_model_len, ")");
   }
   if (options.max_model_len > model_limit) {

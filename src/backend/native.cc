@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <fstream>
-#include <mutex>
+#include <new>
 #include <string>
 #include <utility>
 
+#include "backend/kv_budget.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "device/device.h"
@@ -134,66 +135,16 @@ void require_range(const char* name, int value, int low, int high) {
 
 constexpr int kMaxOutputRows = 64;
 
-}  // namespace
-
-KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
-                        int max_model_len, std::int64_t available_bytes) {
-  const std::int64_t block = options.kv_block_size;
-  const auto round_up = [block](std::int64_t tokens) {
-    return (tokens + block - 1) / block * block;
-  };
-  /// Tokens that group `g` must hold so that full groups may hold `tokens`.
-  const auto group_tokens = [&](const kv::KvGroupSpec& g, std::int64_t tokens) {
-    if (g.kind != kv::KvKind::kWindow) return tokens;
-    const std::int64_t per_sequence =
-        round_up(g.window) + round_up(options.max_step_tokens) + block;
-    return std::min(tokens, per_sequence * options.max_sequences);
-  };
-  const auto bytes_for = [&](std::int64_t tokens) {
-    std::int64_t bytes = 0;
-    for (const kv::KvGroupSpec& g : groups) {
-      bytes += group_tokens(g, tokens) * static_cast<std::int64_t>(g.bytes_per_token);
-    }
-    return bytes;
-  };
-
-  const std::int64_t one_sequence = round_up(max_model_len);
-  // A typical request uses far less than the longest sequence; the pool is shared.
-  const std::int64_t wanted =
-      std::max(one_sequence, round_up(std::int64_t{options.max_sequences} * 2048));
-  const std::int64_t budget = options.kv_cache_bytes > 0
-                                  ? options.kv_cache_bytes
-                                  : std::min(available_bytes / 3, bytes_for(wanted));
-  std::int64_t low = 0;
-  std::int64_t high =
-      (options.kv_cache_bytes > 0 ? std::max(wanted, std::int64_t{1} << 24U) : wanted) / block;
-  while (low < high) {
-    const std::int64_t middle = (low + high + 1) / 2;
-    if (bytes_for(middle * block) <= budget) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  if (low == 0) {
-    base::fail(ErrorCode::kResourceExhausted, "kv_cache_bytes: too small (expected at least ",
-               bytes_for(block), " for one block of ", block, " tokens, got ", budget, ")");
-  }
-  KvBudget result;
-  result.max_model_len = static_cast<int>(std::min<std::int64_t>(max_model_len, low * block));
-  for (const kv::KvGroupSpec& g : groups) {
-    result.blocks_per_group.push_back(static_cast<int>(group_tokens(g, low * block) / block));
-  }
-  return result;
-}
-
-std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint,
-                                     const LoadOptions& options) {
+std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOptions& options) {
   require_range("max_step_tokens", options.max_step_tokens, 1, 1 << 16);
   require_range("max_sequences", options.max_sequences, 1, 4096);
   require_range("max_queue", options.max_queue, 1, 1 << 24);
   require_range("kv_block_size", options.kv_block_size, 1, 1024);
   require_range("n_threads", options.n_threads, 0, 1024);
+  if (options.kv_cache_bytes < 0) {
+    base::fail(ErrorCode::kInvalidArgument, "kv_cache_bytes: out of range (expected >= 0, got ",
+               options.kv_cache_bytes, ")");
+  }
 
   auto device = device::make_device(options.device, {.n_threads = options.n_threads,
                                                      .fast_activations = options.fast_activations});
@@ -227,6 +178,18 @@ std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint,
   engine_options.blocks_per_group = budget.blocks_per_group;
   return std::make_unique<NativeBackend>(std::move(device), std::move(decoder),
                                          std::move(engine_options));
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint,
+                                     const LoadOptions& options) {
+  try {
+    return load(checkpoint, options);
+  } catch (const std::bad_alloc&) {
+    base::fail(ErrorCode::kResourceExhausted, checkpoint.path(),
+               ": not enough memory for the model, its KV cache and its logits");
+  }
 }
 
 }  // namespace openllm::backend

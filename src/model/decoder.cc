@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <new>
-#include <numeric>
 #include <utility>
 
 #include "base/error.h"
@@ -158,11 +156,7 @@ class SpecDecoder final : public Decoder {
       cache.layers.push_back({group, spec_.n_kv_heads, spec_.head_dim});
     }
     cache.blocks_per_group = blocks_per_group;
-    try {
-      kv_ = device_.allocate_kv(cache);
-    } catch (const std::bad_alloc&) {
-      base::fail(ErrorCode::kResourceExhausted, "model: not enough memory for the KV cache");
-    }
+    kv_ = device_.allocate_kv(cache);
     blocks_per_group_ = blocks_per_group;
   }
 
@@ -356,18 +350,13 @@ std::unique_ptr<Decoder> Decoder::load(const format::Checkpoint& checkpoint, dev
   base::check(options.max_rows > 0 && options.max_output_rows > 0 && options.kv_block_size > 0,
               "model: decoder options must be positive");
   Found found = find_family(checkpoint);
-  try {
-    DecoderWeights weights =
-        load_weights(checkpoint, *found.layout, found.spec, device, options.progress);
-    found.spec.tied_embeddings = weights.output == nullptr;
-    DecoderOptions kept = options;
-    kept.progress = nullptr;
-    kept.max_output_rows = std::min(options.max_output_rows, options.max_rows);
-    return std::make_unique<SpecDecoder>(std::move(found.spec), std::move(weights), device, kept);
-  } catch (const std::bad_alloc&) {
-    base::fail(ErrorCode::kResourceExhausted, checkpoint.path(),
-               ": not enough memory for the model");
-  }
+  DecoderWeights weights =
+      load_weights(checkpoint, *found.layout, found.spec, device, options.progress);
+  found.spec.tied_embeddings = weights.output == nullptr;
+  DecoderOptions kept = options;
+  kept.progress = nullptr;
+  kept.max_output_rows = std::min(options.max_output_rows, options.max_rows);
+  return std::make_unique<SpecDecoder>(std::move(found.spec), std::move(weights), device, kept);
 }
 
 DecoderSpec read_spec(const format::Checkpoint& checkpoint) { return find_family(checkpoint).spec; }

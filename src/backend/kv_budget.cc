@@ -1,0 +1,80 @@
+#include "backend/kv_budget.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.h"
+
+namespace openllm::backend {
+namespace {
+
+/// a * b + c of numbers >= 0, or the largest one when that is too large.
+std::int64_t multiply_add(std::int64_t a, std::int64_t b, std::int64_t c) {
+  std::int64_t result = 0;
+  const bool overflows =
+      __builtin_mul_overflow(a, b, &result) || __builtin_add_overflow(result, c, &result);
+  return overflows ? std::numeric_limits<std::int64_t>::max() : result;
+}
+
+std::int64_t round_up(std::int64_t tokens, std::int64_t block) {
+  return (tokens + block - 1) / block * block;
+}
+
+/// Tokens that a group must hold so that full groups may hold `tokens`.
+std::int64_t group_tokens(const kv::KvGroupSpec& group, const LoadOptions& options,
+                          std::int64_t tokens) {
+  if (group.kind != kv::KvKind::kWindow) return tokens;
+  const std::int64_t block = options.kv_block_size;
+  const std::int64_t per_sequence =
+      round_up(group.window, block) + round_up(options.max_step_tokens, block) + block;
+  return std::min(tokens, per_sequence * options.max_sequences);
+}
+
+std::int64_t bytes_for(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
+                       std::int64_t tokens) {
+  std::int64_t bytes = 0;
+  for (const kv::KvGroupSpec& group : groups) {
+    bytes = multiply_add(group_tokens(group, options, tokens),
+                         static_cast<std::int64_t>(group.bytes_per_token), bytes);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
+                        int max_model_len, std::int64_t available_bytes) {
+  const std::int64_t block = options.kv_block_size;
+  const std::int64_t one_sequence = round_up(max_model_len, block);
+  // A typical request uses far less than the longest sequence; the pool is shared.
+  const std::int64_t wanted =
+      std::max(one_sequence, round_up(std::int64_t{options.max_sequences} * 2048, block));
+  const bool is_given = options.kv_cache_bytes > 0;
+  const std::int64_t budget =
+      is_given ? options.kv_cache_bytes
+               : std::min(available_bytes / 3, bytes_for(groups, options, wanted));
+  std::int64_t low = 0;
+  std::int64_t high = (is_given ? std::max(wanted, std::int64_t{1} << 24U) : wanted) / block;
+  while (low < high) {
+    const std::int64_t middle = (low + high + 1) / 2;
+    if (bytes_for(groups, options, middle * block) <= budget) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  if (low == 0) {
+    base::fail(ErrorCode::kResourceExhausted, "kv_cache_bytes: too small (expected at least ",
+               bytes_for(groups, options, block), " for one block of ", block, " tokens, got ",
+               budget, ")");
+  }
+  KvBudget result;
+  result.max_model_len = static_cast<int>(std::min<std::int64_t>(max_model_len, low * block));
+  for (const kv::KvGroupSpec& group : groups) {
+    result.blocks_per_group.push_back(
+        static_cast<int>(group_tokens(group, options, low * block) / block));
+  }
+  return result;
+}
+
+}  // namespace openllm::backend

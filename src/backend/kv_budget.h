@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kv/kv_spec.h"
+#include "openllm/options.h"
+
+namespace openllm::backend {
+
+/// How many KV cache blocks each group gets.
+struct KvBudget {
+  std::vector<int> blocks_per_group{};
+  int max_model_len = 0;  ///< Lowered when the memory does not hold one longest sequence.
+};
+
+/// Divides `options.kv_cache_bytes`, or what `available_bytes` allows, among the groups. A full
+/// group holds as many tokens as fit; a windowed one never needs more than a window and a chunk per
+/// sequence. Throws kResourceExhausted when that does not hold a single block of each group.
+KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
+                        int max_model_len, std::int64_t available_bytes);
+
+}  // namespace openllm::backend

@@ -1,0 +1,77 @@
+#include "backend/kv_budget.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace openllm::backend {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const kv::KvGroupSpec kFull{kv::KvKind::kFull, 0, {0}, 100};
+const kv::KvGroupSpec kWindow{kv::KvKind::kWindow, 40, {1}, 10};
+
+LoadOptions options_of(std::int64_t kv_cache_bytes) {
+  LoadOptions options;
+  options.kv_cache_bytes = kv_cache_bytes;
+  options.kv_block_size = 16;
+  options.max_step_tokens = 64;
+  options.max_sequences = 2;
+  return options;
+}
+
+TEST(KvBudget, GivenBytesAreUsedAndNotExceeded) {
+  const KvBudget budget = plan_kv_budget({kFull}, options_of(100 * 16 * 5 + 1599), 4096, 0);
+  EXPECT_THAT(budget.blocks_per_group, ElementsAre(5));
+  EXPECT_EQ(budget.max_model_len, 80);
+  EXPECT_EQ(plan_kv_budget({kFull}, options_of(100 * 16 * 5), 50, 0).max_model_len, 50);
+}
+
+TEST(KvBudget, WindowsNeedNoMoreThanAWindowAndAChunkPerSequence) {
+  const KvBudget budget = plan_kv_budget({kFull, kWindow}, options_of(1 << 20), 4096, 0);
+  EXPECT_EQ(budget.blocks_per_group[1], 2 * (48 + 64 + 16) / 16);
+  const std::int64_t bytes =
+      std::int64_t{16} * (100 * budget.blocks_per_group[0] + 10 * budget.blocks_per_group[1]);
+  EXPECT_LE(bytes, 1 << 20);
+  EXPECT_GT(bytes + 16 * 100, 1 << 20);
+  // As long as it is less than that, a window group holds what the full one does.
+  EXPECT_THAT(plan_kv_budget({kFull, kWindow}, options_of(110 * 16 * 3), 4096, 0).blocks_per_group,
+              ElementsAre(3, 3));
+}
+
+TEST(KvBudget, ChosenBytesAreAThirdOfTheMemoryOrWhatIsOfUse) {
+  EXPECT_THAT(plan_kv_budget({kFull}, options_of(0), 4096, 3 * 16 * 100 * 7).blocks_per_group,
+              ElementsAre(7));
+  EXPECT_THAT(plan_kv_budget({kFull}, options_of(0), 4096, std::int64_t{1} << 50).blocks_per_group,
+              ElementsAre(4096 / 16));
+}
+
+TEST(KvBudget, LessThanABlockIsRefused) {
+  for (const std::int64_t given : {std::int64_t{0}, std::int64_t{1599}}) {
+    try {
+      plan_kv_budget({kFull}, options_of(given), 4096, 3 * 1599);
+      ADD_FAILURE() << given;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kResourceExhausted);
+      EXPECT_THAT(error.what(), HasSubstr("expected at least 1600 for one block of 16 tokens"));
+    }
+  }
+}
+
+// A hostile file: heads without number, and positions without end.
+TEST(KvBudget, HugeSizesDoNotOverflow) {
+  const kv::KvGroupSpec huge{kv::KvKind::kFull, 0, {0}, std::size_t{1} << 45U};
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max() - 1;
+  const KvBudget budget = plan_kv_budget({huge, huge, huge}, options_of(most), 1 << 30, most);
+  EXPECT_THAT(budget.blocks_per_group, testing::Each((1 << 18) / 3 / 16));
+  EXPECT_THROW(plan_kv_budget({huge}, options_of(0), 1 << 30, std::int64_t{1} << 40), Error);
+}
+
+}  // namespace
+}  // namespace openllm::backend
