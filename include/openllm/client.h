@@ -11,13 +11,14 @@
 
 namespace openllm {
 
+/// Which server a client asks, and how patiently.
 struct ClientOptions {
   /// Empty: $OPENLLM_ENDPOINT, else http://127.0.0.1:3000.
   std::string address{};
   /// Empty: $OPENLLM_AUTH_TOKEN.
   std::string api_key{};
-  int timeout_s = 300;  ///< Longest silence.
-  int max_retries = 2;  ///< For 408, 429 and 5xx before anything was received.
+  int timeout_s = 300;  ///< Longest silence, in seconds.
+  int max_retries = 2;  ///< After the statuses 408, 429 and 5xx.
 };
 
 /// Talks to an openllm server (or any OpenAI-compatible one).

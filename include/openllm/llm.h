@@ -27,8 +27,9 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;  ///< Bytes of the weights in the file.
   int n_layers = 0;
   int vocab_size = 0;
-  int max_context =
-      0;  ///< Longest sequence of this LLM: the model's limit and LoadOptions::max_model_len.
+  /// Longest sequence of this LLM, in tokens: the model's limit, LoadOptions::max_model_len and,
+  /// once loaded, what the KV cache holds.
+  int max_context = 0;
   bool has_tokenizer = false;
   bool has_chat_template = false;
 };
@@ -48,7 +49,7 @@ struct EngineStats {
   std::int64_t n_running = 0;   ///< Sequences with cache blocks.
   std::int64_t n_waiting = 0;   ///< Sequences queued.
   std::int64_t n_steps = 0;
-  std::int64_t n_prompt_tokens = 0;  ///< Prompt tokens computed.
+  std::int64_t n_prompt_tokens = 0;  ///< Of the accepted requests' prompts, cached ones included.
   std::int64_t n_cached_tokens = 0;  ///< Prompt tokens found in the prefix cache.
   std::int64_t n_generated_tokens = 0;
   std::int64_t n_preemptions = 0;

@@ -75,7 +75,7 @@ struct GenerateOptions {
   /// Leave special tokens out of `text`.
   bool skip_special_tokens = true;
   OutputKind output_kind = OutputKind::kCumulative;
-  /// Name for logs and `cancel`; empty: a generated one.
+  /// Name of the request in its outputs; empty: a generated one.
   CoAwaitSafe<std::string> request_id{};
   /// Higher runs first when there is more work than room.
   int priority = 0;
@@ -86,7 +86,8 @@ struct GenerateOptions {
   /// Where coroutines waiting for this request resume; empty: a thread of the library, never the
   /// engine's.
   CoAwaitSafe<Executor> executor{};
-  /// Mounted LoRA adapter to use; empty: none.
+  /// Mounted LoRA adapter to use; empty: none. No adapter can be mounted yet: every name is
+  /// kNotFound.
   CoAwaitSafe<std::string> adapter_name{};
   /// For messages: template variables beyond the standard ones, as a JSON object.
   CoAwaitSafe<std::string> chat_template_json{};
@@ -132,7 +133,8 @@ struct LoadOptions {
   bool eager = false;
   /// Replaces the model's chat template (Jinja source).
   std::string chat_template{};
-  /// Fields set here win over the model's and the environment's defaults.
+  /// Takes the place of the model's and the environment's defaults, all of them; only empty
+  /// eos_token_ids keep the model's.
   std::optional<LLMConfig> config{};
   ProgressCallback progress{};
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,7 +16,7 @@ enum class FinishReason {
   kLength,     ///< max_new_tokens reached, or the context is full.
   kCancelled,  ///< The caller cancelled or dropped the stream.
   kDeadline,   ///< The request's deadline passed.
-  kError,      ///< The request failed; GenerationOutput::error says why.
+  kError,      ///< The request failed. LLM and Client throw the Error instead of giving an output.
 };
 
 /// "stop", "length", "cancelled", "deadline" or "error".
@@ -57,7 +58,7 @@ struct GenerationOutput {
   std::string request_id{};
   /// Prompt tokens that were not computed because a cached prefix was used.
   std::int64_t n_cached_tokens = 0;
-  /// Set when a choice ended with FinishReason::kError.
+  /// What went wrong, where an output has FinishReason::kError.
   std::string error{};
 };
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,8 +12,8 @@ namespace openllm {
 /// A model in the store.
 struct StoredModel {
   std::string name{};  ///< For example "HuggingFaceTB/SmolLM2-135M-Instruct".
-  std::string
-      version{};  ///< Revision; first 12 characters of the content hash when nothing else is known.
+  /// Revision; the first 12 characters of the content hash when nothing else is known.
+  std::string version{};
   std::string path{};    ///< Folder or .gguf file to load.
   std::string format{};  ///< "gguf" or "safetensors".
   std::int64_t bytes = 0;
@@ -29,8 +28,8 @@ struct DamagedModel {
 
 /// Models on this machine, as plain files: `<root>/models/<owner>/<name>/<version>/...` with a
 /// small `model.json` beside them. `<root>` is $OPENLLM_HOME, else $XDG_CACHE_HOME/openllm, else
-/// ~/.cache/openllm. Thread safety: all methods from any thread and process; a model appears whole
-/// or not at all.
+/// ~/.cache/openllm. A model appears whole or not at all.
+/// Thread safety: every method from any thread, and from several processes at once.
 class OPENLLM_API ModelStore {
  public:
   ModelStore();

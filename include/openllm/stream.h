@@ -26,7 +26,7 @@ class OPENLLM_API GenerationStream {
   /// Waits for the next output; null after the one with `finished`. Valid until the next call.
   /// Throws openllm::Error when the request failed.
   const GenerationOutput* next();
-  /// Ends the request; the next output has FinishReason::kCancelled.
+  /// Ends the request: its last output has FinishReason::kCancelled, unless it had ended before.
   void cancel() noexcept;
 
   class Iterator {
@@ -95,6 +95,7 @@ class OPENLLM_API AsyncGenerationStream {
   /// Awaits that the request has been tokenized, checked and queued, or has ended. Throws what is
   /// wrong with it; then `next` gives null. Not needed: `next` throws the same.
   AcceptedAwaiter accepted() { return AcceptedAwaiter(request_.get()); }
+  /// As GenerationStream::cancel.
   void cancel() noexcept;
 
  private:

@@ -10,25 +10,11 @@
 
 namespace openllm::backend {
 
-/// What a backend can do with a request; the layer above refuses what is missing instead of
-/// dropping it.
-struct Capabilities {
-  bool logprobs = false;
-  bool prompt_logprobs = false;
-  bool seed = false;
-  bool logits = false;
-  bool adapters = false;
-  bool grammar = false;
-  bool embeddings = false;
-  bool deterministic = false;  ///< Same request, same bytes, whatever else runs.
-};
-
 /// Runs requests: token ids in, tokens and logprobs out. Text lives above.
 /// Thread safety: every method from any thread.
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual const Capabilities& capabilities() const noexcept = 0;
   virtual int vocab_size() const noexcept = 0;
   /// Longest sequence, prompt and answer.
   virtual int max_model_len() const noexcept = 0;

@@ -67,17 +67,6 @@ class NativeBackend final : public Backend {
         max_model_len_(options.max_model_len),
         engine_(runner_, options, clock_) {}
 
-  const Capabilities& capabilities() const noexcept override {
-    static constexpr Capabilities kCapabilities{.logprobs = true,
-                                                .prompt_logprobs = true,
-                                                .seed = true,
-                                                .logits = true,
-                                                .adapters = false,
-                                                .grammar = false,
-                                                .embeddings = false,
-                                                .deterministic = true};
-    return kCapabilities;
-  }
   int vocab_size() const noexcept override { return runner_.vocab_size(); }
   int max_model_len() const noexcept override { return max_model_len_; }
   std::string device() const override { return device_->name(); }

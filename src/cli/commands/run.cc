@@ -48,9 +48,7 @@ int answer_once(const LLM& llm, const Arguments& arguments, const std::string& t
       print(base::cat("[", chunk.index, "] ", chunk.text, "\n"));
   }
   if (arguments.verbose) note(describe(timing) + "\n");
-  if (guard.interrupted()) return kExitInterrupted;
-  if (!output.error.empty()) base::fail(ErrorCode::kInternal, output.error);
-  return 0;
+  return guard.interrupted() ? kExitInterrupted : 0;
 }
 
 }  // namespace
