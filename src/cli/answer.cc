@@ -56,6 +56,17 @@ GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOpti
   return last;
 }
 
+void print_result(const GenerationOutput& output, bool json) {
+  if (json) {
+    print(to_json(output) + "\n");
+  } else if (output.outputs.size() == 1) {
+    print(output.outputs[0].text + "\n");
+  } else {
+    for (const CompletionChunk& chunk : output.outputs)
+      print(base::cat("[", chunk.index, "] ", chunk.text, "\n"));
+  }
+}
+
 std::vector<Message> with_system(const std::string& system) {
   if (system.empty()) return {};
   return {{.role = "system", .content = system}};

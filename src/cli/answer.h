@@ -28,6 +28,9 @@ enum class Show { kStream, kNothing };
 GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOptions& options,
                         Show show, Timing& timing);
 
+/// The whole output: as JSON, or the text; of several choices each with its number.
+void print_result(const GenerationOutput& output, bool json);
+
 /// The conversation's beginning: the system message, or nothing if it is empty.
 std::vector<Message> with_system(const std::string& system);
 

@@ -1,12 +1,13 @@
 #include "cli/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <sstream>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "base/nearest.h"
 #include "cli/exit_status.h"
+#include "cli/options.h"
 #include "cli/terminal.h"
 #include "cli/values.h"
 
@@ -14,146 +15,6 @@ namespace openllm::cli {
 namespace {
 
 constexpr const char* kModelHelp = "Name in the model store, folder, or .gguf file";
-constexpr std::size_t kMaxTextFile = std::size_t{16} << 20U;
-
-/// A text that may be absent: an optional of one, or a text of GenerateOptions.
-template <typename Target>
-CLI::Option* optional(CLI::App* app, const char* name, Target& target, const char* help) {
-  return app->add_option_function<std::string>(
-      name, [&target](const std::string& value) { target = value; }, help);
-}
-
-/// An option whose text is converted by `convert`; its errors become usage errors.
-template <typename Convert>
-CLI::Option* converted(CLI::App* app, const char* name, Convert convert, const char* help) {
-  return app->add_option_function<std::string>(
-      name,
-      [convert, name](const std::string& text) {
-        try {
-          convert(text);
-        } catch (const Error& error) {
-          throw CLI::ValidationError(name, error.what());
-        }
-      },
-      help);
-}
-
-/// A number, read strictly: CLI11 would take -1 and 2^64 for an unsigned one. `Target` is the
-/// number, or an optional of it.
-template <typename Target>
-CLI::Option* number(CLI::App* app, const char* name, Target& target, const char* help) {
-  CLI::Option* option = converted(
-      app, name, [&target](const std::string& text) { parse_into(text, target); }, help);
-  return option->type_name("NUMBER");
-}
-
-/// The same with the value it has now shown as the default.
-template <typename Number>
-CLI::Option* number_with_default(CLI::App* app, const char* name, Number& target,
-                                 const char* help) {
-  return number(app, name, target, help)->default_str(std::to_string(target));
-}
-
-/// An option that may be repeated, each time with one text (CLI11 would split "[a,b]" and take
-/// further words).
-CLI::Option* repeated(CLI::App* app, const char* name, std::vector<std::string>& target,
-                      const char* help) {
-  return app->add_option(name, target, help)->expected(1)->take_all()->allow_extra_args(false);
-}
-
-void add_load_options(CLI::App* app, LoadOptions& load) {
-  const auto group = [](CLI::Option* option) { return option->group("Loading"); };
-  group(app->add_option("--device", load.device, "cpu or reference (default: the best available)"));
-  group(app->add_option("--backend", load.backend, "native (default: the best available)")
-            ->envname("OPENLLM_BACKEND"));
-  group(app->add_flag("--fast-activations", load.fast_activations,
-                      "Faster prompts and batches, less exact answers"));
-  group(
-      number(app, "--threads", load.n_threads, "Threads of the cpu device (default: one per CPU)"));
-  group(number(app, "--max-model-len", load.max_model_len,
-               "Longest sequence in tokens (default: the model's)"));
-  group(number_with_default(app, "--max-step-tokens", load.max_step_tokens,
-                            "Most tokens of one step"));
-  group(number_with_default(app, "--max-sequences", load.max_sequences,
-                            "Most sequences of one step"));
-  group(number_with_default(app, "--max-queue", load.max_queue, "Most requests that may wait"));
-  group(converted(
-            app, "--kv-cache-bytes",
-            [&load](const std::string& text) { load.kv_cache_bytes = parse_bytes(text); },
-            "Memory for the KV cache, for example 2GiB (default: chosen)")
-            ->type_name("BYTES"));
-  group(app->add_option("--kv-dtype", load.kv_dtype, "auto, f32 or f16")->capture_default_str());
-  group(
-      number_with_default(app, "--kv-block-size", load.kv_block_size, "Tokens per KV cache block"));
-  group(app->add_flag("!--no-prefix-caching", load.prefix_caching, "Do not reuse cached prefixes"));
-  group(converted(
-            app, "--chat-template",
-            [&load](const std::string& path) {
-              load.chat_template = base::read_file(path, kMaxTextFile);
-            },
-            "File with a chat template (Jinja) to use instead of the model's")
-            ->type_name("FILE"));
-}
-
-void add_sampling_options(CLI::App* app, GenerateOptions& g) {
-  const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
-  group(
-      number(app, "--max-new-tokens,--max-tokens", g.max_new_tokens, "Tokens to generate at most"));
-  group(number(app, "--min-new-tokens", g.min_new_tokens, "No end before so many tokens"));
-  group(number(app, "-t,--temperature", g.temperature, "0: always the most likely token"));
-  group(number(app, "--top-k", g.top_k, "Choose among the k most likely tokens; 0: all"));
-  group(number(app, "--top-p", g.top_p,
-               "Choose among the likeliest tokens with this probability together"));
-  group(
-      number(app, "--min-p", g.min_p, "Leave out tokens below this share of the top probability"));
-  group(number(app, "--repetition-penalty", g.repetition_penalty,
-               "Above 1: tokens seen before get less likely"));
-  group(number(app, "--presence-penalty", g.presence_penalty,
-               "Subtracted from tokens seen in the answer"));
-  group(number(app, "--frequency-penalty", g.frequency_penalty,
-               "Subtracted per time seen in the answer"));
-  group(converted(
-            app, "--logit-bias",
-            [&g](const std::string& text) { g.logit_bias = parse_biases(text); },
-            "Added to the logits of tokens: 12=-100,7=1.5")
-            ->type_name("ID=NUMBER,..."));
-  group(number(app, "--seed", g.seed, "Same seed, same answer"));
-  group(repeated(app, "--stop", g.stop, "Text that ends the answer; may be repeated"));
-  group(converted(
-            app, "--stop-token-ids",
-            [&g](const std::string& text) { g.stop_token_ids = parse_ids(text); },
-            "Tokens that end the answer: 1,2,3")
-            ->type_name("IDS"));
-  group(app->add_flag("--include-stop", g.include_stop_in_output,
-                      "Keep the stop text in the answer"));
-  group(app->add_flag("--ignore-eos", g.ignore_eos, "Go on after the end of the text"));
-  group(number_with_default(app, "-n", g.n, "Number of answers"));
-  group(number(app, "--logprobs", g.logprobs, "With --json: logprobs of the k most likely tokens"));
-  group(converted(
-            app, "--timeout", [&g](const std::string& text) { g.timeout = parse_seconds(text); },
-            "Seconds after which the answer ends")
-            ->type_name("SECONDS"));
-}
-
-void add_local_options(CLI::App* app, GenerateOptions& g) {
-  const auto group = [](CLI::Option* option) { return option->group("Prompt"); };
-  group(number(app, "--prompt-logprobs", g.prompt_logprobs,
-               "With --json: logprobs of the prompt's tokens"));
-  group(app->add_flag("--truncate-prompt", g.truncate_prompt,
-                      "Keep the end of a prompt that is too long"));
-  group(app->add_flag("!--no-special-tokens", g.add_special_tokens,
-                      "Do not put BOS and the like around a text"));
-  group(app->add_flag("!--show-special-tokens", g.skip_special_tokens,
-                      "Show special tokens in the answer"));
-  group(app->add_flag("!--no-generation-prompt", g.add_generation_prompt,
-                      "Do not open the assistant's turn after the messages"));
-  group(optional(app, "--template-json", g.chat_template_json,
-                 "Further template variables, as a JSON object"));
-  group(optional(app, "--tools-json", g.tools_json, "Tools for the template, as a JSON array"));
-  group(optional(app, "--adapter", g.adapter_name, "Mounted LoRA adapter to use"));
-  group(number(app, "--priority", g.priority, "Higher runs first"));
-  group(optional(app, "--request-id", g.request_id, "Name of the request in the output"));
-}
 
 CLI::App* add_command(CLI::App* parent, const char* name, const char* help, const char* examples) {
   CLI::App* command = parent->add_subcommand(name, help);

@@ -73,8 +73,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   openllm::cli::fill_standard_streams();
-  ::signal(
-      SIGPIPE,
-      SIG_IGN);  // a closed connection must not end the program; `print` sees a closed pipe itself
+  // A closed connection must not end the program; `print` sees a closed pipe itself.
+  ::signal(SIGPIPE, SIG_IGN);
   return openllm::cli::run(argc, argv);
 }

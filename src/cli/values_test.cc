@@ -3,9 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/answer.h"
-#include "cli/arguments.h"
-#include "cli/line_reader.h"
 #include "openllm/error.h"
 
 namespace openllm::cli {
@@ -65,86 +62,6 @@ TEST(ParseSeconds, IsAboveZero) {
   EXPECT_EQ(parse_seconds("0.0001").count(), 1);
   for (const char* bad : {"", "0", "-1", "soon", "1e9", "nan"})
     EXPECT_THROW(parse_seconds(bad), Error) << bad;
-}
-
-TEST(Arguments, GoWhereTheyBelong) {
-  const char* argv[] = {"openllm",
-                        "run",
-                        "model",
-                        "[INST] hi [/INST]",
-                        "--stop",
-                        "[a,b]",
-                        "--stop",
-                        "c d",
-                        "--top-k",
-                        "7",
-                        "--kv-cache-bytes",
-                        "1MiB",
-                        "-n",
-                        "3",
-                        "--json",
-                        "--seed",
-                        "18446744073709551615"};
-  const ParsedArguments parsed = parse_arguments(static_cast<int>(std::size(argv)), argv);
-  ASSERT_FALSE(parsed.exit_status);
-  const Arguments& a = parsed.arguments;
-  EXPECT_EQ(a.command, "run");
-  EXPECT_EQ(a.text, "[INST] hi [/INST]");
-  EXPECT_THAT(a.generate.stop, ElementsAre("[a,b]", "c d"));
-  EXPECT_EQ(a.generate.top_k, 7);
-  EXPECT_EQ(a.generate.seed, 18446744073709551615ULL);
-  EXPECT_EQ(a.generate.n, 3);
-  EXPECT_FALSE(a.generate.temperature);
-  EXPECT_EQ(a.load.kv_cache_bytes, 1 << 20);
-  EXPECT_TRUE(a.load.prefix_caching);
-  EXPECT_TRUE(a.json);
-}
-
-TEST(Timing, CountsTheFirstTokenWithThePrompt) {
-  const Timing timing{.load_s = 0.5,
-                      .first_token_s = 2.0,
-                      .total_s = 3.0,
-                      .n_prompt = 20,
-                      .n_cached = 10,
-                      .n_answer = 11};
-  EXPECT_EQ(
-      describe(timing),
-      "load 0.50 s | prompt 20 tokens (10 cached), 5.0 tokens/s | answer 11 tokens, 10.0 tokens/s");
-  EXPECT_EQ(describe({}),
-            "load 0.00 s | prompt 0 tokens, 0.0 tokens/s | answer 0 tokens, 0.0 tokens/s");
-}
-
-TEST(PasteFilter, PassesKeysOn) {
-  PasteFilter filter;
-  EXPECT_EQ(filter.push("abc\r"), "abc\r");
-  EXPECT_EQ(filter.push("\033[A"), "\033[A");
-  EXPECT_FALSE(filter.holds_back());
-}
-
-TEST(PasteFilter, KeepsAPasteTogether) {
-  PasteFilter filter;
-  const std::string shown = filter.push("x\033[200~one\r\ntwo\n\tthree\001\033[201~\r");
-  EXPECT_EQ(shown.front(), 'x');
-  EXPECT_EQ(shown.back(), '\r');
-  EXPECT_EQ(shown.find('\n'), std::string::npos);
-  EXPECT_EQ(shown.find('\001'), std::string::npos);
-  EXPECT_EQ(PasteFilter::restore(shown.substr(1, shown.size() - 2)), "one\ntwo\n\tthree");
-}
-
-TEST(PasteFilter, FindsMarksInAnyPieces) {
-  const std::string input = "a\033[200~b\nc\033[201~d\033[B";
-  PasteFilter whole;
-  const std::string expected = whole.push(input);
-  for (std::size_t cut = 0; cut <= input.size(); ++cut) {
-    PasteFilter filter;
-    std::string out = filter.push(input.substr(0, cut));
-    out += filter.push(input.substr(cut));
-    EXPECT_EQ(out, expected) << cut;
-  }
-  PasteFilter lone;
-  EXPECT_EQ(lone.push("\033"), "");
-  EXPECT_TRUE(lone.holds_back());
-  EXPECT_EQ(lone.flush(), "\033");
 }
 
 }  // namespace

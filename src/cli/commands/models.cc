@@ -32,6 +32,18 @@ std::string padded(std::string text, std::size_t width) {
   return text;
 }
 
+/// A damaged file should not get into the store, nor a folder whose parts do not fit together.
+void check_model(const std::string& path) {
+  // A path, and not a name in the store.
+  const bool is_clear = path.starts_with('/') || path.starts_with('.') || path.starts_with('~');
+  try {
+    const LLM model(is_clear ? path : "./" + path);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kUnsupported) throw;
+    note(base::cat("openllm: note: this version cannot run it: ", error.what(), "\n"));
+  }
+}
+
 }  // namespace
 
 int models_command(const Arguments& arguments) {
@@ -61,18 +73,6 @@ int models_command(const Arguments& arguments) {
                     padded(model.format, 11), "  ", readable_size(model.bytes), "\n"));
   }
   return 0;
-}
-
-/// A damaged file should not get into the store, nor a folder whose parts do not fit together.
-void check_model(const std::string& path) {
-  // A path, and not a name in the store.
-  const bool is_clear = path.starts_with('/') || path.starts_with('.') || path.starts_with('~');
-  try {
-    const LLM model(is_clear ? path : "./" + path);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kUnsupported) throw;
-    note(base::cat("openllm: note: this version cannot run it: ", error.what(), "\n"));
-  }
 }
 
 int models_add_command(const Arguments& arguments) {

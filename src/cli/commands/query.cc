@@ -8,17 +8,6 @@
 namespace openllm::cli {
 namespace {
 
-void print_result(const GenerationOutput& output, bool json) {
-  if (json) {
-    print(to_json(output) + "\n");
-  } else if (output.outputs.size() == 1) {
-    print(output.outputs[0].text + "\n");
-  } else {
-    for (const CompletionChunk& chunk : output.outputs)
-      print(base::cat("[", chunk.index, "] ", chunk.text, "\n"));
-  }
-}
-
 /// One way to ask, and what it takes.
 struct Question {
   const Client& client;

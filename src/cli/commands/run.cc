@@ -39,13 +39,10 @@ int answer_once(const LLM& llm, const Arguments& arguments, const std::string& t
   Timing timing{.load_s = load_s};
   const GenerationOutput output =
       answer(llm, prompt, options, arguments.json ? Show::kNothing : Show::kStream, timing);
-  if (arguments.json) {
-    print(to_json(output) + "\n");
-  } else if (output.outputs.size() == 1) {
-    print("\n");
+  if (arguments.json || output.outputs.size() != 1) {
+    print_result(output, arguments.json);
   } else {
-    for (const CompletionChunk& chunk : output.outputs)
-      print(base::cat("[", chunk.index, "] ", chunk.text, "\n"));
+    print("\n");  // the rest is there already
   }
   if (arguments.verbose) note(describe(timing) + "\n");
   return guard.interrupted() ? kExitInterrupted : 0;
@@ -57,8 +54,8 @@ int run_command(const Arguments& arguments) {
   if (arguments.prompt_ids && arguments.text) {
     base::fail(ErrorCode::kInvalidArgument, "run: give PROMPT or --prompt-ids, not both");
   }
-  if (arguments.prompt_ids)
-    parse_ids(*arguments.prompt_ids);  // a wrong list should not cost a load
+  // A wrong list should not cost a load.
+  if (arguments.prompt_ids) parse_ids(*arguments.prompt_ids);
   const bool has_prompt = arguments.text || arguments.prompt_ids;
   const bool chat = !has_prompt && stdin_is_terminal();
   if (chat && arguments.json)
@@ -66,8 +63,8 @@ int run_command(const Arguments& arguments) {
 
   LoadOptions load = arguments.load;
   load.progress = progress_bar();
-  const LLM llm(arguments.model,
-                load);  // an unknown model is reported before standard input is read
+  // An unknown model is reported before standard input is read.
+  const LLM llm(arguments.model, load);
   const std::string text = has_prompt || chat ? arguments.text.value_or("") : read_stdin();
   const auto begin = std::chrono::steady_clock::now();
   llm.load();

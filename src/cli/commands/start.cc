@@ -1,10 +1,10 @@
+#include <signal.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <exception>
 #include <thread>
-
-#include <signal.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "cli/commands/commands.h"
