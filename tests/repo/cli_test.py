@@ -389,7 +389,8 @@ class Chat(OnTerminal):
 
 class Serving(unittest.TestCase):
     def setUp(self):
-        self.process = subprocess.Popen([PROGRAM, "start", STORIES, "--port", "0", "--shutdown-timeout", "2"],
+        self.process = subprocess.Popen([PROGRAM, "start", STORIES, "--port", "0", "--shutdown-timeout", "2",
+                                         "--allow-origin", "https://a.example", "--allow-origin", "https://b.example"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True)
         self.lines = ""
@@ -429,6 +430,15 @@ class Serving(unittest.TestCase):
         self.assertIn("chat template", with_system.stderr)
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.process.wait(TIMEOUT), 0)
+
+    def test_pages_of_named_origins_may_use_it(self):
+        for origin, allowed in (("https://a.example", True), ("https://b.example", True), ("https://c.example", False)):
+            request = urllib.request.Request(self.address + "/v1/models", headers={"Origin": origin})
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                self.assertEqual(response.headers["Access-Control-Allow-Origin"], origin if allowed else None)
+        result = run("start", STORIES, "--port", "0", "--allow-origin", "https://a.example/chat")
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("https://a.example/chat", result.stderr)
 
     def test_the_port_is_taken(self):
         port = self.address.rsplit(":", 1)[1]
