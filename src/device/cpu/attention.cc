@@ -113,6 +113,37 @@ void run_tile(const kernels::Kernels& kernels, const Geometry& g, const Work& wo
   }
 }
 
+/// Few tiles of a long context: the spans of each are shared out among the threads, then merged in
+/// the order in which run_tile merges them. `find(i)` is tile i.
+void attend_in_spans(const kernels::Kernels& kernels, base::ThreadTeam& team, const Geometry& g,
+                     std::int64_t n_tiles, std::int64_t n_spans,
+                     base::FunctionRef<Work(std::int64_t)> find, AlignedMemory& memory) {
+  const std::int64_t dim = g.spec.head_dim;
+  const std::int64_t state_floats = kernels::attention_state_floats(dim);
+  const std::int64_t tile_floats = AttentionTile::kMaxQueries * state_floats;
+  const auto n_parts = static_cast<std::size_t>(n_tiles * n_spans);
+  memory.reserve(n_parts * static_cast<std::size_t>(tile_floats) * sizeof(float));
+  auto* states = reinterpret_cast<float*>(memory.data());
+  team.run(n_parts, [&](std::size_t part) {
+    const auto i = static_cast<std::int64_t>(part);
+    const Work work = find(i / n_spans);
+    kernels.attend(&work.tile, i % n_spans * g.span, (i % n_spans + 1) * g.span,
+                   states + i * tile_floats);
+  });
+  for (std::int64_t i = 0; i < n_tiles; ++i) {
+    const Work work = find(i);
+    alignas(64) std::array<float, kStateFloats> total;
+    clear_states(total.data(), work.tile.n_queries, state_floats);
+    for (int m = 0; m < work.tile.n_queries; ++m) {
+      float* const sum = total.data() + m * state_floats;
+      for (std::int64_t span = 0; span < n_spans; ++span) {
+        kernels.merge(sum, states + (i * n_spans + span) * tile_floats + m * state_floats, dim);
+      }
+      kernels.finish(sum, dim, work.out[static_cast<std::size_t>(m)]);
+    }
+  }
+}
+
 }  // namespace
 
 void CpuDevice::write_kv(KvCache& cache, int layer, const Batch& batch, Tensor k,
@@ -171,31 +202,7 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
                 [&](std::size_t i) { run_tile(kernels_, g, find(static_cast<std::int64_t>(i))); });
       return;
     }
-    const std::int64_t state_floats = kernels::attention_state_floats(spec.head_dim);
-    const std::int64_t tile_floats = AttentionTile::kMaxQueries * state_floats;
-    const auto n_parts = static_cast<std::size_t>(n_work * n_spans);
-    attention_states_.reserve(n_parts * static_cast<std::size_t>(tile_floats) * sizeof(float));
-    auto* states = reinterpret_cast<float*>(attention_states_.data());
-    team_.run(n_parts, [&](std::size_t i) {
-      const std::int64_t span = static_cast<std::int64_t>(i) % n_spans;
-      const Work work = find(static_cast<std::int64_t>(i) / n_spans);
-      kernels_.attend(&work.tile, span * g.span, (span + 1) * g.span,
-                      states + static_cast<std::int64_t>(i) * tile_floats);
-    });
-    for (std::int64_t i = 0; i < n_work; ++i) {
-      const Work work = find(i);
-      alignas(64) std::array<float, kStateFloats> total;
-      clear_states(total.data(), work.tile.n_queries, state_floats);
-      for (int m = 0; m < work.tile.n_queries; ++m) {
-        for (std::int64_t span = 0; span < n_spans; ++span) {
-          kernels_.merge(total.data() + m * state_floats,
-                         states + (i * n_spans + span) * tile_floats + m * state_floats,
-                         spec.head_dim);
-        }
-        kernels_.finish(total.data() + m * state_floats, spec.head_dim,
-                        work.out[static_cast<std::size_t>(m)]);
-      }
-    }
+    attend_in_spans(kernels_, team_, g, n_work, n_spans, find, attention_states_);
   });
 }
 
