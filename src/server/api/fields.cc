@@ -80,16 +80,18 @@ std::optional<std::int64_t> Fields::integer(std::string_view name, std::int64_t 
   if (value == nullptr) return std::nullopt;
   if (!value->is_number()) fail_type(name, "integer", *value);
   std::int64_t result = 0;
+  bool fits = true;
   if (const std::int64_t* exact = value->if_int()) {
     result = *exact;
   } else {
-    // 5.0 is an integer to many JSON writers; 5.5 and 1e30 are not.
+    // 5.0 is an integer to many JSON writers; 5.5 is not.
+    constexpr double kEnd = 9223372036854775808.0;  // 2^63
     const double number = value->as_double(name);
-    if (std::nearbyint(number) != number || std::abs(number) > 9.0e15)
-      fail_value(name, "integer", value->dump());
-    result = static_cast<std::int64_t>(number);
+    if (std::nearbyint(number) != number) fail_value(name, "integer", value->dump());
+    fits = number >= -kEnd && number < kEnd;
+    if (fits) result = static_cast<std::int64_t>(number);
   }
-  if (result < min || result > max) {
+  if (!fits || result < min || result > max) {
     const bool unbounded = result < min && (max == std::numeric_limits<std::int64_t>::max() ||
                                             max == std::numeric_limits<int>::max());
     fail_value(name, unbounded ? base::cat("at least ", min) : base::cat(min, " to ", max),

@@ -149,6 +149,12 @@ TEST(CompletionRequest, RangesNameTheBoundThatWasPassed) {
               HasSubstr("expected at least 0, got -1"));
   EXPECT_THAT(completion_failure(R"({"prompt":"a","max_tokens":2147483648})"),
               HasSubstr("expected 0 to 2147483647, got 2147483648"));
+  EXPECT_THAT(
+      completion_failure(R"({"prompt":"a","seed":18446744073709551615})"),
+      HasSubstr("expected -9223372036854775808 to 9223372036854775807, got 18446744073709"));
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","n":-1e300})"), HasSubstr("expected 1 to 128"));
+  const auto large = parse_completion_request(R"({"prompt":"a","seed":1e18})");
+  EXPECT_EQ(*large.options.seed, 1'000'000'000'000'000'000U);
 }
 
 TEST(CompletionRequest, SeventeenStopsAreTooMany) {
