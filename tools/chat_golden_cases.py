@@ -80,6 +80,13 @@ _LINES = r"""
 n[1:]
 t[:100]
 nil[::2]
+range(0, 9223372036854775807, 4611686018427387904)[:] | list
+range(0, 9223372036854775807, 4611686018427387904)[::-1] | list
+range(-9223372036854775807, 9223372036854775807, 4611686018427387904) | reverse | list
+range(-9223372036854775807, 9223372036854775807, 4611686018427387904)[3]
+range(3)[3:]
+range(9)[7:1:-3]
+range(9)[7:1:-3] | list
 d[1:]
 undefined_name[1:]
 (l | map('abs'))[1:]
@@ -135,6 +142,7 @@ e.real
 (1.5).numerator
 (7).denominator + (true).imag
 'Grüße ẞ Σς'.casefold()
+'-9223372036854775808' | int
 'inf' | int(3)
 'nan' | float | int(3)
 'inf' | float | int(3)
@@ -287,6 +295,10 @@ a{% filter list %}abc{% endfilter %}
 {% with %}{% set x = 1 %}{{ x }}{% endwith %}{{ x }}
 {% with a = 1, b = n %}{{ a }}{{ b }}{% endwith %}{{ a }}
 {% set a = 1 %}{% with a = 2, b = a %}{{ a }}{{ b }}{% endwith %}
+{% with a, b = (1, 2) %}{{ a }}{{ b }}{% endwith %}
+{% with (a, b) = 'xy', c = 3 %}{{ a }}{{ b }}{{ c }}{% endwith %}
+{% with ns.a = 1 %}{% endwith %}
+{% with 1 = 1 %}{% endwith %}
 {% generation %}a{{ n }}{% endgeneration %}b
 {% for x in l %}{% generation %}{{ loop.index }}{% set y = x %}{{ y }}{% endgeneration %}{{ y }}{% endfor %}
 {%- for x in l -%}  {% generation -%}  {{ x }}  {%- endgeneration %}  {%- endfor -%}

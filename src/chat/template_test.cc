@@ -83,6 +83,15 @@ TEST(ChatTemplate, ErrorsNameTheLine) {
             "invalid_argument chat template: line 1: 'dict object' has no attribute 'x'");
 }
 
+TEST(ChatTemplate, RoundingBeyond64BitsIsAnError) {
+  for (const char* number : {"9223372036854775807", "(-9223372036854775807 - 1)"}) {
+    EXPECT_EQ(error_of(base::cat("{{ ", number, " | round(-1) }}")),
+              "invalid_argument chat template: line 1: "
+              "integer is out of range (expected at most 64 bits)");
+  }
+  EXPECT_EQ(render("{{ 9223372036854775804 | round(-1) }}"), "9223372036854775800");
+}
+
 TEST(ChatTemplate, ForbidsChanges) {
   EXPECT_NE(error_of("{{ l.append(1) }}", R"({"l": []})").find("unsafe"), std::string::npos);
   EXPECT_NE(error_of("{{ d.update({}) }}", R"({"d": {}})").find("unsafe"), std::string::npos);

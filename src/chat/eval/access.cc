@@ -73,11 +73,12 @@ std::optional<Value> subscript(Runtime& runtime, const Value& value, const Value
 
 struct Bounds {
   std::int64_t start = 0;
+  std::int64_t stop = 0;
   std::int64_t step = 1;
   std::size_t count = 0;
 };
 
-/// What Python's slice.indices gives, as a start, a step and a number of items.
+/// What Python's slice.indices gives, and the number of items.
 Bounds slice_bounds(const Value& start, const Value& stop, const Value& step, std::size_t size) {
   Bounds out;
   const auto n = static_cast<std::int64_t>(size);
@@ -97,8 +98,8 @@ Bounds slice_bounds(const Value& start, const Value& stop, const Value& step, st
   const std::int64_t high = up ? n : n - 1;
   const auto clamp = [&](std::int64_t at) { return std::clamp(at < 0 ? at + n : at, low, high); };
   out.start = start.is_none() ? (up ? low : high) : clamp(part(start, 0));
-  const std::int64_t end = stop.is_none() ? (up ? high : low) : clamp(part(stop, 0));
-  const std::int64_t span = up ? end - out.start : out.start - end;
+  out.stop = stop.is_none() ? (up ? high : low) : clamp(part(stop, 0));
+  const std::int64_t span = up ? out.stop - out.start : out.start - out.stop;
   const std::int64_t stride = up ? out.step : -out.step;
   if (span > 0) out.count = static_cast<std::size_t>((span - 1) / stride + 1);
   return out;
@@ -193,11 +194,14 @@ Value slice(Runtime& runtime, const Value& value, const Value& start, const Valu
   }
   if (const auto* range = value.as<RangeObject>()) {
     const Bounds bounds = slice_bounds(start, stop, step, range->size());
-    const std::int64_t first =
-        range->at(0) + bounds.start * range->step();  // both within the range's own bounds
-    const std::int64_t stride = bounds.count > 1 ? bounds.step * range->step() : 1;
-    const std::int64_t end = first + static_cast<std::int64_t>(bounds.count) * stride;
-    return Value(std::make_shared<RangeObject>(first, end, stride));
+    const auto at = [range](std::int64_t index) {
+      return range->at(static_cast<std::size_t>(index));
+    };
+    // Unsigned: of one item or none, the step may need more than 64 bits.
+    const auto stride =
+        static_cast<std::uint64_t>(bounds.step) * static_cast<std::uint64_t>(range->step());
+    return Value(std::make_shared<RangeObject>(at(bounds.start), at(bounds.stop),
+                                               static_cast<std::int64_t>(stride), bounds.count));
   }
   if (value.is_dict()) fail("unhashable type: 'slice'");
   fail("'", value.type_name(), "' object is not subscriptable");

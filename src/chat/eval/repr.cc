@@ -63,7 +63,7 @@ class Printer {
   void add(std::string_view text) {
     runtime_.charge_bytes(text.size());
     out_ += text;
-    if (out_.size() > runtime_.limits().max_output_bytes) runtime_.check_text(out_.size());
+    runtime_.check_growth(out_);
   }
   void print_sequence(const Sequence& sequence) {
     add(sequence.is_tuple ? "(" : "[");

@@ -45,6 +45,10 @@ class Runtime {
   void charge_bytes(std::size_t bytes) { charge(1 + bytes / kBytesPerOperation); }
   /// Fails when a text of that size may not exist.
   void check_text(std::size_t bytes);
+  /// The same for a text in the making, whose bytes are paid for as they come.
+  void check_growth(const std::string& text) {
+    if (text.size() > limits_.max_output_bytes) check_text(text.size());
+  }
 
   Value make_text(std::string text);
   Value make_text(std::string text, bool markup);

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <deque>
-
 #include "chat/eval/runtime.h"
 #include "chat/syntax/ast.h"
 

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 #include "chat/eval/operators.h"
 #include "chat/filters/filters.h"
@@ -75,10 +76,14 @@ Value round_integer(std::int64_t value, std::int64_t precision) {
   if (precision < -18) return Value(std::int64_t{0});
   std::int64_t unit = 1;
   for (std::int64_t i = 0; i > precision; --i) unit *= 10;
-  const std::int64_t low = value - ((value % unit) + unit) % unit;
-  const std::int64_t rest = value - low;
-  const bool up = rest > unit - rest || (rest == unit - rest && (low / unit) % 2 != 0);
-  return Value(up ? low + unit : low);
+  const std::int64_t rest = ((value % unit) + unit) % unit;  // above the multiple of unit below
+  const std::int64_t multiple = value / unit - (value % unit < 0 ? 1 : 0);
+  const bool up = rest > unit - rest || (rest == unit - rest && multiple % 2 != 0);
+  std::int64_t rounded = 0;
+  if (__builtin_add_overflow(value, up ? unit - rest : -rest, &rounded)) {
+    fail("integer is out of range (expected at most 64 bits)");
+  }
+  return Value(rounded);
 }
 
 Value filter_round(Runtime& /*runtime*/, const Value& self, const Args& args) {

@@ -44,8 +44,7 @@ Value map_attribute(Runtime& runtime, const Value& self, const Args& args) {
 
 Value filter_map(Runtime& runtime, const Value& self, const Args& args) {
   if (!truth(runtime, self) && !self.is_object()) {
-    return make_generator(
-        runtime, [](Value&) { return false; }, 0);
+    return make_empty_generator(runtime);
   }
   if (args.positional.empty()) return map_attribute(runtime, self, args);
   const Value& name = args.positional[0];
@@ -66,8 +65,7 @@ Value filter_map(Runtime& runtime, const Value& self, const Args& args) {
 template <bool wanted, bool by_attribute>
 Value filter_select(Runtime& runtime, const Value& self, const Args& args) {
   if (!truth(runtime, self) && !self.is_object()) {
-    return make_generator(
-        runtime, [](Value&) { return false; }, 0);
+    return make_empty_generator(runtime);
   }
   const std::size_t skip = by_attribute ? 1 : 0;
   if (args.positional.size() < skip) fail("Missing parameter for attribute name");

@@ -71,7 +71,7 @@ Value filter_join(Runtime& runtime, const Value& self, const Args& args) {
     first = false;
     out += text.view();
     runtime.charge_bytes(separator.view().size() + text.view().size());
-    if (out.size() > runtime.limits().max_output_bytes) runtime.check_text(out.size());
+    runtime.check_growth(out);
   }
   return runtime.make_text(std::move(out));
 }
@@ -229,8 +229,7 @@ Value filter_sum(Runtime& runtime, const Value& self, const Args& args) {
 Value filter_items(Runtime& runtime, const Value& self, const Args& args) {
   const Bound a("items", args, {});
   if (self.is_undefined()) {
-    return make_generator(
-        runtime, [](Value&) { return false; }, 0);
+    return make_empty_generator(runtime);
   }
   if (!self.is_dict()) fail("Can only get item pairs from a mapping.");
   const Value view{

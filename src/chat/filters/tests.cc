@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "chat/eval/operators.h"
 #include "chat/filters/filters.h"
 #include "chat/values/iterables.h"

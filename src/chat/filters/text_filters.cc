@@ -115,7 +115,7 @@ Value filter_indent(Runtime& runtime, const Value& self, const Args& args) {
     first = false;
     out += line;
     runtime.charge_bytes(indention.size() + line.size());
-    if (out.size() > runtime.limits().max_output_bytes) runtime.check_text(out.size());
+    runtime.check_growth(out);
   }
   return runtime.make_text(std::move(out), is_markup(self));
 }
@@ -202,7 +202,7 @@ Value filter_urlencode(Runtime& runtime, const Value& self, const Args& args) {
   const auto add = [&](const Value& key, const Value& value) {
     if (!out.empty()) out += '&';
     out += base::cat(query(key), "=", query(value));
-    if (out.size() > runtime.limits().max_output_bytes) runtime.check_text(out.size());
+    runtime.check_growth(out);
   };
   if (self.is_dict()) {
     for (const auto& [key, value] : self.dict().members()) add(key, value);

@@ -1,6 +1,7 @@
 #include "chat/methods/methods.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "chat/eval/operators.h"
 #include "chat/values/iterables.h"
@@ -70,7 +71,7 @@ Value int_bit_length(Runtime& /*runtime*/, const Value& self, const Args& args) 
 Value float_is_integer(Runtime& /*runtime*/, const Value& self, const Args& args) {
   const Bound a("is_integer", args, {});
   const double value = self.number();
-  return Value(value - value == 0.0 && value == static_cast<double>(__builtin_floor(value)));
+  return Value(std::isfinite(value) && value == std::floor(value));
 }
 
 constexpr BuiltinEntry kDictMethods[] = {

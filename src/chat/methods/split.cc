@@ -22,12 +22,6 @@ std::size_t word_end(std::string_view text, std::size_t pos) {
   return pos;
 }
 
-std::size_t previous(std::string_view text, std::size_t pos) {
-  do --pos;
-  while (pos > 0 && (static_cast<unsigned char>(text[pos]) & 0xC0U) == 0x80U);
-  return pos;
-}
-
 }  // namespace
 
 std::vector<std::string_view> split_space(std::string_view text, std::int64_t limit) {
@@ -56,7 +50,7 @@ std::vector<std::string_view> rsplit_space(std::string_view text, std::int64_t l
     }
     std::size_t begin = text.size();
     while (begin > 0) {
-      const std::size_t before = previous(text, begin);
+      const std::size_t before = text::previous(text, begin);
       std::size_t pos = before;
       if (text::is_space(base::decode_utf8(text, pos))) break;
       begin = before;
@@ -136,7 +130,7 @@ std::string replace(Runtime& runtime, std::string_view text, std::string_view fr
   runtime.charge_bytes(text.size());
   const auto put = [&](std::string_view part) {
     out += part;
-    if (out.size() > runtime.limits().max_output_bytes) runtime.check_text(out.size());
+    runtime.check_growth(out);
   };
   while (!reached(limit, done)) {
     const std::size_t at = text::find(text, from, pos);
@@ -170,7 +164,7 @@ std::string_view strip_chars(Runtime& runtime, std::string_view text, std::strin
     text.remove_prefix(pos);
   }
   while (right && !text.empty()) {
-    const std::size_t begin = previous(text, text.size());
+    const std::size_t begin = text::previous(text, text.size());
     std::size_t pos = begin;
     if (!listed(base::decode_utf8(text, pos))) break;
     text.remove_suffix(text.size() - begin);

@@ -202,7 +202,7 @@ Value join(Runtime& runtime, const Value& self, const Args& args) {
     first = false;
     out += self.is_markup() && !item.is_markup() ? escape_html(item.text()) : item.text();
     runtime.charge_bytes(self.text().size() + item.text().size());
-    if (out.size() > runtime.limits().max_output_bytes) runtime.check_text(out.size());
+    runtime.check_growth(out);
   }
   return made(runtime, self, std::move(out));
 }
@@ -255,7 +255,7 @@ Value expandtabs(Runtime& runtime, const Value& self, const Args& args) {
       base::append_utf8(out, c);
       column = c == '\n' || c == '\r' ? 0 : column + 1;
     }
-    if (out.size() > runtime.limits().max_output_bytes) runtime.check_text(out.size());
+    runtime.check_growth(out);
   }
   return made(runtime, self, std::move(out));
 }

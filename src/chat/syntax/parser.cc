@@ -334,12 +334,7 @@ std::unique_ptr<Stmt> Parser::parse_with() {
   const std::size_t mark = unknown_.size();
   while (current().kind != TokenKind::kBlockEnd) {
     if (!out->exprs.empty()) expect_op(",");
-    TupleRules rules;
-    rules.simple = true;
-    rules.stop = "=";
-    ExprPtr target = parse_primary();
-    check_target(*target);
-    out->exprs.push_back(std::move(target));
+    out->exprs.push_back(parse_target(false, nullptr));
     expect_op("=");
     out->exprs.push_back(parse_expression());
   }
@@ -394,31 +389,6 @@ std::unique_ptr<Stmt> Parser::parse_unavailable(const std::string& tag) {
     next();
   }
   return out;
-}
-
-namespace {
-
-void take_children(Expr& node, std::vector<ExprPtr>& out) {
-  const auto take = [&out](ExprPtr& child) {
-    if (child != nullptr) out.push_back(std::move(child));
-  };
-  for (ExprPtr& child : node.children) take(child);
-  for (ExprPtr& child : node.args.positional) take(child);
-  for (auto& keyword : node.args.keywords) take(keyword.second);
-  take(node.args.star);
-  take(node.args.star_star);
-}
-
-}  // namespace
-
-Expr::~Expr() {
-  std::vector<ExprPtr> pending;
-  take_children(*this, pending);
-  while (!pending.empty()) {
-    const ExprPtr node = std::move(pending.back());
-    pending.pop_back();
-    take_children(*node, pending);
-  }
 }
 
 Ast parse_template(std::string_view source, int& line) {

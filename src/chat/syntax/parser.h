@@ -8,8 +8,9 @@
 
 namespace openllm::chat {
 
-/// Jinja's grammar by recursive descent. Expressions are in parser_expressions.cc, statements in
-/// parser.cc.
+/// Jinja's grammar by recursive descent. Statements are in parser.cc, expressions in
+/// parser_expressions.cc, and what follows a primary (subscripts, calls, filters, tests) in
+/// parser_postfix.cc.
 class Parser {
  public:
   Parser(std::vector<Token> tokens, int& line);
@@ -82,7 +83,7 @@ class Parser {
   void harden(std::size_t mark);
 
   // Expressions.
-  ExprPtr make(ExprKind kind, int line) const;
+  static ExprPtr make(ExprKind kind, int line);
   ExprPtr parse_expression(bool allow_condition = true);
   ExprPtr parse_or();
   ExprPtr parse_and();
@@ -109,7 +110,7 @@ class Parser {
   ExprPtr parse_test(ExprPtr node);
   std::string parse_dotted_name();
   bool at_tuple_end(const TupleRules& rules) const;
-  /// Wraps `node` once more; a chain of wrappers is as deep as nesting is.
+  /// Bounds a chain of `length` links, each of which is one level of the tree.
   void check_chain(std::size_t length) const;
 
   std::vector<Token> tokens_;

@@ -36,7 +36,7 @@ class PercentFormatter {
   void put(std::string_view text) {
     out_ += text;
     runtime_.charge_bytes(text.size());
-    if (out_.size() > runtime_.limits().max_output_bytes) runtime_.check_text(out_.size());
+    runtime_.check_growth(out_);
   }
   char peek() const { return pos_ < text_.size() ? text_[pos_] : '\0'; }
   const Value& take() {
@@ -172,7 +172,7 @@ class BraceFormatter {
         out += format.substr(pos, next - pos);
         pos = next;
       }
-      if (out.size() > runtime_.limits().max_output_bytes) runtime_.check_text(out.size());
+      runtime_.check_growth(out);
     }
     runtime_.charge_bytes(out.size());
     return out;

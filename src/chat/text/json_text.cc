@@ -70,7 +70,7 @@ class Writer {
   void add(std::string_view text) {
     runtime_.charge_bytes(text.size());
     out_ += text;
-    if (out_.size() > runtime_.limits().max_output_bytes) runtime_.check_text(out_.size());
+    runtime_.check_growth(out_);
   }
   void add_text(std::string_view text) {
     std::string quoted;

@@ -58,11 +58,11 @@ std::optional<std::int64_t> parse_int(std::string_view text, std::int64_t base) 
     const int digit = digit_value(c);
     if (digit >= base) return std::nullopt;
     if (__builtin_mul_overflow(value, base, &value) ||
-        __builtin_add_overflow(value, digit, &value)) {
+        __builtin_add_overflow(value, negative ? -digit : digit, &value)) {
       return std::nullopt;
     }
   }
-  return negative ? -value : value;
+  return value;
 }
 
 std::optional<double> parse_float(std::string_view text) {

@@ -35,15 +35,9 @@ constexpr char32_t kSigma = 0x3A3;
 
 /// Python writes a capital sigma at the end of a word as the final form.
 bool is_final_sigma(std::string_view text, std::size_t begin, std::size_t end) {
-  std::size_t before = begin;
-  while (before > 0) {
-    do --before;
-    while (before > 0 && (static_cast<unsigned char>(text[before]) & 0xC0U) == 0x80U);
-    std::size_t pos = before;
-    if (is_alpha(base::decode_utf8(text, pos))) break;
-    return false;
-  }
   if (begin == 0) return false;
+  std::size_t before = previous(text, begin);
+  if (!is_alpha(base::decode_utf8(text, before))) return false;
   return end >= text.size() || !is_alpha(base::decode_utf8(text, end));
 }
 
@@ -235,8 +229,7 @@ std::size_t leading_space(std::string_view text) noexcept {
 std::size_t trailing_space(std::string_view text) noexcept {
   std::size_t end = text.size();
   while (end > 0) {
-    std::size_t begin = end - 1;
-    while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0U) == 0x80U) --begin;
+    const std::size_t begin = previous(text, end);
     std::size_t pos = begin;
     if (!is_space(base::decode_utf8(text, pos))) break;
     end = begin;

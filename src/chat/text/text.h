@@ -45,6 +45,13 @@ std::size_t leading_space(std::string_view text) noexcept;
 std::size_t trailing_space(std::string_view text) noexcept;
 std::string_view strip(std::string_view text) noexcept;
 
+/// Byte position of the code point in front of `pos`, which is not 0.
+inline std::size_t previous(std::string_view text, std::size_t pos) noexcept {
+  do --pos;
+  while (pos > 0 && (static_cast<unsigned char>(text[pos]) & 0xC0U) == 0x80U);
+  return pos;
+}
+
 /// Length in bytes of the code point that starts with `lead`.
 inline std::size_t width(char lead) noexcept {
   const auto byte = static_cast<unsigned char>(lead);

@@ -86,18 +86,19 @@ class EmptyIterator final : public Iterator {
 
 class RangeIterator final : public Iterator {
  public:
-  RangeIterator(std::int64_t start, std::int64_t step, std::size_t size)
-      : value_(start), step_(step), left_(size) {}
+  RangeIterator(std::int64_t first, std::uint64_t step, std::size_t size)
+      : value_(static_cast<std::uint64_t>(first)), step_(step), left_(size) {}
   bool next(Value& out) override {
     if (left_ == 0) return false;
-    out = Value(value_);
-    if (--left_ > 0) value_ += step_;
+    out = Value(static_cast<std::int64_t>(value_));
+    value_ += step_;
+    --left_;
     return true;
   }
 
  private:
-  std::int64_t value_;
-  std::int64_t step_;
+  std::uint64_t value_;  // unsigned, as behind the last item it may wrap around
+  std::uint64_t step_;
   std::size_t left_;
 };
 
@@ -143,12 +144,13 @@ std::optional<Value> RangeObject::attribute(Runtime& /*runtime*/, std::string_vi
 }
 
 std::unique_ptr<Iterator> RangeObject::iterate(Runtime& /*runtime*/) {
-  return std::make_unique<RangeIterator>(start_, step_, size_);
+  return std::make_unique<RangeIterator>(start_, static_cast<std::uint64_t>(step_), size_);
 }
 
 std::unique_ptr<Iterator> RangeObject::iterate_reversed(Runtime& /*runtime*/) {
   if (size_ == 0) return std::make_unique<EmptyIterator>();
-  return std::make_unique<RangeIterator>(at(size_ - 1), -step_, size_);
+  return std::make_unique<RangeIterator>(at(size_ - 1), 0U - static_cast<std::uint64_t>(step_),
+                                         size_);
 }
 
 bool RangeObject::equals(const Object& other) const noexcept {
@@ -261,6 +263,10 @@ Value make_generator(Runtime& runtime, std::unique_ptr<Iterator> source, int dep
 
 Value make_generator(Runtime& runtime, std::function<bool(Value&)> next, int depth) {
   return make_generator(runtime, std::make_unique<FunctionIterator>(std::move(next)), depth);
+}
+
+Value make_empty_generator(Runtime& runtime) {
+  return make_generator(runtime, std::make_unique<EmptyIterator>(), 0);
 }
 
 }  // namespace openllm::chat

@@ -10,6 +10,9 @@ namespace openllm::chat {
 class RangeObject final : public Object {
  public:
   RangeObject(std::int64_t start, std::int64_t stop, std::int64_t step);
+  /// For a part of a range, whose items fit into 64 bits even where `stop` does not.
+  RangeObject(std::int64_t start, std::int64_t stop, std::int64_t step, std::size_t size)
+      : start_(start), stop_(stop), step_(step), size_(size) {}
   const char* type_name() const noexcept override { return "range"; }
   std::string repr(Runtime& runtime) const override;
   std::optional<Value> attribute(Runtime& runtime, std::string_view name) override;
@@ -18,8 +21,10 @@ class RangeObject final : public Object {
   std::optional<std::size_t> length(Runtime& /*runtime*/) override { return size_; }
   bool equals(const Object& other) const noexcept override;
   std::size_t size() const noexcept { return size_; }
-  std::int64_t at(std::size_t index) const {
-    return start_ + static_cast<std::int64_t>(index) * step_;
+  std::int64_t at(std::size_t index) const noexcept {
+    // Unsigned, as the product may need more than 64 bits where the sum does not.
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(start_) +
+                                     index * static_cast<std::uint64_t>(step_));
   }
   std::int64_t step() const noexcept { return step_; }
 
@@ -80,5 +85,6 @@ std::optional<std::size_t> try_length(Runtime& runtime, const Value& value);
 /// A generator value that calls `next`; `depth` as above.
 Value make_generator(Runtime& runtime, std::function<bool(Value&)> next, int depth);
 Value make_generator(Runtime& runtime, std::unique_ptr<Iterator> source, int depth);
+Value make_empty_generator(Runtime& runtime);
 
 }  // namespace openllm::chat
