@@ -37,6 +37,15 @@ bool matches(const Route& route, std::string_view path) {
   return path.size() > route.path.size() && path.substr(0, route.path.size()) == route.path;
 }
 
+/// The end of the message that there is no such route. Base addresses are often given without /v1.
+std::string hint(const std::string& path) {
+  const std::string meant = "/v1" + path;
+  for (const Route& route : kRoutes) {
+    if (matches(route, meant)) return "; did you mean " + std::string(route.path) + "?";
+  }
+  return {};
+}
+
 /// All methods of the path, for Allow.
 std::string allowed_methods(std::string_view path) {
   std::string methods;
@@ -121,8 +130,9 @@ Target find_target(const App& app, Exchange& exchange) {
     exchange.respond(std::move(response));
   } else {
     exchange.respond(error_response(
-        404, base::cat("path: no such route (got ", request.method, " ", shown(path), ")"), "",
-        "not_found"));
+        404,
+        base::cat("path: no such route (got ", request.method, " ", shown(path), ")", hint(path)),
+        "", "not_found"));
   }
   return target;
 }

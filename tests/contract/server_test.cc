@@ -216,6 +216,8 @@ TEST_F(ServerTest, ErrorsHaveOpenAisShape) {
   check(complete(R"({"prompt":[100000]})"), 400, "prompt");
   check(complete(R"({"prompt":"a","logit_bias":{"100000":1}})"), 400, "logit_bias");
   check(ask(get("/nowhere")), 404, "null");
+  EXPECT_THAT(ask(post("/chat/completions", "{}")).body,
+              HasSubstr("(got POST /chat/completions); did you mean /v1/chat/completions?"));
   EXPECT_LT(ask(get("/" + std::string(50'000, 'a'))).body.size(), 1000U);
   EXPECT_LT(complete(R"({"prompt":"a","model":")" + std::string(50'000, 'a') + "\"}").body.size(),
             1000U);
