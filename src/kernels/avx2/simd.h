@@ -29,6 +29,7 @@ constexpr bool kPanels = true;
 /// Code widths that need their own panel kernel.
 template <int kBits>
 constexpr int kPanelBits = kBits;
+constexpr int kDirectRows = 4;
 constexpr int kQuantRows = 4;
 constexpr int kQuantTiles = 1;
 constexpr int kDenseRows = 6;

@@ -23,6 +23,7 @@ constexpr bool kPanels = true;
 /// Code widths that need their own panel kernel: none, VNNI does not saturate.
 template <int kBits>
 constexpr int kPanelBits = 8;
+constexpr int kDirectRows = 8;  // rows of x that codes meet without being unpacked to memory
 constexpr int kQuantRows = 6;   // rows of x of a register block, quantised weights
 constexpr int kQuantTiles = 2;  // tiles of weights of a register block
 constexpr int kDenseRows = 12;

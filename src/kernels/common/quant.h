@@ -414,11 +414,19 @@ struct QuantKernel {
     }
   }
 
+  /// Whether the rows are few, and short enough to stay in the first-level cache while all the codes
+  /// pass by.
+  static bool are_few(const LinearArgs& args) {
+    constexpr std::int64_t kCacheBytes = 32768;
+    const std::int64_t n = args.row_end - args.row_begin;
+    return n <= 4 || (n <= kDirectRows && n * args.weight->k * args.quant->n_planes <= kCacheBytes);
+  }
+
   static void run(const LinearArgs& args) {
     if constexpr (kPanels) {
+      if (!are_few(args)) return many_rows(args);
+      constexpr int kMost = kDirectRows;
       switch (args.row_end - args.row_begin) {
-        case 0:
-          return;
         case 1:
           if (args.quant->n_planes == 2) return direct<1, 2>(args, args.row_begin);
           return direct<1, 1>(args, args.row_begin);
@@ -428,12 +436,20 @@ struct QuantKernel {
           return direct<3>(args, args.row_begin);
         case 4:
           return direct<4>(args, args.row_begin);
+        case 5:
+          return direct < kMost < 5 ? 1 : 5 > (args, args.row_begin);
+        case 6:
+          return direct < kMost < 6 ? 1 : 6 > (args, args.row_begin);
+        case 7:
+          return direct < kMost < 7 ? 1 : 7 > (args, args.row_begin);
+        case 8:
+          return direct < kMost < 8 ? 1 : 8 > (args, args.row_begin);
         default:
-          return many_rows(args);
+          return;
       }
     } else {
       std::int64_t row = args.row_begin;
-      for (; row + 3 <= args.row_end; row += 3) direct<3>(args, row);
+      for (; row + kDirectRows <= args.row_end; row += kDirectRows) direct<kDirectRows>(args, row);
       for (; row < args.row_end; ++row) direct<1>(args, row);
     }
   }

@@ -32,6 +32,7 @@ constexpr bool kPanels = false;
 /// Code widths that need their own panel kernel.
 template <int kBits>
 constexpr int kPanelBits = kBits;
+constexpr int kDirectRows = 3;
 constexpr int kQuantRows = 4;
 constexpr int kQuantTiles = 1;
 constexpr int kDenseRows = 2;
