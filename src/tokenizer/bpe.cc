@@ -1,46 +1,34 @@
 #include "tokenizer/bpe.h"
 
 #include <algorithm>
-#include <bit>
+#include <array>
 
 #include "base/error.h"
 #include "base/utf8.h"
 #include "tokenizer/bpe_merge.h"
 #include "tokenizer/byte_level.h"
-#include "tokenizer/unicode.h"
+#include "tokenizer/fast_utf8.h"
+#include "tokenizer/word_cache.h"
 
 namespace openllm::tokenizer {
 namespace {
 
-constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
-constexpr std::size_t kMaxCachedWord = 64;
-constexpr std::size_t kMinCacheSlots = 64;
-constexpr std::size_t kMaxCacheSlots = 1 << 15;
+constexpr std::string_view kMeta = "\xE2\x96\x81";
+constexpr char32_t kMetaChar = 0x2581;
 
 std::string byte_token(unsigned byte) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   return base::cat("<0x", kDigits[byte >> 4U], kDigits[byte & 15U], ">");
 }
 
-/// Words seen in one call and where their tokens stand in its output. Each hash has one place; the
-/// newest word wins.
-class WordCache {
- public:
-  explicit WordCache(std::size_t text_bytes)
-      : entries_(std::bit_ceil(std::clamp(text_bytes / 16, kMinCacheSlots, kMaxCacheSlots))) {}
-
-  struct Entry {
-    std::string_view word;
-    std::size_t begin = 0;
-    std::size_t count = 0;
-  };
-  Entry& at(std::string_view word) noexcept {
-    return entries_[hash_bytes(word) & (entries_.size() - 1)];
+/// There is a token for every byte of valid UTF-8.
+bool has_all_bytes(const TokenId* tokens) noexcept {
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const bool in_utf8 = byte < 0xC0 || (byte > 0xC1 && byte < 0xF5);
+    if (in_utf8 && tokens[byte] < 0) return false;
   }
-
- private:
-  std::vector<Entry> entries_;
-};
+  return true;
+}
 
 }  // namespace
 
@@ -50,33 +38,56 @@ class Bpe::BpeSession final : public Session {
       : bpe_(bpe), merger_(bpe.merges_), cache_(text_bytes) {}
 
   void tokenize(std::string_view word, std::vector<TokenId>& out) override {
-    if (!bpe_.can_cut_) return tokenize_cached(word, out);
-    // No merge crosses these places, so the parts can be encoded alone; they repeat, the whole does
-    // not.
+    if (word.empty()) return;
+    if (bpe_.cuts_ == Cuts::kNone) return add(word, out);
+    // The parts repeat, the whole does not.
+    const bool anywhere = bpe_.cuts_ == Cuts::kAnywhere;
     std::size_t begin = 0;
-    for (std::size_t at = word.find(kMeta, 1); at != std::string_view::npos;
-         at = word.find(kMeta, at + kMeta.size())) {
-      if (at == begin || !bpe_.can_cut_after(char_before(word, at))) continue;
-      tokenize_cached(word.substr(begin, at - begin), out);
-      begin = at;
+    std::size_t at = 0;
+    char32_t before = decode_valid(word, at);
+    while (at < word.size()) {
+      std::size_t next = at;
+      const char32_t after = decode_valid(word, next);
+      if ((anywhere || after == kMetaChar) && !bpe_.joins_.joins(before, after)) {
+        add(word.substr(begin, at - begin), out);
+        begin = at;
+      }
+      before = after;
+      at = next;
     }
-    tokenize_cached(word.substr(begin), out);
+    add(word.substr(begin), out);
+  }
+
+  void finish(std::vector<TokenId>& out) override {
+    if (bpe_.options_.ignore_merges) prefetch_whole_words();
+    for (std::size_t i = 0; i < n_waiting_; ++i) {
+      const auto& [word, place] = waiting_[i];
+      if (cache_.append(place, word, out)) continue;
+      const std::size_t begin = out.size();
+      tokenize_now(word, out);
+      cache_.put(place, word, std::span(out).subspan(begin));
+    }
+    n_waiting_ = 0;
   }
 
  private:
-  void tokenize_cached(std::string_view word, std::vector<TokenId>& out) {
-    if (word.size() > kMaxCachedWord) return tokenize_now(word, out);
-    WordCache::Entry& entry = cache_.at(word);
-    if (entry.word == word) {
-      const std::size_t begin = out.size();
-      out.resize(begin + entry.count);
-      std::copy_n(out.begin() + static_cast<std::ptrdiff_t>(entry.begin), entry.count,
-                  out.begin() + static_cast<std::ptrdiff_t>(begin));
-      return;
+  struct Waiting {
+    std::string_view word;
+    WordCache::Place place;
+  };
+  static constexpr std::size_t kMaxWaiting = 16;
+
+  /// Words wait for others, so that what is known of them is loaded for several at once.
+  void add(std::string_view word, std::vector<TokenId>& out) {
+    if (n_waiting_ == kMaxWaiting) finish(out);
+    waiting_[n_waiting_++] = {word, cache_.find_place(word)};
+  }
+
+  void prefetch_whole_words() const noexcept {
+    for (std::size_t i = 0; i < n_waiting_; ++i) {
+      const auto& [word, place] = waiting_[i];
+      if (!cache_.holds(place, word)) bpe_.prefetch_whole_word(word);
     }
-    const std::size_t begin = out.size();
-    tokenize_now(word, out);
-    entry = {word, begin, out.size() - begin};
   }
 
   void tokenize_now(std::string_view word, std::vector<TokenId>& out) {
@@ -97,17 +108,30 @@ class Bpe::BpeSession final : public Session {
   const Bpe& bpe_;
   BpeMerger merger_;
   WordCache cache_;
+  std::array<Waiting, kMaxWaiting> waiting_;
+  std::size_t n_waiting_ = 0;
   std::vector<TokenId> symbols_;
 };
 
 Bpe::Bpe(const Vocab& vocab, BpeOptions options, std::span<const MergeTable::Entry> merges)
-    : vocab_(&vocab), options_(std::move(options)), merges_(merges) {
+    : vocab_(&vocab), options_(std::move(options)) {
   find_byte_tokens();
-  const bool plain = options_.continuing_prefix.empty() && options_.word_suffix.empty();
-  can_cut_ =
-      !options_.byte_level && !options_.ignore_merges && plain && vocab.find(kMeta).has_value();
-  if (can_cut_) find_joined_before_meta(merges);
+  merges_ = MergeTable(merges, find_letters());
+  cuts_ = find_cuts(merges);
+  if (cuts_ != Cuts::kNone) joins_ = CharJoins(vocab, merges);
   if (options_.byte_level && options_.ignore_merges) find_words();
+}
+
+std::vector<TokenId> Bpe::find_letters() const {
+  std::vector<TokenId> letters;
+  if (options_.byte_level) {
+    letters.assign(byte_tokens_[0][0], byte_tokens_[0][0] + 255);  // no text has the byte 0xFF
+  } else {
+    letters.push_back(vocab_->find(kMeta).value_or(-1));
+    for (char c = 1; c > 0 && c < 127; ++c)
+      letters.push_back(vocab_->find(std::string_view(&c, 1)).value_or(-1));
+  }
+  return letters;
 }
 
 void Bpe::find_words() {
@@ -120,19 +144,32 @@ void Bpe::find_words() {
   }
 }
 
-void Bpe::find_joined_before_meta(std::span<const MergeTable::Entry> merges) {
-  std::vector<bool> begins_with_meta(static_cast<std::size_t>(vocab_->size()));
-  for (TokenId id = 0; id < vocab_->size(); ++id)
-    begins_with_meta[static_cast<std::size_t>(id)] = vocab_->piece(id).starts_with(kMeta);
-  for (const MergeTable::Entry& merge : merges) {
-    if (!begins_with_meta[static_cast<std::size_t>(merge.right)]) continue;
-    const std::string_view before = vocab_->piece(merge.left);
-    if (!before.empty()) joined_before_meta_.insert(char_before(before, before.size()));
+Bpe::Cuts Bpe::find_cuts(std::span<const MergeTable::Entry> merges) const {
+  if (options_.byte_level || options_.ignore_merges || !options_.continuing_prefix.empty() ||
+      !options_.word_suffix.empty())
+    return Cuts::kNone;
+  // These tokens do not spell the characters that they stand for, so that CharJoins would not see
+  // what they join.
+  std::vector<bool> opaque(static_cast<std::size_t>(vocab_->size()));
+  for (const TokenId id : fallback_tokens_) {
+    if (id >= 0) opaque[static_cast<std::size_t>(id)] = true;
   }
+  if (options_.unk_id) opaque[static_cast<std::size_t>(*options_.unk_id)] = true;
+  for (const MergeTable::Entry& merge : merges) {
+    if (opaque[static_cast<std::size_t>(merge.left)] ||
+        opaque[static_cast<std::size_t>(merge.right)])
+      return Cuts::kNone;
+  }
+  // Unknown characters fuse with their neighbours and wait for the next known one.
+  if (options_.byte_fallback && has_all_bytes(fallback_tokens_)) return Cuts::kAnywhere;
+  // Without an unknown token they vanish, and those beside them become neighbours.
+  return options_.unk_id && vocab_->find(kMeta) ? Cuts::kBeforeMeta : Cuts::kNone;
 }
 
 void Bpe::find_byte_tokens() {
   for (unsigned byte = 0; byte < 256; ++byte) {
+    const auto c = static_cast<char>(byte);
+    ascii_tokens_[byte] = vocab_->find(std::string_view(&c, 1)).value_or(-1);
     fallback_tokens_[byte] = vocab_->find(byte_token(byte)).value_or(-1);
     for (const bool continuing : {false, true}) {
       for (const bool last : {false, true}) {
@@ -146,13 +183,13 @@ void Bpe::find_byte_tokens() {
   }
 }
 
-bool Bpe::can_cut_after(char32_t before) const noexcept {
-  return !joined_before_meta_.contains(before);
-}
-
 std::optional<TokenId> Bpe::whole_word(std::string_view word) const noexcept {
   if (!options_.ignore_merges) return std::nullopt;
   return options_.byte_level ? words_.find(word) : vocab_->find(word);
+}
+
+void Bpe::prefetch_whole_word(std::string_view word) const noexcept {
+  options_.byte_level ? words_.prefetch(hash_bytes(word)) : vocab_->prefetch(hash_bytes(word));
 }
 
 void Bpe::append_bytes(std::string_view word, std::vector<TokenId>& out) const {
@@ -177,6 +214,12 @@ bool Bpe::append_fallback(std::string_view spelled, std::vector<TokenId>& out) c
   return true;
 }
 
+std::optional<TokenId> Bpe::find_char(std::string_view spelled) const noexcept {
+  const auto first = static_cast<unsigned char>(spelled[0]);
+  if (spelled.size() > 1 || first >= 0x80) return vocab_->find(spelled);
+  return ascii_tokens_[first] < 0 ? std::nullopt : std::optional(ascii_tokens_[first]);
+}
+
 void Bpe::append_chars(std::string_view word, std::vector<TokenId>& out) const {
   const bool decorated = !options_.continuing_prefix.empty() || !options_.word_suffix.empty();
   std::string spelled_storage;
@@ -192,7 +235,7 @@ void Bpe::append_chars(std::string_view word, std::vector<TokenId>& out) const {
                                   pos == word.size() ? options_.word_suffix : std::string());
       spelled = spelled_storage;
     }
-    if (const auto id = vocab_->find(spelled)) {
+    if (const auto id = find_char(spelled)) {
       if (pending_unk) out.push_back(*options_.unk_id);
       pending_unk = false;
       out.push_back(*id);
@@ -214,20 +257,13 @@ std::size_t Bpe::max_token_bytes() const noexcept {
   // Merges join spellings, so a token stands for no more than its spelling, if the tokens of single
   // characters do. With a prefix merging takes something away again.
   if (!options_.continuing_prefix.empty()) return 0;
-  const auto has_all = [](const TokenId* tokens) {
-    for (unsigned byte = 0; byte < 256; ++byte) {
-      const bool in_utf8 = byte < 0xC0 || (byte > 0xC1 && byte < 0xF5);
-      if (in_utf8 && tokens[byte] < 0) return false;
-    }
-    return true;
-  };
   const bool one_for_each_unknown = options_.unk_id.has_value() && !options_.fuse_unk;
   if (options_.byte_level) {
     // A character of the alphabet is a byte.
-    const bool all_known = has_all(byte_tokens_[0][0]) && has_all(byte_tokens_[0][1]);
+    const bool all_known = has_all_bytes(byte_tokens_[0][0]) && has_all_bytes(byte_tokens_[0][1]);
     return all_known || one_for_each_unknown ? vocab_->longest_chars() : 0;
   }
-  if (options_.byte_fallback && has_all(fallback_tokens_)) return vocab_->longest_bytes();
+  if (options_.byte_fallback && has_all_bytes(fallback_tokens_)) return vocab_->longest_bytes();
   constexpr std::size_t kMaxCharBytes = 4;  // of one unknown token, however short its spelling
   return one_for_each_unknown ? vocab_->longest_bytes() * kMaxCharBytes : 0;
 }

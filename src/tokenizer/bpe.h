@@ -5,9 +5,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
+#include "tokenizer/char_joins.h"
 #include "tokenizer/merge_table.h"
 #include "tokenizer/model.h"
 #include "tokenizer/vocab.h"
@@ -37,16 +37,18 @@ class Bpe final : public Model {
 
  private:
   class BpeSession;
-  struct Symbols;
+  /// Where a word may be cut, if no merge joins the characters there.
+  enum class Cuts { kNone, kBeforeMeta, kAnywhere };
   void append_bytes(std::string_view word, std::vector<TokenId>& out) const;
   void append_chars(std::string_view word, std::vector<TokenId>& out) const;
   bool append_fallback(std::string_view spelled, std::vector<TokenId>& out) const;
   std::optional<TokenId> whole_word(std::string_view word) const noexcept;
+  void prefetch_whole_word(std::string_view word) const noexcept;
   void find_byte_tokens();
+  std::vector<TokenId> find_letters() const;
   void find_words();
-  void find_joined_before_meta(std::span<const MergeTable::Entry> merges);
-  /// May the text be cut between `before` and U+2581?
-  bool can_cut_after(char32_t before) const noexcept;
+  Cuts find_cuts(std::span<const MergeTable::Entry> merges) const;
+  std::optional<TokenId> find_char(std::string_view spelled) const noexcept;
 
   const Vocab* vocab_;
   BpeOptions options_;
@@ -55,9 +57,9 @@ class Bpe final : public Model {
   // The token of a byte at [is continuing][is last]; -1 if there is none.
   TokenId byte_tokens_[2][2][256];
   TokenId fallback_tokens_[256];
-  bool can_cut_ = false;  // SentencePiece style: U+2581 is a token, so words can be cut before it
-  std::unordered_set<char32_t>
-      joined_before_meta_;  // characters that some merge joins with a following U+2581
+  TokenId ascii_tokens_[256];  // -1 from 0x80 on
+  Cuts cuts_ = Cuts::kNone;
+  CharJoins joins_;
 };
 
 }  // namespace openllm::tokenizer

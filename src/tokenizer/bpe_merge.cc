@@ -26,7 +26,8 @@ void BpeMerger::merge(std::vector<TokenId>& symbols) {
 void BpeMerger::merge_short(std::vector<TokenId>& symbols) {
   std::size_t n = symbols.size();
   pairs_.resize(n - 1);
-  for (std::size_t i = 0; i + 1 < n; ++i) pairs_[i] = merges_->find(symbols[i], symbols[i + 1]);
+  for (std::size_t i = 0; i + 1 < n; ++i)
+    pairs_[i] = merges_->find_first(symbols[i], symbols[i + 1]);
   while (n > 1) {
     std::size_t best = 0;
     for (std::size_t i = 1; i + 1 < n; ++i) {

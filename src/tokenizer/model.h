@@ -15,9 +15,9 @@ class Model {
   class Session {
    public:
     virtual ~Session() = default;
-    /// Appends the tokens of a word. The word must stay where it is as long as the session lives,
-    /// and `out` must be the same each time and only grow.
+    /// Appends the tokens of a word, at the latest with `finish`; the word must stay until then.
     virtual void tokenize(std::string_view word, std::vector<TokenId>& out) = 0;
+    virtual void finish(std::vector<TokenId>& out) = 0;
   };
 
   virtual ~Model() = default;

@@ -1,7 +1,6 @@
 #include "tokenizer/pipeline.h"
 
 #include <algorithm>
-#include <deque>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -35,6 +34,8 @@ class TokenTexts {
   std::vector<std::size_t> ends_;
 };
 
+constexpr std::size_t kMaxScanners = 8;  // one calls the other
+
 enum Flag : unsigned char { kSpecial = 1, kByte = 2 };
 
 class Pipeline final : public Tokenizer {
@@ -50,6 +51,10 @@ class Pipeline final : public Tokenizer {
     }
     if (parts_.bos_id) require_id(*parts_.bos_id);
     max_token_bytes_ = find_max_token_bytes();
+    std::vector<WordScanner> scanners;
+    const bool has_all =
+        parts_.pre_tokenizer == nullptr || parts_.pre_tokenizer->add_scanners(scanners);
+    if (has_all && scanners.size() <= kMaxScanners) scanners_ = std::move(scanners);
   }
 
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const override;
@@ -103,10 +108,10 @@ class Pipeline final : public Tokenizer {
     std::vector<TokenId>& out;
     bool parse_special;
     std::unique_ptr<Model::Session> session;
-    std::deque<Words> words{};  // the session looks at them to the end
   };
   void encode_raw(Call& call, std::string_view text, bool at_start) const;
   void encode_normalized(Call& call, std::string_view text, bool at_start) const;
+  void encode_scanned(Call& call, std::string_view text, std::size_t depth) const;
 
   PipelineParts parts_;
   int size_ = 0;
@@ -114,6 +119,7 @@ class Pipeline final : public Tokenizer {
   Vocab added_;
   AddedTokenMatcher raw_matcher_;
   AddedTokenMatcher normalized_matcher_;
+  std::optional<std::vector<WordScanner>> scanners_;  // that do all of the pre-tokenizer's work
   std::vector<unsigned char> flags_;
   TokenTexts texts_;
   TokenTexts first_texts_;
@@ -216,9 +222,24 @@ void Pipeline::encode_raw(Call& call, std::string_view text, bool at_start) cons
 }
 
 void Pipeline::encode_normalized(Call& call, std::string_view text, bool at_start) const {
-  Words& words = call.words.emplace_back(std::string(text), at_start);
-  if (parts_.pre_tokenizer != nullptr) parts_.pre_tokenizer->split(words);
+  if (scanners_) {
+    encode_scanned(call, text, 0);
+    return call.session->finish(call.out);
+  }
+  Words words(std::string(text), at_start);
+  parts_.pre_tokenizer->split(words);
   for (const Words::Word& word : words.words()) call.session->tokenize(words.view(word), call.out);
+  call.session->finish(call.out);
+}
+
+void Pipeline::encode_scanned(Call& call, std::string_view text, std::size_t depth) const {
+  if (depth == scanners_->size()) return call.session->tokenize(text, call.out);
+  const WordScanner scanner = (*scanners_)[depth];
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = scanner(text, begin);
+    encode_scanned(call, text.substr(begin, end - begin), depth + 1);
+    begin = end;
+  }
 }
 
 }  // namespace

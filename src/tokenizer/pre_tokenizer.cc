@@ -23,6 +23,10 @@ class SequencePreTokenizer final : public PreTokenizer {
   void split(Words& words) const override {
     for (const auto& part : parts_) part->split(words);
   }
+  bool add_scanners(std::vector<WordScanner>& out) const override {
+    return std::all_of(parts_.begin(), parts_.end(),
+                       [&](const auto& part) { return part->add_scanners(out); });
+  }
   bool keeps_text() const noexcept override {
     return std::all_of(parts_.begin(), parts_.end(),
                        [](const auto& part) { return part->keeps_text(); });
@@ -148,8 +152,7 @@ class Builder {
     if (bool_or(json, "add_prefix_space", true, kWhere))
       sequence_->add(std::make_unique<PrefixSpace>());
     if (bool_or(json, "use_regex", true, kWhere)) {
-      sequence_->add(
-          make_pattern_splitter({Regex(kGpt2Pattern, kWhere)}, SplitBehavior::kIsolated, false));
+      sequence_->add(make_scanning_splitter(find_word_scanner(kGpt2Pattern)));
     }
     byte_level_ = true;
   }
@@ -164,9 +167,7 @@ class Builder {
       add_metaspace(json);
     } else if (type == "Digits") {
       const bool individual = bool_or(json, "individual_digits", false, kWhere);
-      sequence_->add(
-          make_char_splitter([](char32_t code) { return is_numeric(code); },
-                             individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous));
+      sequence_->add(make_scanning_splitter(individual ? scan_digit : scan_digits));
     } else if (type == "Punctuation") {
       const std::string behavior = string_or(json, "behavior", "Isolated", kWhere);
       sequence_->add(make_char_splitter([](char32_t code) { return is_punctuation(code); },
@@ -235,7 +236,10 @@ std::unique_ptr<PreTokenizer> make_regex_pre_tokenizer(
     const std::vector<std::string_view>& patterns, std::string_view where) {
   auto sequence = std::make_unique<SequencePreTokenizer>();
   for (const std::string_view pattern : patterns) {
-    sequence->add(make_pattern_splitter({Regex(pattern, where)}, SplitBehavior::kIsolated, false));
+    const WordScanner scanner = find_word_scanner(pattern);
+    sequence->add(scanner != nullptr ? make_scanning_splitter(scanner)
+                                     : make_regex_splitter({Regex(pattern, where)},
+                                                           SplitBehavior::kIsolated, false));
   }
   return sequence;
 }

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "tokenizer/regex.h"
+#include "tokenizer/word_scanner.h"
 
 namespace openllm::tokenizer {
 
@@ -44,6 +45,9 @@ class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
   virtual void split(Words& words) const = 0;
+  /// Appends scanners that one after the other, each on the words of the one before, split as this
+  /// does; false if there are none.
+  virtual bool add_scanners(std::vector<WordScanner>&) const { return false; }
   /// The words together are at least as long as the text.
   virtual bool keeps_text() const noexcept { return true; }
 };

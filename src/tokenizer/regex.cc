@@ -51,7 +51,7 @@ struct Regex::Scanner::State {
 };
 
 Regex::Regex(std::string_view pattern, std::string_view where)
-    : code_(std::make_unique<Code>()), where_(where) {
+    : code_(std::make_unique<Code>()), pattern_(pattern), where_(where) {
   const std::string translated = translate_regex(pattern, where);
   if (translated.size() > kMaxPatternBytes) {
     base::fail(ErrorCode::kUnsupported, where, ": regular expression is too long (at most ",

@@ -23,6 +23,9 @@ class Regex {
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
 
+  /// As it was given.
+  const std::string& pattern() const noexcept { return pattern_; }
+
   /// Finds one match after the other; owns the memory that matching needs.
   class Scanner {
    public:
@@ -50,6 +53,7 @@ class Regex {
  private:
   struct Code;
   std::unique_ptr<Code> code_;
+  std::string pattern_;
   std::string where_;
 };
 

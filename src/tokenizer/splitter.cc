@@ -97,6 +97,32 @@ class CharSplitter final : public PreTokenizer {
   SplitBehavior behavior_;
 };
 
+class ScanningSplitter final : public PreTokenizer {
+ public:
+  explicit ScanningSplitter(WordScanner scanner) : scanner_(scanner) {}
+
+  void split(Words& words) const override {
+    std::vector<Word> out;
+    out.reserve(words.text().size() / 4);
+    for (const Word& word : words.words()) {
+      const std::string_view text = words.view(word);
+      for (std::size_t at = 0; at < text.size();) {
+        const std::size_t begin = at;
+        at = scanner_(text, begin);
+        out.push_back({word.begin + begin, word.begin + at});
+      }
+    }
+    words.replace(std::move(out));
+  }
+  bool add_scanners(std::vector<WordScanner>& out) const override {
+    out.push_back(scanner_);
+    return true;
+  }
+
+ private:
+  WordScanner scanner_;
+};
+
 void push(std::vector<Word>& out, std::size_t begin, std::size_t end) {
   if (begin < end) out.push_back({begin, end});
 }
@@ -166,6 +192,20 @@ void append_words(const std::vector<Stretch>& stretches, SplitBehavior behavior,
 
 std::unique_ptr<PreTokenizer> make_pattern_splitter(Pattern pattern, SplitBehavior behavior,
                                                     bool invert) {
+  const auto* regex = std::get_if<Regex>(&pattern.value);
+  if (regex != nullptr && behavior == SplitBehavior::kIsolated && !invert) {
+    if (const WordScanner scanner = find_word_scanner(regex->pattern()))
+      return make_scanning_splitter(scanner);
+  }
+  return make_regex_splitter(std::move(pattern), behavior, invert);
+}
+
+std::unique_ptr<PreTokenizer> make_scanning_splitter(WordScanner scanner) {
+  return std::make_unique<ScanningSplitter>(scanner);
+}
+
+std::unique_ptr<PreTokenizer> make_regex_splitter(Pattern pattern, SplitBehavior behavior,
+                                                  bool invert) {
   return std::make_unique<PatternSplitter>(std::move(pattern), behavior, invert);
 }
 

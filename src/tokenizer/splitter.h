@@ -5,6 +5,7 @@
 
 #include "tokenizer/json_fields.h"
 #include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/word_scanner.h"
 
 namespace openllm::tokenizer {
 
@@ -23,9 +24,13 @@ struct Stretch {
 void append_words(const std::vector<Stretch>& stretches, SplitBehavior behavior,
                   std::vector<Words::Word>& out);
 
-/// Splits at a literal or a regular expression.
+/// Splits at a literal or a regular expression; by a scanner where there is one for it.
 std::unique_ptr<PreTokenizer> make_pattern_splitter(Pattern pattern, SplitBehavior behavior,
                                                     bool invert);
+/// The same without scanners.
+std::unique_ptr<PreTokenizer> make_regex_splitter(Pattern pattern, SplitBehavior behavior,
+                                                  bool invert);
+std::unique_ptr<PreTokenizer> make_scanning_splitter(WordScanner scanner);
 /// Splits at characters of a kind.
 std::unique_ptr<PreTokenizer> make_char_splitter(bool (*is_match)(char32_t),
                                                  SplitBehavior behavior);
