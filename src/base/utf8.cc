@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <cstring>
+
 namespace openllm::base {
 namespace {
 
@@ -89,6 +91,13 @@ void append_utf8(std::string& out, char32_t c) {
 bool is_valid_utf8(std::string_view text) noexcept {
   std::size_t pos = 0;
   while (pos < text.size()) {
+    if (std::uint64_t bytes = 0; text.size() - pos >= sizeof bytes) {  // eight of ASCII at once
+      std::memcpy(&bytes, text.data() + pos, sizeof bytes);
+      if ((bytes & 0x8080808080808080ULL) == 0) {
+        pos += sizeof bytes;
+        continue;
+      }
+    }
     const Lead lead = classify(static_cast<unsigned char>(text[pos]));
     if (lead.length == 0 || valid_prefix(text, pos, lead) < lead.length) return false;
     pos += static_cast<std::size_t>(lead.length);

@@ -37,18 +37,24 @@ void AddedTokenMatcher::add(const AddedToken& token, std::string_view content) {
   rules_.push_back({token.id, token.special, token.single_word, token.lstrip, token.rstrip});
 }
 
+const std::uint32_t* AddedTokenMatcher::find_child(const Node& node,
+                                                   unsigned char byte) const noexcept {
+  const auto& next = node.next;
+  if (next.size() == 1) return next[0].first == byte ? &next[0].second : nullptr;  // most have one
+  const auto at =
+      std::lower_bound(next.begin(), next.end(), byte,
+                       [](const auto& edge, unsigned char value) { return edge.first < value; });
+  return at == next.end() || at->first != byte ? nullptr : &at->second;
+}
+
 std::optional<AddedTokenMatcher::Match> AddedTokenMatcher::longest_at(
     std::string_view text, std::size_t pos) const noexcept {
   std::optional<Match> best;
   std::uint32_t node = 0;
   for (std::size_t i = pos; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto& next = nodes_[node].next;
-    const auto at =
-        std::lower_bound(next.begin(), next.end(), byte,
-                         [](const auto& edge, unsigned char value) { return edge.first < value; });
-    if (at == next.end() || at->first != byte) break;
-    node = at->second;
+    const std::uint32_t* child = find_child(nodes_[node], static_cast<unsigned char>(text[i]));
+    if (child == nullptr) break;
+    node = *child;
     const std::int32_t rule = nodes_[node].rule;
     if (rule >= 0) best = Match{i + 1 - pos, &rules_[static_cast<std::size_t>(rule)]};
   }

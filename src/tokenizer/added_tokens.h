@@ -55,6 +55,7 @@ class AddedTokenMatcher {
     std::vector<std::pair<unsigned char, std::uint32_t>> next;  // sorted by byte
     std::int32_t rule = -1;
   };
+  const std::uint32_t* find_child(const Node& node, unsigned char byte) const noexcept;
   struct Match {
     std::size_t length;
     const Rule* rule;

@@ -70,11 +70,6 @@ std::size_t skip(std::string_view text, std::size_t at) noexcept {
   return at;
 }
 
-std::size_t skip_newlines(std::string_view text, std::size_t at) noexcept {
-  while (at < text.size() && (text[at] == '\n' || text[at] == '\r')) ++at;
-  return at;
-}
-
 /// Length of `'s|'t|'re|'ve|'m|'ll|'d` at `at`, where an apostrophe is; 0 if there is none.
 template <bool kAnyCase>
 std::size_t contraction(std::string_view text, std::size_t at) noexcept {
@@ -144,6 +139,22 @@ std::size_t scan_numbers(std::string_view text, std::size_t at) noexcept {
   return at;
 }
 
+/// ` ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+` where neither a word nor a number begins;
+/// kSlashes: slashes stand with the newlines behind others.
+template <unsigned kWord, bool kSlashes>
+std::size_t scan_rest(std::string_view text, std::size_t begin) noexcept {
+  constexpr unsigned kNotOther = kWord | kNumber | kSpace;
+  std::size_t at = begin;
+  unsigned kind = take_kind(text, at);
+  if (text[begin] == ' ' && at < text.size()) kind = take_kind(text, at);
+  if ((kind & kNotOther) != 0) return scan_blanks<true>(text, begin);
+  at = skip<kNotOther, false>(text, at);
+  while (at < text.size() &&
+         (text[at] == '\n' || text[at] == '\r' || (kSlashes && text[at] == '/')))
+    ++at;
+  return at;
+}
+
 /// The patterns of Llama 3 (three digits) and Qwen 2 (one); of Qwen 3.5, where marks are letters.
 template <int kDigits, unsigned kWord>
 std::size_t scan_llama3(std::string_view text, std::size_t begin) {
@@ -154,14 +165,72 @@ std::size_t scan_llama3(std::string_view text, std::size_t begin) {
   const unsigned kind = take_kind(text, at);
   if ((kind & kWord) != 0) return skip<kWord>(text, at);
   if ((kind & kNumber) != 0) return scan_numbers<kDigits>(text, at);
-  std::size_t behind = at;  // the second character
-  const unsigned second = at < text.size() ? take_kind(text, behind) : unsigned{kSpace};
-  if ((kind & kNewline) == 0 && (second & kWord) != 0) return skip<kWord>(text, behind);
-  constexpr unsigned kNotOther = kWord | kNumber | kSpace;
-  if ((kind & kSpace) == 0) return skip_newlines(text, skip<kNotOther, false>(text, at));
-  if (text[begin] == ' ' && (second & kNotOther) == 0)
-    return skip_newlines(text, skip<kNotOther, false>(text, behind));
-  return scan_blanks<true>(text, begin);
+  if ((kind & kNewline) == 0 && at < text.size()) {
+    std::size_t behind = at;
+    if ((take_kind(text, behind) & kWord) != 0) return skip<kWord>(text, behind);
+  }
+  return scan_rest<kWord, false>(text, begin);
+}
+
+/// `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]` and `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`; characters of both have no
+/// case.
+bool is_not_lower(unsigned kind) noexcept {
+  return (kind & (kLetter | kMark)) != 0 && (kind & kLower) == 0;
+}
+bool is_not_upper(unsigned kind) noexcept {
+  return (kind & (kLetter | kMark)) != 0 && (kind & kUpper) == 0;
+}
+
+/// A word in capitals and what the two alternatives for words match of it.
+struct CasedWord {
+  std::size_t with_lower;  // the end for `U*L+`; where it begins if that does not match
+  std::size_t capitals;    // the end for `U+L*` where `U*L+` does not match
+};
+
+CasedWord scan_cased(std::string_view text, std::size_t begin) noexcept {
+  std::size_t caseless_end = begin;  // of the last character that is of both sets
+  std::size_t at = begin;
+  while (at < text.size()) {
+    std::size_t next = at;
+    const unsigned kind = take_kind(text, next);
+    if ((kind & kLower) != 0) {
+      // The first that is of the second set alone: what follows of that set belongs to the word.
+      for (at = next; at < text.size(); at = next) {
+        if (!is_not_upper(take_kind(text, next))) break;
+      }
+      return {at, at};
+    }
+    if (!is_not_lower(kind)) break;
+    at = next;
+    if (is_not_upper(kind)) caseless_end = at;
+  }
+  return {caseless_end, at};
+}
+
+/// The patterns of GPT-4o (three digits, contractions) and Tekken (one digit, none).
+template <int kDigits, bool kContractions>
+std::size_t scan_o200k(std::string_view text, std::size_t begin) {
+  std::size_t at = begin;
+  const unsigned kind = take_kind(text, at);
+  const bool may_be_prefix = (kind & (kNewline | kLetter | kNumber)) == 0;
+  const CasedWord behind = may_be_prefix ? scan_cased(text, at) : CasedWord{at, at};
+  const CasedWord here = scan_cased(text, begin);
+  std::size_t end = begin;
+  if (behind.with_lower > at) {
+    end = behind.with_lower;
+  } else if (here.with_lower > begin) {
+    end = here.with_lower;
+  } else if (behind.capitals > at) {
+    end = behind.capitals;
+  } else {
+    end = here.capitals;
+  }
+  if (end > begin) {
+    const bool has_apostrophe = kContractions && end < text.size() && text[end] == '\'';
+    return has_apostrophe ? end + contraction<true>(text, end) : end;
+  }
+  if ((kind & kNumber) != 0) return scan_numbers<kDigits>(text, at);
+  return scan_rest<kLetter, true>(text, begin);
 }
 
 /// `\p{N}`
@@ -191,6 +260,15 @@ std::size_t skip_numeric(std::string_view text, std::size_t at, bool wanted) noe
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?" letters "|" numbers "| ?" others \
   "+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+#define OPENLLM_BEFORE "[^\\r\\n\\p{L}\\p{N}]?"
+#define OPENLLM_CAPITALS "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define OPENLLM_SMALL "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define OPENLLM_O200K(contraction, numbers)                                                   \
+  OPENLLM_BEFORE OPENLLM_CAPITALS                                                             \
+      "*" OPENLLM_SMALL "+" contraction "|" OPENLLM_BEFORE OPENLLM_CAPITALS "+" OPENLLM_SMALL \
+      "*" contraction "|" numbers                                                             \
+      "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
 struct Known {
   std::string_view pattern;
   WordScanner scanner;
@@ -202,6 +280,8 @@ constexpr Known kKnown[] = {
     {OPENLLM_LLAMA3("\\p{L}+", "\\p{N}", "[^\\s\\p{L}\\p{N}]"), scan_llama3<1, kLetter>},
     {OPENLLM_LLAMA3("[\\p{L}\\p{M}]+", "\\p{N}", "[^\\s\\p{L}\\p{M}\\p{N}]"),
      scan_llama3<1, kLetter | kMark>},
+    {OPENLLM_O200K("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "\\p{N}{1,3}"), scan_o200k<3, true>},
+    {OPENLLM_O200K("", "\\p{N}"), scan_o200k<1, false>},
     {"\\p{N}", scan_number},
 };
 

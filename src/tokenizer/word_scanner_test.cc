@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "tokenizer/gguf_pre_tokenizer.h"
 #include "tokenizer/random_text.h"
 #include "tokenizer/splitter.h"
 #include "tokenizer/unicode.h"
@@ -84,6 +85,10 @@ TEST_P(KnownPatterns, ScanLikeTheRegularExpression) {
 }
 
 #define OPENLLM_REST "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define OPENLLM_CASED(contraction, numbers)                                                      \
+  R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)" contraction  \
+  R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)" contraction \
+  "|" numbers R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*)" OPENLLM_REST
 constexpr const char* kPatterns[] = {
     kGpt2Pattern.data(),
     R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
@@ -91,6 +96,8 @@ constexpr const char* kPatterns[] = {
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*)" OPENLLM_REST,
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+)"
     "[\\r\\n]*" OPENLLM_REST,
+    OPENLLM_CASED("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "\\p{N}{1,3}"),
+    OPENLLM_CASED("", "\\p{N}"),
     R"(\p{N})"};
 
 INSTANTIATE_TEST_SUITE_P(All, KnownPatterns, ::testing::ValuesIn(kPatterns));
@@ -99,6 +106,13 @@ TEST(WordScanner, DigitsLikeTheSplitter) {
   const auto is_match = [](char32_t code) { return is_numeric(code); };
   expect_equal(scan_digit, *make_char_splitter(is_match, SplitBehavior::kIsolated));
   expect_equal(scan_digits, *make_char_splitter(is_match, SplitBehavior::kContiguous));
+}
+
+TEST(WordScanner, CommonGgufNamesHaveThem) {
+  for (const char* name : {"gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "gpt-4o", "tekken"}) {
+    for (const std::string_view pattern : find_gguf_pre_tokenizer(name).patterns)
+      EXPECT_NE(find_word_scanner(pattern), nullptr) << name << " " << pattern;
+  }
 }
 
 TEST(WordScanner, OtherPatternsHaveNone) {
