@@ -414,8 +414,8 @@ struct QuantKernel {
     }
   }
 
-  /// Whether the rows are few, and short enough to stay in the first-level cache while all the codes
-  /// pass by.
+  /// Whether the rows are few, and short enough to stay in the first-level cache while all the
+  /// codes pass by.
   static bool are_few(const LinearArgs& args) {
     constexpr std::int64_t kCacheBytes = 32768;
     const std::int64_t n = args.row_end - args.row_begin;
