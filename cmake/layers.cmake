@@ -35,5 +35,7 @@ function(openllm_test name)
   target_link_libraries(${name} PRIVATE openllm_options ${ARG_LIBS} GTest::gmock GTest::gtest
                                         GTest::gtest_main Threads::Threads)
   target_compile_definitions(${name} PRIVATE OPENLLM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
-  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+  # Named by index or by the test's own names, as --gtest_filter takes them: printed values may be long, or addresses.
+  gtest_discover_tests(${name} TEST_PREFIX ${name}. NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT 300)
 endfunction()

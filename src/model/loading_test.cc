@@ -133,6 +133,10 @@ struct BadValue {
   const char* key;
   const char* value;
   ErrorCode code;
+
+  friend void PrintTo(const BadValue& test, std::ostream* out) {
+    *out << test.key << ": " << test.value;
+  }
 };
 
 class BadConfigTest : public testing::TestWithParam<BadValue> {};

@@ -64,6 +64,8 @@ struct Refusal {
   const char* json;
   ErrorCode code;
   const char* word;
+
+  friend void PrintTo(const Refusal& test, std::ostream* out) { *out << test.json; }
 };
 
 class RopeRefusalTest : public testing::TestWithParam<Refusal> {};
