@@ -7,7 +7,7 @@
 namespace openllm::tokenizer {
 namespace {
 
-constexpr std::size_t kShort = 48;  // up to here scanning beats a heap
+constexpr std::size_t kShort = 64;  // up to here scanning beats a heap
 constexpr std::size_t kMaxSymbols = std::size_t{1} << 31U;
 constexpr std::uint32_t kNone = 0xFFFFFFFF;
 constexpr TokenId kGone = -2;  // a symbol that merged into its left neighbour
@@ -29,10 +29,11 @@ void BpeMerger::merge_short(std::vector<TokenId>& symbols) {
   for (std::size_t i = 0; i + 1 < n; ++i)
     pairs_[i] = merges_->find_first(symbols[i], symbols[i + 1]);
   while (n > 1) {
-    std::size_t best = 0;
-    for (std::size_t i = 1; i + 1 < n; ++i) {
-      if (pairs_[i].rank < pairs_[best].rank) best = i;
-    }
+    // Rank and place in one number: which is lower nobody can predict, so without branches.
+    std::uint64_t lowest = ~std::uint64_t{0};
+    for (std::size_t i = 0; i + 1 < n; ++i)
+      lowest = std::min(lowest, (std::uint64_t{pairs_[i].rank} << 32U) | i);
+    const auto best = static_cast<std::size_t>(lowest & 0xFFFFFFFFU);
     if (pairs_[best].rank == MergeTable::kNoRank) break;
     symbols[best] = pairs_[best].result;
     for (std::size_t i = best + 1; i + 1 < n; ++i) symbols[i] = symbols[i + 1];

@@ -44,6 +44,16 @@ TEST(HostileJson, WrongShapes) {
   EXPECT_EQ(code_of(bpe(R"({"a":0})", R"([["a",1]])")), ErrorCode::kCorruptData);
 }
 
+TEST(HostileJson, ManyPreTokenizers) {
+  std::string parts;
+  for (int i = 0; i < 5000; ++i) parts += base::cat(i == 0 ? "" : ",", R"({"type":"Digits"})");
+  const auto tokenizer = make_tokenizer(
+      parse(bpe(R"({"a":0,"1":1,"a1":2})", R"(["a 1"])",
+                R"(,"pre_tokenizer":{"type":"Sequence","pretokenizers":[)" + parts + "]}")),
+      {});
+  EXPECT_THAT(tokenizer->encode("aa11"), ElementsAre(0, 0, 1, 1));
+}
+
 TEST(HostileJson, Ids) {
   EXPECT_EQ(code_of(bpe(R"({"a":-1})", "[]")), ErrorCode::kCorruptData);
   EXPECT_EQ(code_of(bpe(R"({"a":2147483647})", "[]")), ErrorCode::kCorruptData);
