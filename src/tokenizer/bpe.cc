@@ -257,15 +257,19 @@ std::size_t Bpe::max_token_bytes() const noexcept {
   // Merges join spellings, so a token stands for no more than its spelling, if the tokens of single
   // characters do. With a prefix merging takes something away again.
   if (!options_.continuing_prefix.empty()) return 0;
-  const bool one_for_each_unknown = options_.unk_id.has_value() && !options_.fuse_unk;
   if (options_.byte_level) {
-    // A character of the alphabet is a byte.
     const bool all_known = has_all_bytes(byte_tokens_[0][0]) && has_all_bytes(byte_tokens_[0][1]);
-    return all_known || one_for_each_unknown ? vocab_->longest_chars() : 0;
+    if (!all_known && options_.unk_id && options_.fuse_unk) return 0;
+    return vocab_->longest_chars();  // a character of the alphabet is a byte
   }
   if (options_.byte_fallback && has_all_bytes(fallback_tokens_)) return vocab_->longest_bytes();
   constexpr std::size_t kMaxCharBytes = 4;  // of one unknown token, however short its spelling
-  return one_for_each_unknown ? vocab_->longest_bytes() * kMaxCharBytes : 0;
+  return options_.unk_id && !options_.fuse_unk ? vocab_->longest_bytes() * kMaxCharBytes : 0;
+}
+
+bool Bpe::may_vanish(unsigned char byte) const noexcept {
+  return options_.byte_level && !options_.unk_id &&
+         (byte_tokens_[0][0][byte] < 0 || byte_tokens_[0][1][byte] < 0);
 }
 
 }  // namespace openllm::tokenizer

@@ -34,6 +34,7 @@ class Bpe final : public Model {
 
   std::unique_ptr<Session> start(std::size_t text_bytes) const override;
   std::size_t max_token_bytes() const noexcept override;
+  bool may_vanish(unsigned char byte) const noexcept override;
 
  private:
   class BpeSession;

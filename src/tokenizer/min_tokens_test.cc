@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/error.h"
 #include "tokenizer/normalizer.h"
 #include "tokenizer/random_text.h"
 #include "tokenizer/test_data.h"
@@ -72,7 +73,7 @@ TEST(MinTokensOf, TokensThatTakeWhiteSpace) {
     json["added_tokens"] = base::Json(added);
     const auto tokenizer = make_tokenizer(json, {});
     const std::string blanks = std::string(1000, ' ') + "\xE3\x80\x80\n";
-    expect_bound_holds(*tokenizer, blanks + "<s>" + blanks + "</s>" + blanks);
+    expect_bound_holds(*tokenizer, base::cat(blanks, "<s>", blanks, "</s>", blanks));
     EXPECT_EQ(tokenizer->min_tokens(blanks), 0);
     EXPECT_GT(tokenizer->min_tokens(blanks + std::string(1000, 'x')), 0);
   }
@@ -106,6 +107,27 @@ TEST(MinTokensOf, PartsThatLeaveTextOut) {
             0);
 }
 
+TEST(MinTokensOf, BytesWithoutTokens) {
+  base::Json json = read_test_json("tokenizer/gpt2_style.json");
+  base::Json vocab = base::Json::object();
+  for (const auto& member : json.find("model")->find("vocab")->as_object("vocab")) {
+    if (member.first.find('q') == std::string::npos) vocab[member.first] = member.second;
+  }
+  base::Json model = *json.find("model");
+  model["vocab"] = vocab;
+  model["merges"] = base::Json::array();
+  json["model"] = model;
+  const auto tokenizer = make_tokenizer(json, {});
+  EXPECT_EQ(tokenizer->min_tokens(std::string(1000, 'q')), 0);
+  EXPECT_GT(tokenizer->min_tokens(std::string(1000, 'p')), 0);
+  EXPECT_EQ(tokenizer->min_tokens(std::string(1000, 'p') + "\xFF"), 0) << "not UTF-8";
+  RandomText random(2);
+  for (int i = 0; i < 500; ++i) {
+    expect_bound_holds(*tokenizer, random.text(40, {"q", "qqqqqqq", "q q"}));
+    expect_bound_holds(*tokenizer, random.damaged(random.text(40, {"q", "qqqqqqq", "q q"})));
+  }
+}
+
 TEST(MinTokensOf, ReplacedText) {
   const auto shrink = [](const char* json) {
     return make_normalizer(parse(json))->max_shrink(true);
@@ -115,6 +137,11 @@ TEST(MinTokensOf, ReplacedText) {
   EXPECT_EQ(shrink(R"({"type":"Replace","pattern":{"String":"ab"},"content":"cd"})"), 1);
   EXPECT_EQ(shrink(R"({"type":"Replace","pattern":{"Regex":"a"},"content":"cd"})"), 0);
   EXPECT_EQ(shrink(R"({"type":"NFKC"})"), 1);
+  EXPECT_EQ(shrink(R"({"type":"Sequence","normalizers":[{"type":"StripAccents"},{"type":"NFC"},)"
+                   R"({"type":"Prepend","prepend":"x"}]})"),
+            0);
+  EXPECT_EQ(shrink(R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"NFKD"}]})"), 4);
+  EXPECT_EQ(shrink(R"({"type":"Sequence","normalizers":[]})"), 1);
   EXPECT_EQ(make_normalizer(parse(R"({"type":"NFKC"})"))->max_shrink(false), 4);
 }
 

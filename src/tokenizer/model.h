@@ -23,9 +23,11 @@ class Model {
   virtual ~Model() = default;
   /// `text_bytes`: about how much text there will be.
   virtual std::unique_ptr<Session> start(std::size_t text_bytes) const = 0;
-  /// No token stands for more bytes of valid UTF-8; 0 where there is no such limit (some models
-  /// leave text out, or give one token for any length of text that they do not know).
+  /// No token stands for more bytes of valid UTF-8, those that vanish apart; 0 where there is no
+  /// such limit (some models leave characters out, or give one token for any number of them).
   virtual std::size_t max_token_bytes() const noexcept = 0;
+  /// No token may stand for the byte.
+  virtual bool may_vanish(unsigned char byte) const noexcept = 0;
 };
 
 }  // namespace openllm::tokenizer

@@ -30,7 +30,7 @@ class SequenceNormalizer final : public Normalizer {
     std::size_t product = 1;
     for (const auto& part : parts_) {
       const std::size_t shrink = part->max_shrink(is_ascii);
-      if (shrink > kMaxKnownShrink / product) return 0;
+      if (shrink == 0 || shrink > kMaxKnownShrink / product) return 0;
       product *= shrink;
       is_ascii = false;  // what the part made of it may be anything
     }

@@ -1,6 +1,7 @@
 #include "tokenizer/pipeline.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -51,6 +52,12 @@ class Pipeline final : public Tokenizer {
     }
     if (parts_.bos_id) require_id(*parts_.bos_id);
     max_token_bytes_ = find_max_token_bytes();
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      const bool is_utf8 = byte < 0xC0 || (byte > 0xC1 && byte < 0xF5);
+      vanishing_bytes_[byte] =
+          is_utf8 && parts_.model->may_vanish(static_cast<unsigned char>(byte));
+      some_bytes_vanish_ = some_bytes_vanish_ || vanishing_bytes_[byte];
+    }
     std::vector<WordScanner> scanners;
     const bool has_all =
         parts_.pre_tokenizer == nullptr || parts_.pre_tokenizer->add_scanners(scanners);
@@ -115,6 +122,8 @@ class Pipeline final : public Tokenizer {
 
   PipelineParts parts_;
   int size_ = 0;
+  std::array<bool, 256> vanishing_bytes_{};
+  bool some_bytes_vanish_ = false;
   std::size_t max_token_bytes_ = 0;  // that a token stands for, white space beside it apart
   Vocab added_;
   AddedTokenMatcher raw_matcher_;
@@ -179,7 +188,13 @@ std::size_t Pipeline::min_tokens(std::string_view text) const noexcept {
   if (shrink == 0) return 0;
   const bool blanks_vanish = raw_matcher_.takes_blanks() || normalized_matcher_.takes_blanks();
   const std::size_t n_bytes = blanks_vanish ? count_non_blank(text) : text.size();
-  return n_bytes / shrink / max_token_bytes_;
+  std::size_t n_vanish = 0;
+  if (some_bytes_vanish_) {
+    // Other bytes may become those that vanish.
+    if (parts_.normalizer != nullptr || !base::is_valid_utf8(text)) return 0;
+    for (const char c : text) n_vanish += vanishing_bytes_[static_cast<unsigned char>(c)] ? 1 : 0;
+  }
+  return n_bytes < n_vanish ? 0 : (n_bytes - n_vanish) / shrink / max_token_bytes_;
 }
 
 std::vector<TokenId> Pipeline::encode(std::string_view text, const EncodeOptions& options) const {
