@@ -10,11 +10,21 @@
 
 namespace openllm::backend {
 
+/// What a backend can do with a request. The layer above refuses what is missing instead of
+/// dropping it.
+struct Capabilities {
+  bool logprobs = false;
+  bool prompt_logprobs = false;
+  bool prompt_logits = false;
+  bool seed = false;
+};
+
 /// Runs requests: token ids in, tokens and logprobs out. Text lives above.
 /// Thread safety: every method from any thread.
 class Backend {
  public:
   virtual ~Backend() = default;
+  virtual Capabilities capabilities() const noexcept = 0;
   virtual int vocab_size() const noexcept = 0;
   /// Longest sequence, prompt and answer.
   virtual int max_model_len() const noexcept = 0;

@@ -67,6 +67,9 @@ class NativeBackend final : public Backend {
         max_model_len_(options.max_model_len),
         engine_(runner_, options, clock_) {}
 
+  Capabilities capabilities() const noexcept override {
+    return {.logprobs = true, .prompt_logprobs = true, .prompt_logits = true, .seed = true};
+  }
   int vocab_size() const noexcept override { return runner_.vocab_size(); }
   int max_model_len() const noexcept override { return max_model_len_; }
   std::string device() const override { return device_->name(); }

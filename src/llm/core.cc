@@ -177,6 +177,7 @@ Core::Started Core::make_request(const GenerateOptions& options, Executor execut
 
 void Core::submit(const Started& started, const Prompt& prompt, const GenerateOptions& options) {
   const auto backend = require_backend();
+  require_capabilities(options, backend->capabilities(), choice_.entry.name);
   const int max_model_len = backend->max_model_len();
   const auto tokenizer = tokenizer_or_null();
   engine::Request request = make_engine_request(options, config_, prompt.messages() != nullptr,
@@ -239,6 +240,10 @@ std::shared_ptr<Request> Core::start_async(Prompt prompt, GenerateOptions option
 }
 
 std::vector<float> Core::logits(const std::vector<std::int32_t>& token_ids) {
+  if (!require_backend()->capabilities().prompt_logits) {
+    base::fail(ErrorCode::kUnsupported, "logits: the backend ", choice_.entry.name,
+               " cannot give them");
+  }
   GenerateOptions options;
   options.max_new_tokens = 0;
   options.output_kind = OutputKind::kFinalOnly;

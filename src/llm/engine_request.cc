@@ -76,6 +76,17 @@ engine::Request make_engine_request(const GenerateOptions& options, const LLMCon
   return request;
 }
 
+void require_capabilities(const GenerateOptions& options, const backend::Capabilities& capabilities,
+                          std::string_view name) {
+  const auto require = [&](bool wanted, bool can, const char* field) {
+    if (wanted && !can)
+      base::fail(ErrorCode::kUnsupported, field, ": the backend ", name, " cannot do that");
+  };
+  require(options.logprobs.has_value(), capabilities.logprobs, "logprobs");
+  require(options.prompt_logprobs.has_value(), capabilities.prompt_logprobs, "prompt_logprobs");
+  require(options.seed.has_value(), capabilities.seed, "seed");
+}
+
 std::uint64_t random_seed() {
   std::random_device device;
   return (std::uint64_t{device()} << 32U) | device();

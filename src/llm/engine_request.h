@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
+#include "backend/backend.h"
 #include "engine/request.h"
 #include "openllm/options.h"
 #include "tokenizer/tokenizer.h"
@@ -16,6 +18,10 @@ void check_options(const GenerateOptions& options);
 engine::Request make_engine_request(const GenerateOptions& options, const LLMConfig& config,
                                     bool is_chat, int max_model_len,
                                     const tokenizer::Tokenizer* tokenizer);
+
+/// Throws kUnsupported naming the option that the backend `name` would have to ignore.
+void require_capabilities(const GenerateOptions& options, const backend::Capabilities& capabilities,
+                          std::string_view name);
 
 std::uint64_t random_seed();
 
