@@ -381,15 +381,19 @@ class FewDescriptors {
 };
 
 TEST_F(ServerTest, OutOfFileDescriptors) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizers' own checks need file descriptors, and take none for an error";
+#endif
   start_loading();
   server_->wait_until_ready();  // asking would leave a connection that frees its descriptor later
+  std::vector<Answer> answers;
   {
     const FewDescriptors few(1);  // for the client's end
-    for (int i = 0; i < 3; ++i) {
-      const Answer answer = ask(get("/healthz"));
-      EXPECT_EQ(answer.status, 503);
-      EXPECT_THAT(answer.body, HasSubstr("out of file descriptors"));
-    }
+    for (int i = 0; i < 3; ++i) answers.push_back(ask(get("/healthz")));
+  }
+  for (const Answer& answer : answers) {
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_THAT(answer.body, HasSubstr("out of file descriptors"));
   }
   EXPECT_EQ(ask(get("/healthz")).status, 200);
 }
