@@ -43,13 +43,16 @@ TEST(Lanes, InOrderWithinEach) {
 
 TEST(Lanes, ATaskMayDestroyThem) {
   std::promise<void> done;
+  std::latch posted(1);  // nobody may still be within `post`
   auto lanes = std::make_shared<Lanes>();
-  Lanes& reference = *lanes;
-  reference.post(0, [] {});
-  reference.post(1 << 20, [&done, lanes = std::move(lanes)]() mutable {
-    lanes.reset();
+  lanes->post(0, [] {});
+  lanes->post(1 << 20, [&, last = lanes]() mutable {
+    posted.wait();
+    last.reset();
     done.set_value();
   });
+  lanes.reset();
+  posted.count_down();
   done.get_future().get();
 }
 
