@@ -9,7 +9,8 @@
 namespace openllm::tokenizer {
 
 void AddedTokenMatcher::add(const AddedToken& token, std::string_view content) {
-  if (content.empty()) return;
+  // Texts are whole characters; part of one would leave the rest of it to be read past its end.
+  if (content.empty() || !base::is_valid_utf8(content)) return;
   if (content.size() > kMaxContentBytes) {
     base::fail(ErrorCode::kUnsupported, "tokenizer: added token ", token.id,
                " is too long (at most ", kMaxContentBytes, " bytes, got ", content.size(), ")");

@@ -28,8 +28,8 @@ class AddedTokenMatcher {
  public:
   static constexpr std::size_t kMaxContentBytes = 1024;  // bounds the work for each byte of text
 
-  /// `content` is what is looked for (the token's content, maybe normalized). Empty contents are
-  /// ignored. Throws kUnsupported for contents that are too long.
+  /// `content` is what is looked for (the token's content, maybe normalized). Empty contents
+  /// and parts of characters are ignored. Throws kUnsupported for contents that are too long.
   void add(const AddedToken& token, std::string_view content);
   bool empty() const noexcept { return rules_.empty(); }
   std::size_t longest_bytes() const noexcept { return longest_bytes_; }

@@ -66,6 +66,16 @@ TEST(GgufSentencePiece, ByteFallbackThenUnknown) {
               ElementsAre(7, 4, 5, 3, 0));
 }
 
+TEST(GgufSentencePiece, AddedTokensDoNotCutCharacters) {
+  GgufVocab vocab = sentencepiece();
+  vocab.add_space_prefix = false;
+  vocab.tokens.push_back("a\xC3");
+  vocab.token_types.push_back(4);
+  vocab.scores.push_back(0);
+  const auto tokenizer = make_tokenizer(vocab);
+  EXPECT_THAT(tokenizer->encode("a\xC3\xA9", {.add_special_tokens = false}), ElementsAre(7, 4, 5));
+}
+
 TEST(GgufSentencePiece, BytesComeOutAsSoonAsACharacterIsComplete) {
   const auto tokenizer = make_tokenizer(sentencepiece());
   IncrementalDecoder decoder(*tokenizer, true);
