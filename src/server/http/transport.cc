@@ -88,17 +88,21 @@ void Transport::Impl::reject(tcp::socket socket, const std::string& message) {
 }
 
 /// The process has no descriptor left for the connection that waits: the spare one is given up for
-/// it, so that the client hears of it instead of hanging. False when there is none.
+/// it, so that the client hears of it instead of hanging. False when that cannot be, or when no
+/// connection waits (accept looks for a descriptor first).
 bool Transport::Impl::reject_without_descriptor() {
   if (!spare.is_open()) return false;
   error_code ec;
   spare.close(ec);
-  if (tcp::socket socket = acceptor.accept(*io, ec); !ec) {
+  error_code none;
+  tcp::socket socket = acceptor.accept(*io, none);  // non-blocking, see `start`
+  if (!none) {
     n_accepted.fetch_add(1, std::memory_order_relaxed);
     reject(std::move(socket), "server: out of file descriptors");
   }
+  socket.close(ec);  // before the spare one takes its place
   spare.open(acceptor.local_endpoint(ec).protocol(), ec);
-  return true;
+  return !none;
 }
 
 net::awaitable<void> Transport::Impl::run_connection(std::shared_ptr<Connection> connection) {
