@@ -53,7 +53,7 @@ struct Transport::Impl {
   net::awaitable<void> accept_loop();
   net::awaitable<void> run_connection(std::shared_ptr<Connection> connection);
   net::awaitable<void> drain();
-  void reject(tcp::socket socket, const std::string& message);
+  void reject(tcp::socket& socket, const std::string& message);
   bool reject_without_descriptor();
 
   std::shared_ptr<net::io_context> io;
@@ -71,7 +71,7 @@ struct Transport::Impl {
 };
 
 /// Says so without waiting for the client, and closes.
-void Transport::Impl::reject(tcp::socket socket, const std::string& message) {
+void Transport::Impl::reject(tcp::socket& socket, const std::string& message) {
   n_rejected.fetch_add(1, std::memory_order_relaxed);
   const HttpResponse response = hub.error_body(503, message, Headers{});
   const std::string bytes =
@@ -85,6 +85,7 @@ void Transport::Impl::reject(tcp::socket socket, const std::string& message) {
   constexpr int kMaxReads = 64;
   std::array<char, 4096> discarded{};
   for (int i = 0; i < kMaxReads && !ignored; ++i) socket.read_some(net::buffer(discarded), ignored);
+  socket.close(ignored);
 }
 
 /// The process has no descriptor left for the connection that waits: the spare one is given up for
@@ -98,9 +99,8 @@ bool Transport::Impl::reject_without_descriptor() {
   tcp::socket socket = acceptor.accept(*io, none);  // non-blocking, see `start`
   if (!none) {
     n_accepted.fetch_add(1, std::memory_order_relaxed);
-    reject(std::move(socket), "server: out of file descriptors");
+    reject(socket, "server: out of file descriptors");  // its descriptor is the spare one's next
   }
-  socket.close(ec);  // before the spare one takes its place
   spare.open(acceptor.local_endpoint(ec).protocol(), ec);
   return !none;
 }
@@ -129,8 +129,8 @@ net::awaitable<void> Transport::Impl::accept_loop() {
     }
     n_accepted.fetch_add(1, std::memory_order_relaxed);
     if (connections.size() >= hub.options.max_connections) {
-      reject(std::move(socket), "server: too many connections (at most " +
-                                    std::to_string(hub.options.max_connections) + ")");
+      reject(socket, "server: too many connections (at most " +
+                         std::to_string(hub.options.max_connections) + ")");
       continue;
     }
     auto connection = std::make_shared<Connection>(std::move(socket), hub);
