@@ -5,14 +5,21 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/reserve.h"
 #include "engine/build_plan.h"
 #include "engine/validate.h"
 
 namespace openllm::engine {
 namespace {
 
+using base::reserve_more;
+
 void insert_ranked(std::vector<Sequence*>& list, Sequence* sequence) {
   list.insert(std::upper_bound(list.begin(), list.end(), sequence, ranks_before), sequence);
+}
+
+FailurePtr make_failure(ErrorCode code, const char* message) {
+  return std::make_shared<const base::Failure>(base::Failure{code, message});
 }
 
 void erase_from(std::vector<Sequence*>& list, Sequence* sequence) {
@@ -39,18 +46,31 @@ Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& 
           std::min({options.max_sequences, options.max_step_tokens, options.max_output_rows}))),
       outstanding_(options.kv_groups.size()) {
   plan_.block_tables.resize(options.kv_groups.size());
+  running_.reserve(max_running_);
+  batch_.reserve(max_running_);
 }
 
-void Core::add(Request request) {
-  const std::string id = request.id;
-  auto state = std::make_unique<RequestState>(std::move(request), next_arrival_++);
-  RequestState& r = *state;
+/// Takes the memory that a request needs in the lists, so that moving its sequences between them
+/// and ending them never fails.
+void Core::reserve_for(int n_choices) {
+  const std::size_t n_open = running_.size() + static_cast<std::size_t>(n_waiting() + n_choices);
+  reserve_more(waiting_, n_open - waiting_.size());
+  reserve_more(emissions_, n_open);
+  reserve_more(closed_, requests_.size() + 1);
+  reserve_more(finished_ids_, requests_.size() + 1);
+}
+
+void Core::add(std::unique_ptr<RequestState>& request) {
+  RequestState& r = *request;
+  reserve_for(r.request.n_choices);
+  requests_[r.request.id] = std::move(request);
+
+  r.arrival = next_arrival_++;
   r.max_new = static_cast<int>(std::min<std::int64_t>(r.max_new, max_len_ - r.n_prompt));
   std::uint64_t salt[] = {r.request.prefix_salt, static_cast<std::uint64_t>(r.request.adapter), 0};
   if (options_.rope_depends_on_length) salt[2] = static_cast<std::uint64_t>(r.n_prompt + r.max_new);
   r.root = kv::root_key(salt);
   if (r.request.deadline) next_deadline_ = std::min(next_deadline_, *r.request.deadline);
-  requests_.emplace(id, std::move(state));
   ++stats_.n_requests;
   stats_.n_prompt_tokens += r.n_prompt;
   n_held_ += r.request.n_choices;
@@ -102,7 +122,7 @@ void Core::emit(const Sequence& sequence, What what) {
   emissions_.push_back({sequence.request->request.sink, sequence.sampling.choice, std::move(what)});
 }
 
-void Core::end(Sequence& sequence, EndReason reason, const std::string& error) {
+void Core::end(Sequence& sequence, EndReason reason, const FailurePtr& failure) {
   if (sequence.state == Sequence::State::kEnded) return;
   if (sequence.state == Sequence::State::kRunning) erase_from(running_, &sequence);
   if (sequence.state == Sequence::State::kWaiting) erase_from(waiting_, &sequence);
@@ -112,23 +132,24 @@ void Core::end(Sequence& sequence, EndReason reason, const std::string& error) {
   sequence.n_rows = 0;
 
   RequestState& r = *sequence.request;
-  emit(sequence, EndEvent{reason, std::max(0, r.n_cached), error});
+  emit(sequence, EndEvent{reason, std::max(0, r.n_cached), failure});
   if (--r.n_open == 0) {
-    finished_ids_.push_back(r.request.id);
+    closed_.push_back(&r);
     ++stats_.n_finished;
   }
 }
 
-void Core::end_request(RequestState& r, EndReason reason, const std::string& error) {
-  for (const auto& choice : r.choices) end(*choice, reason, error);
+void Core::end_request(RequestState& r, EndReason reason, const FailurePtr& failure) {
+  for (const auto& choice : r.choices) end(*choice, reason, failure);
 }
 
 /// Drops requests without open choices.
 void Core::forget_ended() {
-  for (const std::string& id : finished_ids_) {
-    const auto found = requests_.find(id);
-    if (found != requests_.end() && found->second->n_open == 0) requests_.erase(found);
+  for (const RequestState* r : closed_) {
+    auto node = requests_.extract(r->request.id);
+    finished_ids_.push_back(std::move(node.key()));
   }
+  closed_.clear();
 }
 
 void Core::end_choice(const std::string& id, int choice, EndReason reason) {
@@ -161,8 +182,8 @@ void Core::expire_deadlines() {
   forget_ended();
 }
 
-void Core::end_all(EndReason reason, const std::string& error) {
-  for (const auto& entry : requests_) end_request(*entry.second, reason, error);
+void Core::end_all(EndReason reason, const FailurePtr& failure) {
+  for (const auto& entry : requests_) end_request(*entry.second, reason, failure);
   forget_ended();
 }
 
@@ -320,14 +341,18 @@ void Core::commit(std::span<Drawn> drawn, const float* logits) {
   ++stats_.n_steps;
   stats_.n_step_rows += static_cast<std::int64_t>(plan_.token_ids.size());
   stats_.n_step_sequences += static_cast<std::int64_t>(batch_.size());
+  // Logprobs, logits and a token for each of the batch, and an end for everyone.
+  reserve_more(emissions_,
+               3 * batch_.size() + running_.size() + static_cast<std::size_t>(n_waiting()));
   for (std::size_t i = 0; i < batch_.size(); ++i) {
     Sequence& sequence = *batch_[i];
     if (sequence.state == Sequence::State::kEnded)
       continue;  // another choice of its request failed
-    if (drawn[i].error.empty()) {
-      commit_one(sequence, drawn[i], logits);
+    if (const auto& failure = drawn[i].failure) {
+      end_request(*sequence.request, EndReason::kError,
+                  std::make_shared<const base::Failure>(*failure));
     } else {
-      end_request(*sequence.request, EndReason::kError, drawn[i].error);
+      commit_one(sequence, drawn[i], logits);
     }
   }
 }
@@ -341,28 +366,28 @@ void Core::step() {
   // The first in rank always gets a row, so this cannot happen; ending it keeps the others going if
   // it does.
   if (batch_.empty()) {
-    end_request(*running_.front()->request, EndReason::kError, "engine: no sequence can run");
+    end_request(*running_.front()->request, EndReason::kError,
+                make_failure(ErrorCode::kInternal, "engine: no sequence can run"));
     reservation.commit();
     forget_ended();
     return;
   }
   build_plan(batch_, plan_);
-  std::string error;
+  FailurePtr failure;
   const float* logits = nullptr;
   try {
     logits = runner_.run(plan_);
+    if (logits == nullptr && !plan_.output_rows.empty())
+      failure = make_failure(ErrorCode::kInternal, "engine: the runner gave no logits");
   } catch (const std::exception& e) {
-    error = e.what();
-    if (error.empty()) error = "engine: the step failed";
+    failure = std::make_shared<const base::Failure>(base::failure_of(e));
   }
-  if (logits == nullptr && error.empty() && !plan_.output_rows.empty())
-    error = "engine: the runner gave no logits";
-  if (error.empty()) {
+  if (failure == nullptr) {
     const std::span<Drawn> drawn = drawer_.draw(runner_, batch_, logits);
     reservation.commit();
     commit(drawn, logits);
   } else {
-    for (Sequence* sequence : batch_) end_request(*sequence->request, EndReason::kError, error);
+    for (Sequence* sequence : batch_) end_request(*sequence->request, EndReason::kError, failure);
     reservation.commit();  // ending freed them all
   }
   forget_ended();

@@ -45,10 +45,12 @@ struct PromptLogits {
   int n = 0;
   const float* values = nullptr;  ///< [n, vocab], valid until the next step.
 };
+/// Shared by all that one failure ends: telling them of a lack of memory takes none.
+using FailurePtr = std::shared_ptr<const base::Failure>;
 struct EndEvent {
   EndReason reason = EndReason::kStop;
   int n_cached_tokens = 0;
-  std::string error{};
+  FailurePtr failure{};  ///< Set for kError.
 };
 
 /// Something to tell a sink once the state that it speaks of is committed.
@@ -72,12 +74,13 @@ class Core {
     return static_cast<std::int64_t>(waiting_.size()) + n_held_;
   }
 
-  /// Takes a validated request.
-  void add(Request request);
+  /// Takes a validated request. When there is no memory for that, `request` and the core are as
+  /// they were.
+  void add(std::unique_ptr<RequestState>& request);
   /// `choice` < 0: all of them. Unknown or ended ones are ignored.
   void end_choice(const std::string& id, int choice, EndReason reason);
   void expire_deadlines();
-  void end_all(EndReason reason, const std::string& error);
+  void end_all(EndReason reason, const FailurePtr& failure = nullptr);
 
   /// Admit, plan, reserve, run, sample, commit. What there is to tell is in `emissions` afterwards.
   void step();
@@ -90,8 +93,9 @@ class Core {
   void check_invariants() const;
 
  private:
-  void end(Sequence& sequence, EndReason reason, const std::string& error = {});
-  void end_request(RequestState& request, EndReason reason, const std::string& error = {});
+  void reserve_for(int n_choices);
+  void end(Sequence& sequence, EndReason reason, const FailurePtr& failure = nullptr);
+  void end_request(RequestState& request, EndReason reason, const FailurePtr& failure = nullptr);
   void forget_ended();
   void make_waiting(Sequence& sequence);
   void release_held(RequestState& request);
@@ -119,8 +123,9 @@ class Core {
   Drawer drawer_;
 
   std::unordered_map<std::string, std::unique_ptr<RequestState>> requests_;
-  std::vector<Sequence*> running_;  // in rank order
-  std::vector<Sequence*> waiting_;  // in rank order
+  std::vector<Sequence*> running_;     // in rank order
+  std::vector<Sequence*> waiting_;     // in rank order
+  std::vector<RequestState*> closed_;  // every choice has ended; to be forgotten
   std::int64_t n_held_ = 0;
   std::int64_t next_arrival_ = 0;
   base::Clock::TimePoint next_deadline_ = base::Clock::TimePoint::max();

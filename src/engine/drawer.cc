@@ -51,11 +51,11 @@ std::span<Drawn> Drawer::draw(StepRunner& runner, std::span<Sequence* const> bat
     for (std::size_t i = next++; i < batch.size(); i = next++) {
       Drawn& drawn = drawn_[i];
       drawn.prompt.clear();
-      drawn.error.clear();
+      drawn.failure.reset();
       try {
         draw_one(*batch[i], logits, samplers_[task], drawn);
       } catch (const std::exception& e) {
-        drawn.error = e.what();
+        drawn.failure = base::failure_of(e);
       }
     }
   });

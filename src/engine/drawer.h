@@ -1,9 +1,10 @@
 #pragma once
 
+#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
+#include "base/failure.h"
 #include "engine/request.h"
 #include "engine/sequence.h"
 #include "engine/step_plan.h"
@@ -15,7 +16,7 @@ namespace openllm::engine {
 struct Drawn {
   sampling::Sample sample{};         ///< The next token, if the sequence has caught up.
   std::vector<TokenEvent> prompt{};  ///< Logprobs of the prompt tokens behind the reported rows.
-  std::string error{};               ///< Not empty: nothing could be drawn.
+  std::optional<base::Failure> failure{};  ///< Set: nothing could be drawn.
 };
 
 /// Turns the logits of a step into tokens and logprobs. Changes no sequence. Sequences do not share

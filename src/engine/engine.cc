@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "base/error.h"
+#include "base/reserve.h"
 #include "engine/core.h"
 #include "engine/validate.h"
 
@@ -26,7 +27,7 @@ struct EndChoice {
   int choice;  // < 0: all
   EndReason reason;
 };
-using Command = std::variant<Request, EndChoice>;
+using Command = std::variant<std::unique_ptr<RequestState>, EndChoice>;
 
 void deliver(Emission& emission) {
   EventSink& sink = *emission.sink;
@@ -37,7 +38,8 @@ void deliver(Emission& emission) {
   } else if (const auto* logits = std::get_if<PromptLogits>(&emission.what)) {
     sink.on_prompt_logits(logits->first, logits->n, logits->values);
   } else if (const auto* end = std::get_if<EndEvent>(&emission.what)) {
-    sink.on_end(emission.choice, end->reason, end->n_cached_tokens, end->error);
+    sink.on_end(emission.choice, end->reason, end->n_cached_tokens,
+                end->failure != nullptr ? *end->failure : base::Failure{});
   }
 }
 
@@ -61,7 +63,7 @@ class Engine::Impl {
     wake_.notify_all();
     if (thread_.joinable()) thread_.join();
     take_commands();
-    core_.end_all(EndReason::kCancelled, {});
+    core_.end_all(EndReason::kCancelled);
     publish();
     emit();
   }
@@ -72,20 +74,23 @@ class Engine::Impl {
       base::fail(ErrorCode::kInvalidArgument, "n: more choices than the queue holds (expected at ",
                  "most ", options_.max_queue, ", got ", request.n_choices, ")");
     }
+    const int n_choices = request.n_choices;
+    auto state = std::make_unique<RequestState>(std::move(request));
     {
       const std::lock_guard lock(mutex_);
       if (closing_) base::fail(ErrorCode::kUnavailable, "engine: shutting down");
-      if (stats_.n_waiting + request.n_choices > options_.max_queue) {
+      if (stats_.n_waiting + n_choices > options_.max_queue) {
         base::fail(ErrorCode::kBusy, "engine: queue full (expected at most ", options_.max_queue,
-                   " waiting, got ", stats_.n_waiting + request.n_choices, ")");
+                   " waiting, got ", stats_.n_waiting + n_choices, ")");
       }
-      if (!ids_.insert(request.id).second) {
-        base::fail(ErrorCode::kInvalidArgument, "request: id already in use: ", request.id);
+      base::reserve_more(inbox_, 1);
+      if (!ids_.insert(state->request.id).second) {
+        base::fail(ErrorCode::kInvalidArgument, "request: id already in use: ", state->request.id);
       }
-      stats_.n_waiting += request.n_choices;
+      inbox_.emplace_back(std::move(state));
+      stats_.n_waiting += n_choices;
       ++stats_.n_requests;
-      n_inbox_ += request.n_choices;
-      inbox_.emplace_back(std::move(request));
+      n_inbox_ += n_choices;
     }
     wake_.notify_one();
   }
@@ -106,7 +111,7 @@ class Engine::Impl {
   bool step() {
     const bool got_commands = take_commands();
     core_.expire_deadlines();
-    if (!core_.emissions().empty()) {
+    if (got_commands || !core_.emissions().empty()) {
       publish();
       emit();
     }
@@ -115,7 +120,7 @@ class Engine::Impl {
       core_.step();
       if (kDebug || options_.check_invariants) core_.check_invariants();
     } catch (const std::exception& e) {
-      core_.end_all(EndReason::kError, e.what());
+      core_.end_all(EndReason::kError, std::make_shared<const base::Failure>(base::failure_of(e)));
     }
     publish();
     emit();
@@ -141,8 +146,8 @@ class Engine::Impl {
       n_inbox_ = 0;
     }
     for (Command& command : commands_) {
-      if (auto* request = std::get_if<Request>(&command)) {
-        core_.add(std::move(*request));
+      if (auto* request = std::get_if<std::unique_ptr<RequestState>>(&command)) {
+        add(*request);
       } else if (const auto* end = std::get_if<EndChoice>(&command)) {
         core_.end_choice(end->id, end->choice, end->reason);
       }
@@ -150,6 +155,21 @@ class Engine::Impl {
     const bool any = !commands_.empty();
     commands_.clear();
     return any;
+  }
+
+  void add(std::unique_ptr<RequestState>& state) {
+    try {
+      core_.add(state);
+    } catch (const std::exception& e) {
+      const Request& request = state->request;
+      const base::Failure failure = base::failure_of(e);
+      {
+        const std::lock_guard lock(mutex_);
+        ids_.erase(request.id);
+      }
+      for (int i = 0; i < request.n_choices; ++i)
+        request.sink->on_end(i, EndReason::kError, 0, failure);
+    }
   }
 
   /// Makes the committed state visible, before anyone is told about it.

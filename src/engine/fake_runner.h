@@ -168,13 +168,14 @@ class FakeClock final : public base::Clock {
 };
 
 /// Keeps what a request produced; checks the order of events.
-class RecordingSink final : public EventSink {
+class RecordingSink : public EventSink {
  public:
   explicit RecordingSink(int n_choices)
       : tokens(static_cast<std::size_t>(n_choices)),
         logprobs(tokens.size()),
         reasons(tokens.size()),
         errors(tokens.size()),
+        codes(tokens.size()),
         n_ends(tokens.size(), 0) {}
   void on_prompt_logprobs(int first, std::vector<TokenEvent> events) noexcept override {
     in_order = in_order && first == static_cast<int>(prompt.size()) + 1;
@@ -192,11 +193,12 @@ class RecordingSink final : public EventSink {
     logprobs[c].push_back(event.logprob);
   }
   void on_end(int choice, EndReason reason, int cached,
-              const std::string& error) noexcept override {
+              const base::Failure& failure) noexcept override {
     const auto c = static_cast<std::size_t>(choice);
     ++n_ends[c];
     reasons[c] = reason;
-    errors[c] = error;
+    errors[c] = failure.message;
+    codes[c] = failure.code;
     n_cached = cached;
   }
   bool ended() const {
@@ -207,6 +209,7 @@ class RecordingSink final : public EventSink {
   std::vector<std::vector<float>> logprobs;
   std::vector<EndReason> reasons;
   std::vector<std::string> errors;
+  std::vector<ErrorCode> codes;
   std::vector<int> n_ends;
   std::vector<TokenEvent> prompt;
   std::vector<float> prompt_logits;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/failure.h"
 #include "sampling/sampler.h"
 
 namespace openllm::engine {
@@ -36,10 +37,10 @@ class EventSink {
   /// Request::prompt_logits.
   virtual void on_prompt_logits(int /*first*/, int /*n*/, const float* /*logits*/) noexcept {}
   virtual void on_token(int choice, TokenEvent event) noexcept = 0;
-  /// `n_cached_tokens`: prompt tokens found in the prefix cache. `error` is set for kError. A stop
-  /// token that ended the choice was delivered by on_token before and is not text.
+  /// `n_cached_tokens`: prompt tokens found in the prefix cache. `failure` is set for kError. A
+  /// stop token that ended the choice was delivered by on_token before and is not text.
   virtual void on_end(int choice, EndReason reason, int n_cached_tokens,
-                      const std::string& error) noexcept = 0;
+                      const base::Failure& failure) noexcept = 0;
 };
 
 /// What the engine runs: token ids in, tokens and logprobs out.

@@ -11,8 +11,8 @@ void StopBan::apply(std::span<std::uint64_t> mask) const {
   }
 }
 
-RequestState::RequestState(Request what, std::int64_t arrival_number)
-    : request(std::move(what)), arrival(arrival_number), stop_ban(request.stop_token_ids) {
+RequestState::RequestState(Request what)
+    : request(std::move(what)), stop_ban(request.stop_token_ids) {
   n_prompt = static_cast<int>(request.prompt_ids.size());
   max_new = request.max_new_tokens;
   n_open = request.n_choices;

@@ -59,10 +59,10 @@ class StopBan final : public sampling::Constraint {
 };
 
 struct RequestState {
-  RequestState(Request what, std::int64_t arrival_number);
+  explicit RequestState(Request what);
 
   Request request;
-  std::int64_t arrival = 0;
+  std::int64_t arrival = 0;  ///< Set by the core, as are max_new and root.
   int n_prompt = 0;
   int max_new = 0;
   int n_open = 0;  ///< Choices not ended.

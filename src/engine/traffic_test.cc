@@ -222,7 +222,7 @@ class WaitingSink final : public EventSink {
     const std::lock_guard lock(mutex_);
     tokens_.push_back(event.token);
   }
-  void on_end(int, EndReason reason, int, const std::string&) noexcept override {
+  void on_end(int, EndReason reason, int, const base::Failure&) noexcept override {
     const std::lock_guard lock(mutex_);
     reason_ = reason;
     ++n_ends_;

@@ -88,8 +88,8 @@ std::int64_t BlockCache::reachable(const SequenceBlocks& sequence,
 
 bool BlockCache::grow(SequenceBlocks& sequence, std::int64_t n_tokens) {
   if (sequence.tables_.empty()) {
+    sequence.n_trimmed_.assign(groups_.size(), 0);  // first: no table without it
     sequence.tables_.resize(groups_.size());
-    sequence.n_trimmed_.assign(groups_.size(), 0);
   }
   const int before = sequence.n_blocks();
   const int more = blocks_for(n_tokens) - before;
@@ -181,8 +181,8 @@ bool BlockCache::fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, s
 
 void BlockCache::take_prefix(SequenceBlocks& sequence, std::span<const BlockKey> prefix) {
   sequence.clear();
+  sequence.n_trimmed_.assign(groups_.size(), 0);  // first: no table without it
   sequence.tables_.resize(groups_.size());
-  sequence.n_trimmed_.assign(groups_.size(), 0);
   const auto n_past = static_cast<std::int64_t>(prefix.size()) * block_size_;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     auto& table = sequence.tables_[g];

@@ -229,11 +229,9 @@ std::shared_ptr<Request> Core::start_async(Prompt prompt, GenerateOptions option
                         options = std::move(options)] {
     try {
       self->submit(started, prompt, options);
-    } catch (const Error& error) {
-      started.sink->end_unsubmitted(&error);
     } catch (const std::exception& error) {
-      const Error wrapped(ErrorCode::kInternal, error.what());
-      started.sink->end_unsubmitted(&wrapped);
+      const base::Failure failure = base::failure_of(error);
+      started.sink->end_unsubmitted(&failure);
     }
   });
   return request;

@@ -56,20 +56,37 @@ void OutputSink::configure(TextRules rules, std::shared_ptr<const tokenizer::Tok
   backend_ = std::move(backend);
 }
 
+/// What the engine's and the output thread do for this request. A lack of memory ends the request;
+/// the others go on.
+template <typename Body>
+void OutputSink::guarded(Body body) noexcept {
+  try {
+    body();
+  } catch (const std::exception& error) {
+    const base::Failure failure = base::failure_of(error);
+    end_unsubmitted(&failure);
+    cancel();
+  }
+}
+
 void OutputSink::on_prompt_logprobs(int /*first*/,
                                     std::vector<engine::TokenEvent> events) noexcept {
-  mailbox_->post_quietly([&](Update& update) {
-    if (update.prompt_logprobs.empty())
-      update.prompt_logprobs.emplace_back();  // nothing precedes position 0
-    for (const engine::TokenEvent& event : events)
-      update.prompt_logprobs.push_back(logprob_list(event));
+  guarded([&] {
+    mailbox_->post_quietly([&](Update& update) {
+      if (update.prompt_logprobs.empty())
+        update.prompt_logprobs.emplace_back();  // nothing precedes position 0
+      for (const engine::TokenEvent& event : events)
+        update.prompt_logprobs.push_back(logprob_list(event));
+    });
   });
 }
 
 void OutputSink::on_prompt_logits(int /*first*/, int n, const float* logits) noexcept {
   const std::size_t count = static_cast<std::size_t>(n) * rules_.vocab_size;
-  mailbox_->post_quietly([&](Update& update) {
-    update.prompt_logits.insert(update.prompt_logits.end(), logits, logits + count);
+  guarded([&] {
+    mailbox_->post_quietly([&](Update& update) {
+      update.prompt_logits.insert(update.prompt_logits.end(), logits, logits + count);
+    });
   });
 }
 
@@ -78,18 +95,20 @@ void OutputSink::on_token(int choice, engine::TokenEvent event) noexcept {
 }
 
 void OutputSink::on_end(int choice, engine::EndReason reason, int n_cached_tokens,
-                        const std::string& error) noexcept {
-  push({choice, End{reason, n_cached_tokens, error}});
+                        const base::Failure& failure) noexcept {
+  push({choice, End{reason, n_cached_tokens, failure}});
 }
 
 void OutputSink::push(Event event) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    events_.push_back(std::move(event));
-    if (scheduled_) return;
-    scheduled_ = true;
-  }
-  output_->post([self = shared_from_this()] { self->drain(); });
+  guarded([&] {
+    {
+      const std::lock_guard lock(mutex_);
+      events_.push_back(std::move(event));
+      if (scheduled_) return;
+      scheduled_ = true;
+    }
+    output_->post([self = shared_from_this()] { self->guarded([&] { self->drain(); }); });
+  });
 }
 
 void OutputSink::drain() {
@@ -157,7 +176,7 @@ void OutputSink::handle_end(Update& update, int index, const End& end) {
     news.text += choice.stop->flush();
   }
   if (end.reason == engine::EndReason::kError)
-    update.error = Error(ErrorCode::kInternal, end.error);
+    update.error.emplace(end.failure.code, end.failure.message);
 }
 
 void OutputSink::cancel() noexcept {
@@ -170,13 +189,11 @@ void OutputSink::cancel() noexcept {
   if (backend != nullptr) backend->cancel(request_id_);
 }
 
-void OutputSink::end_unsubmitted(const Error* error) {
+void OutputSink::end_unsubmitted(const base::Failure* failure) {
   mailbox_->post([&](Update& update) {
-    // A copy would share its text with this thread, by a count that the thread sanitizer cannot
-    // see.
-    if (error != nullptr) update.error.emplace(error->code(), std::string(error->what()));
+    if (failure != nullptr) update.error.emplace(failure->code, failure->message);
     for (ChoiceUpdate& choice : update.choices) {
-      choice.finish_reason = error != nullptr ? FinishReason::kError : FinishReason::kCancelled;
+      choice.finish_reason = failure != nullptr ? FinishReason::kError : FinishReason::kCancelled;
     }
     update.finished = true;
   });

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "base/failure.h"
 #include "engine/request.h"
 #include "llm/mailbox.h"
 #include "llm/stop_matcher.h"
@@ -46,19 +47,20 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   void on_prompt_logits(int first, int n, const float* logits) noexcept override;
   void on_token(int choice, engine::TokenEvent event) noexcept override;
   void on_end(int choice, engine::EndReason reason, int n_cached_tokens,
-              const std::string& error) noexcept override;
+              const base::Failure& failure) noexcept override;
 
   /// Marks the request as cancelled and cancels it in the backend if it got there.
   void cancel() noexcept;
   bool is_cancelled() const noexcept { return cancelled_.load(); }
-  /// Ends every choice without the engine (cancelled or failed before it was submitted).
-  void end_unsubmitted(const Error* error);
+  /// Ends every choice without the engine (cancelled or failed before it was submitted, or there
+  /// is no memory for what it made).
+  void end_unsubmitted(const base::Failure* failure);
 
  private:
   struct End {
     engine::EndReason reason;
     int n_cached_tokens;
-    std::string error;
+    base::Failure failure;
   };
   struct Event {
     int choice;
@@ -71,6 +73,8 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
     bool ended = false;
   };
 
+  template <typename Body>
+  void guarded(Body body) noexcept;
   void push(Event event) noexcept;
   void drain();
   void handle_token(Update& update, int index, const engine::TokenEvent& event);

@@ -33,8 +33,9 @@ Worker::~Worker() {
 void Worker::post(std::function<void()> task) {
   {
     const std::lock_guard lock(queue_->mutex);
-    queue_->tasks.push_back(std::move(task));
+    // The thread first: a task without one would wait for ever, and keep alive what it holds.
     if (!thread_.joinable()) thread_ = std::thread([queue = queue_] { run(queue); });
+    queue_->tasks.push_back(std::move(task));
   }
   queue_->wake.notify_one();
 }

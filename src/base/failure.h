@@ -1,0 +1,20 @@
+#pragma once
+
+#include <exception>
+#include <string>
+
+#include "openllm/error.h"
+
+namespace openllm::base {
+
+/// An error as a value, to be carried to the thread that has to hear of it. (An Error shares its
+/// text with its copies.)
+struct Failure {
+  ErrorCode code = ErrorCode::kInternal;
+  std::string message{};
+};
+
+/// Our own errors as they are, a lack of memory as kResourceExhausted, all else as kInternal.
+Failure failure_of(const std::exception& error);
+
+}  // namespace openllm::base
