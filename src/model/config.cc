@@ -25,9 +25,12 @@ const base::Json* Config::find(std::string_view key) const noexcept {
 
 bool Config::mentions(std::string_view key) const noexcept { return raw(key) != nullptr; }
 
-bool Config::empty() const noexcept {
+bool Config::empty() const noexcept { return members().empty(); }
+
+const base::JsonObject& Config::members() const noexcept {
+  static const base::JsonObject kNone;
   const base::JsonObject* object = values_->if_object();
-  return object == nullptr || object->empty();
+  return object == nullptr ? kNone : *object;
 }
 
 std::optional<Config> Config::object(std::string_view key) const {

@@ -38,6 +38,8 @@ class Config {
   /// Present, be it as null.
   bool mentions(std::string_view key) const noexcept;
   bool empty() const noexcept;
+  /// All members, whatever the prefix; none when this is not an object.
+  const base::JsonObject& members() const noexcept;
   /// The sub-object; empty when absent.
   std::optional<Config> object(std::string_view key) const;
 

@@ -201,83 +201,8 @@ TEST(LoadingTest, AbsurdSizesAreToldByTheFirstTensor) {
   }
 }
 
-/// Families by a configuration alone: what the spec makes of it.
-DecoderSpec spec_of(const std::string& json) {
-  return read_spec(
-      MemoryCheckpoint(format::Checkpoint::Kind::kHuggingFace, base::Json::parse(json, "test")));
-}
-
-TEST(SpecTest, MistralWindowAbsentIsTheDefaultAndNullIsNone) {
-  const std::string head =
-      R"({"model_type": "mistral", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1,
-          "intermediate_size": 8, "num_attention_heads": 8)";
-  EXPECT_EQ(spec_of(head + "}").layers[0].window, 4096);
-  EXPECT_EQ(spec_of(head + R"(, "sliding_window": null})").layers[0].mixer, Mixer::kFullAttention);
-  EXPECT_EQ(spec_of(head + R"(, "sliding_window": 5})").layers[0].window, 5);
-  EXPECT_EQ(error_of([&] { spec_of(head + R"(, "sliding_window": 0})"); }).code(),
-            ErrorCode::kCorruptData);
-}
-
-TEST(SpecTest, QwenWindowNeedsItsSwitch) {
-  const std::string head =
-      R"({"model_type": "qwen2", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 3, "intermediate_size": 8,
-          "num_attention_heads": 8, "num_key_value_heads": 8, "sliding_window": 4, "max_window_layers": 2)";
-  const DecoderSpec off = spec_of(head + "}");
-  EXPECT_EQ(off.layers[2].mixer, Mixer::kFullAttention);
-  const DecoderSpec on = spec_of(head + R"(, "use_sliding_window": true})");
-  EXPECT_EQ(on.layers[1].mixer, Mixer::kFullAttention);
-  EXPECT_EQ(on.layers[2].mixer, Mixer::kWindowAttention);
-  EXPECT_EQ(on.layers[2].window, 4);
-  const Error error = error_of([&] {
-    spec_of(head +
-            R"(, "layer_types": ["full_attention", "full_attention", "sliding_attention"]})");
-  });
-  EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
-  EXPECT_THAT(error.what(), testing::HasSubstr("sliding_window"));
-}
-
-TEST(SpecTest, LayerTypesMustFit) {
-  const std::string head =
-      R"({"model_type": "qwen3", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 8,
-          "num_attention_heads": 1, "num_key_value_heads": 1, "use_sliding_window": true, "layer_types": )";
-  EXPECT_EQ(error_of([&] { spec_of(head + R"(["full_attention"]})"); }).code(),
-            ErrorCode::kCorruptData);
-  EXPECT_EQ(error_of([&] { spec_of(head + R"(["full_attention", "linear_attention"]})"); }).code(),
-            ErrorCode::kUnsupported);
-}
-
-TEST(SpecTest, GemmaDefaultsOfSparseConfigurations) {
-  // The published 4B model's text_config leaves out heads, head_dim and vocabulary.
-  const DecoderSpec spec = spec_of(
-      R"({"model_type": "gemma3", "text_config": {"hidden_size": 2560, "intermediate_size": 10240,
-          "model_type": "gemma3_text", "num_hidden_layers": 34, "sliding_window": 1024,
-          "rope_scaling": {"factor": 8.0, "rope_type": "linear"}}})");
-  EXPECT_EQ(spec.n_heads, 8);
-  EXPECT_EQ(spec.n_kv_heads, 4);
-  EXPECT_EQ(spec.head_dim, 256);
-  EXPECT_EQ(spec.vocab_size, 262208);
-  EXPECT_TRUE(spec.tied_embeddings);
-  EXPECT_EQ(spec.layers[4].window, 1024);
-  EXPECT_EQ(spec.layers[5].mixer, Mixer::kFullAttention);
-  ASSERT_EQ(spec.ropes.size(), 2U);
-  EXPECT_FLOAT_EQ(spec.ropes[0].inv_freq[0], 0.125F);
-  EXPECT_FLOAT_EQ(spec.ropes[1].inv_freq[0], 1.0F);
-  EXPECT_EQ(spec.max_positions, 131072);
-}
-
-TEST(SpecTest, LinearAndDynamicScalingLengthenTheContext) {
-  const std::string head =
-      R"({"model_type": "llama", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 8,
-          "num_attention_heads": 2, "max_position_embeddings": 100, "rope_scaling": )";
-  EXPECT_EQ(spec_of(head + R"({"type": "linear", "factor": 4.0}})").max_positions, 400);
-  EXPECT_EQ(spec_of(head + R"({"type": "dynamic", "factor": 2.5}})").max_positions, 250);
-  EXPECT_EQ(
-      spec_of(head +
-              R"({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 25}})")
-          .max_positions,
-      100);
-}
-
+// Defaults of the configuration classes of transformers 5.
+// What transformers 5 makes of the two generations of members when both or parts are there.
 TEST(LoadingTest, MissingFusedTensorIsNamed) {
   const auto full = format::open_checkpoint(data_path("gpt2"));
   MemoryCheckpoint checkpoint(format::Checkpoint::Kind::kHuggingFace, full->config());
@@ -289,58 +214,6 @@ TEST(LoadingTest, MissingFusedTensorIsNamed) {
   EXPECT_THAT(
       error_of([&] { load(checkpoint); }).what(),
       testing::HasSubstr("transformer.h.1.attn.c_attn.weight: missing (expected shape [40, 120])"));
-}
-
-TEST(SpecTest, ArchitecturesAreListed) {
-  EXPECT_THAT(architectures(), testing::ElementsAre("llama", "mistral", "qwen2", "qwen3", "gemma2",
-                                                    "gemma3", "gpt2"));
-  const Error error = error_of([] { spec_of(R"({"model_type": "bloom"})"); });
-  EXPECT_THAT(error.what(), testing::HasSubstr("qwen3"));
-}
-
-TEST(SpecTest, GgufNeedsItsEmbedding) {
-  MemoryCheckpoint checkpoint(
-      format::Checkpoint::Kind::kGguf,
-      base::Json::parse(
-          R"({"general.architecture": "llama", "llama.embedding_length": 8, "llama.block_count": 1,
-          "llama.feed_forward_length": 8, "llama.attention.head_count": 2})",
-          "test"));
-  EXPECT_THAT(error_of([&] { read_spec(checkpoint); }).what(),
-              testing::HasSubstr("token_embd.weight"));
-  checkpoint.add("token_embd.weight", {5, 8});
-  EXPECT_EQ(read_spec(checkpoint).vocab_size, 5);
-  checkpoint.mutable_config()["llama.attention.head_count_kv"] =
-      base::Json::parse("[1, 2]", "test");
-  EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
-  checkpoint.mutable_config()["llama.attention.head_count_kv"] =
-      base::Json::parse("[1, 1]", "test");
-  EXPECT_EQ(read_spec(checkpoint).n_kv_heads, 1);
-  checkpoint.mutable_config()["llama.expert_count"] = 8;
-  EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
-}
-
-TEST(SpecTest, GgufWindowPatternsAreChecked) {
-  MemoryCheckpoint checkpoint(
-      format::Checkpoint::Kind::kGguf,
-      base::Json::parse(
-          R"({"general.architecture": "gemma3", "gemma3.embedding_length": 8, "gemma3.block_count": 2,
-          "gemma3.feed_forward_length": 8, "gemma3.attention.head_count": 2,
-          "gemma3.attention.sliding_window": 4})",
-          "test"));
-  checkpoint.add("token_embd.weight", {5, 8});
-  const auto with_pattern = [&](const char* json) {
-    checkpoint.mutable_config()["gemma3.attention.sliding_window_pattern"] =
-        base::Json::parse(json, "test");
-    return read_spec(checkpoint);
-  };
-  EXPECT_EQ(with_pattern("[true, 0]").layers[0].mixer, Mixer::kWindowAttention);
-  EXPECT_EQ(with_pattern("[true, 0]").layers[1].mixer, Mixer::kFullAttention);
-  EXPECT_EQ(with_pattern("2").layers[0].mixer, Mixer::kWindowAttention);
-  for (const char* bad : {"[true]", R"(["yes", "no"])", "0", R"("x")"}) {
-    const Error error = error_of([&] { with_pattern(bad); });
-    EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << bad;
-    EXPECT_THAT(error.what(), testing::HasSubstr("sliding_window_pattern")) << bad;
-  }
 }
 
 TEST(TensorNameTest, Patterns) {

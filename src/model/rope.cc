@@ -244,7 +244,7 @@ RopeParameters read_rope(const Config* rope, double theta, const RopeContext& co
   p.type = read_type(*rope);
   if (p.type == Type::kDefault) return p;
 
-  const double partial = rope->positive_or("partial_rotary_factor", 1.0);
+  const double partial = rope->positive_or("partial_rotary_factor", context.partial_rotary_factor);
   if (partial > 1.0) {
     rope->corrupt("partial_rotary_factor", "bad value (expected at most 1, got ", partial, ")");
   }

@@ -61,6 +61,8 @@ struct RopeContext {
   int max_positions = 0;
   /// Top-level original_max_position_embeddings, which wins over the rope's own; 0: none.
   int original_positions = 0;
+  /// Top-level partial_rotary_factor, for ropes without one of their own.
+  double partial_rotary_factor = 1.0;
   bool truncate_allowed = true;  ///< False: yarn's `truncate` member is not looked at.
 };
 /// Parameters from one Hugging Face `rope_parameters` (or `rope_scaling`) object; null: default

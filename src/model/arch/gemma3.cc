@@ -11,6 +11,13 @@ constexpr int kLargestLayers = 62;  // 27B
 constexpr int kFullRope = 0;
 constexpr int kWindowRope = 1;
 
+/// Members of the rope of full layers in older files. They are laid over rope_parameters, or over a
+/// default rope: their older name `type` for `rope_type` then has no effect (as transformers).
+void lay_scaling_over(const Config& scaling, base::Json& rope) {
+  if (rope.is_null()) rope["rope_type"] = "default";
+  for (const auto& [key, value] : scaling.members()) rope[key] = value;
+}
+
 /// One of the two ropes. New files nest it in rope_parameters by layer type; older ones have
 /// rope_theta and rope_scaling for full layers, rope_local_base_freq for windowed ones. Flat
 /// rope_parameters are not looked at (as transformers).
@@ -19,14 +26,22 @@ void read_one_rope(const Config& config, std::string_view layer_type, std::strin
   RopeContext context;
   context.head_dim = spec.head_dim;
   context.max_positions = spec.max_positions;
+  context.partial_rotary_factor = config.positive_or("partial_rotary_factor", 1.0);
   context.truncate_allowed = false;
-  std::optional<Config> rope;
+  base::Json rope;
+  std::string where = config.place("rope_parameters");
   if (const auto parameters = config.object("rope_parameters")) {
-    rope = parameters->object(layer_type);
+    where = parameters->place(layer_type);
+    if (const auto nested = parameters->object(layer_type)) rope = nested->members();
   }
-  if (!rope && layer_type == "full_attention") rope = config.object("rope_scaling");
+  const auto scaling = config.object("rope_scaling");
+  if (scaling && layer_type == "full_attention") {
+    where = config.place("rope_scaling");
+    lay_scaling_over(*scaling, rope);
+  }
   theta = config.positive_or(theta_key, theta);
-  hf::add_rope(spec, read_rope(rope ? &*rope : nullptr, theta, context));
+  const Config merged(rope, where);
+  hf::add_rope(spec, read_rope(rope.is_null() ? nullptr : &merged, theta, context));
 }
 
 DecoderSpec from_text_config(const Config& config) {

@@ -24,12 +24,13 @@ DecoderSpec from_hf(const Config& config) {
     config.unsupported("add_cross_attention", "cross attention is not supported");
   }
   DecoderSpec spec;
-  spec.vocab_size = config.require_int("vocab_size", 1, kMaxVocab);
-  spec.dim = config.require_int(config.first_of({"n_embd", "hidden_size"}), 1, kMaxDim);
+  // The general names win over GPT-2's own ones (as transformers).
+  const std::string_view heads_key = config.first_of({"num_attention_heads", "n_head"});
+  spec.vocab_size = hf::read_size(config, "vocab_size", 50257, kMaxVocab);
+  spec.dim = hf::read_size(config, config.first_of({"hidden_size", "n_embd"}), 768, kMaxDim);
   spec.n_layers =
-      config.require_int(config.first_of({"n_layer", "num_hidden_layers"}), 1, kMaxLayers);
-  const std::string_view heads_key = config.first_of({"n_head", "num_attention_heads"});
-  spec.n_heads = config.require_int(heads_key, 1, kMaxHeads);
+      hf::read_size(config, config.first_of({"num_hidden_layers", "n_layer"}), 12, kMaxLayers);
+  spec.n_heads = hf::read_size(config, heads_key, 12, kMaxHeads);
   spec.n_kv_heads = spec.n_heads;
   if (spec.dim % spec.n_heads != 0) {
     config.corrupt(heads_key, "does not divide the hidden size (expected a divisor of ", spec.dim,
@@ -37,7 +38,7 @@ DecoderSpec from_hf(const Config& config) {
   }
   spec.head_dim = spec.dim / spec.n_heads;
   spec.ffn_dim = config.int_or("n_inner", std::int64_t{4} * spec.dim, 1, kMaxFfnDim);
-  spec.max_positions = config.int_or(config.first_of({"n_positions", "max_position_embeddings"}),
+  spec.max_positions = config.int_or(config.first_of({"max_position_embeddings", "n_positions"}),
                                      1024, 1, kMaxPositions);
   spec.norm.kind = device::NormKind::kLayer;
   spec.norm.eps = static_cast<float>(config.not_negative_or("layer_norm_epsilon", 1e-5));

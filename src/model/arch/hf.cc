@@ -13,10 +13,6 @@
 namespace openllm::model::hf {
 namespace {
 
-int read_size(const Config& config, std::string_view key, int otherwise, std::int64_t max) {
-  return otherwise < 0 ? config.require_int(key, 1, max) : config.int_or(key, otherwise, 1, max);
-}
-
 void read_heads(const Config& config, const Defaults& defaults, DecoderSpec& spec) {
   spec.n_heads = read_size(config, "num_attention_heads", defaults.n_heads, kMaxHeads);
   const int kv_default = defaults.n_kv_heads == 0 ? spec.n_heads : defaults.n_kv_heads;
@@ -43,7 +39,24 @@ void read_heads(const Config& config, const Defaults& defaults, DecoderSpec& spe
   }
 }
 
+/// How many positions a model of `max_positions` has with its rope. max_position_embeddings is the
+/// length before the scaling for linear and dynamic; with yarn some files say the one, some the
+/// other.
+int scaled_positions(const RopeParameters& rope, int max_positions) {
+  double positions = max_positions;
+  if (rope.type == RopeParameters::Type::kLinear || rope.type == RopeParameters::Type::kDynamic) {
+    positions *= rope.factor;
+  } else if (rope.type == RopeParameters::Type::kYarn) {
+    positions = std::max(positions, rope.original_positions * rope.factor);
+  }
+  return static_cast<int>(std::clamp(positions, 1.0, static_cast<double>(kMaxPositions)));
+}
+
 }  // namespace
+
+int read_size(const Config& config, std::string_view key, int otherwise, std::int64_t max) {
+  return config.mentions(key) ? config.require_int(key, 1, max) : otherwise;
+}
 
 DecoderSpec read_llama_like(const Config& config, const Defaults& defaults) {
   refuse_unsupported(config);
@@ -85,6 +98,7 @@ void read_single_rope(const Config& config, DecoderSpec& spec) {
   context.max_positions = spec.max_positions;
   context.original_positions =
       config.int_or("original_max_position_embeddings", 0, 1, kMaxPositions);
+  context.partial_rotary_factor = config.positive_or("partial_rotary_factor", 1.0);
   // transformers lets a non-empty rope_scaling win over rope_parameters.
   std::optional<Config> rope = config.object("rope_scaling");
   if (!rope || rope->empty()) rope = config.object("rope_parameters");
@@ -94,11 +108,7 @@ void read_single_rope(const Config& config, DecoderSpec& spec) {
   const double theta = config.positive_or("rope_theta", 10000.0);
   const RopeParameters parameters = read_rope(rope ? &*rope : nullptr, theta, context);
   add_rope(spec, parameters);
-  if (parameters.type == RopeParameters::Type::kLinear ||
-      parameters.type == RopeParameters::Type::kDynamic) {
-    const double stretched = spec.max_positions * parameters.factor;
-    spec.max_positions = static_cast<int>(std::min(stretched, static_cast<double>(kMaxPositions)));
-  }
+  spec.max_positions = scaled_positions(parameters, spec.max_positions);
 }
 
 std::optional<int> read_window(const Config& config, int when_absent) {
@@ -116,11 +126,13 @@ void read_layer_types(const Config& config, DecoderSpec& spec, std::optional<int
     }
     windowed.clear();
     for (const std::string& type : *types) {
-      if (type != "full_attention" && type != "sliding_attention") {
+      // "attention" is an older name of full attention.
+      const bool is_full = type == "full_attention" || type == "attention";
+      if (!is_full && type != "sliding_attention") {
         config.unsupported("layer_types", "unknown layer type (expected full_attention or ",
                            "sliding_attention, got ", type, ")");
       }
-      windowed.push_back(type == "sliding_attention");
+      windowed.push_back(!is_full);
     }
   }
   for (std::size_t i = 0; i < spec.layers.size(); ++i) {

@@ -10,22 +10,25 @@
 
 namespace openllm::model::hf {
 
-/// What a family's configuration class in transformers fills in when config.json leaves it out. -1:
-/// required, 0: derived.
+/// What a family's configuration class in transformers fills in when config.json leaves it out.
+/// Those of llama unless the family says otherwise.
 struct Defaults {
-  int vocab_size = -1;
-  int hidden_size = -1;
-  int n_layers = -1;
-  int n_heads = -1;
+  int vocab_size = 32000;
+  int hidden_size = 4096;
+  int n_layers = 32;
+  int n_heads = 32;
   int n_kv_heads = 0;  ///< 0: n_heads.
   int head_dim = 0;    ///< 0: hidden_size / n_heads.
-  int ffn_dim = -1;
+  int ffn_dim = 11008;
   int max_positions = 2048;
   double norm_eps = 1e-6;
   bool tied = false;
   std::string_view activation_key = "hidden_act";
   std::string_view activation = "silu";
 };
+
+/// A size from 1 to `max`; `otherwise` when absent. Null is as wrong as any other type.
+int read_size(const Config& config, std::string_view key, int otherwise, std::int64_t max);
 
 /// The members all decoders written in llama's style share: sizes, RMS norms, gated FFN,
 /// activation, tying. Layers are full attention; ropes are left to the family.

@@ -10,6 +10,7 @@ namespace {
 DecoderSpec from_hf(const Config& config) {
   hf::Defaults defaults;
   defaults.n_kv_heads = 8;
+  defaults.ffn_dim = 14336;
   defaults.max_positions = 4096 * 32;
   DecoderSpec spec = hf::read_llama_like(config, defaults);
   hf::read_single_rope(config, spec);

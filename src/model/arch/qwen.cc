@@ -15,7 +15,9 @@ void read_windows(const Config& config, DecoderSpec& spec) {
 }  // namespace
 
 DecoderSpec read_qwen(const Config& config, hf::Defaults defaults) {
+  defaults.vocab_size = 151936;
   defaults.n_kv_heads = 32;
+  defaults.ffn_dim = 22016;
   defaults.max_positions = 32768;
   DecoderSpec spec = hf::read_llama_like(config, defaults);
   hf::read_single_rope(config, spec);

@@ -1,0 +1,237 @@
+// What the families make of a configuration alone: defaults, windows, ropes, odd members.
+
+#include <cmath>
+
+#include "model/test_support.h"
+
+namespace openllm::model::test {
+namespace {
+
+/// Families by a configuration alone: what the spec makes of it.
+DecoderSpec spec_of(const std::string& json) {
+  return read_spec(
+      MemoryCheckpoint(format::Checkpoint::Kind::kHuggingFace, base::Json::parse(json, "test")));
+}
+
+TEST(SpecTest, MistralWindowAbsentIsTheDefaultAndNullIsNone) {
+  const std::string head =
+      R"({"model_type": "mistral", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1,
+          "intermediate_size": 8, "num_attention_heads": 8)";
+  EXPECT_EQ(spec_of(head + "}").layers[0].window, 4096);
+  EXPECT_EQ(spec_of(head + R"(, "sliding_window": null})").layers[0].mixer, Mixer::kFullAttention);
+  EXPECT_EQ(spec_of(head + R"(, "sliding_window": 5})").layers[0].window, 5);
+  EXPECT_EQ(error_of([&] { spec_of(head + R"(, "sliding_window": 0})"); }).code(),
+            ErrorCode::kCorruptData);
+}
+
+TEST(SpecTest, QwenWindowNeedsItsSwitch) {
+  const std::string head =
+      R"({"model_type": "qwen2", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 3, "intermediate_size": 8,
+          "num_attention_heads": 8, "num_key_value_heads": 8, "sliding_window": 4, "max_window_layers": 2)";
+  const DecoderSpec off = spec_of(head + "}");
+  EXPECT_EQ(off.layers[2].mixer, Mixer::kFullAttention);
+  const DecoderSpec on = spec_of(head + R"(, "use_sliding_window": true})");
+  EXPECT_EQ(on.layers[1].mixer, Mixer::kFullAttention);
+  EXPECT_EQ(on.layers[2].mixer, Mixer::kWindowAttention);
+  EXPECT_EQ(on.layers[2].window, 4);
+  const Error error = error_of([&] {
+    spec_of(head +
+            R"(, "layer_types": ["full_attention", "full_attention", "sliding_attention"]})");
+  });
+  EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
+  EXPECT_THAT(error.what(), testing::HasSubstr("sliding_window"));
+}
+
+TEST(SpecTest, LayerTypesMustFit) {
+  const std::string head =
+      R"({"model_type": "qwen3", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 8,
+          "num_attention_heads": 1, "num_key_value_heads": 1, "use_sliding_window": true, "layer_types": )";
+  EXPECT_EQ(error_of([&] { spec_of(head + R"(["full_attention"]})"); }).code(),
+            ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of([&] { spec_of(head + R"(["full_attention", "linear_attention"]})"); }).code(),
+            ErrorCode::kUnsupported);
+}
+
+TEST(SpecTest, GemmaDefaultsOfSparseConfigurations) {
+  // The published 4B model's text_config leaves out heads, head_dim and vocabulary.
+  const DecoderSpec spec = spec_of(
+      R"({"model_type": "gemma3", "text_config": {"hidden_size": 2560, "intermediate_size": 10240,
+          "model_type": "gemma3_text", "num_hidden_layers": 34, "sliding_window": 1024,
+          "rope_scaling": {"factor": 8.0, "rope_type": "linear"}}})");
+  EXPECT_EQ(spec.n_heads, 8);
+  EXPECT_EQ(spec.n_kv_heads, 4);
+  EXPECT_EQ(spec.head_dim, 256);
+  EXPECT_EQ(spec.vocab_size, 262208);
+  EXPECT_TRUE(spec.tied_embeddings);
+  EXPECT_EQ(spec.layers[4].window, 1024);
+  EXPECT_EQ(spec.layers[5].mixer, Mixer::kFullAttention);
+  ASSERT_EQ(spec.ropes.size(), 2U);
+  EXPECT_FLOAT_EQ(spec.ropes[0].inv_freq[0], 0.125F);
+  EXPECT_FLOAT_EQ(spec.ropes[1].inv_freq[0], 1.0F);
+  EXPECT_EQ(spec.max_positions, 131072);
+}
+
+TEST(SpecTest, LinearAndDynamicScalingLengthenTheContext) {
+  const std::string head =
+      R"({"model_type": "llama", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 8,
+          "num_attention_heads": 2, "max_position_embeddings": 100, "rope_scaling": )";
+  EXPECT_EQ(spec_of(head + R"({"type": "linear", "factor": 4.0}})").max_positions, 400);
+  EXPECT_EQ(spec_of(head + R"({"type": "dynamic", "factor": 2.5}})").max_positions, 250);
+  EXPECT_EQ(
+      spec_of(head +
+              R"({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 25}})")
+          .max_positions,
+      100);
+}
+
+TEST(SpecTest, YarnLengthensTheContextOfFilesThatGiveTheLengthBefore) {
+  const std::string head =
+      R"({"model_type": "qwen2", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 8,
+          "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 100, "rope_scaling": )";
+  const auto positions = [&](const char* scaling) {
+    return spec_of(head + scaling + "}").max_positions;
+  };
+  EXPECT_EQ(
+      positions(R"({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 100})"),
+      400);
+  EXPECT_EQ(positions(R"({"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 25})"),
+            100);
+  EXPECT_EQ(positions(R"({"type": "linear", "factor": 0.001})"), 1);
+}
+
+TEST(SpecTest, SizesThatAreAbsentAreTheDefaults) {
+  const DecoderSpec llama = spec_of(R"({"model_type": "llama"})");
+  EXPECT_EQ(llama.vocab_size, 32000);
+  EXPECT_EQ(llama.dim, 4096);
+  EXPECT_EQ(llama.n_layers, 32);
+  EXPECT_EQ(llama.n_heads, 32);
+  EXPECT_EQ(llama.n_kv_heads, 32);
+  EXPECT_EQ(llama.ffn_dim, 11008);
+  EXPECT_EQ(llama.max_positions, 2048);
+  const DecoderSpec mistral = spec_of(R"({"model_type": "mistral"})");
+  EXPECT_EQ(mistral.ffn_dim, 14336);
+  EXPECT_EQ(mistral.n_kv_heads, 8);
+  for (const char* name : {"qwen2", "qwen3"}) {
+    const DecoderSpec qwen = spec_of(std::string(R"({"model_type": ")") + name + R"("})");
+    EXPECT_EQ(qwen.vocab_size, 151936) << name;
+    EXPECT_EQ(qwen.ffn_dim, 22016) << name;
+    EXPECT_EQ(qwen.n_kv_heads, 32) << name;
+    EXPECT_EQ(qwen.max_positions, 32768) << name;
+  }
+  const DecoderSpec gpt2 = spec_of(R"({"model_type": "gpt2"})");
+  EXPECT_EQ(gpt2.vocab_size, 50257);
+  EXPECT_EQ(gpt2.dim, 768);
+  EXPECT_EQ(gpt2.n_layers, 12);
+  EXPECT_EQ(gpt2.n_heads, 12);
+  EXPECT_EQ(gpt2.ffn_dim, 3072);
+  EXPECT_EQ(gpt2.max_positions, 1024);
+  EXPECT_EQ(error_of([] { spec_of(R"({"model_type": "gpt2", "n_layer": null})"); }).code(),
+            ErrorCode::kCorruptData);
+}
+
+TEST(SpecTest, GeneralNamesWinOverThoseOfGpt2) {
+  const DecoderSpec spec = spec_of(
+      R"({"model_type": "gpt2", "n_embd": 8, "hidden_size": 12, "n_layer": 2, "num_hidden_layers": 3,
+          "n_head": 4, "num_attention_heads": 2, "n_positions": 9, "max_position_embeddings": 5})");
+  EXPECT_EQ(spec.dim, 12);
+  EXPECT_EQ(spec.n_layers, 3);
+  EXPECT_EQ(spec.n_heads, 2);
+  EXPECT_EQ(spec.max_positions, 5);
+}
+
+TEST(SpecTest, AttentionIsAnOlderNameOfFullAttention) {
+  const DecoderSpec spec = spec_of(
+      R"({"model_type": "gemma2", "num_hidden_layers": 3, "sliding_window": 4,
+          "layer_types": ["attention", "sliding_attention", "full_attention"]})");
+  EXPECT_EQ(spec.layers[0].mixer, Mixer::kFullAttention);
+  EXPECT_EQ(spec.layers[1].mixer, Mixer::kWindowAttention);
+  EXPECT_EQ(spec.layers[2].mixer, Mixer::kFullAttention);
+}
+
+TEST(SpecTest, Gemma3LaysRopeScalingOverRopeParameters) {
+  const auto first_frequencies = [](const std::string& members) {
+    const DecoderSpec spec =
+        spec_of(R"({"model_type": "gemma3_text", "head_dim": 8, )" + members + "}");
+    return std::pair(spec.ropes[0].inv_freq[1], spec.ropes[1].inv_freq[1]);
+  };
+  const float plain = 1.0F / std::pow(1e6F, 0.25F);
+  EXPECT_FLOAT_EQ(
+      first_frequencies(R"("rope_scaling": {"rope_type": "linear", "factor": 8.0})").first,
+      plain / 8.0F);
+  EXPECT_FLOAT_EQ(first_frequencies(R"("rope_scaling": {"type": "linear", "factor": 8.0})").first,
+                  plain);
+  const auto both = first_frequencies(
+      R"("rope_scaling": {"rope_type": "linear", "factor": 2.0},
+         "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 16.0},
+                             "sliding_attention": {"type": "linear", "factor": 4.0, "rope_theta": 81.0}})");
+  EXPECT_FLOAT_EQ(both.first, 0.25F);
+  EXPECT_FLOAT_EQ(both.second, 1.0F / 12.0F);
+}
+
+TEST(SpecTest, PartialRotaryFactorMayStandBesideTheRope) {
+  const std::string head =
+      R"({"model_type": "llama", "head_dim": 8, "partial_rotary_factor": 0.5, "rope_scaling": )";
+  const std::vector<float> half =
+      spec_of(head + R"({"rope_type": "proportional"}})").ropes[0].inv_freq;
+  ASSERT_EQ(half.size(), 4U);
+  EXPECT_GT(half[1], 0.0F);
+  EXPECT_EQ(half[2], 0.0F);
+  EXPECT_EQ(spec_of(head + R"({"rope_type": "default"}})").ropes[0].n_rotary, 8);
+  EXPECT_EQ(error_of([&] { spec_of(head + R"({"rope_type": "linear", "factor": 2.0}})"); }).code(),
+            ErrorCode::kUnsupported);
+}
+
+TEST(SpecTest, ArchitecturesAreListed) {
+  EXPECT_THAT(architectures(), testing::ElementsAre("llama", "mistral", "qwen2", "qwen3", "gemma2",
+                                                    "gemma3", "gpt2"));
+  const Error error = error_of([] { spec_of(R"({"model_type": "bloom"})"); });
+  EXPECT_THAT(error.what(), testing::HasSubstr("qwen3"));
+}
+
+TEST(SpecTest, GgufNeedsItsEmbedding) {
+  MemoryCheckpoint checkpoint(
+      format::Checkpoint::Kind::kGguf,
+      base::Json::parse(
+          R"({"general.architecture": "llama", "llama.embedding_length": 8, "llama.block_count": 1,
+          "llama.feed_forward_length": 8, "llama.attention.head_count": 2})",
+          "test"));
+  EXPECT_THAT(error_of([&] { read_spec(checkpoint); }).what(),
+              testing::HasSubstr("token_embd.weight"));
+  checkpoint.add("token_embd.weight", {5, 8});
+  EXPECT_EQ(read_spec(checkpoint).vocab_size, 5);
+  checkpoint.mutable_config()["llama.attention.head_count_kv"] =
+      base::Json::parse("[1, 2]", "test");
+  EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
+  checkpoint.mutable_config()["llama.attention.head_count_kv"] =
+      base::Json::parse("[1, 1]", "test");
+  EXPECT_EQ(read_spec(checkpoint).n_kv_heads, 1);
+  checkpoint.mutable_config()["llama.expert_count"] = 8;
+  EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
+}
+
+TEST(SpecTest, GgufWindowPatternsAreChecked) {
+  MemoryCheckpoint checkpoint(
+      format::Checkpoint::Kind::kGguf,
+      base::Json::parse(
+          R"({"general.architecture": "gemma3", "gemma3.embedding_length": 8, "gemma3.block_count": 2,
+          "gemma3.feed_forward_length": 8, "gemma3.attention.head_count": 2,
+          "gemma3.attention.sliding_window": 4})",
+          "test"));
+  checkpoint.add("token_embd.weight", {5, 8});
+  const auto with_pattern = [&](const char* json) {
+    checkpoint.mutable_config()["gemma3.attention.sliding_window_pattern"] =
+        base::Json::parse(json, "test");
+    return read_spec(checkpoint);
+  };
+  EXPECT_EQ(with_pattern("[true, 0]").layers[0].mixer, Mixer::kWindowAttention);
+  EXPECT_EQ(with_pattern("[true, 0]").layers[1].mixer, Mixer::kFullAttention);
+  EXPECT_EQ(with_pattern("2").layers[0].mixer, Mixer::kWindowAttention);
+  for (const char* bad : {"[true]", R"(["yes", "no"])", "0", R"("x")"}) {
+    const Error error = error_of([&] { with_pattern(bad); });
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << bad;
+    EXPECT_THAT(error.what(), testing::HasSubstr("sliding_window_pattern")) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace openllm::model::test
