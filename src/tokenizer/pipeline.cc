@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -45,8 +46,7 @@ class Pipeline final : public Tokenizer {
     size_ = parts_.vocab->size();
     for (const AddedToken& token : parts_.added) size_ = std::max(size_, token.id + 1);
     flags_.resize(static_cast<std::size_t>(size_));
-    add_tokens();
-    make_texts();
+    make_texts(add_tokens());
     for (const auto* ids : {&parts_.frame.before, &parts_.frame.after, &parts_.eos_ids}) {
       for (const TokenId id : *ids) require_id(id);
     }
@@ -105,9 +105,11 @@ class Pipeline final : public Tokenizer {
     base::fail(ErrorCode::kCorruptData, "tokenizer: special token id out of range (expected below ",
                size_, ", got ", id, ")");
   }
-  void add_tokens();
-  void make_texts();
-  void append_text(std::string& out, TokenId id, bool first);
+  /// Spellings by id, where they are not token_piece().
+  using Respelled = std::unordered_map<TokenId, std::string>;
+  Respelled add_tokens();
+  void make_texts(const Respelled& respelled);
+  void append_text(std::string& out, TokenId id, std::string_view piece, bool first);
   std::size_t find_max_token_bytes() const noexcept;
 
   /// One encode call.
@@ -134,33 +136,41 @@ class Pipeline final : public Tokenizer {
   TokenTexts first_texts_;
 };
 
-void Pipeline::add_tokens() {
+/// Gives the added tokens that the normalizer changes: they stand for what they match.
+Pipeline::Respelled Pipeline::add_tokens() {
+  Respelled respelled;
   for (const AddedToken& token : parts_.added) {
     added_.set(token.id, token.content);
     auto& flags = flags_[static_cast<std::size_t>(token.id)];
     flags = static_cast<unsigned char>(token.special ? flags | kSpecial : flags & ~kSpecial);
+    respelled.erase(token.id);
     if (!token.normalized || parts_.normalizer == nullptr) {
       (token.normalized ? normalized_matcher_ : raw_matcher_).add(token, token.content);
-    } else {
-      normalized_matcher_.add(token, parts_.normalizer->apply(base::sanitize_utf8(token.content)));
+      continue;
     }
+    std::string content = parts_.normalizer->apply(base::sanitize_utf8(token.content));
+    normalized_matcher_.add(token, content);
+    if (content != token.content) respelled[token.id] = std::move(content);
   }
+  return respelled;
 }
 
-void Pipeline::make_texts() {
+void Pipeline::make_texts(const Respelled& respelled) {
   const bool differs = parts_.decoder.first_differs();
   for (TokenTexts* texts : {&texts_, &first_texts_}) {
     if (texts == &first_texts_ && !differs) continue;
     texts->reserve(static_cast<std::size_t>(size_), parts_.vocab->n_bytes());
     for (TokenId id = 0; id < size_; ++id) {
-      texts->push_back([&](std::string& out) { append_text(out, id, texts == &first_texts_); });
+      const auto found = respelled.find(id);
+      const std::string_view piece = found == respelled.end() ? token_piece(id) : found->second;
+      texts->push_back(
+          [&](std::string& out) { append_text(out, id, piece, texts == &first_texts_); });
     }
     texts->shrink();
   }
 }
 
-void Pipeline::append_text(std::string& out, TokenId id, bool first) {
-  const std::string_view piece = token_piece(id);
+void Pipeline::append_text(std::string& out, TokenId id, std::string_view piece, bool first) {
   if (first) return parts_.decoder.append(out, piece, true);
   if (const auto byte = parts_.decoder.byte_of(piece)) {
     if (parts_.decoder.joins_bytes()) flags_[static_cast<std::size_t>(id)] |= kByte;

@@ -39,6 +39,7 @@ SpecialFrame parse_template(const base::Json& json) {
     }
   }
   if (!seen_text) base::fail(ErrorCode::kUnsupported, kWhere, ": template without the text");
+  frame.of_template = !frame.before.empty() || !frame.after.empty();
   return frame;
 }
 
@@ -53,12 +54,18 @@ SpecialFrame parse_sequence(const base::Json& json, int depth) {
   SpecialFrame frame;
   for (const base::Json& part : require_array(json, "processors", kWhere)) {
     SpecialFrame outer = parse_processor(part, depth + 1);
+    if (frame.of_template && !(outer.before.empty() && outer.after.empty())) {
+      // To the Hugging Face library each special token of a template then is a text of its own.
+      base::fail(ErrorCode::kUnsupported, kWhere, ": ", require_type(part, kWhere),
+                 " behind TemplateProcessing with special tokens");
+    }
     frame.before.insert(frame.before.begin(), outer.before.begin(), outer.before.end());
     frame.after.insert(frame.after.end(), outer.after.begin(), outer.after.end());
     if (frame.before.size() + frame.after.size() > kMaxFrame) {
       base::fail(ErrorCode::kCorruptData, kWhere, ": too many special tokens (at most ", kMaxFrame,
                  ")");
     }
+    frame.of_template = frame.of_template || outer.of_template;
   }
   return frame;
 }
@@ -69,7 +76,7 @@ SpecialFrame parse_processor(const base::Json& json, int depth) {
   if (type == "ByteLevel") return {};  // changes offsets only
   if (type == "TemplateProcessing") return parse_template(json);
   if (type == "RobertaProcessing" || type == "BertProcessing") {
-    return {{named_id(json, "cls")}, {named_id(json, "sep")}};
+    return {{named_id(json, "cls")}, {named_id(json, "sep")}, false};
   }
   if (type == "Sequence") return parse_sequence(json, depth);
   fail_unknown("post_processor", type);

@@ -11,6 +11,7 @@ namespace openllm::tokenizer {
 struct SpecialFrame {
   std::vector<TokenId> before;
   std::vector<TokenId> after;
+  bool of_template = false;  ///< Some of them are from a TemplateProcessing.
 };
 
 /// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the

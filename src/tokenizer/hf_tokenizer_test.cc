@@ -1,0 +1,59 @@
+// Small tokenizer.json files; what is expected is what the Hugging Face library 0.23 gives.
+
+#include <gmock/gmock.h>
+
+#include "base/error.h"
+#include "tokenizer/tokenizer.h"
+
+namespace openllm::tokenizer {
+namespace {
+
+using ::testing::ElementsAre;
+
+std::unique_ptr<Tokenizer> load(const std::string& json) {
+  return make_tokenizer(base::Json::parse(json, "test"), {});
+}
+
+TEST(HfTokenizer, AddedTokensDecodeAsTheNormalizerSpellsThem) {
+  // As Llama 2's tokenizer with a token that somebody added: the space before it is part of it.
+  const auto tokenizer = load(R"({
+    "normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"_"},
+      {"type":"Replace","pattern":{"String":" "},"content":"_"}]},
+    "decoder":{"type":"Sequence","decoders":[
+      {"type":"Replace","pattern":{"String":"_"},"content":" "},{"type":"Fuse"},
+      {"type":"Strip","content":" ","start":1,"stop":0}]},
+    "added_tokens":[{"id":3,"content":"foo","normalized":true,"special":false},
+      {"id":4,"content":"bar","normalized":false,"special":false}],
+    "model":{"type":"BPE","vocab":{"a":0,"_":1,"_a":2},"merges":["_ a"]}})");
+  EXPECT_THAT(tokenizer->encode("a foo a"), ElementsAre(2, 3, 2));
+  EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{2, 3, 2}), "a foo a");
+  EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{2, 4, 2}), "abar a");
+  EXPECT_EQ(tokenizer->token_bytes(3), " foo");
+  EXPECT_EQ(tokenizer->token_piece(3), "foo");
+}
+
+TEST(HfTokenizer, ATemplateBehindOneThatAddsTokensIsNamed) {
+  // The library takes the tokens that the first one adds for texts of their own.
+  const std::string adds =
+      R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"a","type_id":0}},
+          {"Sequence":{"id":"A","type_id":0}}],"special_tokens":{"a":{"id":"a","ids":[0],"tokens":["a"]}}})";
+  const std::string plain =
+      R"({"type":"TemplateProcessing","single":[{"Sequence":{"id":"A","type_id":0}}],"special_tokens":{}})";
+  const auto file = [](const std::string& processors) {
+    return R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[]},
+               "post_processor":{"type":"Sequence","processors":[)" +
+           processors + "]}}";
+  };
+  EXPECT_THAT(load(file(plain + "," + adds))->encode("a"), ElementsAre(0, 0));
+  EXPECT_THAT(load(file(adds + "," + plain))->encode("a"), ElementsAre(0, 0));
+  try {
+    load(file(adds + "," + adds));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("TemplateProcessing behind"));
+  }
+}
+
+}  // namespace
+}  // namespace openllm::tokenizer
