@@ -55,6 +55,8 @@ struct EngineStats {
   std::int64_t n_preemptions = 0;
   std::int64_t n_blocks_total = 0;  ///< KV cache blocks.
   std::int64_t n_blocks_free = 0;   ///< Blocks no sequence holds (cached prefixes count as free).
+  std::int64_t max_running = 0;     ///< Most sequences that run at once.
+  std::int64_t max_waiting = 0;     ///< Most sequences queued.
 };
 
 /// How a text prompt is tokenized.

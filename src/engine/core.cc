@@ -398,6 +398,8 @@ Stats Core::stats() const {
   stats.n_running = static_cast<std::int64_t>(running_.size());
   stats.n_blocks_total = cache_.n_total();
   stats.n_blocks_free = cache_.n_free();
+  stats.max_running = static_cast<std::int64_t>(max_running_);
+  stats.max_waiting = options_.max_queue;
   return stats;
 }
 

@@ -43,6 +43,8 @@ struct Stats {
   std::int64_t n_split_prefills = 0;  ///< Prompts computed in more than one chunk.
   std::int64_t n_blocks_total = 0;
   std::int64_t n_blocks_free = 0;  ///< Held by no sequence (cached prefixes included).
+  std::int64_t max_running = 0;    ///< Most sequences of a step.
+  std::int64_t max_waiting = 0;
 };
 
 /// Continuous batching over one model. Owns one thread; every method may be called from any thread.

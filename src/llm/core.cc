@@ -49,8 +49,8 @@ Core::Core(const std::string& model, const LoadOptions& options)
       resolved_(resolve_model(model)),
       checkpoint_(format::open_checkpoint(resolved_.path)),
       choice_(backend::choose_backend(options.backend)),
-      output_(std::make_shared<Worker>()),
-      resume_(std::make_shared<Worker>()) {
+      output_(std::make_shared<base::Worker>()),
+      resume_(std::make_shared<base::Worker>()) {
   const model::DecoderSpec spec = model::read_spec(*checkpoint_);
   info_ = describe_model(resolved_, *checkpoint_, spec);
   model_limit_ = backend::resolve_max_model_len(options_, spec.max_positions);
@@ -295,6 +295,8 @@ EngineStats Core::stats() {
   stats.n_preemptions = s.n_preemptions;
   stats.n_blocks_total = s.n_blocks_total;
   stats.n_blocks_free = s.n_blocks_free;
+  stats.max_running = s.max_running;
+  stats.max_waiting = s.max_waiting;
   return stats;
 }
 

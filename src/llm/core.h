@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "base/worker.h"
 #include "chat/template.h"
 #include "format/checkpoint.h"
 #include "llm/model_files.h"
 #include "llm/request.h"
-#include "llm/worker.h"
 #include "openllm/llm.h"
 
 namespace openllm::llm {
@@ -90,9 +90,9 @@ class Core : public std::enable_shared_from_this<Core> {
   std::optional<chat::Template> template_;
 
   // Threads, made by their first task. Shared with the sinks: an answer may end after the Core.
-  const std::shared_ptr<Worker> output_;
-  const std::shared_ptr<Worker> resume_;
-  Lanes front_;
+  const std::shared_ptr<base::Worker> output_;
+  const std::shared_ptr<base::Worker> resume_;
+  base::Lanes front_;
 };
 
 }  // namespace openllm::llm

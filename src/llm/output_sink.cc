@@ -36,7 +36,7 @@ TokenLogprobs logprob_list(const engine::TokenEvent& event) {
 }  // namespace
 
 OutputSink::OutputSink(std::string request_id, int n_choices, std::shared_ptr<Mailbox> mailbox,
-                       std::shared_ptr<Worker> output)
+                       std::shared_ptr<base::Worker> output)
     : request_id_(std::move(request_id)),
       mailbox_(std::move(mailbox)),
       output_(std::move(output)),

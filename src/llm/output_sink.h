@@ -11,10 +11,10 @@
 
 #include "backend/backend.h"
 #include "base/failure.h"
+#include "base/worker.h"
 #include "engine/request.h"
 #include "llm/mailbox.h"
 #include "llm/stop_matcher.h"
-#include "llm/worker.h"
 #include "tokenizer/tokenizer.h"
 
 namespace openllm::llm {
@@ -37,7 +37,7 @@ struct TextRules {
 class OutputSink final : public engine::EventSink, public std::enable_shared_from_this<OutputSink> {
  public:
   OutputSink(std::string request_id, int n_choices, std::shared_ptr<Mailbox> mailbox,
-             std::shared_ptr<Worker> output);
+             std::shared_ptr<base::Worker> output);
 
   /// Before the request is submitted. `tokenizer` may be null: no text. It is kept alive.
   void configure(TextRules rules, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
@@ -83,7 +83,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
 
   const std::string request_id_;
   const std::shared_ptr<Mailbox> mailbox_;
-  const std::shared_ptr<Worker> output_;
+  const std::shared_ptr<base::Worker> output_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   TextRules rules_;
   std::vector<Choice> choices_;  // output thread only

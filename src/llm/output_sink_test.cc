@@ -30,7 +30,8 @@ TEST(OutputSink, ALackOfMemoryEndsTheRequestAndIsTold) {
     SCOPED_TRACE("allocation " + std::to_string(n));
     const auto mailbox =
         std::make_shared<Mailbox>(1, false, [](const std::function<void()>&) { FAIL(); });
-    const auto sink = std::make_shared<OutputSink>("r", 1, mailbox, std::make_shared<Worker>());
+    const auto sink =
+        std::make_shared<OutputSink>("r", 1, mailbox, std::make_shared<base::Worker>());
     TextRules rules;
     rules.vocab_size = kVocab;
     sink->configure(std::move(rules), nullptr, {});
@@ -59,7 +60,7 @@ TEST(OutputSink, ALackOfMemoryEndsTheRequestAndIsTold) {
 TEST(OutputSink, AnErrorKeepsItsCode) {
   const auto mailbox =
       std::make_shared<Mailbox>(1, false, [](const std::function<void()>&) { FAIL(); });
-  const auto sink = std::make_shared<OutputSink>("r", 1, mailbox, std::make_shared<Worker>());
+  const auto sink = std::make_shared<OutputSink>("r", 1, mailbox, std::make_shared<base::Worker>());
   sink->configure({}, nullptr, {});
   sink->on_end(0, engine::EndReason::kError, 0, {ErrorCode::kIo, "device: went away"});
   const Update update = mailbox->wait();

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/worker.h"
 #include "openllm/llm.h"
 #include "openllm/server.h"
 #include "server/cors.h"
@@ -56,7 +57,8 @@ class App {
   bool is_authorized(std::string_view authorization) const noexcept;
 
   // Set before the first request.
-  Executor executor{};  ///< Runs things on the I/O thread.
+  Executor executor{};          ///< Runs things on the I/O thread.
+  base::Worker large_bodies{};  ///< Reads what would hold the I/O thread for long.
   std::function<TransportStats()> transport_stats{};
   Metrics metrics{};  ///< I/O thread only.
 

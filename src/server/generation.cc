@@ -31,6 +31,18 @@ void check_output(const GenerationOutput& output, const Exchange& exchange) {
   }
 }
 
+/// More choices than an idle engine holds at once: waiting, as kBusy advises, would not help.
+void check_can_ever_fit(const App& app, std::size_t n_prompts, int n_choices) {
+  const EngineStats stats = app.llm().stats();
+  const std::int64_t most = stats.max_running + stats.max_waiting;
+  const std::int64_t n = static_cast<std::int64_t>(n_prompts) * n_choices;
+  if (n <= most) return;
+  throw ApiError(ErrorCode::kInvalidArgument,
+                 base::cat("prompt: more choices than the server holds at once (expected at most ",
+                           most, ", got ", n_prompts, " prompts with ", n_choices, " each)"),
+                 "prompt");
+}
+
 struct Run {
   App& app;
   Exchange& exchange;
@@ -88,6 +100,7 @@ Task<Nothing> run_generation(App& app, Exchange& exchange, const std::vector<Pro
   } catch (const Error& error) {
     // Requests wait for the model, so that the first thing that can fail is loading it.
     if (!app.llm().is_loaded()) throw App::load_failure(error.what());
+    if (error.code() == ErrorCode::kBusy) check_can_ever_fit(app, prompts.size(), options.n);
     throw;
   }
   app.metrics.duration.add(seconds_since(run.start));

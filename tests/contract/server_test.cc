@@ -289,6 +289,36 @@ TEST_F(ServerTest, ChunkedBodiesAndExpect) {
   EXPECT_EQ(old.read_answer().status, 400);
 }
 
+/// Large bodies are read on a thread of their own: nothing else may differ.
+TEST_F(ServerTest, LargeBodiesAreAnsweredAsSmallOnes) {
+  start();
+  const std::string junk = R"(,"metadata":{"a":")" + std::string(200'000, 'x') + "\"}";
+  const auto text = [](const Answer& answer) {
+    return str(answer.json(), {"choices", "0", "text"});
+  };
+  const Answer small = complete(std::string(kGreedy) + "}");
+  const Answer large = complete(kGreedy + junk + "}");
+  ASSERT_EQ(large.status, 200) << large.body;
+  EXPECT_EQ(text(large), text(small));
+  const auto content = [](const Answer& answer) {
+    return str(answer.json(), {"choices", "0", "message", "content"});
+  };
+  EXPECT_EQ(content(chat(kHi + junk + "}")), content(chat(std::string(kHi) + "}")));
+  const auto error = [](const Answer& answer) { return str(answer.json(), {"error", "param"}); };
+  EXPECT_EQ(error(complete(kGreedy + junk + R"(,"top_p":7})")), "top_p");
+  EXPECT_EQ(complete(kGreedy + junk).status, 400) << "no end";
+  // Two at once on one connection, and one that nobody waits for.
+  Probe probe(port());
+  probe.send(post("/v1/completions", kGreedy + junk + "}"));
+  probe.send(post("/v1/completions", kGreedy + junk + R"(,"top_p":7})"));
+  EXPECT_EQ(probe.read_answer().status, 200);
+  EXPECT_EQ(probe.read_answer().status, 400);
+  probe.send(post("/v1/completions", kGreedy + junk + "}"));
+  probe.close();
+  EXPECT_TRUE(eventually([&] { return is_idle(); }));
+  EXPECT_EQ(complete(std::string(kGreedy) + "}").status, 200);
+}
+
 TEST_F(ServerTest, BrokenHttpIsRefused) {
   ServerOptions options;
   options.max_body_bytes = 1000;
@@ -629,7 +659,9 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   };
   std::string prompts = "\"Once\"";
   for (int i = 0; i < 63; ++i) prompts += ",\"Once\"";
-  expect_full(complete("{\"prompt\":[" + prompts + "]" + endless));
+  const Answer hopeless = complete("{\"prompt\":[" + prompts + "]" + endless);
+  EXPECT_EQ(hopeless.status, 400) << hopeless.body;
+  EXPECT_THAT(str(hopeless.json(), {"error", "message"}), HasSubstr("at most 41, got 64 prompts"));
   // What had found a place went with the request that failed.
   EXPECT_TRUE(eventually([&] { return is_idle(); }));
   {

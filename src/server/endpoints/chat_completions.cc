@@ -1,6 +1,8 @@
 #include <ctime>
+#include <functional>
 #include <utility>
 
+#include "server/apart.h"
 #include "server/api/answers.h"
 #include "server/api/chat_request.h"
 #include "server/error_map.h"
@@ -28,7 +30,10 @@ void send_chunks(Exchange& exchange, const ChatAnswer& answer, const CommonReque
 }  // namespace
 
 Task<Nothing> chat_completions(App& app, Exchange& exchange) {
-  ChatRequest request = parse_chat_request(exchange.request().body);
+  ChatRequest request;
+  const std::string& body = exchange.request().body;
+  const std::function<void()> parse = [&] { request = parse_chat_request(body); };
+  co_await Apart(app.large_bodies, app.executor, body.size(), parse);
   AnswerHead head{random_id("chatcmpl-"), std::time(nullptr), app.require_model(request.model)};
   request.options.output_kind = request.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
   const ChatAnswer answer(std::move(head), make_logprob_writer(app.llm(), request),

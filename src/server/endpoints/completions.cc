@@ -1,6 +1,8 @@
 #include <ctime>
+#include <functional>
 #include <utility>
 
+#include "server/apart.h"
 #include "server/api/answers.h"
 #include "server/api/completion_request.h"
 #include "server/generation.h"
@@ -92,7 +94,10 @@ class Completions {
 }  // namespace
 
 Task<Nothing> completions(App& app, Exchange& exchange) {
-  CompletionRequest request = parse_completion_request(exchange.request().body);
+  CompletionRequest request;
+  const std::string& body = exchange.request().body;
+  const std::function<void()> parse = [&] { request = parse_completion_request(body); };
+  co_await Apart(app.large_bodies, app.executor, body.size(), parse);
   const std::string model = app.require_model(request.model);
   request.options.output_kind = request.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
   Completions answer(app, exchange, std::move(request), model);

@@ -1,4 +1,4 @@
-#include "llm/worker.h"
+#include "base/worker.h"
 
 #include <atomic>
 #include <future>
@@ -7,7 +7,7 @@
 
 #include <gmock/gmock.h>
 
-namespace openllm::llm {
+namespace openllm::base {
 namespace {
 
 using ::testing::ElementsAre;
@@ -57,4 +57,4 @@ TEST(Lanes, ATaskMayDestroyThem) {
 }
 
 }  // namespace
-}  // namespace openllm::llm
+}  // namespace openllm::base

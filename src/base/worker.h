@@ -6,7 +6,7 @@
 #include <thread>
 #include <utility>
 
-namespace openllm::llm {
+namespace openllm::base {
 
 /// One thread that runs tasks in order. Started by the first task. Destroying it runs what is
 /// queued and waits, unless a task of its own does the destroying; then the thread ends by itself.
@@ -43,4 +43,4 @@ class Lanes {
   Worker large_;
 };
 
-}  // namespace openllm::llm
+}  // namespace openllm::base

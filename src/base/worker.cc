@@ -1,11 +1,11 @@
-#include "llm/worker.h"
+#include "base/worker.h"
 
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <utility>
 
-namespace openllm::llm {
+namespace openllm::base {
 
 struct Worker::Queue {
   std::mutex mutex;
@@ -54,4 +54,4 @@ void Worker::run(const std::shared_ptr<Queue>& queue) {
   }
 }
 
-}  // namespace openllm::llm
+}  // namespace openllm::base
