@@ -53,21 +53,26 @@ struct Gguf::Impl {
   std::unordered_map<std::string_view, const Value*> values;
 
   explicit Impl(const std::string& given) : path(given) {
-    open(given);
-    const gguf::Header& opened = shards[0].header;
-    const std::int64_t count = find_count(opened, given, "split.count", 65535).value_or(0);
-    if (count > 1) open_siblings(given, static_cast<int>(count));
+    base::MappedFile file(given);
+    const gguf::Header header = gguf::parse_metadata(given, file.bytes());
+    const std::int64_t count = find_count(header, given, "split.count", 65535).value_or(0);
+    if (count > 1) {
+      open_siblings(given, static_cast<int>(count));
+    } else {
+      add(given, std::move(file));
+    }
     tensors.sort_and_check(path);
     index_metadata();
   }
 
-  void open(const std::string& file_path) {
-    base::MappedFile file(file_path);
-    gguf::Header header = gguf::parse(file_path, file.bytes(), tensors);
+  void add(const std::string& file_path, base::MappedFile file) {
+    const std::uint64_t first_alignment =
+        shards.empty() ? gguf::kDefaultAlignment : shards[0].header.alignment;
+    gguf::Header header = gguf::parse(file_path, file.bytes(), tensors, first_alignment);
     shards.push_back({std::move(file), std::move(header)});
   }
 
-  /// Opens all files of the split afresh, in order: the first one has the metadata.
+  /// Opens all files of the split, in order: the first one has the metadata.
   void open_siblings(const std::string& given, int count) {
     const std::optional<SplitName> name = parse_split_name(given);
     if (!name || name->count != count || name->index < 1 || name->index > count) {
@@ -80,11 +85,9 @@ struct Gguf::Impl {
       base::fail(ErrorCode::kUnsupported, given, ": split into too many files (expected at most ",
                  kMaxShards, ", got ", count, ")");
     }
-    shards.clear();
-    tensors = {};
     for (int i = 1; i <= count; ++i) {
       const std::string sibling = name->at(i);
-      open(sibling);
+      add(sibling, base::MappedFile(sibling));
       const gguf::Header& header = shards.back().header;
       const std::int64_t their_count =
           find_count(header, sibling, "split.count", 65535).value_or(0);

@@ -181,6 +181,7 @@ std::vector<KeyValue> read_metadata(Reader& in, std::uint64_t n) {
   return metadata;
 }
 
+/// 0 when absent.
 std::uint64_t read_alignment(Reader& in, const std::vector<KeyValue>& metadata) {
   for (const KeyValue& entry : metadata) {
     if (entry.key != "general.alignment") continue;
@@ -195,7 +196,7 @@ std::uint64_t read_alignment(Reader& in, const std::vector<KeyValue>& metadata) 
     }
     return alignment;
   }
-  return 32;
+  return 0;
 }
 
 /// A tensor as the file describes it, dimensions outermost first.
@@ -233,8 +234,31 @@ struct DataSection {
   std::span<const std::byte> file;
   std::uint64_t begin = 0;
   std::uint64_t size = 0;
-  std::uint64_t alignment = 32;
+  std::uint64_t alignment = kDefaultAlignment;
 };
+
+std::uint64_t pad(std::uint64_t size, std::uint64_t alignment) {
+  return (size + alignment - 1) / alignment * alignment;
+}
+
+/// Whether the tensors, one after the other and each padded to `alignment`, end with the file.
+bool ends_with_file(const std::vector<TensorInfo>& infos, std::uint64_t header_size,
+                    std::uint64_t file_size, std::uint64_t alignment) {
+  std::uint64_t end = pad(header_size, alignment);
+  for (const TensorInfo& info : infos) {
+    const std::optional<tensor::DType> dtype = find_type(info.type);
+    if (!dtype) return false;
+    const tensor::DTypeInfo& type = tensor::info(*dtype);
+    std::uint64_t size = 0;
+    const bool fits = multiply(info.n_elems / static_cast<std::uint64_t>(type.block_elems),
+                               static_cast<std::uint64_t>(type.block_bytes), size) &&
+                      size <= file_size;
+    if (!fits) return false;
+    end += pad(size, alignment);
+    if (end > file_size) return false;
+  }
+  return end == file_size;
+}
 
 class TensorPlacer {
  public:
@@ -286,7 +310,7 @@ class TensorPlacer {
                    "); is the type or shape of the tensor before it wrong?");
       }
       if (extent.begin == extent.end) continue;
-      expected = (extent.end + data_.alignment - 1) / data_.alignment * data_.alignment;
+      expected = pad(extent.end, data_.alignment);
     }
   }
 
@@ -327,26 +351,46 @@ std::string_view name_of(ValueType type) noexcept {
   return kValueTypes[static_cast<std::size_t>(type)].name;
 }
 
-Header parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors) {
-  Reader in(path, file);
-  Header header;
+namespace {
+
+Header read_header(Reader& in, std::uint64_t& n_tensors) {
   read_start(in);
-  const std::uint64_t n_tensors = in.count(kMinTensorBytes, "number of tensors");
+  Header header;
+  n_tensors = in.count(kMinTensorBytes, "number of tensors");
   const std::uint64_t n_metadata = in.count(kMinKeyValueBytes, "number of metadata entries");
   header.metadata = read_metadata(in, n_metadata);
-  DataSection data;
-  data.file = file;
-  data.alignment = read_alignment(in, header.metadata);
+  header.alignment = read_alignment(in, header.metadata);
+  return header;
+}
 
+}  // namespace
+
+Header parse_metadata(const std::string& path, std::span<const std::byte> file) {
+  Reader in(path, file);
+  std::uint64_t n_tensors = 0;
+  return read_header(in, n_tensors);
+}
+
+Header parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors,
+             std::uint64_t first_alignment) {
+  Reader in(path, file);
+  std::uint64_t n_tensors = 0;
+  Header header = read_header(in, n_tensors);
   std::vector<TensorInfo> infos;
   infos.reserve(static_cast<std::size_t>(n_tensors));
   for (std::uint64_t i = 0; i < n_tensors; ++i) {
     in.set_subject(base::cat("tensor ", i));
     infos.push_back(read_tensor_info(in));
   }
-  data.begin = (in.pos() + data.alignment - 1) / data.alignment * data.alignment;
+  if (header.alignment == 0) {
+    const bool as_first = ends_with_file(infos, in.pos(), file.size(), first_alignment);
+    header.alignment = as_first ? first_alignment : kDefaultAlignment;
+  }
+  DataSection data;
+  data.file = file;
+  data.alignment = header.alignment;
+  data.begin = pad(in.pos(), data.alignment);
   data.size = data.begin < file.size() ? file.size() - data.begin : 0;
-
   TensorPlacer placer(path, data, tensors);
   for (const TensorInfo& info : infos) placer.place(info);
   placer.finish();

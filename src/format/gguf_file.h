@@ -47,14 +47,24 @@ struct KeyValue {
   Value value;
 };
 
+inline constexpr std::uint64_t kDefaultAlignment = 32;
+
 /// Points into the file's bytes, which must outlive it.
 struct Header {
   std::vector<KeyValue> metadata;  ///< In the file's order; keys are unique.
+  std::uint64_t alignment = 0;     ///< Of the tensors' data; parse_metadata: 0 when not given.
 };
 
 /// Reads and checks a whole file; appends its tensors to `tensors`. Throws kCorruptData or
 /// kUnsupported naming path, key or tensor, and byte.
-Header parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors);
+/// `first_alignment` is for the later files of a split model, which repeat no metadata: some
+/// writers align all files alike, others these by the default. Where only the first file's
+/// alignment makes the tensors end where the file does, it counts.
+Header parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors,
+             std::uint64_t first_alignment = kDefaultAlignment);
+
+/// The metadata alone.
+Header parse_metadata(const std::string& path, std::span<const std::byte> file);
 
 /// Calls `visit(element)` with each string of a checked array of strings.
 template <typename Visit>

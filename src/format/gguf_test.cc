@@ -189,6 +189,38 @@ TEST(GgufSplit, OpensFromAnyFile) {
   EXPECT_EQ(open_checkpoint(folder.path())->tensors().size(), 3U);
 }
 
+/// A later file of a split whose first one says `alignment`, in that alignment or in the default.
+std::string later_shard(std::size_t alignment) {
+  GgufBuilder b;
+  b.alignment = alignment;
+  b.key("split.no", 2, le(std::uint16_t{1})).key("split.count", 2, le(std::uint16_t{2}));
+  b.tensor("a", {3}, 0, floats(3, 20.0F)).tensor("b", {5}, 0, floats(5, 30.0F));
+  b.data.resize((b.data.size() + alignment - 1) / alignment * alignment);
+  return b.build();
+}
+
+// Writers differ: only the first file has general.alignment.
+TEST(GgufSplit, LaterFilesMayHaveTheFirstOnesAlignmentOrTheDefault) {
+  for (const std::uint32_t first : {8U, 16U, 64U, 128U, 4096U}) {
+    for (const std::size_t later : {std::size_t{32}, std::size_t{first}}) {
+      const TempFolder folder;
+      GgufBuilder b = shard(0, 2, 3);
+      b.key("general.alignment", 4, le(first));
+      b.alignment = first;
+      folder.write("m-00001-of-00002.gguf", b.build());
+      folder.write("m-00002-of-00002.gguf", later_shard(later));
+      for (const char* name : {"/m-00001-of-00002.gguf", "/m-00002-of-00002.gguf"}) {
+        const Gguf model(folder.path() + name);
+        float value = 0;
+        std::memcpy(&value, model.find("a")->bytes.data(), 4);
+        EXPECT_EQ(value, 20.0F) << first << " " << later;
+        std::memcpy(&value, model.find("b")->bytes.data(), 4);
+        EXPECT_EQ(value, 30.0F) << first << " " << later;
+      }
+    }
+  }
+}
+
 TEST(GgufSplit, NamesWhatIsWrong) {
   const TempFolder folder;
   const auto open = [&](const char* name) {
