@@ -209,6 +209,26 @@ TEST(SpecTest, GgufNeedsItsEmbedding) {
   EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
 }
 
+TEST(SpecTest, GgufYarnFactorsOfAttention) {
+  const auto factor = [](const std::string& members) {
+    MemoryCheckpoint checkpoint(
+        format::Checkpoint::Kind::kGguf,
+        base::Json::parse(
+            R"({"general.architecture": "qwen2", "qwen2.embedding_length": 8, "qwen2.block_count": 1,
+            "qwen2.feed_forward_length": 8, "qwen2.attention.head_count": 2,
+            "qwen2.rope.scaling.type": "yarn", "qwen2.rope.scaling.factor": 4.0)" +
+                members + "}",
+            "test"));
+    checkpoint.add("token_embd.weight", {5, 8});
+    return read_spec(checkpoint).ropes[0].attention_factor;
+  };
+  EXPECT_FLOAT_EQ(factor(""), 1.0F + 0.1F * std::log(4.0F));
+  EXPECT_FLOAT_EQ(factor(R"(, "qwen2.rope.scaling.yarn_attn_factor": 1.25)"), 1.25F);
+  EXPECT_FLOAT_EQ(factor(R"(, "qwen2.rope.scaling.attn_factor": 2.0,
+                             "qwen2.rope.scaling.yarn_attn_factor": 1.25)"),
+                  2.5F);
+}
+
 TEST(SpecTest, GgufWindowPatternsAreChecked) {
   MemoryCheckpoint checkpoint(
       format::Checkpoint::Kind::kGguf,

@@ -123,8 +123,10 @@ RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::
     p.type = RopeParameters::Type::kYarn;
     p.beta_fast = config.positive_or("rope.scaling.yarn_beta_fast", 32.0);
     p.beta_slow = config.positive_or("rope.scaling.yarn_beta_slow", 1.0);
+    // Converters write Hugging Face's attention_factor, which takes the place of the computed one.
     p.attention_factor = config.positive_or("rope.scaling.attn_factor", 1.0) *
-                         (p.factor <= 1.0 ? 1.0 : 1.0 + 0.1 * std::log(p.factor));
+                         config.positive_or("rope.scaling.yarn_attn_factor",
+                                            p.factor <= 1.0 ? 1.0 : 1.0 + 0.1 * std::log(p.factor));
     if (p.theta <= 1.0)
       config.corrupt("rope.freq_base", "bad value (expected more than 1, got ", p.theta, ")");
   } else {
