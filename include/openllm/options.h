@@ -123,7 +123,7 @@ struct LoadOptions {
   int max_queue = 4096;
   /// Memory for the KV cache; 0: chosen from the model and the machine.
   std::int64_t kv_cache_bytes = 0;
-  /// "auto", "f32" or "f16".
+  /// "f32", "f16" or "auto": f16 beside quantised weights, but not on the reference device.
   std::string kv_dtype = "auto";
   /// Tokens per KV cache block.
   int kv_block_size = 32;

@@ -77,4 +77,12 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOp
   return result;
 }
 
+bool choose_kv_f16(const std::string& dtype, const std::string& device, bool quantised_weights) {
+  if (dtype == "f16") return true;
+  if (dtype == "f32") return false;
+  if (dtype == "auto") return quantised_weights && device != "reference";
+  base::fail(ErrorCode::kInvalidArgument, "kv_dtype: unknown (expected auto, f32 or f16, got ",
+             dtype, ")");
+}
+
 }  // namespace openllm::backend

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "kv/kv_spec.h"
@@ -19,5 +20,11 @@ struct KvBudget {
 /// sequence. Throws kResourceExhausted when that does not hold a single block of each group.
 KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
                         int max_model_len, std::int64_t available_bytes);
+
+/// Whether keys and values are kept as f16. `dtype` is LoadOptions::kv_dtype. "auto": f16 halves
+/// the memory that attention reads, and its rounding is below that of quantised weights, but not
+/// below that of plain ones; the reference device, which defines what is right, rounds nothing.
+/// Throws kInvalidArgument.
+bool choose_kv_f16(const std::string& dtype, const std::string& device, bool quantised_weights);
 
 }  // namespace openllm::backend

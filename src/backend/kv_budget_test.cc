@@ -73,5 +73,20 @@ TEST(KvBudget, HugeSizesDoNotOverflow) {
   EXPECT_THROW(plan_kv_budget({huge}, options_of(0), 1 << 30, std::int64_t{1} << 40), Error);
 }
 
+TEST(KvDtype, AutoRoundsOnlyBesideQuantisedWeightsAndNeverOnTheReferenceDevice) {
+  EXPECT_TRUE(choose_kv_f16("auto", "cpu", true));
+  EXPECT_FALSE(choose_kv_f16("auto", "cpu", false));
+  EXPECT_FALSE(choose_kv_f16("auto", "reference", true));
+  EXPECT_TRUE(choose_kv_f16("f16", "reference", false));
+  EXPECT_FALSE(choose_kv_f16("f32", "cpu", true));
+  try {
+    choose_kv_f16("bf16", "cpu", true);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(error.what(), HasSubstr("kv_dtype: unknown"));
+  }
+}
+
 }  // namespace
 }  // namespace openllm::backend

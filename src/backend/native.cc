@@ -108,16 +108,6 @@ bool any_weight_is_quantised(const format::Checkpoint& checkpoint) {
                      });
 }
 
-/// f16 keys and values halve the memory that attention reads. Their rounding is below that of
-/// quantised weights, but not below that of plain ones.
-bool choose_kv_f16(const std::string& dtype, const format::Checkpoint& checkpoint) {
-  if (dtype == "f16") return true;
-  if (dtype == "f32") return false;
-  if (dtype == "auto") return any_weight_is_quantised(checkpoint);
-  base::fail(ErrorCode::kInvalidArgument, "kv_dtype: unknown (expected auto, f32 or f16, got ",
-             dtype, ")");
-}
-
 void require_range(const char* name, int value, int low, int high) {
   if (value < low || value > high) {
     base::fail(ErrorCode::kInvalidArgument, name, ": out of range (expected ", low, " to ", high,
@@ -143,7 +133,8 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   model::DecoderOptions decoder_options;
   decoder_options.max_rows = options.max_step_tokens;
   decoder_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
-  decoder_options.kv_f16 = choose_kv_f16(options.kv_dtype, checkpoint);
+  decoder_options.kv_f16 =
+      choose_kv_f16(options.kv_dtype, device->name(), any_weight_is_quantised(checkpoint));
   decoder_options.kv_block_size = options.kv_block_size;
   if (options.progress) {
     decoder_options.progress = [&options](double fraction) {
