@@ -27,13 +27,15 @@ std::string rate(std::size_t n_tokens, double seconds) {
 std::string describe(const Timing& t) {
   char load[32];
   std::snprintf(load, sizeof(load), "load %.2f s", t.load_s);
-  // The first token of each choice comes with the prompt; the others are what decoding made.
-  const std::size_t first = std::min(t.n_answer, static_cast<std::size_t>(t.n_choices));
+  // What comes with the first output is the prompt's time; the others are what decoding made.
+  const std::size_t n_decoded = t.n_answer - std::min(t.n_answer, t.n_first);
+  const bool all_at_once = n_decoded == 0;
   const std::string cached = t.n_cached > 0 ? base::cat(" (", t.n_cached, " cached)") : "";
-  return base::cat(load, " | prompt ", t.n_prompt, " tokens", cached, ", ",
-                   rate(t.n_prompt - std::min(t.n_prompt, t.n_cached), t.first_token_s),
-                   " | answer ", t.n_answer, " tokens, ",
-                   rate(t.n_answer - first, t.total_s - t.first_token_s));
+  return base::cat(
+      load, " | prompt ", t.n_prompt, " tokens", cached, ", ",
+      rate(t.n_prompt - std::min(t.n_prompt, t.n_cached), t.first_token_s), " | answer ",
+      t.n_answer, " tokens, ",
+      all_at_once ? rate(t.n_answer, t.total_s) : rate(n_decoded, t.total_s - t.first_token_s));
 }
 
 GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOptions& options,
@@ -42,7 +44,11 @@ GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOpti
   GenerationOutput last;
   bool first = true;
   for (const GenerationOutput& output : llm.generate_iterator(prompt, options)) {
-    if (first) timing.first_token_s = seconds_since(begin);
+    if (first) {
+      timing.first_token_s = seconds_since(begin);
+      timing.n_first = 0;
+      for (const CompletionChunk& chunk : output.outputs) timing.n_first += chunk.n_delta_tokens;
+    }
     first = false;
     if (show == Show::kStream && output.outputs.size() == 1) print(output.outputs[0].delta);
     if (output.finished) last = output;
@@ -50,7 +56,6 @@ GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOpti
   timing.total_s = seconds_since(begin);
   timing.n_prompt = last.prompt_token_ids ? last.prompt_token_ids->size() : 0;
   timing.n_cached = static_cast<std::size_t>(last.n_cached_tokens);
-  timing.n_choices = options.n;
   timing.n_answer = 0;
   for (const CompletionChunk& chunk : last.outputs) timing.n_answer += chunk.token_ids.size();
   return last;

@@ -15,7 +15,7 @@ struct Timing {
   std::size_t n_prompt = 0;
   std::size_t n_cached = 0;
   std::size_t n_answer = 0;
-  int n_choices = 1;
+  std::size_t n_first = 1;  ///< Of these, tokens that the first output had.
 };
 
 /// "load 0.31 s | prompt 36 tokens, 812.3 tokens/s | answer 8 tokens, 120.5 tokens/s"

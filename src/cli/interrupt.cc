@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <thread>
 
 #include "base/error.h"
@@ -33,7 +34,7 @@ extern "C" void on_interrupt(int /*signal*/) {
 
 int make_eventfd() {
   const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (fd < 0) base::fail(ErrorCode::kIo, "eventfd: cannot make one");
+  if (fd < 0) base::fail(ErrorCode::kIo, "eventfd: ", std::strerror(errno));
   return fd;
 }
 

@@ -75,5 +75,7 @@ int main(int argc, char** argv) {
   openllm::cli::fill_standard_streams();
   // A closed connection must not end the program; `print` sees a closed pipe itself.
   ::signal(SIGPIPE, SIG_IGN);
+  // A file that must not grow further is an error like a full disk.
+  ::signal(SIGXFSZ, SIG_IGN);
   return openllm::cli::run(argc, argv);
 }

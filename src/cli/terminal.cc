@@ -1,22 +1,31 @@
 #include "cli/terminal.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <iostream>
-#include <iterator>
 #include <memory>
 
 #include "base/error.h"
 
 namespace openllm::cli {
+namespace {
+
+/// Another program may have made a stream that it shares with this one non-blocking.
+void wait_for(int fd, short event) {
+  pollfd entry{fd, event, 0};
+  (void)::poll(&entry, 1, -1);
+}
+
+}  // namespace
 
 ProgressCallback progress_bar() {
   if (!stderr_is_terminal()) return {};
@@ -57,7 +66,19 @@ int terminal_width() {
 }
 
 std::string read_stdin() {
-  std::string text(std::istreambuf_iterator<char>(std::cin), {});
+  std::string text;
+  std::array<char, 16384> buffer{};
+  while (true) {
+    const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (n == 0) break;
+    if (n > 0) {
+      text.append(buffer.data(), static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) {
+      wait_for(STDIN_FILENO, POLLIN);
+    } else if (errno != EINTR) {
+      base::fail(ErrorCode::kIo, "standard input: ", std::strerror(errno));
+    }
+  }
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return text;
@@ -72,6 +93,8 @@ void print(std::string_view text) {
       ::signal(SIGPIPE, SIG_DFL);  // end as programs do that never ignored it
       ::raise(SIGPIPE);
       std::_Exit(128 + SIGPIPE);
+    } else if (errno == EAGAIN) {
+      wait_for(STDOUT_FILENO, POLLOUT);
     } else if (errno != EINTR) {
       base::fail(ErrorCode::kIo, "standard output: ", std::strerror(errno));
     }

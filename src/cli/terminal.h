@@ -17,7 +17,7 @@ bool stdin_is_terminal();
 bool stderr_is_terminal();
 /// Columns of the terminal on standard error; 80 when it does not say.
 int terminal_width();
-/// All of standard input, without one line end at its end.
+/// All of standard input, without one line end at its end. Throws kIo when it cannot be read.
 std::string read_stdin();
 /// Writes to standard output at once. A closed pipe ends the program as quietly as it ends others.
 /// Throws kIo when the disk is full and the like.

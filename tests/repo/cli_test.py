@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import socket
 import struct
@@ -102,6 +103,49 @@ class Usage(unittest.TestCase):
             result = subprocess.run(["sh", "-c", command + closed, PROGRAM, TINY], capture_output=True, check=False)
             self.assertEqual(result.returncode, status, closed)
         self.assertEqual(subprocess.run(["sh", "-c", '"$0" nonsense >&- 2>&- <&-', PROGRAM], check=False).returncode, 2)
+
+    def test_a_pipe_that_does_not_block(self):
+        # Another program that shares the pipe may have made it so; a slow reader must not be an error.
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        with subprocess.Popen([PROGRAM, "logits", STORIES, "--prompt", "Once upon a time"], stdout=writer,
+                              stderr=subprocess.PIPE) as process:
+            while select.select([], [writer], [], 0)[1] and process.poll() is None:  # until it is full
+                time.sleep(0.01)
+            time.sleep(0.1)  # the program meets it
+            os.close(writer)
+            with os.fdopen(reader, "rb") as pipe:
+                text = pipe.read()
+            self.assertEqual((process.wait(TIMEOUT), process.stderr.read()), (0, b""))
+        self.assertGreater(len(text), 4096)
+        self.assertIn("logits", json.loads(text))
+
+    def test_standard_input_that_cannot_be_read(self):
+        folder = os.open("/", os.O_RDONLY)
+        try:
+            self.check_error(run("run", STORIES, stdin=folder), 7, "standard input")
+        finally:
+            os.close(folder)
+        reader, writer = os.pipe()
+        fcntl.fcntl(reader, fcntl.F_SETFL, os.O_NONBLOCK)
+        with subprocess.Popen([PROGRAM, "tokenize", STORIES, "--json"], stdin=reader, stdout=subprocess.PIPE) as process:
+            os.close(reader)
+            os.write(writer, b"Once")  # or it comes before the program reads: the end comes later in any case
+            time.sleep(0.1)
+            os.write(writer, b" upon a time\n")
+            os.close(writer)
+            self.assertEqual(json.loads(process.stdout.read()),
+                             json.loads(run("tokenize", STORIES, "Once upon a time", "--json").stdout))
+
+    def test_files_that_must_not_grow(self):
+        with tempfile.TemporaryDirectory() as home:
+            command = 'ulimit -f 1; "$0" models add a/b "$1" 2>&1 | cat'
+            result = subprocess.run(["bash", "-o", "pipefail", "-c", command, PROGRAM, STORIES], capture_output=True,
+                                    text=True, env={"PATH": os.environ["PATH"], "OPENLLM_HOME": home}, check=False)
+            self.assertEqual(result.returncode, 7, result)
+            self.assertRegex(result.stdout, r"\Aopenllm: error: [^\n]+\n\Z")
+            self.assertEqual([name for _, _, files in os.walk(home) for name in files if "gguf" in name], [])
 
     def test_unknown_model(self):
         self.check_error(run("run", "no/such", "hi"), 3, "no/such", "openllm models", "fetch-model")
@@ -439,6 +483,25 @@ class Serving(unittest.TestCase):
         result = run("start", STORIES, "--port", "0", "--allow-origin", "https://a.example/chat")
         self.assertEqual(result.returncode, 2, result.stderr)
         self.assertIn("https://a.example/chat", result.stderr)
+
+    def test_the_request_that_is_shown_works(self):
+        shown = self.lines[self.lines.index("  curl"):self.lines.index("openllm: ready")]
+        words = shlex.split(shown.replace("\\\n", " "))
+        self.assertTrue(words[1].endswith("/v1/completions"), words)  # this model has no chat template
+        request = urllib.request.Request(words[1], data=words[-1].encode(),
+                                         headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            self.assertIn("choices", json.load(response))
+
+    def test_addresses_are_shown_as_urls(self):
+        for host in ("[::1]", "::1"):
+            with subprocess.Popen([PROGRAM, "start", STORIES, "--port", "0", "--host", host],
+                                  stderr=subprocess.PIPE, text=True) as process:
+                line = process.stderr.readline()
+                process.terminate()
+                if "cannot listen" in line:  # a machine without IPv6
+                    continue
+                self.assertRegex(line, r"at http://\[::1\]:\d+\n\Z")
 
     def test_the_port_is_taken(self):
         port = self.address.rsplit(":", 1)[1]

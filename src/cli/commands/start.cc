@@ -16,19 +16,25 @@ namespace openllm::cli {
 namespace {
 
 std::string address_of(const ServerOptions& options, std::uint16_t port) {
-  const bool any = options.host == "0.0.0.0" || options.host == "::";
+  const bool any = options.host == "0.0.0.0" || options.host == "::" || options.host == "[::]";
   const std::string host = any ? "127.0.0.1" : options.host;
-  return base::cat("http://", host.find(':') == std::string::npos ? host : "[" + host + "]", ":",
-                   port);
+  const bool is_bare_v6 = host.find(':') != std::string::npos && host.front() != '[';
+  return base::cat("http://", is_bare_v6 ? "[" + host + "]" : host, ":", port);
 }
 
+/// A first request to try, which the model can answer.
 void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port) {
   const std::string address = address_of(options, port);
   const std::string key = options.api_keys.empty() ? "" : " -H 'Authorization: Bearer YOUR_KEY'";
-  note(base::cat("openllm: serving ", llm.id(), " at ", address, "\n  curl ", address,
-                 "/v1/chat/completions -H 'Content-Type: application/json'", key,
-                 " \\\n    -d '{\"model\": \"", llm.id(),
-                 "\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n"));
+  const bool chats = llm.info().has_chat_template;
+  const std::string url = base::cat(address, chats ? "/v1/chat/completions" : "/v1/completions");
+  const bool has_brackets = url.find('[') != std::string::npos;  // some shells expand them
+  note(base::cat("openllm: serving ", llm.id(), " at ", address, "\n  curl ",
+                 has_brackets ? "'" + url + "'" : url, " -H 'Content-Type: application/json'", key,
+                 " \\\n    -d '{\"model\": \"", llm.id(), "\", ",
+                 chats ? "\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]"
+                       : "\"prompt\": \"Hello\"",
+                 "}'\n"));
 }
 
 }  // namespace
