@@ -73,7 +73,15 @@ struct NormSpec {
   float weight_offset = 0.0F;  ///< Added to the weight: 1 for Gemma's (1 + w).
 };
 
-enum class Activation : std::uint8_t { kSilu, kGelu, kGeluTanh, kRelu };
+enum class Activation : std::uint8_t {
+  kSilu,
+  kGelu,
+  kGeluTanh,
+  kQuickGelu,  ///< x sigmoid(1.702 x)
+  kRelu,
+  kReluSquared,
+  kTanh,
+};
 
 enum class RopeStyle : std::uint8_t {
   kNone,

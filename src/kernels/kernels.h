@@ -49,7 +49,7 @@ struct LinearArgs {
   const float* bias = nullptr;  ///< [n_rows] or null.
 };
 
-enum class Act : std::uint8_t { kSilu, kGelu, kGeluTanh, kRelu };
+enum class Act : std::uint8_t { kSilu, kGelu, kGeluTanh, kQuickGelu, kRelu, kReluSquared, kTanh };
 
 /// Query rows that share a KV head and go through the cache together, and the keys they see.
 /// Block b of the sequence has positions [b * block_size, (b + 1) * block_size).

@@ -139,6 +139,21 @@ TEST(SpecTest, GeneralNamesWinOverThoseOfGpt2) {
   EXPECT_EQ(spec.max_positions, 5);
 }
 
+TEST(SpecTest, ActivationsByTheirNames) {
+  using device::Activation;
+  const std::vector<std::pair<const char*, Activation>> names = {
+      {"swish", Activation::kSilu},        {"gelu_python", Activation::kGelu},
+      {"gelu_new", Activation::kGeluTanh}, {"quick_gelu", Activation::kQuickGelu},
+      {"relu", Activation::kRelu},         {"relu2", Activation::kReluSquared},
+      {"tanh", Activation::kTanh}};
+  for (const auto& [name, activation] : names) {
+    EXPECT_EQ(spec_of(std::string(R"({"model_type": "llama", "hidden_act": ")") + name + R"("})")
+                  .activation,
+              activation)
+        << name;
+  }
+}
+
 TEST(SpecTest, AttentionIsAnOlderNameOfFullAttention) {
   const DecoderSpec spec = spec_of(
       R"({"model_type": "gemma2", "num_hidden_layers": 3, "sliding_window": 4,

@@ -39,8 +39,14 @@ kernels::Act to_act(Activation act) {
       return kernels::Act::kGelu;
     case Activation::kGeluTanh:
       return kernels::Act::kGeluTanh;
+    case Activation::kQuickGelu:
+      return kernels::Act::kQuickGelu;
     case Activation::kRelu:
       return kernels::Act::kRelu;
+    case Activation::kReluSquared:
+      return kernels::Act::kReluSquared;
+    case Activation::kTanh:
+      return kernels::Act::kTanh;
   }
   return kernels::Act::kSilu;
 }

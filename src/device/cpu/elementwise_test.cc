@@ -57,7 +57,8 @@ TEST(CpuElementwise, HeadNormsAgreeWithTheReference) {
 
 TEST(CpuElementwise, ActivationsAgreeWithTheReference) {
   for (const Activation act :
-       {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+       {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kQuickGelu,
+        Activation::kRelu, Activation::kReluSquared, Activation::kTanh}) {
     for (const float scale : {0.01F, 1.0F, 4.0F, 60.0F}) {
       for (const std::int64_t cols : {1, 16, 37, 1536}) {
         compare(3, cols, scale, 1e-6, [&](Device& device, Tensor x) { device.activation(act, x); });

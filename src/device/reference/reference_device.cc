@@ -44,8 +44,14 @@ float activate(Activation act, float value) {
       return static_cast<float>(
           0.5 * x *
           (1.0 + std::tanh(std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x))));
+    case Activation::kQuickGelu:
+      return static_cast<float>(x / (1.0 + std::exp(-1.702 * x)));
     case Activation::kRelu:
       return std::max(value, 0.0F);
+    case Activation::kReluSquared:
+      return value > 0.0F ? value * value : 0.0F;
+    case Activation::kTanh:
+      return static_cast<float>(std::tanh(x));
   }
   return value;
 }

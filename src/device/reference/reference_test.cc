@@ -143,6 +143,15 @@ TEST_F(ReferenceTest, ActivationsAndProducts) {
   x = {1.0F};
   device_->activation(Activation::kGeluTanh, matrix(x, 1));
   EXPECT_FLOAT_EQ(x[0], 0.8411919906F);
+  x = {1.0F};
+  device_->activation(Activation::kQuickGelu, matrix(x, 1));
+  EXPECT_FLOAT_EQ(x[0], 0.8457957659F);
+  x = {-2.0F, 3.0F};
+  device_->activation(Activation::kReluSquared, matrix(x, 2));
+  EXPECT_EQ(x, (std::vector<float>{0.0F, 9.0F}));
+  x = {1.0F};
+  device_->activation(Activation::kTanh, matrix(x, 1));
+  EXPECT_FLOAT_EQ(x[0], 0.7615941560F);
 }
 
 TEST_F(ReferenceTest, LogitsAreScaledThenCapped) {

@@ -71,6 +71,12 @@ OPENLLM_INLINE VF gelu_tanh(VF x) {
   return div(x, add(splat(1.0F), exp(mul(splat(-2.0F), u))));
 }
 
+OPENLLM_INLINE VF quick_gelu(VF x) {
+  return div(x, add(splat(1.0F), exp(mul(x, splat(-1.702F)))));
+}
+
+OPENLLM_INLINE VF relu(VF x) { return max(x, zero()); }
+
 OPENLLM_INLINE VF apply(Act act, VF x) {
   switch (act) {
     case Act::kSilu:
@@ -79,8 +85,14 @@ OPENLLM_INLINE VF apply(Act act, VF x) {
       return gelu(x);
     case Act::kGeluTanh:
       return gelu_tanh(x);
+    case Act::kQuickGelu:
+      return quick_gelu(x);
     case Act::kRelu:
-      return max(x, zero());
+      return relu(x);
+    case Act::kReluSquared:
+      return mul(relu(x), relu(x));
+    case Act::kTanh:
+      return tanh(x);
   }
   return x;
 }
@@ -153,8 +165,14 @@ void activate(Act act, const float* x, std::int64_t n, float* out) {
       return activate_as<Act::kGelu>(x, n, out);
     case Act::kGeluTanh:
       return activate_as<Act::kGeluTanh>(x, n, out);
+    case Act::kQuickGelu:
+      return activate_as<Act::kQuickGelu>(x, n, out);
     case Act::kRelu:
       return activate_as<Act::kRelu>(x, n, out);
+    case Act::kReluSquared:
+      return activate_as<Act::kReluSquared>(x, n, out);
+    case Act::kTanh:
+      return activate_as<Act::kTanh>(x, n, out);
   }
 }
 
@@ -173,8 +191,14 @@ void gate(Act act, const float* gate, const float* up, std::int64_t n, float* ou
       return gate_as<Act::kGelu>(gate, up, n, out);
     case Act::kGeluTanh:
       return gate_as<Act::kGeluTanh>(gate, up, n, out);
+    case Act::kQuickGelu:
+      return gate_as<Act::kQuickGelu>(gate, up, n, out);
     case Act::kRelu:
       return gate_as<Act::kRelu>(gate, up, n, out);
+    case Act::kReluSquared:
+      return gate_as<Act::kReluSquared>(gate, up, n, out);
+    case Act::kTanh:
+      return gate_as<Act::kTanh>(gate, up, n, out);
   }
 }
 

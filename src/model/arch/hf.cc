@@ -148,7 +148,7 @@ device::Activation read_activation(const Config& config, std::string_view key,
                                    std::string_view otherwise) {
   using device::Activation;
   // Several names are one function computed in different ways.
-  constexpr std::array<std::pair<std::string_view, Activation>, 11> kNames{{
+  constexpr std::array<std::pair<std::string_view, Activation>, 14> kNames{{
       {"silu", Activation::kSilu},
       {"swish", Activation::kSilu},
       {"gelu", Activation::kGelu},
@@ -159,15 +159,17 @@ device::Activation read_activation(const Config& config, std::string_view key,
       {"gelu_pytorch_tanh", Activation::kGeluTanh},
       {"gelu_python_tanh", Activation::kGeluTanh},
       {"gelu_tanh", Activation::kGeluTanh},
+      {"quick_gelu", Activation::kQuickGelu},
       {"relu", Activation::kRelu},
+      {"relu2", Activation::kReluSquared},
+      {"tanh", Activation::kTanh},
   }};
   const std::string name = config.string_or(key, otherwise);
   for (const auto& [known, activation] : kNames) {
     if (name == known) return activation;
   }
-  config.unsupported(key,
-                     "unknown activation (expected silu, gelu, gelu_new, gelu_pytorch_tanh or ",
-                     "relu; got ", name, ")");
+  config.unsupported(key, "unknown activation (expected silu, gelu, gelu_new, gelu_pytorch_tanh, ",
+                     "quick_gelu, relu, relu2 or tanh; got ", name, ")");
 }
 
 void refuse_unsupported(const Config& config) {
