@@ -23,6 +23,7 @@ struct ClientOptions {
 
 /// Talks to an openllm server (or any OpenAI-compatible one).
 /// Thread safety: every method from any thread.
+/// Errors: every method throws `openllm::Error`; kInvalidArgument after the Client was moved from.
 class OPENLLM_API Client {
  public:
   explicit Client(ClientOptions options = {});
@@ -43,6 +44,7 @@ class OPENLLM_API Client {
 
  private:
   class Impl;
+  const Impl& impl() const;
   std::unique_ptr<Impl> impl_;
 };
 

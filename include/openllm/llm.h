@@ -30,6 +30,8 @@ struct ModelInfo {
   /// Longest sequence of this LLM, in tokens: the model's limit, LoadOptions::max_model_len and,
   /// once loaded, what the KV cache holds.
   int max_context = 0;
+  /// The same without regard to the KV cache: more than `max_context` when memory is short.
+  int wanted_context = 0;
   bool has_tokenizer = false;
   bool has_chat_template = false;
 };
@@ -67,7 +69,8 @@ struct TokenizeOptions {
 
 /// A model, ready to answer. A cheap handle: copies share one engine, which ends with the last of
 /// them. Thread safety: every method may be called from any thread; requests are batched together.
-/// Errors: every method throws `openllm::Error` only.
+/// Errors: every method throws `openllm::Error` only; kInvalidArgument after the LLM was moved
+/// from.
 class OPENLLM_API LLM {
  public:
   /// `model`: a name in the model store, a folder, or a `.gguf` file. Resolves it and reads its
@@ -103,6 +106,7 @@ class OPENLLM_API LLM {
   void load() const;
   bool is_loaded() const noexcept;
 
+  /// Empty after the LLM was moved from.
   const std::string& id() const noexcept;
   /// `<backend>-<name>:<version>`, as the model store names it.
   std::string tag() const;
@@ -125,6 +129,7 @@ class OPENLLM_API LLM {
 
  private:
   class Impl;
+  Impl& impl() const;
   std::shared_ptr<Impl> impl_;
 };
 

@@ -16,6 +16,7 @@ class Request;
 /// The outputs of one request as an input range. Destroying it cancels what is still running.
 /// Thread safety: one thread at a time. `cancel` may be called from any thread.
 /// Outputs that arrive between two reads are merged, so a slow reader delays nobody.
+/// One that was moved from is at its end.
 class OPENLLM_API GenerationStream {
  public:
   explicit GenerationStream(std::shared_ptr<llm::Request> request);
@@ -61,7 +62,8 @@ class OPENLLM_API GenerationStream {
 };
 
 /// The same for coroutines: `while (const auto* out = co_await stream.next()) ...`.
-/// Destroying it cancels what is still running.
+/// Destroying it cancels what is still running. One coroutine at a time may wait; a second one gets
+/// kInvalidArgument.
 class OPENLLM_API AsyncGenerationStream {
  public:
   explicit AsyncGenerationStream(std::shared_ptr<llm::Request> request);

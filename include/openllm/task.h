@@ -11,7 +11,8 @@
 
 namespace openllm {
 
-/// A coroutine's result. Starts when awaited or when `get()` is called; runs at most once.
+/// A coroutine's result. Starts when awaited or when `get()` is called; runs at most once: after
+/// that, and after the task was moved from, both throw kInvalidArgument.
 /// `co_await std::move(task)` inside a coroutine, `task.get()` to block a thread.
 template <typename T>
 class [[nodiscard]] Task {
@@ -24,6 +25,7 @@ class [[nodiscard]] Task {
     std::exception_ptr error{};
     std::coroutine_handle<> continuation{};
     std::shared_ptr<std::atomic<bool>> done{};  // set for get()
+    bool has_started = false;
 
     Task get_return_object() { return Task(Handle::from_promise(*this)); }
     std::suspend_always initial_suspend() noexcept { return {}; }
@@ -63,6 +65,7 @@ class [[nodiscard]] Task {
   /// Runs the coroutine to its end and returns its result or throws its exception. Call once; not
   /// from the thread that would have to resume it.
   T get() {
+    begin();
     auto flag = std::make_shared<std::atomic<bool>>(false);
     handle_.promise().done = flag;
     handle_.resume();
@@ -70,7 +73,8 @@ class [[nodiscard]] Task {
     return take();
   }
 
-  auto operator co_await() && noexcept {
+  auto operator co_await() && {
+    begin();
     struct Awaiter {
       Task* task;
       bool await_ready() noexcept { return false; }
@@ -85,6 +89,13 @@ class [[nodiscard]] Task {
 
  private:
   explicit Task(Handle handle) : handle_(handle) {}
+  void begin() {
+    if (!handle_ || handle_.promise().has_started) {
+      throw Error(ErrorCode::kInvalidArgument, handle_ ? "task: was run already (it runs once)"
+                                                       : "task: is empty (it was moved from)");
+    }
+    handle_.promise().has_started = true;
+  }
   T take() {
     if (handle_.promise().error) std::rethrow_exception(handle_.promise().error);
     return std::move(*handle_.promise().value);

@@ -213,15 +213,20 @@ Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(o
 Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
-bool Client::health() const { return impl_->health(); }
-std::vector<std::string> Client::models() const { return impl_->models(); }
+const Client::Impl& Client::impl() const {
+  if (impl_ == nullptr)
+    base::fail(ErrorCode::kInvalidArgument, "client: has no server (it was moved from)");
+  return *impl_;
+}
+bool Client::health() const { return impl().health(); }
+std::vector<std::string> Client::models() const { return impl().models(); }
 GenerationOutput Client::generate(const Prompt& prompt, const GenerateOptions& options) const {
-  return impl_->generate(prompt, options);
+  return impl().generate(prompt, options);
 }
 GenerationOutput Client::generate_stream(
     const Prompt& prompt, const GenerateOptions& options,
     const std::function<bool(const GenerationOutput&)>& on_output) const {
-  return impl_->generate_stream(prompt, options, on_output);
+  return impl().generate_stream(prompt, options, on_output);
 }
 
 }  // namespace openllm

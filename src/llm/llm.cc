@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "llm/core.h"
 
 namespace openllm {
@@ -21,6 +22,12 @@ LLM& LLM::operator=(const LLM&) = default;
 LLM::LLM(LLM&&) noexcept = default;
 LLM& LLM::operator=(LLM&&) noexcept = default;
 
+LLM::Impl& LLM::impl() const {
+  if (impl_ == nullptr)
+    base::fail(ErrorCode::kInvalidArgument, "LLM: has no model (it was moved from)");
+  return *impl_;
+}
+
 namespace {
 
 GenerateOptions final_only(GenerateOptions options) {
@@ -37,7 +44,7 @@ Task<GenerationOutput> run_to_end(AsyncGenerationStream stream) {
 }  // namespace
 
 GenerationOutput LLM::generate(const Prompt& prompt, const GenerateOptions& options) const {
-  GenerationStream stream(impl_->start(prompt, final_only(options)));
+  GenerationStream stream(impl().start(prompt, final_only(options)));
   GenerationOutput last;
   while (const GenerationOutput* output = stream.next()) last = *output;
   return last;
@@ -45,17 +52,17 @@ GenerationOutput LLM::generate(const Prompt& prompt, const GenerateOptions& opti
 
 GenerationStream LLM::generate_iterator(const Prompt& prompt,
                                         const GenerateOptions& options) const {
-  return GenerationStream(impl_->start(prompt, options));
+  return GenerationStream(impl().start(prompt, options));
 }
 
 Task<GenerationOutput> LLM::async_generate(Prompt prompt, GenerateOptions options) const {
   return run_to_end(
-      AsyncGenerationStream(impl_->start_async(std::move(prompt), final_only(std::move(options)))));
+      AsyncGenerationStream(impl().start_async(std::move(prompt), final_only(std::move(options)))));
 }
 
 AsyncGenerationStream LLM::async_generate_iterator(const Prompt& prompt,
                                                    const GenerateOptions& options) const {
-  return AsyncGenerationStream(impl_->start_async(prompt, options));
+  return AsyncGenerationStream(impl().start_async(prompt, options));
 }
 
 GenerationOutput LLM::chat(const std::vector<Message>& messages,
@@ -68,37 +75,40 @@ Task<GenerationOutput> LLM::async_chat(std::vector<Message> messages,
   return async_generate(Prompt(std::move(messages)), std::move(options));
 }
 
-void LLM::load() const { impl_->load(); }
-bool LLM::is_loaded() const noexcept { return impl_->is_loaded(); }
-const std::string& LLM::id() const noexcept { return impl_->id(); }
-std::string LLM::tag() const { return impl_->tag(); }
-ModelInfo LLM::info() const { return impl_->info(); }
-BackendInfo LLM::backend() const { return impl_->backend_info(); }
-LLMConfig LLM::config() const { return impl_->config(); }
-EngineStats LLM::stats() const { return impl_->stats(); }
+void LLM::load() const { impl().load(); }
+bool LLM::is_loaded() const noexcept { return impl_ != nullptr && impl_->is_loaded(); }
+const std::string& LLM::id() const noexcept {
+  static const std::string none;
+  return impl_ == nullptr ? none : impl_->id();
+}
+std::string LLM::tag() const { return impl().tag(); }
+ModelInfo LLM::info() const { return impl().info(); }
+BackendInfo LLM::backend() const { return impl().backend_info(); }
+LLMConfig LLM::config() const { return impl().config(); }
+EngineStats LLM::stats() const { return impl().stats(); }
 
 std::vector<std::int32_t> LLM::tokenize(std::string_view text,
                                         const TokenizeOptions& options) const {
-  return impl_->require_tokenizer()->encode(text, {.add_special_tokens = options.add_special_tokens,
+  return impl().require_tokenizer()->encode(text, {.add_special_tokens = options.add_special_tokens,
                                                    .parse_special = options.parse_special});
 }
 
 std::string LLM::detokenize(const std::vector<std::int32_t>& token_ids,
                             bool skip_special_tokens) const {
-  return impl_->require_tokenizer()->decode(token_ids, skip_special_tokens);
+  return impl().require_tokenizer()->decode(token_ids, skip_special_tokens);
 }
 
 std::string LLM::token_text(std::int32_t token_id) const {
-  return std::string(impl_->require_tokenizer()->token_bytes(token_id));
+  return std::string(impl().require_tokenizer()->token_bytes(token_id));
 }
 
 std::string LLM::apply_chat_template(const std::vector<Message>& messages,
                                      const GenerateOptions& options) const {
-  return impl_->render(messages, options);
+  return impl().render(messages, options);
 }
 
 std::vector<float> LLM::logits(const std::vector<std::int32_t>& token_ids) const {
-  return impl_->logits(token_ids);
+  return impl().logits(token_ids);
 }
 
 }  // namespace openllm

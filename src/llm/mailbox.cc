@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/error.h"
+
 namespace openllm::llm {
 
 Mailbox::Mailbox(int n_choices, bool only_final, Executor executor)
@@ -80,6 +82,9 @@ bool Mailbox::ready(Until until) {
 bool Mailbox::suspend(std::coroutine_handle<> handle, Until until) {
   const std::lock_guard lock(mutex_);
   if (is_ready(until)) return false;
+  if (waiter_) {  // it would never be resumed
+    base::fail(ErrorCode::kInvalidArgument, "stream: another coroutine waits for it already");
+  }
   waiter_ = handle;
   waits_for_ = until;
   return true;

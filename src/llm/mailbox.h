@@ -65,7 +65,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   /// True when `wait` would not block; for kAccepted, when that has been decided.
   bool ready(Until until = Until::kNews);
   /// `handle` is resumed through the executor once `ready`. False when it is already: do not
-  /// suspend.
+  /// suspend. Throws kInvalidArgument while another one waits.
   bool suspend(std::coroutine_handle<> handle, Until until = Until::kNews);
   /// The request ended with an error before it was accepted; `wait` gives the error.
   bool is_refused();

@@ -92,6 +92,16 @@ TEST(Mailbox, AnAbandonedCoroutineIsNotResumed) {
   EXPECT_EQ(resumed, 0);
 }
 
+TEST(Mailbox, ASecondCoroutineMayNotWait) {
+  const auto mailbox = std::make_shared<Mailbox>(1, false, [](auto task) { task(); });
+  int resumed = 0;
+  Probe coroutine = probe(mailbox.get(), &resumed);
+  EXPECT_THROW(mailbox->suspend(std::noop_coroutine()), Error);
+  mailbox->post([](Update& /*update*/) {});
+  EXPECT_EQ(resumed, 1) << "the first one still waits";
+  coroutine.handle.destroy();
+}
+
 TEST(Mailbox, AcceptanceIsNotNewsAndNewsIsNotAcceptance) {
   using Until = Mailbox::Until;
   const auto mailbox = std::make_shared<Mailbox>(1, false, inline_executor());

@@ -98,34 +98,41 @@ GenerationStream::GenerationStream(std::shared_ptr<llm::Request> request)
 GenerationStream::~GenerationStream() = default;
 GenerationStream::GenerationStream(GenerationStream&&) noexcept = default;
 GenerationStream& GenerationStream::operator=(GenerationStream&&) noexcept = default;
-const GenerationOutput* GenerationStream::next() { return request_->next(); }
-void GenerationStream::cancel() noexcept { request_->cancel(); }
+const GenerationOutput* GenerationStream::next() {
+  return request_ == nullptr ? nullptr : request_->next();
+}
+void GenerationStream::cancel() noexcept {
+  if (request_ != nullptr) request_->cancel();
+}
 
 AsyncGenerationStream::AsyncGenerationStream(std::shared_ptr<llm::Request> request)
     : request_(std::move(request)) {}
 AsyncGenerationStream::~AsyncGenerationStream() = default;
 AsyncGenerationStream::AsyncGenerationStream(AsyncGenerationStream&&) noexcept = default;
 AsyncGenerationStream& AsyncGenerationStream::operator=(AsyncGenerationStream&&) noexcept = default;
-void AsyncGenerationStream::cancel() noexcept { request_->cancel(); }
+void AsyncGenerationStream::cancel() noexcept {
+  if (request_ != nullptr) request_->cancel();
+}
 
 bool AsyncGenerationStream::NextAwaiter::await_ready() {
-  return request_->is_over() || request_->mailbox().ready();
+  return request_ == nullptr || request_->is_over() || request_->mailbox().ready();
 }
 bool AsyncGenerationStream::NextAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
   return request_->mailbox().suspend(awaiting);
 }
 const GenerationOutput* AsyncGenerationStream::NextAwaiter::await_resume() {
-  return request_->next();
+  return request_ == nullptr ? nullptr : request_->next();
 }
 
 bool AsyncGenerationStream::AcceptedAwaiter::await_ready() {
-  return request_->is_over() || request_->mailbox().ready(llm::Mailbox::Until::kAccepted);
+  return request_ == nullptr || request_->is_over() ||
+         request_->mailbox().ready(llm::Mailbox::Until::kAccepted);
 }
 bool AsyncGenerationStream::AcceptedAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
   return request_->mailbox().suspend(awaiting, llm::Mailbox::Until::kAccepted);
 }
 void AsyncGenerationStream::AcceptedAwaiter::await_resume() {
-  if (request_->mailbox().is_refused()) request_->next();
+  if (request_ != nullptr && request_->mailbox().is_refused()) request_->next();
 }
 
 }  // namespace openllm

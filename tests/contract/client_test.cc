@@ -113,6 +113,14 @@ TEST_F(ClientTest, NobodyThere) {
   EXPECT_THROW(client.models(), Error);
 }
 
+TEST_F(ClientTest, OneThatWasMovedFromSaysSo) {
+  Client client(client_options_);
+  const Client other = std::move(client);
+  EXPECT_THROW((void)client.health(), Error);    // NOLINT(*-use-after-move)
+  EXPECT_THROW(client.models(), Error);          // NOLINT(*-use-after-move)
+  EXPECT_THROW(client.generate("Once"), Error);  // NOLINT(*-use-after-move)
+}
+
 TEST_F(ClientTest, TimeoutsEndTheAnswer) {
   const Client client(client_options_);
   ASSERT_TRUE(eventually([&] { return client.health(); }));
