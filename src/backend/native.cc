@@ -1,7 +1,6 @@
 #include "backend/native.h"
 
 #include <algorithm>
-#include <fstream>
 #include <new>
 #include <string>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "backend/kv_budget.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/system_limits.h"
 #include "device/device.h"
 #include "model/decoder.h"
 
@@ -88,19 +88,6 @@ class NativeBackend final : public Backend {
   engine::Engine engine_;  // last: its thread uses everything above
 };
 
-/// MemAvailable of /proc/meminfo in bytes; 4 GiB where it cannot be read.
-std::int64_t available_memory() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::string key;
-  std::int64_t kib = 0;
-  std::string unit;
-  while (meminfo >> key >> kib) {
-    std::getline(meminfo, unit);
-    if (key == "MemAvailable:") return kib * 1024;
-  }
-  return std::int64_t{4} << 30U;
-}
-
 bool any_weight_is_quantised(const format::Checkpoint& checkpoint) {
   return std::any_of(checkpoint.tensors().begin(), checkpoint.tensors().end(),
                      [](const format::NamedTensor& tensor) {
@@ -145,7 +132,7 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
 
   const int wanted_len = resolve_max_model_len(options, decoder->spec().max_positions);
   const KvBudget budget =
-      plan_kv_budget(decoder->kv_groups(), options, wanted_len, available_memory());
+      plan_kv_budget(decoder->kv_groups(), options, wanted_len, base::available_memory());
   decoder->allocate_kv(budget.blocks_per_group);
 
   engine::EngineOptions engine_options;

@@ -1,7 +1,6 @@
 #include "base/thread_team.h"
 
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,10 +9,11 @@
 #include <chrono>
 #include <climits>
 #include <cstdint>
-#include <cstdio>
 #include <exception>
 #include <thread>
 #include <vector>
+
+#include "base/system_limits.h"
 
 namespace openllm::base {
 
@@ -57,28 +57,6 @@ bool spin(std::chrono::microseconds limit, Done done) noexcept {
     }
   } while (std::chrono::steady_clock::now() < end);
   return done();
-}
-
-/// Whole CPUs of the cgroup's quota (cgroup v2), or a large number.
-int cgroup_cpus() noexcept {
-  std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "re");
-  if (file == nullptr) return INT_MAX;
-  long long quota = 0;
-  long long period = 0;
-  const int n = std::fscanf(file, "%lld %lld", &quota, &period);
-  std::fclose(file);
-  if (n != 2 || quota <= 0 || period <= 0) return INT_MAX;  // "max 100000": no quota
-  return static_cast<int>(std::clamp<long long>((quota + period - 1) / period, 1, INT_MAX));
-}
-
-int available_cpus() noexcept {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  int n = ::sched_getaffinity(0, sizeof(set), &set) == 0
-              ? CPU_COUNT(&set)
-              : static_cast<int>(std::thread::hardware_concurrency());
-  n = std::min(n, cgroup_cpus());
-  return std::max(n, 1);
 }
 
 }  // namespace

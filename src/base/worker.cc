@@ -5,6 +5,8 @@
 #include <mutex>
 #include <utility>
 
+#include "base/start_thread.h"
+
 namespace openllm::base {
 
 struct Worker::Queue {
@@ -30,11 +32,20 @@ Worker::~Worker() {
   }
 }
 
+void Worker::start() {
+  const std::lock_guard lock(queue_->mutex);
+  start_locked();
+}
+
+void Worker::start_locked() {
+  if (!thread_.joinable()) thread_ = start_thread([queue = queue_] { run(queue); });
+}
+
 void Worker::post(std::function<void()> task) {
   {
     const std::lock_guard lock(queue_->mutex);
     // The thread first: a task without one would wait for ever, and keep alive what it holds.
-    if (!thread_.joinable()) thread_ = std::thread([queue = queue_] { run(queue); });
+    start_locked();
     queue_->tasks.push_back(std::move(task));
   }
   queue_->wake.notify_one();

@@ -8,8 +8,9 @@
 
 namespace openllm::base {
 
-/// One thread that runs tasks in order. Started by the first task. Destroying it runs what is
-/// queued and waits, unless a task of its own does the destroying; then the thread ends by itself.
+/// One thread that runs tasks in order. Started by `start` or the first task. Destroying it runs
+/// what is queued and waits, unless a task of its own does the destroying; then the thread ends by
+/// itself.
 class Worker {
  public:
   Worker();
@@ -17,11 +18,14 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  /// Both throw kResourceExhausted when there is no thread to be had.
+  void start();
   void post(std::function<void()> task);
 
  private:
   struct Queue;
   static void run(const std::shared_ptr<Queue>& queue);
+  void start_locked();
 
   std::shared_ptr<Queue> queue_;
   std::thread thread_;
@@ -34,6 +38,10 @@ class Lanes {
   /// Tokenizing this much takes a few milliseconds.
   static constexpr std::size_t kMaxSmallBytes = 64 << 10;
 
+  void start() {
+    small_.start();
+    large_.start();
+  }
   void post(std::size_t n_bytes, std::function<void()> task) {
     (n_bytes <= kMaxSmallBytes ? small_ : large_).post(std::move(task));
   }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/reserve.h"
+#include "base/start_thread.h"
 #include "engine/core.h"
 #include "engine/validate.h"
 
@@ -52,7 +53,7 @@ class Engine::Impl {
   Impl(StepRunner& runner, const EngineOptions& options, const base::Clock& clock,
        bool start_thread)
       : options_(options), core_(runner, options, clock), stats_(core_.stats()) {
-    if (start_thread) thread_ = std::thread([this] { loop(); });
+    if (start_thread) thread_ = base::start_thread([this] { loop(); });
   }
 
   ~Impl() {

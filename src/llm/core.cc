@@ -76,6 +76,10 @@ void Core::load() {
   if (options_.progress) options_.progress("loading tokenizer", 0.0);
   tokenizer_or_null();
   backend_ = choice_.entry.load(*checkpoint_, options_);
+  // Now, so that a lack of threads is not found out request by request.
+  output_->start();
+  resume_->start();
+  front_.start();
   loaded_.store(true, std::memory_order_release);
   if (options_.progress) options_.progress("ready", 1.0);
 }
@@ -266,6 +270,7 @@ std::string Core::tag() const {
 ModelInfo Core::info() {
   ModelInfo info = info_;
   info.max_context = is_loaded() ? backend_->max_model_len() : model_limit_;
+  info.wanted_context = model_limit_;
   info.has_tokenizer = tokenizer_or_null() != nullptr;
   return info;
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/start_thread.h"
 #include "server/app.h"
 #include "server/error_map.h"
 #include "server/http/transport.h"
@@ -85,7 +86,8 @@ class Server::Impl {
     transport_.start();
     const std::lock_guard lock(mutex_);
     is_running_ = was_started_ = true;
-    loader_ = std::thread([this] { app_.load(); });
+    app_.large_bodies.start();
+    loader_ = base::start_thread([this] { app_.load(); });
   }
 
   std::uint16_t port() const noexcept { return transport_.port(); }

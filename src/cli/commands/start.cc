@@ -37,6 +37,14 @@ void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port) 
                  "}'\n"));
 }
 
+void note_short_context(const LLM& llm) {
+  const ModelInfo info = llm.info();
+  if (info.max_context == info.wanted_context) return;
+  note(base::cat("openllm: the KV cache holds ", info.max_context,
+                 " tokens, fewer than the context of ", info.wanted_context,
+                 " (--kv-cache-bytes gives it more memory)\n"));
+}
+
 }  // namespace
 
 int start_command(const Arguments& arguments) {
@@ -54,6 +62,7 @@ int start_command(const Arguments& arguments) {
     try {
       server.wait_until_ready();
       has_loaded = true;
+      note_short_context(llm);
       note("openllm: ready; Ctrl-C stops\n");
     } catch (...) {
       failure = std::current_exception();

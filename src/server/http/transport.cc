@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/start_thread.h"
 #include "server/http/connection.h"
 
 namespace openllm::server {
@@ -187,7 +188,7 @@ void Transport::start() {
   }
   impl_->spare.open(endpoint.protocol(), ec);  // better without than not at all
   net::co_spawn(*impl_->io, impl_->accept_loop(), net::detached);
-  impl_->thread = std::thread([io = impl_->io] { io->run(); });
+  impl_->thread = base::start_thread([io = impl_->io] { io->run(); });
 }
 
 std::uint16_t Transport::port() const noexcept { return impl_->port; }
