@@ -33,10 +33,17 @@ void check_key(const std::string& key) {
 
 std::string normalised_address(std::string address) {
   if (address.find("://") == std::string::npos) address = "http://" + address;
-  const std::string scheme = address.substr(0, address.find("://"));
-  if (scheme != "http" && scheme != "https") {
-    base::fail(ErrorCode::kInvalidArgument, "client: bad address (expected http or https, got ",
-               address, ")");
+  const std::size_t end = address.find("://");
+  for (std::size_t i = 0; i < end; ++i) {
+    if (address[i] >= 'A' && address[i] <= 'Z') address[i] = static_cast<char>(address[i] | 0x20);
+  }
+  const std::string scheme = address.substr(0, end);
+  const std::size_t host = end + 3;
+  const bool has_host = host < address.size() && address.find_first_of("/?#", host) != host;
+  if ((scheme != "http" && scheme != "https") || !has_host) {
+    base::fail(ErrorCode::kInvalidArgument,
+               "client: bad address (expected http://host:port or https://host, got ",
+               client::shown_url(address), ")");
   }
   while (!address.empty() && address.back() == '/') address.pop_back();
   constexpr std::string_view kVersion = "/v1";  // as OpenAI's base_url has it
@@ -45,6 +52,19 @@ std::string normalised_address(std::string address) {
     address.resize(address.size() - kVersion.size());
   }
   return address;
+}
+
+/// What the server refused a call with. Where the call went is told when that may be what is wrong.
+Error refusal(const client::HttpCall& call, const client::HttpAnswer& answer) {
+  const Error error = client::make_error(answer.status, answer.body);
+  const std::string url = client::shown_url(call.url);
+  if (answer.status >= 300 && answer.status < 400 && !answer.location.empty()) {
+    return {error.code(), base::cat("server: HTTP status ", answer.status, ": ", url, " is now ",
+                                    client::printable(client::shown_url(answer.location)),
+                                    " (give that address)")};
+  }
+  const bool may_be_wrong = answer.status == 404 || answer.status == 405;
+  return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what()};
 }
 
 bool can_retry(int status) { return status == 408 || status == 429 || status >= 500; }
@@ -69,6 +89,11 @@ class Client::Impl {
         environment_or(std::move(options_.address), "OPENLLM_ENDPOINT", "http://127.0.0.1:3000"));
     options_.api_key = environment_or(std::move(options_.api_key), "OPENLLM_AUTH_TOKEN", "");
     check_key(options_.api_key);
+    if (options_.timeout_s < 1) {
+      base::fail(ErrorCode::kInvalidArgument,
+                 "timeout_s: out of range (expected at least 1 second of silence, got ",
+                 options_.timeout_s, ")");
+    }
   }
 
   bool health() const {
@@ -179,7 +204,7 @@ class Client::Impl {
       client::HttpAnswer answer = client::http_call(request);
       if (answer.status == 200 || answer.was_ended) return answer;
       if (!can_retry(answer.status) || attempt >= options_.max_retries) {
-        throw client::make_error(answer.status, answer.body);
+        throw refusal(request, answer);
       }
       const auto time =
           answer.retry_after_s >= 0

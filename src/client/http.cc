@@ -76,7 +76,8 @@ std::size_t on_bytes(char* data, std::size_t size, std::size_t count, void* user
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
   State& state = *static_cast<State*>(user);
   state.last_byte = Clock::now();
-  const std::string line = lower(std::string(data, size * count));
+  const std::string_view given(data, size * count);
+  const std::string line = lower(std::string(given));
   constexpr std::string_view kRetryAfter = "retry-after:";
   if (line.substr(0, kRetryAfter.size()) == kRetryAfter) {
     const std::size_t begin = line.find_first_not_of(' ', kRetryAfter.size());
@@ -84,6 +85,12 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
     if (begin != std::string::npos)
       std::from_chars(line.data() + begin, line.data() + line.size(), seconds);
     state.answer.retry_after_s = seconds;
+  }
+  constexpr std::string_view kLocation = "location:";
+  if (line.substr(0, kLocation.size()) == kLocation) {
+    const std::size_t begin = given.find_first_not_of(' ', kLocation.size());
+    const std::size_t end = given.find_last_not_of("\r\n ");
+    if (begin < end) state.answer.location = given.substr(begin, end - begin + 1);
   }
   return size * count;
 }
@@ -160,6 +167,16 @@ void set_options(CURL* curl, const HttpCall& call, State& state, curl_slist* hea
 
 }  // namespace
 
+std::string shown_url(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  const std::size_t begin = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const std::size_t end = std::min(url.find_first_of("/?#", begin), url.size());
+  const std::size_t at = url.substr(0, end).rfind('@');
+  std::string shown(url.substr(0, begin));
+  shown += url.substr(at == std::string_view::npos || at < begin ? begin : at + 1);
+  return shown;
+}
+
 HttpAnswer http_call(const HttpCall& call) {
   initialise_curl();
   const std::unique_ptr<CURL, void (*)(CURL*)> curl(
@@ -188,16 +205,17 @@ HttpAnswer http_call(const HttpCall& call) {
     state.answer.was_ended = state.answer.is_late = true;
   if (result == CURLE_OK || state.answer.was_ended) return state.answer;
   if (state.timed_out || result == CURLE_OPERATION_TIMEDOUT) {
-    base::fail(ErrorCode::kDeadline, "client: no answer from ", call.url, " for ", call.timeout_s,
-               " s");
+    base::fail(ErrorCode::kDeadline, "client: no answer from ", shown_url(shown_url(call.url)),
+               " for ", call.timeout_s, " s");
   }
   if (result == CURLE_URL_MALFORMAT)
-    base::fail(ErrorCode::kInvalidArgument, "client: not a usable address: ", call.url);
+    base::fail(ErrorCode::kInvalidArgument, "client: not a usable address: ", shown_url(call.url));
   if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) {
-    base::fail(ErrorCode::kUnavailable, "client: cannot reach ", call.url, " (",
-               curl_easy_strerror(result), ")");
+    base::fail(ErrorCode::kUnavailable, "client: cannot reach ", shown_url(shown_url(call.url)),
+               " (", curl_easy_strerror(result), ")");
   }
-  base::fail(ErrorCode::kIo, "client: ", call.url, " failed (", curl_easy_strerror(result), ")");
+  base::fail(ErrorCode::kIo, "client: ", shown_url(shown_url(call.url)), " failed (",
+             curl_easy_strerror(result), ")");
 }
 
 }  // namespace openllm::client

@@ -26,6 +26,7 @@ struct HttpAnswer {
   int status = 0;
   std::string body{};
   int retry_after_s = -1;  ///< < 0: not given.
+  std::string location{};  ///< Where a redirection points.
   bool was_ended = false;  ///< By `on_body`, the stop token or the deadline.
   bool is_late = false;    ///< By the deadline.
 };
@@ -34,5 +35,8 @@ struct HttpAnswer {
 /// breaks, kDeadline after the longest silence, kInvalidArgument for a URL that is none; and what
 /// `on_body` throws.
 HttpAnswer http_call(const HttpCall& call);
+
+/// The URL as messages may show it: without the password that it may have.
+std::string shown_url(std::string_view url);
 
 }  // namespace openllm::client

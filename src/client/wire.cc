@@ -136,14 +136,27 @@ std::optional<FinishReason> finish_reason(const base::Json* json) {
   return *name == "length" ? FinishReason::kLength : FinishReason::kStop;
 }
 
-const std::string* text_of(const base::Json& choice) {
-  if (const base::Json* text = choice.find("text")) return text->if_string();
+/// A text, or the texts of a list of parts; empty for anything else.
+std::string content_text(const base::Json& content) {
+  if (const std::string* text = content.if_string()) return *text;
+  std::string joined;
+  const base::JsonArray* parts = content.if_array();
+  if (parts == nullptr) return joined;
+  for (const base::Json& part : *parts) {
+    const base::Json* text = part.find("text");
+    if (text != nullptr && text->is_string()) joined += *text->if_string();
+  }
+  return joined;
+}
+
+std::string text_of(const base::Json& choice) {
+  if (const base::Json* text = choice.find("text")) return content_text(*text);
   for (const char* name : {"delta", "message"}) {
     const base::Json* holder = choice.find(name);
     const base::Json* content = holder == nullptr ? nullptr : holder->find("content");
-    if (content != nullptr) return content->if_string();
+    if (content != nullptr) return content_text(*content);
   }
-  return nullptr;
+  return {};
 }
 
 void merge_ids(std::vector<std::int32_t>& to, const base::Json* ids) {
@@ -160,10 +173,9 @@ void merge_choice(GenerationOutput& output, const base::Json& json) {
                ", got ", index, ")");
   }
   CompletionChunk& chunk = output.outputs[static_cast<std::size_t>(index)];
-  if (const std::string* text = text_of(json)) {
-    chunk.delta += *text;
-    chunk.text += *text;
-  }
+  const std::string text = text_of(json);
+  chunk.delta += text;
+  chunk.text += text;
   const std::size_t n_before = chunk.token_ids.size();
   merge_ids(chunk.token_ids, json.find("token_ids"));
   chunk.n_delta_tokens += chunk.token_ids.size() - n_before;
@@ -247,20 +259,19 @@ const std::string* error_message(const base::Json& json) {
   return nullptr;
 }
 
-/// A server's text, fit to be shown: valid, on one line, and without orders to a terminal.
-std::string printable(std::string_view text) {
-  std::string shown = base::sanitize_utf8(text);
-  const auto is_control = [](char c) { return (c >= 0 && c < 0x20) || c == 0x7F; };
-  std::replace_if(shown.begin(), shown.end(), is_control, ' ');
-  return shown;
-}
-
 std::string beginning(std::string_view text) {
   constexpr std::size_t kMax = 200;
   return printable(text.substr(0, kMax)) + (text.size() > kMax ? "..." : "");
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+  std::string shown = base::sanitize_utf8(text);
+  const auto is_control = [](char c) { return (c >= 0 && c < 0x20) || c == 0x7F; };
+  std::replace_if(shown.begin(), shown.end(), is_control, ' ');
+  return shown;
+}
 
 std::string make_body(const Prompt& prompt, const GenerateOptions& options,
                       const std::string& model, bool stream) {

@@ -29,4 +29,7 @@ void merge_answer(GenerationOutput& output, const base::Json& answer,
 /// text.
 Error make_error(int status, std::string_view body);
 
+/// A server's text, fit to be shown: valid, on one line, and without orders to a terminal.
+std::string printable(std::string_view text);
+
 }  // namespace openllm::client

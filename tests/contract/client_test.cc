@@ -207,6 +207,11 @@ TEST(ClientOfOtherServers, Streams) {
       stream_from(event_reply({hello, R"({"error":{"message":"x","code":"unavailable"}})"}), code),
       "hello");
   EXPECT_EQ(code, ErrorCode::kUnavailable);
+  const std::string parts =
+      R"({"choices":[{"delta":{"content":[{"type":"text","text":"hel"},{"text":"lo"},{}, 5]},)"
+      R"("finish_reason":"stop"}]})";
+  EXPECT_EQ(stream_from(event_reply({parts}), code), "hello");
+  EXPECT_FALSE(code) << "content as a list of parts";
   stream_from(event_reply({"{bad"}), code);
   EXPECT_EQ(code, ErrorCode::kIo);
   stream_from(http_reply(200, "text/html", "<html>"), code);
@@ -254,7 +259,46 @@ TEST(ClientOfOtherServers, OptionsThatCannotBeSentAreRefused) {
   };
   EXPECT_EQ(code({.address = "127.0.0.1:1", .api_key = "a\r\nX: b"}), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code({.address = "ftp://127.0.0.1"}), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code({.address = "http://127.0.0.1:99999"}), ErrorCode::kInvalidArgument);
+  for (const char* address :
+       {"http://127.0.0.1:99999", "http://", "http:///v1", "://x", "https://?"})
+    EXPECT_EQ(code({.address = address}), ErrorCode::kInvalidArgument) << address;
+  for (const int seconds : {0, -5}) {
+    EXPECT_EQ(code({.address = "127.0.0.1:1", .timeout_s = seconds}), ErrorCode::kInvalidArgument);
+  }
+  EXPECT_EQ(code({.address = "HTTP://127.0.0.1:1/v1/", .max_retries = 0}), ErrorCode::kUnavailable);
+}
+
+/// The message that asking the server for its models ends with.
+std::string models_failure(const std::string& address) {
+  try {
+    Client({.address = address, .max_retries = 0}).models();
+    return "no error";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+TEST(ClientOfOtherServers, ErrorsSayWhereTheCallWentButNoPassword) {
+  using ::testing::HasSubstr;
+  using ::testing::Not;
+  std::string reply;
+  const FakeServer server([&](const std::string&) -> FakeServer::Reply { return {reply}; });
+  std::string address = server.address();
+  reply = http_reply(404, "application/json", R"({"detail":"Not Found"})");
+  EXPECT_EQ(models_failure(address), "Not Found (from " + address + "/v1/models)");
+  reply = http_reply(308, "text/html", "", "LOCATION:  https://Elsewhere.example/v1/models \r\n");
+  EXPECT_THAT(models_failure(address), HasSubstr("308: " + address +
+                                                 "/v1/models is now "
+                                                 "https://Elsewhere.example/v1/models ("));
+  reply = http_reply(302, "text/html", "", "Location: \r\n");
+  EXPECT_EQ(models_failure(address), "server: HTTP status 302");
+  address.insert(std::string("http://").size(), "user:secret@");
+  reply = http_reply(404, "application/json", "{}");
+  EXPECT_THAT(models_failure(address), HasSubstr(server.address()));
+  for (const std::string& from : {address, std::string("http://user:secret@127.0.0.1:1"),
+                                  std::string("ftp://user:secret@127.0.0.1")}) {
+    EXPECT_THAT(models_failure(from), Not(HasSubstr("secret"))) << from;
+  }
 }
 
 }  // namespace
