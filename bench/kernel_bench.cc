@@ -102,6 +102,10 @@ void run_case(device::Device& dev, const Case& c, const openllm::bench::MachineL
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && argv[1][0] == '-') {
+    std::printf("usage: kernel_bench [THREADS] [ISA] [MIB OF WEIGHTS PER CASE] [fast]\n");
+    return 0;
+  }
   const int n_threads = argc > 1 ? std::atoi(argv[1]) : 0;
   const auto dev = device::make_cpu_device(
       {n_threads, argc > 2 ? argv[2] : "", argc > 4 && std::string(argv[4]) == "fast"});

@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <iostream>
 #include <string>
@@ -105,38 +104,60 @@ double batching_rate(const openllm::LLM& llm, int n_streams) {
   return n_streams * 64 / std::max(many - one, 1e-9);
 }
 
+constexpr const char* kUsage =
+    "usage: model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] "
+    "[--streams 8,32] [--json]\n";
+
+[[noreturn]] void refuse(const std::string& message) {
+  std::cerr << "model_bench: " << message << '\n' << kUsage;
+  std::exit(2);
+}
+
+/// A count on the command line.
+int parse_count(const std::string& name, const char* text, char** end) {
+  const long value = std::strtol(text, end, 10);
+  if (*end == text || value < 0 || value > 1'000'000)
+    refuse(name + ": not a number from 0 to 1000000: " + text);
+  return static_cast<int>(value);
+}
+
 Settings parse(int argc, char** argv) {
   Settings settings;
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    const auto value = [&]() -> const char* {
-      if (i + 1 >= argc) {
-        std::cerr << name << ": needs a value\n";
-        std::exit(2);
-      }
-      return argv[++i];
+    const auto counts = [&]() -> std::vector<int> {
+      if (i + 1 >= argc) refuse(name + ": needs a value");
+      std::vector<int> all;
+      char* end = argv[++i];
+      do {
+        all.push_back(parse_count(name, all.empty() ? end : end + 1, &end));
+      } while (*end == ',');
+      if (*end != '\0') refuse(name + ": not a number: " + argv[i]);
+      return all;
     };
-    if (name == "--threads") {
-      settings.n_threads = std::atoi(value());
+    if (name == "-h" || name == "--help") {
+      std::cout << kUsage;
+      std::exit(0);
+    } else if (name == "--threads") {
+      settings.n_threads = counts().front();
     } else if (name == "--rounds") {
-      settings.rounds = std::atoi(value());
+      settings.rounds = counts().front();
     } else if (name == "--prompt") {
-      settings.prompt = std::atoi(value());
+      settings.prompt = counts().front();
     } else if (name == "--decode") {
-      settings.decode = std::atoi(value());
+      settings.decode = counts().front();
     } else if (name == "--streams") {
-      settings.streams.clear();
-      for (const char* at = value(); at != nullptr && *at != '\0';) {
-        settings.streams.push_back(std::atoi(at));
-        at = std::strchr(at, ',');
-        if (at != nullptr) ++at;
-      }
+      settings.streams = counts();
     } else if (name == "--json") {
       settings.json = true;
+    } else if (name.size() > 1 && name.front() == '-') {
+      refuse(name + ": unknown option");
     } else {
       settings.model = name;
     }
   }
+  if (settings.model.empty()) refuse("no model");
+  if (settings.rounds < 1) refuse("--rounds: at least 1");
   return settings;
 }
 
@@ -228,12 +249,6 @@ int run(const Settings& settings) {
 
 int main(int argc, char** argv) {
   const Settings settings = parse(argc, argv);
-  if (settings.model.empty() || settings.rounds < 1) {
-    std::cerr
-        << "usage: model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] "
-           "[--streams 8,32] [--json]\n";
-    return 2;
-  }
   try {
     return run(settings);
   } catch (const openllm::Error& error) {
