@@ -38,7 +38,8 @@ class OPENLLM_API Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Binds and serves on a thread of its own. Throws Error (kIo) when the address cannot be bound.
+  /// Binds and serves on a thread of its own. Throws Error (kIo) when the address cannot be bound,
+  /// and may be called again then; kInvalidArgument once it has served: a server serves once.
   /// The model loads in the background: /healthz answers at once, /readyz with 503 until it is
   /// loaded.
   void start();

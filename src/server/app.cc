@@ -26,7 +26,9 @@ App::App(LLM llm, ServerOptions options)
     : llm_(std::move(llm)),
       options_(std::move(options)),
       cors_(options_.allowed_origins),
-      start_time_(std::time(nullptr)) {}
+      start_time_(std::time(nullptr)) {
+  (void)llm_.config();  // throws for one that was moved from, which could serve nobody
+}
 
 void App::load() {
   Readiness result;

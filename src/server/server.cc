@@ -83,6 +83,11 @@ class Server::Impl {
   ~Impl() { stop(); }
 
   void start() {
+    const std::lock_guard changing(change_mutex_);
+    if (was_started_) {
+      base::fail(ErrorCode::kInvalidArgument,
+                 "server: ", is_running_ ? "runs already" : "was stopped (make another one)");
+    }
     transport_.start();
     const std::lock_guard lock(mutex_);
     is_running_ = was_started_ = true;
@@ -106,7 +111,7 @@ class Server::Impl {
   }
 
   void stop() {
-    const std::lock_guard stopping(stop_mutex_);
+    const std::lock_guard changing(change_mutex_);
     transport_.stop();
     if (loader_.joinable()) loader_.join();
     {
@@ -120,7 +125,7 @@ class Server::Impl {
   server::App app_;
   server::Transport transport_;
   std::thread loader_;
-  std::mutex stop_mutex_;
+  std::mutex change_mutex_;  // while starting or stopping
   mutable std::mutex mutex_;
   std::condition_variable stopped_;
   bool is_running_ = false;
