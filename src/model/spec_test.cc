@@ -224,6 +224,22 @@ TEST(SpecTest, GgufNeedsItsEmbedding) {
   EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
 }
 
+TEST(SpecTest, SoftCapsThatAreNullOrZeroAreOff) {
+  const auto caps = [](const char* value) {
+    const DecoderSpec spec =
+        spec_of(base::cat(R"({"model_type": "gemma2", "attn_logit_softcapping": )", value,
+                          R"(, "final_logit_softcapping": )", value, "}"));
+    return std::pair(spec.attention_soft_cap, spec.logit_soft_cap);
+  };
+  EXPECT_EQ(caps("null"), std::pair(0.0F, 0.0F));
+  EXPECT_EQ(caps("0.0"), std::pair(0.0F, 0.0F));
+  EXPECT_EQ(caps("7.5"), std::pair(7.5F, 7.5F));
+  EXPECT_EQ(error_of([&] { caps("-1"); }).code(), ErrorCode::kCorruptData);
+  const DecoderSpec spec = spec_of(R"({"model_type": "gemma2"})");
+  EXPECT_EQ(spec.attention_soft_cap, 50.0F);
+  EXPECT_EQ(spec.logit_soft_cap, 30.0F);
+}
+
 TEST(SpecTest, GgufYarnFactorsOfAttention) {
   const auto factor = [](const std::string& members) {
     MemoryCheckpoint checkpoint(

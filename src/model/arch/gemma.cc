@@ -44,8 +44,8 @@ DecoderSpec read_gemma_gguf(const Config& config, const format::Checkpoint& chec
 }
 
 float read_soft_cap(const Config& config, std::string_view key, double otherwise) {
-  if (const auto cap = config.find_positive(key)) return static_cast<float>(*cap);
-  return config.mentions(key) ? 0.0F : static_cast<float>(otherwise);
+  if (config.mentions(key)) otherwise = 0.0;
+  return static_cast<float>(config.not_negative_or(key, otherwise));
 }
 
 TensorLayout gemma_layout() {

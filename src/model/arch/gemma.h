@@ -15,7 +15,7 @@ DecoderSpec read_gemma(const Config& config, int vocab_size, int max_positions);
 DecoderSpec read_gemma_gguf(const Config& config, const format::Checkpoint& checkpoint,
                             int largest_n_layers);
 
-/// A soft cap: absent or null is none (or `otherwise` when absent).
+/// A soft cap; 0 is none. Null is none too, absent is `otherwise`.
 float read_soft_cap(const Config& config, std::string_view key, double otherwise);
 
 TensorLayout gemma_layout();
