@@ -148,6 +148,22 @@ e.real
 'inf' | float | int(3)
 '1e3' | int(3)
 '-2.9' | int
+d.items() == d.items()
+d.keys() == {'a': 1, 'items': 2, 'b': 3}.keys()
+d.values() == d.values()
+d.items() == big.items()
+'<p>a &amp; b</p> <!-- c > d --> &lt;x&gt; &quot;q&quot; &#39;z&#x41; &#65 &nbsp;| &amp &ltx &q; & a < b' | striptags
+'a <b' | striptags
+'ΐ ᾳ Ꭰ ꭰ ſ ﬅ ŉ Σς'.casefold()
+'ﬁ ŉ ΐ և ᾳ'.upper() ~ 'ﬁ ŉ ΐ և ᾳ'.title() ~ 'ŉabc'.capitalize() ~ 'ŉ ᾳ ᾼ'.swapcase()
+'ΑΣ ΑΑΣ ΣΑΣ-ΑΣΣ (ΣΣ) ﬁx' | title
+('<' | safe | title) ~ '<' ~ ('<' | safe | upper) ~ '<'
+('<' | safe) + ('<' | safe | title)
+'é' % undefined_name
+'é%d' % undefined_name
+[1.3333333333333333e16 | round(-1), 15.0 | round(-1), 25.0 | round(-1), 5.0 | round(-1), 5.1 | round(-1), 1e300 | round(-299), 1e22 | round(-3)]
+[-0.4 | round(0, 'ceil'), -2.25 | round(1, 'ceil'), 0.4 | round(0, 'floor')]
+('inf' | float) | round(0, 'ceil')
 """
 
 
@@ -386,6 +402,28 @@ a  {%- if t -%}  x  {%- endif -%}  b
 {% set parts = 'a</think>b'.split('</think>') %}{{ parts | length }}{{ parts[0] }}{{ parts[1] }}
 {% set t2 = t if t is boolean else false %}{{ t2 }}{{ not t2 }}
 {% for x in l %}{% filter upper %}{% if x == 1 %}{% break %}{% endif %}a{% endfilter %}{% endfor %}
+{% for x in l %}{{ loop }}{% endfor %}
+{% for x in l if x > 1 %}{{ loop }}{% endfor %}
+{% for x in l %}[{{ s }}]{% endfor %}{% set s = 1 %}{{ s }}
+{{ s }}{% for x in l %}[{{ s }}]{% endfor %}{% set s = 1 %}
+{% for x in l %}[{{ s is defined }}]{% set s = x %}{{ s }}{% endfor %}{{ s }}
+{% for x in l %}{% for y in l %}{{ s is defined }}{% endfor %}{% set s = x %}{% endfor %}
+{% for x in l %}{% for y in l %}{{ s is defined }}{% endfor %}{% if x %}{% set s = x %}{% endif %}{% endfor %}
+{% if no %}{% set s = 1 %}{% endif %}{% for x in l %}{{ s }}{% endfor %}
+{% if no %}{% set s = 1 %}{% else %}{% set s = 2 %}{% endif %}{% for x in l %}{{ s }}{% endfor %}
+{% set s %}{{ s is defined }}{% endset %}{{ s }}
+{% set s = s ~ '!' %}{{ s }}{% set s %}{{ s }}?{% endset %}{{ s }}
+{% macro m() %}{{ s is defined }}{% endmacro %}{{ m() }}{% set s = 1 %}{{ m() }}
+{% macro m(s) %}{% for x in [1] %}{{ s }}{% endfor %}{% set s = 3 %}{% endmacro %}{{ m(2) }}
+{% for s in l %}{% for x in [1] %}{{ s }}{% endfor %}{% set s = 3 %}{{ s }}{% endfor %}{{ s }}
+{% with s = 4 %}{% for x in [1] %}{{ s }}{% endfor %}{% set s = 3 %}{% endwith %}
+{% for x in l %}{{ range is defined }}{% endfor %}{% set range = 1 %}
+{% filter upper %}{% for x in [1] %}{{ s is defined }}{% endfor %}{% set s = 'a' %}{{ s }}{% endfilter %}
+{% call(x) m() %}{% endcall %}{% set m = 1 %}
+{% for x in l %}{{ ns is defined }}{% endfor %}{% set ns = namespace() %}{% set ns.a = 1 %}
+{% if t %}{% for x in [1] %}{{ s is defined }}{% endfor %}{% set s = 5 %}{% endif %}
+{% generation %}{% for x in [1] %}{{ s is defined }}{% endfor %}{% set s = 5 %}{{ s }}{% endgeneration %}{{ s }}
+{% if no %}a{% elif s %}{% set e = 1 %}{% endif %}{% for x in [1] %}[{{ e is defined }}]{% endfor %}
 """
 
 _TEXTS = [

@@ -24,6 +24,20 @@ def mapping(convert):
                  if len(convert(chr(c))) == 1 and convert(chr(c)) != chr(c)])
 
 
+def long_cases():
+    """Letters that have several in another case: the letter, its upper, title and folded case, filled up with 0."""
+    def points(text):
+        return [ord(c) for c in text] + [0] * (3 - len(text))
+    return [[c, points(chr(c).upper()), points(chr(c).title()), points(chr(c).casefold())] for c in POINTS
+            if max(len(chr(c).upper()), len(chr(c).title()), len(chr(c).casefold())) > 1]
+
+
+def folding():
+    """Where folding one letter to one is not its lower case."""
+    return runs([(c, ord(chr(c).casefold()) - c) for c in POINTS
+                 if len(chr(c).casefold()) == 1 and chr(c).casefold() != chr(c).lower()])
+
+
 def strided(test):
     return runs([(c, 0) for c in POINTS if test(chr(c))])
 
@@ -41,8 +55,12 @@ def runs(pairs):
     return [[a, b, d, s or 1] for a, b, d, s in out]
 
 
+def braced(cell):
+    return "{%s}" % ", ".join(map(str, cell)) if isinstance(cell, list) else str(cell)
+
+
 def packed(kind, name, rows):
-    cells, lines, line = ["{%s}," % ", ".join(map(str, row)) for row in rows], [], "   "
+    cells, lines, line = ["{%s}," % ", ".join(map(braced, row)) for row in rows], [], "   "
     for cell in cells:
         if len(line) + 1 + len(cell) > 98:
             lines.append(line)
@@ -59,6 +77,8 @@ def main():
         packed("CaseRun", "kToUpper", mapping(str.upper)),
         packed("CaseRun", "kToLower", mapping(str.lower)),
         packed("CaseRun", "kToTitle", mapping(str.title)),
+        packed("CaseRun", "kToFolded", folding()),
+        packed("LongCase", "kLongCases", long_cases()),
         packed("CaseRun", "kUpper", strided(str.isupper)),
         packed("CaseRun", "kLower", strided(str.islower)),
         packed("Range", "kAlpha", ranges(str.isalpha)),
@@ -78,7 +98,10 @@ def main():
         "/// Code points first..last, both included.\nstruct Range {\n  std::uint32_t first;\n"
         "  std::uint32_t last;\n};\n\n/// Code points first..last in steps of `stride` map to "
         "themselves plus `delta`.\nstruct CaseRun {\n  std::uint32_t first;\n  std::uint32_t last;"
-        "\n  std::int32_t delta;\n  std::uint32_t stride;\n};\n\n" +
+        "\n  std::int32_t delta;\n  std::uint32_t stride;\n};\n\n"
+        "/// A letter that is several in another case; 0 where there are fewer.\nstruct LongCase {\n"
+        "  std::uint32_t letter;\n  std::uint32_t upper[3];\n  std::uint32_t title[3];\n"
+        "  std::uint32_t folded[3];\n};\n\n" +
         "".join(p[1] for p in parts) + "\n}  // namespace openllm::chat::unicode\n")
     return 0
 

@@ -161,7 +161,8 @@ Value arithmetic(Runtime& runtime, Op op, const Value& a, const Value& b) {
     }
     const DictPtr mapping = b.is_dict() ? b.dict_ptr() : nullptr;
     // What Python takes for a mapping need not be used.
-    const bool may_stay = b.is_list() || b.is_dict() || b.as<RangeObject>() != nullptr;
+    const bool may_stay =
+        b.is_list() || b.is_dict() || b.is_undefined() || b.as<RangeObject>() != nullptr;
     return runtime.make_text(
         percent_format(runtime, a.text(), args.positional, mapping.get(), may_stay), a.is_markup());
   }

@@ -64,7 +64,11 @@ Value Interpreter::evaluate_simple(const Expr& expr, const ScopePtr& scope) {
 Value Interpreter::lookup(const Expr& expr, const ScopePtr& scope) {
   if (const Value* found = scope->find(expr.name)) return *found;
   if (globals_[expr.name]) return *globals_[expr.name];
-  const std::string& name = ast_.names[expr.name];
+  return undefined_name(expr.name);
+}
+
+Value Interpreter::undefined_name(NameId id) const {
+  const std::string& name = ast_.names[id];
   return Value::undefined(base::cat("'", shorten(name), "' is undefined"), name);
 }
 

@@ -91,8 +91,23 @@ Interpreter::~Interpreter() {
 
 std::string Interpreter::run() {
   std::string out;
+  hide(ast_.unset, *root_);
   run_body(ast_.body, root_, out);
   return out;
+}
+
+/// Puts the names out of reach that the context has and the body sets before it reads them.
+void Interpreter::hide(const std::vector<NameId>& unset, Scope& scope) {
+  charge(unset.size());
+  for (const NameId name : unset) {
+    if (globals_[name]) scope.set(name, undefined_name(name));
+  }
+}
+
+ScopePtr Interpreter::make_scope(const Stmt& statement, std::size_t index, const ScopePtr& parent) {
+  auto scope = std::make_shared<Scope>(parent);
+  hide(statement.unset[index], *scope);
+  return scope;
 }
 
 void Interpreter::write(std::string& out, std::string_view text) {
@@ -140,7 +155,7 @@ Interpreter::Flow Interpreter::run_statement(const Stmt& statement, const ScopeP
     case StmtKind::kWith:
       return run_with(statement, scope, out);
     case StmtKind::kScope:
-      return run_body(statement.bodies[0], std::make_shared<Scope>(scope), out);
+      return run_body(statement.bodies[0], make_scope(statement, 0, scope), out);
     case StmtKind::kBreak:
       return Flow::kBreak;
     case StmtKind::kContinue:
@@ -195,7 +210,7 @@ Interpreter::Flow Interpreter::run_loop(const Stmt& statement, const ScopePtr& s
   bool completed = false;
   for (Value item; loop->next(item);) {
     charge(2);
-    const auto inner = std::make_shared<Scope>(scope);
+    const ScopePtr inner = make_scope(statement, 0, scope);
     inner->set(loop_name_, Value(ObjectPtr(loop)));
     assign(*statement.target, item, inner);
     const Flow flow = run_body(statement.bodies[0], inner, out);
@@ -203,7 +218,7 @@ Interpreter::Flow Interpreter::run_loop(const Stmt& statement, const ScopePtr& s
     completed = completed || flow == Flow::kNext;
   }
   if (completed || statement.bodies.size() < 2) return Flow::kNext;
-  return run_body(statement.bodies[1], std::make_shared<Scope>(scope), out);
+  return run_body(statement.bodies[1], make_scope(statement, 1, scope), out);
 }
 
 std::string Interpreter::run_recursive(const Stmt& statement, const ScopePtr& scope,
@@ -262,7 +277,7 @@ Interpreter::Flow Interpreter::run_set(const Stmt& statement, const ScopePtr& sc
 
 Interpreter::Flow Interpreter::run_set_block(const Stmt& statement, const ScopePtr& scope) {
   std::string text;
-  const auto inner = std::make_shared<Scope>(scope);
+  const ScopePtr inner = make_scope(statement, 0, scope);
   const Flow flow = run_body(statement.bodies[0], inner, text);
   if (flow != Flow::kNext) return flow;
   Value value = make_text(std::move(text));
@@ -287,7 +302,7 @@ Interpreter::Flow Interpreter::run_call_block(const Stmt& statement, const Scope
 Interpreter::Flow Interpreter::run_filter_block(const Stmt& statement, const ScopePtr& scope,
                                                 std::string& out) {
   std::string text;
-  const auto inner = std::make_shared<Scope>(scope);
+  const ScopePtr inner = make_scope(statement, 0, scope);
   const Flow flow = run_body(statement.bodies[0], inner, text);
   if (flow != Flow::kNext) return flow;
   const Value filtered = apply_filters(*statement.exprs[0], make_text(std::move(text)), inner);
@@ -299,7 +314,7 @@ Interpreter::Flow Interpreter::run_filter_block(const Stmt& statement, const Sco
 
 Interpreter::Flow Interpreter::run_with(const Stmt& statement, const ScopePtr& scope,
                                         std::string& out) {
-  const auto inner = std::make_shared<Scope>(scope);
+  const ScopePtr inner = make_scope(statement, 0, scope);
   for (std::size_t i = 0; i + 1 < statement.exprs.size(); i += 2) {
     assign(*statement.exprs[i], evaluate(*statement.exprs[i + 1], scope), inner);
   }

@@ -37,6 +37,9 @@ class Interpreter final : public Runtime {
   Flow run_call_block(const Stmt& statement, const ScopePtr& scope, std::string& out);
   Flow run_filter_block(const Stmt& statement, const ScopePtr& scope, std::string& out);
   Flow run_with(const Stmt& statement, const ScopePtr& scope, std::string& out);
+  /// A scope for body `index` of a statement.
+  ScopePtr make_scope(const Stmt& statement, std::size_t index, const ScopePtr& parent);
+  void hide(const std::vector<NameId>& unset, Scope& scope);
   void write(std::string& out, std::string_view text);
   void check_target(const Expr& target, const ScopePtr& scope);
   Value make_macro(const Stmt& statement, const ScopePtr& scope, bool is_caller);
@@ -45,6 +48,7 @@ class Interpreter final : public Runtime {
   Value evaluate(const Expr& expr, const ScopePtr& scope);
   Value evaluate_simple(const Expr& expr, const ScopePtr& scope);
   Value lookup(const Expr& expr, const ScopePtr& scope);
+  Value undefined_name(NameId id) const;
   Value evaluate_items(const Expr& expr, const ScopePtr& scope);
   Value evaluate_dict(const Expr& expr, const ScopePtr& scope);
   Value evaluate_slice(const Expr& expr, const ScopePtr& scope);

@@ -61,8 +61,8 @@ std::size_t LoopObject::count(Runtime& runtime) {
   return *length_;
 }
 
-std::string LoopObject::repr(Runtime& /*runtime*/) const {
-  return base::cat("<LoopContext ", index0_ + 1, ">");
+std::string LoopObject::repr(Runtime& runtime) {
+  return base::cat("<LoopContext ", index0_ + 1, "/", count(runtime), ">");
 }
 
 std::optional<Value> LoopObject::attribute(Runtime& runtime, std::string_view name) {

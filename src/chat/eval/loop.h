@@ -19,7 +19,7 @@ class LoopObject final : public Object, public std::enable_shared_from_this<Loop
     scope_ = std::move(scope);
   }
   const char* type_name() const noexcept override { return "LoopContext"; }
-  std::string repr(Runtime& runtime) const override;
+  std::string repr(Runtime& runtime) override;
   std::optional<Value> attribute(Runtime& runtime, std::string_view name) override;
   std::optional<std::size_t> length(Runtime& runtime) override { return count(runtime); }
   bool callable() const noexcept override { return true; }

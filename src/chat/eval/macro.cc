@@ -14,7 +14,7 @@ class MacroObject final : public Object {
         scope_(std::move(scope)),
         is_caller_(is_caller) {}
   const char* type_name() const noexcept override { return "Macro"; }
-  std::string repr(Runtime& /*runtime*/) const override {
+  std::string repr(Runtime& /*runtime*/) override {
     return base::cat("<Macro ", repr_text(statement_.text), ">");
   }
   std::optional<Value> attribute(Runtime& runtime, std::string_view name) override {
@@ -58,7 +58,7 @@ Value Interpreter::make_macro(const Stmt& statement, const ScopePtr& scope, bool
 Value Interpreter::call_macro(const Stmt& statement, const ScopePtr& scope, bool is_caller,
                               const Args& args) {
   const CallLevel level(*this);
-  const auto inner = std::make_shared<Scope>(scope);
+  const ScopePtr inner = make_scope(statement, 0, scope);
   const std::size_t n = statement.params.size();
   auto rest = args.keywords;
   // All parameters are given their place first: a default may refer to any earlier one.

@@ -9,7 +9,7 @@ constexpr std::size_t kMaxAttributes = 1000;  // the search is linear
 
 }  // namespace
 
-std::string NamespaceObject::repr(Runtime& runtime) const {
+std::string NamespaceObject::repr(Runtime& runtime) {
   std::string out = "<Namespace {";
   bool first = true;
   for (const auto& [name, value] : attributes_) {

@@ -8,7 +8,7 @@ namespace openllm::chat {
 class NamespaceObject final : public Object {
  public:
   const char* type_name() const noexcept override { return "Namespace"; }
-  std::string repr(Runtime& runtime) const override;
+  std::string repr(Runtime& runtime) override;
   std::optional<Value> attribute(Runtime& runtime, std::string_view name) override;
   void set(Runtime& runtime, const std::string& name, Value value);
   void clear() noexcept { attributes_.clear(); }

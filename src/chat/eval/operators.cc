@@ -25,6 +25,16 @@ bool equal_dicts(Runtime& runtime, const Dict& a, const Dict& b) {
   return true;
 }
 
+/// Views of keys and of items are sets in Python.
+bool equal_views(Runtime& runtime, const ViewObject& a, const ViewObject& b) {
+  if (a.kind() != b.kind() || a.kind() == ViewObject::Kind::kValues) return &a == &b;
+  if (a.kind() == ViewObject::Kind::kItems) return equal_dicts(runtime, *a.dict(), *b.dict());
+  runtime.charge(a.dict()->size());
+  return a.dict()->size() == b.dict()->size() &&
+         std::all_of(a.dict()->members().begin(), a.dict()->members().end(),
+                     [&b](const auto& member) { return b.dict()->find(member.first) != nullptr; });
+}
+
 bool order_numbers(Op op, const Value& a, const Value& b) {
   if (a.is_integral() && b.is_integral()) {
     const std::int64_t x = a.integral();
@@ -117,6 +127,9 @@ bool equal(Runtime& runtime, const Value& a, const Value& b) {
   if (a.is_sequence() && b.is_sequence())
     return equal_sequences(runtime, a.sequence(), b.sequence());
   if (a.is_dict() && b.is_dict()) return equal_dicts(runtime, a.dict(), b.dict());
+  const auto* view_a = a.as<ViewObject>();
+  const auto* view_b = b.as<ViewObject>();
+  if (view_a != nullptr && view_b != nullptr) return equal_views(runtime, *view_a, *view_b);
   if (a.is_object() && b.is_object()) return a.object().equals(b.object());
   return a.is_none() && b.is_none();
 }

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "chat/eval/operators.h"
 #include "chat/filters/filters.h"
@@ -67,8 +68,18 @@ double round_common(double value, std::int64_t precision) {
     return std::strtod(buffer, nullptr);
   }
   if (precision < -308) return std::copysign(0.0, value);
-  const double unit = std::pow(10.0, static_cast<double>(-precision));
-  return std::nearbyint(value / unit) * unit;
+  char buffer[40];
+  std::snprintf(buffer, sizeof(buffer), "%.25e", value);
+  const std::int64_t exponent = std::atoi(std::strchr(buffer, 'e') + 1);
+  const std::int64_t digits = exponent + 1 + precision;  // that stay
+  if (digits < 0 || value == 0.0) return std::copysign(0.0, value);
+  if (digits == 0) {
+    const double unit = std::pow(10.0, static_cast<double>(-precision));
+    return std::copysign(std::fabs(value) > unit / 2 ? unit : 0.0, value);
+  }
+  if (digits > 25) return value;
+  std::snprintf(buffer, sizeof(buffer), "%.*e", static_cast<int>(digits - 1), value);
+  return std::strtod(buffer, nullptr);
 }
 
 Value round_integer(std::int64_t value, std::int64_t precision) {
@@ -101,7 +112,9 @@ Value filter_round(Runtime& /*runtime*/, const Value& self, const Args& args) {
   }
   const double unit = std::pow(10.0, static_cast<double>(precision));
   const double scaled = self.number() * unit;
-  return Value((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / unit);
+  if (!std::isfinite(scaled)) fail("cannot convert float to integer");
+  const double whole = method == "ceil" ? std::ceil(scaled) : std::floor(scaled);
+  return Value((whole + 0.0) / unit);  // as an integer, which has no negative zero
 }
 
 Value filter_filesizeformat(Runtime& runtime, const Value& self, const Args& args) {

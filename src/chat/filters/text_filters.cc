@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 
 #include "base/utf8.h"
 #include "chat/eval/operators.h"
@@ -21,25 +22,30 @@ Value converted(Runtime& runtime, const Value& self, const Args& args) {
   return runtime.make_text(convert(text.view()), is_markup(self));
 }
 
-/// Unlike str.title, only white space and opening brackets begin a word.
-std::string title_words(std::string_view text) {
+bool begins_word(char32_t before) {
+  return text::is_space(before) || before == '-' || before == '(' || before == '{' ||
+         before == '[' || before == '<';
+}
+
+/// Unlike str.title, only white space and opening brackets begin a word; never markup.
+Value filter_title(Runtime& runtime, const Value& self, const Args& args) {
+  const Bound a("title", args, {});
+  const StrView view(runtime, self);
+  const std::string_view text = view.view();
+  runtime.charge_bytes(text.size() * 4);
   std::string out;
-  bool first = true;
   for (std::size_t pos = 0; pos < text.size();) {
-    const char32_t c = base::decode_utf8(text, pos);
-    if (text::is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<') {
-      base::append_utf8(out, c);
-      first = true;
-      continue;
+    const char32_t first = base::decode_utf8(text, pos);
+    text::append_upper(out, first);
+    if (begins_word(first)) continue;
+    std::size_t end = pos;
+    for (std::size_t next = pos; next < text.size(); end = next) {
+      if (begins_word(base::decode_utf8(text, next))) break;
     }
-    if (first) {
-      text::append_upper(out, c);
-    } else {
-      text::append_lower(out, c);
-    }
-    first = false;
+    out += text::lower(text.substr(pos, end - pos));
+    pos = end;
   }
-  return out;
+  return runtime.make_text(std::move(out));
 }
 
 Value filter_trim(Runtime& runtime, const Value& self, const Args& args) {
@@ -215,22 +221,75 @@ Value filter_urlencode(Runtime& runtime, const Value& self, const Args& args) {
   return runtime.make_text(std::move(out));
 }
 
+/// Comments and tags go; what is not closed stays.
+std::string without_tags(std::string_view text) {
+  std::string out;
+  std::size_t pos = 0;
+  while (true) {
+    const std::size_t begin = text.find('<', pos);
+    if (begin == std::string_view::npos) break;
+    const bool comment = text.substr(begin).starts_with("<!--");
+    const std::string_view close = comment ? "-->" : ">";
+    const std::size_t end = text.find(close, begin + (comment ? 4 : 0));
+    if (end == std::string_view::npos) break;
+    out += text.substr(pos, begin - pos);
+    pos = end + close.size();
+  }
+  return out += text.substr(pos);
+}
+
+struct Entity {
+  std::string_view name, text;
+};
+// Of HTML's two thousand, those that texts escaped for HTML have. The order is that of the search.
+constexpr Entity kEntities[] = {{"amp;", "&"},         {"amp", "&"},        {"lt;", "<"},
+                                {"lt", "<"},           {"gt;", ">"},        {"gt", ">"},
+                                {"quot;", "\""},       {"quot", "\""},      {"apos;", "'"},
+                                {"nbsp;", "\xC2\xA0"}, {"nbsp", "\xC2\xA0"}};
+
+/// The reference at the start of `text`, without its `&`; false if it is none.
+bool read_entity(std::string_view& text, std::string& out) {
+  for (const Entity& entity : kEntities) {
+    if (!text.starts_with(entity.name)) continue;
+    out += entity.text;
+    text.remove_prefix(entity.name.size());
+    return true;
+  }
+  if (!text.starts_with('#')) return false;
+  const bool hex = text.size() > 1 && (text[1] == 'x' || text[1] == 'X');
+  std::size_t pos = hex ? 2 : 1;
+  std::uint32_t code = 0;
+  const auto* end = text.data() + std::min(text.size(), pos + 7);
+  const auto read = std::from_chars(text.data() + pos, end, code, hex ? 16 : 10);
+  const bool printable =
+      code >= 0xA0 || (code >= ' ' && code < 0x7F) || code == '\n' || code == '\t';
+  if (read.ec != std::errc() || !printable || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
+    return false;
+  base::append_utf8(out, code);
+  text.remove_prefix(static_cast<std::size_t>(read.ptr - text.data()));
+  if (text.starts_with(';')) text.remove_prefix(1);
+  return true;
+}
+
 Value filter_striptags(Runtime& runtime, const Value& self, const Args& args) {
   const Bound a("striptags", args, {});
-  const StrView text(runtime, self);
-  std::string out;
-  bool inside = false;
-  for (const char c : text.view()) {
-    if (c == '<') inside = true;
-    if (!inside) out += c;
-    if (c == '>') inside = false;
-  }
+  const StrView view(runtime, self);
+  runtime.charge_bytes(view.view().size() * 2);
+  const std::string plain = without_tags(view.view());
   std::string squeezed;
-  for (const std::string_view word : split_space(out, -1)) {
+  for (const std::string_view word : split_space(plain, -1)) {
     if (!squeezed.empty()) squeezed += ' ';
     squeezed += word;
   }
-  return runtime.make_text(std::move(squeezed));
+  std::string out;
+  for (std::string_view left = squeezed; !left.empty();) {
+    const std::size_t at = left.find('&');
+    out += left.substr(0, at);
+    if (at == std::string_view::npos) break;
+    left.remove_prefix(at + 1);
+    if (!read_entity(left, out)) out += '&';
+  }
+  return runtime.make_text(std::move(out));
 }
 
 JsonStyle json_style(Runtime& runtime, const Args& args) {
@@ -279,7 +338,7 @@ constexpr BuiltinEntry kFilters[] = {
     {"safe", filter_safe},
     {"string", filter_string},
     {"striptags", filter_striptags},
-    {"title", converted<title_words>},
+    {"title", filter_title},
     {"tojson", filter_tojson},
     {"trim", filter_trim},
     {"truncate", filter_truncate},

@@ -110,7 +110,7 @@ Builtin find_builtin(std::span<const BuiltinEntry> table, std::string_view name)
   return nullptr;
 }
 
-std::string FunctionObject::repr(Runtime& /*runtime*/) const {
+std::string FunctionObject::repr(Runtime& /*runtime*/) {
   return base::cat("<built-in function ", name_, ">");
 }
 

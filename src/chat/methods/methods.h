@@ -27,7 +27,7 @@ class FunctionObject final : public Object {
       : name_(name), function_(function), self_(std::move(self)) {}
   const char* type_name() const noexcept override { return "builtin_function_or_method"; }
   int depth() const noexcept override { return self_.depth() + 1; }
-  std::string repr(Runtime& runtime) const override;
+  std::string repr(Runtime& runtime) override;
   bool callable() const noexcept override { return true; }
   Value call(Runtime& runtime, const Args& args) override {
     return function_(runtime, self_, args);

@@ -97,6 +97,7 @@ struct Stmt {
   ExprPtr target;
   std::vector<ExprPtr> exprs;
   std::vector<Body> bodies;
+  std::vector<std::vector<NameId>> unset;  ///< By body; see unset_names.h. Not of an `if`.
   std::vector<Param> params;
   bool recursive = false;
   bool uses_varargs = false;  // what a macro's body mentions decides what it accepts
@@ -107,6 +108,7 @@ struct Stmt {
 struct Ast {
   Body body;
   std::vector<std::string> names;  ///< Every variable name of the template.
+  std::vector<NameId> unset;       ///< Of `body`.
 };
 
 /// Throws Failure after setting `line`.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "chat/syntax/unset_names.h"
+
 namespace openllm::chat {
 namespace {
 
@@ -392,7 +394,9 @@ std::unique_ptr<Stmt> Parser::parse_unavailable(const std::string& tag) {
 }
 
 Ast parse_template(std::string_view source, int& line) {
-  return Parser(tokenize(source, line), line).run();
+  Ast ast = Parser(tokenize(source, line), line).run();
+  find_unset_names(ast);
+  return ast;
 }
 
 }  // namespace openllm::chat

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "base/utf8.h"
 #include "chat/text/unicode_tables.h"
@@ -29,9 +30,23 @@ char32_t convert(const unicode::CaseRun (&table)[N], char32_t c) noexcept {
   return static_cast<char32_t>(static_cast<std::int64_t>(c) + run->delta);
 }
 
-constexpr char32_t kSharpS = 0xDF;    // the one everyday letter whose upper case has two letters
-constexpr char32_t kDottedI = 0x130;  // and the one whose lower case has
+constexpr char32_t kDottedI = 0x130;  // the one letter whose lower case has two characters
 constexpr char32_t kSigma = 0x3A3;
+
+/// Null for letters that are one letter in every case.
+const unicode::LongCase* find_long_case(char32_t c) noexcept {
+  const auto* end = std::end(unicode::kLongCases);
+  const auto* found = std::lower_bound(
+      std::begin(unicode::kLongCases), end, c,
+      [](const unicode::LongCase& row, char32_t value) { return row.letter < value; });
+  return found != end && found->letter == c ? found : nullptr;
+}
+
+void append_letters(std::string& out, const std::uint32_t (&letters)[3]) {
+  for (const std::uint32_t letter : letters) {
+    if (letter != 0) base::append_utf8(out, letter);
+  }
+}
 
 /// Python writes a capital sigma at the end of a word as the final form.
 bool is_final_sigma(std::string_view text, std::size_t begin, std::size_t end) {
@@ -73,11 +88,8 @@ bool is_printable(char32_t c) noexcept { return find_row(unicode::kUnprintable, 
 bool is_word(char32_t c) noexcept { return c == '_' || is_alpha(c) || is_numeric(c); }
 
 void append_upper(std::string& out, char32_t c) {
-  if (c == kSharpS) {
-    out += "SS";
-  } else {
-    base::append_utf8(out, convert(unicode::kToUpper, c));
-  }
+  if (const auto* row = find_long_case(c)) return append_letters(out, row->upper);
+  base::append_utf8(out, convert(unicode::kToUpper, c));
 }
 
 void append_lower(std::string& out, char32_t c) {
@@ -89,11 +101,8 @@ void append_lower(std::string& out, char32_t c) {
 }
 
 void append_title(std::string& out, char32_t c) {
-  if (c == kSharpS) {
-    out += "Ss";
-  } else {
-    base::append_utf8(out, convert(unicode::kToTitle, c));
-  }
+  if (const auto* row = find_long_case(c)) return append_letters(out, row->title);
+  base::append_utf8(out, convert(unicode::kToTitle, c));
 }
 
 std::string upper(std::string_view text) {
@@ -118,14 +127,13 @@ std::string casefold(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t pos = 0; pos < text.size();) {
-    const std::size_t begin = pos;
     const char32_t c = base::decode_utf8(text, pos);
-    if (c == 0xDF || c == 0x1E9E) {
-      out += "ss";
-    } else if (c == 0x3A3 || c == 0x3C2) {
-      base::append_utf8(out, 0x3C3);
+    if (const auto* row = find_long_case(c)) {
+      append_letters(out, row->folded);
+    } else if (find_run(unicode::kToFolded, c) != nullptr) {
+      base::append_utf8(out, convert(unicode::kToFolded, c));
     } else {
-      append_lower_at(out, text, begin, pos, c);
+      base::append_utf8(out, convert(unicode::kToLower, c));
     }
   }
   return out;

@@ -19,9 +19,19 @@ struct CaseRun {
   std::uint32_t stride;
 };
 
+/// A letter that is several in another case; 0 where there are fewer.
+struct LongCase {
+  std::uint32_t letter;
+  std::uint32_t upper[3];
+  std::uint32_t title[3];
+  std::uint32_t folded[3];
+};
+
 extern const CaseRun kToUpper[194];
 extern const CaseRun kToLower[181];
 extern const CaseRun kToTitle[196];
+extern const CaseRun kToFolded[24];
+extern const LongCase kLongCases[104];
 extern const CaseRun kUpper[166];
 extern const CaseRun kLower[187];
 extern const Range kAlpha[648];

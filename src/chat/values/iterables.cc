@@ -131,7 +131,7 @@ std::size_t range_size(std::int64_t start, std::int64_t stop, std::int64_t step)
 RangeObject::RangeObject(std::int64_t start, std::int64_t stop, std::int64_t step)
     : start_(start), stop_(stop), step_(step), size_(range_size(start, stop, step)) {}
 
-std::string RangeObject::repr(Runtime& /*runtime*/) const {
+std::string RangeObject::repr(Runtime& /*runtime*/) {
   std::string out = base::cat("range(", start_, ", ", stop_);
   return step_ == 1 ? out + ")" : base::cat(out, ", ", step_, ")");
 }
@@ -164,7 +164,7 @@ const char* ViewObject::type_name() const noexcept {
   return kind_ == Kind::kValues ? "dict_values" : "dict_items";
 }
 
-std::string ViewObject::repr(Runtime& runtime) const {
+std::string ViewObject::repr(Runtime& runtime) {
   std::vector<Value> items;
   DictIterator it(runtime, dict_, kind_, false);
   for (Value item; it.next(item);) items.push_back(item);

@@ -14,7 +14,7 @@ class RangeObject final : public Object {
   RangeObject(std::int64_t start, std::int64_t stop, std::int64_t step, std::size_t size)
       : start_(start), stop_(stop), step_(step), size_(size) {}
   const char* type_name() const noexcept override { return "range"; }
-  std::string repr(Runtime& runtime) const override;
+  std::string repr(Runtime& runtime) override;
   std::optional<Value> attribute(Runtime& runtime, std::string_view name) override;
   std::unique_ptr<Iterator> iterate(Runtime& runtime) override;
   std::unique_ptr<Iterator> iterate_reversed(Runtime& runtime) override;
@@ -42,7 +42,7 @@ class ViewObject final : public Object {
   ViewObject(DictPtr dict, Kind kind) : dict_(std::move(dict)), kind_(kind) {}
   const char* type_name() const noexcept override;
   int depth() const noexcept override { return dict_->depth() + 1; }
-  std::string repr(Runtime& runtime) const override;
+  std::string repr(Runtime& runtime) override;
   std::unique_ptr<Iterator> iterate(Runtime& runtime) override;
   std::unique_ptr<Iterator> iterate_reversed(Runtime& runtime) override;
   std::optional<std::size_t> length(Runtime& /*runtime*/) override { return dict_->size(); }

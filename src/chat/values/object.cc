@@ -4,7 +4,7 @@
 
 namespace openllm::chat {
 
-std::string Object::repr(Runtime& /*runtime*/) const { return base::cat("<", type_name(), ">"); }
+std::string Object::repr(Runtime& /*runtime*/) { return base::cat("<", type_name(), ">"); }
 
 std::optional<Value> Object::attribute(Runtime& /*runtime*/, std::string_view /*name*/) {
   return std::nullopt;

@@ -33,7 +33,7 @@ class Object {
   virtual ~Object() = default;
   virtual const char* type_name() const noexcept = 0;
   virtual int depth() const noexcept { return 1; }
-  virtual std::string repr(Runtime& runtime) const;
+  virtual std::string repr(Runtime& runtime);
   virtual std::optional<Value> attribute(Runtime& runtime, std::string_view name);
   /// Null: not iterable.
   virtual std::unique_ptr<Iterator> iterate(Runtime& runtime);
