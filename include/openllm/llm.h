@@ -70,7 +70,7 @@ struct TokenizeOptions {
 /// A model, ready to answer. A cheap handle: copies share one engine, which ends with the last of
 /// them. Thread safety: every method may be called from any thread; requests are batched together.
 /// Errors: every method throws `openllm::Error` only; kInvalidArgument after the LLM was moved
-/// from.
+/// from, kUnsupported in a process forked after its first use (which has none of its threads).
 class OPENLLM_API LLM {
  public:
   /// `model`: a name in the model store, a folder, or a `.gguf` file. Resolves it and reads its

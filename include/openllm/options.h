@@ -83,8 +83,8 @@ struct GenerateOptions {
   std::optional<std::chrono::milliseconds> timeout{};
   /// Cancels the request.
   CoAwaitSafe<std::stop_token> stop_token{};
-  /// Where coroutines waiting for this request resume; empty: a thread of the library, never the
-  /// engine's.
+  /// Where coroutines waiting for this request resume; empty, or when it throws: a thread of the
+  /// library, never the engine's.
   CoAwaitSafe<Executor> executor{};
   /// Mounted LoRA adapter to use; empty: none. No adapter can be mounted yet: every name is
   /// kNotFound.
@@ -97,7 +97,8 @@ struct GenerateOptions {
   bool add_generation_prompt = true;
 };
 
-/// Reports how far loading is. `fraction` is in [0, 1].
+/// Reports how far loading is. `fraction` is in [0, 1]. Runs within `load`, so that it must not ask
+/// the same LLM for anything that loads; what it throws ends loading, which may be tried again.
 using ProgressCallback = std::function<void(const std::string& stage, double fraction)>;
 
 /// How a model is loaded.

@@ -1,5 +1,7 @@
 #include "llm/core.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -65,14 +67,31 @@ Core::Core(const std::string& model, const LoadOptions& options)
   template_source_ =
       options_.chat_template.empty() ? find_chat_template(*checkpoint_) : options_.chat_template;
   info_.has_chat_template = template_source_.has_value();
+  // What the caller gave is the caller's to mend, now and not with the first messages.
+  if (!options_.chat_template.empty()) require_template();
 }
 
 Core::~Core() = default;
+
+bool Core::is_of_this_process() const noexcept {
+  const int process = process_.load(std::memory_order_relaxed);
+  return process == 0 || process == ::getpid();
+}
+
+void Core::require_this_process() {
+  const int here = ::getpid();
+  int process = 0;
+  if (process_.compare_exchange_strong(process, here, std::memory_order_relaxed) || process == here)
+    return;
+  base::fail(ErrorCode::kUnsupported, resolved_.id, ": was loaded by process ", process,
+             ", and its threads stayed there (make an LLM in the forked process)");
+}
 
 void Core::load() {
   if (is_loaded()) return;
   const std::lock_guard lock(load_mutex_);
   if (is_loaded()) return;
+  require_this_process();
   if (options_.progress) options_.progress("loading tokenizer", 0.0);
   tokenizer_or_null();
   backend_ = choice_.entry.load(*checkpoint_, options_);
@@ -164,6 +183,7 @@ void Core::truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_to
 }
 
 Core::Started Core::make_request(const GenerateOptions& options, Executor executor) {
+  require_this_process();
   check_options(options);
   Started started;
   std::string name = options.request_id;
@@ -236,6 +256,10 @@ std::shared_ptr<Request> Core::start_async(Prompt prompt, GenerateOptions option
     } catch (const std::exception& error) {
       const base::Failure failure = base::failure_of(error);
       started.sink->end_unsubmitted(&failure);
+    } catch (...) {  // LoadOptions::progress may throw anything
+      const base::Failure failure{ErrorCode::kInternal,
+                                  "load: something was thrown that is no std::exception"};
+      started.sink->end_unsubmitted(&failure);
     }
   });
   return request;
@@ -258,8 +282,19 @@ std::vector<float> Core::logits(const std::vector<std::int32_t>& token_ids) {
 }
 
 Executor Core::resume_executor(const GenerateOptions& options) {
-  if (options.executor) return options.executor;
-  return [worker = resume_](std::function<void()> task) { worker->post(std::move(task)); };
+  const Executor own = [worker = resume_](std::function<void()> task) {
+    worker->post(std::move(task));
+  };
+  if (!options.executor) return own;
+  // What it throws would end the thread that makes answers, and the coroutine would never go on.
+  const Executor& given = options.executor;
+  return [given, own](std::function<void()> task) {
+    try {
+      given(task);
+    } catch (...) {
+      own(std::move(task));
+    }
+  };
 }
 
 std::string Core::tag() const {

@@ -27,6 +27,12 @@ class Core : public std::enable_shared_from_this<Core> {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
+  /// False in a process that was forked from the one that loaded the model: it has none of the
+  /// threads, and locks may be held by them for ever. Nothing may be destroyed there.
+  bool is_of_this_process() const noexcept;
+  /// Throws kUnsupported there. Otherwise threads may be started: the Core belongs to this process.
+  void require_this_process();
+
   /// Loads weights and tokenizer, once. A failed attempt can be repeated.
   void load();
   bool is_loaded() const noexcept { return loaded_.load(std::memory_order_acquire); }
@@ -78,6 +84,7 @@ class Core : public std::enable_shared_from_this<Core> {
   int model_limit_ = 0;
   ModelInfo info_;
 
+  std::atomic<int> process_{0};  // id; 0 before the first thread
   std::atomic<std::uint64_t> next_request_{0};
   std::mutex load_mutex_;
   std::atomic<bool> loaded_{false};

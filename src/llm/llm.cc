@@ -10,10 +10,16 @@ namespace openllm {
 class LLM::Impl final : public llm::Core {
  public:
   using Core::Core;
+
+  static std::shared_ptr<Impl> make(const std::string& model, const LoadOptions& options) {
+    return {new Impl(model, options), [](const Impl* impl) {
+              if (impl->is_of_this_process())
+                delete impl;  // else it waits for threads that are not
+            }};
+  }
 };
 
-LLM::LLM(const std::string& model, const LoadOptions& options)
-    : impl_(std::make_shared<Impl>(model, options)) {
+LLM::LLM(const std::string& model, const LoadOptions& options) : impl_(Impl::make(model, options)) {
   if (options.eager) impl_->load();
 }
 LLM::~LLM() = default;

@@ -3,7 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <functional>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -92,6 +98,82 @@ TEST(Misuse, TasksThatRunTwiceOrWereMovedFrom) {
   expect_invalid("get twice, moved", [&] { other.get(); });
   expect_invalid("co_await twice", [] { await_twice().get(); });
 }
+
+TEST(Misuse, ProgressThatThrowsIsTheRequestsError) {
+  const std::vector<std::function<void()>> throws{[] { throw std::runtime_error("stop"); },
+                                                  [] { throw 5; }};
+  for (const auto& thrown : throws) {
+    LoadOptions load{.n_threads = 1};
+    load.progress = [&](const std::string&, double) { thrown(); };
+    const LLM llm(kModel, load);
+    for (int i = 0; i < 2; ++i) EXPECT_THROW(llm.async_generate("Once").get(), Error);
+    EXPECT_ANY_THROW(llm.load());
+    EXPECT_FALSE(llm.is_loaded());
+  }
+}
+
+TEST(Misuse, AnExecutorThatThrowsIsReplaced) {
+  const LLM llm(kModel, {.n_threads = 1});
+  GenerateOptions options{.max_new_tokens = 3, .temperature = 0.0F};
+  const std::string expected = llm.generate("Once", options).outputs[0].text;
+  std::atomic<int> n_calls{0};
+  options.executor = [&](const std::function<void()>& task) {
+    if (++n_calls % 2 == 0) task();  // and then throws too
+    throw std::runtime_error("shut down");
+  };
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(llm.async_generate("Once", options).get().outputs[0].text, expected);
+  EXPECT_GT(n_calls, 0);
+}
+
+TEST(Misuse, AGivenTemplateIsCheckedAtOnce) {
+  EXPECT_THROW(LLM(kModel, {.chat_template = "{% for m in %}"}), Error);
+}
+
+#if !defined(__SANITIZE_THREAD__)
+/// What `action` returns in a forked process; -1 when it crashes or hangs.
+int in_child(const std::function<int()>& action) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(300);
+    ::_exit(action());
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Misuse, AForkedProcessIsTold) {
+  auto llm = std::make_unique<LLM>(kModel, LoadOptions{.n_threads = 1});
+  const GenerateOptions options{.max_new_tokens = 3, .temperature = 0.0F};
+  EXPECT_EQ(in_child([&] { return llm->generate("Once", options).finished ? 5 : 6; }), 5)
+      << "nothing was started before";
+  auto stream = std::make_unique<GenerationStream>(llm->generate_iterator("Once", options));
+  stream->next();
+  const auto is_told = [](const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      return error.code() == ErrorCode::kUnsupported;
+    }
+    return false;
+  };
+  EXPECT_EQ(in_child([&] {
+              int n = 0;
+              n += is_told([&] { llm->generate("Once", options); }) ? 1 : 0;
+              n += is_told([&] { llm->async_generate("Once", options).get(); }) ? 1 : 0;
+              n += is_told([&] { (void)llm->logits({5}); }) ? 1 : 0;
+              n += llm->tokenize("Once").empty() ? 0 : 1;  // needs no thread
+              stream.reset();
+              llm.reset();
+              const LLM own(kModel, {.n_threads = 1});
+              n += own.generate("Once", options).finished ? 1 : 0;
+              return n;
+            }),
+            5);
+  EXPECT_TRUE(llm->generate("Once", options).finished) << "the parent goes on";
+}
+#endif
 
 }  // namespace
 }  // namespace openllm

@@ -35,6 +35,7 @@ Request::Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox,
 }
 
 Request::~Request() {
+  if (!core_->is_of_this_process()) return;
   mailbox_->abandon();
   if (!output_.finished) sink_->cancel();
 }
@@ -43,6 +44,7 @@ void Request::cancel() noexcept { sink_->cancel(); }
 
 const GenerationOutput* Request::next() {
   if (output_.finished) return nullptr;
+  core_->require_this_process();
   Update update = mailbox_->wait();
   if (update.error) {
     output_.finished = true;

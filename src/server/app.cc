@@ -41,6 +41,10 @@ void App::load() {
     result.state = Readiness::State::kFailed;
     result.reason = error.what();
     failure = std::current_exception();
+  } catch (...) {  // LoadOptions::progress may throw anything
+    result.state = Readiness::State::kFailed;
+    result.reason = "something was thrown that is no std::exception";
+    failure = std::current_exception();
   }
   {
     const std::lock_guard lock(mutex_);
