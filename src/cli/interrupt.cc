@@ -22,14 +22,33 @@ namespace {
 std::atomic<int> signal_fd{-1};
 std::atomic<int> signal_count{0};
 std::atomic<bool> second_ends{false};
+std::atomic<int> other_signal{0};
 
-extern "C" void on_interrupt(int /*signal*/) {
+constexpr std::array kOtherSignals{SIGTSTP, SIGTERM, SIGHUP, SIGQUIT};
+
+void wake() {
   const int saved = errno;
-  if (signal_count.fetch_add(1) > 0 && second_ends.load()) ::_exit(kExitInterrupted);
   const std::uint64_t one = 1;
   const int fd = signal_fd.load();
   if (fd >= 0) (void)!::write(fd, &one, sizeof(one));
   errno = saved;
+}
+
+extern "C" void on_interrupt(int /*signal*/) {
+  if (signal_count.fetch_add(1) > 0 && second_ends.load()) ::_exit(kExitInterrupted);
+  wake();
+}
+
+extern "C" void on_other(int signal) {
+  other_signal.store(signal);
+  wake();
+}
+
+void set_handler(int signal, void (*handler)(int), struct sigaction* previous) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(signal, &action, previous);
 }
 
 int make_eventfd() {
@@ -51,19 +70,28 @@ sigset_t termination_signals() {
 struct InterruptPipe::Impl {
   int fd = make_eventfd();
   struct sigaction previous {};
+  bool catches_others = false;
+  std::array<struct sigaction, kOtherSignals.size()> previous_others{};
 };
 
-InterruptPipe::InterruptPipe(Second second) : impl_(std::make_unique<Impl>()) {
+InterruptPipe::InterruptPipe(Second second, Others others) : impl_(std::make_unique<Impl>()) {
   signal_count.store(0);
+  other_signal.store(0);
   second_ends.store(second == Second::kEndsProgram);
   signal_fd.store(impl_->fd);
-  struct sigaction action {};
-  action.sa_handler = on_interrupt;
-  ::sigemptyset(&action.sa_mask);
-  ::sigaction(SIGINT, &action, &impl_->previous);
+  impl_->catches_others = others == Others::kCaught;
+  set_handler(SIGINT, on_interrupt, &impl_->previous);
+  for (std::size_t i = 0; impl_->catches_others && i < kOtherSignals.size(); ++i) {
+    struct sigaction& previous = impl_->previous_others.at(i);
+    set_handler(kOtherSignals.at(i), on_other, &previous);
+    // What the caller ignores stays so (nohup).
+    if (previous.sa_handler == SIG_IGN) ::sigaction(kOtherSignals.at(i), &previous, nullptr);
+  }
 }
 
 InterruptPipe::~InterruptPipe() {
+  for (std::size_t i = 0; impl_->catches_others && i < kOtherSignals.size(); ++i)
+    ::sigaction(kOtherSignals.at(i), &impl_->previous_others.at(i), nullptr);
   ::sigaction(SIGINT, &impl_->previous, nullptr);
   signal_fd.store(-1);
   ::close(impl_->fd);
@@ -75,6 +103,14 @@ void InterruptPipe::drain() const noexcept {
   std::uint64_t count = 0;
   (void)!::read(impl_->fd, &count, sizeof(count));
   signal_count.store(0);
+}
+
+int InterruptPipe::take_other() const noexcept { return other_signal.exchange(0); }
+
+void InterruptPipe::give_way(int signal) const noexcept {
+  set_handler(signal, SIG_DFL, nullptr);
+  ::raise(signal);
+  set_handler(signal, on_other, nullptr);
 }
 
 struct InterruptGuard::Watcher {

@@ -11,7 +11,10 @@ class InterruptPipe {
  public:
   /// What a second Ctrl-C does that comes before the first was taken.
   enum class Second { kNothing, kEndsProgram };
-  explicit InterruptPipe(Second second);
+  /// What else is caught: nothing, or the signals that stop (Ctrl-Z) or end the program. Whoever
+  /// changed the terminal catches them, to put it right before they do what they do.
+  enum class Others { kNo, kCaught };
+  explicit InterruptPipe(Second second, Others others = Others::kNo);
   ~InterruptPipe();
   InterruptPipe(const InterruptPipe&) = delete;
   InterruptPipe& operator=(const InterruptPipe&) = delete;
@@ -20,6 +23,10 @@ class InterruptPipe {
   int fd() const noexcept;
   /// Takes what came so far.
   void drain() const noexcept;
+  /// The latest of the other signals since the last call; 0: none.
+  int take_other() const noexcept;
+  /// Lets the other signal do what it does: end the program, or stop it. Returns when it goes on.
+  void give_way(int signal) const noexcept;
 
  private:
   struct Impl;

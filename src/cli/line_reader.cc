@@ -23,7 +23,9 @@ namespace {
 constexpr std::string_view kPasteBegin = "\033[200~";
 constexpr std::string_view kPasteEnd = "\033[201~";
 constexpr std::string_view kLineEndSign = "\xE2\x86\xB5";  // U+21B5
-constexpr std::string_view kTabSign = "\xE2\x87\xA5";      // U+21E5
+/// A key that no terminal has, for drawing prompt and line anew.
+constexpr const char* kRedraw = "\033[990~";
+constexpr std::string_view kTabSign = "\xE2\x87\xA5";  // U+21E5
 
 std::string replace_all(std::string_view text, std::string_view from, char to) {
   std::string out;
@@ -36,6 +38,11 @@ std::string replace_all(std::string_view text, std::string_view from, char to) {
   }
   out.append(text, begin);
   return out;
+}
+
+/// Switches bracketed paste, where the terminal may know it.
+void mark_pastes(bool on) {
+  if (stderr_is_terminal()) note(on ? "\033[?2004h" : "\033[?2004l");
 }
 
 }  // namespace
@@ -96,7 +103,18 @@ struct LineReader::Impl {
   bool fill();
   /// libedit would learn of a new size from a signal, whose handling is ours.
   void follow_size();
+  /// A signal that stops or ends the program does so with the terminal as it was found.
+  void give_way(int signal);
 };
+
+void LineReader::Impl::give_way(int signal) {
+  ::el_set(edit, EL_PREP_TERM, 0);
+  mark_pastes(false);
+  interrupts->give_way(signal);
+  ::el_set(edit, EL_PREP_TERM, 1);
+  mark_pastes(true);
+  bytes.insert(0, kRedraw);  // others have written meanwhile
+}
 
 void LineReader::Impl::follow_size() {
   const int now = terminal_width();
@@ -114,6 +132,10 @@ bool LineReader::Impl::fill() {
   if (n < 0) return errno == EINTR;
   if (fds[1].revents != 0) {
     interrupts->drain();
+    if (const int signal = interrupts->take_other(); signal != 0) {
+      give_way(signal);
+      return true;
+    }
     interrupted = true;
     return false;
   }
@@ -173,6 +195,7 @@ LineReader::LineReader(std::string prompt) : impl_(std::make_unique<Impl>()) {
   ::el_set(impl_->edit, EL_SIGNAL, 0);
   ::el_set(impl_->edit, EL_HIST, ::history, impl_->history);
   ::el_set(impl_->edit, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+  ::el_set(impl_->edit, EL_BIND, kRedraw, "ed-redisplay", nullptr);
 }
 
 LineReader::~LineReader() {
@@ -181,17 +204,16 @@ LineReader::~LineReader() {
 }
 
 LineReader::Line LineReader::read() {
-  const InterruptPipe interrupts(InterruptPipe::Second::kNothing);
+  const InterruptPipe interrupts(InterruptPipe::Second::kNothing, InterruptPipe::Others::kCaught);
   impl_->interrupts = &interrupts;
   impl_->interrupted = false;
-  const bool can_mark_pastes = stderr_is_terminal();
-  if (can_mark_pastes) note("\033[?2004h");  // bracketed paste on
+  mark_pastes(true);
   impl_->follow_size();
   int length = 0;
   impl_->reading = true;
   const char* text = ::el_gets(impl_->edit, &length);
   impl_->reading = false;
-  if (can_mark_pastes) note("\033[?2004l");
+  mark_pastes(false);
   impl_->interrupts = nullptr;
 
   Line line;

@@ -310,6 +310,7 @@ class OnTerminal(unittest.TestCase):
     """The program on a pseudo terminal; subclasses name the arguments."""
 
     KIND = "xterm"
+    SHELL = []  # what runs the program
 
     def arguments(self):
         return ["run", STORIES, "--temperature", "0", "--max-new-tokens", "5"]
@@ -318,7 +319,8 @@ class OnTerminal(unittest.TestCase):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update({"TERM": self.KIND, "LC_ALL": "C.UTF-8"})
-            os.execv(PROGRAM, [PROGRAM, *self.arguments()])
+            words = [*self.SHELL, PROGRAM, *self.arguments()]
+            os.execvp(words[0], words)
         self.seen = ""        # since the last match
         self.everything = ""
 
@@ -345,6 +347,13 @@ class OnTerminal(unittest.TestCase):
 
     def send(self, text):
         os.write(self.fd, text.encode())
+
+    def wait_for_single_keys(self):
+        """Until the program reads keys instead of lines."""
+        end = time.monotonic() + TIMEOUT
+        while termios.tcgetattr(self.fd)[3] & termios.ICANON:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
 
     def exit_status(self):
         end = time.monotonic() + TIMEOUT
@@ -429,6 +438,30 @@ class Chat(OnTerminal):
     def test_end_of_input_typed_ahead_leaves(self):
         self.send("\x04")  # before the program reads single keys
         self.assertEqual(self.exit_status(), 0)
+
+
+class StoppedChat(OnTerminal):
+    SHELL = ["bash", "-c", 'ulimit -c 0; set -m; "$0" "$@"; echo STATUS $?; stty -a | grep -o .icanon; fg; echo LEFT']
+
+    def test_goes_on_where_it_was(self):
+        self.expect(">>> ")
+        self.wait_for_single_keys()
+        self.send("On")
+        self.expect("On")
+        self.send("\x1a")
+        self.expect(r"STATUS 148\s+icanon")  # stopped, and the terminal is the shell's again
+        self.expect(">>> On")  # drawn anew
+        self.wait_for_single_keys()
+        self.send("ce\n")
+        self.expect(r"upon a time[^>]*>>> ")
+        self.send("/exit\n")
+        self.expect("LEFT")
+
+    def test_ends_with_the_terminal_as_it_was(self):
+        self.expect(">>> ")
+        self.wait_for_single_keys()
+        self.send("On\x1c")
+        self.expect(r"\x1b\[\?2004l[^>]*STATUS 131\s+icanon")
 
 
 class Serving(unittest.TestCase):
