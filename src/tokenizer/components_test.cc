@@ -24,7 +24,7 @@ std::string normalized(const char* json, std::string text) {
 
 std::vector<std::string> split(const char* json, const std::string& text, bool at_start = true) {
   const PreTokenizerChoice choice = make_pre_tokenizer(parse(json));
-  Words words(text, at_start);
+  Words words(text, at_start ? 1 : 0);
   choice.pre_tokenizer->split(words);
   std::vector<std::string> out;
   for (const Words::Word& word : words.words()) out.emplace_back(words.view(word));

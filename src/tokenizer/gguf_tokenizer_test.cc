@@ -126,7 +126,7 @@ TEST(GgufTokenizer, MergesOfAbsentTokensHaveNoEffect) {
 
 std::vector<std::string> words_of(std::string_view pre, const std::string& text) {
   const auto splitter = make_regex_pre_tokenizer(find_gguf_pre_tokenizer(pre).patterns, "test");
-  Words words(text, true);
+  Words words(text, 1);
   splitter->split(words);
   std::vector<std::string> out;
   for (const Words::Word& word : words.words()) out.emplace_back(words.view(word));

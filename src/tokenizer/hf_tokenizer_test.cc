@@ -32,6 +32,50 @@ TEST(HfTokenizer, AddedTokensDecodeAsTheNormalizerSpellsThem) {
   EXPECT_EQ(tokenizer->token_piece(3), "foo");
 }
 
+TEST(HfTokenizer, MetaspaceMarksWordsThatBeginWithTheFirstCharacter) {
+  struct Case {
+    const char *normalizer, *before, *text, *tokens;
+  };
+  // `before` are the pre-tokenizers before Metaspace, `tokens` those of the result side by side.
+  const char* each = R"({"type":"Split","pattern":{"Regex":"."},"behavior":"Isolated"},)";
+  const char* always =
+      R"({"type":"Metaspace","replacement":"_","prepend_scheme":"always","split":false},
+                          {"type":"Split","pattern":{"Regex":"."},"behavior":"Isolated"},)";
+  const Case cases[] = {
+      {"null", "", "ab", "_ab"},
+      {R"({"type":"Strip"})", "", " ab", "ab"},
+      {R"({"type":"Strip","strip_left":false})", "", "ab ", "_ab"},
+      {R"({"type":"Prepend","prepend":"xx"})", each, "ab", "_x_x_ab"},
+      {R"({"type":"NFD"})", each,
+       "\xC3\xA9"
+       "a",
+       "_e_\xCC\x81"
+       "a"},
+      {R"({"type":"StripAccents"})", "",
+       "\xCC\x81"
+       "a",
+       "a"},
+      {R"({"type":"Replace","pattern":{"Regex":"a+"},"content":"x"})", each, "aab", "xb"},
+      {R"({"type":"Replace","pattern":{"Regex":"^a"},"content":"xx"})", each, "aab", "_x_xab"},
+      {R"({"type":"Replace","pattern":{"String":"b"},"content":"xx"})", each, "ab", "_axx"},
+      {R"({"type":"Lowercase"})", each, "Ab", "_ab"},
+      {"null", always, "ab", "__ab"},
+      {"null", R"({"type":"Punctuation","behavior":"Removed"},)", "'a'b", "ab"},
+      {R"({"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"x"},{"type":"NFC"}]})",
+       each, "e\xCC\x81", "_x_\xC3\xA9"},
+  };
+  for (const Case& c : cases) {
+    const auto tokenizer = load(base::cat(
+        R"({"normalizer":)", c.normalizer,
+        R"(,"pre_tokenizer":{"type":"Sequence","pretokenizers":[)", c.before,
+        R"({"type":"Metaspace","replacement":"_","prepend_scheme":"first","split":false}]},
+        "model":{"type":"BPE","vocab":{"_":0,"a":1,"b":2,"x":3,"e":4,"\u00e9":5,"\u0301":6},"merges":[]}})"));
+    std::string tokens;
+    for (const TokenId id : tokenizer->encode(c.text)) tokens += tokenizer->token_piece(id);
+    EXPECT_EQ(tokens, c.tokens) << c.normalizer << c.before;
+  }
+}
+
 TEST(HfTokenizer, ATemplateBehindOneThatAddsTokensIsNamed) {
   // The library takes the tokens that the first one adds for texts of their own.
   const std::string adds =

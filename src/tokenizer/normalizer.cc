@@ -1,5 +1,6 @@
 #include "tokenizer/normalizer.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/error.h"
@@ -24,6 +25,10 @@ class SequenceNormalizer final : public Normalizer {
   }
   std::string apply(std::string text) const override {
     for (const auto& part : parts_) text = part->apply(std::move(text));
+    return text;
+  }
+  std::string apply_at_start(std::string text, std::size_t& start) const override {
+    for (const auto& part : parts_) text = part->apply_at_start(std::move(text), start);
     return text;
   }
   std::size_t max_shrink(bool is_ascii) const noexcept override {
@@ -60,16 +65,33 @@ class ReplaceNormalizer final : public Normalizer {
   std::string apply(std::string text) const override {
     if (const auto* from = std::get_if<std::string>(&pattern_.value))
       return replace_all(text, *from, to_);
-    Regex::Scanner scanner(std::get<Regex>(pattern_.value), text);
     std::string out;
     std::size_t done = 0;
-    while (const auto match = scanner.next()) {
-      out.append(text, done, match->begin - done);
-      out.append(to_);
-      done = match->end;
-    }
-    out.append(text, done);
-    return out;
+    for_each_match(text, [&](std::size_t begin, std::size_t end) {
+      out.append(text, done, begin - done).append(to_);
+      done = end;
+      return true;
+    });
+    return out.append(text, done);
+  }
+  /// What replaces a match stands for its last character, and what is put in without one for the
+  /// character before.
+  std::string apply_at_start(std::string text, std::size_t& start) const override {
+    std::size_t new_start = 0;
+    std::size_t done = 0;
+    std::size_t stop = start;
+    for_each_match(text, [&](std::size_t begin, std::size_t end) {
+      if (end > std::max(start, std::size_t{1})) {
+        stop = std::min(stop, begin);
+        return false;
+      }
+      new_start += begin - done + to_.size();
+      done = end;
+      return true;
+    });
+    if (done < stop) new_start += stop - done;
+    start = new_start;
+    return apply(std::move(text));
   }
   std::size_t max_shrink(bool) const noexcept override {
     const auto* from = std::get_if<std::string>(&pattern_.value);
@@ -77,6 +99,22 @@ class ReplaceNormalizer final : public Normalizer {
   }
 
  private:
+  /// `visit` says whether to go on.
+  template <typename Visit>
+  void for_each_match(const std::string& text, Visit visit) const {
+    if (const auto* from = std::get_if<std::string>(&pattern_.value)) {
+      for (std::size_t at = 0; (at = text.find(*from, at)) != std::string::npos;) {
+        if (!visit(at, at + from->size())) return;
+        at += from->size();
+      }
+      return;
+    }
+    Regex::Scanner scanner(std::get<Regex>(pattern_.value), text);
+    while (const auto match = scanner.next()) {
+      if (!visit(match->begin, match->end)) return;
+    }
+  }
+
   Pattern pattern_;
   std::string to_;
 };
@@ -87,6 +125,10 @@ class PrependNormalizer final : public Normalizer {
   std::string apply(std::string text) const override {
     if (!text.empty()) text.insert(0, prefix_);
     return text;
+  }
+  std::string apply_at_start(std::string text, std::size_t& start) const override {
+    if (start > 0) start += prefix_.size();
+    return apply(std::move(text));
   }
   std::size_t max_shrink(bool) const noexcept override { return 1; }
 
@@ -100,6 +142,12 @@ class StripNormalizer final : public Normalizer {
   std::string apply(std::string text) const override {
     if (right_) text.resize(text.size() - trailing_whitespace(text));
     if (left_) text.erase(0, leading_whitespace(text));
+    return text;
+  }
+  std::string apply_at_start(std::string text, std::size_t& start) const override {
+    if (left_) start -= std::min(start, leading_whitespace(text));
+    text = apply(std::move(text));
+    start = std::min(start, text.size());
     return text;
   }
   std::size_t max_shrink(bool) const noexcept override { return 0; }
@@ -146,6 +194,22 @@ std::unique_ptr<Normalizer> make_sequence(const base::Json& json, int depth) {
 }
 
 }  // namespace
+
+/// Right where characters are rewritten one by one, and nearly always where they combine: then a
+/// character that the first one became may have taken in some behind it.
+std::string Normalizer::apply_at_start(std::string text, std::size_t& start) const {
+  const std::string head = apply(text.substr(0, start));
+  text = apply(std::move(text));
+  const std::size_t n = std::min(head.size(), text.size());
+  for (start = 0; start < n;) {
+    std::size_t end = start;
+    base::decode_utf8(text, end);
+    const bool same = head.compare(start, end - start, text, start, end - start) == 0;
+    start = end;
+    if (!same) break;
+  }
+  return text;
+}
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;

@@ -119,7 +119,8 @@ class Pipeline final : public Tokenizer {
     std::unique_ptr<Model::Session> session;
   };
   void encode_raw(Call& call, std::string_view text, bool at_start) const;
-  void encode_normalized(Call& call, std::string_view text, bool at_start) const;
+  /// `start`: see Words.
+  void encode_normalized(Call& call, std::string_view text, std::size_t start) const;
   void encode_scanned(Call& call, std::string_view text, std::size_t depth) const;
 
   PipelineParts parts_;
@@ -231,27 +232,30 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, const EncodeOptions
 }
 
 void Pipeline::encode_raw(Call& call, std::string_view text, bool at_start) const {
+  std::size_t start = 0;
+  if (at_start && !text.empty()) base::decode_utf8(text, start);
   std::string normalized;
   if (parts_.normalizer != nullptr) {
-    normalized = parts_.normalizer->apply(std::string(text));
+    normalized = at_start ? parts_.normalizer->apply_at_start(std::string(text), start)
+                          : parts_.normalizer->apply(std::string(text));
     text = normalized;
   }
   const auto visit = [&](const AddedTokenMatcher::Segment& segment) {
     if (segment.id) {
       call.out.push_back(*segment.id);
     } else {
-      encode_normalized(call, segment.text, at_start && segment.offset == 0);
+      encode_normalized(call, segment.text, start - std::min(start, segment.offset));
     }
   };
   normalized_matcher_.split(text, call.parse_special, visit);
 }
 
-void Pipeline::encode_normalized(Call& call, std::string_view text, bool at_start) const {
+void Pipeline::encode_normalized(Call& call, std::string_view text, std::size_t start) const {
   if (scanners_) {
     encode_scanned(call, text, 0);
     return call.session->finish(call.out);
   }
-  Words words(std::string(text), at_start);
+  Words words(std::string(text), start);
   parts_.pre_tokenizer->split(words);
   for (const Words::Word& word : words.words()) call.session->tokenize(words.view(word), call.out);
   call.session->finish(call.out);

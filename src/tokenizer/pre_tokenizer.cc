@@ -36,26 +36,27 @@ class SequencePreTokenizer final : public PreTokenizer {
   std::vector<std::unique_ptr<PreTokenizer>> parts_;
 };
 
-/// Rewrites each word.
+/// Rewrites each word; `rewrite_word` may set the new start.
 template <typename Rewrite>
 void rewrite(Words& words, Rewrite rewrite_word) {
   std::string text;
   std::vector<Word> out;
+  std::size_t start = 0;
   text.reserve(words.text().size() + words.words().size());
   out.reserve(words.words().size());
   for (const Word& word : words.words()) {
     const std::size_t begin = text.size();
-    rewrite_word(word, text);
+    rewrite_word(word, text, start);
     if (text.size() > begin) out.push_back({begin, text.size()});
   }
-  words.replace(std::move(text), std::move(out));
+  words.replace(std::move(text), std::move(out), start);
 }
 
 /// Puts a space before words that have none.
 class PrefixSpace final : public PreTokenizer {
  public:
   void split(Words& words) const override {
-    rewrite(words, [&](const Word& word, std::string& text) {
+    rewrite(words, [&](const Word& word, std::string& text, std::size_t&) {
       const std::string_view view = words.view(word);
       if (!view.starts_with(' ')) text.push_back(' ');
       text.append(view);
@@ -67,8 +68,9 @@ class PrefixSpace final : public PreTokenizer {
 class MapBytes final : public PreTokenizer {
  public:
   void split(Words& words) const override {
-    rewrite(words,
-            [&](const Word& word, std::string& text) { text += map_bytes(words.view(word)); });
+    rewrite(words, [&](const Word& word, std::string& text, std::size_t&) {
+      text += map_bytes(words.view(word));
+    });
   }
 };
 
@@ -76,7 +78,7 @@ class MapBytes final : public PreTokenizer {
 class UnmapBytes final : public PreTokenizer {
  public:
   void split(Words& words) const override {
-    rewrite(words, [&](const Word& word, std::string& text) {
+    rewrite(words, [&](const Word& word, std::string& text, std::size_t&) {
       const std::string_view view = words.view(word);
       for (std::size_t pos = 0; pos < view.size();) {
         const char32_t code = base::decode_utf8(view, pos);
@@ -100,17 +102,27 @@ class Metaspace final : public PreTokenizer {
       splitter_ = make_pattern_splitter({replacement_}, SplitBehavior::kMergedWithNext, false);
   }
   void split(Words& words) const override {
-    rewrite(words, [&](const Word& word, std::string& text) {
-      const std::string_view view = words.view(word);
-      const bool wants =
-          prepend_ == Prepend::kAlways || (prepend_ == Prepend::kFirst && words.is_first(word));
+    rewrite(words, [&](const Word& word, std::string& text, std::size_t& start) {
+      std::string_view view = words.view(word);
+      const bool first = words.is_first(word);
+      const bool wants = prepend_ == Prepend::kAlways || (prepend_ == Prepend::kFirst && first);
       if (wants && !view.starts_with(' ') && !view.starts_with(replacement_)) text += replacement_;
-      for (const char c : view) c == ' ' ? text.append(replacement_) : text.append(1, c);
+      if (first) {
+        const std::size_t n_first = std::min(words.start() - word.begin, view.size());
+        append(view.substr(0, n_first), text);
+        start = text.size();
+        view.remove_prefix(n_first);
+      }
+      append(view, text);
     });
     if (splitter_ != nullptr) splitter_->split(words);
   }
 
  private:
+  void append(std::string_view view, std::string& text) const {
+    for (const char c : view) c == ' ' ? text.append(replacement_) : text.append(1, c);
+  }
+
   std::string replacement_;
   Prepend prepend_;
   std::unique_ptr<PreTokenizer> splitter_;
@@ -216,12 +228,13 @@ class Builder {
 
 }  // namespace
 
-Words::Words(std::string text, bool at_start) : text_(std::move(text)), at_start_(at_start) {
+Words::Words(std::string text, std::size_t start) : text_(std::move(text)), start_(start) {
   if (!text_.empty()) words_.push_back({0, text_.size()});
 }
 
-void Words::replace(std::string text, std::vector<Word> words) {
+void Words::replace(std::string text, std::vector<Word> words, std::size_t start) {
   text_ = std::move(text);
+  start_ = start;
   words_ = std::move(words);
 }
 

@@ -18,25 +18,27 @@ class Words {
     std::size_t begin, end;
   };
 
-  /// `at_start`: this text begins where the whole input begins.
-  Words(std::string text, bool at_start);
+  /// `start`: as many bytes of it stand for the first character of the whole input.
+  Words(std::string text, std::size_t start);
 
   const std::string& text() const noexcept { return text_; }
   const std::vector<Word>& words() const noexcept { return words_; }
   std::string_view view(const Word& word) const noexcept {
     return std::string_view(text_).substr(word.begin, word.end - word.begin);
   }
-  /// The word is the beginning of the whole input.
-  bool is_first(const Word& word) const noexcept { return at_start_ && word.begin == 0; }
+  /// The word begins with what stands for the first character of the whole input. Several may,
+  /// where that became more than one.
+  bool is_first(const Word& word) const noexcept { return word.begin < start_; }
+  std::size_t start() const noexcept { return start_; }
 
   /// Puts other words in the place of these.
   void replace(std::vector<Word> words) { words_ = std::move(words); }
-  void replace(std::string text, std::vector<Word> words);
+  void replace(std::string text, std::vector<Word> words, std::size_t start);
 
  private:
   std::string text_;
   std::vector<Word> words_;
-  bool at_start_;
+  std::size_t start_;
 };
 
 /// Splits text into words that the model then works on alone. Thread safety: const methods from any

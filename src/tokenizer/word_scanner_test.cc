@@ -50,7 +50,7 @@ std::vector<std::string> scan(WordScanner scanner, const std::string& text) {
 }
 
 std::vector<std::string> split(const PreTokenizer& splitter, const std::string& text) {
-  Words words(text, true);
+  Words words(text, 1);
   splitter.split(words);
   std::vector<std::string> out;
   for (const Words::Word& word : words.words()) out.emplace_back(words.view(word));
