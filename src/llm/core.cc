@@ -282,9 +282,7 @@ std::vector<float> Core::logits(const std::vector<std::int32_t>& token_ids) {
 }
 
 Executor Core::resume_executor(const GenerateOptions& options) {
-  const Executor own = [worker = resume_](std::function<void()> task) {
-    worker->post(std::move(task));
-  };
+  Executor own = [worker = resume_](std::function<void()> task) { worker->post(std::move(task)); };
   if (!options.executor) return own;
   // What it throws would end the thread that makes answers, and the coroutine would never go on.
   const Executor& given = options.executor;

@@ -84,8 +84,8 @@ Task<GenerationOutput> LLM::async_chat(std::vector<Message> messages,
 void LLM::load() const { impl().load(); }
 bool LLM::is_loaded() const noexcept { return impl_ != nullptr && impl_->is_loaded(); }
 const std::string& LLM::id() const noexcept {
-  static const std::string none;
-  return impl_ == nullptr ? none : impl_->id();
+  static const std::string kNone;
+  return impl_ == nullptr ? kNone : impl_->id();
 }
 std::string LLM::tag() const { return impl().tag(); }
 ModelInfo LLM::info() const { return impl().info(); }
