@@ -50,7 +50,7 @@ GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOpti
       for (const CompletionChunk& chunk : output.outputs) timing.n_first += chunk.n_delta_tokens;
     }
     first = false;
-    if (show == Show::kStream && output.outputs.size() == 1) print(output.outputs[0].delta);
+    if (show == Show::kStream && output.outputs.size() == 1) print_answer(output.outputs[0].delta);
     if (output.finished) last = output;
   }
   timing.total_s = seconds_since(begin);
@@ -65,10 +65,10 @@ void print_result(const GenerationOutput& output, bool json) {
   if (json) {
     print(to_json(output) + "\n");
   } else if (output.outputs.size() == 1) {
-    print(output.outputs[0].text + "\n");
+    print_answer(output.outputs[0].text + "\n");
   } else {
     for (const CompletionChunk& chunk : output.outputs)
-      print(base::cat("[", chunk.index, "] ", chunk.text, "\n"));
+      print_answer(base::cat("[", chunk.index, "] ", chunk.text, "\n"));
   }
 }
 

@@ -101,6 +101,35 @@ void print(std::string_view text) {
   }
 }
 
+void print_answer(std::string_view text) {
+  if (::isatty(STDOUT_FILENO) != 0) {
+    print(without_controls(text));
+  } else {
+    print(text);
+  }
+}
+
+std::string without_controls(std::string_view text) {
+  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+  std::string shown;
+  shown.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F: some terminals obey them, too.
+    const bool is_c1 = byte == 0xC2 && i + 1 < text.size() &&
+                       static_cast<unsigned char>(text[i + 1]) >= 0x80 &&
+                       static_cast<unsigned char>(text[i + 1]) <= 0x9F;
+    if (byte == '\r') continue;
+    if (is_c1 || byte == 0x7F || (byte < 0x20 && byte != '\n' && byte != '\t')) {
+      shown += kReplacement;
+      i += is_c1 ? 1 : 0;
+    } else {
+      shown += text[i];
+    }
+  }
+  return shown;
+}
+
 void note(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);

@@ -22,6 +22,11 @@ std::string read_stdin();
 /// Writes to standard output at once. A closed pipe ends the program as quietly as it ends others.
 /// Throws kIo when the disk is full and the like.
 void print(std::string_view text);
+/// `print` for what a model said: on a terminal without orders to it, which could come from a
+/// prompt that somebody else wrote.
+void print_answer(std::string_view text);
+/// The text with U+FFFD for every control character but line ends and tabs; carriage returns go.
+std::string without_controls(std::string_view text);
 /// Writes to standard error: everything that is not a result.
 void note(std::string_view text);
 

@@ -5,6 +5,7 @@
 """
 
 import fcntl
+import http.server
 import json
 import os
 import pty
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 import unittest
 import urllib.request
@@ -438,6 +440,49 @@ class Chat(OnTerminal):
     def test_end_of_input_typed_ahead_leaves(self):
         self.send("\x04")  # before the program reads single keys
         self.assertEqual(self.exit_status(), 0)
+
+
+class HostileServer(http.server.BaseHTTPRequestHandler):
+    """Its answers have orders to the terminal."""
+
+    def answer(self, body):
+        text = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def do_GET(self):  # noqa: N802
+        self.answer({"data": [{"id": "m"}]})
+
+    def do_POST(self):  # noqa: N802
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer({"choices": [{"message": {"content": "a\x1b]0;title\x07z"}, "finish_reason": "stop"}]})
+
+    def log_message(self, *arguments):
+        pass
+
+
+class AnswerOnTerminal(OnTerminal):
+    def arguments(self):
+        return ["query", "hi", "--endpoint", "http://127.0.0.1:%d" % self.server.server_port]
+
+    def setUp(self):
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), HostileServer)
+        super().setUp()  # which forks, before there is a thread
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def tearDown(self):
+        super().tearDown()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def test_gives_no_orders(self):
+        self.expect("a\ufffd]0;title\ufffdz\r\n")
+        self.assertEqual(self.exit_status(), 0)
+        piped = run(*self.arguments())
+        self.assertEqual(piped.stdout, "a\x1b]0;title\x07z\n")  # a file gets what was said
 
 
 class StoppedChat(OnTerminal):

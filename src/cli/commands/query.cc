@@ -25,7 +25,7 @@ struct Question {
     bool has_text = false;
     const auto on_output = [&](const GenerationOutput& output) {
       if (!show || output.outputs.empty()) return !guard.interrupted();
-      print(output.outputs[0].delta);
+      print_answer(output.outputs[0].delta);
       has_text = has_text || !output.outputs[0].delta.empty();
       return !guard.interrupted();
     };
