@@ -45,9 +45,9 @@ TEXTS = ["", " ", "a", "Ab 1\u00bd2  \u0661!?", "a\u0301\u0327\u0903 \u0bcd\u094
          "\u32ff\U0001F16C\U00010781", "\U0001E5F9\U00010D40\U00016FF4 9", "  lead trail \t\n", "a,b.c--d", "\U0001F468\u200d\U0001F469 e\ufe0f", "aa.aa", "\u2581a \u2581"]
 
 NORMALIZERS = [N.NFC(), N.NFD(), N.NFKC(), N.NFKD(), N.Lowercase(), N.StripAccents(), N.Strip(), N.Strip(left=False), N.Prepend("x"), N.Replace("", "-"), N.Replace("a", ""),
-               N.Replace(Regex(r"\s+"), " "), N.ByteLevel(), N.Sequence([N.NFD(), N.StripAccents(), N.Lowercase()])]
+               N.Replace(Regex(r"\s+"), " "), N.ByteLevel(), N.Nmt(), N.Sequence([N.NFD(), N.StripAccents(), N.Lowercase()])]
 BEHAVIORS = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
-PRE_TOKENIZERS = ([P.Whitespace(), P.WhitespaceSplit(), P.BertPreTokenizer(), P.Digits(True), P.Digits(False)] +
+PRE_TOKENIZERS = ([P.CharDelimiterSplit("a"), P.CharDelimiterSplit("\u2581"), P.FixedLength(1), P.FixedLength(3), P.Whitespace(), P.WhitespaceSplit(), P.BertPreTokenizer(), P.Digits(True), P.Digits(False)] +
                   [P.Punctuation(b) for b in BEHAVIORS] +
                   [P.Split(pattern, b, invert) for b in BEHAVIORS for invert in (False, True)
                    for pattern in ("a", "", " ", Regex(r"\b"), Regex(r"[\p{P}\p{S}]"), Regex(r"x*"))])

@@ -200,10 +200,11 @@ TEST(Components, OrdersThatCannotBeFollowedAreNamed) {
   for (const char* parts :
        {R"({"type":"Fuse"},{"type":"ByteFallback"})",
         R"({"type":"ByteLevel"},{"type":"ByteFallback"})",
-        R"({"type":"ByteFallback"},{"type":"ByteLevel"})",
-        R"({"type":"Fuse"},{"type":"ByteLevel"})",
-        R"({"type":"ByteFallback"},{"type":"Replace","pattern":{"String":"a"},"content":"b"})",
-        R"({"type":"ByteFallback"},{"type":"Strip","content":" ","start":1,"stop":0})"}) {
+        R"({"type":"Fuse"},{"type":"ByteLevel"})", R"({"type":"Fuse"},{"type":"Metaspace"})",
+        R"({"type":"Fuse"},{"type":"Replace","pattern":{"String":"ab"},"content":"b"})",
+        R"({"type":"Fuse"},{"type":"Replace","pattern":{"Regex":"a"},"content":"b"})",
+        R"({"type":"ByteLevel"},{"type":"Replace","pattern":{"String":"\u00e9"},"content":"b"})",
+        R"({"type":"Fuse"},{"type":"Strip","content":"a","start":1,"stop":0})"}) {
     const std::string json = base::cat(R"({"type":"Sequence","decoders":[)", parts, "]}");
     EXPECT_THROW(DecodeRules::from_json(parse(json.c_str())), Error) << parts;
   }

@@ -1,6 +1,9 @@
 #include "tokenizer/decoder.h"
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "base/utf8.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/normalizer.h"
 
@@ -72,6 +75,7 @@ void DecodeRules::add(const base::Json& json, int depth) {
     fused_ = true;
   } else if (type == "ByteFallback") {
     if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": ByteFallback behind Fuse");
+    if (!byte_fallback_) n_before_bytes_ = steps_.size();
     byte_fallback_ = true;
     joins_bytes_ = true;
   } else if (type == "Fuse") {
@@ -79,11 +83,11 @@ void DecodeRules::add(const base::Json& json, int depth) {
   } else if (type == "Strip") {
     add_strip(json);
   } else if (type == "Replace") {
-    require_whole_tokens(type);
-    steps_.emplace_back(
-        Replace{require_pattern(json, kWhere), require_string(json, "content", kWhere)});
+    Replace replace{require_pattern(json, kWhere), require_string(json, "content", kWhere)};
+    if (!is_one_char(replace.pattern)) require_whole_tokens(type);
+    steps_.emplace_back(std::move(replace));
   } else if (type == "Metaspace") {
-    if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": Metaspace behind Fuse");
+    require_whole_tokens(type);
     const std::string replacement = string_or(json, "replacement", kMeta, kWhere);
     const bool legacy = bool_or(json, "add_prefix_space", true, kWhere);
     const bool strips =
@@ -95,18 +99,28 @@ void DecodeRules::add(const base::Json& json, int depth) {
   }
 }
 
-/// Byte tokens are not known one by one behind ByteFallback, and no token is behind Fuse.
+/// What is found within tokens even where they are one text. Behind ByteLevel they may begin or end
+/// within characters that are not ASCII.
+bool DecodeRules::is_one_char(const Pattern& pattern) const {
+  const auto* text = std::get_if<std::string>(&pattern.value);
+  if (text == nullptr || text->empty()) return false;
+  std::size_t end = 0;
+  const char32_t code = base::decode_utf8(*text, end);
+  const bool by_bytes = std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
+    return std::holds_alternative<ByteLevel>(step);
+  });
+  return end == text->size() && (code < 0x80 || !by_bytes);
+}
+
+/// No token is known by itself behind Fuse.
 void DecodeRules::require_whole_tokens(const std::string& type) const {
-  if (!fused_ && !byte_fallback_) return;
-  base::fail(ErrorCode::kUnsupported, kWhere, ": ", type, " behind ",
-             fused_ ? "Fuse" : "ByteFallback");
+  if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": ", type, " behind Fuse");
 }
 
 void DecodeRules::add_strip(const base::Json& json) {
   Strip strip{require_string(json, "content", kWhere), count_or(json, "start"),
               count_or(json, "stop")};
   if (!fused_) {
-    require_whole_tokens("Strip");
     steps_.emplace_back(std::move(strip));
     return;
   }
@@ -164,6 +178,12 @@ void DecodeRules::append(std::string& out, std::string_view piece, bool first) c
   std::string text(piece);
   for (const Step& step : steps_) text = run(step, std::move(text), first);
   out += text;
+}
+
+std::string DecodeRules::apply_to_bytes(std::string text, bool first) const {
+  for (std::size_t i = n_before_bytes_; i < steps_.size(); ++i)
+    text = run(steps_[i], std::move(text), first);
+  return text;
 }
 
 bool DecodeRules::replaces_only_meta() const noexcept {

@@ -30,6 +30,8 @@ class DecodeRules {
     append(text, piece, first);
     return text;
   }
+  /// What the steps behind ByteFallback make of the text of a run of byte tokens.
+  std::string apply_to_bytes(std::string text, bool first) const;
   /// The byte that the token stands for, with byte fallback.
   std::optional<unsigned char> byte_of(std::string_view piece) const noexcept;
   /// A run of byte tokens is text only if all of it is valid UTF-8, as in the Hugging Face library.
@@ -57,12 +59,14 @@ class DecodeRules {
   using Step = std::variant<Replace, Strip, Metaspace, ByteLevel, SpaceBetween>;
 
   void add(const base::Json& json, int depth);
+  bool is_one_char(const Pattern& pattern) const;
   void require_whole_tokens(const std::string& type) const;
   void add_strip(const base::Json& json);
   bool replaces_only_meta() const noexcept;
   static std::string run(const Step& step, std::string text, bool first);
 
   std::vector<Step> steps_;
+  std::size_t n_before_bytes_ = 0;  // steps before ByteFallback
   bool byte_fallback_ = false;
   bool joins_bytes_ = false;
   bool fused_ = false;  // while parsing: the steps that follow see the whole text

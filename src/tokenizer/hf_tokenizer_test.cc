@@ -76,6 +76,36 @@ TEST(HfTokenizer, MetaspaceMarksWordsThatBeginWithTheFirstCharacter) {
   }
 }
 
+TEST(HfTokenizer, ByteRunsGoThroughTheStepsBehindByteFallback) {
+  const auto with = [](const std::string& decoders) {
+    return load(
+        R"({"decoder":{"type":"Sequence","decoders":[)" + decoders +
+        R"(]},"model":{"type":"BPE","vocab":{"<0xE2>":0,"<0x96>":1,"<0x81>":2,"<0x61>":3,"a":4,"\u2581":5},
+                   "merges":[]}})");
+  };
+  const std::vector<TokenId> run = {0, 1, 2, 3};  // U+2581 a
+  std::vector<TokenId> twice = {4};
+  twice.insert(twice.end(), run.begin(), run.end());
+  const auto metaspace = with(R"({"type":"ByteFallback"},{"type":"Metaspace"})");
+  EXPECT_EQ(metaspace->decode(run), "a");
+  EXPECT_EQ(metaspace->decode(twice), "a a");
+  const auto replace = with(
+      R"({"type":"ByteFallback"},{"type":"Replace","pattern":{"String":"\u2581a"},"content":"X"})");
+  EXPECT_EQ(replace->decode(twice), "aX");
+  EXPECT_EQ(replace->decode(std::vector<TokenId>{5, 4}),
+            "\xE2\x96\x81"
+            "a");
+  const auto strip =
+      with(R"({"type":"ByteFallback"},{"type":"Strip","content":"a","start":0,"stop":1})");
+  EXPECT_EQ(strip->decode(twice), "\xE2\x96\x81");
+  const auto fused = with(
+      R"({"type":"ByteFallback"},{"type":"Fuse"},{"type":"Replace","pattern":{"String":"\u2581"},"content":" "})");
+  EXPECT_EQ(fused->decode(twice), "a a");
+  EXPECT_EQ(fused->decode(std::vector<TokenId>{5, 0, 1, 4}),
+            " \xEF\xBF\xBD\xEF\xBF\xBD"
+            "a");
+}
+
 TEST(HfTokenizer, ATemplateBehindOneThatAddsTokensIsNamed) {
   // The library takes the tokens that the first one adds for texts of their own.
   const std::string adds =

@@ -22,6 +22,7 @@ std::string IncrementalDecoder::push(TokenId id) {
   const bool first = first_token_;
   first_token_ = false;
   if (tokenizer_->is_byte_token(id)) {
+    if (byte_run_.empty()) run_is_first_ = first;
     byte_run_ += tokenizer_->token_bytes(id);
     return out;
   }
@@ -42,8 +43,10 @@ void IncrementalDecoder::append_byte_run(std::string& out) {
   if (byte_run_.empty()) return;
   std::string run;
   run.swap(byte_run_);
-  if (base::is_valid_utf8(run)) return append(out, run);
-  for (std::size_t i = 0; i < run.size(); ++i) append(out, kReplacementUtf8);
+  if (base::is_valid_utf8(run))
+    return append(out, tokenizer_->byte_run_text(std::move(run), run_is_first_));
+  for (std::size_t i = 0; i < run.size(); ++i)
+    append(out, tokenizer_->byte_run_text(std::string(kReplacementUtf8), run_is_first_ && i == 0));
 }
 
 void IncrementalDecoder::append(std::string& out, std::string_view bytes) {

@@ -185,6 +185,33 @@ class StripAccentsNormalizer final : public Normalizer {
   std::size_t max_shrink(bool) const noexcept override { return 0; }
 };
 
+/// SentencePiece's rules for machine translation: control characters go, kinds of white space
+/// become spaces.
+class NmtNormalizer final : public Normalizer {
+ public:
+  std::string apply(std::string text) const override {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t pos = 0; pos < text.size();) {
+      const char32_t code = base::decode_utf8(text, pos);
+      if (!is_dropped(code)) base::append_utf8(out, is_blank(code) ? U' ' : code);
+    }
+    return out;
+  }
+  std::size_t max_shrink(bool) const noexcept override { return 0; }
+
+ private:
+  static bool is_dropped(char32_t code) noexcept {
+    return (code >= 0x01 && code <= 0x08) || code == 0x0B || (code >= 0x0E && code <= 0x1F) ||
+           code == 0x7F || code == 0x8F || code == 0x9F;
+  }
+  static bool is_blank(char32_t code) noexcept {
+    return code == 0x09 || code == 0x0A || code == 0x0C || code == 0x0D || code == 0x1680 ||
+           (code >= 0x200B && code <= 0x200F) || code == 0x2028 || code == 0x2029 ||
+           code == 0x2581 || code == 0xFEFF || code == 0xFFFD;
+  }
+};
+
 std::unique_ptr<Normalizer> make_sequence(const base::Json& json, int depth) {
   auto sequence = std::make_unique<SequenceNormalizer>();
   for (const base::Json& part : require_array(json, "normalizers", kWhere)) {
@@ -262,6 +289,7 @@ std::unique_ptr<Normalizer> make_normalizer(const base::Json& json, int depth) {
   if (type == "Lowercase") return std::make_unique<LowercaseNormalizer>();
   if (type == "StripAccents") return std::make_unique<StripAccentsNormalizer>();
   if (type == "ByteLevel") return std::make_unique<ByteLevelNormalizer>();
+  if (type == "Nmt") return std::make_unique<NmtNormalizer>();
   fail_unknown("normalizer", type);
 }
 

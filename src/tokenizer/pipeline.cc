@@ -83,6 +83,9 @@ class Pipeline final : public Tokenizer {
   }
   bool is_special(TokenId id) const noexcept override { return has_flag(id, kSpecial); }
   bool is_byte_token(TokenId id) const noexcept override { return has_flag(id, kByte); }
+  std::string byte_run_text(std::string text, bool first) const override {
+    return parts_.decoder.apply_to_bytes(std::move(text), first);
+  }
   bool strips_leading_space() const noexcept override {
     return parts_.decoder.strips_leading_space();
   }

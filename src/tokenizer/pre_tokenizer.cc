@@ -92,6 +92,26 @@ class UnmapBytes final : public PreTokenizer {
   }
 };
 
+/// Words of so many characters, and the rest.
+class FixedLength final : public PreTokenizer {
+ public:
+  explicit FixedLength(std::size_t length) : length_(length) {}
+  void split(Words& words) const override {
+    std::vector<Word> out;
+    for (const Word& word : words.words()) {
+      const std::string_view view = words.view(word);
+      for (std::size_t begin = 0, pos = 0; begin < view.size(); begin = pos) {
+        for (std::size_t i = 0; i < length_ && pos < view.size(); ++i) base::decode_utf8(view, pos);
+        out.push_back({word.begin + begin, word.begin + pos});
+      }
+    }
+    words.replace(std::move(out));
+  }
+
+ private:
+  std::size_t length_;
+};
+
 enum class Prepend { kNever, kFirst, kAlways };
 
 class Metaspace final : public PreTokenizer {
@@ -184,6 +204,10 @@ class Builder {
       const std::string behavior = string_or(json, "behavior", "Isolated", kWhere);
       sequence_->add(make_char_splitter([](char32_t code) { return is_punctuation(code); },
                                         parse_split_behavior(behavior, kWhere)));
+    } else if (type == "CharDelimiterSplit") {
+      add_delimiter(require_string(json, "delimiter", kWhere));
+    } else if (type == "FixedLength") {
+      add_fixed_length(json);
     } else if (type == "WhitespaceSplit") {
       add_whitespace_split();
     } else if (type == "Whitespace") {
@@ -195,6 +219,21 @@ class Builder {
     } else {
       fail_unknown("pre_tokenizer", type);
     }
+  }
+
+  void add_delimiter(const std::string& delimiter) {
+    std::size_t end = 0;
+    if (!delimiter.empty()) base::decode_utf8(delimiter, end);
+    if (end == 0 || end != delimiter.size())
+      base::fail(ErrorCode::kCorruptData, kWhere, ": CharDelimiterSplit: not one character");
+    sequence_->add(make_pattern_splitter({delimiter}, SplitBehavior::kRemoved, false));
+  }
+
+  void add_fixed_length(const base::Json& json) {
+    const base::Json* length = json.find("length");
+    const std::int32_t n = length == nullptr ? 5 : to_token_id(*length, kWhere);
+    if (n == 0) base::fail(ErrorCode::kCorruptData, kWhere, ": FixedLength of length 0");
+    sequence_->add(std::make_unique<FixedLength>(static_cast<std::size_t>(n)));
   }
 
   void add_whitespace_split() {

@@ -43,6 +43,9 @@ class Tokenizer {
   /// The token stands for one byte ("<0x0A>"), and neighbouring ones belong together: if their
   /// bytes are not valid UTF-8, each of them is decoded as U+FFFD. Never so for GGUF vocabularies.
   virtual bool is_byte_token(TokenId) const noexcept { return false; }
+  /// What the text of a run of byte tokens adds, where the decoder goes on to rewrite it. `first`:
+  /// no token came before.
+  virtual std::string byte_run_text(std::string text, bool /*first*/) const { return text; }
   /// The token as the vocabulary spells it. Empty for unknown ids.
   virtual std::string_view token_piece(TokenId id) const noexcept = 0;
   virtual std::optional<TokenId> find_token(std::string_view piece) const noexcept = 0;
@@ -80,6 +83,7 @@ class IncrementalDecoder {
   bool first_token_;      // no token yet
   std::string pending_;   // an incomplete UTF-8 sequence
   std::string byte_run_;  // of byte tokens
+  bool run_is_first_ = false;
 
   void append(std::string& out, std::string_view bytes);
   void append_byte_run(std::string& out);
