@@ -194,12 +194,18 @@ std::string describe_extra(const CLI::App& app, const std::string& word) {
                    " (a text of several words is one argument when it is quoted)");
 }
 
+/// The same of all such words. After "--", none is an option.
+std::string describe_extras(const CLI::App& app, const std::vector<std::string>& words) {
+  if (words.front() != "--" || words.size() == 1) return describe_extra(app, words.front());
+  return base::cat("one argument too many: ", words[1], " (options stand before --)");
+}
+
 /// One line that says what is wrong and which help to read.
 int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   std::string command;
   const CLI::App& at = innermost(app, command);
   const std::vector<std::string> extras = at.remaining();
-  std::string what = extras.empty() ? error.what() : describe_extra(at, extras.front());
+  std::string what = extras.empty() ? error.what() : describe_extras(at, extras);
   if (extras.empty() && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && &at == &app) {
     what = "a command is missing";
   }

@@ -81,6 +81,12 @@ class Usage(unittest.TestCase):
         self.check_error(run("run", "x", "--temprature=0"), 2, "--temprature; did you mean --temperature?")
         self.check_error(run("run", "x", "two", "words"), 2, "one argument too many: words")
 
+    def test_after_two_dashes_nothing_is_an_option(self):
+        result = run("run", STORIES, "--max-new-tokens", "1", "--", "-5 + 3")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        result = run("run", STORIES, "--", "-5 + 3", "--max-new-tokens", "1")
+        self.check_error(result, 2, "one argument too many: --max-new-tokens", "before --")
+
     def test_numbers_are_read_strictly(self):
         for arguments in (["--seed", "-1"], ["--seed", "18446744073709551616"], ["--top-k", "1.5"],
                           ["--temperature", "warm"], ["--temperature", "1e300"], ["--threads", "0x2"]):
@@ -570,6 +576,17 @@ class Serving(unittest.TestCase):
                                          headers={"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             self.assertIn("choices", json.load(response))
+
+    def test_odd_names_are_shown_as_json_for_a_shell(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(folder) / "it's \"a\".gguf"
+            model.symlink_to(Path(STORIES).absolute())
+            with subprocess.Popen([PROGRAM, "start", str(model), "--port", "0"], stderr=subprocess.PIPE,
+                                  text=True) as process:
+                shown = "".join(process.stderr.readline() for _ in range(3))
+                process.terminate()
+        body = shlex.split(shown[shown.index("  curl"):].replace("\\\n", " "))[-1]
+        self.assertEqual(json.loads(body)["model"], "it's \"a\"")
 
     def test_addresses_are_shown_as_urls(self):
         for host in ("[::1]", "::1"):

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "cli/commands/commands.h"
 #include "cli/exit_status.h"
 #include "cli/interrupt.h"
@@ -22,6 +23,19 @@ std::string address_of(const ServerOptions& options, std::uint16_t port) {
   return base::cat("http://", is_bare_v6 ? "[" + host + "]" : host, ":", port);
 }
 
+/// In single quotes, as one word for a shell.
+std::string shell_word(std::string_view text) {
+  std::string word = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      word += "'\\''";
+    } else {
+      word += c;
+    }
+  }
+  return word + "'";
+}
+
 /// A first request to try, which the model can answer.
 void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port) {
   const std::string address = address_of(options, port);
@@ -29,12 +43,13 @@ void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port) 
   const bool chats = llm.info().has_chat_template;
   const std::string url = base::cat(address, chats ? "/v1/chat/completions" : "/v1/completions");
   const bool has_brackets = url.find('[') != std::string::npos;  // some shells expand them
+  std::string body = "{\"model\": ";
+  base::append_json_string(body, llm.id());
+  body += chats ? R"(, "messages": [{"role": "user", "content": "Hello"}]})"
+                : R"(, "prompt": "Hello"})";
   note(base::cat("openllm: serving ", llm.id(), " at ", address, "\n  curl ",
-                 has_brackets ? "'" + url + "'" : url, " -H 'Content-Type: application/json'", key,
-                 " \\\n    -d '{\"model\": \"", llm.id(), "\", ",
-                 chats ? "\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]"
-                       : "\"prompt\": \"Hello\"",
-                 "}'\n"));
+                 has_brackets ? shell_word(url) : url, " -H 'Content-Type: application/json'", key,
+                 " \\\n    -d ", shell_word(body), "\n"));
 }
 
 void note_short_context(const LLM& llm) {
