@@ -71,9 +71,7 @@ OPENLLM_INLINE VF gelu_tanh(VF x) {
   return div(x, add(splat(1.0F), exp(mul(splat(-2.0F), u))));
 }
 
-OPENLLM_INLINE VF quick_gelu(VF x) {
-  return div(x, add(splat(1.0F), exp(mul(x, splat(-1.702F)))));
-}
+OPENLLM_INLINE VF quick_gelu(VF x) { return div(x, add(splat(1.0F), exp(mul(x, splat(-1.702F))))); }
 
 OPENLLM_INLINE VF relu(VF x) { return max(x, zero()); }
 
