@@ -37,7 +37,8 @@ class OPENLLM_API Client {
   std::vector<std::string> models() const;
   /// Text prompts go to /v1/completions, messages to /v1/chat/completions. Token ids: kUnsupported.
   GenerationOutput generate(const Prompt& prompt, const GenerateOptions& options = {}) const;
-  /// Calls `on_output` after every event; return false from it to cancel. Returns the last output.
+  /// Calls `on_output`, if not empty, after every event; return false from it to cancel, what it
+  /// throws comes out of here. Returns the last output.
   GenerationOutput generate_stream(
       const Prompt& prompt, const GenerateOptions& options,
       const std::function<bool(const GenerationOutput&)>& on_output) const;

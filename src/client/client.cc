@@ -138,7 +138,7 @@ class Client::Impl {
     const auto on_answer = [&](std::string_view text) {
       client::merge_answer(output, client::parse_answer(text), options.output_kind);
       has_news = true;
-      return only_final || on_output(output);
+      return only_final || !on_output || on_output(output);
     };
     const auto on_data = [&](std::string_view data) {
       if (data != "[DONE]") return on_answer(data);
@@ -153,7 +153,7 @@ class Client::Impl {
     if (answer.was_ended && !output.finished) output = ended(std::move(output), answer);
     if (!output.finished && (!is_done || !has_news))
       base::fail(ErrorCode::kIo, "server's answer: ended in the middle");
-    if (only_final) on_output(output);
+    if (only_final && on_output) on_output(output);
     return output;
   }
 

@@ -6,6 +6,8 @@
 
 #include <cstdlib>
 #include <optional>
+#include <stdexcept>
+#include <utility>
 
 #include "fake_server.h"
 #include "http_probe.h"
@@ -101,6 +103,17 @@ TEST_F(ClientTest, CancelledStreamsFreeTheRequest) {
   const GenerationOutput output =
       client.generate_stream("Once", options, [](const GenerationOutput&) { return false; });
   EXPECT_EQ(output.outputs[0].finish_reason, FinishReason::kCancelled);
+  EXPECT_TRUE(eventually([&] { return llm_.stats().n_running == 0; }));
+}
+
+TEST_F(ClientTest, CallbacksMayThrowOrBeMissing) {
+  const Client client(client_options_);
+  ASSERT_TRUE(eventually([&] { return client.health(); }));
+  const GenerateOptions options{.max_new_tokens = 3, .temperature = 0.0F};
+  EXPECT_EQ(client.generate_stream("Once", options, nullptr).outputs[0].text,
+            llm_.generate("Once", options).outputs[0].text);
+  const auto throws = [](const GenerationOutput&) -> bool { throw std::runtime_error("mine"); };
+  EXPECT_THROW(client.generate_stream("Once", options, throws), std::runtime_error);
   EXPECT_TRUE(eventually([&] { return llm_.stats().n_running == 0; }));
 }
 
