@@ -79,7 +79,8 @@ std::unique_ptr<Model> read_bpe(const base::Json& model, const Vocab& vocab, boo
   return std::make_unique<Bpe>(vocab, std::move(options), entries);
 }
 
-/// The added tokens of both files by content; of equal contents the later one counts.
+/// The added tokens of both files by content; of equal contents the later one counts, but special
+/// is what once was.
 class AddedTokens {
  public:
   explicit AddedTokens(const Vocab& vocab) : vocab_(&vocab) {}
@@ -97,11 +98,11 @@ class AddedTokens {
     put(std::move(token));
   }
 
-  /// A special token that a file only names.
-  void mark_special(const std::string& content) {
+  /// A special token that a file only names. `keeps`: one that is there already stays as it is.
+  void mark_special(const std::string& content, bool keeps = false) {
     if (content.empty()) return;
     if (const auto found = index_.find(content); found != index_.end()) {
-      tokens_[found->second].special = true;
+      if (!keeps) tokens_[found->second].special = true;
     } else if (const auto id = vocab_->find(content)) {
       AddedToken token;
       token.id = *id;
@@ -133,6 +134,7 @@ class AddedTokens {
     if (is_new) {
       tokens_.push_back(std::move(token));
     } else {
+      token.special = token.special || tokens_[place->second].special;
       tokens_[place->second] = std::move(token);
     }
   }
@@ -168,7 +170,8 @@ void add_config_tokens(const base::Json& config, AddedTokens& added) {
   for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
     const base::Json& extra = field_or_null(config, key);
     if (const base::JsonArray* list = extra.if_array()) {
-      for (const base::Json& token : *list) added.mark_special(named_token(token));
+      // As in transformers 5, whose lists have no effect on tokens of tokenizer.json.
+      for (const base::Json& token : *list) added.mark_special(named_token(token), true);
     } else if (const base::JsonObject* named = extra.if_object()) {
       for (const auto& member : *named) added.mark_special(named_token(member.second));
     }

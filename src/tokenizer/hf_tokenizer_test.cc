@@ -76,6 +76,43 @@ TEST(HfTokenizer, MetaspaceMarksWordsThatBeginWithTheFirstCharacter) {
   }
 }
 
+TEST(HfTokenizer, WhatTheConfigurationMakesSpecial) {
+  // Whether <end> is special, with and without an added token of that name in tokenizer.json.
+  struct Case {
+    const char* config;
+    bool with, without;
+  };
+  const Case cases[] = {
+      {R"({"eos_token":"<end>"})", true, true},
+      {R"({"pad_token":{"content":"<end>","special":true}})", true, true},
+      {R"({"additional_special_tokens":["<end>"]})", false, true},
+      {R"({"extra_special_tokens":["<end>"]})", false, true},
+      {R"({"extra_special_tokens":{"image":"<end>"}})", true, true},
+      {R"({"added_tokens_decoder":{"1":{"content":"<end>","special":true}}})", true, true},
+      {R"({"added_tokens_decoder":{"1":{"content":"<end>","special":false}}})", false, false},
+      {"{}", false, false},
+  };
+  for (const Case& c : cases) {
+    for (const bool with : {true, false}) {
+      const std::string added = with ? R"({"id":1,"content":"<end>","special":false})" : "";
+      const auto tokenizer = make_tokenizer(
+          base::Json::parse(
+              R"({"added_tokens":[)" + added +
+                  R"(],"model":{"type":"BPE","vocab":{"a":0,"<end>":1},"merges":[]}})",
+              "test"),
+          base::Json::parse(c.config, "test"));
+      EXPECT_EQ(tokenizer->is_special(1), with ? c.with : c.without) << c.config << with;
+    }
+  }
+  const auto stays = make_tokenizer(
+      base::Json::parse(R"({"added_tokens":[{"id":1,"content":"<end>","special":true}],
+        "model":{"type":"BPE","vocab":{"a":0,"<end>":1},"merges":[]}})",
+                        "test"),
+      base::Json::parse(R"({"added_tokens_decoder":{"1":{"content":"<end>","special":false}}})",
+                        "test"));
+  EXPECT_TRUE(stays->is_special(1));
+}
+
 TEST(HfTokenizer, ByteRunsGoThroughTheStepsBehindByteFallback) {
   const auto with = [](const std::string& decoders) {
     return load(
