@@ -117,6 +117,9 @@ TEST(ChatTemplate, RepairsInvalidUtf8) {
 TEST(ChatTemplate, TimeNow) {
   EXPECT_EQ(render("{{ strftime_now('%Y') | length }}"), "4");
   EXPECT_EQ(render("[{{ strftime_now('') }}]"), "[]");
+  EXPECT_EQ(render("[{{ strftime_now('%z%Z%:z%%z%%f|%') }}]"), "[%z%f|%]");
+  EXPECT_EQ(render("{{ strftime_now('%f') | length }}{{ strftime_now('%f') | int is number }}"),
+            "6True");
 }
 
 class HostileTemplate : public testing::TestWithParam<const char*> {};

@@ -1,6 +1,7 @@
 #include "chat/text/format.h"
 
 #include <array>
+#include <cstdio>
 #include <ctime>
 
 #include "base/utf8.h"
@@ -323,16 +324,46 @@ std::string format_value(Runtime& runtime, const Value& value, std::string_view 
   fail("unsupported format string passed to ", value.type_name(), ".__format__");
 }
 
+namespace {
+
+/// Does what Python's datetime does before it asks strftime: %f is the microsecond, and a time
+/// without a zone has neither %z nor %Z.
+std::string expand_time_format(std::string_view format, long microsecond) {
+  std::string out;
+  for (std::size_t i = 0; i < format.size(); ++i) {
+    const std::string_view rest = format.substr(i);
+    if (rest.starts_with("%z") || rest.starts_with("%Z")) {
+      ++i;
+    } else if (rest.starts_with("%:z")) {
+      i += 2;
+    } else if (rest.starts_with("%f")) {
+      std::array<char, 24> digits{};
+      std::snprintf(digits.data(), digits.size(), "%06ld", microsecond);
+      out += digits.data();
+      ++i;
+    } else {
+      out += format[i];
+      if (format[i] == '%' && i + 1 < format.size()) out += format[++i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string format_time_now(Runtime& runtime, std::string_view format) {
   constexpr std::size_t kMaxSize = 1U << 16U;
-  const std::time_t now = std::time(nullptr);
+  std::timespec now{};
+  std::timespec_get(&now, TIME_UTC);
   std::tm local{};
-  if (format.size() > kMaxSize || ::localtime_r(&now, &local) == nullptr) {
+  if (format.size() > kMaxSize || ::localtime_r(&now.tv_sec, &local) == nullptr) {
     fail("strftime_now: the format is too long");
   }
   runtime.charge_bytes(kMaxSize);
+  const std::string expanded =
+      expand_time_format(format.substr(0, format.find('\0')), now.tv_nsec / 1000);
   // The mark keeps an empty result apart from one that does not fit.
-  const std::string marked = base::cat(format.substr(0, format.find('\0')), "|");
+  const std::string marked = base::cat(expanded, "|");
   std::string out(kMaxSize, '\0');
   const std::size_t size = std::strftime(out.data(), out.size(), marked.c_str(), &local);
   if (size == 0) fail("strftime_now: the result is too long");
