@@ -69,6 +69,12 @@ constexpr std::string_view kBailing =
 constexpr std::string_view kSeedCoder = OPENLLM_CONTRACTIONS
     "|" OPENLLM_LETTERS R"(|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+constexpr std::string_view kMiniCpm5 =
+    OPENLLM_CONTRACTIONS "|" OPENLLM_LETTERS R"(|\p{N}+|)" OPENLLM_OTHER;
+constexpr std::string_view kExaoneMoe =
+    OPENLLM_CONTRACTIONS R"(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}|)"
+                         R"( ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)";
+
 struct Row {
   std::string_view names;  // separated by spaces
   std::vector<std::string_view> patterns;
@@ -79,7 +85,10 @@ struct Row {
 std::vector<Row> make_rows() {
   return {
       {"default", {R"([\p{P}\$\+<=>\^~\|]+)", kGpt2Pattern, R"(\p{N}+)", kThreeDigits}},
-      {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2", {kLlama3}, true, true},
+      {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
+       {kLlama3},
+       true,
+       true},
       {"dbrx smaug-bpe glm4 chatglm-bpe", {kLlama3}},
       {"qwen2 deepseek-r1-qwen megrez stablelm2 hunyuan grok-2 solar-open", {kQwen2}},
       {"qwen35", {kQwen35}},
@@ -87,7 +96,8 @@ std::vector<Row> make_rows() {
        "modern-bert jina-es "
        "jina-de roberta-bpe",
        {kGpt2Pattern}},
-      {"smollm starcoder refact command-r codeshell exaone minerva-7b", {kDigit, kGpt2Pattern}},
+      {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
+       {kDigit, kGpt2Pattern}},
       {"deepseek-llm",
        {R"([\r\n])", kDeepseekLetters, kDeepseekPunctuation, R"(\s+$)", kDeepseekCjk, R"(\p{N}+)"}},
       {"deepseek-coder", {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kDeepseekCjk, kDigit}},
@@ -100,6 +110,8 @@ std::vector<Row> make_rows() {
       {"superbpe", {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}},
       {"bailingmoe bailingmoe2 llada-moe", {kBailing}},
       {"seed-coder", {kSeedCoder}},
+      {"minicpm5", {R"(\p{N}{1,3})", kMiniCpm5}, true},
+      {"exaone-moe", {kExaoneMoe}},
       {"chameleon",
        {"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", R"(([\t\n]|    |  ))", kDigit,
         R"([\p{P}!-/:-@\[-`{-~])", kGpt2Pattern},

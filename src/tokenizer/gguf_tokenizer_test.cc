@@ -146,6 +146,11 @@ TEST(GgufPreTokenizer, Families) {
   EXPECT_THAT(words_of("tekken", "HelloWorld 12"), ElementsAre("Hello", "World", " ", "1", "2"));
   EXPECT_THAT(words_of("falcon", "a+b 1234"), ElementsAre("a", "+", "b", " ", "123", "4"));
   EXPECT_THAT(words_of("superbpe", "12345"), ElementsAre("12", "345"));
+  EXPECT_THAT(words_of("minicpm5", text),
+              ElementsAre("We", "'LL", " pay", " $", "123", "45", " now"));
+  EXPECT_THAT(words_of("mellum2", "a 12"), ElementsAre("a", " ", "1", "2"));
+  EXPECT_THAT(words_of("exaone-moe", "We'LL pay the sum of 12"),
+              ElementsAre("We", "'LL", " pay the sum of", " ", "1", "2"));
 }
 
 TEST(GgufPreTokenizer, EveryNameCompilesAndKeepsTheText) {
