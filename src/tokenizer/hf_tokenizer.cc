@@ -61,6 +61,12 @@ SpelledMerge parse_merge(const base::Json& json, std::size_t index) {
   base::fail(ErrorCode::kCorruptData, kModel, ": merge ", index, ": not a pair of tokens");
 }
 
+/// Old files begin their merges as merges.txt does, with a line that tells its version.
+std::size_t first_merge(const base::JsonArray& merges) {
+  const std::string* text = merges.empty() ? nullptr : merges.front().if_string();
+  return text != nullptr && text->starts_with("#version") ? 1 : 0;
+}
+
 std::unique_ptr<Model> read_bpe(const base::Json& model, const Vocab& vocab, bool byte_level) {
   BpeOptions options;
   options.byte_level = byte_level;
@@ -73,8 +79,10 @@ std::unique_ptr<Model> read_bpe(const base::Json& model, const Vocab& vocab, boo
     options.unk_id = vocab.find(unk);
   }
   const base::JsonArray& merges = require_array(model, "merges", kModel);
+  const std::size_t first = first_merge(merges);
   const auto entries = read_spelled_merges(
-      vocab, merges.size(), [&](std::size_t i) { return parse_merge(merges[i], i); },
+      vocab, merges.size() - first,
+      [&](std::size_t i) { return parse_merge(merges[first + i], first + i); },
       options.continuing_prefix, MissingTokens::kFail);
   return std::make_unique<Bpe>(vocab, std::move(options), entries);
 }

@@ -76,6 +76,12 @@ TEST(HfTokenizer, MetaspaceMarksWordsThatBeginWithTheFirstCharacter) {
   }
 }
 
+TEST(HfTokenizer, MergesMayBeginWithAVersion) {
+  const auto tokenizer = load(
+      R"({"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["#version: 0.2","a b"]}})");
+  EXPECT_THAT(tokenizer->encode("ab"), ElementsAre(2));
+}
+
 TEST(HfTokenizer, WhatTheConfigurationMakesSpecial) {
   // Whether <end> is special, with and without an added token of that name in tokenizer.json.
   struct Case {
