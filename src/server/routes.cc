@@ -1,5 +1,6 @@
 #include "server/routes.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -87,19 +88,22 @@ struct Target {
   std::string_view label = "other";  ///< For the metrics.
 };
 
+std::string routed_path(const HttpRequest& request) {
+  std::string path = percent_decode(request.path).value_or(request.path);
+  if (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
 /// Answers what needs no endpoint; returns the route of what does.
 Target find_target(const App& app, Exchange& exchange) {
   const HttpRequest& request = exchange.request();
-  std::string path = percent_decode(request.path).value_or(request.path);
-  if (path.size() > 1 && path.back() == '/') path.pop_back();
+  const std::string path = routed_path(request);
   Target target;
   bool is_known = false;
-  bool needs_key = true;
   for (const Route& route : kRoutes) {
     if (!matches(route, path)) continue;
     is_known = true;
     target.label = route.path;
-    needs_key = route.needs_key;
     if (request.method == route.method || (request.method == "HEAD" && route.method == "GET"))
       target.route = &route;
   }
@@ -109,10 +113,9 @@ Target find_target(const App& app, Exchange& exchange) {
     exchange.respond(std::move(*answer));
     return target;
   }
-  if (needs_key && !app.is_authorized(request.headers.find("Authorization"))) {
+  if (const std::string_view refusal = missing_key(app, request); !refusal.empty()) {
     target.route = nullptr;
-    exchange.respond(
-        error_response(401, "Authorization: missing or wrong API key (expected Bearer <key>)"));
+    exchange.respond(error_response(401, refusal));
     return target;
   }
   if (target.route != nullptr) return target;
@@ -173,6 +176,15 @@ Flow run_endpoint(App& app, std::shared_ptr<Exchange> exchange) {
 }
 
 }  // namespace
+
+std::string_view missing_key(const App& app, const HttpRequest& head) {
+  const std::string path = routed_path(head);
+  const bool is_open = std::any_of(kRoutes.begin(), kRoutes.end(), [&](const Route& route) {
+    return !route.needs_key && matches(route, path);
+  });
+  if (is_open || app.is_authorized(head.headers.find("Authorization"))) return {};
+  return "Authorization: missing or wrong API key (expected Bearer <key>)";
+}
 
 void dispatch(App& app, std::shared_ptr<Exchange> exchange) {
   run_endpoint(app, std::move(exchange));

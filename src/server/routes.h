@@ -18,6 +18,9 @@ using Endpoint = Task<Nothing> (*)(App& app, Exchange& exchange);
 /// the exchange.
 void dispatch(App& app, std::shared_ptr<Exchange> exchange);
 
+/// What a request is refused for that has not the key that its route wants; empty: nothing.
+std::string_view missing_key(const App& app, const HttpRequest& head);
+
 // The endpoints, one file each in endpoints/.
 Task<Nothing> completions(App& app, Exchange& exchange);
 Task<Nothing> chat_completions(App& app, Exchange& exchange);

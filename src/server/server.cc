@@ -76,7 +76,8 @@ class Server::Impl {
               server::HttpResponse response = server::error_response(status, message);
               app_.cors().add_headers(request, response.headers);
               return response;
-            }) {
+            },
+            [this](const server::HttpRequest& head) { return server::missing_key(app_, head); }) {
     app_.executor = transport_.executor();
     app_.transport_stats = [this] { return transport_.stats(); };
   }

@@ -80,6 +80,14 @@ bool is_expecting(const Parser& parser) {
          !parser.get()[http::field::expect].empty();
 }
 
+/// The body is not there yet, and more than goes with a head.
+bool has_long_body_ahead(const Parser& parser) {
+  constexpr std::uint64_t kShort = 64 * 1024;
+  if (parser.is_done()) return false;
+  const auto length = parser.content_length();
+  return is_expecting(parser) || !length || *length > kShort;
+}
+
 /// What Beast's parser lets through but RFC 9112 wants refused.
 HeadProblem find_head_problem(const Parser& parser) {
   const auto& message = parser.get();
@@ -109,20 +117,7 @@ HeadProblem find_head_problem(const Parser& parser) {
   return {};
 }
 
-/// Method and fields, as far as they have been read.
-HttpRequest head_so_far(const Parser& parser) {
-  HttpRequest request;
-  request.method = std::string(view(parser.get().method_string()));
-  for (const auto& field : parser.get().base())
-    request.headers.add(view(field.name_string()), view(field.value()));
-  return request;
-}
-
-HttpRequest take_request(Parser& parser) {
-  HttpRequest request = head_so_far(parser);
-  request.keep_alive = parser.keep_alive();
-  auto message = parser.release();
-  std::string target(view(message.target()));
+void set_target(HttpRequest& request, std::string target) {
   // Absolute form, as sent to proxies: only the path matters here.
   if (const std::size_t scheme = target.find("://");
       !target.empty() && target[0] != '/' && scheme != std::string::npos) {
@@ -132,6 +127,22 @@ HttpRequest take_request(Parser& parser) {
   const std::size_t question = target.find('?');
   request.path = target.substr(0, question);
   if (question != std::string::npos) request.query = target.substr(question + 1);
+}
+
+/// Method, target and fields, as far as they have been read.
+HttpRequest head_so_far(const Parser& parser) {
+  HttpRequest request;
+  request.method = std::string(view(parser.get().method_string()));
+  set_target(request, std::string(view(parser.get().target())));
+  for (const auto& field : parser.get().base())
+    request.headers.add(view(field.name_string()), view(field.value()));
+  return request;
+}
+
+HttpRequest take_request(Parser& parser) {
+  HttpRequest request = head_so_far(parser);
+  request.keep_alive = parser.keep_alive();
+  auto message = parser.release();
   request.is_http10 = message.version() < 11;
   request.body = std::move(message.body());
   return request;
@@ -254,6 +265,10 @@ net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) 
       head_seen = true;
       const HeadProblem problem = find_head_problem(parser);
       if (problem.status != 0) co_return refused(problem.status, problem.what);
+      if (has_long_body_ahead(parser)) {
+        const std::string_view refusal = hub_.head_check(head_so_far(parser));
+        if (!refusal.empty()) co_return refused(401, std::string(refusal));
+      }
       if (is_expecting(parser) && !co_await write(kContinue)) co_return ReadOutcome{};
     }
     if (parser.is_done()) {

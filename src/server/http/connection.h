@@ -23,6 +23,7 @@ struct Hub {
   TransportOptions options{};
   Transport::Handler handler{};
   Transport::ErrorBody error_body{};
+  Transport::HeadCheck head_check{};
   std::shared_ptr<net::io_context> io{};
   bool draining = false;
 };

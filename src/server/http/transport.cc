@@ -156,10 +156,12 @@ net::awaitable<void> Transport::Impl::drain() {
   for (const auto& connection : stubborn) connection->close();
 }
 
-Transport::Transport(TransportOptions options, Handler handler, ErrorBody error_body)
+Transport::Transport(TransportOptions options, Handler handler, ErrorBody error_body,
+                     HeadCheck head_check)
     : impl_(std::make_unique<Impl>(std::move(options))) {
   impl_->hub.handler = std::move(handler);
   impl_->hub.error_body = std::move(error_body);
+  impl_->hub.head_check = std::move(head_check);
 }
 
 Transport::~Transport() {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "openllm/options.h"
 #include "server/http/exchange.h"
@@ -42,7 +43,11 @@ class Transport {
   using ErrorBody =
       std::function<HttpResponse(int status, const std::string& message, const Headers& request)>;
 
-  Transport(TransportOptions options, Handler handler, ErrorBody error_body);
+  /// Asked before a long body is read (method, path and fields are there): what to refuse the
+  /// request for, with status 401; empty: nothing. So that only who has a key can fill memory.
+  using HeadCheck = std::function<std::string_view(const HttpRequest& head)>;
+
+  Transport(TransportOptions options, Handler handler, ErrorBody error_body, HeadCheck head_check);
   ~Transport();
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
