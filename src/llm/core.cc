@@ -26,11 +26,16 @@ std::string random_request_id() {
   return id;
 }
 
-void check_prompt_length(std::size_t n_tokens, int max_model_len, std::string_view bound = "") {
-  if (n_tokens < static_cast<std::size_t>(max_model_len)) return;
+void check_prompt_length(std::size_t n_tokens, int room, std::string_view bound = "") {
+  if (n_tokens <= static_cast<std::size_t>(room)) return;
   base::fail(ErrorCode::kInvalidArgument, "prompt: too long for the context (expected at most ",
-             max_model_len - 1, " tokens, got ", bound, n_tokens,
+             room, " tokens, got ", bound, n_tokens,
              "); set truncate_prompt to keep its last tokens");
+}
+
+/// Most tokens of a prompt.
+int prompt_room(int max_model_len, int max_new_tokens) {
+  return max_new_tokens > 0 ? max_model_len - 1 : max_model_len;
 }
 
 /// What the time before a request reaches the engine depends on.
@@ -111,7 +116,12 @@ std::shared_ptr<backend::Backend> Core::require_backend() {
 std::shared_ptr<const tokenizer::Tokenizer> Core::tokenizer_or_null() {
   const std::lock_guard lock(tokenizer_mutex_);
   if (!tokenizer_loaded_) {
-    tokenizer_ = load_tokenizer(*checkpoint_);
+    try {
+      tokenizer_ = load_tokenizer(*checkpoint_);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnsupported) throw;
+      unsupported_tokenizer_ = error.what();  // whoever sends token ids does not need it
+    }
     tokenizer_loaded_ = true;
   }
   return tokenizer_;
@@ -119,6 +129,10 @@ std::shared_ptr<const tokenizer::Tokenizer> Core::tokenizer_or_null() {
 
 std::shared_ptr<const tokenizer::Tokenizer> Core::require_tokenizer() {
   auto tokenizer = tokenizer_or_null();
+  if (tokenizer == nullptr && !unsupported_tokenizer_.empty()) {
+    base::fail(ErrorCode::kUnsupported, unsupported_tokenizer_,
+               "; token ids instead of text would do");
+  }
   if (tokenizer == nullptr) {
     base::fail(ErrorCode::kUnsupported, resolved_.id,
                ": has no tokenizer (expected tokenizer.json or a vocabulary in ", resolved_.path,
@@ -146,7 +160,7 @@ std::string Core::render(const std::vector<Message>& messages, const GenerateOpt
 }
 
 PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions& options,
-                                    int max_model_len) {
+                                    int room) {
   PreparedPrompt prepared;
   if (const auto* ids = prompt.token_ids()) {
     prepared.token_ids = *ids;
@@ -163,7 +177,7 @@ PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions&
   }
   // What cannot fit is refused before the time is spent to know how long it is.
   if (!options.truncate_prompt)
-    check_prompt_length(tokenizer->min_tokens(prepared.text), max_model_len, "at least ");
+    check_prompt_length(tokenizer->min_tokens(prepared.text), room, "at least ");
   prepared.token_ids = tokenizer->encode(prepared.text, encode);
   if (prepared.token_ids.empty() && options.add_special_tokens && tokenizer->bos_id()) {
     // An empty prompt starts at the beginning of a text.
@@ -174,10 +188,10 @@ PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions&
 
 void Core::truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_tokens,
                     int max_model_len) const {
-  if (!allowed) return check_prompt_length(ids.size(), max_model_len);
+  if (!allowed) return check_prompt_length(ids.size(), prompt_room(max_model_len, max_new_tokens));
   const auto length = static_cast<std::int64_t>(ids.size());
   // Room for the answer comes first, but at least half of the context is the prompt's.
-  const int keep = max_model_len - std::clamp(max_new_tokens, 1, std::max(1, max_model_len / 2));
+  const int keep = max_model_len - std::min(max_new_tokens, std::max(1, max_model_len / 2));
   if (length > keep)
     ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(length - keep));
 }
@@ -206,7 +220,8 @@ void Core::submit(const Started& started, const Prompt& prompt, const GenerateOp
   const auto tokenizer = tokenizer_or_null();
   engine::Request request = make_engine_request(options, config_, prompt.messages() != nullptr,
                                                 max_model_len, tokenizer.get());
-  PreparedPrompt prepared = prepare_prompt(prompt, options, max_model_len);
+  PreparedPrompt prepared =
+      prepare_prompt(prompt, options, prompt_room(max_model_len, request.max_new_tokens));
   truncate(prepared.token_ids, options.truncate_prompt, request.max_new_tokens, max_model_len);
   request.id = started.engine_id;
   request.prompt_ids = prepared.token_ids;

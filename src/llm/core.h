@@ -66,8 +66,8 @@ class Core : public std::enable_shared_from_this<Core> {
   Started make_request(const GenerateOptions& options, Executor executor);
   /// Template, tokenizer, defaults, submit.
   void submit(const Started& started, const Prompt& prompt, const GenerateOptions& options);
-  PreparedPrompt prepare_prompt(const Prompt& prompt, const GenerateOptions& options,
-                                int max_model_len);
+  /// `room`: the most tokens that are allowed, unless the prompt may be truncated.
+  PreparedPrompt prepare_prompt(const Prompt& prompt, const GenerateOptions& options, int room);
   void truncate(std::vector<std::int32_t>& ids, bool allowed, int max_new_tokens,
                 int max_model_len) const;
   std::shared_ptr<backend::Backend> require_backend();
@@ -93,6 +93,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::mutex tokenizer_mutex_;
   bool tokenizer_loaded_ = false;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  std::string unsupported_tokenizer_;  // why there is none, if the files have one
   std::mutex template_mutex_;
   std::optional<chat::Template> template_;
 

@@ -7,6 +7,8 @@
 
 #include <atomic>
 #include <coroutine>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <latch>
 #include <random>
@@ -304,6 +306,43 @@ TEST(Llm, LongPromptsFailUnlessTruncated) {
   const auto full = llm.generate(std::vector<std::int32_t>(60, 403),
                                  {.max_new_tokens = 100, .temperature = 0.0F});
   EXPECT_EQ(full.outputs[0].finish_reason, FinishReason::kLength) << "the context is full";
+}
+
+TEST(Llm, APromptWithoutAnswerMayFillTheContext) {
+  const LLM llm(kGguf, {.max_model_len = 64});
+  const std::vector<std::int32_t> ids(64, 403);
+  const std::vector<float> logits = llm.logits(ids);
+  EXPECT_THAT(logits, SizeIs(64 * static_cast<std::size_t>(llm.info().vocab_size)));
+  EXPECT_THAT(error_text([&] { (void)llm.logits(std::vector<std::int32_t>(65, 403)); }),
+              HasSubstr("expected at most 64 tokens, got 65"));
+  EXPECT_THAT(error_text([&] { (void)llm.generate(ids); }), HasSubstr("at most 63 tokens, got 64"));
+  const auto truncated = llm.generate(std::vector<std::int32_t>(70, 403),
+                                      {.max_new_tokens = 0, .truncate_prompt = true});
+  EXPECT_THAT(*truncated.prompt_token_ids, SizeIs(64));
+}
+
+TEST(Llm, TokenIdsNeedNoTokenizerThatWeKnow) {
+  namespace fs = std::filesystem;
+  std::string name = (fs::temp_directory_path() / "openllm-llm-XXXXXX").string();
+  const fs::path folder = ::mkdtemp(name.data());
+  for (const char* file : {"config.json", "model.safetensors"})
+    fs::create_symlink(fs::path(kFolder) / file, folder / file);
+  std::ofstream(folder / "tokenizer.json")
+      << R"({"model":{"type":"WordLevel","vocab":{"a":0},"unk_token":"a"}})";
+  {
+    const LLM llm(folder.string());
+    const GenerateOptions options = {.max_new_tokens = 5, .temperature = 0.0F};
+    const auto output = llm.generate(std::vector<std::int32_t>{1}, options);
+    EXPECT_EQ(output.outputs[0].token_ids,
+              llm.generate(std::vector<std::int32_t>{1}, options).outputs[0].token_ids);
+    EXPECT_THAT(output.outputs[0].token_ids, SizeIs(5));
+    EXPECT_EQ(output.outputs[0].text, "");
+    EXPECT_FALSE(llm.info().has_tokenizer);
+    const auto ask = [&] { (void)llm.generate("a", options); };
+    EXPECT_EQ(error_code(ask), ErrorCode::kUnsupported);
+    EXPECT_THAT(error_text(ask), HasSubstr("WordLevel"));
+  }
+  fs::remove_all(folder);
 }
 
 TEST(Llm, HopelessPromptsAreRefusedUntokenized) {
