@@ -21,15 +21,18 @@ struct PackedMatrix {
 
 /// Activations as integers in groups of 32 along k, each group with a scale: x = scale * code. One
 /// plane: codes are int8. Two planes: code = 256 * high + low, each int8, which keeps about 16 bits
-/// of the group's largest. Row-major arrays; G = k / 32.
+/// of the group's largest. G = k / 32. Row-major arrays; a few rows may lie group by group instead
+/// (`by_group`), so that what a kernel reads together is together, at distances it knows.
 struct QuantRows {
   int n_planes = 1;
-  std::int8_t* codes = nullptr;        ///< [rows, n_planes, k], highs first
-  float* scales = nullptr;             ///< [rows, G]
-  std::int32_t* neg_sums = nullptr;    ///< [rows, G]: minus the sum of the group's codes.
-  std::int32_t* neg_sums16 = nullptr;  ///< [rows, 2 G]: of each half group.
-  float* sums = nullptr;               ///< [rows, G]: scale times the sum of the codes.
-  float* sums16 = nullptr;             ///< [rows, 2 G]
+  bool by_group = false;
+  std::int64_t n_rows = 0;
+  std::int8_t* codes = nullptr;      ///< [rows, n_planes, k], highs first; [G, rows, n_planes, 32]
+  float* scales = nullptr;           ///< [rows, G]; [G, rows]
+  std::int32_t* neg_sums = nullptr;  ///< The same: minus the sum of the group's codes.
+  std::int32_t* neg_sums16 = nullptr;  ///< [rows, 2 G]: of each half group; [G, rows, 2]
+  float* sums = nullptr;               ///< As scales: scale times the sum of the codes.
+  float* sums16 = nullptr;             ///< As neg_sums16.
 };
 
 /// out[t, o] = sum_k x[t, k] w[o, k] + bias[o] for tiles [tile_begin, tile_end) and rows
@@ -40,7 +43,7 @@ struct LinearArgs {
   std::int64_t tile_end = 0;
   std::int64_t row_begin = 0;
   std::int64_t row_end = 0;
-  const QuantRows* quant = nullptr;  ///< For quantised weights.
+  const QuantRows* quant = nullptr;  ///< For quantised weights. by_group: all rows are meant.
   const float* x = nullptr;          ///< For plain weights.
   std::int64_t x_stride = 0;
   const std::uint16_t* x_bf16 = nullptr;  ///< For linear_bf16: [rows, k rounded up to even].
@@ -81,6 +84,8 @@ constexpr std::int64_t attention_state_floats(std::int64_t head_dim) {
 /// One instruction set's kernels.
 struct Kernels {
   const char* name;
+  /// Whether `linear` wants these quantised rows by_group.
+  bool (*wants_by_group)(std::int64_t n_rows, std::int64_t k, int n_planes);
   /// Quantises one row of k = 32 G floats to row `row` of the arrays.
   void (*quantise_row)(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out);
   void (*linear)(const LinearArgs* args);

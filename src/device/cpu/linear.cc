@@ -78,6 +78,8 @@ void CpuDevice::reserve_quant(std::int64_t n_rows, std::int64_t k) {
   const std::int64_t groups = n_rows * (k / kernels::kGroup);
   const auto padded = [](std::int64_t bytes) { return (bytes + 63) / 64 * 64; };
   quant_.n_planes = precision_ == Precision::kFine ? 2 : 1;
+  quant_.n_rows = n_rows;
+  quant_.by_group = kernels_.wants_by_group(n_rows, k, quant_.n_planes);
   const std::int64_t codes = padded(n_rows * quant_.n_planes * k);
   const std::int64_t one = padded(groups * 4);
   const std::int64_t two = padded(groups * 8);

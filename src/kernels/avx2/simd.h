@@ -24,8 +24,6 @@ struct VI {
 };
 using VB = VI;
 
-/// Whether many rows are worth unpacking codes to memory.
-constexpr bool kPanels = true;
 /// Code widths that need their own panel kernel.
 template <int kBits>
 constexpr int kPanelBits = kBits;

@@ -18,8 +18,6 @@ using VF = __m512;
 using VI = __m512i;
 using VB = __m512i;
 
-/// Whether many rows are worth unpacking codes to memory.
-constexpr bool kPanels = true;
 /// Code widths that need their own panel kernel: none, VNNI does not saturate.
 template <int kBits>
 constexpr int kPanelBits = 8;
@@ -153,6 +151,21 @@ OPENLLM_INLINE VI dot(const VB* w, const std::int8_t* a, VI init) {
     acc = _mm512_dpbusd_epi32(acc, w[j], _mm512_set1_epi32(four));
   }
   return acc;
+}
+
+/// The same for rows of activations kRow bytes apart. Their sums take turns, as one waits for its
+/// last addition.
+template <int kBits, int kCount, int kRow, int kRows>
+OPENLLM_INLINE void dot_rows(const VB* w, const std::int8_t* a, VI (&sums)[kRows]) {
+#pragma GCC unroll 8
+  for (int j = 0; j < kCount; ++j) {
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) {
+      std::int32_t four;
+      __builtin_memcpy(&four, a + m * kRow + 4 * j, 4);
+      sums[m] = _mm512_dpbusd_epi32(sums[m], w[j], _mm512_set1_epi32(four));
+    }
+  }
 }
 
 /// The same for a register block: sums[n][m] += codes of tile n times activations of row m. Each

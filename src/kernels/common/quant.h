@@ -24,19 +24,21 @@ OPENLLM_INLINE void quantise_group(VF a, VF b, std::int64_t k, std::int64_t row,
   const float inverse = scale > 1e-35F ? 127.0F / largest : 0.0F;
   a = mul(a, splat(inverse));
   b = mul(b, splat(inverse));
-  std::int8_t* q = out.codes + row * out.n_planes * k + g * kGroup;
+  const std::int64_t plane = out.by_group ? kGroup : k;
+  std::int8_t* q = out.by_group ? out.codes + (g * out.n_rows + row) * out.n_planes * kGroup
+                                : out.codes + row * out.n_planes * k + g * kGroup;
   store_i8(q, a);
   store_i8(q + 16, b);
   std::int32_t first = sum_bytes16(q);
   std::int32_t second = sum_bytes16(q + 16);
   if (out.n_planes == 2) {
-    store_i8(q + k, low_plane(a));
-    store_i8(q + k + 16, low_plane(b));
-    first = first * 256 + sum_bytes16(q + k);
-    second = second * 256 + sum_bytes16(q + k + 16);
+    store_i8(q + plane, low_plane(a));
+    store_i8(q + plane + 16, low_plane(b));
+    first = first * 256 + sum_bytes16(q + plane);
+    second = second * 256 + sum_bytes16(q + plane + 16);
     scale /= 256.0F;
   }
-  const std::int64_t at = row * (k / kGroup) + g;
+  const std::int64_t at = out.by_group ? g * out.n_rows + row : row * (k / kGroup) + g;
   out.scales[at] = scale;
   out.neg_sums[at] = -(first + second);
   out.neg_sums16[2 * at] = -first;
@@ -44,6 +46,13 @@ OPENLLM_INLINE void quantise_group(VF a, VF b, std::int64_t k, std::int64_t row,
   out.sums[at] = scale * static_cast<float>(first + second);
   out.sums16[2 * at] = scale * static_cast<float>(first);
   out.sums16[2 * at + 1] = scale * static_cast<float>(second);
+}
+
+/// Few enough to meet codes in registers, and short enough to stay in the second-level cache while
+/// all the codes pass by.
+bool wants_by_group(std::int64_t n_rows, std::int64_t k, int n_planes) {
+  constexpr std::int64_t kCacheBytes = 512 << 10;
+  return n_rows <= kDirectRows && n_rows * k * n_planes <= kCacheBytes;
 }
 
 void quantise_row(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out) {
@@ -129,6 +138,28 @@ struct QuantBlock {
       neg_sums[m] = kSub == 1 ? q.neg_sums + at : q.neg_sums16 + 2 * at;
       sums[m] = kSub == 1 ? q.sums + at : q.sums16 + 2 * at;
     }
+  }
+};
+
+/// Few rows, by_group: all that is read for a group lies at constant distances.
+template <int kRows, int kPlanes, int kSub>
+struct FewRows {
+  const std::int8_t* codes;
+  const float* scales;
+  const std::int32_t* neg_sums;
+  const float* sums;
+
+  OPENLLM_INLINE explicit FewRows(const QuantRows& q)
+      : codes(q.codes),
+        scales(q.scales),
+        neg_sums(kSub == 1 ? q.neg_sums : q.neg_sums16),
+        sums(kSub == 1 ? q.sums : q.sums16) {}
+
+  OPENLLM_INLINE void next_group() {
+    codes += kRows * kPlanes * kGroup;
+    scales += kRows;
+    neg_sums += kRows * kSub;
+    sums += kRows * kSub;
   }
 };
 
@@ -245,23 +276,25 @@ struct PanelKernel {
     }
   }
 
+  template <int kRows>
+  static constexpr int kIfBlock = kRows <= kQuantRows ? kRows : 1;
+
   template <int kTiles>
   static OPENLLM_INLINE void rows_of_block(std::int64_t n, const Panels& panel,
                                            const NextCodes& next, const LinearArgs& args,
                                            std::int64_t tile, std::int64_t row,
                                            std::int64_t g_begin, std::int64_t g_end) {
-    constexpr int kMost = kQuantRows;
     switch (n) {
       case 6:
-        return block < kMost < 6 ? 1 : 6, kTiles > (panel, next, args, tile, row, g_begin, g_end);
+        return block<kIfBlock<6>, kTiles>(panel, next, args, tile, row, g_begin, g_end);
       case 5:
-        return block < kMost < 5 ? 1 : 5, kTiles > (panel, next, args, tile, row, g_begin, g_end);
+        return block<kIfBlock<5>, kTiles>(panel, next, args, tile, row, g_begin, g_end);
       case 4:
-        return block < kMost < 4 ? 1 : 4, kTiles > (panel, next, args, tile, row, g_begin, g_end);
+        return block<kIfBlock<4>, kTiles>(panel, next, args, tile, row, g_begin, g_end);
       case 3:
-        return block < kMost < 3 ? 1 : 3, kTiles > (panel, next, args, tile, row, g_begin, g_end);
+        return block<kIfBlock<3>, kTiles>(panel, next, args, tile, row, g_begin, g_end);
       case 2:
-        return block < kMost < 2 ? 1 : 2, kTiles > (panel, next, args, tile, row, g_begin, g_end);
+        return block<kIfBlock<2>, kTiles>(panel, next, args, tile, row, g_begin, g_end);
       default:
         return block<1, kTiles>(panel, next, args, tile, row, g_begin, g_end);
     }
@@ -278,23 +311,35 @@ struct QuantKernel {
   using Kernel = PanelKernel<kPanelBits<kBits>, kSub, kTraits.has_min, kShift>;
   using Panels = Panel<kSub, kTraits.has_min>;
 
-  /// kPlanes: known at compile time where a branch would cost; 0: as x says.
+  /// Adds subgroup `s` of a group to the rows' sums.
   template <int kPlanes, int kRows>
-  static OPENLLM_INLINE VF accumulate(const VB* w, const QuantBlock<kRows, kSub>& x, int m,
-                                      std::int64_t g, int s, VF scale, VF minimum, VF acc) {
-    const std::int8_t* a = x.codes[m] + g * kGroup + s * 16;
-    VI sum = dot<kBits, 8 / kSub>(w + s * 4, a, splat_shifted<-1>(0));
-    if constexpr (kPlanes == 2 && kTraits.bits < 8) {
-      // A sum of its own: one long chain is slower where unpacking already takes time.
-      const VI low = dot<kBits, 8 / kSub>(w + s * 4, a + x.plane, splat_shifted<-1>(0));
-      sum = add_int(times_256(sum), low);
-    } else if (kPlanes == 2 || (kPlanes == 0 && x.n_planes == 2)) {
-      sum = dot<kBits, 8 / kSub>(w + s * 4, a + x.plane, times_256(sum));
+  static OPENLLM_INLINE void accumulate(const VB* w, const FewRows<kRows, kPlanes, kSub>& x, int s,
+                                        VF scale, VF minimum, VF (&acc)[kRows]) {
+    constexpr int kRow = kPlanes * static_cast<int>(kGroup);
+    const std::int8_t* a = x.codes + s * 16;
+    VI sums[kRows];
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) sums[m] = splat_shifted<-1>(0);
+    dot_rows<kBits, 8 / kSub, kRow>(w + s * 4, a, sums);
+    if constexpr (kPlanes == 2 && kRows < 4) {
+      // Sums of their own: few long chains would leave the multipliers waiting.
+      VI low[kRows];
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) low[m] = splat_shifted<-1>(0);
+      dot_rows<kBits, 8 / kSub, kRow>(w + s * 4, a + kGroup, low);
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) sums[m] = add_int(times_256(sums[m]), low[m]);
+    } else if constexpr (kPlanes == 2) {
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) sums[m] = times_256(sums[m]);
+      dot_rows<kBits, 8 / kSub, kRow>(w + s * 4, a + kGroup, sums);
     }
-    sum = Kernel::shift_codes(sum, x.neg_sums[m][g * kSub + s]);
-    acc = fma(to_float(sum), mul(scale, splat(x.scales[m][g])), acc);
-    if constexpr (kTraits.has_min) acc = fma(minimum, splat(x.sums[m][g * kSub + s]), acc);
-    return acc;
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) {
+      const VI sum = Kernel::shift_codes(sums[m], x.neg_sums[m * kSub + s]);
+      acc[m] = fma(to_float(sum), mul(scale, splat(x.scales[m])), acc[m]);
+      if constexpr (kTraits.has_min) acc[m] = fma(minimum, splat(x.sums[m * kSub + s]), acc[m]);
+    }
   }
 
   /// Fetches weights some kilobytes before their use, a group's share at a time: the hardware
@@ -321,20 +366,20 @@ struct QuantKernel {
     }
   };
 
-  /// A few rows: codes go from memory through registers, once.
-  template <int kRows, int kPlanes = 0>
-  static void direct(const LinearArgs& args, std::int64_t row) {
+  /// All of a few rows: codes go from memory through registers, once.
+  template <int kRows, int kPlanes>
+  static void direct(const LinearArgs& args) {
     const PackedMatrix& weight = *args.weight;
     const std::int64_t n_groups = weight.k / kGroup;
-    const QuantBlock<kRows, kSub> x(*args.quant, row, weight.k);
     const Ahead ahead(args);
     for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
       const unsigned char* codes = weight.data + tile * weight.tile_bytes;
       const unsigned char* scales = codes + weight.codes_bytes;
+      FewRows<kRows, kPlanes, kSub> x(*args.quant);
       VF acc[kRows];
 #pragma GCC unroll 8
       for (int m = 0; m < kRows; ++m) acc[m] = zero();
-      for (std::int64_t g = 0; g < n_groups; ++g) {
+      for (std::int64_t g = 0; g < n_groups; ++g, x.next_group()) {
         ahead.fetch(codes, g);
         VB w[8];
         unpack_group<kFormat>(codes + g * kCodes, w);
@@ -343,13 +388,10 @@ struct QuantKernel {
           VF scale = zero();
           VF minimum = zero();
           load_scales<kFormat>(scales, g, s, &scale, &minimum);
-#pragma GCC unroll 8
-          for (int m = 0; m < kRows; ++m) {
-            acc[m] = accumulate<kPlanes>(w, x, m, g, s, scale, minimum, acc[m]);
-          }
+          accumulate(w, x, s, scale, minimum, acc);
         }
       }
-      finish_tile<kRows>(args, tile, row, acc);
+      finish_tile<kRows>(args, tile, 0, acc);
     }
   }
 
@@ -414,44 +456,38 @@ struct QuantKernel {
     }
   }
 
-  /// Whether the rows are few, and short enough to stay in the first-level cache while all the
-  /// codes pass by.
-  static bool are_few(const LinearArgs& args) {
-    constexpr std::int64_t kCacheBytes = 32768;
-    const std::int64_t n = args.row_end - args.row_begin;
-    return n <= 4 || (n <= kDirectRows && n * args.weight->k * args.quant->n_planes <= kCacheBytes);
+  /// Numbers of rows that `wants_by_group` never lets through need no code of their own.
+  template <int kRows>
+  static constexpr int kIfFew = kRows <= kDirectRows ? kRows : 1;
+
+  template <int kPlanes>
+  static void few_rows(const LinearArgs& args) {
+    switch (args.quant->n_rows) {
+      case 1:
+        return direct<1, kPlanes>(args);
+      case 2:
+        return direct<kIfFew<2>, kPlanes>(args);
+      case 3:
+        return direct<kIfFew<3>, kPlanes>(args);
+      case 4:
+        return direct<kIfFew<4>, kPlanes>(args);
+      case 5:
+        return direct<kIfFew<5>, kPlanes>(args);
+      case 6:
+        return direct<kIfFew<6>, kPlanes>(args);
+      case 7:
+        return direct<kIfFew<7>, kPlanes>(args);
+      case 8:
+        return direct<kIfFew<8>, kPlanes>(args);
+      default:
+        return;
+    }
   }
 
   static void run(const LinearArgs& args) {
-    if constexpr (kPanels) {
-      if (!are_few(args)) return many_rows(args);
-      constexpr int kMost = kDirectRows;
-      switch (args.row_end - args.row_begin) {
-        case 1:
-          if (args.quant->n_planes == 2) return direct<1, 2>(args, args.row_begin);
-          return direct<1, 1>(args, args.row_begin);
-        case 2:
-          return direct<2>(args, args.row_begin);
-        case 3:
-          return direct<3>(args, args.row_begin);
-        case 4:
-          return direct<4>(args, args.row_begin);
-        case 5:
-          return direct < kMost < 5 ? 1 : 5 > (args, args.row_begin);
-        case 6:
-          return direct < kMost < 6 ? 1 : 6 > (args, args.row_begin);
-        case 7:
-          return direct < kMost < 7 ? 1 : 7 > (args, args.row_begin);
-        case 8:
-          return direct < kMost < 8 ? 1 : 8 > (args, args.row_begin);
-        default:
-          return;
-      }
-    } else {
-      std::int64_t row = args.row_begin;
-      for (; row + kDirectRows <= args.row_end; row += kDirectRows) direct<kDirectRows>(args, row);
-      for (; row < args.row_end; ++row) direct<1>(args, row);
-    }
+    if (!args.quant->by_group) return many_rows(args);
+    if (args.quant->n_planes == 2) return few_rows<2>(args);
+    few_rows<1>(args);
   }
 };
 

@@ -27,8 +27,6 @@ struct VB {
   std::uint8_t b[64];
 };
 
-/// Whether many rows are worth unpacking codes to memory.
-constexpr bool kPanels = false;
 /// Code widths that need their own panel kernel.
 template <int kBits>
 constexpr int kPanelBits = kBits;
