@@ -150,7 +150,7 @@ class Usage(unittest.TestCase):
         with tempfile.TemporaryDirectory() as home:
             command = 'ulimit -f 1; "$0" models add a/b "$1" 2>&1 | cat'
             result = subprocess.run(["bash", "-o", "pipefail", "-c", command, PROGRAM, STORIES], capture_output=True,
-                                    text=True, env={"PATH": os.environ["PATH"], "OPENLLM_HOME": home}, check=False)
+                                    text=True, env={**os.environ, "OPENLLM_HOME": home}, check=False)
             self.assertEqual(result.returncode, 7, result)
             self.assertRegex(result.stdout, r"\Aopenllm: error: [^\n]+\n\Z")
             self.assertEqual([name for _, _, files in os.walk(home) for name in files if "gguf" in name], [])
