@@ -129,6 +129,7 @@ Settings parse(int argc, char** argv) {
       if (i + 1 >= argc) refuse(name + ": needs a value");
       std::vector<int> all;
       char* end = argv[++i];
+      if (*end == '\0' && name == "--streams") return all;  // without them
       do {
         all.push_back(parse_count(name, all.empty() ? end : end + 1, &end));
       } while (*end == ',');

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "cli/exit_status.h"
 #include "cli/terminal.h"
 
 namespace openllm::cli {
@@ -70,6 +71,16 @@ void print_result(const GenerationOutput& output, bool json) {
     for (const CompletionChunk& chunk : output.outputs)
       print_answer(base::cat("[", chunk.index, "] ", chunk.text, "\n"));
   }
+}
+
+int status_of(const GenerationOutput& output) {
+  for (const CompletionChunk& chunk : output.outputs) {
+    if (chunk.finish_reason == FinishReason::kDeadline) {
+      note("openllm: the answer was cut when its time was over\n");
+      return exit_status(ErrorCode::kDeadline);
+    }
+  }
+  return 0;
 }
 
 std::vector<Message> with_system(const std::string& system) {

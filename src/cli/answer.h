@@ -31,6 +31,9 @@ GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOpti
 /// The whole output: as JSON, or the text; of several choices each with its number.
 void print_result(const GenerationOutput& output, bool json);
 
+/// 0, or what an answer that --timeout cut ends with.
+int status_of(const GenerationOutput& output);
+
 /// The conversation's beginning: the system message, or nothing if it is empty.
 std::vector<Message> with_system(const std::string& system);
 

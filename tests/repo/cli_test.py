@@ -262,6 +262,13 @@ class Generation(unittest.TestCase):
         output = json.loads(run("run", STORIES, "--max-new-tokens", "1", "--json", "--", "--help").stdout)
         self.assertEqual(output["prompt"], "--help")
 
+    def test_an_answer_that_its_time_cuts(self):
+        result = run("run", STORIES, "Once", "--raw", "--timeout", "0.001", "--max-new-tokens", "400",
+                     "--ignore-eos", "--json")
+        self.assertEqual(result.returncode, 9, result.stderr)
+        self.assertEqual(json.loads(result.stdout)["outputs"][0]["finish_reason"], "deadline")
+        self.assertIn("time was over", result.stderr)
+
     def test_options(self):
         first = run("run", STORIES, "Once", "--seed", "7", "--max-new-tokens", "12", "-n", "2", "--stop", "[x,y]",
                     "--stop", "zzz", "--top-p", "0.9", "--verbose")

@@ -15,12 +15,13 @@ struct Question {
   const InterruptGuard& guard;
   GenerateOptions options;
 
-  /// Answers, and prints the answer.
-  void ask(const Prompt& prompt) const {
+  /// Answers, and prints the answer. Returns the exit status.
+  int ask(const Prompt& prompt) const {
     const bool show = arguments.stream && !arguments.json && options.n == 1;
     if (!arguments.stream) {
-      print_result(client.generate(prompt, options), arguments.json);
-      return;
+      const GenerationOutput output = client.generate(prompt, options);
+      print_result(output, arguments.json);
+      return status_of(output);
     }
     bool has_text = false;
     const auto on_output = [&](const GenerationOutput& output) {
@@ -41,12 +42,13 @@ struct Question {
     } else {
       print_result(last, arguments.json);
     }
+    return status_of(last);
   }
 
   /// The text goes on as it is, as far as `run` would go.
-  void continue_text(const std::string& text) {
+  int continue_text(const std::string& text) {
     if (!options.max_new_tokens) options.max_new_tokens = kCompletionTokens;
-    ask(text);
+    return ask(text);
   }
 };
 
@@ -67,19 +69,20 @@ int query_command(const Arguments& arguments) {
       base::fail(ErrorCode::kInvalidArgument,
                  "--system: needs a chat template, which --raw does not use");
     }
-    question.continue_text(text);
-    return guard.interrupted() ? kExitInterrupted : 0;
+    const int status = question.continue_text(text);
+    return guard.interrupted() ? kExitInterrupted : status;
   }
   std::vector<Message> messages = with_system(arguments.system);
   messages.push_back({.role = "user", .content = text});
+  int status = 0;
   try {
-    question.ask(messages);
+    status = question.ask(messages);
   } catch (const Error& error) {
     // A model without a chat template: nothing was answered yet. Like `run`, continue the text.
     if (error.code() != ErrorCode::kUnsupported || !arguments.system.empty()) throw;
-    question.continue_text(text);
+    status = question.continue_text(text);
   }
-  return guard.interrupted() ? kExitInterrupted : 0;
+  return guard.interrupted() ? kExitInterrupted : status;
 }
 
 }  // namespace openllm::cli

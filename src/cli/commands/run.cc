@@ -45,7 +45,7 @@ int answer_once(const LLM& llm, const Arguments& arguments, const std::string& t
     print("\n");  // the rest is there already
   }
   if (arguments.verbose) note(describe(timing) + "\n");
-  return guard.interrupted() ? kExitInterrupted : 0;
+  return guard.interrupted() ? kExitInterrupted : status_of(output);
 }
 
 }  // namespace

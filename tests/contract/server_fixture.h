@@ -1,0 +1,67 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+
+#include "http_probe.h"
+#include "openllm/server.h"
+
+namespace openllm::contract {
+
+inline constexpr const char* kTemplate =
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt "
+    "%}assistant: {% endif %}";
+
+inline LLM make_llm() {
+  LoadOptions options;
+  options.chat_template = kTemplate;
+  options.n_threads = 1;
+  return LLM(OPENLLM_TEST_DATA "/stories260K/hf", options);
+}
+
+/// A real server with the small stories model.
+class ServerTest : public ::testing::Test {
+ protected:
+  /// Does not wait for the model.
+  void start_loading(ServerOptions options = {}) {
+    options.port = 0;
+    server_ = std::make_unique<Server>(llm_, options);
+    server_->start();
+  }
+  void start(const ServerOptions& options = {}) {
+    start_loading(options);
+    server_->wait_until_ready();
+    ASSERT_EQ(ask(get("/readyz")).status, 200);
+  }
+  std::uint16_t port() const { return server_->port(); }
+  Answer ask(const std::string& request) const { return call(port(), request); }
+  Answer complete(const std::string& body) const { return ask(post("/v1/completions", body)); }
+  Answer chat(const std::string& body) const { return ask(post("/v1/chat/completions", body)); }
+  bool is_idle() const {
+    const EngineStats stats = llm_.stats();
+    return stats.n_running == 0 && stats.n_waiting == 0;
+  }
+
+  LLM llm_ = make_llm();
+  std::unique_ptr<Server> server_;
+};
+
+/// The text at a path of keys and indices, or its JSON.
+inline std::string str(const base::Json& json, std::initializer_list<const char*> path) {
+  const base::Json* at = &json;
+  for (const char* key : path) {
+    at = at->is_array() ? &(*at->if_array()).at(std::stoul(key)) : at->find(key);
+    if (at == nullptr) return "(absent)";
+  }
+  return at->is_string() ? *at->if_string() : at->dump();
+}
+
+inline constexpr const char* kGreedy =
+    R"({"prompt":"Once upon a time","temperature":0,"max_tokens":20)";
+inline constexpr const char* kHi =
+    R"({"messages":[{"role":"user","content":"Hi"}],"temperature":0,"max_tokens":12)";
+
+}  // namespace openllm::contract
