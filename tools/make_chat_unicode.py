@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/chat/text/unicode_tables.cc: the character facts that Python's str methods use."""
+"""Writes src/chat/text/unicode_{tables.h,cases.cc,classes.cc}: the character facts that Python's str methods use."""
 import pathlib
 import sys
 import unicodedata
@@ -73,12 +73,14 @@ def packed(kind, name, rows):
 
 def main():
     folder = pathlib.Path(__file__).resolve().parent.parent / "src/chat/text"
-    parts = [
+    cases = [
         packed("CaseRun", "kToUpper", mapping(str.upper)),
         packed("CaseRun", "kToLower", mapping(str.lower)),
         packed("CaseRun", "kToTitle", mapping(str.title)),
         packed("CaseRun", "kToFolded", folding()),
         packed("LongCase", "kLongCases", long_cases()),
+    ]
+    classes = [
         packed("CaseRun", "kUpper", strided(str.isupper)),
         packed("CaseRun", "kLower", strided(str.islower)),
         packed("Range", "kAlpha", ranges(str.isalpha)),
@@ -89,10 +91,11 @@ def main():
     ]
     head = "// Made by tools/make_chat_unicode.py from Unicode %s; edit that instead.\n" % \
         unicodedata.unidata_version
-    (folder / "unicode_tables.cc").write_text(
-        head + '#include "chat/text/unicode_tables.h"\n\nnamespace openllm::chat::unicode {\n\n'
-        "// clang-format off\n" + "\n".join(p[0] for p in parts) +
-        "// clang-format on\n\n}  // namespace openllm::chat::unicode\n")
+    for name, parts in (("unicode_cases.cc", cases), ("unicode_classes.cc", classes)):
+        (folder / name).write_text(
+            head + '#include "chat/text/unicode_tables.h"\n\nnamespace openllm::chat::unicode {\n\n'
+            "// clang-format off\n" + "\n".join(p[0] for p in parts) +
+            "// clang-format on\n\n}  // namespace openllm::chat::unicode\n")
     (folder / "unicode_tables.h").write_text(
         head + "#pragma once\n\n#include <cstdint>\n\nnamespace openllm::chat::unicode {\n\n"
         "/// Code points first..last, both included.\nstruct Range {\n  std::uint32_t first;\n"
@@ -102,7 +105,7 @@ def main():
         "/// A letter that is several in another case; 0 where there are fewer.\nstruct LongCase {\n"
         "  std::uint32_t letter;\n  std::uint32_t upper[3];\n  std::uint32_t title[3];\n"
         "  std::uint32_t folded[3];\n};\n\n" +
-        "".join(p[1] for p in parts) + "\n}  // namespace openllm::chat::unicode\n")
+        "".join(p[1] for p in cases + classes) + "\n}  // namespace openllm::chat::unicode\n")
     return 0
 
 

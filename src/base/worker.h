@@ -35,7 +35,7 @@ class Worker {
 /// large ones. In order within each.
 class Lanes {
  public:
-  /// Tokenizing this much takes a few milliseconds.
+  /// Parsing or tokenizing this much takes a few milliseconds.
   static constexpr std::size_t kMaxSmallBytes = 64 << 10;
 
   void start() {

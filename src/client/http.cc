@@ -205,16 +205,16 @@ HttpAnswer http_call(const HttpCall& call) {
     state.answer.was_ended = state.answer.is_late = true;
   if (result == CURLE_OK || state.answer.was_ended) return state.answer;
   if (state.timed_out || result == CURLE_OPERATION_TIMEDOUT) {
-    base::fail(ErrorCode::kDeadline, "client: no answer from ", shown_url(shown_url(call.url)),
-               " for ", call.timeout_s, " s");
+    base::fail(ErrorCode::kDeadline, "client: no answer from ", shown_url(call.url), " for ",
+               call.timeout_s, " s");
   }
   if (result == CURLE_URL_MALFORMAT)
     base::fail(ErrorCode::kInvalidArgument, "client: not a usable address: ", shown_url(call.url));
   if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) {
-    base::fail(ErrorCode::kUnavailable, "client: cannot reach ", shown_url(shown_url(call.url)),
-               " (", curl_easy_strerror(result), ")");
+    base::fail(ErrorCode::kUnavailable, "client: cannot reach ", shown_url(call.url), " (",
+               curl_easy_strerror(result), ")");
   }
-  base::fail(ErrorCode::kIo, "client: ", shown_url(shown_url(call.url)), " failed (",
+  base::fail(ErrorCode::kIo, "client: ", shown_url(call.url), " failed (",
              curl_easy_strerror(result), ")");
 }
 

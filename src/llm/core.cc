@@ -244,7 +244,7 @@ void Core::submit(const Started& started, const Prompt& prompt, const GenerateOp
                                      [&](std::int32_t id) { return !tokenizer->is_special(id); });
   started.mailbox->post_quietly([&](Update& update) { update.prompt = std::move(prepared); });
   if (started.sink->is_cancelled()) {
-    started.sink->end_unsubmitted(nullptr);
+    started.sink->end_all(nullptr);
     return;
   }
   started.sink->configure(std::move(rules), tokenizer, backend);
@@ -270,11 +270,11 @@ std::shared_ptr<Request> Core::start_async(Prompt prompt, GenerateOptions option
       self->submit(started, prompt, options);
     } catch (const std::exception& error) {
       const base::Failure failure = base::failure_of(error);
-      started.sink->end_unsubmitted(&failure);
+      started.sink->end_all(&failure);
     } catch (...) {  // LoadOptions::progress may throw anything
       const base::Failure failure{ErrorCode::kInternal,
                                   "load: something was thrown that is no std::exception"};
-      started.sink->end_unsubmitted(&failure);
+      started.sink->end_all(&failure);
     }
   });
   return request;

@@ -64,7 +64,7 @@ void OutputSink::guarded(Body body) noexcept {
     body();
   } catch (const std::exception& error) {
     const base::Failure failure = base::failure_of(error);
-    end_unsubmitted(&failure);
+    end_all(&failure);
     cancel();
   }
 }
@@ -189,7 +189,7 @@ void OutputSink::cancel() noexcept {
   if (backend != nullptr) backend->cancel(request_id_);
 }
 
-void OutputSink::end_unsubmitted(const base::Failure* failure) {
+void OutputSink::end_all(const base::Failure* failure) {
   mailbox_->post([&](Update& update) {
     if (failure != nullptr) update.error.emplace(failure->code, failure->message);
     for (ChoiceUpdate& choice : update.choices) {

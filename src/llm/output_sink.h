@@ -52,9 +52,9 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   /// Marks the request as cancelled and cancels it in the backend if it got there.
   void cancel() noexcept;
   bool is_cancelled() const noexcept { return cancelled_.load(); }
-  /// Ends every choice without the engine (cancelled or failed before it was submitted, or there
-  /// is no memory for what it made).
-  void end_unsubmitted(const base::Failure* failure);
+  /// Ends every choice without the engine: the request was cancelled or failed before it was
+  /// submitted, or there is no memory for what it made.
+  void end_all(const base::Failure* failure);
 
  private:
   struct End {

@@ -19,7 +19,7 @@ class Apart {
       : worker_(worker), executor_(executor), n_bytes_(n_bytes), work_(work) {}
 
   bool await_ready() {
-    if (n_bytes_ > kMaxBytesInPlace) return false;
+    if (n_bytes_ > base::Lanes::kMaxSmallBytes) return false;
     run();
     return true;
   }
@@ -34,9 +34,6 @@ class Apart {
   }
 
  private:
-  /// Less than this is read in a few milliseconds.
-  static constexpr std::size_t kMaxBytesInPlace = 64 << 10;
-
   void run() noexcept {
     try {
       work_();

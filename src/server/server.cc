@@ -89,11 +89,16 @@ class Server::Impl {
       base::fail(ErrorCode::kInvalidArgument,
                  "server: ", is_running_ ? "runs already" : "was stopped (make another one)");
     }
+    app_.large_bodies.start();
     transport_.start();
+    try {
+      loader_ = base::start_thread([this] { app_.load(); });
+    } catch (...) {  // nobody would load the model that requests wait for
+      transport_.stop();
+      throw;
+    }
     const std::lock_guard lock(mutex_);
     is_running_ = was_started_ = true;
-    app_.large_bodies.start();
-    loader_ = base::start_thread([this] { app_.load(); });
   }
 
   std::uint16_t port() const noexcept { return transport_.port(); }

@@ -171,16 +171,22 @@ class ByteLevelNormalizer final : public Normalizer {
   std::size_t max_shrink(bool) const noexcept override { return 1; }
 };
 
+/// The text without the characters that `is_dropped` names, and with `rewrite` of the others.
+template <typename IsDropped, typename Rewrite>
+std::string rewrite_chars(std::string_view text, IsDropped is_dropped, Rewrite rewrite) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t pos = 0; pos < text.size();) {
+    const char32_t code = base::decode_utf8(text, pos);
+    if (!is_dropped(code)) base::append_utf8(out, rewrite(code));
+  }
+  return out;
+}
+
 class StripAccentsNormalizer final : public Normalizer {
  public:
   std::string apply(std::string text) const override {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t pos = 0; pos < text.size();) {
-      const char32_t code = base::decode_utf8(text, pos);
-      if (!is_mark(code)) base::append_utf8(out, code);
-    }
-    return out;
+    return rewrite_chars(text, is_mark, [](char32_t code) { return code; });
   }
   std::size_t max_shrink(bool) const noexcept override { return 0; }
 };
@@ -190,13 +196,8 @@ class StripAccentsNormalizer final : public Normalizer {
 class NmtNormalizer final : public Normalizer {
  public:
   std::string apply(std::string text) const override {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t pos = 0; pos < text.size();) {
-      const char32_t code = base::decode_utf8(text, pos);
-      if (!is_dropped(code)) base::append_utf8(out, is_blank(code) ? U' ' : code);
-    }
-    return out;
+    return rewrite_chars(text, is_dropped,
+                         [](char32_t code) { return is_blank(code) ? U' ' : code; });
   }
   std::size_t max_shrink(bool) const noexcept override { return 0; }
 
