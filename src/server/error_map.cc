@@ -3,7 +3,7 @@
 #include <array>
 #include <new>
 
-#include "base/json.h"
+#include "base/json_writer.h"
 
 namespace openllm::server {
 namespace {
@@ -80,14 +80,6 @@ std::string_view leading_field(std::string_view message) noexcept {
   return message.substr(0, colon);
 }
 
-void append_nullable(std::string& out, std::string_view text) {
-  if (text.empty()) {
-    out += "null";
-  } else {
-    base::append_json_string(out, text);
-  }
-}
-
 }  // namespace
 
 int http_status(ErrorCode code) noexcept {
@@ -118,43 +110,33 @@ int http_status(ErrorCode code) noexcept {
   return 500;
 }
 
-std::string error_body(int status, std::string_view message, std::string_view param,
-                       std::string_view code) {
-  std::string out = R"({"error":{"message":)";
-  base::append_json_string(out, message);
-  out += R"(,"type":)";
-  base::append_json_string(out, error_type(status));
-  out += R"(,"param":)";
-  append_nullable(out, param);
-  out += R"(,"code":)";
-  append_nullable(out, code.empty() ? default_code(status, message) : code);
-  out += "}}";
-  return out;
+ErrorReport error_report(int status, std::string_view message, std::string_view param,
+                         std::string_view code) {
+  return {status, std::string(message), std::string(param),
+          std::string(code.empty() ? default_code(status, message) : code)};
 }
 
-HttpResponse error_response(int status, std::string_view message, std::string_view param,
-                            std::string_view code) {
-  HttpResponse response;
-  response.status = status;
-  response.body = error_body(status, message, param, code);
-  if (status == 429 || status == 503) response.headers.add("Retry-After", "1");
-  if (status == 401) response.headers.add("WWW-Authenticate", "Bearer");
-  return response;
-}
-
-HttpResponse error_response(const std::exception& error) {
-  if (const auto* api = dynamic_cast<const ApiError*>(&error)) {
-    return error_response(http_status(api->code()), api->what(), api->param(), api->api_code());
-  }
+ErrorReport error_report(const std::exception& error) {
+  if (const auto* api = dynamic_cast<const ApiError*>(&error))
+    return error_report(http_status(api->code()), api->what(), api->param(), api->api_code());
   if (const auto* known = dynamic_cast<const Error*>(&error)) {
     const int status = http_status(known->code());
-    return error_response(status, known->what(),
-                          status == 400 ? leading_field(known->what()) : std::string_view{});
+    return error_report(status, known->what(),
+                        status == 400 ? leading_field(known->what()) : std::string_view{});
   }
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    return error_response(503, "server: out of memory");
-  }
-  return error_response(500, error.what());
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr)
+    return error_report(503, "server: out of memory");
+  return error_report(500, error.what());
+}
+
+std::string error_body(const ErrorReport& error) {
+  std::string out;
+  base::JsonWriter json(out);
+  json.begin_object().key("error").begin_object();
+  json.member("message", error.message).member("type", error_type(error.status));
+  json.key("param").text_or_null(error.param).key("code").text_or_null(error.code);
+  json.end_object().end_object();
+  return out;
 }
 
 }  // namespace openllm::server

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -311,16 +310,6 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   EXPECT_EQ(too_many.status, 400) << too_many.body;
   EXPECT_EQ(str(too_many.json(), {"error", "param"}), "n");
 }
-
-/// Lets tests decide when loading goes on.
-struct Gate {
-  std::atomic<bool> open{false};
-  void pass() { open.wait(false); }
-  void release() {
-    open = true;
-    open.notify_all();
-  }
-};
 
 TEST_F(ServerTest, RequestsWaitForTheModel) {
   const auto gate = std::make_shared<Gate>();

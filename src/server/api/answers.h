@@ -6,13 +6,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json_writer.h"
 #include "openllm/outputs.h"
-#include "server/api/json_text.h"
 #include "server/api/logprobs.h"
+#include "server/api/usage.h"
 
 namespace openllm::server {
 
-/// What every chunk and every whole answer of a request begins with.
+/// Beginning of every chunk and every whole answer of a request.
 struct AnswerHead {
   std::string id{};
   std::int64_t created = 0;  ///< Seconds since 1970.
@@ -49,7 +50,8 @@ class CompletionAnswer {
   std::string whole(std::string_view choices, const Usage& usage) const;
 
  private:
-  std::string begin() const;
+  void write_logprobs(std::string& out, const Piece& piece, std::string_view text,
+                      LogprobWriter::TextOffset& offset) const;
 
   AnswerHead head_;
   LogprobWriter logprobs_;
@@ -75,10 +77,9 @@ class ChatAnswer {
   std::string whole(const GenerationOutput& output, const Usage& usage) const;
 
  private:
-  std::string begin(std::string_view object) const;
-  std::string end_chunk(std::string text,
-                        const std::vector<std::int32_t>* prompt_token_ids = nullptr) const;
-  void append_logprobs(std::string& out, const CompletionChunk& chunk) const;
+  void end_chunk(base::JsonWriter& json,
+                 const std::vector<std::int32_t>* prompt_token_ids = nullptr) const;
+  void write_logprobs(base::JsonWriter& json, const CompletionChunk& chunk) const;
 
   AnswerHead head_;
   LogprobWriter logprobs_;

@@ -37,8 +37,9 @@ class Exchange {
   /// True once the head of an event stream is on its way: errors can only be events now.
   bool has_begun() const noexcept { return begun_; }
   bool has_answer() const noexcept { return response_.has_value() || begun_; }
-  /// `data: <data>`; the data must not contain line ends (JSON does not).
-  void send_event(std::string_view data);
+  /// `data: <data>`, after `event: <name>` if it has a name; neither may contain line ends (JSON
+  /// does not).
+  void send_event(std::string_view data, std::string_view name = {});
   /// Ends the answer. The handler must not use the exchange afterwards.
   void finish();
   std::stop_token stop_token() const noexcept { return stop_.get_token(); }
