@@ -34,7 +34,7 @@ class App {
 
   // Set before the first request.
   Executor executor{};          ///< Runs things on the I/O thread.
-  base::Worker large_bodies{};  ///< Reads what would hold the I/O thread for long.
+  base::Worker large_bodies{};  ///< Parses bodies that would hold the I/O thread for long.
   std::function<TransportStats()> transport_stats{};
   Metrics metrics{};  ///< I/O thread only.
 

@@ -9,8 +9,8 @@
 
 namespace openllm::server {
 
-/// How a family of routes writes errors and ends streams. Everything else is the business of its
-/// endpoints.
+/// Style of a family of routes: the form of errors and the end of streams. The form of answers is
+/// the business of their endpoints.
 struct Dialect {
   /// The body of an error's answer, and the data of its event in a stream that has begun.
   std::string (*error_body)(const ErrorReport& error) = nullptr;
@@ -21,7 +21,7 @@ struct Dialect {
   std::string_view end_data{};
 };
 
-/// Errors are {"error":{...}}, streams end with [DONE]. Of OpenAI's routes and of our own.
+/// Style of OpenAI's routes and of our own: errors are {"error":{...}}, streams end with [DONE].
 extern const Dialect kOpenAiDialect;
 
 /// The answer to a request that failed.

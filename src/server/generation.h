@@ -38,8 +38,8 @@ class AnswerWriter {
 
 /// Runs the job and has its answer written: one request to the engine per prompt, all at once.
 /// Slows down when the client reads slowly. Cancels everything when the client goes away or one of
-/// the requests fails; throws what failed. A stream begins once every request has been accepted.
-/// `call` and `writer` must outlive the task.
+/// the requests fails; throws the error of that request. A stream begins once every request has
+/// been accepted. `call` and `writer` must outlive the task.
 Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer);
 
 /// The parsed body of the request, large ones parsed on a thread of their own.

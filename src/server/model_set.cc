@@ -153,8 +153,7 @@ bool ModelSet::is_ready() const {
   });
 }
 
-/// Given names come before those that nobody had to give, of which one that two models have means
-/// neither.
+/// Given names come first. An id, tag or path selects only if a single model has it.
 const ModelEntry* ModelSet::find(const std::string& name) const {
   const auto named = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const auto& entry) { return entry->is_named(name); });

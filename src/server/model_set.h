@@ -39,15 +39,16 @@ class ModelEntry {
   /// The names that /v1/models lists: `name` and the aliases, each once.
   const std::vector<std::string>& names() const noexcept { return names_; }
   bool is_named(std::string_view name) const;
-  /// Names that nobody had to give: the LLM's id, its tag, and its path once it is loaded.
+  /// True for the names that the model has by itself: its id, its tag, and its path once it is
+  /// loaded.
   bool is_known_as(std::string_view name) const;
 
   /// Loads the model; blocks. A failure ends in `readiness`.
   void load();
-  /// Ends as `load` does that fails.
+  /// Ends loading with this failure.
   void fail(std::exception_ptr failure);
   Readiness readiness() const;
-  /// Blocks until `load` has ended on another thread; throws what loading failed with.
+  /// Blocks until `load` has ended on another thread; throws the error of a failed one.
   void wait_until_loaded() const;
   /// Fails with kUnavailable when loading has failed. Requests that come while the model loads wait
   /// for it.
@@ -76,12 +77,12 @@ class ModelSet {
 
   const std::vector<std::unique_ptr<ModelEntry>>& entries() const noexcept { return entries_; }
 
-  /// Loads the models one after the other, so that each finds what memory the ones before left.
-  /// Blocks.
+  /// Loads the models one after the other, so that each takes its cache of the memory that the ones
+  /// before left. Blocks.
   void load();
   /// Lets `load` end after the model that it is at; the others fail.
   void stop_loading() noexcept { is_stopping_ = true; }
-  /// Blocks until `load` has ended on another thread; throws what the first failure was.
+  /// Blocks until `load` has ended on another thread; throws the first failure.
   void wait_until_loaded() const;
   bool is_ready() const;
 

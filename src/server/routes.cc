@@ -16,8 +16,8 @@ std::string shown(const std::string& path) {
   return path.size() <= kMax ? path : path.substr(0, kMax) + "...";
 }
 
-/// Browsers may send forms and plain text anywhere without asking; with an Origin such a body is
-/// refused, so that no web page can use a local server that does not allow its origin. Other
+/// Browsers may send forms and plain text anywhere without a preflight; with an Origin such a body
+/// is refused, so that no web page can use a local server that does not allow its origin. Other
 /// clients often forget the header: for them any type will do.
 void check_content_type(const HttpRequest& request) {
   if (const std::string_view encoding = request.headers.find("Content-Encoding");

@@ -133,7 +133,7 @@ class Dispatch : public ::testing::Test {
     return std::to_string(exchange->response()->status) + " " + exchange->response()->body;
   }
 
-  /// What other threads want done here.
+  /// Tasks of other threads that have to run on this one.
   class Tasks {
    public:
     void post(std::function<void()> task) {

@@ -294,7 +294,7 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   const Answer hopeless = complete("{\"prompt\":[" + prompts + "]" + endless);
   EXPECT_EQ(hopeless.status, 400) << hopeless.body;
   EXPECT_THAT(str(hopeless.json(), {"error", "message"}), HasSubstr("at most 41, got 64 prompts"));
-  // What had found a place went with the request that failed.
+  // The choices that had found a place went with the request that failed.
   EXPECT_TRUE(eventually([&] { return is_idle(); }));
   {
     Probe first(port());

@@ -20,8 +20,8 @@ struct AnswerHead {
   std::string model{};
 };
 
-/// "stop" or "length" of what ended normally; nullptr while it runs. Cancelled and failed choices
-/// have no JSON form.
+/// "stop" or "length" of a choice that ended normally; nullptr while it runs. Cancelled and failed
+/// choices have no JSON form.
 const char* finish_name(const std::optional<FinishReason>& reason) noexcept;
 
 /// Makes the answers of /v1/completions, whole and in chunks.
@@ -34,7 +34,7 @@ class CompletionAnswer {
         include_usage_(include_usage),
         return_token_ids_(return_token_ids) {}
 
-  /// One choice's news. `echo`: the prompt comes first (in the first chunk).
+  /// The new part of one choice. `echo`: the prompt comes first (in the first chunk).
   struct Piece {
     int index = 0;
     const CompletionChunk* chunk = nullptr;

@@ -87,7 +87,7 @@ void LogprobWriter::advance(TextOffset& offset, std::string_view text, std::int3
   if (bytes.empty()) return;
   if (vocabulary_.is_special(id)) {
     if (vocabulary_.hides_special) return;
-    // What the tokenizer puts before a prompt is not part of its text.
+    // A token that the tokenizer puts before a prompt is not part of its text.
     if (!offset.has_text && text.substr(0, bytes.size()) != bytes) return;
   }
   offset.n_code_points += count_code_points(bytes);

@@ -34,7 +34,7 @@ class LogprobWriter {
 
   /// {"tokens":[...],"token_logprobs":[...],"top_logprobs":[...],"text_offset":[...]} of
   /// /v1/completions. `lists[i]` belongs to `ids[i]`; an empty one is the first prompt token, whose
-  /// logprob is null. `text` is what the tokens became.
+  /// logprob is null. `text` is the text of the tokens.
   void append_completion(std::string& out, std::string_view text, std::span<const std::int32_t> ids,
                          std::span<const TokenLogprobs> lists, TextOffset& offset) const;
   /// {"content":[...],"refusal":null} of /v1/chat/completions.

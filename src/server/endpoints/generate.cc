@@ -1,4 +1,4 @@
-// The native routes: a GenerationOutput in JSON, whole or as a stream of what is new.
+// The native routes: a GenerationOutput in JSON, whole or as a stream of its new parts.
 
 #include <utility>
 
@@ -16,7 +16,7 @@ class NativeWriter final : public AnswerWriter {
 
   void on_output(std::size_t /*prompt*/, const GenerationOutput& output, bool is_first) override {
     if (stream_) {
-      send_news(output, is_first);
+      send_delta(output, is_first);
     } else {
       last_ = output;
     }
@@ -32,24 +32,24 @@ class NativeWriter final : public AnswerWriter {
  private:
   /// The prompt is in the first event only, each choice only in events that bring it something, and
   /// its end once.
-  void send_news(const GenerationOutput& output, bool is_first) {
-    GenerationOutput news;
-    news.finished = output.finished;
-    news.request_id = output.request_id;
-    news.n_cached_tokens = output.n_cached_tokens;
+  void send_delta(const GenerationOutput& output, bool is_first) {
+    GenerationOutput delta;
+    delta.finished = output.finished;
+    delta.request_id = output.request_id;
+    delta.n_cached_tokens = output.n_cached_tokens;
     if (is_first) {
-      news.prompt = output.prompt;
-      news.prompt_token_ids = output.prompt_token_ids;
-      news.prompt_logprobs = output.prompt_logprobs;
+      delta.prompt = output.prompt;
+      delta.prompt_token_ids = output.prompt_token_ids;
+      delta.prompt_logprobs = output.prompt_logprobs;
     }
     for (std::size_t i = 0; i < output.outputs.size(); ++i) {
       const CompletionChunk& chunk = output.outputs[i];
       const bool has_news = chunk.n_delta_tokens > 0 || !chunk.text.empty() || chunk.finish_reason;
       if (is_over_[i] || !has_news) continue;
       is_over_[i] = chunk.finish_reason.has_value();
-      news.outputs.push_back(chunk);
+      delta.outputs.push_back(chunk);
     }
-    if (is_first || news.finished || !news.outputs.empty()) exchange_.send_event(to_json(news));
+    if (is_first || delta.finished || !delta.outputs.empty()) exchange_.send_event(to_json(delta));
   }
 
   Exchange& exchange_;
