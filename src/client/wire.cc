@@ -218,21 +218,32 @@ ErrorCode code_of(int status) {
   }
 }
 
-/// What a code in the error's body says more exactly than the status. Errors inside of an answer
-/// have no status of their own: there the code, or the number that some servers give, is all.
-ErrorCode code_of(int status, const base::Json& error) {
+/// Code and reason of an error.
+struct Meaning {
+  ErrorCode code = ErrorCode::kInternal;
+  ErrorReason reason = ErrorReason::kNone;
+};
+
+/// The meaning of a server's code, which says more than the status. Errors inside of an answer have
+/// no status of their own: there the code, or the number that some servers give, is all.
+Meaning meaning_of(int status, const base::Json& error) {
   struct Name {
     std::string_view name{};
-    ErrorCode code = ErrorCode::kInternal;
+    Meaning meaning{};
   };
-  constexpr std::array<Name, 8> kNames{{{"chat_template_missing", ErrorCode::kUnsupported},
-                                        {"unsupported_parameter", ErrorCode::kUnsupported},
-                                        {"model_load_failed", ErrorCode::kUnavailable},
-                                        {"unavailable", ErrorCode::kUnavailable},
-                                        {"rate_limit_exceeded", ErrorCode::kBusy},
-                                        {"insufficient_quota", ErrorCode::kResourceExhausted},
-                                        {"deadline_exceeded", ErrorCode::kDeadline},
-                                        {"context_length_exceeded", ErrorCode::kInvalidArgument}}};
+  using enum ErrorCode;
+  constexpr std::array<Name, 11> kNames{
+      {{"chat_template_missing", {kUnsupported, ErrorReason::kTemplateMissing}},
+       {"unsupported_parameter", {kUnsupported, ErrorReason::kUnsupportedField}},
+       {"unknown_parameter", {kInvalidArgument, ErrorReason::kUnknownField}},
+       {"missing_required_parameter", {kInvalidArgument, ErrorReason::kMissingField}},
+       {"context_length_exceeded", {kInvalidArgument, ErrorReason::kContextTooLong}},
+       {"model_not_found", {kNotFound, ErrorReason::kModelNotFound}},
+       {"model_load_failed", {kUnavailable, ErrorReason::kModelNotLoaded}},
+       {"unavailable", {kUnavailable}},
+       {"rate_limit_exceeded", {kBusy}},
+       {"insufficient_quota", {kResourceExhausted}},
+       {"deadline_exceeded", {kDeadline}}}};
   const base::Json* code = error.find("code");
   const std::string* text = code == nullptr ? nullptr : code->if_string();
   for (const auto& [name, meaning] : kNames) {
@@ -240,7 +251,7 @@ ErrorCode code_of(int status, const base::Json& error) {
   }
   const bool is_status = status == kNoStatus && code != nullptr && code->is_int() &&
                          *code->if_int() >= 400 && *code->if_int() <= 599;
-  return code_of(is_status ? static_cast<int>(*code->if_int()) : status);
+  return {code_of(is_status ? static_cast<int>(*code->if_int()) : status)};
 }
 
 const std::string* text_member(const base::Json& json, const char* name) {
@@ -363,8 +374,12 @@ Error make_error(int status, std::string_view body) {
     const base::Json json = base::Json::parse(body, "error body");
     const base::Json* error = json.find("error");
     const base::Json& details = error == nullptr ? json : *error;
-    if (const std::string* message = error_message(json))
-      return {code_of(status, details), printable(*message)};
+    if (const std::string* message = error_message(json)) {
+      const Meaning meaning = meaning_of(status, details);
+      const std::string* param = text_member(details, "param");
+      return {meaning.code, printable(*message), param == nullptr ? "" : printable(*param),
+              meaning.reason};
+    }
   } catch (const Error&) {
     // not JSON: shown as it is below
   }

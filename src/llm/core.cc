@@ -28,9 +28,9 @@ std::string random_request_id() {
 
 void check_prompt_length(std::size_t n_tokens, int room, std::string_view bound = "") {
   if (n_tokens <= static_cast<std::size_t>(room)) return;
-  base::fail(ErrorCode::kInvalidArgument, "prompt: too long for the context (expected at most ",
-             room, " tokens, got ", bound, n_tokens,
-             "); set truncate_prompt to keep its last tokens");
+  base::fail_with(ErrorCode::kInvalidArgument, {"prompt", ErrorReason::kContextTooLong},
+                  "prompt: too long for the context (expected at most ", room, " tokens, got ",
+                  bound, n_tokens, "); set truncate_prompt to keep its last tokens");
 }
 
 /// Most tokens of a prompt.
@@ -145,8 +145,9 @@ const chat::Template& Core::require_template() {
   const std::lock_guard lock(template_mutex_);
   if (!template_) {
     if (!template_source_) {
-      base::fail(ErrorCode::kUnsupported, "messages: ", resolved_.id,
-                 " has no chat template (pass a text prompt, or load it with a template)");
+      base::fail_with(ErrorCode::kUnsupported, {"messages", ErrorReason::kTemplateMissing},
+                      "messages: ", resolved_.id,
+                      " has no chat template (pass a text prompt, or load it with a template)");
     }
     template_ = chat::Template::parse(*template_source_);
   }
@@ -154,7 +155,7 @@ const chat::Template& Core::require_template() {
 }
 
 std::string Core::render(const std::vector<Message>& messages, const GenerateOptions& options) {
-  if (messages.empty()) base::fail(ErrorCode::kInvalidArgument, "messages: empty");
+  if (messages.empty()) base::fail_at(ErrorCode::kInvalidArgument, "messages", "empty");
   const chat::Template& chat_template = require_template();
   return chat_template.render(chat_context(messages, options, *require_tokenizer()));
 }

@@ -29,8 +29,8 @@ std::vector<std::int32_t> stop_token_ids(const GenerateOptions& options, const L
 void check_options(const GenerateOptions& options) {
   const auto require = [](bool holds, const char* field, const char* expected, std::int64_t got) {
     if (!holds) {
-      base::fail(ErrorCode::kInvalidArgument, field, ": out of range (expected ", expected,
-                 ", got ", got, ")");
+      base::fail_at(ErrorCode::kInvalidArgument, field, "out of range (expected ", expected,
+                    ", got ", got, ")");
     }
   };
   static_assert(engine::kMaxChoices == 128);
@@ -43,7 +43,7 @@ void check_options(const GenerateOptions& options) {
           options.timeout ? options.timeout->count() : 0);
   for (const std::string& stop : options.stop) {
     if (stop.empty())
-      base::fail(ErrorCode::kInvalidArgument, "stop: an empty text cannot end an answer");
+      base::fail_at(ErrorCode::kInvalidArgument, "stop", "an empty text cannot end an answer");
   }
 }
 
@@ -51,8 +51,8 @@ engine::Request make_engine_request(const GenerateOptions& options, const LLMCon
                                     bool is_chat, int max_model_len,
                                     const tokenizer::Tokenizer* tokenizer) {
   if (!options.adapter_name.empty()) {
-    base::fail(ErrorCode::kNotFound, "adapter_name: no adapter of that name is mounted (got ",
-               options.adapter_name, ")");
+    base::fail_at(ErrorCode::kNotFound, "adapter_name", "no adapter of that name is mounted (got ",
+                  options.adapter_name, ")");
   }
   engine::Request request;
   request.max_new_tokens =
@@ -80,7 +80,8 @@ void require_capabilities(const GenerateOptions& options, const backend::Capabil
                           std::string_view name) {
   const auto require = [&](bool wanted, bool can, const char* field) {
     if (wanted && !can)
-      base::fail(ErrorCode::kUnsupported, field, ": the backend ", name, " cannot do that");
+      base::fail_with(ErrorCode::kUnsupported, {field, ErrorReason::kUnsupportedField}, field,
+                      ": the backend ", name, " cannot do that");
   };
   require(options.logprobs.has_value(), capabilities.logprobs, "logprobs");
   require(options.prompt_logprobs.has_value(), capabilities.prompt_logprobs, "prompt_logprobs");

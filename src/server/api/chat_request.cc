@@ -162,7 +162,7 @@ void parse_length_and_logprobs(const Fields& body, GenerateOptions& options) {
 }  // namespace
 
 ChatRequest parse_chat_request(std::string_view text) {
-  const base::Json json = base::Json::parse(text, "request body");
+  const base::Json json = parse_body(text);
   const Fields body(json);
   ChatRequest request;
   static_cast<CommonRequest&>(request) = parse_common(body);

@@ -41,7 +41,7 @@ std::vector<Prompt> parse_prompts(const Fields& body) {
 }  // namespace
 
 CompletionRequest parse_completion_request(std::string_view text) {
-  const base::Json json = base::Json::parse(text, "request body");
+  const base::Json json = parse_body(text);
   const Fields body(json);
   CompletionRequest request;
   static_cast<CommonRequest&>(request) = parse_common(body);

@@ -23,9 +23,8 @@ Fields::Fields(const base::Json& object, std::string path)
     : object_(object), path_(std::move(path)) {
   if (!object.is_object()) {
     const std::string where = path_.empty() ? "request body" : path_;
-    throw ApiError(ErrorCode::kInvalidArgument,
-                   base::cat(where, ": wrong type (expected object, got ", object.type_name(), ")"),
-                   path_);
+    base::fail_with(ErrorCode::kInvalidArgument, {path_}, where,
+                    ": wrong type (expected object, got ", object.type_name(), ")");
   }
 }
 
@@ -35,31 +34,26 @@ std::string Fields::name_of(std::string_view name) const {
 
 void Fields::fail_type(std::string_view name, std::string_view expected,
                        const base::Json& got) const {
-  const std::string where = name_of(name);
-  throw ApiError(
-      ErrorCode::kInvalidArgument,
-      base::cat(where, ": wrong type (expected ", expected, ", got ", got.type_name(), ")"), where);
+  base::fail_at(ErrorCode::kInvalidArgument, name_of(name), "wrong type (expected ", expected,
+                ", got ", got.type_name(), ")");
 }
 
 void Fields::fail_value(std::string_view name, std::string_view expected,
                         std::string_view got) const {
-  const std::string where = name_of(name);
-  throw ApiError(ErrorCode::kInvalidArgument,
-                 base::cat(where, ": invalid value (expected ", expected, ", got ",
-                           shorten(std::string(got)), ")"),
-                 where);
+  base::fail_at(ErrorCode::kInvalidArgument, name_of(name), "invalid value (expected ", expected,
+                ", got ", shorten(std::string(got)), ")");
 }
 
 void Fields::fail_missing(std::string_view name) const {
   const std::string where = name_of(name);
-  throw ApiError(ErrorCode::kInvalidArgument, base::cat(where, ": missing, but required"), where,
-                 "missing_required_parameter");
+  base::fail_with(ErrorCode::kInvalidArgument, {where, ErrorReason::kMissingField}, where,
+                  ": missing, but required");
 }
 
 void Fields::fail_unsupported(std::string_view name, std::string_view why) const {
   const std::string where = name_of(name);
-  throw ApiError(ErrorCode::kUnsupported, base::cat(where, ": unsupported (", why, ")"), where,
-                 "unsupported_parameter");
+  base::fail_with(ErrorCode::kUnsupported, {where, ErrorReason::kUnsupportedField}, where,
+                  ": unsupported (", why, ")");
 }
 
 const base::Json* Fields::find(std::string_view name) const {
@@ -153,19 +147,24 @@ const base::Json* Fields::object(std::string_view name) const {
   return value;
 }
 
+base::Json parse_body(std::string_view text) {
+  try {
+    return base::Json::parse(text, "request body");
+  } catch (const Error& error) {
+    throw Error(error.code(), error.what());  // no field of the body is to blame
+  }
+}
+
 std::vector<std::int32_t> parse_token_ids(const base::JsonArray& array, const std::string& where) {
   std::vector<std::int32_t> ids;
   ids.reserve(array.size());
   for (std::size_t i = 0; i < array.size(); ++i) {
     const std::int64_t* id = array[i].if_int();
     if (id == nullptr || *id < 0 || *id > std::numeric_limits<std::int32_t>::max()) {
-      const std::string place = base::cat(where, "[", i, "]");
-      throw ApiError(
-          ErrorCode::kInvalidArgument,
-          base::cat(place, ": not a token id (expected an integer of at least 0, got ",
+      base::fail_at(ErrorCode::kInvalidArgument, base::cat(where, "[", i, "]"),
+                    "not a token id (expected an integer of at least 0, got ",
                     array[i].is_number() ? array[i].dump() : std::string(array[i].type_name()),
-                    ")"),
-          place);
+                    ")");
     }
     ids.push_back(static_cast<std::int32_t>(*id));
   }

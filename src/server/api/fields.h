@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "base/json.h"
-#include "server/error_map.h"
+#include "openllm/error.h"
 
 namespace openllm::server {
 
 /// Reads the members of a JSON object with strict types. A null member counts as absent, as
-/// OpenAI's SDKs send it. Every failure is an ApiError naming the member: `temperature: wrong type
+/// OpenAI's SDKs send it. Every failure is an Error that names the member: `temperature: wrong type
 /// (expected number, got string)`.
 class Fields {
  public:
@@ -47,6 +47,9 @@ class Fields {
   const base::Json& object_;
   std::string path_;
 };
+
+/// A request's body as JSON. Throws kInvalidArgument.
+base::Json parse_body(std::string_view text);
 
 /// The ids of a JSON array of integers; `where` names it. Fails unless each is in [0, 2^31).
 std::vector<std::int32_t> parse_token_ids(const base::JsonArray& array, const std::string& where);

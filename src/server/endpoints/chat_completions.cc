@@ -65,7 +65,7 @@ Task<Nothing> chat_completions(App& app, Exchange& exchange) {
   } catch (const Error& error) {
     // A code of its own: clients may continue the text instead.
     if (error.code() != ErrorCode::kUnsupported || app.llm().info().has_chat_template) throw;
-    throw ApiError(ErrorCode::kUnsupported, error.what(), "messages", "chat_template_missing");
+    throw Error(ErrorCode::kUnsupported, error.what(), "messages", ErrorReason::kTemplateMissing);
   }
 
   if (request.stream) {
