@@ -32,6 +32,7 @@ constexpr std::array kCommands{
     Command{"info", info_command},
     Command{"tokenize", tokenize_command},
     Command{"logits", logits_command},
+    Command{"fields", fields_command},
     Command{"backends", backends_command},
 };
 

@@ -61,14 +61,12 @@ Core::Core(const std::string& model, const LoadOptions& options)
   const model::DecoderSpec spec = model::read_spec(*checkpoint_);
   info_ = describe_model(resolved_, *checkpoint_, spec);
   model_limit_ = backend::resolve_max_model_len(options_, spec.max_positions);
-  apply_model_defaults(config_, *checkpoint_);
-  apply_config_environment(config_);
-  if (options_.config) {
-    const std::vector<std::int32_t> model_eos = std::exchange(config_.eos_token_ids, {});
-    config_ = *options_.config;
-    if (config_.eos_token_ids.empty()) config_.eos_token_ids = model_eos;
-  }
-  check_config(config_, resolved_.id);
+  ConfigLayers layers;
+  apply_model_defaults(layers.model, *checkpoint_);
+  layers.environment = environment_config();
+  layers.load = options_.config;
+  check_config(layers.load, "config");
+  config_ = resolve_config(layers);
   template_source_ =
       options_.chat_template.empty() ? find_chat_template(*checkpoint_) : options_.chat_template;
   info_.has_chat_template = template_source_.has_value();

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "base/json.h"
+#include "fields/field.h"
 
 namespace openllm::server {
 namespace {
@@ -62,9 +63,8 @@ std::string_view api_code(ErrorReason reason) noexcept {
 
 /// The API's name for a field of GenerateOptions.
 std::string_view api_field(std::string_view where) noexcept {
-  if (where == "max_new_tokens") return "max_tokens";
-  if (where == "min_new_tokens") return "min_tokens";
-  return where;
+  const fields::Field* field = fields::find(where);
+  return field == nullptr || where != field->name || field->openai.empty() ? where : field->openai;
 }
 
 void append_nullable(std::string& out, std::string_view text) {
