@@ -12,9 +12,14 @@ namespace openllm::base {
 struct Failure {
   ErrorCode code = ErrorCode::kInternal;
   std::string message{};
+  std::string where{};                      ///< As Error::where.
+  ErrorReason reason = ErrorReason::kNone;  ///< As Error::reason.
 };
 
 /// Our own errors as they are, a lack of memory as kResourceExhausted, all else as kInternal.
 Failure failure_of(const std::exception& error);
+
+/// The error that `failure` was made of.
+Error to_error(const Failure& failure);
 
 }  // namespace openllm::base

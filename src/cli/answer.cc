@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/exit_status.h"
 #include "cli/terminal.h"
+#include "fields/access.h"
 
 namespace openllm::cli {
 namespace {
@@ -90,7 +91,9 @@ std::vector<Message> with_system(const std::string& system) {
 
 void limit_completion(const LLM& llm, GenerateOptions& options) {
   // A limit from the environment or the model's files counts as asked for.
-  if (options.max_new_tokens || llm.config().max_new_tokens != LLMConfig{}.max_new_tokens) return;
+  if (options.max_new_tokens ||
+      llm.config().max_new_tokens != fields::initial_config().max_new_tokens)
+    return;
   options.max_new_tokens = kCompletionTokens;
 }
 

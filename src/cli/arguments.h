@@ -19,6 +19,7 @@ struct Arguments {
   std::string system{};
   bool raw = false;
   bool json = false;
+  bool markdown = false;  ///< fields
   bool verbose = false;
   bool stream = true;
   LoadOptions load{};

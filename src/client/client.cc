@@ -54,7 +54,7 @@ std::string normalised_address(std::string address) {
   return address;
 }
 
-/// What the server refused a call with. Where the call went is told when that may be what is wrong.
+/// The error of a refused call, with the address where that may be what is wrong.
 Error refusal(const client::HttpCall& call, const client::HttpAnswer& answer) {
   const Error error = client::make_error(answer.status, answer.body);
   const std::string url = client::shown_url(call.url);
@@ -64,7 +64,8 @@ Error refusal(const client::HttpCall& call, const client::HttpAnswer& answer) {
                                     " (give that address)")};
   }
   const bool may_be_wrong = answer.status == 404 || answer.status == 405;
-  return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what()};
+  return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what(),
+          error.where(), error.reason()};
 }
 
 bool can_retry(int status) { return status == 408 || status == 429 || status >= 500; }

@@ -67,8 +67,8 @@ class ModelWithDefaults {
 TEST(GenerationConfig, BecomesTheDefaults) {
   const LLMConfig config =
       ModelWithDefaults(R"({"do_sample": true, "temperature": 0.6, "top_p": 0.9})").open().config();
-  EXPECT_FLOAT_EQ(config.temperature, 0.6F);
-  EXPECT_FLOAT_EQ(config.top_p, 0.9F);
+  EXPECT_EQ(config.temperature, 0.6F);
+  EXPECT_EQ(config.top_p, 0.9F);
   EXPECT_EQ(config.top_k, 50);
 }
 

@@ -175,8 +175,7 @@ void OutputSink::handle_end(Update& update, int index, const End& end) {
     if (choice.stop->stopped()) news.finish_reason = FinishReason::kStop;
     news.text += choice.stop->flush();
   }
-  if (end.reason == engine::EndReason::kError)
-    update.error.emplace(end.failure.code, end.failure.message);
+  if (end.reason == engine::EndReason::kError) update.error.emplace(base::to_error(end.failure));
 }
 
 void OutputSink::cancel() noexcept {
@@ -191,7 +190,7 @@ void OutputSink::cancel() noexcept {
 
 void OutputSink::end_all(const base::Failure* failure) {
   mailbox_->post([&](Update& update) {
-    if (failure != nullptr) update.error.emplace(failure->code, failure->message);
+    if (failure != nullptr) update.error.emplace(base::to_error(*failure));
     for (ChoiceUpdate& choice : update.choices) {
       choice.finish_reason = failure != nullptr ? FinishReason::kError : FinishReason::kCancelled;
     }

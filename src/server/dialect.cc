@@ -4,7 +4,8 @@
 
 namespace openllm::server {
 
-constinit const Dialect kOpenAiDialect{&error_body, {}, {}, "[DONE]"};
+constinit const Dialect kOpenAiDialect{&openai_error_body, {}, {}, "[DONE]"};
+constinit const Dialect kNativeDialect{&error_body, {}, {}, "[DONE]"};
 
 HttpResponse error_response(const Dialect& dialect, const ErrorReport& error) {
   HttpResponse response;

@@ -21,8 +21,10 @@ struct Dialect {
   std::string_view end_data{};
 };
 
-/// Style of OpenAI's routes and of our own: errors are {"error":{...}}, streams end with [DONE].
+/// Errors are {"error":{...}}, streams end with [DONE].
 extern const Dialect kOpenAiDialect;
+/// The same, but errors name fields as GenerateOptions does.
+extern const Dialect kNativeDialect;
 
 /// The answer to a request that failed.
 HttpResponse error_response(const Dialect& dialect, const ErrorReport& error);

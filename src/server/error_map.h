@@ -3,24 +3,10 @@
 #include <exception>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "openllm/error.h"
 
 namespace openllm::server {
-
-/// An error with what OpenAI's error bodies tell besides the message.
-class ApiError : public Error {
- public:
-  ApiError(ErrorCode code, const std::string& message, std::string param, std::string api_code = {})
-      : Error(code, message), param_(std::move(param)), api_code_(std::move(api_code)) {}
-  const std::string& param() const noexcept { return param_; }
-  const std::string& api_code() const noexcept { return api_code_; }
-
- private:
-  std::string param_;
-  std::string api_code_;
-};
 
 /// The only table from error codes to HTTP statuses.
 int http_status(ErrorCode code) noexcept;
@@ -41,5 +27,7 @@ ErrorReport error_report(const std::exception& error);
 
 /// {"error":{"message","type","param","code"}}; an empty `param` or `code` becomes null.
 std::string error_body(const ErrorReport& error);
+/// The same with OpenAI's names of fields.
+std::string openai_error_body(const ErrorReport& error);
 
 }  // namespace openllm::server

@@ -50,10 +50,9 @@ void check_can_ever_fit(const GenerationJob& job) {
   const std::size_t n_prompts = job.prompts.size();
   const std::int64_t n = static_cast<std::int64_t>(n_prompts) * job.options.n;
   if (n <= most) return;
-  throw ApiError(ErrorCode::kInvalidArgument,
-                 base::cat("prompt: more choices than the server holds at once (expected at most ",
-                           most, ", got ", n_prompts, " prompts with ", job.options.n, " each)"),
-                 "prompt");
+  base::fail_at(ErrorCode::kInvalidArgument, "prompt",
+                "more choices than the server holds at once (expected at most ", most, ", got ",
+                n_prompts, " prompts with ", job.options.n, " each)");
 }
 
 /// Messages for a model without a chat template get a code of its own: clients may continue the
@@ -65,7 +64,7 @@ void check_can_chat(const GenerationJob& job, const Error& error) {
       job.model.llm().info().has_chat_template) {
     return;
   }
-  throw ApiError(ErrorCode::kUnsupported, error.what(), "messages", "chat_template_missing");
+  throw Error(ErrorCode::kUnsupported, error.what(), "messages", ErrorReason::kTemplateMissing);
 }
 
 /// Throws a better error than the one that ended the job, if there is one.

@@ -44,7 +44,7 @@ Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer)
 
 /// The parsed body of the request, large ones parsed on a thread of their own.
 template <typename Request>
-Task<Request> parse_body(Call& call, Request (*parse)(std::string_view body)) {
+Task<Request> read_request(Call& call, Request (*parse)(std::string_view body)) {
   Request request;
   const std::string& body = call.exchange.request().body;
   const std::function<void()> work = [&] { request = parse(body); };

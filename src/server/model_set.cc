@@ -98,9 +98,9 @@ void ModelEntry::require_loadable() const {
   if (readiness_.state == Readiness::State::kFailed) throw load_failure(readiness_.reason);
 }
 
-ApiError ModelEntry::load_failure(std::string_view reason) {
+Error ModelEntry::load_failure(std::string_view reason) {
   return {ErrorCode::kUnavailable, base::cat("model: could not be loaded (", reason, ")"), "",
-          "model_load_failed"};
+          ErrorReason::kModelNotLoaded};
 }
 
 ModelSet::ModelSet(std::vector<ServedModel> models, const std::vector<std::string>& first_aliases) {
@@ -171,10 +171,9 @@ ModelSet::Selection ModelSet::require(const std::string& name) const {
   if (const ModelEntry* entry = find(name)) return {entry, name};
   if (takes_any_name_) return {&first, name};
   constexpr std::size_t kMaxShown = 200;
-  throw ApiError(ErrorCode::kNotFound,
-                 base::cat("model: the model `", name.substr(0, kMaxShown),
-                           "` does not exist (this server has ", list_names(entries_), ")"),
-                 "model", "model_not_found");
+  base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
+                  "model: the model `", name.substr(0, kMaxShown),
+                  "` does not exist (this server has ", list_names(entries_), ")");
 }
 
 }  // namespace openllm::server

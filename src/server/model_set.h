@@ -11,7 +11,6 @@
 
 #include "openllm/llm.h"
 #include "openllm/server.h"
-#include "server/error_map.h"
 
 namespace openllm::server {
 
@@ -54,7 +53,7 @@ class ModelEntry {
   /// for it.
   void require_loadable() const;
   /// The error of requests that a failure of loading ends, whatever the failure was.
-  static ApiError load_failure(std::string_view reason);
+  static Error load_failure(std::string_view reason);
 
  private:
   void set(Readiness readiness, std::exception_ptr failure);

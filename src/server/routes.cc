@@ -146,8 +146,8 @@ RouteTable built_in_routes() {
   RouteTable table;
   table.add({"POST", "/v1/chat/completions", chat_completions});
   table.add({"POST", "/v1/completions", completions});
-  table.add({"POST", "/v1/generate", generate});
-  table.add({"POST", "/v1/generate_stream", generate_stream});
+  table.add({"POST", "/v1/generate", generate, true, &kNativeDialect});
+  table.add({"POST", "/v1/generate_stream", generate_stream, true, &kNativeDialect});
   table.add({"GET", "/v1/models", list_models});
   table.add({"GET", "/v1/models/", show_model});
   table.add({"GET", "/healthz", healthz, false});

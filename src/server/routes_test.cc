@@ -180,7 +180,7 @@ TEST_F(Dispatch, ARouteThatWasAddedIsAnsweredAsTheBuiltInOnes) {
 TEST_F(Dispatch, ErrorsAreWrittenInTheDialectOfTheRoute) {
   app_.routes().add(
       {"POST", "/plain",
-       [](Call&) -> Task<void> { throw ApiError(ErrorCode::kInvalidArgument, "broken", "field"); },
+       [](Call&) -> Task<void> { throw Error(ErrorCode::kInvalidArgument, "broken", "field"); },
        true, &kPlain});
   EXPECT_EQ(ask("POST", "/plain"), "400 400 field broken");
   EXPECT_THAT(ask("GET", "/plain"), HasSubstr("405 405  method: GET is not allowed here"));

@@ -16,7 +16,7 @@ struct ChatRequest : CommonRequest {
 /// The messages of a body; fails without any.
 std::vector<Message> parse_messages(const Fields& body);
 
-/// Throws ApiError or Error kInvalidArgument. Needs no model.
+/// Throws kInvalidArgument or kUnsupported, with the field. Needs no model.
 ChatRequest parse_chat_request(std::string_view body);
 
 }  // namespace openllm::server

@@ -1,12 +1,15 @@
 #include "server/api/native_request.h"
 
 #include <algorithm>
-#include <limits>
-#include <utility>
+#include <array>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "fields/body.h"
+#include "fields/values.h"
 #include "server/api/chat_request.h"
 #include "server/api/common_request.h"
 #include "server/api/fields.h"
@@ -14,89 +17,82 @@
 namespace openllm::server {
 namespace {
 
-constexpr int kMaxInt = std::numeric_limits<int>::max();
-constexpr double kMaxFloat = std::numeric_limits<float>::max();
+/// Fields of the table that stand in the body itself; all others are in `llm_config`.
+constexpr std::array<std::string_view, 4> kOutside{"stop", "stop_token_ids", "adapter_name",
+                                                   "request_id"};
+/// Further members of the body.
+constexpr std::array<std::string_view, 5> kMembers{"model", "prompt", "prompt_token_ids",
+                                                   "messages", "llm_config"};
 
-using Names = std::vector<std::string>;
-
-/// Fields of the body; the rest of a request's options is in `llm_config`.
-Names body_names() {
-  return {"model", "prompt",         "prompt_token_ids", "messages",  "llm_config",
-          "stop",  "stop_token_ids", "adapter_name",     "request_id"};
+template <std::size_t kSize>
+bool contains(const std::array<std::string_view, kSize>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// Fields of `llm_config`, named as in GenerateOptions.
-Names config_names() {
-  return {"max_new_tokens",
-          "min_new_tokens",
-          "temperature",
-          "top_k",
-          "top_p",
-          "min_p",
-          "repetition_penalty",
-          "presence_penalty",
-          "frequency_penalty",
-          "seed",
-          "n",
-          "logprobs",
-          "prompt_logprobs",
-          "ignore_eos",
-          "skip_special_tokens",
-          "add_special_tokens",
-          "include_stop_in_output",
-          "truncate_prompt"};
+[[noreturn]] void refuse_unknown(std::string_view where, std::string_view advice) {
+  base::fail_with(ErrorCode::kInvalidArgument, {where, ErrorReason::kUnknownField}, where,
+                  ": unknown field", advice);
 }
 
-void refuse_unknown(const Fields& fields, const base::Json& object, const Names& known) {
-  constexpr std::size_t kMaxShown = 60;
-  for (const auto& [name, value] : *object.if_object()) {
-    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    const std::string where = fields.name_of(name.substr(0, kMaxShown));
-    const auto meant = base::nearest(name, known);
-    throw ApiError(ErrorCode::kInvalidArgument,
-                   base::cat(where, ": unknown field",
-                             meant ? base::cat(" (did you mean ", *meant, "?)") : std::string()),
-                   where, "unknown_parameter");
+/// Names are quoted in messages; long ones would drown them.
+std::string shown(std::string_view name) {
+  constexpr std::size_t kMax = 60;
+  return std::string(name.substr(0, kMax));
+}
+
+/// "; did you mean X?" for a member of the body.
+std::string did_you_mean(std::string_view name) {
+  std::vector<std::string> known(kMembers.begin(), kMembers.end());
+  known.insert(known.end(), kOutside.begin(), kOutside.end());
+  const std::optional<std::string> meant = base::nearest(name, known);
+  return meant ? base::cat("; did you mean ", *meant, "?") : fields::did_you_mean(name);
+}
+
+/// Refuses unknown members; returns those that the table of fields reads.
+base::Json read_members(const base::Json& body) {
+  base::Json in_table = base::Json::object();
+  for (const auto& [name, value] : *body.if_object()) {
+    if (contains(kMembers, name)) continue;
+    if (!contains(kOutside, name)) {
+      const bool is_field = fields::find(name) != nullptr || fields::find_absent(name) != nullptr;
+      refuse_unknown(shown(name),
+                     is_field ? "; it belongs into llm_config" : did_you_mean(shown(name)));
+    }
+    in_table[name] = value;
+  }
+  return in_table;
+}
+
+void check_config_names(const base::Json& config) {
+  for (const auto& [name, value] : *config.if_object()) {
+    const std::string where = "llm_config." + shown(name);
+    if (contains(kOutside, name)) refuse_unknown(where, "; it belongs beside llm_config");
+    if (fields::find(name) == nullptr && fields::find_absent(name) == nullptr)
+      refuse_unknown(where, fields::did_you_mean(shown(name)));
   }
 }
 
-std::optional<float> number(const Fields& fields, std::string_view name, double min, double max) {
-  const std::optional<double> value = fields.number(name, min, max);
-  return value ? std::optional<float>(static_cast<float>(*value)) : std::nullopt;
-}
-
-std::optional<int> integer(const Fields& fields, std::string_view name, int min, int max) {
-  const std::optional<std::int64_t> value = fields.integer(name, min, max);
-  return value ? std::optional<int>(static_cast<int>(*value)) : std::nullopt;
-}
-
-void parse_config(const base::Json& json, GenerateOptions& options) {
-  const Fields config(json, "llm_config");
-  refuse_unknown(config, json, config_names());
-  options.max_new_tokens = integer(config, "max_new_tokens", 0, kMaxInt);
-  options.min_new_tokens = integer(config, "min_new_tokens", 0, kMaxInt);
-  options.temperature = number(config, "temperature", 0.0, kMaxFloat);
-  options.top_k = integer(config, "top_k", -1, kMaxInt);
-  options.top_p = number(config, "top_p", 0.0, 1.0);
-  options.min_p = number(config, "min_p", 0.0, 1.0);
-  options.repetition_penalty = number(config, "repetition_penalty", 1e-3, kMaxFloat);
-  options.presence_penalty = number(config, "presence_penalty", -kMaxFloat, kMaxFloat);
-  options.frequency_penalty = number(config, "frequency_penalty", -kMaxFloat, kMaxFloat);
-  if (const auto seed = config.integer("seed", std::numeric_limits<std::int64_t>::min(),
-                                       std::numeric_limits<std::int64_t>::max())) {
-    options.seed = static_cast<std::uint64_t>(*seed);
+void read_config(const base::Json& config, GenerateOptions& options) {
+  check_config_names(config);
+  try {
+    fields::read_body(config, fields::kNative, options);
+  } catch (const Error& error) {
+    throw Error(error.code(), base::cat("llm_config.", error.what()),
+                base::cat("llm_config.", error.where()), error.reason());
   }
-  options.n = integer(config, "n", 1, 128).value_or(1);
-  options.logprobs = integer(config, "logprobs", 0, kMaxLogprobs);
-  options.prompt_logprobs = integer(config, "prompt_logprobs", 0, kMaxLogprobs);
-  options.ignore_eos = config.boolean("ignore_eos").value_or(options.ignore_eos);
-  options.skip_special_tokens =
-      config.boolean("skip_special_tokens").value_or(options.skip_special_tokens);
-  options.add_special_tokens =
-      config.boolean("add_special_tokens").value_or(options.add_special_tokens);
-  options.include_stop_in_output =
-      config.boolean("include_stop_in_output").value_or(options.include_stop_in_output);
-  options.truncate_prompt = config.boolean("truncate_prompt").value_or(options.truncate_prompt);
+}
+
+/// Bounds of this server, which the library does not have: work and answers grow with these.
+void check_bounds(const GenerateOptions& options) {
+  constexpr std::size_t kMaxStops = 16;
+  const auto require = [](bool holds, std::string_view where, int most) {
+    if (!holds)
+      base::fail_at(ErrorCode::kInvalidArgument, where, "too many (expected at most ", most, ")");
+  };
+  require(options.stop.size() <= kMaxStops, "stop", kMaxStops);
+  require(options.logprobs.value_or(0) <= kMaxLogprobs, "llm_config.logprobs", kMaxLogprobs);
+  require(options.prompt_logprobs.value_or(0) <= kMaxLogprobs, "llm_config.prompt_logprobs",
+          kMaxLogprobs);
 }
 
 Prompt parse_prompt(const Fields& body) {
@@ -111,23 +107,21 @@ Prompt parse_prompt(const Fields& body) {
   if (messages != nullptr) return parse_messages(body);
   if (text != nullptr) return *text;
   if (ids->empty()) body.fail_value("prompt_token_ids", "at least one token", "an empty array");
-  return body.token_ids("prompt_token_ids");
+  return fields::read_token_ids(*body.find("prompt_token_ids"), "prompt_token_ids");
 }
 
 }  // namespace
 
 NativeRequest parse_native_request(std::string_view text) {
-  const base::Json json = base::Json::parse(text, "request body");
+  const base::Json json = parse_body(text);
   const Fields body(json);
-  refuse_unknown(body, json, body_names());
+  const base::Json in_table = read_members(json);
   NativeRequest request;
   if (const std::string* model = body.string("model")) request.model = *model;
   request.prompt = parse_prompt(body);
-  if (const base::Json* config = body.object("llm_config")) parse_config(*config, request.options);
-  request.options.stop = body.strings("stop", kMaxStops);
-  request.options.stop_token_ids = body.token_ids("stop_token_ids");
-  if (const std::string* name = body.string("adapter_name")) request.options.adapter_name = *name;
-  if (const std::string* id = body.string("request_id")) request.options.request_id = *id;
+  if (const base::Json* config = body.object("llm_config")) read_config(*config, request.options);
+  fields::read_body(in_table, fields::kNative, request.options);
+  check_bounds(request.options);
   return request;
 }
 

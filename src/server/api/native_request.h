@@ -16,7 +16,7 @@ struct NativeRequest {
 };
 
 /// Unlike OpenAI's routes, these refuse every name that they do not know.
-/// Throws ApiError or Error kInvalidArgument. Needs no model.
+/// Throws kInvalidArgument or kUnsupported, with the field. Needs no model.
 NativeRequest parse_native_request(std::string_view body);
 
 }  // namespace openllm::server

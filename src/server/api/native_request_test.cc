@@ -13,10 +13,9 @@ using ::testing::ElementsAre;
 std::string failure(const std::string& body) {
   try {
     parse_native_request(body);
-  } catch (const ApiError& error) {
-    return error.param() + "|" + error.api_code() + "|" + error.what();
   } catch (const Error& error) {
-    return std::string("||") + error.what();
+    const ErrorReport report = error_report(error);
+    return report.param + "|" + report.code + "|" + report.message;
   }
   return "no error";
 }
@@ -86,11 +85,11 @@ TEST(NativeRequest, MessagesAreAPrompt) {
 TEST(NativeRequest, UnknownNamesAreRefused) {
   EXPECT_EQ(failure(R"({"prompt":"a","foo":null})"), "foo|unknown_parameter|foo: unknown field");
   EXPECT_EQ(failure(R"({"prompt":"a","promt_token_ids":[1]})"),
-            "promt_token_ids|unknown_parameter|promt_token_ids: unknown field (did you mean "
-            "prompt_token_ids?)");
+            "promt_token_ids|unknown_parameter|promt_token_ids: unknown field; did you mean "
+            "prompt_token_ids?");
   EXPECT_EQ(failure(R"({"prompt":"a","llm_config":{"temprature":1}})"),
-            "llm_config.temprature|unknown_parameter|llm_config.temprature: unknown field (did you "
-            "mean temperature?)");
+            "llm_config.temprature|unknown_parameter|llm_config.temprature: unknown field; did you "
+            "mean temperature?");
   EXPECT_EQ(failure(R"({"prompt":"a","llm_config":{"prompt":"b"}})").substr(0, 17),
             "llm_config.prompt");
   EXPECT_LT(failure(R"({"prompt":"a",")" + std::string(50'000, 'x') + R"(":1})").size(), 300U);

@@ -4,6 +4,7 @@
 
 #include "server/api/chat_request.h"
 #include "server/api/completion_request.h"
+#include "server/error_map.h"
 
 namespace openllm::server {
 namespace {
@@ -15,10 +16,14 @@ using ::testing::HasSubstr;
 std::string failure(const std::function<void()>& parse) {
   try {
     parse();
-  } catch (const ApiError& error) {
-    return error.param() + "|" + error.api_code() + "|" + error.what();
   } catch (const Error& error) {
-    return std::string("||") + error.what();
+    const base::Json body = base::Json::parse(openai_error_body(error_report(error)), "body");
+    const base::Json& details = *body.find("error");
+    const auto text = [&](const char* name) {
+      const std::string* value = details.find(name)->if_string();
+      return value == nullptr ? std::string() : *value;
+    };
+    return text("param") + "|" + text("code") + "|" + text("message");
   }
   return "no error";
 }

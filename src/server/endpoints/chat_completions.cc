@@ -16,7 +16,7 @@ class ChatWriter final : public AnswerWriter {
       : exchange_(exchange),
         request_(request),
         answer_(
-            {random_id("chatcmpl-"), std::time(nullptr), std::move(model.name)},
+            {answer_id("chatcmpl-", request), std::time(nullptr), std::move(model.name)},
             {LogprobWriter::vocabulary_of(model.entry->llm(), request.options.skip_special_tokens),
              request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
             request.include_usage, request.return_token_ids),
@@ -76,7 +76,7 @@ class ChatWriter final : public AnswerWriter {
 }  // namespace
 
 Task<void> chat_completions(Call& call) {
-  Task<ChatRequest> parsing = parse_body(call, parse_chat_request);
+  Task<ChatRequest> parsing = read_request(call, parse_chat_request);
   ChatRequest request = co_await std::move(parsing);
   const ModelSet::Selection model = call.app.models().require(request.model);
   GenerationJob job{*model.entry, {}, request.options, request.stream};

@@ -17,7 +17,7 @@ class CompletionWriter final : public AnswerWriter {
       : exchange_(exchange),
         request_(request),
         llm_(model.entry->llm()),
-        answer_({random_id("cmpl-"), std::time(nullptr), std::move(model.name)},
+        answer_({answer_id("cmpl-", request), std::time(nullptr), std::move(model.name)},
                 {LogprobWriter::vocabulary_of(llm_, request.options.skip_special_tokens),
                  request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
                 request.include_usage, request.return_token_ids),
@@ -87,7 +87,7 @@ class CompletionWriter final : public AnswerWriter {
 }  // namespace
 
 Task<void> completions(Call& call) {
-  Task<CompletionRequest> parsing = parse_body(call, parse_completion_request);
+  Task<CompletionRequest> parsing = read_request(call, parse_completion_request);
   CompletionRequest request = co_await std::move(parsing);
   const ModelSet::Selection model = call.app.models().require(request.model);
   CompletionWriter writer(call.exchange, request, model);

@@ -59,7 +59,7 @@ class NativeWriter final : public AnswerWriter {
 };
 
 Task<void> serve(Call& call, bool stream) {
-  Task<NativeRequest> parsing = parse_body(call, parse_native_request);
+  Task<NativeRequest> parsing = read_request(call, parse_native_request);
   NativeRequest request = co_await std::move(parsing);
   const ModelSet::Selection model = call.app.models().require(request.model);
   NativeWriter writer(call.exchange, stream, request.options.n);

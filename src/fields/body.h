@@ -1,0 +1,23 @@
+#pragma once
+
+#include "base/json.h"
+#include "fields/field.h"
+
+// Bodies of HTTP requests: what servers read and clients write.
+namespace openllm::fields {
+
+/// Reads the fields that `way` takes from a body, which must be an object, but for those that the
+/// way reads by hand. Null members count as absent. Throws kInvalidArgument for wrong values and
+/// for two names of one field; kUnsupported for a field of the table that `way` does not take,
+/// unless its value asks for what happens anyway. Other names are ignored.
+void read_body(const base::Json& body, Way way, GenerateOptions& options);
+
+/// Adds what the options ask for beyond the defaults, under OpenAI's names. Throws kUnsupported for
+/// a field that no server can be asked for.
+void write_body(const GenerateOptions& options, Way way, base::Json& body);
+
+/// Whether the value of a field that cannot be honoured asks for nothing that would be missed.
+bool is_neutral(const Field& field, const base::Json& value);
+bool is_neutral(const AbsentField& field, const base::Json& value);
+
+}  // namespace openllm::fields
