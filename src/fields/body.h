@@ -21,7 +21,7 @@ void read_object(const base::Json& object, Way way, std::string_view path,
 /// a field that no server can be asked for.
 void write_body(const GenerateOptions& options, Way way, base::Json& body);
 
-/// Whether the value of a field that cannot be honoured asks for nothing that would be missed.
+/// True if a field that cannot be honoured has a value that makes no difference.
 bool is_neutral(const Field& field, const base::Json& value);
 bool is_neutral(const AbsentField& field, const base::Json& value);
 

@@ -20,7 +20,7 @@ std::string error_body(int status, std::string_view message, std::string_view pa
 HttpResponse error_response(int status, std::string_view message, std::string_view param = {},
                             std::string_view code = {});
 
-/// For whatever a handler threw.
+/// The answer to an exception of a handler.
 HttpResponse error_response(const std::exception& error);
 
 }  // namespace openllm::server
