@@ -5,12 +5,12 @@
 #include <string>
 #include <string_view>
 
-/// Marks what the shared library exports.
+/// Marks the symbols that the shared library exports.
 #define OPENLLM_API __attribute__((visibility("default")))
 
 namespace openllm {
 
-/// Says who has to act.
+/// Tells who has to act on an error.
 enum class ErrorCode {
   kInvalidArgument,    ///< The caller passed something wrong.
   kNotFound,           ///< A model, file, adapter or route of that name does not exist.
@@ -28,9 +28,9 @@ enum class ErrorCode {
 /// The code's name in snake case, for example "invalid_argument".
 OPENLLM_API const char* to_string(ErrorCode code) noexcept;
 
-/// Why, where the code alone leaves a program no choice between two ways to go on.
+/// Reason of an error, where programs go on differently after errors of one code.
 enum class ErrorReason {
-  kNone,              ///< The code says all there is.
+  kNone,              ///< None beyond the code.
   kContextTooLong,    ///< The prompt does not fit into the model's context.
   kModelNotFound,     ///< Neither the model store nor the server has a model of that name.
   kModelNotLoaded,    ///< The server could not load its model.

@@ -51,10 +51,10 @@ struct LLMConfig {
   std::vector<std::int32_t> eos_token_ids{};
 };
 
-/// Which text each output of a stream carries.
+/// Selects the text that each output of a stream carries.
 enum class OutputKind {
-  kCumulative,  ///< Everything so far (`delta` has what is new).
-  kDelta,       ///< `text`, `token_ids` and `logprobs` hold only what is new.
+  kCumulative,  ///< Everything so far; `delta` has the new part.
+  kDelta,       ///< Only the new part of `text`, `token_ids` and `logprobs`.
   kFinalOnly,   ///< One output, at the end.
 };
 
@@ -76,7 +76,8 @@ struct GenerateOptions {
 
   /// Added to the logits of these tokens before anything else.
   CoAwaitSafe<std::map<std::int32_t, float>> logit_bias{};
-  /// Same seed, same prompt, same options: same bytes, whatever else runs. Unset: a random one.
+  /// Seed of the random choices: equal seed, prompt and options give equal bytes, whatever else
+  /// runs. Unset: a random one.
   std::optional<std::uint64_t> seed{};
   /// Number of choices, sampled independently (choice index is part of the random key).
   int n = 1;
@@ -84,6 +85,7 @@ struct GenerateOptions {
   CoAwaitSafe<std::vector<std::string>> stop{};
   /// Tokens that end the answer, besides the model's end-of-sequence tokens.
   CoAwaitSafe<std::vector<std::int32_t>> stop_token_ids{};
+  /// Keep the stop text in `text`.
   bool include_stop_in_output = false;
   /// Do not end at end-of-sequence tokens.
   bool ignore_eos = false;
@@ -91,23 +93,24 @@ struct GenerateOptions {
   std::optional<int> logprobs{};
   /// The same for the prompt's tokens.
   std::optional<int> prompt_logprobs{};
-  /// A prompt longer than the context: keep its last tokens instead of failing.
+  /// Keep the last tokens of a prompt that is longer than the context, instead of failing.
   bool truncate_prompt = false;
   /// Put the tokenizer's beginning-of-sequence and other template tokens around a text prompt.
   bool add_special_tokens = true;
   /// Leave special tokens out of `text`.
   bool skip_special_tokens = true;
+  /// Content of each output of a stream.
   OutputKind output_kind = OutputKind::kCumulative;
   /// Name of the request in its outputs; empty: a generated one.
   CoAwaitSafe<std::string> request_id{};
-  /// Higher runs first when there is more work than room.
+  /// Order among requests when not all can run: higher runs first.
   int priority = 0;
-  /// The request ends with FinishReason::kDeadline after this long.
+  /// Time after which the request ends with FinishReason::kDeadline.
   std::optional<std::chrono::milliseconds> timeout{};
-  /// Cancels the request.
+  /// Cancels the request when a stop is requested.
   CoAwaitSafe<std::stop_token> stop_token{};
-  /// Where coroutines waiting for this request resume; empty, or when it throws: a thread of the
-  /// library, never the engine's.
+  /// Resumes coroutines that wait for this request. Empty, or if it throws: they resume on a thread
+  /// of the library, never the engine's.
   CoAwaitSafe<Executor> executor{};
   /// Mounted LoRA adapter to use; empty: none. No adapter can be mounted yet: every name is
   /// kNotFound.
@@ -116,7 +119,7 @@ struct GenerateOptions {
   CoAwaitSafe<std::string> chat_template_json{};
   /// For messages: the tool definitions as a JSON array.
   CoAwaitSafe<std::string> tools_json{};
-  /// For messages: end the prompt where the assistant's turn begins.
+  /// For messages: end the prompt with the beginning of the assistant's turn.
   bool add_generation_prompt = true;
 };
 
@@ -160,6 +163,7 @@ struct LoadOptions {
   std::string chat_template{};
   /// Overrides the model's and the environment's defaults of requests, field by field.
   LLMConfig config{};
+  /// Called while the model loads.
   ProgressCallback progress{};
 };
 

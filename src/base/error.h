@@ -35,7 +35,7 @@ template <typename... Parts>
   throw Error(code, cat(parts...));
 }
 
-/// What an error is about, beside its code and its message.
+/// Place and reason of an error, beside its code and its message.
 struct Site {
   std::string_view where{};                 ///< As Error::where.
   ErrorReason reason = ErrorReason::kNone;  ///< As Error::reason.

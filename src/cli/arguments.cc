@@ -158,7 +158,7 @@ void add_inspection(CLI::App& app, Arguments& a) {
   backends->add_flag("--json", a.json, "Print JSON");
 }
 
-/// The innermost command that was given.
+/// The innermost command of the command line, and its full name.
 const CLI::App& innermost(const CLI::App& app, std::string& name) {
   name = "openllm";
   const CLI::App* at = &app;
@@ -221,7 +221,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return kExitUsage;
 }
 
-/// CLI11 shows the value that a flag sets: "--no-stream{false}".
+/// Hides the value that a flag sets, which CLI11 shows: "--no-stream{false}".
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
@@ -234,7 +234,7 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-/// An option that is given twice counts the last time, as scripts that add options expect.
+/// Makes the last of several equal options count, as scripts that append options expect.
 void let_the_last_win(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     if (!option->get_positional() &&

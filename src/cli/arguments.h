@@ -8,7 +8,7 @@
 
 namespace openllm::cli {
 
-/// Everything the command line can say. Each command reads its part.
+/// Values of all options and arguments of the command line. Each command reads its part.
 struct Arguments {
   std::string command{};                    ///< "run", "models add", ...
   std::string model{};                      ///< MODEL, or NAME of the store

@@ -62,7 +62,7 @@ int run(int argc, char** argv) {
     }
     base::fail(ErrorCode::kInternal, "unknown command ", parsed.arguments.command);
   } catch (const Error& error) {
-    // Of a server's models (`query`) the store knows nothing.
+    // No hint about the store for a server's models (`query`).
     const bool unknown_model = error.reason() == ErrorReason::kModelNotFound && !model.empty();
     report(error.what(), unknown_model ? ", `scripts/fetch-model` fetches one into it" : "");
     return exit_status(error.code());

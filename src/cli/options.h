@@ -46,7 +46,7 @@ CLI::Option* number(CLI::App* app, const std::string& name, Target& target,
   return option->type_name("NUMBER");
 }
 
-/// The same with the value it has now shown as the default.
+/// The same, with the present value shown as the default.
 template <typename Number>
 CLI::Option* number_with_default(CLI::App* app, const std::string& name, Number& target,
                                  const std::string& help) {
@@ -72,7 +72,7 @@ std::string flag_of(const fields::Field& field);
 /// The option of one row of the table of fields; the row must be a field of requests.
 void add_field(CLI::App* app, const fields::Field& field, GenerateOptions& generate);
 
-/// Which rows get an option.
+/// Selects the rows that get an option.
 enum class Asked {
   kLlm,     ///< All that an LLM of this process can be asked for.
   kServer,  ///< Those that a server can be asked for.

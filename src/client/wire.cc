@@ -205,7 +205,7 @@ const std::string* text_member(const base::Json& json, const char* name) {
   return member == nullptr ? nullptr : member->if_string();
 }
 
-/// The message of an error body: OpenAI's, or one of the simpler shapes that other servers use.
+/// The message of an error body, in OpenAI's shape or in a simpler one of other servers.
 const std::string* error_message(const base::Json& json) {
   const base::Json* error = json.find("error");
   if (error != nullptr)

@@ -31,40 +31,79 @@ bool is_empty(const base::Json& value) {
   return false;
 }
 
-struct Given {
-  std::string_view name{};
-  const base::Json* value = nullptr;
-};
+/// An object that fields are read from.
+class Reader {
+ public:
+  /// `path`: where the object stands; empty for a whole body.
+  Reader(const base::Json& object, Way way, std::string_view path)
+      : object_(object), way_(way), path_(path) {}
 
-/// The member of the body that is this field, under whatever name.
-Given find_given(const base::Json& body, const Field& field) {
-  Given given;
-  for (const std::string_view name : {openai_name(field), field.name, field.alias}) {
-    if (name.empty() || name == given.name) continue;
-    const base::Json* value = body.find(name);
-    if (value == nullptr || value->is_null()) continue;
-    if (given.value != nullptr) {
-      base::fail_at(ErrorCode::kInvalidArgument, name, "given twice (also as ", given.name, ")");
+  void read(GenerateOptions& options) const {
+    for (const Field& field : all()) {
+      const Given given = find_given(field);
+      if (given.value != nullptr) read_field(field, given, options);
     }
-    given = {name, value};
+    for (const AbsentField& field : absent()) {
+      const base::Json* value = object_.find(field.name);
+      if (value != nullptr && !is_neutral(field, *value)) refuse(place_of(field.name), kLacking);
+    }
   }
-  return given;
-}
 
-void read_field(const Field& field, const Given& given, Way way, GenerateOptions& options) {
-  if ((field.by_hand & way) != 0) {
-    if (given.name != openai_name(field))
-      refuse(given.name, base::cat("give ", openai_name(field), " instead"));
-    return;
+  void refuse_unknown() const {
+    constexpr std::size_t kMaxShown = 60;
+    for (const auto& [name, value] : object_.as_object(path_)) {
+      if (find(name) != nullptr || find_absent(name) != nullptr) continue;
+      const std::string place = place_of(std::string_view(name).substr(0, kMaxShown));
+      base::fail_with(ErrorCode::kInvalidArgument, {place, ErrorReason::kUnknownField}, place,
+                      ": there is no such field", did_you_mean(name));
+    }
   }
-  if ((field.ways & way) == 0) {
-    if (!is_neutral(field, *given.value)) refuse(given.name, kLacking);
-    return;
+
+ private:
+  struct Given {
+    std::string_view name{};
+    const base::Json* value = nullptr;
+  };
+
+  std::string place_of(std::string_view name) const {
+    return path_.empty() ? std::string(name) : base::cat(path_, ".", name);
   }
-  const bool is_openai = (way & kOpenAI) != 0;
-  set(field, options, *given.value, given.name,
-      is_openai ? field.openai_range.value_or(field.range) : field.range);
-}
+
+  /// The member that is this field, under whatever name.
+  Given find_given(const Field& field) const {
+    Given given;
+    for (const std::string_view name : {openai_name(field), field.name, field.alias}) {
+      if (name.empty() || name == given.name) continue;
+      const base::Json* value = object_.find(name);
+      if (value == nullptr || value->is_null()) continue;
+      if (given.value != nullptr) {
+        base::fail_at(ErrorCode::kInvalidArgument, place_of(name), "given twice (also as ",
+                      given.name, ")");
+      }
+      given = {name, value};
+    }
+    return given;
+  }
+
+  void read_field(const Field& field, const Given& given, GenerateOptions& options) const {
+    if ((field.by_hand & way_) != 0) {
+      if (given.name != openai_name(field))
+        refuse(place_of(given.name), base::cat("give ", openai_name(field), " instead"));
+      return;
+    }
+    if ((field.ways & way_) == 0) {
+      if (!is_neutral(field, *given.value)) refuse(place_of(given.name), kLacking);
+      return;
+    }
+    const bool is_openai = (way_ & kOpenAI) != 0;
+    set(field, options, *given.value, place_of(given.name),
+        is_openai ? field.openai_range.value_or(field.range) : field.range);
+  }
+
+  const base::Json& object_;
+  Way way_;
+  std::string_view path_;
+};
 
 }  // namespace
 
@@ -81,14 +120,14 @@ bool is_neutral(const AbsentField& field, const base::Json& value) {
 }
 
 void read_body(const base::Json& body, Way way, GenerateOptions& options) {
-  for (const Field& field : all()) {
-    const Given given = find_given(body, field);
-    if (given.value != nullptr) read_field(field, given, way, options);
-  }
-  for (const AbsentField& field : absent()) {
-    const base::Json* value = body.find(field.name);
-    if (value != nullptr && !is_neutral(field, *value)) refuse(field.name, kLacking);
-  }
+  Reader(body, way, "").read(options);
+}
+
+void read_object(const base::Json& object, Way way, std::string_view path,
+                 GenerateOptions& options) {
+  const Reader reader(object, way, path);
+  reader.refuse_unknown();
+  reader.read(options);
 }
 
 void write_body(const GenerateOptions& options, Way way, base::Json& body) {

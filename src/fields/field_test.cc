@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "fields/access.h"
 #include "fields/body.h"
@@ -171,6 +172,29 @@ TEST(Fields, KnownFieldsAreNeverIgnored) {
   // A dialect reads these by hand, under OpenAI's name only.
   EXPECT_EQ(refusal(R"({"tools":[]})", kChat), "no error");
   EXPECT_THAT(refusal(R"({"tools_json":"[]"})", kChat), HasSubstr("give tools instead"));
+}
+
+TEST(Fields, ObjectsOfFieldsHaveNothingElse) {
+  const auto read_config = [](const std::string& object) {
+    GenerateOptions options;
+    read_object(base::Json::parse(object, "body"), kNative, "llm_config", options);
+    return options;
+  };
+  EXPECT_EQ(read_config(R"({"temperature":3,"max_tokens":5,"num_beams":1})").max_new_tokens, 5);
+  for (const auto& [object, message] :
+       {std::pair{R"({"temprature":1})",
+                  "llm_config.temprature: there is no such field; did you mean temperature?"},
+        std::pair{R"({"top_p":"x"})", "llm_config.top_p: wrong type (expected number, got string)"},
+        std::pair{R"({"num_beams":2})",
+                  "llm_config.num_beams: unsupported (this server does not have that feature)"},
+        std::pair{"[]", "llm_config: wrong type (expected object, got array)"}}) {
+    try {
+      read_config(object);
+      ADD_FAILURE() << object;
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), message);
+    }
+  }
 }
 
 TEST(Fields, ServersCannotBeAskedForEverything) {

@@ -65,7 +65,7 @@ Core::Core(const std::string& model, const LoadOptions& options)
   apply_model_defaults(layers.model, *checkpoint_);
   layers.environment = environment_config();
   layers.load = options_.config;
-  check_config(layers.load, "config");
+  check_config(layers.load, "");
   config_ = resolve_config(layers);
   template_source_ =
       options_.chat_template.empty() ? find_chat_template(*checkpoint_) : options_.chat_template;

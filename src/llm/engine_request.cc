@@ -10,7 +10,7 @@
 namespace openllm::llm {
 namespace {
 
-/// The request's own, and unless they are to be ignored those that end a sequence.
+/// The request's own stop tokens, and, unless they are to be ignored, the end-of-sequence tokens.
 std::vector<std::int32_t> stop_token_ids(const GenerateOptions& options, const LLMConfig& config,
                                          const tokenizer::Tokenizer* tokenizer) {
   std::vector<std::int32_t> ids = options.stop_token_ids;

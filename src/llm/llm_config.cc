@@ -14,7 +14,7 @@
 namespace openllm::llm {
 namespace {
 
-/// Of generation_config.json: false means greedy.
+/// A field of generation_config.json; false means greedy.
 constexpr std::string_view kDoSample = "do_sample";
 /// Lowest first.
 constexpr std::array<std::string_view, 2> kPrefixes{"OPENLLM_GENERATION_", "OPENLLM_SAMPLING_"};

@@ -29,7 +29,7 @@ void apply_config_json(LLMConfig& config, const base::Json& json, std::string_vi
 /// for fields that do not exist; kUnsupported for fields that cannot be honoured.
 LLMConfig environment_config();
 
-/// Throws kInvalidArgument naming the field. `where` begins the message.
+/// Throws kInvalidArgument naming the field. `where` begins the message, unless it is empty.
 void check_config(const LLMConfig& config, std::string_view where);
 
 }  // namespace openllm::llm

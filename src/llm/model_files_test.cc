@@ -72,6 +72,20 @@ TEST(GenerationConfig, BecomesTheDefaults) {
   EXPECT_EQ(config.top_k, 50);
 }
 
+TEST(GenerationConfig, IsPatchedFieldByField) {
+  const ModelWithDefaults model(R"({"temperature": 0.6, "top_p": 0.9, "eos_token_id": 5})");
+  const LLMConfig config =
+      LLM(model.path(), {.config = {.max_new_tokens = 7, .temperature = 0.0F}}).config();
+  EXPECT_EQ(config.temperature, 0.0F);
+  EXPECT_EQ(config.max_new_tokens, 7);
+  EXPECT_EQ(config.top_p, 0.9F) << "the file's";
+  EXPECT_EQ(config.top_k, 50) << "the table's";
+  EXPECT_EQ(config.eos_token_ids, std::vector<std::int32_t>{5});
+  const Error error = error_of([&] { LLM(model.path(), {.config = {.temperature = -1.0F}}); });
+  EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(error.where(), "temperature");
+}
+
 TEST(GenerationConfig, ErrorsNameTheFile) {
   for (const char* bad : {R"({"temperature": "x"})", R"({"temperature": -1})", R"({"top_p": 5})",
                           R"({"eos_token_id": 1.5})", "[]", "{"}) {

@@ -22,7 +22,7 @@ struct ErrorReport {
 /// `code`: OpenAI's code for the status if empty.
 ErrorReport error_report(int status, std::string_view message, std::string_view param = {},
                          std::string_view code = {});
-/// For whatever a handler threw.
+/// For an exception of a handler.
 ErrorReport error_report(const std::exception& error);
 
 /// {"error":{"message","type","param","code"}}; an empty `param` or `code` becomes null.

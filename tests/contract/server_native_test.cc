@@ -211,10 +211,12 @@ TEST_F(ServerNative, WrongRequestsNameTheField) {
   };
   check(with(R"("max_tokens":5)"), 400, "max_tokens", "unknown_parameter");
   check(with(R"("stream":true)"), 400, "stream", "unknown_parameter");
-  check(configured(R"("num_beams":4)"), 400, "llm_config.num_beams", "unknown_parameter");
+  check(configured(R"("num_beams":4)"), 400, "llm_config.num_beams", "unsupported_parameter");
+  check(configured(R"("num_beans":4)"), 400, "llm_config.num_beans", "unknown_parameter");
+  EXPECT_EQ(configured(R"("num_beams":1)").status, 200) << "asks for nothing else";
   check(configured(R"("n":0)"), 400, "llm_config.n", "null");
   check(generate("{}"), 400, "prompt", "missing_required_parameter");
-  check(with(R"("adapter_name":"a")"), 404, "null", "null");
+  check(with(R"("adapter_name":"a")"), 404, "adapter_name", "null");
   EXPECT_THAT(with(R"("adapter_name":"a")").body, HasSubstr("adapter_name: no adapter"));
   check(with(R"("model":"gpt-5")"), 404, "model", "model_not_found");
   check(generate(R"({"prompt_token_ids":[100000]})"), 400, "prompt", "null");

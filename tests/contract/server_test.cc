@@ -41,6 +41,8 @@ TEST_F(ServerTest, CompletionEqualsTheLibrary) {
   ASSERT_EQ(answer.status, 200) << answer.body;
   const base::Json json = answer.json();
   EXPECT_THAT(str(json, {"id"}), StartsWith("cmpl-"));
+  const Answer named = complete(std::string(kGreedy) + R"(,"request_id":"mine"})");
+  EXPECT_EQ(str(named.json(), {"id"}), "cmpl-mine");
   EXPECT_EQ(str(json, {"object"}), "text_completion");
   EXPECT_EQ(str(json, {"model"}), llm_.id());
   EXPECT_EQ(str(json, {"choices", "0", "finish_reason"}), "length");

@@ -57,8 +57,10 @@ std::string range_of(const Field& field) { return fields::to_string(field.range)
 
 std::string openai_range_of(const Field& field) {
   if (!field.openai_range) return "";
-  const std::string range = fields::to_string(*field.openai_range);
-  return field.type == fields::Type::kTexts ? range + " of them" : range;
+  const auto most = static_cast<std::int64_t>(field.openai_range->max);
+  if (field.type == fields::Type::kTexts) return base::cat("at most ", most, " texts");
+  if (field.type == fields::Type::kText) return base::cat("at most ", most, " bytes");
+  return fields::to_string(*field.openai_range);
 }
 
 std::vector<std::string> neutral_of(const AbsentField& field) {
@@ -138,9 +140,10 @@ void print_markdown() {
   for (const Field& field : fields::all()) {
     if (group != fields::to_string(field.group)) {
       group = fields::to_string(field.group);
-      page += base::cat("\n## ", group,
-                        "\n\n| field | option | type | default | range | comes in by |\n"
-                        "| --- | --- | --- | --- | --- | --- |\n");
+      page += base::cat(
+          "\n## ", group,
+          "\n\n| field | option | type | default | range | range over HTTP | comes in by |\n"
+          "| --- | --- | --- | --- | --- | --- | --- |\n");
     }
     std::string names = base::cat("`", field.name, "`");
     for (const std::string& alias : aliases_of(field)) names += base::cat(" (`", alias, "`)");
@@ -148,8 +151,8 @@ void print_markdown() {
     const std::string openai = openai_range_of(field);
     page += base::cat("| ", names, "<br>", field.help, " | `", shown_flag(field), "` | ",
                       fields::to_string(field.type), " | ", value.is_null() ? "" : value.dump(),
-                      " | ", range_of(field), openai.empty() ? "" : "; " + openai, " | ",
-                      joined(ways_of(field)), " |\n");
+                      " | ", range_of(field), " | ", openai.empty() ? range_of(field) : openai,
+                      " | ", joined(ways_of(field)), " |\n");
   }
   page += kAbsentPage;
   for (const AbsentField& field : fields::absent())

@@ -8,14 +8,14 @@
 namespace openllm::cli {
 namespace {
 
-/// One way to ask, and what it takes.
+/// A question to a server, with all that asking it needs.
 struct Question {
   const Client& client;
   const Arguments& arguments;
   const InterruptGuard& guard;
   GenerateOptions options;
 
-  /// Answers, and prints the answer. Returns the exit status.
+  /// Asks, and prints the answer. Returns the exit status.
   int ask(const Prompt& prompt) const {
     const bool show = arguments.stream && !arguments.json && options.n == 1;
     if (!arguments.stream) {
@@ -45,7 +45,7 @@ struct Question {
     return status_of(last);
   }
 
-  /// The text goes on as it is, as far as `run` would go.
+  /// Has the text continued as it is, by as many tokens as `run` would.
   int continue_text(const std::string& text) {
     if (!options.max_new_tokens) options.max_new_tokens = kCompletionTokens;
     return ask(text);

@@ -9,7 +9,7 @@
 
 namespace openllm::server {
 
-/// What both kinds of generation requests have.
+/// The part of a request that completions and chats share.
 struct CommonRequest {
   std::string model{};  ///< Empty: the one that is served.
   GenerateOptions options{};

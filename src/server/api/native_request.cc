@@ -31,7 +31,7 @@ bool contains(const std::array<std::string_view, kSize>& names, std::string_view
 
 [[noreturn]] void refuse_unknown(std::string_view where, std::string_view advice) {
   base::fail_with(ErrorCode::kInvalidArgument, {where, ErrorReason::kUnknownField}, where,
-                  ": unknown field", advice);
+                  ": there is no such field", advice);
 }
 
 /// Names are quoted in messages; long ones would drown them.
@@ -63,23 +63,13 @@ base::Json read_members(const base::Json& body) {
   return in_table;
 }
 
-void check_config_names(const base::Json& config) {
-  for (const auto& [name, value] : *config.if_object()) {
-    const std::string where = "llm_config." + shown(name);
-    if (contains(kOutside, name)) refuse_unknown(where, "; it belongs beside llm_config");
-    if (fields::find(name) == nullptr && fields::find_absent(name) == nullptr)
-      refuse_unknown(where, fields::did_you_mean(shown(name)));
-  }
-}
-
 void read_config(const base::Json& config, GenerateOptions& options) {
-  check_config_names(config);
-  try {
-    fields::read_body(config, fields::kNative, options);
-  } catch (const Error& error) {
-    throw Error(error.code(), base::cat("llm_config.", error.what()),
-                base::cat("llm_config.", error.where()), error.reason());
+  for (const std::string_view name : kOutside) {
+    const base::Json* value = config.find(name);
+    if (value != nullptr && !value->is_null())
+      refuse_unknown(base::cat("llm_config.", name), "; it belongs beside llm_config");
   }
+  fields::read_object(config, fields::kNative, "llm_config", options);
 }
 
 /// Bounds of this server, which the library does not have: work and answers grow with these.
