@@ -5,7 +5,8 @@
 
 Folder = namespace = CMake target = layer. The table below is the one place that says which arrows exist; the program
 fails when a file includes another layer than its row names, when a CMakeLists.txt links one, when the table has a cycle,
-and when a public header includes more than the standard library and other public headers.
+and when a public header includes more than the standard library and other public headers. Inside a layer it fails when
+files include each other in a circle, and when subfolders do.
 """
 
 import re
@@ -19,7 +20,8 @@ LAYERS = {
     "kernels": ["tensor"],
     "format": ["base", "tensor"],
     "tokenizer": ["base"],
-    "chat": ["base"],
+    "jinja": ["base"],
+    "chat": ["base", "jinja"],
     "device": ["base", "tensor", "kernels"],
     "kv": ["base"],
     "model": ["base", "tensor", "device", "format", "kv"],
@@ -49,30 +51,35 @@ STANDARD = re.compile(r"[a-z_]+")
 
 
 def find_cycle(table):
+    """The nodes of one cycle, the first one again at the end; None when there is none."""
     done = set()
 
-    def visit(layer, path):
-        if layer in path:
-            return path[path.index(layer):] + [layer]
-        if layer in done:
+    def visit(node, path):
+        if node in path:
+            return path[path.index(node):] + [node]
+        if node in done:
             return None
-        for below in table[layer]:
-            cycle = visit(below, path + [layer])
+        for below in table[node]:
+            cycle = visit(below, path + [node])
             if cycle:
                 return cycle
-        done.add(layer)
+        done.add(node)
         return None
 
-    for layer in table:
-        cycle = visit(layer, [])
+    for node in table:
+        cycle = visit(node, [])
         if cycle:
             return cycle
     return None
 
 
+def is_test(path):
+    return path.stem.endswith("_test") or path.name.startswith("test_")
+
+
 def allowed_for(layer, path):
     allowed = {layer, "openllm", *LAYERS[layer]}
-    if path.stem.endswith("_test") or path.name.startswith("test_"):
+    if is_test(path):
         allowed.update(TEST_EXTRA.get(layer, []))
     return allowed
 
@@ -93,6 +100,52 @@ def check_sources(root):
             if target not in allowed_for(layer, path):
                 line = text.count("\n", 0, match.start()) + 1
                 yield "%s:%d: %s may not include %s" % (path.relative_to(root), line, layer, match.group(2))
+
+
+def include_graph(root):
+    """File below src -> the files below src that it includes, both as they are written in an include."""
+    src = root / "src"
+    texts = {path.relative_to(src).as_posix(): path.read_text(encoding="utf-8")
+             for path in sorted(src.rglob("*")) if path.suffix in (".h", ".cc", ".inc")}
+    return {name: [match.group(2) for match in INCLUDE.finditer(text) if match.group(2) in texts]
+            for name, text in texts.items()}
+
+
+def room_of(name):
+    """The subfolder that a file belongs to, as "layer/subfolder"; None for files right in the folder of their layer."""
+    parts = name.split("/")
+    return "/".join(parts[:2]) if len(parts) > 2 else None
+
+
+def reached_rooms(name, graph, seen):
+    """The subfolders that a file includes, right away or through files that stand in no subfolder."""
+    for target in graph[name]:
+        if room_of(target):
+            yield room_of(target)
+        elif target.split("/")[0] == name.split("/")[0] and target not in seen:
+            seen.add(target)
+            yield from reached_rooms(target, graph, seen)
+
+
+def check_cycles(root):
+    graph = include_graph(root)
+    cycle = find_cycle(graph)
+    if cycle:
+        yield "files include each other in a circle: " + " -> ".join("src/" + name for name in cycle)
+    # The files right in a layer's folder are its face and its registry: they may stand below some of its subfolders and
+    # above others. Tests may look at everything of their layer.
+    rooms = {}
+    for name in graph:
+        room = room_of(name)
+        if room is None or is_test(Path(name)):
+            continue
+        reached = rooms.setdefault(room, set())
+        reached.update(other for other in reached_rooms(name, graph, set())
+                       if other != room and other.split("/")[0] == room.split("/")[0])
+    cycle = find_cycle({room: sorted(rooms.get(room, ())) for room in
+                        sorted(set(rooms).union(*rooms.values()))} if rooms else {})
+    if cycle:
+        yield "subfolders include each other in a circle: " + " -> ".join("src/" + room for room in cycle)
 
 
 def check_links(root):
@@ -120,7 +173,8 @@ def main():
     cycle = find_cycle(LAYERS)
     if cycle:
         problems.append("the table has a cycle: " + " -> ".join(cycle))
-    problems += list(check_sources(root)) + list(check_links(root)) + list(check_public_headers(root))
+    for check in (check_sources, check_cycles, check_links, check_public_headers):
+        problems += check(root)
     for problem in problems:
         print(problem)
     if not problems:
