@@ -66,7 +66,7 @@ class Engine {
   /// Ends the request (or one choice) with kCancelled; frees its blocks before the next step.
   /// Unknown ids are ignored.
   void cancel(const std::string& id, int choice = -1);
-  /// A stop found above the engine (stop string): the choice ends with kStop. Tokens drawn in the
+  /// A stop found above the engine (stop string): the choice ends with kStop. Tokens sampled in the
   /// meantime are delivered and not the caller's any more. Unknown or ended choices are ignored.
   void stop_choice(const std::string& id, int choice);
   Stats stats() const;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "sampling/constraint.h"
 #include "sampling/select.h"
 
 namespace openllm::sampling {
@@ -24,15 +25,6 @@ struct SamplingParams {
 };
 /// Throws kInvalidArgument naming the field, what is allowed and what came.
 void validate(const SamplingParams& params, int vocab_size);
-
-/// Tokens that may be chosen at this position; a grammar, a minimum length or a speculator provides
-/// one.
-class Constraint {
- public:
-  virtual ~Constraint() = default;
-  /// Clears the bits of forbidden tokens: bit t % 64 of mask[t / 64].
-  virtual void apply(std::span<std::uint64_t> mask) const = 0;
-};
 
 /// Token counts of one sequence, for the penalties.
 class TokenCounts {
@@ -79,8 +71,8 @@ class Sampler {
   explicit Sampler(int vocab_size);
   int vocab_size() const noexcept { return vocab_size_; }
   /// `logits` [V] is raw and left unchanged. `position` counts the sequence's tokens before this
-  /// one. `n_top` < 0: no logprobs at all. Throws kInternal for NaN or +inf logits and when no
-  /// token may be chosen.
+  /// one. `constraint` may be null; its state stays as it is. `n_top` < 0: no logprobs at all.
+  /// Throws kInternal for NaN or +inf logits and when no token may be chosen.
   Sample sample(std::span<const float> logits, const SamplingParams& params,
                 const TokenCounts& counts, const Constraint* constraint, std::int64_t position,
                 int n_top);
@@ -93,6 +85,8 @@ class Sampler {
 
  private:
   float check_logits(std::span<const float> logits) const;
+  /// Fills mask_; whether any token is forbidden.
+  bool masks_any(const Constraint* constraint);
   /// Scores after penalties and constraint: in scratch_, or the logits themselves when nothing
   /// changes them.
   std::span<const float> adjust(std::span<const float> logits, const SamplingParams& params,
