@@ -24,7 +24,7 @@ class Request {
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
-  /// Waits for news; null after the last output. Throws what made the request fail.
+  /// Waits for an update; null after the last output. Throws what made the request fail.
   const GenerationOutput* next();
   void cancel() noexcept;
   Mailbox& mailbox() noexcept { return *mailbox_; }
