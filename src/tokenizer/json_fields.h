@@ -6,7 +6,7 @@
 #include <variant>
 
 #include "base/json.h"
-#include "tokenizer/regex.h"
+#include "tokenizer/regex/regex.h"
 
 namespace openllm::tokenizer {
 

@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
-#include "tokenizer/normalizer.h"
 #include "tokenizer/random_text.h"
 #include "tokenizer/test_data.h"
+#include "tokenizer/text/normalizer.h"
 
 namespace openllm::tokenizer {
 namespace {
