@@ -111,20 +111,20 @@ def include_graph(root):
             for name, text in texts.items()}
 
 
-def room_of(name):
+def subfolder_of(name):
     """The subfolder that a file belongs to, as "layer/subfolder"; None for files right in the folder of their layer."""
     parts = name.split("/")
     return "/".join(parts[:2]) if len(parts) > 2 else None
 
 
-def reached_rooms(name, graph, seen):
+def reached_subfolders(name, graph, seen):
     """The subfolders that a file includes, right away or through files that stand in no subfolder."""
     for target in graph[name]:
-        if room_of(target):
-            yield room_of(target)
+        if subfolder_of(target):
+            yield subfolder_of(target)
         elif target.split("/")[0] == name.split("/")[0] and target not in seen:
             seen.add(target)
-            yield from reached_rooms(target, graph, seen)
+            yield from reached_subfolders(target, graph, seen)
 
 
 def check_cycles(root):
@@ -134,18 +134,18 @@ def check_cycles(root):
         yield "files include each other in a circle: " + " -> ".join("src/" + name for name in cycle)
     # The files right in a layer's folder are its face and its registry: they may stand below some of its subfolders and
     # above others. Tests may look at everything of their layer.
-    rooms = {}
+    subfolders = {}
     for name in graph:
-        room = room_of(name)
-        if room is None or is_test(Path(name)):
+        subfolder = subfolder_of(name)
+        if subfolder is None or is_test(Path(name)):
             continue
-        reached = rooms.setdefault(room, set())
-        reached.update(other for other in reached_rooms(name, graph, set())
-                       if other != room and other.split("/")[0] == room.split("/")[0])
-    cycle = find_cycle({room: sorted(rooms.get(room, ())) for room in
-                        sorted(set(rooms).union(*rooms.values()))} if rooms else {})
+        reached = subfolders.setdefault(subfolder, set())
+        reached.update(other for other in reached_subfolders(name, graph, set())
+                       if other != subfolder and other.split("/")[0] == subfolder.split("/")[0])
+    cycle = find_cycle({subfolder: sorted(subfolders.get(subfolder, ())) for subfolder in
+                        sorted(set(subfolders).union(*subfolders.values()))} if subfolders else {})
     if cycle:
-        yield "subfolders include each other in a circle: " + " -> ".join("src/" + room for room in cycle)
+        yield "subfolders include each other in a circle: " + " -> ".join("src/" + subfolder for subfolder in cycle)
 
 
 def check_links(root):

@@ -10,7 +10,7 @@
 
 namespace openllm::chat {
 
-/// What a part of an answer is for.
+/// The purpose of a part of an answer.
 enum class SegmentKind : std::uint8_t {
   kContent,    ///< The answer itself.
   kReasoning,  ///< Thoughts that lead to it.
@@ -53,7 +53,7 @@ class AnswerParser {
   virtual void flush(Segments& out) = 0;
 };
 
-/// What a parser has to know beforehand. The texts are valid during the call.
+/// Facts that a parser may need. The texts are valid during the call.
 struct AnswerContext {
   std::string_view prompt{};  ///< A template may have opened a part at its end.
 };

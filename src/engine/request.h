@@ -43,7 +43,7 @@ class EventSink {
                       const base::Failure& failure) noexcept = 0;
 };
 
-/// What the engine runs: token ids in, tokens and logprobs out.
+/// A request to the engine: token ids in, tokens and logprobs out.
 struct Request {
   std::string id{};  ///< Unique among the running ones.
   std::vector<std::int32_t> prompt_ids{};

@@ -12,7 +12,7 @@
 
 namespace openllm::engine {
 
-/// What one sequence gains from a step.
+/// Result of a step for one sequence.
 struct StepOutput {
   sampling::Sample sample{};         ///< The next token, if the sequence has caught up.
   std::vector<TokenEvent> prompt{};  ///< Logprobs of the prompt tokens behind the reported rows.

@@ -4,7 +4,7 @@
 
 namespace openllm::jinja {
 
-/// What a template may use up, so that a hostile one ends with an error.
+/// Bounds of what a template may use, so that a hostile one ends with an error.
 struct Limits {
   std::size_t max_output_bytes = std::size_t{16} << 20U;
   std::size_t max_operations = 20'000'000;

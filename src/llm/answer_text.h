@@ -13,7 +13,7 @@
 
 namespace openllm::llm {
 
-/// How tokens of one request become text.
+/// Rules that turn the tokens of one request into text.
 struct TextRules {
   bool skip_special_tokens = true;
   std::vector<std::string> stop{};

@@ -16,7 +16,7 @@
 
 namespace openllm::llm {
 
-/// What one choice gained since the reader last looked.
+/// Additions to one choice since the reader last looked.
 struct ChoiceUpdate {
   chat::Segments segments{};
   std::vector<std::int32_t> token_ids{};
@@ -42,7 +42,7 @@ struct Update {
   bool finished = false;         ///< Every choice has ended; nothing follows.
 };
 
-/// Between the threads that make an answer and the one that reads it. Merges what arrives between
+/// Connects the threads that make an answer with the one that reads it. Merges what arrives between
 /// two reads, so a slow reader costs nobody anything and a long answer costs O(n). One reader at a
 /// time.
 class Mailbox : public std::enable_shared_from_this<Mailbox> {
@@ -59,7 +59,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   /// The engine has taken the request. (One that ends before that is told of by `post`.)
   void post_accepted();
 
-  /// What a reader waits for: an update, or whether the request has been accepted.
+  /// Event that a reader waits for: an update, or the decision whether the request is accepted.
   enum class Until { kUpdate, kAccepted };
   /// Blocks until there is something, and takes it.
   Update wait();

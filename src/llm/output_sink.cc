@@ -53,8 +53,8 @@ void OutputSink::configure(TextRules rules, std::shared_ptr<const tokenizer::Tok
   backend_ = std::move(backend);
 }
 
-/// What the engine's and the output thread do for this request. A lack of memory ends the request;
-/// the others go on.
+/// Runs work of the engine's or the output thread for this request. A lack of memory ends the
+/// request; the others go on.
 template <typename Body>
 void OutputSink::guarded(Body body) noexcept {
   try {

@@ -29,7 +29,7 @@ class Request {
   void cancel() noexcept;
   Mailbox& mailbox() noexcept { return *mailbox_; }
   bool is_over() const noexcept { return output_.finished; }
-  /// What `Request::prompt_logits` of the engine gave.
+  /// Logits of the prompt, if the engine was asked for them.
   std::vector<float> take_prompt_logits() noexcept { return std::move(prompt_logits_); }
 
  private:

@@ -14,7 +14,7 @@ namespace openllm::sampling {
 /// 2. A constraint belongs to one choice. Preemption takes the choice's keys and values, not its
 ///    tokens, so the state stays right and nothing is accepted twice.
 /// 3. Called by one thread at a time, not always the same one.
-/// 4. What a method throws ends the request with that error.
+/// 4. An exception of a method ends the request with that error.
 class Constraint {
  public:
   Constraint() = default;
@@ -43,7 +43,7 @@ struct ConstraintContext {
 };
 
 /// Makes the constraint of one choice, with no token accepted yet. Called once for each choice when
-/// the request is submitted; what it throws refuses the request.
+/// the request is submitted; an exception refuses the request.
 using ConstraintFactory = std::function<std::unique_ptr<Constraint>(const ConstraintContext&)>;
 
 /// Clears the bit of `token` in a mask; ids outside are ignored.

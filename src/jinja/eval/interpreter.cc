@@ -35,7 +35,7 @@ Value from_json(Runtime& runtime, const base::Json& json, int depth) {
   return {};
 }
 
-/// Hands out the items that a loop's `if` lets through, tested only as the loop gets there.
+/// Iterates over the items that a loop's `if` lets through; tests each as the loop gets to it.
 class FilteredItems final : public Iterator {
  public:
   FilteredItems(Interpreter& interpreter, std::unique_ptr<Iterator> items, const Stmt& loop,
@@ -101,7 +101,7 @@ std::string Interpreter::run() {
   return out;
 }
 
-/// Puts the names out of reach that the context has and the body sets before it reads them.
+/// Hides those variables of the context that the body sets before it reads them.
 void Interpreter::hide(const std::vector<NameId>& unset, Scope& scope) {
   charge(unset.size());
   for (const NameId name : unset) {

@@ -19,7 +19,7 @@ std::string brace_format(Runtime& runtime, std::string_view format, const Args& 
 /// format(value, spec), the part behind the colon.
 std::string format_value(Runtime& runtime, const Value& value, std::string_view spec);
 
-/// How json.dumps is to write.
+/// The arguments of json.dumps that change the text.
 struct JsonStyle {
   bool ascii = false;
   bool sort_keys = false;

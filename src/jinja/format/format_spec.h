@@ -8,7 +8,7 @@
 
 namespace openllm::jinja {
 
-/// What stands behind % or behind the colon of a replacement field.
+/// A format specification: the part behind % or behind the colon of a replacement field.
 struct FormatSpec {
   char32_t fill = ' ';
   char align = 0;  ///< '<', '>', '^', '=' or 0 for the type's own.

@@ -161,7 +161,7 @@ Value arithmetic(Runtime& runtime, Op op, const Value& a, const Value& b) {
       args.positional.push_back(b);
     }
     const DictPtr mapping = b.is_dict() ? b.dict_ptr() : nullptr;
-    // What Python takes for a mapping need not be used.
+    // Python lets values stay unused that it takes for a mapping.
     const bool may_stay =
         b.is_list() || b.is_dict() || b.is_undefined() || b.as<RangeObject>() != nullptr;
     return runtime.make_text(

@@ -9,7 +9,8 @@
 #include "jinja/values/operators.h"
 #include "jinja/values/value.h"
 
-/// The parsed template. Nodes are fat on purpose: one kind, the fields that kind uses.
+/// The parsed template. One struct serves all kinds of expressions, one all kinds of statements;
+/// the lists of kinds say which fields each uses.
 namespace openllm::jinja {
 
 struct Expr;
@@ -100,7 +101,7 @@ struct Stmt {
   std::vector<std::vector<NameId>> unset;  ///< By body; see unset_names.h. Not of an `if`.
   std::vector<Param> params;
   bool recursive = false;
-  bool uses_varargs = false;  // what a macro's body mentions decides what it accepts
+  bool uses_varargs = false;  // a macro accepts more arguments if its body mentions them
   bool uses_kwargs = false;
   bool uses_caller = false;
 };

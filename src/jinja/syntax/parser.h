@@ -9,7 +9,7 @@
 namespace openllm::jinja {
 
 /// Jinja's grammar by recursive descent. Statements are in parser.cc, expressions in
-/// parser_expressions.cc, and what follows a primary (subscripts, calls, filters, tests) in
+/// parser_expressions.cc, and suffixes of a primary (subscripts, calls, filters, tests) in
 /// parser_postfix.cc.
 class Parser {
  public:
@@ -17,7 +17,7 @@ class Parser {
   Ast run();
 
  private:
-  /// Keeps hostile nesting off the stack.
+  /// Bounds the nesting, so that a hostile template does not exhaust the stack.
   class Level {
    public:
     explicit Level(Parser& parser);
@@ -79,7 +79,8 @@ class Parser {
   /// A body in which an enclosing loop cannot be left: it becomes a function.
   template <typename Parse>
   void in_function(Stmt& statement, Parse parse);
-  /// Names found unknown since `mark` can no longer hide behind a branch that is not taken.
+  /// Makes the template an error for the unknown filters and tests seen since `mark`, even where
+  /// they stand in a branch that is not taken.
   void harden(std::size_t mark);
 
   // Expressions.

@@ -7,7 +7,7 @@
 namespace openllm::jinja {
 namespace {
 
-/// What is known of the names of one body, or of one branch of an `if` within it.
+/// Facts about the names of one body, or of one branch of an `if` within it.
 struct Symbols {
   const Symbols* outer = nullptr;  ///< Of the body around it, or of what the branch began with.
   bool is_branch = false;
@@ -41,7 +41,7 @@ struct Symbols {
     stores.insert(name);
     if (!has(&Symbols::names, name)) names[name] = !knows(name);
   }
-  /// What one branch alone sets has the value from before else.
+  /// A name that one branch alone sets keeps its earlier value in the others.
   void merge(const std::vector<Symbols>& branches) {
     std::vector<NameId> maybe;
     for (const Symbols& branch : branches) {
@@ -106,7 +106,7 @@ void read_if(const Stmt& statement, Symbols& symbols) {
   symbols.merge(branches);
 }
 
-/// What a statement does to the names of the body that it stands in; not of its own bodies.
+/// Effects of a statement on the names of the body that it stands in; not of its own bodies.
 void read_statement(const Stmt& statement, Symbols& symbols) {
   switch (statement.kind) {
     case StmtKind::kIf:

@@ -15,7 +15,7 @@ bool is_decimal(char32_t c) noexcept;
 bool is_digit(char32_t c) noexcept;
 bool is_numeric(char32_t c) noexcept;
 bool is_printable(char32_t c) noexcept;
-bool is_word(char32_t c) noexcept;        ///< What \w matches.
+bool is_word(char32_t c) noexcept;        ///< Matched by \w.
 bool is_line_break(char32_t c) noexcept;  ///< Where str.splitlines splits.
 
 void append_upper(std::string& out, char32_t c);

@@ -8,7 +8,7 @@
 namespace openllm::jinja {
 namespace {
 
-/// How Jinja names a value's type in its messages.
+/// The type of a value as Jinja's messages name it.
 std::string type_repr(const Value& value) {
   if (value.is_none()) return "None";
   return base::cat(value.type_name(), " object");
@@ -89,7 +89,7 @@ struct Bounds {
   std::size_t count = 0;
 };
 
-/// What Python's slice.indices gives, and the number of items.
+/// The result of Python's slice.indices, and the number of items.
 Bounds slice_bounds(const Value& start, const Value& stop, const Value& step, std::size_t size) {
   Bounds out;
   const auto n = static_cast<std::int64_t>(size);

@@ -7,7 +7,8 @@
 
 namespace openllm::jinja {
 
-/// What stops a template; becomes an openllm::Error with the line at the edge of the interpreter.
+/// The exception of a template that cannot be parsed or rendered. jinja::Template turns it into an
+/// openllm::Error that names the line.
 struct Failure {
   ErrorCode code = ErrorCode::kInvalidArgument;
   std::string message;

@@ -35,7 +35,7 @@ class RangeObject final : public Object {
   std::size_t size_;
 };
 
-/// What dict.keys(), values() and items() give.
+/// The result of dict.keys(), values() and items().
 class ViewObject final : public Object {
  public:
   enum class Kind { kKeys, kValues, kItems };
@@ -54,10 +54,10 @@ class ViewObject final : public Object {
   Kind kind_;
 };
 
-/// An iterator that a template holds: what map, select, reverse and the like give. Runs once.
+/// An iterator as a value: the result of map, select, reverse and the like. Runs once.
 class GeneratorObject final : public Object {
  public:
-  /// `depth` is that of the values `source` holds on to.
+  /// `depth`: that of the deepest value that `source` keeps.
   GeneratorObject(std::unique_ptr<Iterator> source, int depth)
       : source_(std::move(source)), depth_(depth + 1) {}
   const char* type_name() const noexcept override { return "generator"; }
@@ -77,7 +77,7 @@ std::unique_ptr<Iterator> iterate(Runtime& runtime, const Value& value);
 std::unique_ptr<Iterator> try_iterate(Runtime& runtime, const Value& value);
 /// Python's reversed(); null when the type has none.
 std::unique_ptr<Iterator> try_iterate_reversed(Runtime& runtime, const Value& value);
-/// All the items, paid for.
+/// All the items; charges the runtime for them.
 std::vector<Value> collect(Runtime& runtime, const Value& value);
 /// len(); nothing for types without.
 std::optional<std::size_t> try_length(Runtime& runtime, const Value& value);

@@ -14,7 +14,7 @@ struct Args {
   std::vector<std::pair<std::string, Value>> keywords;
 };
 
-/// Hands out values one by one.
+/// Iterates over values. `next` is false at the end.
 class Iterator {
  public:
   Iterator() = default;

@@ -39,7 +39,7 @@ inline void require_defined(const Value& value) {
   if (value.is_undefined()) fail_undefined(value);
 }
 
-/// str(value): what printing gives.
+/// str(value), which is also the printed text.
 std::string str(Runtime& runtime, const Value& value);
 std::string repr(Runtime& runtime, const Value& value);
 std::string repr_text(std::string_view text);

@@ -28,7 +28,7 @@ struct Missing {
 
 struct Text {
   std::string bytes;    ///< Valid UTF-8.
-  bool markup = false;  ///< Went through `safe` or `escape`; what is added to it gets escaped.
+  bool markup = false;  ///< Result of `safe` or `escape`; text added to it is escaped.
 };
 
 struct Sequence {
@@ -101,7 +101,7 @@ class Value {
 
   /// Python's name of the type: "int", "str", "list", ...
   const char* type_name() const noexcept;
-  /// How deep the value nests; 0 for scalars and text.
+  /// Levels of nested containers; 0 for scalars and text.
   int depth() const noexcept;
   /// The same object (containers), or the same scalar.
   bool same(const Value& other) const;
@@ -112,7 +112,7 @@ class Value {
       data_;
 };
 
-/// A hash for what Python can hash; false for what it cannot (lists, dicts).
+/// Hashes values that Python can hash; false for the others (lists, dicts).
 bool hash_of(const Value& value, std::size_t& hash);
 /// Equality of hashable values: 1, 1.0 and True are one key.
 bool same_key(const Value& a, const Value& b);

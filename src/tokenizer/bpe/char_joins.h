@@ -9,8 +9,8 @@
 
 namespace openllm::tokenizer {
 
-/// Which characters some merge joins when they are neighbours. A text can be cut between all others
-/// and its parts encoded alone.
+/// Pairs of neighbouring characters that some merge joins. A text can be cut between all other
+/// neighbours, and its parts encoded alone.
 class CharJoins {
  public:
   CharJoins() = default;

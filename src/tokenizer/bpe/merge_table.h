@@ -8,7 +8,7 @@
 
 namespace openllm::tokenizer {
 
-/// Pairs of tokens and what they become, the lowest rank first.
+/// Merges: pairs of tokens, the token that each becomes, and its rank. The lowest rank goes first.
 class MergeTable {
  public:
   struct Merge {
@@ -37,8 +37,8 @@ class MergeTable {
     }
   }
 
-  /// The same for the pairs of a word in which nothing has merged yet: two letters have a table of
-  /// their own that stays near.
+  /// The same for the pairs of a word in which nothing has merged yet. Pairs of letters have a
+  /// small table of their own, which stays in the caches.
   Merge find_first(TokenId left, TokenId right) const noexcept {
     const std::size_t a = letter_of(left);
     const std::size_t b = letter_of(right);

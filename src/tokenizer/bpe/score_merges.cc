@@ -8,8 +8,7 @@ namespace openllm::tokenizer {
 namespace {
 
 constexpr std::size_t kMaxMergedBytes = 1024;  // bounds the work for each byte of a vocabulary
-// What is looked at soon is loaded ahead: spellings in their order, and the places of right parts
-// in the hash table, this many together.
+// Number of spellings, and of places of right parts in the hash table, that are loaded ahead.
 constexpr std::size_t kAhead = 16;
 constexpr std::size_t kBlock = 64;
 

@@ -19,17 +19,17 @@ class WordCache {
  public:
   static constexpr std::size_t kMaxWordBytes = 128;  // longer ones seldom come again
 
-  /// `text_bytes`: about how much text there will be.
+  /// `text_bytes`: approximate length of the text.
   explicit WordCache(std::size_t text_bytes);
 
-  /// Where a word is, if it is here.
+  /// The place of a word in the cache, whether it is there or not.
   struct Place {
     std::uint64_t low = 0, high = 0;  // the bytes of a short word
     std::uint32_t slot = 0;
     std::uint32_t length = 0;
   };
-  /// Begins to load the place of `word` (not empty): to look for many words, find all their places
-  /// first.
+  /// Finds the place of `word` (not empty) and begins to load it. To look for many words, find all
+  /// their places first.
   Place find_place(std::string_view word) const noexcept {
     Place place;
     place.length = static_cast<std::uint32_t>(std::min(word.size(), kMaxWordBytes + 1));
@@ -55,7 +55,7 @@ class WordCache {
     const Entry& entry = entries_[place.slot];
     return entry.low == place.low && entry.high == place.high && entry.length == place.length;
   }
-  /// Appends the tokens of `word` if it is here.
+  /// Appends the tokens of `word` if it is in the cache.
   bool append(const Place& place, std::string_view word, std::vector<TokenId>& out) const {
     if (place.length > kMaxShortBytes) return append_long(place, word, out);
     if (!holds(place, word)) return false;

@@ -15,7 +15,7 @@
 
 namespace openllm::tokenizer {
 
-/// What a tokenizer is made of, in the order in which text goes through it.
+/// Components of a tokenizer, in the order in which text goes through them.
 struct PipelineParts {
   std::vector<AddedToken> added{};
   std::unique_ptr<Normalizer> normalizer{};       ///< May be null.

@@ -23,7 +23,7 @@ class Regex {
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
 
-  /// As it was given.
+  /// The pattern as it was given.
   const std::string& pattern() const noexcept { return pattern_; }
 
   /// Finds one match after the other; owns the memory that matching needs.
@@ -34,7 +34,7 @@ class Regex {
     Scanner(const Scanner&) = delete;
     Scanner& operator=(const Scanner&) = delete;
 
-    /// Goes on with another text.
+    /// Starts again with another text.
     void reset(std::string_view text) noexcept;
     /// The next match; an empty one never touches the end of the one before. Throws
     /// kResourceExhausted when a match takes too many steps.

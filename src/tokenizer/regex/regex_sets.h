@@ -6,7 +6,7 @@
 
 namespace openllm::tokenizer {
 
-/// A set of characters as the inside of a PCRE2 class, or what it leaves out.
+/// A set of characters as the inside of a PCRE2 class, or the complement of one.
 struct CharSet {
   std::string items;
   bool negated = false;

@@ -6,7 +6,7 @@
 namespace openllm::tokenizer {
 
 /// Rewrites a pattern of the Hugging Face library (Oniguruma, Ruby syntax) so that PCRE2 with UTF
-/// and UCP matches the same. Throws kUnsupported for syntax that has no equal. What differs:
+/// and UCP matches the same. Throws kUnsupported for syntax that has no equal. Differences:
 /// - the sets of characters: see regex_sets.h; sets inside sets; `&&`;
 /// - `\b` stands between Oniguruma's word characters; `\h` is a hexadecimal digit, `\v` one
 ///   character, `\O` any; `\u` takes four digits; `\pL` is the text "pL";

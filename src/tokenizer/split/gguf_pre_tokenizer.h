@@ -5,7 +5,7 @@
 
 namespace openllm::tokenizer {
 
-/// How a pre-tokenizer that GGUF files know by name splits text, and its defaults.
+/// Patterns and defaults of a pre-tokenizer that GGUF files know by name.
 struct GgufPreTokenizer {
   std::vector<std::string_view> patterns;  ///< Matches are isolated, one pattern after the other.
   bool ignore_merges = false;

@@ -18,7 +18,7 @@ class Words {
     std::size_t begin, end;
   };
 
-  /// `start`: as many bytes of it stand for the first character of the whole input.
+  /// `start`: the number of its bytes that stand for the first character of the whole input.
   Words(std::string text, std::size_t start);
 
   const std::string& text() const noexcept { return text_; }
@@ -26,12 +26,12 @@ class Words {
   std::string_view view(const Word& word) const noexcept {
     return std::string_view(text_).substr(word.begin, word.end - word.begin);
   }
-  /// The word begins with what stands for the first character of the whole input. Several may,
-  /// where that became more than one.
+  /// Whether the word begins with text that stands for the first character of the whole input.
+  /// Several do, where that character became several words.
   bool is_first(const Word& word) const noexcept { return word.begin < start_; }
   std::size_t start() const noexcept { return start_; }
 
-  /// Puts other words in the place of these.
+  /// Replaces the words by others.
   void replace(std::vector<Word> words) { words_ = std::move(words); }
   void replace(std::string text, std::vector<Word> words, std::size_t start);
 
@@ -47,14 +47,14 @@ class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
   virtual void split(Words& words) const = 0;
-  /// Appends scanners that one after the other, each on the words of the one before, split as this
-  /// does; false if there are none.
+  /// Appends scanners that split as this does when each works on the words of the one before it;
+  /// false if there are none.
   virtual bool add_scanners(std::vector<WordScanner>&) const { return false; }
-  /// The words together are at least as long as the text.
+  /// Whether the words together are at least as long as the text.
   virtual bool keeps_text() const noexcept { return true; }
 };
 
-/// A pre-tokenizer and what the model has to know about it.
+/// A pre-tokenizer, and the form of the words that it gives to the model.
 struct PreTokenizerChoice {
   std::unique_ptr<PreTokenizer> pre_tokenizer;  ///< Null: the text is one word.
   bool byte_level =

@@ -9,7 +9,7 @@
 
 namespace openllm::tokenizer {
 
-/// What becomes of the text that a pattern matches, as the Hugging Face library names it.
+/// Treatment of the text that a pattern matches, as the Hugging Face library names it.
 enum class SplitBehavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
 SplitBehavior parse_split_behavior(std::string_view name, std::string_view where);

@@ -5,14 +5,14 @@
 
 namespace openllm::tokenizer {
 
-/// Where the word that begins at `begin` ends. `text` is valid UTF-8, `begin` is within it.
+/// Finds the end of the word that begins at `begin`. `text` is valid UTF-8, `begin` is within it.
 using WordScanner = std::size_t (*)(std::string_view text, std::size_t begin);
 
-/// Splits text as isolating the matches of `pattern` does, many times faster; null where nobody has
-/// written it by hand. The regular expression is the reference that tests compare it with.
+/// Splits text as isolating the matches of `pattern` does, many times faster; null for a
+/// pattern without a scanner written by hand. Tests compare each with its regular expression.
 WordScanner find_word_scanner(std::string_view pattern) noexcept;
 
-/// Every number (see is_numeric) alone, or runs of them.
+/// Splits at numeric characters (see is_numeric): each alone, or runs of them.
 std::size_t scan_digit(std::string_view text, std::size_t begin);
 std::size_t scan_digits(std::string_view text, std::size_t begin);
 

@@ -99,8 +99,9 @@ void DecodeRules::add(const base::Json& json, int depth) {
   }
 }
 
-/// What is found within tokens even where they are one text. Behind ByteLevel they may begin or end
-/// within characters that are not ASCII.
+/// Whether each match of the pattern lies within one token, so that decoding token by token finds
+/// it: the pattern is one character. Behind ByteLevel a token may begin or end within a character
+/// that is not ASCII.
 bool DecodeRules::is_one_char(const Pattern& pattern) const {
   const auto* text = std::get_if<std::string>(&pattern.value);
   if (text == nullptr || text->empty()) return false;

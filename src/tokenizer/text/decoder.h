@@ -11,16 +11,16 @@
 
 namespace openllm::tokenizer {
 
-/// How a token's spelling becomes text. Made so that a text can be decoded token by token.
+/// Rules that turn the spelling of a token into text, one token at a time.
 class DecodeRules {
  public:
-  /// Spelled in GPT-2's alphabet.
+  /// Rules for spellings in GPT-2's alphabet.
   static DecodeRules byte_level();
-  /// SentencePiece: U+2581 is a space, <0x..> tokens are bytes. As in llama.cpp a
+  /// Rules of SentencePiece: U+2581 is a space, <0x..> tokens are bytes. As in llama.cpp a
   /// byte that is not part of valid UTF-8 leaves those beside it alone.
   static DecodeRules sentencepiece(bool strip_leading_space);
-  /// The component "decoder" of tokenizer.json. Null: the tokens with spaces between them, as the
-  /// library does it.
+  /// The component "decoder" of tokenizer.json. For null the text is the tokens with spaces between
+  /// them, as in the Hugging Face library.
   static DecodeRules from_json(const base::Json& json);
 
   /// Appends the bytes of a token; `first`: the first one of a text.
@@ -30,15 +30,16 @@ class DecodeRules {
     append(text, piece, first);
     return text;
   }
-  /// What the steps behind ByteFallback make of the text of a run of byte tokens.
+  /// Result of the steps behind ByteFallback for the text of a run of byte tokens.
   std::string apply_to_bytes(std::string text, bool first) const;
   /// The byte that the token stands for, with byte fallback.
   std::optional<unsigned char> byte_of(std::string_view piece) const noexcept;
-  /// A run of byte tokens is text only if all of it is valid UTF-8, as in the Hugging Face library.
+  /// Whether a run of byte tokens is text only if all of it is valid UTF-8, as in the Hugging Face
+  /// library.
   bool joins_bytes() const noexcept { return joins_bytes_; }
-  /// apply() depends on `first`.
+  /// Whether the result of apply() depends on `first`.
   bool first_differs() const noexcept { return first_differs_; }
-  /// One leading space of the whole text goes.
+  /// Whether one leading space of the whole text is removed.
   bool strips_leading_space() const noexcept { return strips_leading_space_; }
 
  private:

@@ -74,8 +74,8 @@ class ReplaceNormalizer final : public Normalizer {
     });
     return out.append(text, done);
   }
-  /// What replaces a match stands for its last character, and what is put in without one for the
-  /// character before.
+  /// A replacement stands for the last character of the match; text that is inserted at an empty
+  /// match stands for the character in front of it.
   std::string apply_at_start(std::string text, std::size_t& start) const override {
     std::size_t new_start = 0;
     std::size_t done = 0;

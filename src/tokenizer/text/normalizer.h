@@ -15,10 +15,11 @@ class Normalizer {
   /// Valid UTF-8 in and out.
   virtual std::string apply(std::string text) const = 0;
   /// The same for a text whose first `start` bytes stand for the first character of the whole
-  /// input; sets `start` to how many bytes of the result do.
+  /// input; sets `start` to the number of bytes of the result that do.
   virtual std::string apply_at_start(std::string text, std::size_t& start) const;
-  /// Neither a text nor what is not white space in it becomes more than this many times shorter; 0
-  /// where there is no such limit. `is_ascii`: for texts of ASCII alone.
+  /// The most that normalizing shortens a text, as a factor of its bytes, and also the bytes of its
+  /// characters that are not white space; 0 where there is no such limit. `is_ascii`: for texts of
+  /// ASCII alone.
   virtual std::size_t max_shrink(bool is_ascii) const noexcept = 0;
 };
 

@@ -27,7 +27,7 @@ std::size_t count_non_blank(std::string_view text) noexcept;
 
 /// The character before byte `end` of valid UTF-8; `end` > 0.
 char32_t char_before(std::string_view text, std::size_t end) noexcept;
-/// Where it begins.
+/// The offset at which that character begins.
 std::size_t start_of_char_before(std::string_view text, std::size_t end) noexcept;
 
 }  // namespace openllm::tokenizer

@@ -12,7 +12,7 @@
 
 namespace openllm::tokenizer {
 
-/// A token that is found in the text before anything else happens to it.
+/// A token whose occurrences in a text are cut out before the text is normalized and split.
 struct AddedToken {
   TokenId id = 0;
   std::string content;
@@ -28,12 +28,12 @@ class AddedTokenMatcher {
  public:
   static constexpr std::size_t kMaxContentBytes = 1024;  // bounds the work for each byte of text
 
-  /// `content` is what is looked for (the token's content, maybe normalized). Empty contents
-  /// and parts of characters are ignored. Throws kUnsupported for contents that are too long.
+  /// `content` is the text to look for: that of the token, maybe normalized. Empty ones and parts
+  /// of characters are ignored. Throws kUnsupported for contents that are too long.
   void add(const AddedToken& token, std::string_view content);
   bool empty() const noexcept { return rules_.empty(); }
   std::size_t longest_bytes() const noexcept { return longest_bytes_; }
-  /// Some token takes the white space beside it, as much as there is.
+  /// Whether some token takes all the white space beside it.
   bool takes_blanks() const noexcept { return takes_blanks_; }
 
   struct Segment {

@@ -16,7 +16,7 @@ using FindSpecial = base::FunctionRef<std::optional<TokenId>(std::string_view)>;
 std::vector<TokenId> collect_end_tokens(const std::vector<TokenId>& configured,
                                         FindSpecial find_special);
 
-/// A spelling that only ever ends a turn or a text.
+/// Whether a token of this spelling always ends a turn or a text.
 bool is_end_spelling(std::string_view piece) noexcept;
 
 }  // namespace openllm::tokenizer

@@ -7,7 +7,7 @@
 
 namespace openllm::tokenizer {
 
-/// What a post-processor puts around the tokens of a text.
+/// Tokens that a post-processor puts around those of a text.
 struct SpecialFrame {
   std::vector<TokenId> before;
   std::vector<TokenId> after;

@@ -11,18 +11,18 @@
 
 namespace openllm::tokenizer {
 
-/// Strings to ids: a set of pairs, of equal strings the last id counts. Keeps the strings in one
-/// block.
+/// Map from strings to ids. If a string occurs several times, its last id counts. The strings lie
+/// in one block of memory.
 class StringIds {
  public:
   void reserve(std::size_t n_strings, std::size_t n_bytes);
-  /// Gives where the string begins among all of them.
+  /// Returns the offset of the string in the block.
   std::uint32_t set(std::string_view text, TokenId id);
   std::optional<TokenId> find(std::string_view text) const noexcept {
     return find(text, hash_bytes(text));
   }
-  /// The same with a hash that is known. To look for many strings: `prefetch` them, then find them;
-  /// tables of large vocabularies are far away.
+  /// The same with a known hash. To look for many strings, `prefetch` all of them first: the tables
+  /// of large vocabularies do not fit the caches.
   std::optional<TokenId> find(std::string_view text, std::uint64_t hash) const noexcept {
     if (slots_.empty()) return std::nullopt;
     const Slot& slot = slots_[slot_of(text, hash)];
@@ -39,7 +39,7 @@ class StringIds {
 
  private:
   struct Slot {
-    std::uint32_t tag = 0;  // of the hash, so that most misses cost one look
+    std::uint32_t tag = 0;  // of the hash, so that most misses need no look at the string
     std::uint32_t begin = 0;
     std::uint32_t length = 0;
     TokenId id = -1;  // an empty slot
@@ -64,7 +64,7 @@ class StringIds {
 /// Token ids and their spellings. Ids may have holes.
 class Vocab {
  public:
-  /// Ids that no sane vocabulary of `n_tokens` tokens has; keeps holes from costing memory.
+  /// Whether a vocabulary of `n_tokens` tokens may have this id. Keeps holes from costing memory.
   static bool is_plausible_id(std::int64_t id, std::size_t n_tokens) noexcept;
 
   void reserve(std::size_t n_tokens, std::size_t n_bytes);
@@ -83,13 +83,13 @@ class Vocab {
     return ids_.find(piece, hash);
   }
   void prefetch(std::uint64_t hash) const noexcept { ids_.prefetch(hash); }
-  /// `find` gives the token for its spelling: no later one has the same.
+  /// Whether `find` gives this token for its spelling: no later token has the same spelling.
   bool is_found(TokenId id) const noexcept {
     const std::string_view text = piece(id);
     return !text.empty() && (n_pieces_ == ids_.size() || find(text) == id);
   }
   std::size_t n_bytes() const noexcept { return ids_.n_bytes(); }
-  /// Of all spellings that `find` may find.
+  /// Length of the longest spelling that `find` may find.
   std::size_t longest_bytes() const noexcept { return longest_bytes_; }
   std::size_t longest_chars() const noexcept { return longest_chars_; }
 
