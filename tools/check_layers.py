@@ -112,20 +112,38 @@ def include_graph(root):
             for name, text in texts.items()}
 
 
-def subfolder_of(name):
-    """The subfolder that a file belongs to, as "layer/subfolder"; None for files right in the folder of their layer."""
+def subfolder_of(name, depth):
+    """The folder of a file that is `depth` folders below src; None for files above that."""
     parts = name.split("/")
-    return "/".join(parts[:2]) if len(parts) > 2 else None
+    return "/".join(parts[:depth]) if len(parts) > depth else None
 
 
-def reached_subfolders(name, graph, seen):
-    """The subfolders that a file includes, right away or through files that stand in no subfolder."""
+def reached_subfolders(name, depth, graph, seen):
+    """The folders that a file includes beside its own, right away or through files of the folder around them."""
+    around = subfolder_of(name, depth - 1)
     for target in graph[name]:
-        if subfolder_of(target):
-            yield subfolder_of(target)
-        elif target.split("/")[0] == name.split("/")[0] and target not in seen:
+        if subfolder_of(target, depth - 1) != around:
+            continue
+        subfolder = subfolder_of(target, depth)
+        if subfolder:
+            yield subfolder
+        elif target not in seen:
             seen.add(target)
-            yield from reached_subfolders(target, graph, seen)
+            yield from reached_subfolders(target, depth, graph, seen)
+
+
+def subfolder_graph(graph, depth):
+    """Folder -> the folders beside it that its files include. The files right in the folder around them are its face and
+    its registry: they may stand below some of the folders and above others. Tests may look at everything."""
+    subfolders = {}
+    for name in graph:
+        subfolder = subfolder_of(name, depth)
+        if subfolder:
+            reached = subfolders.setdefault(subfolder, set())
+            if not is_test(Path(name)):
+                reached.update(reached_subfolders(name, depth, graph, set()))
+                reached.discard(subfolder)
+    return {subfolder: sorted(reached) for subfolder, reached in sorted(subfolders.items())}
 
 
 def check_cycles(root):
@@ -133,20 +151,11 @@ def check_cycles(root):
     cycle = find_cycle(graph)
     if cycle:
         yield "files include each other in a circle: " + " -> ".join("src/" + name for name in cycle)
-    # The files right in a layer's folder are its face and its registry: they may stand below some of its subfolders and
-    # above others. Tests may look at everything of their layer.
-    subfolders = {}
-    for name in graph:
-        subfolder = subfolder_of(name)
-        if subfolder is None or is_test(Path(name)):
-            continue
-        reached = subfolders.setdefault(subfolder, set())
-        reached.update(other for other in reached_subfolders(name, graph, set())
-                       if other != subfolder and other.split("/")[0] == subfolder.split("/")[0])
-    cycle = find_cycle({subfolder: sorted(subfolders.get(subfolder, ())) for subfolder in
-                        sorted(set(subfolders).union(*subfolders.values()))} if subfolders else {})
-    if cycle:
-        yield "subfolders include each other in a circle: " + " -> ".join("src/" + subfolder for subfolder in cycle)
+    deepest = max((name.count("/") for name in graph), default=0)
+    for depth in range(2, deepest + 1):  # below the layers, which have their table
+        cycle = find_cycle(subfolder_graph(graph, depth))
+        if cycle:
+            yield "subfolders include each other in a circle: " + " -> ".join("src/" + name for name in cycle)
 
 
 def check_links(root):

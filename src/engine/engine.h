@@ -60,8 +60,8 @@ class Engine {
 
   /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids
   /// or parameters, more choices than max_queue), kBusy (queue full), kUnavailable
-  /// (shutting down). max_new_tokens is clipped to the room left, in max_model_len and in the KV
-  /// cache.
+  /// (shutting down), and the errors of constraint factories. max_new_tokens is clipped to the room
+  /// left, in max_model_len and in the KV cache.
   void submit(Request request);
   /// Ends the request (or one choice) with kCancelled; frees its blocks before the next step.
   /// Unknown ids are ignored.

@@ -88,6 +88,16 @@ class CheckLayers(unittest.TestCase):
         self.write("src/kv/x/d.h", "")
         self.assertEqual(len(self.cycles()), 1)
 
+    def test_subfolders_of_subfolders_are_checked_too(self):
+        self.write("src/kv/w/x/a.h", '#include "kv/w/y/b.h"\n#include "kv/w/face.h"\n#include "kv/z.h"\n')
+        self.write("src/kv/w/y/b.h", "")
+        self.write("src/kv/w/face.h", "")
+        self.write("src/kv/z.h", "")
+        self.assertEqual(self.cycles(), [])
+        self.write("src/kv/w/y/c.cc", '#include "kv/w/x/a.h"\n')
+        self.assertEqual(self.cycles(), ["subfolders include each other in a circle: "
+                                         "src/kv/w/x -> src/kv/w/y -> src/kv/w/x"])
+
     def test_an_interface_and_a_registry_beside_the_subfolders_are_no_circle(self):
         self.write("src/device/device.h", "")
         self.write("src/device/cpu/cpu.h", '#include "device/device.h"\n')
