@@ -10,7 +10,7 @@
 #include "llm/chat_context.h"
 #include "llm/engine_request.h"
 #include "llm/llm_config.h"
-#include "model/decoder.h"
+#include "model/model.h"
 #include "store/names.h"
 
 namespace openllm::llm {
@@ -58,7 +58,7 @@ Core::Core(const std::string& model, const LoadOptions& options)
       choice_(backend::choose_backend(options.backend)),
       output_(std::make_shared<base::Worker>()),
       resume_(std::make_shared<base::Worker>()) {
-  const model::DecoderSpec spec = model::read_spec(*checkpoint_);
+  const model::ModelSpec spec = model::read_spec(*checkpoint_);
   info_ = describe_model(resolved_, *checkpoint_, spec);
   model_limit_ = backend::resolve_max_model_len(options_, spec.max_positions);
   ConfigLayers layers;

@@ -224,13 +224,13 @@ void apply_model_defaults(LLMConfig& config, const format::Checkpoint& checkpoin
 }
 
 ModelInfo describe_model(const ResolvedModel& resolved, const format::Checkpoint& checkpoint,
-                         const model::DecoderSpec& spec) {
+                         const model::ModelSpec& spec) {
   ModelInfo info;
   info.id = resolved.id;
   info.path = resolved.path;
   info.architecture = spec.architecture;
   info.format = checkpoint.kind() == format::Checkpoint::Kind::kGguf ? "gguf" : "safetensors";
-  info.n_layers = spec.n_layers;
+  info.n_layers = spec.n_layers();
   info.vocab_size = spec.vocab_size;
   std::map<std::string_view, int> types;
   for (const format::NamedTensor& tensor : checkpoint.tensors()) {

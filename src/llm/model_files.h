@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "chat/template.h"
 #include "format/checkpoint.h"
-#include "model/decoder_spec.h"
+#include "model/blocks/model_spec.h"
 #include "openllm/llm.h"
 #include "tokenizer/tokenizer.h"
 
@@ -36,6 +36,6 @@ void apply_model_defaults(LLMConfig& config, const format::Checkpoint& checkpoin
 
 /// All but what depends on the tokenizer, the template and the backend.
 ModelInfo describe_model(const ResolvedModel& resolved, const format::Checkpoint& checkpoint,
-                         const model::DecoderSpec& spec);
+                         const model::ModelSpec& spec);
 
 }  // namespace openllm::llm
