@@ -16,8 +16,8 @@ from pathlib import Path
 # layer -> the layers it may include. Public headers (openllm/*.h) may be included by all.
 LAYERS = {
     "base": [],
-    "step": [],
     "fields": ["base"],
+    "step": [],
     "tensor": ["base"],
     "kernels": ["tensor"],
     "format": ["base", "tensor"],
