@@ -86,6 +86,20 @@ TEST(GenerationConfig, IsPatchedFieldByField) {
   EXPECT_EQ(error.where(), "temperature");
 }
 
+TEST(GenerationConfig, TheEnvironmentStandsBetweenFileAndLoadOptions) {
+  const ModelWithDefaults model(R"({"temperature": 0.6, "top_p": 0.9, "min_p": 0.1})");
+  ::setenv("OPENLLM_GENERATION_TEMPERATURE", "0.7", 1);
+  ::setenv("OPENLLM_CONFIG", R"({"top_p": 0.8})", 1);
+  const LLMConfig config = LLM(model.path(), {.config = {.temperature = 0.5F}}).config();
+  const LLMConfig without = model.open().config();
+  ::unsetenv("OPENLLM_GENERATION_TEMPERATURE");
+  ::unsetenv("OPENLLM_CONFIG");
+  EXPECT_EQ(config.temperature, 0.5F);
+  EXPECT_EQ(config.top_p, 0.8F);
+  EXPECT_EQ(config.min_p, 0.1F);
+  EXPECT_EQ(without.temperature, 0.7F);
+}
+
 TEST(GenerationConfig, ErrorsNameTheFile) {
   for (const char* bad : {R"({"temperature": "x"})", R"({"temperature": -1})", R"({"top_p": 5})",
                           R"({"eos_token_id": 1.5})", "[]", "{"}) {

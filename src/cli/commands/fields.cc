@@ -20,9 +20,10 @@ std::vector<std::string> ways_of(const Field& field) {
     fields::Way way;
     const char* name;
   };
-  constexpr std::array<Name, 4> kNames{{{fields::kCommandLine, "command line"},
+  constexpr std::array<Name, 5> kNames{{{fields::kCommandLine, "command line"},
                                         {fields::kCompletions, "completions"},
                                         {fields::kChat, "chat"},
+                                        {fields::kNative, "native routes"},
                                         {fields::kClient, "client"}}};
   std::vector<std::string> ways;
   if (fields::has_config(field)) ways.emplace_back("configuration");
@@ -115,13 +116,19 @@ constexpr const char* kPage =
     "\n"
     "This page is made by `openllm fields --markdown`; `openllm fields --json` is for programs.\n"
     "\n"
-    "Every field has one row in `src/fields/table.cc`, whatever way it comes in: the "
-    "configuration\n"
-    "(`LLMConfig`, `generation_config.json`, `OPENLLM_CONFIG`, `OPENLLM_GENERATION_<FIELD>`,\n"
-    "`OPENLLM_SAMPLING_<FIELD>`), the command line, bodies of `/v1/completions` and of\n"
-    "`/v1/chat/completions`, and the client. The names in parentheses are taken wherever the first "
-    "one\n"
-    "is. A second range is the one of OpenAI's API, where it allows less.\n";
+    "Every field has one row in `src/fields/table.cc`, whatever way it comes in:\n"
+    "\n"
+    "- configuration: `LLMConfig`, `generation_config.json`, `OPENLLM_CONFIG`,\n"
+    "  `OPENLLM_GENERATION_<FIELD>`, `OPENLLM_SAMPLING_<FIELD>`, options of `openllm start`;\n"
+    "- command line: options of `openllm run`, and of `openllm query` where a server takes the "
+    "field;\n"
+    "- completions, chat, native routes: bodies of requests to `/v1/completions`, to\n"
+    "  `/v1/chat/completions` and to the routes of our own;\n"
+    "- client: bodies that `openllm::Client` sends.\n"
+    "\n"
+    "Names in parentheses are taken wherever the first one is. OpenAI's routes have ranges of "
+    "their\n"
+    "own.\n";
 
 constexpr const char* kAbsentPage =
     "\n"
@@ -142,7 +149,7 @@ void print_markdown() {
       group = fields::to_string(field.group);
       page += base::cat(
           "\n## ", group,
-          "\n\n| field | option | type | default | range | range over HTTP | comes in by |\n"
+          "\n\n| field | option | type | default | range | on OpenAI's routes | comes in by |\n"
           "| --- | --- | --- | --- | --- | --- | --- |\n");
     }
     std::string names = base::cat("`", field.name, "`");

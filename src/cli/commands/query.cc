@@ -78,8 +78,11 @@ int query_command(const Arguments& arguments) {
   try {
     status = question.ask(messages);
   } catch (const Error& error) {
-    // A model without a chat template: nothing was answered yet. Like `run`, continue the text.
-    if (error.code() != ErrorCode::kUnsupported || !arguments.system.empty()) throw;
+    // A model without a chat template, or a server without chats: nothing was answered yet. Like
+    // `run`, continue the text.
+    const bool has_no_chat =
+        error.code() == ErrorCode::kUnsupported && error.reason() != ErrorReason::kUnsupportedField;
+    if (!has_no_chat || !arguments.system.empty()) throw;
     status = question.continue_text(text);
   }
   return guard.interrupted() ? kExitInterrupted : status;
