@@ -118,6 +118,14 @@ TEST_F(ServerTest, TokenIdsEchoAndLogprobs) {
   EXPECT_EQ(str(scored.json(), {"usage", "completion_tokens"}), "0");
 }
 
+TEST_F(ServerTest, AnAnswerThatItsTimeoutCutsIsLate) {
+  start();
+  const Answer late = complete(
+      R"({"prompt":"Once","temperature":0,"max_tokens":400,"ignore_eos":true,"timeout":0.001})");
+  EXPECT_EQ(late.status, 504) << late.body;
+  EXPECT_EQ(str(late.json(), {"error", "code"}), "deadline_exceeded");
+}
+
 TEST_F(ServerTest, ChatWholeAndStreamed) {
   start();
   const Answer whole = chat(std::string(kHi) + R"(,"logprobs":true,"top_logprobs":2})");
