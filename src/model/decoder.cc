@@ -31,6 +31,7 @@ Decoder::Decoder(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
   final_norm_ = std::make_unique<Norm>(builder, role::kFinalNorm, At{}, spec_.dim);
   head_ = std::make_unique<Head>(spec_.head, builder, head, embedding_->table(), spec_.vocab_size);
   spec_.head.tied = head_->is_tied();
+  adapters_ = std::make_unique<Adapters>(loader);
   n_parameters_ = loader.n_parameters();
   weight_bytes_ = loader.step_bytes();
 
@@ -80,9 +81,10 @@ step::Outputs Decoder::forward(const step::Step& step) {
   base::check(kv_ != nullptr, "model: forward before allocate_kv");
   check_step(step, spec_,
              {options_.max_rows, options_.max_output_rows, options_.kv_block_size,
-              &blocks_per_group_, &groups_});
+              &blocks_per_group_, &groups_, adapters_.get()});
+  adapters_->find_rows(step, adapter_rows_, output_adapter_rows_);
   device_.begin_step(step);
-  Run run{device_, step, *kv_, ropes_, *scratch_};
+  Run run{device_, step, *kv_, ropes_, *scratch_, adapter_rows_, output_adapter_rows_, &deltas_};
   run_layers(run);
   device_.finish_step();
   return {logits_.get(), hidden_.get()};

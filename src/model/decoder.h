@@ -19,6 +19,8 @@ class Decoder final : public Model {
   const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept override { return groups_; }
   void allocate_kv(const std::vector<int>& blocks_per_group) override;
   step::Outputs forward(const step::Step& step) override;
+  void mount_adapter(int id, const AdapterSource& source) override { adapters_->mount(id, source); }
+  void unmount_adapter(int id) override { adapters_->unmount(id); }
 
  private:
   void group_kv_layers();
@@ -31,6 +33,7 @@ class Decoder final : public Model {
   std::vector<Layer> layers_{};
   std::unique_ptr<Norm> final_norm_{};
   std::unique_ptr<Head> head_{};
+  std::unique_ptr<Adapters> adapters_{};
   std::int64_t n_parameters_ = 0;
   std::size_t weight_bytes_ = 0;
 
@@ -40,6 +43,10 @@ class Decoder final : public Model {
   std::vector<int> blocks_per_group_{};
   std::unique_ptr<device::KvCache> kv_{};
   std::unique_ptr<Scratch> scratch_{};
+  // Of a step, kept for their memory.
+  std::vector<AdapterRows> adapter_rows_{};
+  std::vector<AdapterRows> output_adapter_rows_{};
+  std::vector<device::LowRankDelta> deltas_{};
   std::unique_ptr<float[]> logits_{};  ///< [most output rows, V]; touched only as far as needed.
   std::unique_ptr<float[]> hidden_{};  ///< [most output rows, D]
 };

@@ -59,6 +59,7 @@ inline Golden read_golden(const std::string& folder) {
 struct Feed {
   int sequence = 0;
   std::vector<std::int32_t> ids{};
+  std::int32_t adapter = 0;
 };
 
 /// A model with block tables for a few sequences, as an engine would keep them.
@@ -102,6 +103,7 @@ class Runner {
       step.sequences.push_back({.first_row = static_cast<std::int32_t>(step.token_ids.size()),
                                 .n_rows = static_cast<std::int32_t>(feed.ids.size()),
                                 .past_len = length,
+                                .adapter = feed.adapter,
                                 .rope_len = rope_len_});
       for (const std::int32_t id : feed.ids) {
         if (all_rows) step.logit_rows.push_back(static_cast<std::int32_t>(step.token_ids.size()));

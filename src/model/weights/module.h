@@ -1,7 +1,10 @@
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <vector>
+
+#include "format/checkpoint.h"
 
 namespace openllm::model {
 
@@ -33,12 +36,35 @@ struct ModuleLayout {
   std::vector<std::string_view> ignored{};
   /// Linear weights are stored [in, out] (GPT-2's Conv1D).
   bool transposed = false;
+  /// The outputs 0 .. n - 1 of each head of Q and K are stored in the order 0, n/2, 1, n/2 + 1, ...
+  /// of the family's other file format (for RoPE that turns neighbours).
+  bool paired_heads = false;
+};
+
+/// A family's modules in every file format.
+struct Layouts {
+  const ModuleLayout* hf = nullptr;
+  const ModuleLayout* gguf = nullptr;
+
+  const ModuleLayout& of(format::Checkpoint::Kind kind) const noexcept {
+    return kind == format::Checkpoint::Kind::kGguf ? *gguf : *hf;
+  }
 };
 
 /// Which one of the modules of a role.
 struct At {
   int layer = 0;
   int expert = 0;
+  friend bool operator==(const At&, const At&) = default;
 };
+
+/// A module of the network, whatever a file calls it.
+struct ModuleRef {
+  Role role;
+  At at{};
+  friend bool operator==(const ModuleRef&, const ModuleRef&) = default;
+};
+/// The module that a layout calls so, behind any of its prefixes; nullopt when there is none.
+std::optional<ModuleRef> find_module(const ModuleLayout& layout, std::string_view name);
 
 }  // namespace openllm::model

@@ -12,12 +12,13 @@ using device::WeightRole;
 using device::WeightSource;
 using tensor::Shape;
 
-WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const ModuleLayout& layout,
+WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
                            device::Device& device, const std::function<void(double)>& progress)
-    : layout_(layout),
+    : layouts_(layouts),
+      layout_(layouts_.of(checkpoint.kind())),
       device_(device),
       progress_(progress),
-      index_(checkpoint, layout),
+      index_(checkpoint, layout_),
       schemes_(make_schemes(checkpoint)) {
   for (const auto& tensor : checkpoint.tensors()) total_bytes_ += tensor.view.bytes.size();
 }
@@ -71,6 +72,7 @@ std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& par
   const auto finish_piece = [&] {
     LinearPiece& piece = pieces.emplace_back();
     piece.begin = begin;
+    piece.id = n_linear_pieces_++;
     piece.weight = upload(weight, WeightRole::kLinear, true);
     if (!bias.parts.empty()) piece.bias = upload(bias, WeightRole::kVector, true);
     weight = {};
@@ -82,6 +84,8 @@ std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& par
     const bool fits = weight.parts.empty() || (weight.parts[0].view.dtype == taken.view.dtype &&
                                                bias.parts.empty() != part.has_bias);
     if (!fits) finish_piece();
+    linear_modules_.push_back(
+        {{part.role, at}, n_linear_pieces_, end - begin, part.n_out, n_in, part.head_dim});
     weight.parts.push_back(std::move(taken));
     if (part.has_bias) {
       const std::string name = index_.module(part.role, at) + ".bias";
