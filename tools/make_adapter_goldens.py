@@ -34,7 +34,7 @@ ADAPTERS = {
     "llama-gguf": ("llama-gguf", dict(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj", "up_proj"]),
                    torch.float16),
     "gemma3": ("gemma3", dict(r=2, lora_alpha=4, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]),
-               torch.float32),
+               torch.float16),
     # another prefix
     "gemma3-vision": ("gemma3-vision", dict(
         r=2, lora_alpha=4, target_modules=r".*language_model\..*\.(q_proj|gate_proj)"), torch.float32),
@@ -43,6 +43,9 @@ ADAPTERS = {
     # the model's file has no prefix, the adapter's has
     "gpt2-bare": ("gpt2-bare", dict(r=2, lora_alpha=4, fan_in_fan_out=True, target_modules=["c_attn"]),
                   torch.float32),
+    # latent attention (names of its FFN would make peft adapt the routed experts as well)
+    "deepseek2": ("deepseek2", dict(
+        r=2, lora_alpha=4, target_modules=["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "o_proj"]), torch.float16),
 }
 
 

@@ -59,28 +59,29 @@ Adapters::Adapters(WeightLoader& loader)
     : device_(loader.device()),
       layouts_(loader.layouts()),
       base_naming_(loader.index().checkpoint().kind()),
-      modules_(loader.linear_modules()) {
+      modules_(loader.listed_modules()) {
   std::sort(modules_.begin(), modules_.end(), [](const LinearModule& a, const LinearModule& b) {
     return place_of(a.ref) < place_of(b.ref);
   });
 }
 
 const LinearModule& Adapters::find(const AdapterSource& source, const AdapterModule& module) const {
-  const std::optional<ModuleRef> ref = find_module(layouts_.of(source.naming), module.module);
-  if (!ref) {
-    fail(ErrorCode::kInvalidArgument, source.path, ": tensor ", printable(module.a.name),
-         ": the model has no module ", printable(module.module));
+  const std::vector<ModuleRef> refs = find_modules(layouts_.of(source.naming), module.module);
+  for (const ModuleRef& ref : refs) {
+    const auto found = std::lower_bound(
+        modules_.begin(), modules_.end(), ref,
+        [](const LinearModule& a, const ModuleRef& b) { return place_of(a.ref) < place_of(b); });
+    if (found != modules_.end() && found->ref == ref) return *found;
   }
-  const auto found = std::lower_bound(
-      modules_.begin(), modules_.end(), *ref,
-      [](const LinearModule& a, const ModuleRef& b) { return place_of(a.ref) < place_of(b); });
-  if (found != modules_.end() && found->ref == *ref) return *found;
-  const bool is_known =
-      std::any_of(modules_.begin(), modules_.end(),
-                  [&](const LinearModule& other) { return other.ref.role == ref->role; });
-  fail(is_known ? ErrorCode::kInvalidArgument : ErrorCode::kUnsupported, source.path, ": tensor ",
-       printable(module.a.name), ": ",
-       is_known ? "the model has no module " : "adapters are not supported for this module: ",
+  // A name of the family, of modules that cannot have adapters?
+  const bool is_unlisted =
+      !refs.empty() && std::none_of(modules_.begin(), modules_.end(), [&](const auto& listed) {
+        return std::any_of(refs.begin(), refs.end(),
+                           [&](const ModuleRef& ref) { return ref.role == listed.ref.role; });
+      });
+  fail(is_unlisted ? ErrorCode::kUnsupported : ErrorCode::kInvalidArgument, source.path,
+       ": tensor ", printable(module.a.name), ": ",
+       is_unlisted ? "adapters are not supported for this module: " : "the model has no module ",
        printable(module.module));
 }
 

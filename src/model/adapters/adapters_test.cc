@@ -64,7 +64,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      Case{"gemma3", "gemma3/f32/model.gguf"},
                                      Case{"gemma3-vision", "gemma3-vision"}, Case{"gpt2", "gpt2"},
                                      Case{"gpt2-bare", "gpt2-bare"},
-                                     Case{"gpt2-bare", "gpt2-bare/f32/model.gguf"}),
+                                     Case{"gpt2-bare", "gpt2-bare/f32/model.gguf"},
+                                     Case{"deepseek2", "deepseek2"}),
                      testing::Values("reference", "cpu")),
     [](const auto& test) {
       std::string name = base::cat(std::get<0>(test.param).adapter, "_",
@@ -201,17 +202,22 @@ TEST(AdapterRowsTest, NeighboursAreTakenTogether) {
   EXPECT_EQ(output_rows[3].adapter, rows[1].adapter);
 }
 
-TEST(FindModuleTest, AnyPrefixAndNothingElse) {
+TEST(FindModulesTest, AnyPrefixAndNothingElse) {
   ModuleLayout layout;
-  layout.modules = {{Role{"a"}, "h.#.a"}, {Role{"e"}, "h.#.e.@.up"}, {Role{"head"}, "head", true}};
+  layout.modules = {{Role{"a"}, "h.#.a"},
+                    {Role{"e"}, "h.#.e.@.up"},
+                    {Role{"head"}, "head", true},
+                    {Role{"b"}, "h.#.a"}};
   layout.prefixes = {"model.", ""};
-  EXPECT_EQ(find_module(layout, "model.h.12.a"), (ModuleRef{Role{"a"}, {.layer = 12}}));
-  EXPECT_EQ(find_module(layout, "h.0.a"), (ModuleRef{Role{"a"}, {}}));
-  EXPECT_EQ(find_module(layout, "h.3.e.45.up"), (ModuleRef{Role{"e"}, {.layer = 3, .expert = 45}}));
-  EXPECT_EQ(find_module(layout, "head"), (ModuleRef{Role{"head"}, {}}));
+  using Found = std::vector<ModuleRef>;
+  EXPECT_EQ(find_modules(layout, "model.h.12.a"),
+            (Found{{Role{"a"}, {.layer = 12}}, {Role{"b"}, {.layer = 12}}}));
+  EXPECT_EQ(find_modules(layout, "h.0.a"), (Found{{Role{"a"}, {}}, {Role{"b"}, {}}}));
+  EXPECT_EQ(find_modules(layout, "h.3.e.45.up"), (Found{{Role{"e"}, {.layer = 3, .expert = 45}}}));
+  EXPECT_EQ(find_modules(layout, "head"), (Found{{Role{"head"}, {}}}));
   for (const char* name : {"", "model.", "h..a", "h.1.b", "h.1.a.", "xh.1.a", "h.1.e.up", "h.-1.a",
                            "h.00.a", "h.1234567.a"}) {
-    EXPECT_FALSE(find_module(layout, name)) << name;
+    EXPECT_EQ(find_modules(layout, name), Found{}) << name;
   }
 }
 

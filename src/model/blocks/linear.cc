@@ -7,6 +7,7 @@ using device::Tensor;
 Linear::Linear(BlockBuilder& builder, const std::vector<LinearPart>& parts, std::int64_t n_in,
                At at)
     : pieces_(builder.loader.linear(parts, n_in, at)) {
+  builder.loader.list_modules(parts, n_in, at, pieces_);
   for (const LinearPart& part : parts) n_out_ += part.n_out;
 }
 

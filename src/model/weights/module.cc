@@ -1,6 +1,7 @@
 #include "model/weights/module.h"
 
 #include <cstddef>
+#include <optional>
 
 namespace openllm::model {
 namespace {
@@ -39,18 +40,22 @@ std::optional<At> match(std::string_view pattern, std::string_view name) noexcep
 
 }  // namespace
 
-std::optional<ModuleRef> find_module(const ModuleLayout& layout, std::string_view name) {
-  for (const std::string_view prefix : layout.prefixes) {
-    if (!name.starts_with(prefix)) continue;
-    for (const ModuleName& module : layout.modules) {
+std::vector<ModuleRef> find_modules(const ModuleLayout& layout, std::string_view name) {
+  std::vector<ModuleRef> found;
+  for (const ModuleName& module : layout.modules) {
+    if (module.beside_prefix && name == module.pattern) {
+      found.push_back({module.role, {}});
+      continue;
+    }
+    for (const std::string_view prefix : layout.prefixes) {
+      if (!name.starts_with(prefix)) continue;
       const std::optional<At> at = match(module.pattern, name.substr(prefix.size()));
-      if (at) return ModuleRef{module.role, *at};
+      if (!at) continue;
+      found.push_back({module.role, *at});
+      break;
     }
   }
-  for (const ModuleName& module : layout.modules) {
-    if (module.beside_prefix && name == module.pattern) return ModuleRef{module.role, {}};
-  }
-  return std::nullopt;
+  return found;
 }
 
 }  // namespace openllm::model

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -55,6 +54,7 @@ struct Layouts {
 struct At {
   int layer = 0;
   int expert = 0;
+  int n_experts = 0;  ///< 0: not a module of experts.
   friend bool operator==(const At&, const At&) = default;
 };
 
@@ -64,7 +64,8 @@ struct ModuleRef {
   At at{};
   friend bool operator==(const ModuleRef&, const ModuleRef&) = default;
 };
-/// The module that a layout calls so, behind any of its prefixes; nullopt when there is none.
-std::optional<ModuleRef> find_module(const ModuleLayout& layout, std::string_view name);
+/// The modules that a layout calls so, behind any of its prefixes. There may be several: a name may
+/// have other roles in other layers.
+std::vector<ModuleRef> find_modules(const ModuleLayout& layout, std::string_view name);
 
 }  // namespace openllm::model

@@ -28,7 +28,7 @@ struct LinearPiece {
   WeightPtr weight{};
   WeightPtr bias{};
   std::int64_t begin = 0;  ///< First output column of this piece.
-  int id = -1;             ///< Number of the piece in the network.
+  int id = -1;             ///< Number of the piece among those that can have adapters.
 };
 
 /// A module that a linear was stacked from, and where: an adapter adds to its outputs.
@@ -58,14 +58,28 @@ class WeightLoader {
   WeightPtr bias(Role role, At at, std::int64_t n);
   /// The modules stacked along the output, in order: one piece per run of parts of one kind.
   std::vector<LinearPiece> linear(const std::vector<LinearPart>& parts, std::int64_t n_in, At at);
+  /// The same for every expert: from modules of each expert, or slices of a tensor [experts, out,
+  /// in] where the family's name has no expert's number. One entry for each expert, all with the
+  /// same pieces. `n_used` of them work on a row.
+  std::vector<std::vector<LinearPiece>> experts(const std::vector<LinearPart>& parts,
+                                                std::int64_t n_in, int n_experts, int n_used,
+                                                At at);
+  /// Rows [begin, begin + n) of a module's matrix [n_out, n_in] as a weight of its own, for modules
+  /// that are used in parts; every row must be taken by somebody. `turned`: the rows become its
+  /// inputs, so that it is [n_in, n].
+  WeightPtr rows(Role role, At at, const tensor::Shape& shape, std::int64_t begin, std::int64_t n,
+                 bool turned);
   /// The matrix of a head, [n_out, n_in], whatever way the family stores its other linears.
   WeightPtr head(Role role, std::int64_t n_out, std::int64_t n_in);
   /// A table of embeddings [rows, cols]. `read_each_step`: a decoding step reads all of it (the
   /// output when it is tied).
   WeightPtr table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step);
 
-  /// Modules of all linears so far.
-  const std::vector<LinearModule>& linear_modules() const noexcept { return linear_modules_; }
+  /// Numbers the pieces of a linear and lists the modules in them, for blocks that ask the step's
+  /// Run for the deltas of its pieces. Modules that are not listed cannot have adapters.
+  void list_modules(const std::vector<LinearPart>& parts, std::int64_t n_in, At at,
+                    std::vector<LinearPiece>& pieces);
+  const std::vector<LinearModule>& listed_modules() const noexcept { return modules_; }
 
   std::int64_t n_parameters() const noexcept { return n_parameters_; }
   /// Bytes that one decoding step reads.
@@ -76,6 +90,9 @@ class WeightLoader {
  private:
   WeightPtr upload(const device::WeightSource& source, device::WeightRole role,
                    bool read_each_step);
+  /// Slice at.expert of a tensor [experts, ...] of which one slice has that shape.
+  device::WeightPart take_slice(const std::string& name, const tensor::Shape& shape, At at);
+  device::WeightPart take_bias(const LinearPart& part, At at);
   device::WeightPart take_part(const LinearPart& part, std::int64_t n_in, At at, bool transposed);
 
   const Layouts layouts_;
@@ -84,8 +101,8 @@ class WeightLoader {
   const std::function<void(double)>& progress_;
   TensorIndex index_;
   const std::vector<std::unique_ptr<WeightScheme>> schemes_;
-  std::vector<LinearModule> linear_modules_{};
-  int n_linear_pieces_ = 0;
+  std::vector<LinearModule> modules_{};
+  int n_listed_pieces_ = 0;
   std::int64_t n_parameters_ = 0;
   std::size_t step_bytes_ = 0;
   std::size_t total_bytes_ = 0;
