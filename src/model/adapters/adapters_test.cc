@@ -168,6 +168,27 @@ TEST_P(AdapterMixTest, UnmountedIsAsIfItHadNeverBeen) {
 
 INSTANTIATE_TEST_SUITE_P(Devices, AdapterMixTest, testing::Values("reference", "cpu"));
 
+// The base keeps its quantised form; only what the adapter adds is multiplied in full precision.
+TEST(AdapterTest, QuantisedBase) {
+  const auto checkpoint = format::open_checkpoint(data_path("llama-gguf/q8_0/model.gguf"));
+  const Golden golden = read_golden(adapter_path("llama-gguf"));
+  std::vector<std::vector<float>> results;
+  for (const char* device : {"reference", "cpu"}) {
+    Runner alone(*checkpoint, device);
+    mount(alone.model(), 1, "llama-gguf");
+    results.push_back(alone.step({{0, golden.prompt, 1}}));
+    Runner together(*checkpoint, device);
+    mount(together.model(), 1, "llama-gguf");
+    const std::vector<float> both = together.step({{1, golden.prompt, 0}, {0, golden.prompt, 1}});
+    EXPECT_EQ(part(both, results.back().size(), results.back().size()), results.back()) << device;
+  }
+  for (std::size_t i = 0; i < results[0].size(); ++i) {
+    ASSERT_NEAR(results[0][i], results[1][i], 0.005) << i;
+    // Q8_0 rounds the base's weights, no more.
+    ASSERT_NEAR(results[0][i], golden.logits[i], 0.6) << i;
+  }
+}
+
 TEST(AdapterRowsTest, NeighboursAreTakenTogether) {
   const auto device = device::make_device("reference", {});
   const MemoryCheckpoint checkpoint = small_llama();
