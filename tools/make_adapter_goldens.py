@@ -46,6 +46,8 @@ ADAPTERS = {
     # latent attention (names of its FFN would make peft adapt the routed experts as well)
     "deepseek2": ("deepseek2", dict(
         r=2, lora_alpha=4, target_modules=["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "o_proj"]), torch.float16),
+    # both stacks and what is between them
+    "t5": ("t5", dict(r=2, lora_alpha=1, target_modules=["q", "k", "v", "o", "wi", "wo"]), torch.float16),
 }
 
 
@@ -79,9 +81,12 @@ def save(model, base, dtype, folder):
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def logits_of(model, ids):
+def logits_of(model, ids, source):
+    inputs = {"input_ids": torch.tensor([ids])}
+    if source:
+        inputs = {"input_ids": torch.tensor([source]), "decoder_input_ids": inputs["input_ids"]}
     with torch.no_grad():
-        return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
+        return model(**inputs, use_cache=False).logits[0].float()
 
 
 def main(names):
@@ -91,22 +96,25 @@ def main(names):
         folder = DATA / "adapters" / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        prompt = json.loads((DATA / "models" / base / "golden.json").read_text())["prompt"][:N_PROMPT]
+        golden = json.loads((DATA / "models" / base / "golden.json").read_text())
+        prompt, source = golden["prompt"][:N_PROMPT], golden.get("source", [])
         model = load_base(base)
-        bare = logits_of(model, prompt)
-        model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **arguments))
+        bare = logits_of(model, prompt, source)
+        task = "SEQ_2_SEQ_LM" if source else "CAUSAL_LM"
+        model = peft.get_peft_model(model, peft.LoraConfig(task_type=task, lora_dropout=0.0, **arguments))
         fill(model, dtype, 500 + index)
         save(model, base, dtype, folder)
         # Reloaded, so that nothing but what was saved counts.
         model = peft.PeftModel.from_pretrained(load_base(base), folder).eval()
-        logits = logits_of(model, prompt)
+        logits = logits_of(model, prompt, source)
         ids = list(prompt)
         for _ in range(N_GREEDY):
-            ids.append(int(logits_of(model, ids)[-1].argmax()))
+            ids.append(int(logits_of(model, ids, source)[-1].argmax()))
         logits.numpy().astype("<f4").tofile(folder / "golden.logits")
-        (folder / "golden.json").write_text(json.dumps({
-            "prompt": prompt, "greedy": ids[N_PROMPT:], "vocab_size": logits.shape[1],
-            "logits": "golden.logits"}) + "\n")
+        golden = {"prompt": prompt, "greedy": ids[N_PROMPT:], "vocab_size": logits.shape[1], "logits": "golden.logits"}
+        if source:
+            golden["source"] = source
+        (folder / "golden.json").write_text(json.dumps(golden) + "\n")
         change = float((logits - bare).abs().max())
         assert change > 0.5, f"the adapter changes next to nothing: {change}"
         print(f"{name}: largest change {change:.2f}, {sum(f.stat().st_size for f in folder.iterdir())} bytes")

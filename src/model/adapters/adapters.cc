@@ -16,7 +16,7 @@ using base::fail;
 using format::printable;
 
 auto place_of(const ModuleRef& ref) {
-  return std::tuple(ref.role.name, ref.at.layer, ref.at.expert);
+  return std::tuple(ref.in_encoder, ref.role.name, ref.at.layer, ref.at.expert);
 }
 
 /// Appends the row to the last rows if it is their neighbour and has their adapter.
@@ -133,23 +133,22 @@ void Adapters::unmount(int id) {
   }
 }
 
-void Adapters::find_rows(const step::Step& step, std::vector<AdapterRows>& rows,
-                         std::vector<AdapterRows>& output_rows) const {
-  rows.clear();
-  output_rows.clear();
+void Adapters::find_rows(const step::Step& step, StepAdapters& found) const {
+  found.rows.clear();
+  found.output_rows.clear();
   const auto adapter_of = [&](const step::SequenceRows& sequence) {
     return sequence.adapter == 0 ? nullptr : mounted_.at(sequence.adapter).get();
   };
   for (const step::SequenceRows& sequence : step.sequences) {
-    add_row(adapter_of(sequence), sequence.first_row, sequence.n_rows, rows);
+    add_row(adapter_of(sequence), sequence.first_row, sequence.n_rows, found.rows);
   }
-  if (rows.empty()) return;
+  if (found.rows.empty()) return;
   std::int64_t output = 0;
   for (const auto* wanted : {&step.logit_rows, &step.hidden_rows}) {
     auto sequence = step.sequences.begin();
     for (const std::int32_t row : *wanted) {
       while (row >= sequence->first_row + sequence->n_rows) ++sequence;
-      add_row(adapter_of(*sequence), output++, 1, output_rows);
+      add_row(adapter_of(*sequence), output++, 1, found.output_rows);
     }
   }
 }

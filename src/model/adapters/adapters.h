@@ -40,6 +40,14 @@ struct AdapterRows {
   std::int64_t n_rows = 0;
 };
 
+/// Rows of a step with adapters. Buffers keep their capacity from step to step.
+struct StepAdapters {
+  std::vector<AdapterRows> rows{};  ///< In order.
+  /// Those among the step's output rows (its logit rows, then its hidden rows), numbered as such.
+  std::vector<AdapterRows> output_rows{};
+  std::vector<device::LowRankDelta> deltas{};  ///< Memory for those of one linear.
+};
+
 /// The adapters of a model. Blocks hold none of them: adapters come and go here, and a linear asks
 /// its Run for the deltas of its rows.
 class Adapters {
@@ -52,10 +60,8 @@ class Adapters {
   void unmount(int id);
   bool has(int id) const { return mounted_.contains(id); }
 
-  /// The step's rows with adapters, in order; and those among its output rows (its logit rows, then
-  /// its hidden rows), numbered as such. The step has been checked.
-  void find_rows(const step::Step& step, std::vector<AdapterRows>& rows,
-                 std::vector<AdapterRows>& output_rows) const;
+  /// Finds the rows with adapters of a step that has been checked.
+  void find_rows(const step::Step& step, StepAdapters& found) const;
 
  private:
   MountedAdapter::Delta load(const AdapterSource& source, const AdapterModule& module);

@@ -41,7 +41,7 @@ TEST_P(AdapterGoldenTest, LogitsAndGreedyIds) {
   const auto base = format::open_checkpoint(data_path(test.base));
   Runner model(*base, device);
   mount(model.model(), 1, test.adapter);
-  std::vector<float> logits = model.step({{0, golden.prompt, 1}});
+  std::vector<float> logits = model.step({{0, golden.prompt, golden.source, 1}});
   ASSERT_EQ(logits.size(), golden.logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
     ASSERT_NEAR(logits[i], golden.logits[i], 1e-4) << "row " << i / golden.vocab_size;
@@ -50,7 +50,7 @@ TEST_P(AdapterGoldenTest, LogitsAndGreedyIds) {
   while (ids.size() < golden.greedy.size()) {
     const auto last = logits.end() - static_cast<std::ptrdiff_t>(golden.vocab_size);
     ids.push_back(static_cast<std::int32_t>(std::max_element(last, logits.end()) - last));
-    logits = model.step({{0, {ids.back()}, 1}}, false);
+    logits = model.step({{0, {ids.back()}, {}, 1}}, false);
   }
   EXPECT_EQ(ids, golden.greedy);
 }
@@ -65,7 +65,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      Case{"gemma3-vision", "gemma3-vision"}, Case{"gpt2", "gpt2"},
                                      Case{"gpt2-bare", "gpt2-bare"},
                                      Case{"gpt2-bare", "gpt2-bare/f32/model.gguf"},
-                                     Case{"deepseek2", "deepseek2"}),
+                                     Case{"deepseek2", "deepseek2"}, Case{"t5", "t5"}),
                      testing::Values("reference", "cpu")),
     [](const auto& test) {
       std::string name = base::cat(std::get<0>(test.param).adapter, "_",
@@ -100,11 +100,13 @@ TEST_P(AdapterMixTest, SameBitsAloneAndTogether) {
   std::vector<float> alone;
   for (const std::int32_t adapter : adapters) {
     Runner model = runner();
-    const std::vector<float> logits = model.step({{0, prompt, adapter}});
+    const std::vector<float> logits = model.step({{0, prompt, {}, adapter}});
     alone.insert(alone.end(), logits.begin(), logits.end());
   }
   Runner model = runner();
-  EXPECT_EQ(model.step({{0, prompt, 7}, {1, prompt, 0}, {2, prompt, 1}, {3, prompt, 1}}), alone);
+  EXPECT_EQ(
+      model.step({{0, prompt, {}, 7}, {1, prompt, {}, 0}, {2, prompt, {}, 1}, {3, prompt, {}, 1}}),
+      alone);
   const std::size_t n = golden_.logits.size();
   EXPECT_NE(part(alone, 0, n), part(alone, n, n));
   EXPECT_NE(part(alone, 0, n), part(alone, 2 * n, n));
@@ -114,8 +116,8 @@ TEST_P(AdapterMixTest, SameBitsAloneAndTogether) {
 TEST_P(AdapterMixTest, SameBitsInChunksAmongOthers) {
   const std::vector<std::int32_t>& prompt = golden_.prompt;
   Runner whole = runner();
-  const std::vector<float> one = whole.step({{0, prompt, 1}});
-  const std::vector<float> seven = whole.step({{1, prompt, 7}});
+  const std::vector<float> one = whole.step({{0, prompt, {}, 1}});
+  const std::vector<float> seven = whole.step({{1, prompt, {}, 7}});
   Runner model = runner();
   std::vector<float> got_one;
   std::vector<float> got_seven;
@@ -125,7 +127,8 @@ TEST_P(AdapterMixTest, SameBitsInChunksAmongOthers) {
   for (const std::size_t n : sizes) {
     const auto from = prompt.begin() + static_cast<std::ptrdiff_t>(begin);
     const std::vector<std::int32_t> ids(from, from + static_cast<std::ptrdiff_t>(n));
-    const std::vector<float> got = model.step({{0, ids, 1}, {3, {ids[0]}, 0}, {1, ids, 7}});
+    const std::vector<float> got =
+        model.step({{0, ids, {}, 1}, {3, {ids[0]}, {}, 0}, {1, ids, {}, 7}});
     for (std::size_t i = 0; i < n * vocab; ++i) {
       got_one.push_back(got[i]);
       got_seven.push_back(got[(n + 1) * vocab + i]);
@@ -140,7 +143,7 @@ TEST_P(AdapterMixTest, SameBitsInChunksAmongOthers) {
 // Behind the last mixer only rows with results are left.
 TEST_P(AdapterMixTest, OutputRowsKeepTheirAdapters) {
   const std::vector<std::int32_t>& prompt = golden_.prompt;
-  const std::vector<Feed> feeds = {{0, prompt, 7}, {1, {5, 6}, 0}, {2, prompt, 1}};
+  const std::vector<Feed> feeds = {{0, prompt, {}, 7}, {1, {5, 6}, {}, 0}, {2, prompt, {}, 1}};
   Runner all = runner();
   const std::vector<float> logits = all.step(feeds);
   Runner last = runner();
@@ -156,12 +159,12 @@ TEST_P(AdapterMixTest, UnmountedIsAsIfItHadNeverBeen) {
   Runner bare(*checkpoint_, GetParam());
   const std::vector<float> expected = bare.step({{0, golden_.prompt}});
   Runner model = runner();
-  model.step({{1, golden_.prompt, 7}});
+  model.step({{1, golden_.prompt, {}, 7}});
   EXPECT_EQ(model.step({{0, golden_.prompt}}), expected);
   model.model().unmount_adapter(7);
   EXPECT_EQ(model.step({{3, golden_.prompt}}), expected);
   EXPECT_THAT(error_of([&] {
-                model.step({{2, golden_.prompt, 7}});
+                model.step({{2, golden_.prompt, {}, 7}});
               }).what(),
               HasSubstr("no such adapter is mounted (got 7)"));
 }
@@ -176,16 +179,40 @@ TEST(AdapterTest, QuantisedBase) {
   for (const char* device : {"reference", "cpu"}) {
     Runner alone(*checkpoint, device);
     mount(alone.model(), 1, "llama-gguf");
-    results.push_back(alone.step({{0, golden.prompt, 1}}));
+    results.push_back(alone.step({{0, golden.prompt, {}, 1}}));
     Runner together(*checkpoint, device);
     mount(together.model(), 1, "llama-gguf");
-    const std::vector<float> both = together.step({{1, golden.prompt, 0}, {0, golden.prompt, 1}});
+    const std::vector<float> both =
+        together.step({{1, golden.prompt, {}, 0}, {0, golden.prompt, {}, 1}});
     EXPECT_EQ(part(both, results.back().size(), results.back().size()), results.back()) << device;
   }
   for (std::size_t i = 0; i < results[0].size(); ++i) {
     ASSERT_NEAR(results[0][i], results[1][i], 0.005) << i;
     // Q8_0 rounds the base's weights, no more.
     ASSERT_NEAR(results[0][i], golden.logits[i], 0.6) << i;
+  }
+}
+
+// An encoder's rows have the adapter of the sequence that their text belongs to.
+TEST(AdapterTest, SourcesAmongOthers) {
+  const auto checkpoint = format::open_checkpoint(data_path("t5"));
+  const Golden golden = read_golden(adapter_path("t5"));
+  const std::vector<std::int32_t> other(golden.source.rbegin(), golden.source.rend());
+  for (const char* device : {"reference", "cpu"}) {
+    const auto run = [&](const std::vector<Feed>& feeds) {
+      Runner model(*checkpoint, device);
+      mount(model.model(), 1, "t5");
+      return model.step(feeds);
+    };
+    const Feed bare{0, golden.prompt, golden.source, 0};
+    const Feed adapted{1, golden.prompt, golden.source, 1};
+    const Feed third{2, golden.prompt, other, 1};
+    std::vector<float> alone;
+    for (const Feed& feed : {bare, adapted, third}) {
+      const std::vector<float> logits = run({feed});
+      alone.insert(alone.end(), logits.begin(), logits.end());
+    }
+    EXPECT_EQ(run({bare, adapted, third}), alone) << device;
   }
 }
 
@@ -207,20 +234,19 @@ TEST(AdapterRowsTest, NeighboursAreTakenTogether) {
                                       {.first_row = 7, .n_rows = 1, .adapter = 1}},
                         .logit_rows = {0, 2, 4, 5, 7},
                         .hidden_rows = {1, 3, 6}};
-  std::vector<AdapterRows> rows;
-  std::vector<AdapterRows> output_rows;
-  adapters.find_rows(step, rows, output_rows);
+  StepAdapters found;
+  adapters.find_rows(step, found);
   const auto ranges = [](const std::vector<AdapterRows>& list) {
     std::vector<std::pair<std::int64_t, std::int64_t>> out;
     for (const AdapterRows& entry : list) out.emplace_back(entry.first_row, entry.n_rows);
     return out;
   };
   using Ranges = std::vector<std::pair<std::int64_t, std::int64_t>>;
-  EXPECT_EQ(ranges(rows), (Ranges{{0, 3}, {5, 2}, {7, 1}}));
+  EXPECT_EQ(ranges(found.rows), (Ranges{{0, 3}, {5, 2}, {7, 1}}));
   // Logit rows 0, 2 | 4 | 5 | 7, then hidden rows 1 | 3 | 6.
-  EXPECT_EQ(ranges(output_rows), (Ranges{{0, 2}, {3, 1}, {4, 2}, {7, 1}}));
-  EXPECT_EQ(output_rows[2].adapter, rows[0].adapter);
-  EXPECT_EQ(output_rows[3].adapter, rows[1].adapter);
+  EXPECT_EQ(ranges(found.output_rows), (Ranges{{0, 2}, {3, 1}, {4, 2}, {7, 1}}));
+  EXPECT_EQ(found.output_rows[2].adapter, found.rows[0].adapter);
+  EXPECT_EQ(found.output_rows[3].adapter, found.rows[1].adapter);
 }
 
 TEST(FindModulesTest, AnyPrefixAndNothingElse) {
@@ -229,12 +255,14 @@ TEST(FindModulesTest, AnyPrefixAndNothingElse) {
                     {Role{"e"}, "h.#.e.@.up"},
                     {Role{"head"}, "head", true},
                     {Role{"b"}, "h.#.a"}};
+  layout.encoder_modules = {{Role{"a"}, "enc.#.a"}};
   layout.prefixes = {"model.", ""};
   using Found = std::vector<ModuleRef>;
   EXPECT_EQ(find_modules(layout, "model.h.12.a"),
             (Found{{Role{"a"}, {.layer = 12}}, {Role{"b"}, {.layer = 12}}}));
   EXPECT_EQ(find_modules(layout, "h.0.a"), (Found{{Role{"a"}, {}}, {Role{"b"}, {}}}));
   EXPECT_EQ(find_modules(layout, "h.3.e.45.up"), (Found{{Role{"e"}, {.layer = 3, .expert = 45}}}));
+  EXPECT_EQ(find_modules(layout, "enc.2.a"), (Found{{Role{"a"}, {.layer = 2}, true}}));
   EXPECT_EQ(find_modules(layout, "head"), (Found{{Role{"head"}, {}}}));
   for (const char* name : {"", "model.", "h..a", "h.1.b", "h.1.a.", "xh.1.a", "h.1.e.up", "h.-1.a",
                            "h.00.a", "h.1234567.a"}) {

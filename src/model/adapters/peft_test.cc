@@ -37,7 +37,7 @@ TEST(AdapterTest, ModulesOfLinearsInPieces) {
       const std::vector<float> bare = model.step({{0, {1, 5, 3}}});
       const MemoryCheckpoint adapter = small_adapter();
       model.model().mount_adapter(3, read_adapter(adapter));
-      results.push_back(model.step({{1, {1, 5, 3}, 3}}));
+      results.push_back(model.step({{1, {1, 5, 3}, {}, 3}}));
       EXPECT_GT(std::abs(results.back()[2] - bare[2]), 1e-3F);
     }
     for (std::size_t i = 0; i < results[0].size(); ++i) {

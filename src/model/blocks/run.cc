@@ -26,6 +26,12 @@ device::Tensor Scratch::take(std::int64_t rows, std::int64_t cols) {
   return tensor;
 }
 
+void Run::use(StepAdapters& of_step) noexcept {
+  adapters = of_step.rows;
+  output_adapters = of_step.output_rows;
+  delta_memory = &of_step.deltas;
+}
+
 device::LinearDeltas Run::deltas(const LinearPiece& piece) const {
   if (adapters.empty()) return {};
   delta_memory->clear();

@@ -46,6 +46,7 @@ struct Run {
   device::KvCache& kv;
   const std::vector<std::unique_ptr<device::Rope>>& ropes;
   Scratch& scratch;
+  std::span<const std::unique_ptr<device::PositionBias>> position_biases{};  ///< Of the stack.
   /// Adapters of the rows that blocks work on now: all rows, and after the last layer's mixer those
   /// with results.
   std::span<const AdapterRows> adapters{};
@@ -53,6 +54,8 @@ struct Run {
   /// Memory of `deltas`; needed where rows have adapters.
   std::vector<device::LowRankDelta>* delta_memory = nullptr;
 
+  /// `of_step`: of this step's rows; must outlive the run.
+  void use(StepAdapters& of_step) noexcept;
   /// Deltas that the adapters of the rows at work add to a piece of a linear; valid until the next
   /// call.
   device::LinearDeltas deltas(const LinearPiece& piece) const;

@@ -38,21 +38,26 @@ std::optional<At> match(std::string_view pattern, std::string_view name) noexcep
   return at;
 }
 
+/// The same behind any of the layout's prefixes.
+std::optional<At> match(const ModuleLayout& layout, const ModuleName& module,
+                        std::string_view name) noexcept {
+  if (module.beside_prefix && name == module.pattern) return At{};
+  for (const std::string_view prefix : layout.prefixes) {
+    if (!name.starts_with(prefix)) continue;
+    const std::optional<At> at = match(module.pattern, name.substr(prefix.size()));
+    if (at) return at;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<ModuleRef> find_modules(const ModuleLayout& layout, std::string_view name) {
   std::vector<ModuleRef> found;
-  for (const ModuleName& module : layout.modules) {
-    if (module.beside_prefix && name == module.pattern) {
-      found.push_back({module.role, {}});
-      continue;
-    }
-    for (const std::string_view prefix : layout.prefixes) {
-      if (!name.starts_with(prefix)) continue;
-      const std::optional<At> at = match(module.pattern, name.substr(prefix.size()));
-      if (!at) continue;
-      found.push_back({module.role, *at});
-      break;
+  for (const bool in_encoder : {false, true}) {
+    for (const ModuleName& module : in_encoder ? layout.encoder_modules : layout.modules) {
+      const std::optional<At> at = match(layout, module, name);
+      if (at) found.push_back({module.role, *at, in_encoder});
     }
   }
   return found;

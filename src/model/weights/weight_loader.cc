@@ -145,13 +145,18 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
                                 std::vector<LinearPiece>& pieces) {
   std::int64_t begin = 0;
   std::size_t i = 0;
+  const bool in_encoder = index_.stack() == TensorIndex::Stack::kEncoder;
   for (LinearPiece& piece : pieces) {
     piece.id = n_listed_pieces_++;
     const std::int64_t end = piece.begin + piece.weight->out_features();
     for (; i < parts.size() && begin < end; begin += parts[i++].n_out) {
       const LinearPart& part = parts[i];
-      modules_.push_back(
-          {{part.role, at}, piece.id, begin - piece.begin, part.n_out, n_in, part.head_dim});
+      modules_.push_back({{part.role, at, in_encoder},
+                          piece.id,
+                          begin - piece.begin,
+                          part.n_out,
+                          n_in,
+                          part.head_dim});
     }
   }
 }

@@ -4,14 +4,16 @@
 #include <vector>
 
 #include "model/model.h"
+#include "model/source_encoder.h"
 
 namespace openllm::model {
 
-/// Embedding, layers, head: a causal decoder. Knows no kind of mixer, FFN or residual.
-class Decoder final : public Model {
+/// Embedding, layers, head: a decoder, with or without an encoder before it, or an encoder alone.
+/// Knows no kind of mixer, FFN or residual.
+class Network final : public Model {
  public:
   /// Loads all weights through `loader`.
-  Decoder(ModelSpec spec, WeightLoader& loader, const ModelOptions& options);
+  Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& options);
 
   const ModelSpec& spec() const noexcept override { return spec_; }
   std::int64_t n_parameters() const noexcept override { return n_parameters_; }
@@ -23,16 +25,17 @@ class Decoder final : public Model {
   void unmount_adapter(int id) override { adapters_->unmount(id); }
 
  private:
-  void group_kv_layers();
-  void run_layers(Run& run);
+  void load_stacks(WeightLoader& loader);
+  void place_kv(Layer::KvUser& user);
+  void make_buffers();
+  void read_outputs(Run& run, device::Tensor h);
 
   ModelSpec spec_;
   const ModelOptions options_;
   device::Device& device_;
-  std::unique_ptr<Embedding> embedding_{};
-  std::vector<Layer> layers_{};
-  std::unique_ptr<Norm> final_norm_{};
+  std::unique_ptr<Stack> stack_{};
   std::unique_ptr<Head> head_{};
+  std::unique_ptr<SourceEncoder> encoder_{};
   std::unique_ptr<Adapters> adapters_{};
   std::int64_t n_parameters_ = 0;
   std::size_t weight_bytes_ = 0;
@@ -43,10 +46,7 @@ class Decoder final : public Model {
   std::vector<int> blocks_per_group_{};
   std::unique_ptr<device::KvCache> kv_{};
   std::unique_ptr<Scratch> scratch_{};
-  // Of a step, kept for their memory.
-  std::vector<AdapterRows> adapter_rows_{};
-  std::vector<AdapterRows> output_adapter_rows_{};
-  std::vector<device::LowRankDelta> deltas_{};
+  StepAdapters step_adapters_{};
   std::unique_ptr<float[]> logits_{};  ///< [most output rows, V]; touched only as far as needed.
   std::unique_ptr<float[]> hidden_{};  ///< [most output rows, D]
 };
