@@ -25,6 +25,8 @@ class CpuWeight final : public Weight {
   std::size_t bytes() const noexcept override;
 
   const std::vector<Segment>& segments() const noexcept { return segments_; }
+  /// The order in which quantised segments take the inputs; empty: as they come.
+  const std::vector<std::int32_t>& column_order() const noexcept { return column_order_; }
   /// Of vectors; null for matrices.
   const float* vector() const noexcept { return vector_.empty() ? nullptr : vector_.data(); }
   /// Writes row `row` in f32.
@@ -37,6 +39,7 @@ class CpuWeight final : public Weight {
   std::int64_t out_features_ = 0;
   std::int64_t in_features_ = 0;
   std::vector<Segment> segments_{};
+  std::vector<std::int32_t> column_order_{};
   std::vector<float> vector_{};
 };
 
