@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "device/weight.h"
+#include "model/config/config.h"
 #include "model/weights/tensor_index.h"
 
 namespace openllm::model {
@@ -25,8 +26,12 @@ class WeightScheme {
 /// `module`.weight, in any element type of the file format.
 std::unique_ptr<WeightScheme> make_dense_scheme();
 
+/// Integer codes with scales and zero points per group of inputs, from its `quantization_config`.
+std::unique_ptr<WeightScheme> make_gptq_scheme(const Config& config);
+
 /// The schemes that a checkpoint's configuration names, and last the dense one, which modules
-/// without codes have.
+/// without codes have. Throws kUnsupported naming what
+/// it does not know.
 std::vector<std::unique_ptr<WeightScheme>> make_schemes(const format::Checkpoint& checkpoint);
 
 }  // namespace openllm::model
