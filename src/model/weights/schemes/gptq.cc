@@ -14,7 +14,6 @@ namespace {
 
 using base::fail;
 using device::GroupedCodes;
-using device::SideTensor;
 using tensor::DType;
 using tensor::Shape;
 using tensor::TensorView;
