@@ -12,12 +12,13 @@ weights it multiplies with are what transformers computes the goldens from.
 import importlib.util
 import json
 import logging
+import shutil
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
 
 
 def oracle():
@@ -95,13 +96,14 @@ def quantise_linear(weight, groups, options):
     return tensors, check(tensors, codes, zeros, options)
 
 
-def quantise_folder(folder, options):
-    """Rewrites the folder's weights and configuration. Returns what the quantised weights stand for, by name."""
+def quantise_folder(folder, dense, options):
+    """Rewrites the folder's weights and configuration. `dense` gets the same model with the weights that the quantised
+    ones stand for."""
     options = {"format": "gptq", "desc_act": False, "lm_head": False, "empty_bias": False, **options}
     generator = np.random.default_rng(options["bits"]) if options["desc_act"] else None
     path = folder / "model.safetensors"
     tensors = load_file(path)
-    read_back = {}
+    expanded = dict(tensors)
     shared = {}
     for name in sorted(tensors):
         module, _, kind = name.rpartition(".")
@@ -113,10 +115,12 @@ def quantise_folder(folder, options):
         # Q, K and V have seen the same inputs: one order. Gate and up would too, but need not.
         site = module.rpartition(".")[0] + ".qkv" if linear in ("q_proj", "k_proj", "v_proj") else module
         groups = shared.setdefault(site, group_indices(weight.shape[1], size, generator))
-        quantised, read_back[name] = quantise_linear(weight, groups, options)
+        quantised, expanded[name] = quantise_linear(weight, groups, options)
         tensors.update({f"{module}.{key}": value for key, value in quantised.items()})
         if options["empty_bias"]:  # AutoGPTQ gives every linear a bias
             tensors.setdefault(f"{module}.bias", torch.zeros(weight.shape[0], dtype=torch.float16))
+    shutil.copy(folder / "config.json", dense)
+    save_file(expanded, dense / "model.safetensors", metadata={"format": "pt"})
     save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata={"format": "pt"})
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"] = {
@@ -124,4 +128,3 @@ def quantise_folder(folder, options):
         "desc_act": options["desc_act"], "checkpoint_format": options["format"], "lm_head": options["lm_head"],
         "true_sequential": True, "damp_percent": 0.01}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    return read_back

@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "llm/chat_context.h"
 #include "llm/engine_request.h"
 #include "llm/llm_config.h"
 #include "model/model.h"
@@ -156,7 +155,9 @@ const chat::Template& Core::require_template() {
 std::string Core::render(const std::vector<Message>& messages, const GenerateOptions& options) {
   if (messages.empty()) base::fail(ErrorCode::kInvalidArgument, "messages: empty");
   const chat::Template& chat_template = require_template();
-  return chat_template.render(chat_context(messages, options, *require_tokenizer()));
+  const auto tokenizer = require_tokenizer();
+  return chat_template.render(messages, options,
+                              {.bos = tokenizer->bos_piece(), .eos = tokenizer->eos_piece()});
 }
 
 PreparedPrompt Core::prepare_prompt(const Prompt& prompt, const GenerateOptions& options,

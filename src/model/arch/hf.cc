@@ -26,7 +26,8 @@ SelfAttentionSpec read_heads(const Config& config, const Defaults& defaults, int
                    "does not divide num_attention_heads (expected a divisor of ", heads.n_heads,
                    ", got ", heads.n_kv_heads, ")");
   }
-  const std::optional<int> head_dim = config.find_int("head_dim", 1, kMaxHeadDim);
+  const std::optional<int> head_dim =
+      defaults.ignores_head_dim ? std::nullopt : config.find_int("head_dim", 1, kMaxHeadDim);
   if (head_dim) {
     heads.head_dim = *head_dim;
   } else if (defaults.head_dim > 0) {
@@ -75,8 +76,9 @@ ModelSpec read_llama_like(const Config& config, const Defaults& defaults) {
   spec.norm.kind = device::NormKind::kRms;
   spec.norm.eps = static_cast<float>(config.not_negative_or("rms_norm_eps", defaults.norm_eps));
   ffn.activation = read_activation(config, defaults.activation_key, defaults.activation);
-  spec.head.tied = config.bool_or("tie_word_embeddings", defaults.tied);
-  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, ffn, {}});
+  spec.head.emplace();
+  spec.head->tied = config.bool_or("tie_word_embeddings", defaults.tied);
+  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, {}, ffn, {}});
   return spec;
 }
 
@@ -90,7 +92,7 @@ void require_even_head_dim(const Config& config, int head_dim) {
   config.unsupported("head_dim", "RoPE needs an even number of dimensions (got ", head_dim, ")");
 }
 
-void read_single_rope(const Config& config, ModelSpec& spec) {
+void read_single_rope(const Config& config, ModelSpec& spec, double default_theta) {
   const int head_dim = attention_of(spec, 0).head_dim;
   require_even_head_dim(config, head_dim);
   RopeContext context;
@@ -105,7 +107,7 @@ void read_single_rope(const Config& config, ModelSpec& spec) {
   if (rope && (rope->has("full_attention") || rope->has("sliding_attention"))) {
     config.unsupported("rope_parameters", "different RoPE per layer type in this architecture");
   }
-  const double theta = config.positive_or("rope_theta", 10000.0);
+  const double theta = config.positive_or("rope_theta", default_theta);
   const RopeParameters parameters = read_rope(rope ? &*rope : nullptr, theta, context);
   const int index = add_rope(spec, parameters);
   each_attention(spec, [&](SelfAttentionSpec& attention) { attention.rope = index; });
@@ -155,6 +157,11 @@ void read_attention_bias(const Config& config, ModelSpec& spec) {
 
 device::Activation read_activation(const Config& config, std::string_view key,
                                    std::string_view otherwise) {
+  return activation_named(config, key, config.string_or(key, otherwise));
+}
+
+device::Activation activation_named(const Config& config, std::string_view key,
+                                    std::string_view name) {
   using device::Activation;
   // Several names are one function computed in different ways.
   constexpr std::array<std::pair<std::string_view, Activation>, 14> kNames{{
@@ -173,7 +180,6 @@ device::Activation read_activation(const Config& config, std::string_view key,
       {"relu2", Activation::kReluSquared},
       {"tanh", Activation::kTanh},
   }};
-  const std::string name = config.string_or(key, otherwise);
   for (const auto& [known, activation] : kNames) {
     if (name == known) return activation;
   }
@@ -212,6 +218,12 @@ ModuleLayout llama_layout() {
   layout.prefixes = {"model.", ""};
   layout.ignored = {"layers.#.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq"};
   return layout;
+}
+
+void remove_ffn(ModuleLayout& layout) {
+  std::erase_if(layout.modules, [](const ModuleName& name) {
+    return name.role == role::kGate || name.role == role::kUp || name.role == role::kDown;
+  });
 }
 
 void add_qk_norms(ModuleLayout& layout) {

@@ -73,8 +73,12 @@ bool TensorIndex::has_tensors(const std::string& module) const {
          checkpoint_.find(module) != nullptr;
 }
 
+const std::vector<ModuleName>& TensorIndex::names_in_use() const noexcept {
+  return stack_ == Stack::kEncoder ? layout_.encoder_modules : layout_.modules;
+}
+
 const ModuleName* TensorIndex::name_of(Role role) const noexcept {
-  for (const ModuleName& name : layout_.modules) {
+  for (const ModuleName& name : names_in_use()) {
     if (name.role == role) return &name;
   }
   return nullptr;
@@ -82,16 +86,23 @@ const ModuleName* TensorIndex::name_of(Role role) const noexcept {
 
 bool TensorIndex::knows(Role role) const noexcept { return name_of(role) != nullptr; }
 
-std::vector<std::string> TensorIndex::candidates(Role role, At at) const {
+bool TensorIndex::has_expert_numbers(Role role) const noexcept {
   const ModuleName* name = name_of(role);
-  if (name == nullptr) return {};
-  const std::string filled = fill(name->pattern, at);
-  if (!name->beside_prefix) return {prefix_ + filled};
-  // The head sits beside the inner model ("language_model.lm_head" for "language_model.model.").
-  constexpr std::string_view kInner = "model.";
-  std::vector<std::string> names = {filled, prefix_ + filled};
-  if (prefix_.ends_with(kInner)) {
-    names.push_back(prefix_.substr(0, prefix_.size() - kInner.size()) + filled);
+  return name != nullptr && name->pattern.find('@') != std::string_view::npos;
+}
+
+std::vector<std::string> TensorIndex::candidates(Role role, At at) const {
+  std::vector<std::string> names;
+  for (const ModuleName& name : names_in_use()) {
+    if (name.role != role) continue;
+    const std::string filled = fill(name.pattern, at);
+    if (name.beside_prefix) names.push_back(filled);
+    names.push_back(prefix_ + filled);
+    // The head sits beside the inner model ("language_model.lm_head" for "language_model.model.").
+    constexpr std::string_view kInner = "model.";
+    if (name.beside_prefix && prefix_.ends_with(kInner)) {
+      names.push_back(prefix_.substr(0, prefix_.size() - kInner.size()) + filled);
+    }
   }
   return names;
 }
@@ -132,8 +143,7 @@ const tensor::TensorView& TensorIndex::take(const std::string& tensor, const ten
 }
 
 void TensorIndex::require_layers(int n_layers) const {
-  const std::string last =
-      prefix_ + fill(layer_pattern(layout_), {.layer = n_layers - 1, .expert = 0});
+  const std::string last = prefix_ + fill(layer_pattern(layout_), {.layer = n_layers - 1});
   if (has_tensors(last)) return;
   fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", last,
        ".weight: missing (expected ", n_layers, " layers)");

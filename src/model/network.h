@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/model.h"
+#include "model/source_encoder.h"
+
+namespace openllm::model {
+
+/// Embedding, layers, head: a decoder, with or without an encoder before it, or an encoder alone.
+/// Knows no kind of mixer, FFN or residual.
+class Network final : public Model {
+ public:
+  /// Loads all weights through `loader`.
+  Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& options);
+
+  const ModelSpec& spec() const noexcept override { return spec_; }
+  std::int64_t n_parameters() const noexcept override { return n_parameters_; }
+  std::size_t weight_bytes() const noexcept override { return weight_bytes_; }
+  const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept override { return groups_; }
+  void allocate_kv(const std::vector<int>& blocks_per_group) override;
+  step::Outputs forward(const step::Step& step) override;
+
+ private:
+  void load_stacks(WeightLoader& loader);
+  void place_kv(Layer::KvUser& user);
+  void make_buffers();
+  void read_outputs(Run& run, device::Tensor h);
+
+  ModelSpec spec_;
+  const ModelOptions options_;
+  device::Device& device_;
+  std::unique_ptr<Stack> stack_{};
+  std::unique_ptr<Head> head_{};
+  std::unique_ptr<SourceEncoder> encoder_{};
+  std::int64_t n_parameters_ = 0;
+  std::size_t weight_bytes_ = 0;
+
+  std::vector<std::unique_ptr<device::Rope>> ropes_{};
+  std::vector<kv::KvGroupSpec> groups_{};
+  std::vector<device::KvLayerSpec> kv_layers_{};
+  std::vector<int> blocks_per_group_{};
+  std::unique_ptr<device::KvCache> kv_{};
+  std::unique_ptr<Scratch> scratch_{};
+  std::unique_ptr<float[]> logits_{};  ///< [most output rows, V]; touched only as far as needed.
+  std::unique_ptr<float[]> hidden_{};  ///< [most output rows, D]
+};
+
+}  // namespace openllm::model
