@@ -60,6 +60,22 @@ class GptqScheme final : public WeightScheme {
     return part;
   }
 
+  std::optional<WeightContent> content_of(const format::Checkpoint& checkpoint,
+                                          const format::NamedTensor& tensor) const override {
+    const std::size_t dot = tensor.name.rfind('.');
+    if (dot == std::string::npos) return std::nullopt;
+    const std::string suffix = tensor.name.substr(dot);
+    const Shape& shape = tensor.view.shape;
+    if (suffix == ".qweight" && shape.n_dims() == 2) {
+      return WeightContent{base::cat("GPTQ-", spec_.bits), {shape[1], shape[0] * 32 / spec_.bits}};
+    }
+    const bool beside = suffix == ".qzeros" || suffix == ".scales" || suffix == ".g_idx";
+    if (!beside || checkpoint.find(tensor.name.substr(0, dot) + ".qweight") == nullptr) {
+      return std::nullopt;
+    }
+    return WeightContent{};
+  }
+
  private:
   /// The group of every input; empty when they follow each other, or when nothing was recorded: all
   /// zeros, which writers leave in files without act-order.

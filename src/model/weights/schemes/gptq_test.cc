@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "model/test_support.h"
+#include "model/weights/contents.h"
 
 namespace openllm::model::test {
 namespace {
@@ -52,6 +53,22 @@ TEST_F(GptqTest, CountsWeightsNotWords) {
   const auto dense = format::open_checkpoint(data_path("llama-gptq-8bit-act-order"));
   // The same sizes, but for the biases of Q, K, V and O.
   EXPECT_EQ(model->n_parameters(), load(*dense)->n_parameters() + 2 * (64 + 32 + 32 + 64));
+}
+
+// Users are told of matrices, not of the tensors that hold them.
+TEST_F(GptqTest, ContentsAreMatrices) {
+  std::int64_t n_parameters = 0;
+  int n_quantised = 0;
+  for (const WeightContent& content : list_contents(*file_)) {
+    n_parameters += content.shape.n_elems();
+    EXPECT_TRUE(content.type == "GPTQ-4" || content.type == "F16") << content.type;
+    if (content.type == "GPTQ-4") ++n_quantised;
+  }
+  EXPECT_EQ(n_quantised, 2 * 7);
+  EXPECT_EQ(n_parameters, load(copy())->n_parameters());
+  MemoryCheckpoint unknown = copy();
+  unknown.mutable_config()["quantization_config"]["quant_method"] = "awq";
+  EXPECT_EQ(error_of([&] { list_contents(unknown); }).code(), ErrorCode::kUnsupported);
 }
 
 TEST_F(GptqTest, ModulesWithoutCodesArePlain) {

@@ -1,4 +1,5 @@
 #include <array>
+#include <utility>
 
 #include "model/weights/schemes/scheme.h"
 
@@ -45,6 +46,20 @@ std::vector<std::unique_ptr<WeightScheme>> make_schemes(const format::Checkpoint
   }
   schemes.push_back(make_dense_scheme());
   return schemes;
+}
+
+std::vector<WeightContent> list_contents(const format::Checkpoint& checkpoint) {
+  const auto schemes = make_schemes(checkpoint);
+  std::vector<WeightContent> contents;
+  for (const format::NamedTensor& tensor : checkpoint.tensors()) {
+    for (const auto& scheme : schemes) {
+      std::optional<WeightContent> content = scheme->content_of(checkpoint, tensor);
+      if (!content) continue;
+      if (!content->type.empty()) contents.push_back(*std::move(content));
+      break;
+    }
+  }
+  return contents;
 }
 
 }  // namespace openllm::model
