@@ -12,6 +12,7 @@
 #include "base/mapped_file.h"
 #include "format/gguf.h"
 #include "llm/llm_config.h"
+#include "model/weights/contents.h"
 #include "openllm/store.h"
 
 namespace openllm::llm {
@@ -232,16 +233,17 @@ ModelInfo describe_model(const ResolvedModel& resolved, const format::Checkpoint
   info.format = checkpoint.kind() == format::Checkpoint::Kind::kGguf ? "gguf" : "safetensors";
   info.n_layers = spec.n_layers();
   info.vocab_size = spec.vocab_size;
-  std::map<std::string_view, int> types;
-  for (const format::NamedTensor& tensor : checkpoint.tensors()) {
-    ++types[tensor::info(tensor.view.dtype).name];
-    const tensor::Shape& shape = tensor.view.shape;
+  std::map<std::string, int> types;
+  for (const auto& [type, shape] : model::list_contents(checkpoint)) {
+    ++types[type];
     info.n_parameters += shape.n_elems();
     if (shape.n_dims() == 2 && shape[0] == info.vocab_size)
       info.n_embedding_parameters += shape.n_elems();
+  }
+  for (const format::NamedTensor& tensor : checkpoint.tensors()) {
     info.weight_bytes += static_cast<std::int64_t>(tensor.view.bytes.size());
   }
-  std::vector<std::pair<std::string_view, int>> sorted(types.begin(), types.end());
+  std::vector<std::pair<std::string, int>> sorted(types.begin(), types.end());
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   for (const auto& [name, count] : sorted) {
