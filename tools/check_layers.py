@@ -15,6 +15,7 @@ from pathlib import Path
 # layer -> the layers it may include. Public headers (openllm/*.h) may be included by all.
 LAYERS = {
     "base": [],
+    "net": ["base"],
     "tensor": ["base"],
     "kernels": ["tensor"],
     "format": ["base", "tensor"],
@@ -31,7 +32,7 @@ LAYERS = {
             "store"],
     # Our own first users: the public headers, and base for small things.
     "server": ["base"],
-    "client": ["base"],
+    "client": ["base", "net"],
     "cli": ["base"],
     "library": [],
 }
