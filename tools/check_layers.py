@@ -27,7 +27,7 @@ LAYERS = {
     "sampling": ["base"],
     "engine": ["base", "kv", "sampling"],
     "backend": ["base", "tensor", "format", "device", "kv", "model", "sampling", "engine"],
-    "store": ["base"],
+    "store": ["base", "format"],
     "llm": ["base", "tensor", "format", "tokenizer", "chat", "device", "kv", "model", "sampling", "engine", "backend",
             "store"],
     # Our own first users: the public headers, and base for small things.

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/failure.h"
+#include "openllm/outputs.h"
 #include "sampling/sampler.h"
 
 namespace openllm::engine {
@@ -16,7 +17,7 @@ namespace openllm::engine {
 /// Most choices of a request.
 inline constexpr int kMaxChoices = 128;
 
-enum class EndReason : std::uint8_t { kStop, kLength, kCancelled, kDeadline, kError };
+using EndReason = FinishReason;
 
 /// A token as it leaves the engine.
 struct TokenEvent {

@@ -109,8 +109,7 @@ std::size_t take(std::vector<Tensor>& from, const std::vector<std::string>& want
 
 }  // namespace
 
-HfFolder::HfFolder(const std::string& path)
-    : path_(path), config_(read_json(in_folder(path, kConfig), kMaxConfigBytes)) {
+HfFolder::HfFolder(const std::string& path) : path_(path), config_(read_config(path)) {
   const std::string single = in_folder(path, kSingle);
   if (exists(single)) {
     files_.emplace_back(single);
@@ -121,9 +120,14 @@ HfFolder::HfFolder(const std::string& path)
   tensors_.sort_and_check(path_);
 }
 
+bool HfFolder::has_config(const std::string& path) { return exists(in_folder(path, kConfig)); }
+
+base::Json HfFolder::read_config(const std::string& path) {
+  return read_json(in_folder(path, kConfig), kMaxConfigBytes);
+}
+
 bool HfFolder::looks_like_one(const std::string& path) {
-  return exists(in_folder(path, kConfig)) &&
-         (exists(in_folder(path, kSingle)) || exists(in_folder(path, kIndex)));
+  return has_config(path) && (exists(in_folder(path, kSingle)) || exists(in_folder(path, kIndex)));
 }
 
 void HfFolder::open_sharded(const std::string& index_path) {

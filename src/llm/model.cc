@@ -1,0 +1,78 @@
+#include "llm/model.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "llm/chat_context.h"
+#include "llm/llm_config.h"
+#include "llm/model_files.h"
+
+namespace openllm::llm {
+
+Model::Model(const std::string& name, const LoadOptions& options) : source_(open_source(name)) {
+  apply_model_defaults(config_, source_);
+  apply_config_environment(config_);
+  if (options.config) {
+    const std::vector<std::int32_t> model_eos = std::exchange(config_.eos_token_ids, {});
+    config_ = *options.config;
+    if (config_.eos_token_ids.empty()) config_.eos_token_ids = model_eos;
+  }
+  check_config(config_, source_.id);
+  template_source_ =
+      options.chat_template.empty() ? source_.chat_template : std::optional(options.chat_template);
+  // What the caller gave is the caller's to mend, now and not with the first messages.
+  if (!options.chat_template.empty()) require_template();
+}
+
+std::shared_ptr<const tokenizer::Tokenizer> Model::tokenizer() {
+  const std::lock_guard lock(tokenizer_mutex_);
+  if (!tokenizer_loaded_) {
+    try {
+      tokenizer_ = load_tokenizer(source_);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnsupported) throw;
+      unsupported_tokenizer_ = error.what();  // whoever sends token ids does not need it
+    }
+    tokenizer_loaded_ = true;
+  }
+  return tokenizer_;
+}
+
+std::shared_ptr<const tokenizer::Tokenizer> Model::require_tokenizer() {
+  auto found = tokenizer();
+  if (found != nullptr) return found;
+  const std::lock_guard lock(tokenizer_mutex_);
+  if (!unsupported_tokenizer_.empty()) {
+    base::fail(ErrorCode::kUnsupported, unsupported_tokenizer_,
+               "; token ids instead of text would do");
+  }
+  base::fail(ErrorCode::kUnsupported, source_.id,
+             ": has no tokenizer (expected tokenizer.json or a vocabulary in ", source_.path,
+             "); pass token ids instead of text");
+}
+
+void Model::drop_tokenizer() {
+  const std::lock_guard lock(tokenizer_mutex_);
+  tokenizer_.reset();
+  tokenizer_loaded_ = false;
+}
+
+const chat::Template& Model::require_template() {
+  const std::lock_guard lock(template_mutex_);
+  if (!template_) {
+    if (!template_source_) {
+      base::fail(ErrorCode::kUnsupported, "messages: ", source_.id,
+                 " has no chat template (pass a text prompt, or load it with a template)");
+    }
+    template_ = chat::Template::parse(*template_source_);
+  }
+  return *template_;
+}
+
+std::string Model::render(const std::vector<Message>& messages, const GenerateOptions& options) {
+  if (messages.empty()) base::fail(ErrorCode::kInvalidArgument, "messages: empty");
+  const chat::Template& chat_template = require_template();
+  return chat_template.render(chat_context(messages, options, *require_tokenizer()));
+}
+
+}  // namespace openllm::llm
