@@ -11,38 +11,29 @@
 namespace openllm::format {
 
 struct Gguf::Impl {
-  struct Shard {
-    base::MappedFile file;
-    gguf::Header header;
-  };
-
   std::shared_ptr<const GgufMetadata> metadata;
-  std::vector<Shard> shards{};
+  std::vector<base::MappedFile> later_files{};  // of a split; the first file is the metadata's
   TensorList tensors{};
 
   explicit Impl(std::shared_ptr<const GgufMetadata> opened) : metadata(std::move(opened)) {
-    const std::vector<std::string>& files = metadata->files();
-    for (const std::string& file : files) {
-      add(file);
-      if (files.size() > 1) check_split(file);
+    const std::vector<std::string>& paths = metadata->files();
+    const gguf::Header first = gguf::parse(paths[0], metadata->file().bytes(), tensors);
+    if (paths.size() > 1) {
+      check_split(first, 0);
+      for (std::size_t i = 1; i < paths.size(); ++i) {
+        later_files.emplace_back(paths[i]);
+        check_split(gguf::parse(paths[i], later_files.back().bytes(), tensors, first.alignment), i);
+      }
+      check_total(first);
     }
-    if (files.size() > 1) check_total(files.front());
     tensors.sort_and_check(metadata->path());
   }
 
-  void add(const std::string& path) {
-    const std::uint64_t first_alignment =
-        shards.empty() ? gguf::kDefaultAlignment : shards[0].header.alignment;
-    base::MappedFile file(path);
-    gguf::Header header = gguf::parse(path, file.bytes(), tensors, first_alignment);
-    shards.push_back({std::move(file), std::move(header)});
-  }
-
-  /// The last shard is the part of the split that its name says.
-  void check_split(const std::string& path) const {
+  /// File `i` is the part of the split that its name says.
+  void check_split(const gguf::Header& header, std::size_t i) const {
+    const std::string& path = metadata->files()[i];
     const auto count = static_cast<std::int64_t>(metadata->files().size());
-    const auto no = static_cast<std::int64_t>(shards.size()) - 1;
-    const gguf::Header& header = shards.back().header;
+    const auto no = static_cast<std::int64_t>(i);
     const std::int64_t their_count =
         gguf::find_count(header, path, "split.count", 65535).value_or(0);
     const std::int64_t their_no = gguf::find_count(header, path, "split.no", 65535).value_or(-1);
@@ -52,13 +43,14 @@ struct Gguf::Impl {
                ", got ", their_no, " of ", their_count, ")");
   }
 
-  void check_total(const std::string& first) const {
+  void check_total(const gguf::Header& header) const {
+    const std::string& path = metadata->files().front();
     const auto total =
         static_cast<std::int64_t>(tensors.readable.size() + tensors.unreadable.size());
     const std::int64_t expected =
-        gguf::find_count(shards[0].header, first, "split.tensors.count", INT64_MAX).value_or(total);
+        gguf::find_count(header, path, "split.tensors.count", INT64_MAX).value_or(total);
     if (expected == total) return;
-    base::fail(ErrorCode::kCorruptData, first, ": key split.tensors.count: wrong (expected ",
+    base::fail(ErrorCode::kCorruptData, path, ": key split.tensors.count: wrong (expected ",
                expected, " tensors in all files, got ", total, ")");
   }
 };
@@ -77,9 +69,11 @@ const std::vector<UnreadableTensor>& Gguf::unreadable() const noexcept {
 }
 
 void Gguf::drop_pages(const tensor::TensorView& view) const noexcept {
-  for (const Impl::Shard& shard : impl_->shards) {
-    if (contains(shard.file.bytes(), view.bytes)) shard.file.drop_pages(view.bytes);
-  }
+  const auto drop_from = [&view](const base::MappedFile& file) {
+    if (contains(file.bytes(), view.bytes)) file.drop_pages(view.bytes);
+  };
+  drop_from(impl_->metadata->file());
+  for (const base::MappedFile& file : impl_->later_files) drop_from(file);
 }
 
 }  // namespace openllm::format

@@ -3,7 +3,6 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "format/gguf_file.h"
 #include "format/gguf_values.h"
 #include "format/split_name.h"
@@ -83,6 +82,7 @@ GgufMetadata::~GgufMetadata() = default;
 
 const std::string& GgufMetadata::path() const noexcept { return impl_->path; }
 const std::vector<std::string>& GgufMetadata::files() const noexcept { return impl_->files; }
+const base::MappedFile& GgufMetadata::file() const noexcept { return impl_->file; }
 const base::Json& GgufMetadata::config() const noexcept { return impl_->config; }
 
 std::optional<std::vector<std::string_view>> GgufMetadata::string_array(

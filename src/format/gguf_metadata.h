@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/mapped_file.h"
 
 namespace openllm::format {
 
@@ -26,6 +27,8 @@ class GgufMetadata {
   const std::string& path() const noexcept;
   /// Every file of the model, in order.
   const std::vector<std::string>& files() const noexcept;
+  /// The first of them.
+  const base::MappedFile& file() const noexcept;
   /// One member per key ("llama.block_count": 30); without the arrays of more than 64 elements.
   const base::Json& config() const noexcept;
 

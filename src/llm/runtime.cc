@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/system_limits.h"
 
 namespace openllm::llm {
 
@@ -69,6 +70,7 @@ void Runtime::unload() {
   loaded->shut_down({ErrorCode::kUnavailable, base::cat(model_.id(), ": was unloaded")});
   loaded.reset();
   model_.drop_tokenizer();
+  base::return_free_memory();
 }
 
 }  // namespace openllm::llm

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -171,6 +174,60 @@ TEST(Unload, AFailedLoadCanBeTriedAgain) {
   fs::rename(folder.path() + "/away", folder.path() + "/model.safetensors");
   EXPECT_EQ(llm.generate(ids, options).outputs[0].token_ids, expected);
 }
+
+// The sanitizers' allocators keep what is freed.
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+std::int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::int64_t total = 0;
+  std::int64_t resident = 0;
+  file >> total >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+/// One layer below an embedding of 64 MB.
+std::string wide_model() {
+  constexpr std::uint64_t kDim = 64;
+  constexpr std::uint64_t kVocab = 256 << 10;
+  format::testing::GgufBuilder b;
+  const auto number = [&](const char* name, std::uint32_t value) {
+    b.key(name, 4, format::testing::le(value));
+  };
+  b.text("general.architecture", "llama");
+  number("llama.block_count", 1);
+  number("llama.context_length", 64);
+  number("llama.embedding_length", kDim);
+  number("llama.feed_forward_length", kDim);
+  number("llama.attention.head_count", 1);
+  b.key("llama.attention.layer_norm_rms_epsilon", 6, format::testing::le(1e-5F));
+  const auto tensor = [&](const std::string& name, std::vector<std::uint64_t> dims) {
+    std::uint64_t n = 1;
+    for (const std::uint64_t dim : dims) n *= dim;
+    b.tensor(name, dims, 0, std::string(n * sizeof(float), '\0'));
+  };
+  tensor("token_embd.weight", {kDim, kVocab});
+  tensor("output_norm.weight", {kDim});
+  for (const char* name : {"attn_norm", "ffn_norm"})
+    tensor(std::string("blk.0.") + name + ".weight", {kDim});
+  for (const char* name :
+       {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
+    tensor(std::string("blk.0.") + name + ".weight", {kDim, kDim});
+  return b.build();
+}
+
+TEST(Unload, GivesTheMemoryBack) {
+  const TempFolder folder;
+  const LLM llm(folder.write("wide.gguf", wide_model()), {.n_threads = 1});
+  const GenerateOptions options{.max_new_tokens = 2, .ignore_eos = true};
+  const std::int64_t before = resident_bytes();
+  for (int i = 0; i < 2; ++i) {
+    (void)llm.generate(std::vector<std::int32_t>{1}, options);
+    EXPECT_GT(resident_bytes() - before, 40 << 20);
+    llm.unload();
+    EXPECT_LT(resident_bytes() - before, 20 << 20);
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace openllm
