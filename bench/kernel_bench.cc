@@ -69,19 +69,20 @@ std::vector<std::unique_ptr<device::Weight>> make_weights(device::Device& dev, c
 void run_case(device::Device& dev, const Case& c, const openllm::bench::MachineLimits& machine,
               std::size_t min_bytes) {
   const auto weights = make_weights(dev, c, min_bytes);
-  const auto buffer = dev.allocate(static_cast<std::size_t>(512 * (c.in + c.out)));
+  const auto buffer = dev.allocate(static_cast<std::size_t>(512 * (c.in + c.out)) * sizeof(float));
+  auto* const values = static_cast<float*>(buffer->data());
   for (std::int64_t i = 0; i < 512 * c.in; ++i) {
-    buffer->data()[i] =
+    values[i] =
         static_cast<float>(openllm::base::random_unit(1, 2, static_cast<std::uint64_t>(i)) - 0.5);
   }
   std::printf("%-7s %6ld x %-5ld", std::string(openllm::tensor::info(c.type).name).c_str(), c.out,
               c.in);
   for (const std::int64_t rows : {1, 2, 4, 8, 32, 512}) {
-    const device::Tensor x{buffer->data(), rows, c.in, c.in};
-    const device::Tensor out{buffer->data() + 512 * c.in, rows, c.out, c.out};
+    const device::Tensor x{values, rows, c.in, c.in};
+    const device::Tensor out{values + 512 * c.in, rows, c.out, c.out};
     const std::size_t n = rows > 8 ? 1 : weights.size();
     const double seconds = best_time([&] {
-      for (std::size_t i = 0; i < n; ++i) dev.linear(*weights[i], nullptr, nullptr, x, out);
+      for (std::size_t i = 0; i < n; ++i) dev.linear(*weights[i], nullptr, {}, x, out);
     });
     const double bytes = static_cast<double>(weights[0]->bytes() * n);
     const double ops = 2.0 * static_cast<double>(rows * c.out * c.in) * static_cast<double>(n);

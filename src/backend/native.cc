@@ -11,40 +11,18 @@
 #include "base/system_limits.h"
 #include "device/device.h"
 #include "engine/engine.h"
-#include "model/decoder.h"
+#include "model/model.h"
 
 namespace openllm::backend {
 namespace {
 
-/// Steps of the engine as forward passes of a decoder.
+/// Steps of the engine as forward passes of a model.
 class NativeRunner final : public engine::StepRunner {
  public:
-  NativeRunner(device::Device& device, model::Decoder& decoder, int max_output_rows)
-      : device_(device),
-        decoder_(decoder),
-        logits_(std::make_unique_for_overwrite<float[]>(
-            static_cast<std::size_t>(max_output_rows) *
-            static_cast<std::size_t>(decoder.spec().vocab_size))) {}
+  NativeRunner(device::Device& device, model::Model& model) : device_(device), model_(model) {}
 
-  int vocab_size() const noexcept override { return decoder_.spec().vocab_size; }
-
-  const float* run(const engine::StepPlan& plan) override {
-    sequences_.clear();
-    for (const engine::PlanSequence& s : plan.sequences) {
-      sequences_.push_back({s.first_row, s.n_rows, s.past_len, s.adapter, s.rope_len});
-    }
-    tables_.clear();
-    for (const engine::PlanBlockTable& table : plan.block_tables)
-      tables_.push_back({table.ids, table.begin});
-    device::Batch batch;
-    batch.token_ids = plan.token_ids;
-    batch.positions = plan.positions;
-    batch.sequences = sequences_;
-    batch.block_tables = tables_;
-    batch.output_rows = plan.output_rows;
-    decoder_.forward(batch, logits_.get());
-    return logits_.get();
-  }
+  int vocab_size() const noexcept override { return model_.spec().vocab_size; }
+  step::Outputs run(const step::Step& step) override { return model_.forward(step); }
   int n_threads() const noexcept override { return device_.n_host_threads(); }
   void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
     device_.run_on_host(n, body);
@@ -52,19 +30,16 @@ class NativeRunner final : public engine::StepRunner {
 
  private:
   device::Device& device_;
-  model::Decoder& decoder_;
-  std::unique_ptr<float[]> logits_;  // touched only as far as steps need it
-  std::vector<device::BatchSequence> sequences_;
-  std::vector<device::BlockTable> tables_;
+  model::Model& model_;
 };
 
 class NativeBackend final : public Backend {
  public:
-  NativeBackend(std::unique_ptr<device::Device> device, std::unique_ptr<model::Decoder> decoder,
+  NativeBackend(std::unique_ptr<device::Device> device, std::unique_ptr<model::Model> model,
                 const engine::EngineOptions& options)
       : device_(std::move(device)),
-        decoder_(std::move(decoder)),
-        runner_(*device_, *decoder_, options.max_output_rows),
+        model_(std::move(model)),
+        runner_(*device_, *model_),
         max_model_len_(options.max_model_len),
         engine_(runner_, options, clock_) {}
 
@@ -84,7 +59,7 @@ class NativeBackend final : public Backend {
  private:
   base::SteadyClock clock_;
   std::unique_ptr<device::Device> device_;
-  std::unique_ptr<model::Decoder> decoder_;
+  std::unique_ptr<model::Model> model_;
   NativeRunner runner_;
   int max_model_len_;
   engine::Engine engine_;  // last: its thread uses everything above
@@ -119,36 +94,36 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
 
   auto device = device::make_device(options.device, {.n_threads = options.n_threads,
                                                      .fast_activations = options.fast_activations});
-  model::DecoderOptions decoder_options;
-  decoder_options.max_rows = options.max_step_tokens;
-  decoder_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
-  decoder_options.kv_f16 =
+  model::ModelOptions model_options;
+  model_options.max_rows = options.max_step_tokens;
+  model_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
+  model_options.kv_f16 =
       choose_kv_f16(options.kv_dtype, device->name(), any_weight_is_quantised(checkpoint));
-  decoder_options.kv_block_size = options.kv_block_size;
+  model_options.kv_block_size = options.kv_block_size;
   if (options.progress) {
-    decoder_options.progress = [&options](double fraction) {
+    model_options.progress = [&options](double fraction) {
       options.progress("loading weights", fraction);
     };
   }
-  auto decoder = model::Decoder::load(checkpoint, *device, decoder_options);
+  auto model = model::Model::load(checkpoint, *device, model_options);
 
-  const int wanted_len = resolve_max_model_len(options, decoder->spec().max_positions);
+  const int wanted_len = resolve_max_model_len(options, model->spec().max_positions);
   const KvBudget budget =
-      plan_kv_budget(decoder->kv_groups(), options, wanted_len, base::available_memory());
-  decoder->allocate_kv(budget.blocks_per_group);
+      plan_kv_budget(model->kv_groups(), options, wanted_len, base::available_memory());
+  model->allocate_kv(budget.blocks_per_group);
 
   engine::EngineOptions engine_options;
   engine_options.max_step_tokens = options.max_step_tokens;
   engine_options.max_sequences = std::min(options.max_sequences, options.max_step_tokens);
-  engine_options.max_output_rows = decoder_options.max_output_rows;
+  engine_options.max_output_rows = model_options.max_output_rows;
   engine_options.max_queue = options.max_queue;
   engine_options.max_model_len = budget.max_model_len;
   engine_options.block_size = options.kv_block_size;
   engine_options.prefix_caching = options.prefix_caching;
-  engine_options.rope_depends_on_length = decoder->spec().rope_depends_on_length();
-  engine_options.kv_groups = decoder->kv_groups();
+  engine_options.rope_depends_on_length = model->spec().rope_depends_on_length();
+  engine_options.kv_groups = model->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;
-  return std::make_unique<NativeBackend>(std::move(device), std::move(decoder),
+  return std::make_unique<NativeBackend>(std::move(device), std::move(model),
                                          std::move(engine_options));
 }
 
@@ -163,8 +138,8 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
     // Before the weights are looked for: an unknown architecture is the better reason.
     (void)model::read_spec(*source.without_tensors());
   }
-  const model::DecoderSpec spec = model::read_spec(*source.open_weights());
-  return {spec.architecture, spec.n_layers, spec.vocab_size,
+  const model::ModelSpec spec = model::read_spec(*source.open_weights());
+  return {spec.architecture, spec.n_layers(), spec.vocab_size,
           resolve_max_model_len(options, spec.max_positions)};
 }
 

@@ -5,7 +5,7 @@
 namespace openllm::backend {
 
 /// Our own engine on a device of this machine. The only backend that reads a model as a
-/// model::DecoderSpec and opens its tensors.
+/// model::ModelSpec and opens its tensors.
 BackendEntry native_backend();
 
 }  // namespace openllm::backend

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/reserve.h"
-#include "engine/build_plan.h"
+#include "engine/build_step.h"
 #include "engine/validate.h"
 
 namespace openllm::engine {
@@ -45,7 +45,7 @@ Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& 
       max_running_(static_cast<std::size_t>(
           std::min({options.max_sequences, options.max_step_tokens, options.max_output_rows}))),
       outstanding_(options.kv_groups.size()) {
-  plan_.block_tables.resize(options.kv_groups.size());
+  step_.block_tables.resize(options.kv_groups.size());
   running_.reserve(max_running_);
   batch_.reserve(max_running_);
 }
@@ -339,7 +339,7 @@ void Core::commit_one(Sequence& sequence, Drawn& drawn, const float* logits) {
 
 void Core::commit(std::span<Drawn> drawn, const float* logits) {
   ++stats_.n_steps;
-  stats_.n_step_rows += static_cast<std::int64_t>(plan_.token_ids.size());
+  stats_.n_step_rows += static_cast<std::int64_t>(step_.token_ids.size());
   stats_.n_step_sequences += static_cast<std::int64_t>(batch_.size());
   // Logprobs, logits and a token for each of the batch, and an end for everyone.
   reserve_more(emissions_,
@@ -372,12 +372,12 @@ void Core::step() {
     forget_ended();
     return;
   }
-  build_plan(batch_, plan_);
+  build_step(batch_, step_);
   FailurePtr failure;
   const float* logits = nullptr;
   try {
-    logits = runner_.run(plan_);
-    if (logits == nullptr && !plan_.output_rows.empty())
+    logits = runner_.run(step_).logits;
+    if (logits == nullptr && !step_.logit_rows.empty())
       failure = make_failure(ErrorCode::kInternal, "engine: the runner gave no logits");
   } catch (const std::exception& e) {
     failure = std::make_shared<const base::Failure>(base::failure_of(e));

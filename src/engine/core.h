@@ -135,7 +135,7 @@ class Core {
   std::vector<PlannedRows> planned_;
   std::vector<Sequence*> batch_;
   std::vector<int> outstanding_;
-  StepPlan plan_;
+  step::Step step_;
 
   std::vector<Emission> emissions_;
   std::vector<std::string> finished_ids_;

@@ -7,7 +7,7 @@
 #include "base/failure.h"
 #include "engine/request.h"
 #include "engine/sequence.h"
-#include "engine/step_plan.h"
+#include "engine/step_runner.h"
 #include "sampling/sampler.h"
 
 namespace openllm::engine {

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "engine/request.h"
-#include "engine/step_plan.h"
+#include "engine/step_runner.h"
 #include "kv/kv_spec.h"
 #include "openllm/stats.h"
 

@@ -290,13 +290,13 @@ TEST(Engine, FailingStepFailsItsRequestsOnly) {
 class NanRunner final : public StepRunner {
  public:
   int vocab_size() const noexcept override { return 4; }
-  const float* run(const StepPlan& plan) override {
-    logits_.assign(plan.output_rows.size() * 4, 1.0F);
-    for (std::size_t i = 0; i < plan.output_rows.size(); ++i) {
-      if (plan.token_ids[static_cast<std::size_t>(plan.output_rows[i])] == 3)
+  step::Outputs run(const step::Step& plan) override {
+    logits_.assign(plan.logit_rows.size() * 4, 1.0F);
+    for (std::size_t i = 0; i < plan.logit_rows.size(); ++i) {
+      if (plan.token_ids[static_cast<std::size_t>(plan.logit_rows[i])] == 3)
         logits_[i * 4] = std::nanf("");
     }
-    return logits_.data();
+    return {.logits = logits_.data()};
   }
 
  private:

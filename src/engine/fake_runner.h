@@ -44,7 +44,7 @@ class FakeRunner final : public StepRunner {
   }
 
   int vocab_size() const noexcept override { return vocab_; }
-  const float* run(const StepPlan& plan) override {
+  step::Outputs run(const step::Step& plan) override {
     ++n_calls;
     most_sequences = std::max(most_sequences, plan.sequences.size());
     check_limits(plan);
@@ -52,16 +52,16 @@ class FakeRunner final : public StepRunner {
     // After the writes: a failing device may have done half of its work.
     if (fail_every > 0 && n_calls % fail_every == 0)
       base::fail(ErrorCode::kInternal, "fake: step failed");
-    logits_.resize(plan.output_rows.size() * static_cast<std::size_t>(vocab_));
+    logits_.resize(plan.logit_rows.size() * static_cast<std::size_t>(vocab_));
     std::size_t s = 0;
-    for (std::size_t i = 0; i < plan.output_rows.size(); ++i) {
-      const std::int32_t row = plan.output_rows[i];
+    for (std::size_t i = 0; i < plan.logit_rows.size(); ++i) {
+      const std::int32_t row = plan.logit_rows[i];
       while (row >= plan.sequences[s].first_row + plan.sequences[s].n_rows) ++s;
       read(plan, s, row - plan.sequences[s].first_row,
            std::span(logits_).subspan(i * static_cast<std::size_t>(vocab_),
                                       static_cast<std::size_t>(vocab_)));
     }
-    return logits_.data();
+    return {.logits = logits_.data()};
   }
   int n_threads() const noexcept override { return team_.n_threads(); }
   void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
@@ -79,8 +79,8 @@ class FakeRunner final : public StepRunner {
     std::int32_t adapter = -1;
   };
 
-  Cell& cell(const StepPlan& plan, std::size_t group, std::size_t sequence, int position) {
-    const PlanBlockTable& table = plan.block_tables[group];
+  Cell& cell(const step::Step& plan, std::size_t group, std::size_t sequence, int position) {
+    const step::BlockTable& table = plan.block_tables[group];
     const int index = table.begin[sequence] + position / options_.block_size;
     base::check(index < table.begin[sequence + 1], "fake: position outside the block table");
     const std::int32_t block = table.ids[static_cast<std::size_t>(index)];
@@ -90,20 +90,20 @@ class FakeRunner final : public StepRunner {
                                                    position % options_.block_size)];
   }
 
-  void check_limits(const StepPlan& plan) const {
+  void check_limits(const step::Step& plan) const {
     base::check(!plan.token_ids.empty(), "fake: empty plan");
     base::check(plan.token_ids.size() <= static_cast<std::size_t>(options_.max_step_tokens),
                 "fake: too many rows");
     base::check(plan.sequences.size() <= static_cast<std::size_t>(options_.max_sequences),
                 "fake: too many sequences");
-    base::check(plan.output_rows.size() <= static_cast<std::size_t>(options_.max_output_rows),
+    base::check(plan.logit_rows.size() <= static_cast<std::size_t>(options_.max_output_rows),
                 "fake: too many output rows");
     base::check(
-        std::is_sorted(plan.output_rows.begin(), plan.output_rows.end(), std::less_equal<>()) ||
-            plan.output_rows.size() < 2,
+        std::is_sorted(plan.logit_rows.begin(), plan.logit_rows.end(), std::less_equal<>()) ||
+            plan.logit_rows.size() < 2,
         "fake: output rows must rise");
     std::int32_t next = 0;
-    for (const PlanSequence& s : plan.sequences) {
+    for (const step::SequenceRows& s : plan.sequences) {
       base::check(s.first_row == next && s.n_rows > 0, "fake: rows must follow each other");
       next += s.n_rows;
     }
@@ -111,10 +111,10 @@ class FakeRunner final : public StepRunner {
                 "fake: rows without a sequence");
   }
 
-  void write(const StepPlan& plan) {
+  void write(const step::Step& plan) {
     std::set<const Cell*> written;
     for (std::size_t s = 0; s < plan.sequences.size(); ++s) {
-      const PlanSequence& seq = plan.sequences[s];
+      const step::SequenceRows& seq = plan.sequences[s];
       for (std::int32_t i = 0; i < seq.n_rows; ++i) {
         const auto row = static_cast<std::size_t>(seq.first_row + i);
         base::check(plan.positions[row] == seq.past_len + i, "fake: wrong position");
@@ -127,8 +127,8 @@ class FakeRunner final : public StepRunner {
     }
   }
 
-  void read(const StepPlan& plan, std::size_t s, int row, std::span<float> out) {
-    const PlanSequence& seq = plan.sequences[s];
+  void read(const step::Step& plan, std::size_t s, int row, std::span<float> out) {
+    const step::SequenceRows& seq = plan.sequences[s];
     const int length = seq.past_len + row + 1;
     history_.clear();
     for (int p = 0; p < length; ++p) {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "llm/local_model.h"
 #include "llm/mailbox.h"
-#include "llm/model.h"
 #include "llm/output_sink.h"
 #include "llm/request_reader.h"
 #include "llm/runtime.h"
@@ -26,7 +26,7 @@ class Instance : public std::enable_shared_from_this<Instance> {
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
 
-  Model& model() noexcept { return model_; }
+  LocalModel& model() noexcept { return model_; }
   Runtime& runtime() noexcept { return runtime_; }
 
   /// As Runtime::is_of_this_process.
@@ -58,7 +58,7 @@ class Instance : public std::enable_shared_from_this<Instance> {
   Executor resume_executor(const GenerateOptions& options);
   const ModelInfo& static_info();
 
-  Model model_;
+  LocalModel model_;
   Runtime runtime_;
   std::atomic<std::uint64_t> next_request_{0};
   std::mutex info_mutex_;

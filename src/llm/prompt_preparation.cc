@@ -29,7 +29,7 @@ void truncate(std::vector<std::int32_t>& ids, const PromptLimits& limits) {
     ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(length - keep));
 }
 
-PreparedPrompt tokenize(Model& model, const Prompt& prompt, const GenerateOptions& options,
+PreparedPrompt tokenize(LocalModel& model, const Prompt& prompt, const GenerateOptions& options,
                         int room) {
   PreparedPrompt prepared;
   const auto tokenizer = model.require_tokenizer();
@@ -54,8 +54,8 @@ PreparedPrompt tokenize(Model& model, const Prompt& prompt, const GenerateOption
 
 }  // namespace
 
-PreparedPrompt prepare_prompt(Model& model, const Prompt& prompt, const GenerateOptions& options,
-                              const PromptLimits& limits) {
+PreparedPrompt prepare_prompt(LocalModel& model, const Prompt& prompt,
+                              const GenerateOptions& options, const PromptLimits& limits) {
   const int room = room_of(limits);
   PreparedPrompt prepared;
   if (const auto* ids = prompt.token_ids()) {

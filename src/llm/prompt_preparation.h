@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "llm/local_model.h"
 #include "llm/mailbox.h"
-#include "llm/model.h"
 #include "openllm/chat.h"
 #include "openllm/options.h"
 
@@ -20,8 +20,8 @@ struct PromptLimits {
 /// Template, tokenizer and truncation: the prompt as it goes to the engine. Throws kInvalidArgument
 /// for a prompt that does not fit, unless `truncate_prompt` is set; kUnsupported when the model has
 /// no tokenizer or template for it.
-PreparedPrompt prepare_prompt(Model& model, const Prompt& prompt, const GenerateOptions& options,
-                              const PromptLimits& limits);
+PreparedPrompt prepare_prompt(LocalModel& model, const Prompt& prompt,
+                              const GenerateOptions& options, const PromptLimits& limits);
 
 /// Bytes that the time before a request reaches the engine depends on.
 std::size_t text_bytes(const Prompt& prompt, const GenerateOptions& options);

@@ -9,7 +9,7 @@
 
 namespace openllm::llm {
 
-Runtime::Runtime(Model& model, const LoadOptions& options)
+Runtime::Runtime(LocalModel& model, const LoadOptions& options)
     : model_(model),
       options_(options),
       choice_(backend::choose_backend(backend::backends(), model.source(), options)),

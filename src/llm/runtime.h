@@ -6,7 +6,7 @@
 
 #include "backend/choose.h"
 #include "base/worker.h"
-#include "llm/model.h"
+#include "llm/local_model.h"
 #include "openllm/options.h"
 
 namespace openllm::llm {
@@ -16,7 +16,7 @@ namespace openllm::llm {
 class Runtime {
  public:
   /// Chooses the backend; loads nothing.
-  Runtime(Model& model, const LoadOptions& options);
+  Runtime(LocalModel& model, const LoadOptions& options);
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
@@ -48,7 +48,7 @@ class Runtime {
   base::Lanes& front() noexcept { return front_; }
 
  private:
-  Model& model_;
+  LocalModel& model_;
   const LoadOptions options_;
   const backend::Choice choice_;
 

@@ -1,54 +1,47 @@
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "device/device.h"
-#include "format/checkpoint.h"
-#include "kv/kv_spec.h"
-#include "model/decoder_spec.h"
+#include "model/model.h"
 
 namespace openllm::model {
 
-struct DecoderOptions {
-  int max_rows = 512;        ///< Most rows of one forward call; sizes the buffers.
-  int max_output_rows = 64;  ///< Most rows whose logits one call may ask for.
-  bool kv_f16 = false;
-  int kv_block_size = 32;
-  std::function<void(double)> progress{};  ///< Fraction of weights loaded.
-};
-
-/// A causal decoder on a device. Knows the order of operations, nothing of requests.
-/// Thread safety: one thread at a time.
-class Decoder {
+/// Embedding, layers, head: a causal decoder. Knows no kind of mixer, FFN or residual.
+class Decoder final : public Model {
  public:
-  /// Loads every weight. Throws kUnsupported for an unknown architecture, kCorruptData for a
-  /// missing, surplus or wrongly shaped tensor. The device must outlive the decoder; the checkpoint
-  /// is not needed afterwards.
-  static std::unique_ptr<Decoder> load(const format::Checkpoint& checkpoint, device::Device& device,
-                                       const DecoderOptions& options);
-  virtual ~Decoder() = default;
+  /// Loads all weights through `loader`.
+  Decoder(ModelSpec spec, WeightLoader& loader, const ModelOptions& options);
 
-  virtual const DecoderSpec& spec() const noexcept = 0;
-  virtual std::int64_t n_parameters() const noexcept = 0;
-  /// Bytes of weights that one decoding step reads.
-  virtual std::size_t weight_bytes() const noexcept = 0;
-  /// Which layers share a block table, and what a token costs in each.
-  virtual const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept = 0;
-  /// Makes the KV cache; called once, before the first forward.
-  virtual void allocate_kv(const std::vector<int>& blocks_per_group) = 0;
-  /// Computes the batch's rows, writes their keys and values, and puts the logits of the wanted
-  /// rows into `logits_out` [n_output_rows, V] (host memory). Throws kInvalidArgument for ids or
-  /// sizes out of range.
-  virtual void forward(const device::Batch& batch, float* logits_out) = 0;
+  const ModelSpec& spec() const noexcept override { return spec_; }
+  std::int64_t n_parameters() const noexcept override { return n_parameters_; }
+  std::size_t weight_bytes() const noexcept override { return weight_bytes_; }
+  const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept override { return groups_; }
+  void allocate_kv(const std::vector<int>& blocks_per_group) override;
+  step::Outputs forward(const step::Step& step) override;
+
+ private:
+  void group_kv_layers();
+  void run_layers(Run& run);
+
+  ModelSpec spec_;
+  const ModelOptions options_;
+  device::Device& device_;
+  std::unique_ptr<Embedding> embedding_{};
+  std::vector<Layer> layers_{};
+  std::unique_ptr<Norm> final_norm_{};
+  std::unique_ptr<Head> head_{};
+  std::int64_t n_parameters_ = 0;
+  std::size_t weight_bytes_ = 0;
+
+  std::vector<std::unique_ptr<device::Rope>> ropes_{};
+  std::vector<kv::KvGroupSpec> groups_{};
+  std::vector<device::KvLayerSpec> kv_layers_{};
+  std::vector<int> blocks_per_group_{};
+  std::unique_ptr<device::KvCache> kv_{};
+  std::unique_ptr<Scratch> scratch_{};
+  std::unique_ptr<float[]> logits_{};  ///< [most output rows, V]; touched only as far as needed.
+  std::unique_ptr<float[]> hidden_{};  ///< [most output rows, D]
 };
-
-/// Reads only the configuration: what `load` would make of this checkpoint. Throws as `load`.
-DecoderSpec read_spec(const format::Checkpoint& checkpoint);
-/// Names of the supported families, for messages and docs.
-std::vector<std::string> architectures();
 
 }  // namespace openllm::model

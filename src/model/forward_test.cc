@@ -1,4 +1,4 @@
-// What the decoder promises beyond the goldens: hostile batches are refused, given embeddings,
+// What a model promises beyond the goldens: hostile batches are refused, given embeddings,
 // prefix visibility, RoPE that depends on length.
 
 #include <cmath>
@@ -12,151 +12,159 @@ class ForwardTest : public testing::Test {
  protected:
   void SetUp() override {
     device_ = device::make_device("reference", {});
-    DecoderOptions options;
+    ModelOptions options;
     options.max_rows = 8;
     options.max_output_rows = 4;
     options.kv_block_size = 4;
-    decoder_ = Decoder::load(small_llama(), *device_, options);
-    decoder_->allocate_kv({3});
+    model_ = Model::load(small_llama(), *device_, options);
+    model_->allocate_kv({3});
   }
 
-  /// Three rows of one sequence, then what the test changes.
-  device::Batch batch() {
-    device::Batch b;
-    b.token_ids = ids_;
-    b.positions = positions_;
-    b.sequences = sequences_;
-    tables_ = {{blocks_, begins_}};
-    b.block_tables = tables_;
-    b.output_rows = outputs_;
-    return b;
-  }
-  std::vector<float> run(const device::Batch& b) {
-    std::vector<float> logits(b.output_rows.size() * 11);
-    decoder_->forward(b, logits.data());
-    return logits;
+  std::vector<float> run(const step::Step& step) {
+    const float* logits = model_->forward(step).logits;
+    return {logits, logits + step.logit_rows.size() * 11};
   }
   std::string refusal() {
-    const Error error = error_of([&] { run(batch()); });
+    const Error error = error_of([&] { run(step_); });
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << error.what();
     return error.what();
   }
 
-  std::vector<std::int32_t> ids_ = {1, 2, 3};
-  std::vector<std::int32_t> positions_ = {0, 1, 2};
-  std::vector<std::int32_t> outputs_ = {2};
-  std::vector<device::BatchSequence> sequences_ = {{0, 3, 0, 0, 0}};
-  std::vector<std::int32_t> blocks_ = {1};
-  std::vector<std::int32_t> begins_ = {0, 1};
-  std::vector<device::BlockTable> tables_;
+  /// Three rows of one sequence.
+  step::Step step_{.token_ids = {1, 2, 3},
+                   .positions = {0, 1, 2},
+                   .sequences = {{0, 3, 0}},
+                   .block_tables = {{{1}, {0, 1}}},
+                   .logit_rows = {2}};
   std::unique_ptr<device::Device> device_;
-  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<Model> model_;
 };
 
 TEST_F(ForwardTest, GoodBatchRuns) {
-  const std::vector<float> logits = run(batch());
+  const std::vector<float> logits = run(step_);
   for (const float value : logits) EXPECT_TRUE(std::isfinite(value));
 }
 
 TEST_F(ForwardTest, BadTokenIds) {
   for (const std::int32_t id : {11, -1, -2, 2147483647}) {
-    ids_[1] = id;
+    step_.token_ids[1] = id;
     EXPECT_THAT(refusal(), testing::HasSubstr("token id out of range"));
   }
 }
 
 TEST_F(ForwardTest, BadRows) {
-  ids_.clear();
+  step_.token_ids.clear();
   EXPECT_THAT(refusal(), testing::HasSubstr("no rows"));
-  ids_.assign(9, 1);
+  step_.token_ids.assign(9, 1);
   EXPECT_THAT(refusal(), testing::HasSubstr("too many rows"));
-  ids_.assign(2, 1);
+  step_.token_ids.assign(2, 1);
   EXPECT_THAT(refusal(), testing::HasSubstr("positions"));
-  ids_.assign(3, 1);
-  positions_[0] = -1;
+  step_.token_ids.assign(3, 1);
+  step_.positions[0] = -1;
   EXPECT_THAT(refusal(), testing::HasSubstr("negative position"));
 }
 
 TEST_F(ForwardTest, BadOutputRows) {
   for (const std::vector<std::int32_t>& rows :
        {std::vector<std::int32_t>{3}, {-1}, {1, 1}, {2, 1}, {0, 1, 2, 3, 4}}) {
-    outputs_ = rows;
+    step_.logit_rows = rows;
     EXPECT_THAT(refusal(), testing::HasSubstr("output row"));
   }
 }
 
 TEST_F(ForwardTest, BadSequences) {
-  for (const device::BatchSequence& sequence : {device::BatchSequence{0, 2, 0},
-                                                {0, 4, 0},
-                                                {1, 2, 0},
-                                                {0, 0, 0},
-                                                {0, 3, -1},
-                                                {0, 2147483647, 0}}) {
-    sequences_ = {sequence};
+  for (const step::SequenceRows& sequence : {step::SequenceRows{0, 2, 0},
+                                             {0, 4, 0},
+                                             {1, 2, 0},
+                                             {0, 0, 0},
+                                             {0, 3, -1},
+                                             {0, 2147483647, 0}}) {
+    step_.sequences = {sequence};
     EXPECT_THAT(refusal(), testing::HasSubstr("sequences"));
   }
 }
 
 TEST_F(ForwardTest, BadBlocks) {
-  blocks_ = {3};
+  step_.block_tables[0].ids = {3};
   EXPECT_THAT(refusal(), testing::HasSubstr("block id out of range"));
-  blocks_ = {-1};
+  step_.block_tables[0].ids = {-1};
   EXPECT_THAT(refusal(), testing::HasSubstr("block id out of range"));
-  blocks_ = {};
+  step_.block_tables[0].ids = {};
   EXPECT_THAT(refusal(), testing::HasSubstr("block table range"));
-  blocks_ = {1};
-  begins_ = {0};
+  step_.block_tables[0].ids = {1};
+  step_.block_tables[0].begin = {0};
   EXPECT_THAT(refusal(), testing::HasSubstr("block table 0"));
-  begins_ = {0, 0};
+  step_.block_tables[0].begin = {0, 0};
   EXPECT_THAT(refusal(), testing::HasSubstr("too few blocks"));
-  begins_ = {-1, 1};
+  step_.block_tables[0].begin = {-1, 1};
   EXPECT_THAT(refusal(), testing::HasSubstr("block table range"));
 }
 
 TEST_F(ForwardTest, NoOutputsStillFillTheCache) {
-  const std::vector<float> whole = run(batch());
-  ids_ = {1, 2};
-  positions_ = {0, 1};
-  sequences_ = {{0, 2, 0, 0, 0}};
-  outputs_ = {};
-  blocks_ = {2};
-  run(batch());
-  ids_ = {3};
-  positions_ = {2};
-  sequences_ = {{0, 1, 2, 0, 0}};
-  outputs_ = {0};
-  EXPECT_EQ(run(batch()), whole);
+  const std::vector<float> whole = run(step_);
+  step_.token_ids = {1, 2};
+  step_.positions = {0, 1};
+  step_.sequences = {{0, 2, 0}};
+  step_.logit_rows = {};
+  step_.block_tables[0].ids = {2};
+  run(step_);
+  step_.token_ids = {3};
+  step_.positions = {2};
+  step_.sequences = {{0, 1, 2}};
+  step_.logit_rows = {0};
+  EXPECT_EQ(run(step_), whole);
 }
 
 TEST_F(ForwardTest, GivenEmbeddingsReplaceLookedUpOnes) {
-  const std::vector<float> expected = run(batch());
+  const std::vector<float> expected = run(step_);
   const MemoryCheckpoint checkpoint = small_llama();
   const auto* table =
       reinterpret_cast<const float*>(checkpoint.find("model.embed_tokens.weight")->bytes.data());
   const std::vector<float> given(table + 2 * 8, table + 3 * 8);  // of token 2
-  ids_[1] = -1;
-  device::Batch b = batch();
-  b.embeddings = given.data();
-  EXPECT_EQ(run(b), expected);
+  step_.token_ids[1] = -1;
+  step_.embeddings = given;
+  EXPECT_EQ(run(step_), expected);
+  step_.embeddings.pop_back();
+  EXPECT_THAT(refusal(), testing::HasSubstr("embeddings"));
 }
 
 TEST_F(ForwardTest, VisibleEndWidensAndNarrows) {
-  outputs_ = {0, 2};
-  const std::vector<float> causal = run(batch());
-  device::Batch b = batch();
-  const std::vector<std::int32_t> own = {0, 1, 2};
-  b.visible_end = own;
-  EXPECT_EQ(run(b), causal);
-  const std::vector<std::int32_t> all = {2, 2, 2};
-  b.visible_end = all;
-  EXPECT_NE(run(b), causal);
-  const std::vector<std::int32_t> beyond = {0, 1, 3};
-  b.visible_end = beyond;
-  EXPECT_EQ(error_of([&] { run(b); }).code(), ErrorCode::kInvalidArgument);
+  step_.logit_rows = {0, 2};
+  const std::vector<float> causal = run(step_);
+  step_.visible_end = {0, 1, 2};
+  EXPECT_EQ(run(step_), causal);
+  step_.visible_end = {2, 2, 2};
+  EXPECT_NE(run(step_), causal);
+  step_.visible_end = {0, 1, 3};
+  EXPECT_THAT(refusal(), testing::HasSubstr("visible end"));
+}
+
+TEST_F(ForwardTest, HiddenStatesOfSomeRows) {
+  step_.logit_rows = {0, 2};
+  const std::vector<float> expected = run(step_);
+  step_.logit_rows = {2};
+  step_.hidden_rows = {0, 2};
+  const step::Outputs outputs = model_->forward(step_);
+  EXPECT_TRUE(std::equal(outputs.logits, outputs.logits + 11, expected.begin() + 11));
+  const MemoryCheckpoint checkpoint = small_llama();
+  const auto* head =
+      reinterpret_cast<const float*>(checkpoint.find("lm_head.weight")->bytes.data());
+  for (std::size_t row = 0; row < 2; ++row) {
+    for (std::size_t v = 0; v < 11; ++v) {
+      double sum = 0.0;
+      for (std::size_t d = 0; d < 8; ++d) {
+        sum +=
+            static_cast<double>(outputs.hidden[row * 8 + d]) * static_cast<double>(head[v * 8 + d]);
+      }
+      EXPECT_NEAR(sum, static_cast<double>(expected[row * 11 + v]), 1e-5) << row << " " << v;
+    }
+  }
+  step_.hidden_rows = {1, 0};
+  EXPECT_THAT(refusal(), testing::HasSubstr("output row"));
 }
 
 TEST_F(ForwardTest, AdaptersAreRefused) {
-  sequences_[0].adapter = 1;
+  step_.sequences[0].adapter = 1;
   EXPECT_THAT(refusal(), testing::HasSubstr("adapter"));
 }
 
@@ -187,7 +195,7 @@ TEST(GrowingRopeTest, LengthIsPartOfTheSequence) {
   checkpoint.mutable_config()["max_position_embeddings"] = 16;
   const std::vector<std::int32_t> ids = {1, 2, 3, 4, 5, 6};
   Runner plain(checkpoint, "reference");
-  EXPECT_TRUE(plain.decoder().spec().rope_depends_on_length());
+  EXPECT_TRUE(plain.model().spec().rope_depends_on_length());
   const std::vector<float> expected = plain.step({{0, ids}});
   plain.set_rope_len(16);
   EXPECT_EQ(plain.step({{1, ids}}), expected);
@@ -211,7 +219,7 @@ TEST(LearnedPositionTest, BeyondTheTableIsRefused) {
 TEST(KvGroupTest, WindowsHaveTheirOwnTables) {
   const auto checkpoint = format::open_checkpoint(data_path("gemma3"));
   Runner model(*checkpoint, "reference");
-  const auto& groups = model.decoder().kv_groups();
+  const auto& groups = model.model().kv_groups();
   ASSERT_EQ(groups.size(), 2U);
   EXPECT_EQ(groups[0].kind, kv::KvKind::kWindow);
   EXPECT_EQ(groups[0].window, 10);

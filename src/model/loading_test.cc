@@ -3,31 +3,31 @@
 
 #include <cmath>
 
-#include "model/tensor_book.h"
 #include "model/test_support.h"
+#include "model/weights/tensor_index.h"
 
 namespace openllm::model::test {
 namespace {
 
-std::unique_ptr<Decoder> load(const format::Checkpoint& checkpoint, DecoderOptions options = {}) {
+std::unique_ptr<Model> load(const format::Checkpoint& checkpoint, ModelOptions options = {}) {
   static const std::unique_ptr<device::Device> device = device::make_device("reference", {});
-  return Decoder::load(checkpoint, *device, options);
+  return Model::load(checkpoint, *device, options);
 }
 
 TEST(LoadingTest, SmallLlamaLoads) {
-  const auto decoder = load(small_llama());
-  EXPECT_EQ(decoder->spec().architecture, "llama");
-  EXPECT_EQ(decoder->spec().head_dim, 4);
-  EXPECT_FALSE(decoder->spec().tied_embeddings);
+  const auto model = load(small_llama());
+  EXPECT_EQ(model->spec().architecture, "llama");
+  EXPECT_EQ(attention_of(model->spec(), 0).head_dim, 4);
+  EXPECT_FALSE(model->spec().head.tied);
   // embedding and output, final norm, and per layer: two norms, q, k, v, o, gate, up, down
-  EXPECT_EQ(decoder->n_parameters(), 2 * 88 + 8 + 2 * (16 + 64 + 32 + 32 + 64 + 3 * 96));
-  EXPECT_EQ(decoder->weight_bytes(), 4U * (88 + 8 + 2 * (16 + 64 + 32 + 32 + 64 + 3 * 96)));
-  ASSERT_EQ(decoder->kv_groups().size(), 1U);
-  EXPECT_EQ(decoder->kv_groups()[0].bytes_per_token, 2U * 2 * 4 * 4);
+  EXPECT_EQ(model->n_parameters(), 2 * 88 + 8 + 2 * (16 + 64 + 32 + 32 + 64 + 3 * 96));
+  EXPECT_EQ(model->weight_bytes(), 4U * (88 + 8 + 2 * (16 + 64 + 32 + 32 + 64 + 3 * 96)));
+  ASSERT_EQ(model->kv_groups().size(), 1U);
+  EXPECT_EQ(model->kv_groups()[0].bytes_per_token, 2U * 2 * 4 * 4);
 }
 
 TEST(LoadingTest, ProgressEndsAtOneAndNeverFalls) {
-  DecoderOptions options;
+  ModelOptions options;
   std::vector<double> seen;
   options.progress = [&](double fraction) { seen.push_back(fraction); };
   load(small_llama(), options);
@@ -99,17 +99,17 @@ TEST(LoadingTest, TiedWithoutOutputSharesOneUpload) {
   MemoryCheckpoint checkpoint = small_llama();
   checkpoint.mutable_config()["tie_word_embeddings"] = true;
   checkpoint.remove("lm_head.weight");
-  EXPECT_TRUE(load(checkpoint)->spec().tied_embeddings);
+  EXPECT_TRUE(load(checkpoint)->spec().head.tied);
   // Only the output's tensor in the file serves as well.
   checkpoint.remove("model.embed_tokens.weight");
   checkpoint.add("lm_head.weight", {11, 8});
-  EXPECT_TRUE(load(checkpoint)->spec().tied_embeddings);
+  EXPECT_TRUE(load(checkpoint)->spec().head.tied);
 }
 
 TEST(LoadingTest, TiedButDifferentOutputInFileWins) {
   MemoryCheckpoint checkpoint = small_llama();
   checkpoint.mutable_config()["tie_word_embeddings"] = true;
-  EXPECT_FALSE(load(checkpoint)->spec().tied_embeddings);
+  EXPECT_FALSE(load(checkpoint)->spec().head.tied);
 }
 
 TEST(LoadingTest, UntiedWithoutOutputIsAnError) {

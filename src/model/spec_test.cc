@@ -8,18 +8,22 @@ namespace openllm::model::test {
 namespace {
 
 /// Families by a configuration alone: what the spec makes of it.
-DecoderSpec spec_of(const std::string& json) {
+ModelSpec spec_of(const std::string& json) {
   return read_spec(
       MemoryCheckpoint(format::Checkpoint::Kind::kHuggingFace, base::Json::parse(json, "test")));
+}
+
+const DenseFfnSpec& ffn_of(const ModelSpec& spec) {
+  return std::get<DenseFfnSpec>(spec.layers[0].ffn);
 }
 
 TEST(SpecTest, MistralWindowAbsentIsTheDefaultAndNullIsNone) {
   const std::string head =
       R"({"model_type": "mistral", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1,
           "intermediate_size": 8, "num_attention_heads": 8)";
-  EXPECT_EQ(spec_of(head + "}").layers[0].window, 4096);
-  EXPECT_EQ(spec_of(head + R"(, "sliding_window": null})").layers[0].mixer, Mixer::kFullAttention);
-  EXPECT_EQ(spec_of(head + R"(, "sliding_window": 5})").layers[0].window, 5);
+  EXPECT_EQ(attention_of(spec_of(head + "}"), 0).window, 4096);
+  EXPECT_EQ(attention_of(spec_of(head + R"(, "sliding_window": null})"), 0).window, 0);
+  EXPECT_EQ(attention_of(spec_of(head + R"(, "sliding_window": 5})"), 0).window, 5);
   EXPECT_EQ(error_of([&] { spec_of(head + R"(, "sliding_window": 0})"); }).code(),
             ErrorCode::kCorruptData);
 }
@@ -28,12 +32,12 @@ TEST(SpecTest, QwenWindowNeedsItsSwitch) {
   const std::string head =
       R"({"model_type": "qwen2", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 3, "intermediate_size": 8,
           "num_attention_heads": 8, "num_key_value_heads": 8, "sliding_window": 4, "max_window_layers": 2)";
-  const DecoderSpec off = spec_of(head + "}");
-  EXPECT_EQ(off.layers[2].mixer, Mixer::kFullAttention);
-  const DecoderSpec on = spec_of(head + R"(, "use_sliding_window": true})");
-  EXPECT_EQ(on.layers[1].mixer, Mixer::kFullAttention);
-  EXPECT_EQ(on.layers[2].mixer, Mixer::kWindowAttention);
-  EXPECT_EQ(on.layers[2].window, 4);
+  const ModelSpec off = spec_of(head + "}");
+  EXPECT_EQ(attention_of(off, 2).window, 0);
+  const ModelSpec on = spec_of(head + R"(, "use_sliding_window": true})");
+  EXPECT_EQ(attention_of(on, 1).window, 0);
+  EXPECT_EQ(attention_of(on, 2).window > 0, true);
+  EXPECT_EQ(attention_of(on, 2).window, 4);
   const Error error = error_of([&] {
     spec_of(head +
             R"(, "layer_types": ["full_attention", "full_attention", "sliding_attention"]})");
@@ -54,17 +58,17 @@ TEST(SpecTest, LayerTypesMustFit) {
 
 TEST(SpecTest, GemmaDefaultsOfSparseConfigurations) {
   // The published 4B model's text_config leaves out heads, head_dim and vocabulary.
-  const DecoderSpec spec = spec_of(
+  const ModelSpec spec = spec_of(
       R"({"model_type": "gemma3", "text_config": {"hidden_size": 2560, "intermediate_size": 10240,
           "model_type": "gemma3_text", "num_hidden_layers": 34, "sliding_window": 1024,
           "rope_scaling": {"factor": 8.0, "rope_type": "linear"}}})");
-  EXPECT_EQ(spec.n_heads, 8);
-  EXPECT_EQ(spec.n_kv_heads, 4);
-  EXPECT_EQ(spec.head_dim, 256);
+  EXPECT_EQ(attention_of(spec, 0).n_heads, 8);
+  EXPECT_EQ(attention_of(spec, 0).n_kv_heads, 4);
+  EXPECT_EQ(attention_of(spec, 0).head_dim, 256);
   EXPECT_EQ(spec.vocab_size, 262208);
-  EXPECT_TRUE(spec.tied_embeddings);
-  EXPECT_EQ(spec.layers[4].window, 1024);
-  EXPECT_EQ(spec.layers[5].mixer, Mixer::kFullAttention);
+  EXPECT_TRUE(spec.head.tied);
+  EXPECT_EQ(attention_of(spec, 4).window, 1024);
+  EXPECT_EQ(attention_of(spec, 5).window, 0);
   ASSERT_EQ(spec.ropes.size(), 2U);
   EXPECT_FLOAT_EQ(spec.ropes[0].inv_freq[0], 0.125F);
   EXPECT_FLOAT_EQ(spec.ropes[1].inv_freq[0], 1.0F);
@@ -100,42 +104,42 @@ TEST(SpecTest, YarnLengthensTheContextOfFilesThatGiveTheLengthBefore) {
 }
 
 TEST(SpecTest, SizesThatAreAbsentAreTheDefaults) {
-  const DecoderSpec llama = spec_of(R"({"model_type": "llama"})");
+  const ModelSpec llama = spec_of(R"({"model_type": "llama"})");
   EXPECT_EQ(llama.vocab_size, 32000);
   EXPECT_EQ(llama.dim, 4096);
-  EXPECT_EQ(llama.n_layers, 32);
-  EXPECT_EQ(llama.n_heads, 32);
-  EXPECT_EQ(llama.n_kv_heads, 32);
-  EXPECT_EQ(llama.ffn_dim, 11008);
+  EXPECT_EQ(llama.n_layers(), 32);
+  EXPECT_EQ(attention_of(llama, 0).n_heads, 32);
+  EXPECT_EQ(attention_of(llama, 0).n_kv_heads, 32);
+  EXPECT_EQ(ffn_of(llama).ffn_dim, 11008);
   EXPECT_EQ(llama.max_positions, 2048);
-  const DecoderSpec mistral = spec_of(R"({"model_type": "mistral"})");
-  EXPECT_EQ(mistral.ffn_dim, 14336);
-  EXPECT_EQ(mistral.n_kv_heads, 8);
+  const ModelSpec mistral = spec_of(R"({"model_type": "mistral"})");
+  EXPECT_EQ(ffn_of(mistral).ffn_dim, 14336);
+  EXPECT_EQ(attention_of(mistral, 0).n_kv_heads, 8);
   for (const char* name : {"qwen2", "qwen3"}) {
-    const DecoderSpec qwen = spec_of(std::string(R"({"model_type": ")") + name + R"("})");
+    const ModelSpec qwen = spec_of(std::string(R"({"model_type": ")") + name + R"("})");
     EXPECT_EQ(qwen.vocab_size, 151936) << name;
-    EXPECT_EQ(qwen.ffn_dim, 22016) << name;
-    EXPECT_EQ(qwen.n_kv_heads, 32) << name;
+    EXPECT_EQ(ffn_of(qwen).ffn_dim, 22016) << name;
+    EXPECT_EQ(attention_of(qwen, 0).n_kv_heads, 32) << name;
     EXPECT_EQ(qwen.max_positions, 32768) << name;
   }
-  const DecoderSpec gpt2 = spec_of(R"({"model_type": "gpt2"})");
+  const ModelSpec gpt2 = spec_of(R"({"model_type": "gpt2"})");
   EXPECT_EQ(gpt2.vocab_size, 50257);
   EXPECT_EQ(gpt2.dim, 768);
-  EXPECT_EQ(gpt2.n_layers, 12);
-  EXPECT_EQ(gpt2.n_heads, 12);
-  EXPECT_EQ(gpt2.ffn_dim, 3072);
+  EXPECT_EQ(gpt2.n_layers(), 12);
+  EXPECT_EQ(attention_of(gpt2, 0).n_heads, 12);
+  EXPECT_EQ(ffn_of(gpt2).ffn_dim, 3072);
   EXPECT_EQ(gpt2.max_positions, 1024);
   EXPECT_EQ(error_of([] { spec_of(R"({"model_type": "gpt2", "n_layer": null})"); }).code(),
             ErrorCode::kCorruptData);
 }
 
 TEST(SpecTest, GeneralNamesWinOverThoseOfGpt2) {
-  const DecoderSpec spec = spec_of(
+  const ModelSpec spec = spec_of(
       R"({"model_type": "gpt2", "n_embd": 8, "hidden_size": 12, "n_layer": 2, "num_hidden_layers": 3,
           "n_head": 4, "num_attention_heads": 2, "n_positions": 9, "max_position_embeddings": 5})");
   EXPECT_EQ(spec.dim, 12);
-  EXPECT_EQ(spec.n_layers, 3);
-  EXPECT_EQ(spec.n_heads, 2);
+  EXPECT_EQ(spec.n_layers(), 3);
+  EXPECT_EQ(attention_of(spec, 0).n_heads, 2);
   EXPECT_EQ(spec.max_positions, 5);
 }
 
@@ -147,25 +151,26 @@ TEST(SpecTest, ActivationsByTheirNames) {
       {"relu", Activation::kRelu},         {"relu2", Activation::kReluSquared},
       {"tanh", Activation::kTanh}};
   for (const auto& [name, activation] : names) {
-    EXPECT_EQ(spec_of(std::string(R"({"model_type": "llama", "hidden_act": ")") + name + R"("})")
-                  .activation,
-              activation)
+    EXPECT_EQ(
+        ffn_of(spec_of(std::string(R"({"model_type": "llama", "hidden_act": ")") + name + R"("})"))
+            .activation,
+        activation)
         << name;
   }
 }
 
 TEST(SpecTest, AttentionIsAnOlderNameOfFullAttention) {
-  const DecoderSpec spec = spec_of(
+  const ModelSpec spec = spec_of(
       R"({"model_type": "gemma2", "num_hidden_layers": 3, "sliding_window": 4,
           "layer_types": ["attention", "sliding_attention", "full_attention"]})");
-  EXPECT_EQ(spec.layers[0].mixer, Mixer::kFullAttention);
-  EXPECT_EQ(spec.layers[1].mixer, Mixer::kWindowAttention);
-  EXPECT_EQ(spec.layers[2].mixer, Mixer::kFullAttention);
+  EXPECT_EQ(attention_of(spec, 0).window, 0);
+  EXPECT_EQ(attention_of(spec, 1).window > 0, true);
+  EXPECT_EQ(attention_of(spec, 2).window, 0);
 }
 
 TEST(SpecTest, Gemma3LaysRopeScalingOverRopeParameters) {
   const auto first_frequencies = [](const std::string& members) {
-    const DecoderSpec spec =
+    const ModelSpec spec =
         spec_of(R"({"model_type": "gemma3_text", "head_dim": 8, )" + members + "}");
     return std::pair(spec.ropes[0].inv_freq[1], spec.ropes[1].inv_freq[1]);
   };
@@ -219,25 +224,25 @@ TEST(SpecTest, GgufNeedsItsEmbedding) {
   EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
   checkpoint.mutable_config()["llama.attention.head_count_kv"] =
       base::Json::parse("[1, 1]", "test");
-  EXPECT_EQ(read_spec(checkpoint).n_kv_heads, 1);
+  EXPECT_EQ(attention_of(read_spec(checkpoint), 0).n_kv_heads, 1);
   checkpoint.mutable_config()["llama.expert_count"] = 8;
   EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
 }
 
 TEST(SpecTest, SoftCapsThatAreNullOrZeroAreOff) {
   const auto caps = [](const char* value) {
-    const DecoderSpec spec =
+    const ModelSpec spec =
         spec_of(base::cat(R"({"model_type": "gemma2", "attn_logit_softcapping": )", value,
                           R"(, "final_logit_softcapping": )", value, "}"));
-    return std::pair(spec.attention_soft_cap, spec.logit_soft_cap);
+    return std::pair(attention_of(spec, 0).soft_cap, spec.head.soft_cap);
   };
   EXPECT_EQ(caps("null"), std::pair(0.0F, 0.0F));
   EXPECT_EQ(caps("0.0"), std::pair(0.0F, 0.0F));
   EXPECT_EQ(caps("7.5"), std::pair(7.5F, 7.5F));
   EXPECT_EQ(error_of([&] { caps("-1"); }).code(), ErrorCode::kCorruptData);
-  const DecoderSpec spec = spec_of(R"({"model_type": "gemma2"})");
-  EXPECT_EQ(spec.attention_soft_cap, 50.0F);
-  EXPECT_EQ(spec.logit_soft_cap, 30.0F);
+  const ModelSpec spec = spec_of(R"({"model_type": "gemma2"})");
+  EXPECT_EQ(attention_of(spec, 0).soft_cap, 50.0F);
+  EXPECT_EQ(spec.head.soft_cap, 30.0F);
 }
 
 TEST(SpecTest, GgufYarnFactorsOfAttention) {
@@ -274,9 +279,9 @@ TEST(SpecTest, GgufWindowPatternsAreChecked) {
         base::Json::parse(json, "test");
     return read_spec(checkpoint);
   };
-  EXPECT_EQ(with_pattern("[true, 0]").layers[0].mixer, Mixer::kWindowAttention);
-  EXPECT_EQ(with_pattern("[true, 0]").layers[1].mixer, Mixer::kFullAttention);
-  EXPECT_EQ(with_pattern("2").layers[0].mixer, Mixer::kWindowAttention);
+  EXPECT_EQ(attention_of(with_pattern("[true, 0]"), 0).window, 4);
+  EXPECT_EQ(attention_of(with_pattern("[true, 0]"), 1).window, 0);
+  EXPECT_EQ(attention_of(with_pattern("2"), 0).window, 4);
   for (const char* bad : {"[true]", R"(["yes", "no"])", "0", R"("x")"}) {
     const Error error = error_of([&] { with_pattern(bad); });
     EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << bad;

@@ -17,7 +17,7 @@
 #include "base/mapped_file.h"
 #include "device/device.h"
 #include "format/checkpoint.h"
-#include "model/decoder.h"
+#include "model/model.h"
 
 namespace openllm::model::test {
 
@@ -61,7 +61,7 @@ struct Feed {
   std::vector<std::int32_t> ids{};
 };
 
-/// A decoder with block tables for a few sequences, as an engine would keep them.
+/// A model with block tables for a few sequences, as an engine would keep them.
 class Runner {
  public:
   static constexpr int kBlockSize = 4;
@@ -70,14 +70,14 @@ class Runner {
   Runner(const format::Checkpoint& checkpoint, const std::string& device_name, bool kv_f16 = false,
          int n_sequences = 4, int max_len = 80)
       : device_(device::make_device(device_name, {.n_threads = 1})) {
-    DecoderOptions options;
+    ModelOptions options;
     options.max_rows = kMaxRows;
     options.max_output_rows = kMaxRows;
     options.kv_block_size = kBlockSize;
     options.kv_f16 = kv_f16;
-    decoder_ = Decoder::load(checkpoint, *device_, options);
+    model_ = Model::load(checkpoint, *device_, options);
     const int blocks = (max_len + kBlockSize - 1) / kBlockSize;
-    tables_.resize(decoder_->kv_groups().size());
+    tables_.resize(model_->kv_groups().size());
     for (std::size_t g = 0; g < tables_.size(); ++g) {
       tables_[g].resize(static_cast<std::size_t>(n_sequences));
       // Neighbouring blocks of a sequence are not neighbours in memory.
@@ -86,53 +86,44 @@ class Runner {
           tables_[g][static_cast<std::size_t>(s)].push_back(b * n_sequences + s);
       }
     }
-    decoder_->allocate_kv(std::vector<int>(tables_.size(), blocks * n_sequences));
+    model_->allocate_kv(std::vector<int>(tables_.size(), blocks * n_sequences));
     lengths_.resize(static_cast<std::size_t>(n_sequences), 0);
   }
 
-  Decoder& decoder() { return *decoder_; }
+  Model& model() { return *model_; }
   /// RoPE length the sequences are admitted with.
   void set_rope_len(std::int32_t length) { rope_len_ = length; }
 
   /// One step; logits of all rows, or of each sequence's last one.
   std::vector<float> step(const std::vector<Feed>& feeds, bool all_rows = true) {
-    std::vector<std::int32_t> ids;
-    std::vector<std::int32_t> positions;
-    std::vector<std::int32_t> outputs;
-    std::vector<device::BatchSequence> sequences;
+    step::Step step;
     for (const Feed& feed : feeds) {
       std::int32_t& length = lengths_[static_cast<std::size_t>(feed.sequence)];
-      const auto n = static_cast<std::int32_t>(feed.ids.size());
-      sequences.push_back({static_cast<std::int32_t>(ids.size()), n, length, 0, rope_len_});
+      step.sequences.push_back({.first_row = static_cast<std::int32_t>(step.token_ids.size()),
+                                .n_rows = static_cast<std::int32_t>(feed.ids.size()),
+                                .past_len = length,
+                                .rope_len = rope_len_});
       for (const std::int32_t id : feed.ids) {
-        if (all_rows) outputs.push_back(static_cast<std::int32_t>(ids.size()));
-        ids.push_back(id);
-        positions.push_back(length++);
+        if (all_rows) step.logit_rows.push_back(static_cast<std::int32_t>(step.token_ids.size()));
+        step.token_ids.push_back(id);
+        step.positions.push_back(length++);
       }
-      if (!all_rows) outputs.push_back(static_cast<std::int32_t>(ids.size()) - 1);
+      if (!all_rows) {
+        step.logit_rows.push_back(static_cast<std::int32_t>(step.token_ids.size()) - 1);
+      }
     }
-    std::vector<std::vector<std::int32_t>> blocks(tables_.size());
-    std::vector<std::vector<std::int32_t>> begins(tables_.size());
-    std::vector<device::BlockTable> tables;
     for (std::size_t g = 0; g < tables_.size(); ++g) {
-      const kv::KvGroupSpec& group = decoder_->kv_groups()[g];
-      begins[g].push_back(0);
+      const kv::KvGroupSpec& group = model_->kv_groups()[g];
+      step::BlockTable& table = step.block_tables.emplace_back();
+      table.begin.push_back(0);
       for (std::size_t i = 0; i < feeds.size(); ++i) {
-        append_blocks(group, g, feeds[i].sequence, sequences[i].past_len, blocks[g]);
-        begins[g].push_back(static_cast<std::int32_t>(blocks[g].size()));
+        append_blocks(group, g, feeds[i].sequence, step.sequences[i].past_len, table.ids);
+        table.begin.push_back(static_cast<std::int32_t>(table.ids.size()));
       }
-      tables.push_back({blocks[g], begins[g]});
     }
-    device::Batch batch;
-    batch.token_ids = ids;
-    batch.positions = positions;
-    batch.sequences = sequences;
-    batch.block_tables = tables;
-    batch.output_rows = outputs;
-    std::vector<float> logits(outputs.size() *
-                              static_cast<std::size_t>(decoder_->spec().vocab_size));
-    decoder_->forward(batch, logits.data());
-    return logits;
+    const float* logits = model_->forward(step).logits;
+    return {logits,
+            logits + step.logit_rows.size() * static_cast<std::size_t>(model_->spec().vocab_size)};
   }
 
  private:
@@ -149,7 +140,7 @@ class Runner {
   }
 
   std::unique_ptr<device::Device> device_;
-  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<Model> model_;
   std::vector<std::vector<std::vector<std::int32_t>>> tables_;  // [group][sequence][block]
   std::vector<std::int32_t> lengths_;
   std::int32_t rope_len_ = 0;

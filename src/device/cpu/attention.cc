@@ -22,17 +22,17 @@ struct Geometry {
   const AttentionSpec& spec;
   const CpuKvCache& cache;
   const CpuKvCache::Layer& layer;
-  const Batch& batch;
-  const BlockTable& table;
+  const step::Step& step;
+  const step::BlockTable& table;
   Tensor q;
   Tensor out;
   std::int64_t group = 1;  ///< Query heads per KV head.
   std::int64_t span = 0;   ///< Positions; whole blocks.
 
-  std::int64_t tiles_per_head(const BatchSequence& sequence) const {
+  std::int64_t tiles_per_head(const step::SequenceRows& sequence) const {
     return (sequence.n_rows * group + AttentionTile::kMaxQueries - 1) / AttentionTile::kMaxQueries;
   }
-  std::int64_t n_tiles(const BatchSequence& sequence) const {
+  std::int64_t n_tiles(const step::SequenceRows& sequence) const {
     return tiles_per_head(sequence) * spec.n_kv_heads;
   }
 };
@@ -45,14 +45,25 @@ struct Work {
   std::int64_t end = 0;
 };
 
-void set_visible(const Geometry& g, const BatchSequence& sequence, std::int64_t row, int i,
+/// Keys that some row of the sequence may see.
+std::int64_t visible_len(const AttentionSpec& spec, const step::SequenceRows& sequence) {
+  if (spec.visibility == Visibility::kSource) return sequence.source_len;
+  return std::int64_t{sequence.past_len} + sequence.n_rows;
+}
+
+void set_visible(const Geometry& g, const step::SequenceRows& sequence, std::int64_t row, int i,
                  Work& work) {
   const std::int64_t own = sequence.past_len + row;
   const std::int64_t last = sequence.past_len + sequence.n_rows - 1;
-  std::int64_t end = g.spec.causal ? own : last;
-  if (!g.batch.visible_end.empty()) {
-    const auto at = static_cast<std::size_t>(sequence.first_row + row);
-    end = std::min<std::int64_t>(g.batch.visible_end[at], last);
+  std::int64_t end = last;
+  if (g.spec.visibility == Visibility::kSource) {
+    end = sequence.source_len - 1;
+  } else if (g.spec.visibility == Visibility::kCausal) {
+    end = own;
+    if (!g.step.visible_end.empty()) {
+      const auto at = static_cast<std::size_t>(sequence.first_row + row);
+      end = std::min<std::int64_t>(g.step.visible_end[at], last);
+    }
   }
   work.tile.end[i] = end + 1;
   work.tile.begin[i] = g.spec.window > 0 ? std::max<std::int64_t>(0, own - g.spec.window + 1) : 0;
@@ -61,7 +72,7 @@ void set_visible(const Geometry& g, const BatchSequence& sequence, std::int64_t 
 }
 
 Work make_work(const Geometry& g, std::size_t s, std::int64_t index) {
-  const BatchSequence& sequence = g.batch.sequences[s];
+  const step::SequenceRows& sequence = g.step.sequences[s];
   const std::int64_t head = index / g.tiles_per_head(sequence);
   const std::int64_t first = index % g.tiles_per_head(sequence) * AttentionTile::kMaxQueries;
   const std::int64_t n =
@@ -83,8 +94,8 @@ Work make_work(const Geometry& g, std::size_t s, std::int64_t index) {
     const std::int64_t row = (first + i) / g.group;
     const std::int64_t column = (head * g.group + (first + i) % g.group) * g.spec.head_dim;
     const std::int64_t t = sequence.first_row + row;
-    tile.q[i] = g.q.data + t * g.q.stride + column;
-    work.out[static_cast<std::size_t>(i)] = g.out.data + t * g.out.stride + column;
+    tile.q[i] = row_of(g.q, t) + column;
+    work.out[static_cast<std::size_t>(i)] = row_of(g.out, t) + column;
     set_visible(g, sequence, row, i, work);
   }
   return work;
@@ -146,28 +157,27 @@ void attend_in_spans(const kernels::Kernels& kernels, base::ThreadTeam& team, co
 
 }  // namespace
 
-void CpuDevice::write_kv(KvCache& cache, int layer, const Batch& batch, Tensor k,
-                         Tensor v) noexcept {
+void CpuDevice::write_kv(KvCache& cache, int layer, Tensor k, Tensor v) noexcept {
   guarded([&] {
     auto& kv = static_cast<CpuKvCache&>(cache);
     const auto group = static_cast<std::size_t>(kv.layer(layer).spec.group);
-    const BlockTable& table = batch.block_tables[group];
-    for (std::size_t s = 0; s < batch.sequences.size(); ++s) {
-      const BatchSequence& sequence = batch.sequences[s];
+    const step::BlockTable& table = step_->block_tables[group];
+    for (std::size_t s = 0; s < step_->sequences.size(); ++s) {
+      const step::SequenceRows& sequence = step_->sequences[s];
       const std::int32_t* blocks = table.ids.data() + table.begin[s];
       for_rows(sequence.n_rows, static_cast<double>(k.cols), [&](std::int64_t i) {
         const std::int64_t position = sequence.past_len + i;
         const std::int64_t t = sequence.first_row + i;
         kv.write(layer, blocks[position / kv.block_size()],
-                 static_cast<int>(position % kv.block_size()), k.data + t * k.stride,
-                 v.data + t * v.stride, kernels_);
+                 static_cast<int>(position % kv.block_size()), row_of(k, t), row_of(v, t),
+                 kernels_);
       });
     }
   });
 }
 
-void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int layer,
-                          const Batch& batch, Tensor q, Tensor out) noexcept {
+void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int layer, Tensor q,
+                          Tensor out) noexcept {
   guarded([&] {
     const auto& kv = static_cast<const CpuKvCache&>(cache);
     const CpuKvCache::Layer& kv_layer = kv.layer(layer);
@@ -176,8 +186,8 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
     const Geometry g{spec,
                      kv,
                      kv_layer,
-                     batch,
-                     batch.block_tables[static_cast<std::size_t>(kv_layer.spec.group)],
+                     *step_,
+                     step_->block_tables[static_cast<std::size_t>(kv_layer.spec.group)],
                      q,
                      out,
                      spec.n_heads / spec.n_kv_heads,
@@ -185,10 +195,10 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
     attention_first_.clear();
     std::int64_t n_work = 0;
     std::int64_t longest = 0;
-    for (const BatchSequence& sequence : batch.sequences) {
+    for (const step::SequenceRows& sequence : step_->sequences) {
       attention_first_.push_back(n_work);
       n_work += g.n_tiles(sequence);
-      longest = std::max<std::int64_t>(longest, sequence.past_len + sequence.n_rows);
+      longest = std::max<std::int64_t>(longest, visible_len(spec, sequence));
     }
     const auto find = [&](std::int64_t index) {
       const auto after = std::upper_bound(attention_first_.begin(), attention_first_.end(), index);

@@ -65,16 +65,17 @@ struct Scene {
   }
 
   void step(Device& device, KvCache& cache, int done, int chunk, std::vector<float>& out) const {
-    std::vector<BatchSequence> sequences;
-    std::vector<std::int32_t> ids, begin{0}, tokens, positions;
+    step::Step now;
+    step::BlockTable& table = now.block_tables.emplace_back();
+    table.begin.push_back(0);
     std::vector<std::int64_t> from;
     for (std::size_t s = 0; s < lengths.size(); ++s) {
       const int n = std::min(chunk, lengths[s] - done);
       if (n <= 0) continue;
-      sequences.push_back({static_cast<std::int32_t>(tokens.size()), n, done});
+      now.sequences.push_back({static_cast<std::int32_t>(now.token_ids.size()), n, done});
       for (int i = 0; i < n; ++i) {
-        tokens.push_back(1);
-        positions.push_back(done + i);
+        now.token_ids.push_back(1);
+        now.positions.push_back(done + i);
         from.push_back(start(s) + done + i);
       }
       std::vector<std::int32_t> own = blocks[s];
@@ -82,30 +83,24 @@ struct Scene {
         const int first = std::max(0, done - spec.window + 1);
         for (int b = 0; (b + 1) * block_size <= first; ++b) own[static_cast<std::size_t>(b)] = -1;
       }
-      ids.insert(ids.end(), own.begin(), own.end());
-      begin.push_back(static_cast<std::int32_t>(ids.size()));
+      table.ids.insert(table.ids.end(), own.begin(), own.end());
+      table.begin.push_back(static_cast<std::int32_t>(table.ids.size()));
     }
-    const BlockTable table{ids, begin};
-    Batch batch;
-    batch.token_ids = tokens;
-    batch.positions = positions;
-    batch.sequences = sequences;
-    batch.block_tables = std::span(&table, 1);
-    const auto rows = static_cast<std::int64_t>(tokens.size());
+    const std::int64_t rows = now.n_rows();
     const TestTensor tq(device, rows, q_width()), tk(device, rows, kv_width()),
         tv(device, rows, kv_width()), result(device, rows, q_width(), std::int64_t{3});
     for (std::int64_t t = 0; t < rows; ++t) {
       const std::int64_t f = from[static_cast<std::size_t>(t)];
-      std::copy_n(q.data() + f * q_width(), q_width(), tq.get().data + t * q_width());
-      std::copy_n(k.data() + f * kv_width(), kv_width(), tk.get().data + t * kv_width());
-      std::copy_n(v.data() + f * kv_width(), kv_width(), tv.get().data + t * kv_width());
+      std::copy_n(q.data() + f * q_width(), q_width(), tq.data() + t * q_width());
+      std::copy_n(k.data() + f * kv_width(), kv_width(), tk.data() + t * kv_width());
+      std::copy_n(v.data() + f * kv_width(), kv_width(), tv.data() + t * kv_width());
     }
-    device.begin_step();
-    device.write_kv(cache, 0, batch, tk, tv);
-    device.attention(spec, cache, 0, batch, tq, result);
+    device.begin_step(now);
+    device.write_kv(cache, 0, tk, tv);
+    device.attention(spec, cache, 0, tq, result);
     device.finish_step();
     for (std::int64_t t = 0; t < rows; ++t) {
-      std::copy_n(result.get().data + t * result.get().stride, q_width(),
+      std::copy_n(result.data() + t * result.get().stride, q_width(),
                   out.data() + from[static_cast<std::size_t>(t)] * q_width());
     }
   }
@@ -224,30 +219,36 @@ TEST(CpuAttention, WhatIsNotVisibleMayBeAnything) {
   }
 }
 
-TEST(CpuAttention, HonoursVisibleEndAndNonCausal) {
+TEST(CpuAttention, HonoursVisibility) {
   for (const std::string& isa : cpu_isas()) {
     const auto device = make_cpu_device({2, isa});
-    const AttentionSpec spec{1, 1, 16, 1.0F, 0, 0.0F, false};
+    AttentionSpec spec{1, 1, 16, 1.0F, 0, 0.0F, Visibility::kWhole};
     const auto cache = device->allocate_kv({32, false, {{0, 1, 16}}, {1}});
     const std::vector<float> zeros(3 * 16, 0.0F);
     std::vector<float> values(3 * 16, 0.0F);
     for (std::size_t t = 0; t < 3; ++t) values[t * 16] = static_cast<float>(t + 1);
     const TestTensor q(*device, 3, 16, zeros), k(*device, 3, 16, zeros), v(*device, 3, 16, values),
         out(*device, 3, 16);
-    const std::vector<std::int32_t> ids{0}, begin{0, 1}, tokens{1, 1, 1}, positions{0, 1, 2};
-    const std::vector<BatchSequence> sequences{{0, 3, 0}};
-    const BlockTable table{ids, begin};
-    Batch batch{tokens, nullptr, positions, sequences, std::span(&table, 1)};
-    device->write_kv(*cache, 0, batch, k, v);
-    device->attention(spec, *cache, 0, batch, q, out);
+    step::Step step = step_of({0, 1, 2});
+    step.block_tables = {{{0}, {0, 1}}};
+    device->begin_step(step);
+    device->write_kv(*cache, 0, k, v);
+    device->attention(spec, *cache, 0, q, out);
     EXPECT_NEAR(out.values()[0], 2.0F, 1e-6F);  // the mean of all three
     EXPECT_NEAR(out.values()[32], 2.0F, 1e-6F);
-    const std::vector<std::int32_t> visible{1, 1, 2};
-    batch.visible_end = visible;
-    device->attention(spec, *cache, 0, batch, q, out);
+    spec.visibility = Visibility::kCausal;
+    step.visible_end = {1, 1, 2};
+    device->attention(spec, *cache, 0, q, out);
     EXPECT_NEAR(out.values()[0], 1.5F, 1e-6F);
     EXPECT_NEAR(out.values()[16], 1.5F, 1e-6F);
     EXPECT_NEAR(out.values()[32], 2.0F, 1e-6F);
+    // Cross attention: two source tokens, whatever the rows' positions are.
+    spec.visibility = Visibility::kSource;
+    step.visible_end.clear();
+    step.sequences[0].source_len = 2;
+    device->attention(spec, *cache, 0, q, out);
+    EXPECT_NEAR(out.values()[0], 1.5F, 1e-6F);
+    EXPECT_NEAR(out.values()[32], 1.5F, 1e-6F);
   }
 }
 

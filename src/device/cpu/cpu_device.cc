@@ -1,10 +1,11 @@
 #include "device/cpu/cpu_device.h"
 
-#include <cmath>
-#include <cstring>
+#include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "device/cpu/cpu_device_impl.h"
+#include "device/lookup.h"
 
 namespace openllm::device {
 
@@ -14,14 +15,12 @@ namespace {
 
 class CpuBuffer final : public Buffer {
  public:
-  explicit CpuBuffer(std::size_t n_floats) : memory_(n_floats * sizeof(float)) {}
-  float* data() noexcept override { return reinterpret_cast<float*>(memory_.data()); }
+  explicit CpuBuffer(std::size_t n_bytes) : memory_(n_bytes) {}
+  void* data() noexcept override { return memory_.data(); }
 
  private:
   AlignedMemory memory_;
 };
-
-float* row_of(Tensor t, std::int64_t row) { return t.data + row * t.stride; }
 
 }  // namespace
 
@@ -58,12 +57,21 @@ std::unique_ptr<Weight> CpuDevice::upload(const WeightSource& source, WeightRole
   return CpuWeight::upload(source, role, team_);
 }
 
-std::unique_ptr<Buffer> CpuDevice::allocate(std::size_t n_floats) {
-  return std::make_unique<CpuBuffer>(n_floats);
+std::unique_ptr<Buffer> CpuDevice::allocate(std::size_t n_bytes) {
+  return std::make_unique<CpuBuffer>(n_bytes);
 }
 
 std::unique_ptr<KvCache> CpuDevice::allocate_kv(const KvCacheSpec& spec) {
   return std::make_unique<CpuKvCache>(spec);
+}
+
+std::unique_ptr<Rope> CpuDevice::make_rope(const RopeSpec& spec) {
+  return std::make_unique<CpuRope>(spec);
+}
+
+void CpuDevice::begin_step(const step::Step& step) noexcept {
+  step_ = &step;
+  ++step_number_;
 }
 
 void CpuDevice::finish_step() {
@@ -73,31 +81,30 @@ void CpuDevice::finish_step() {
   std::rethrow_exception(failure);
 }
 
-void CpuDevice::embed(const Weight& table, std::span<const std::int32_t> ids, float scale,
-                      Tensor out) noexcept {
+void CpuDevice::embed(const Weight& table, const Lookup& lookup, Tensor out) noexcept {
   guarded([&] {
     const CpuWeight& weight = as_cpu(table);
-    for_rows(static_cast<std::int64_t>(ids.size()), 4.0 * static_cast<double>(out.cols),
-             [&](std::int64_t t) {
-               const std::int32_t id = ids[static_cast<std::size_t>(t)];
-               if (id < 0) return;  // an embedding that the caller gives
-               float* row = row_of(out, t);
-               weight.read_row(id, row);
-               if (scale != 1.0F) kernels_.scale_cap(row, out.cols, scale, 0.0F);
-             });
-  });
-}
-
-void CpuDevice::add_embedding(const Weight& table, std::span<const std::int32_t> ids,
-                              Tensor out) noexcept {
-  guarded([&] {
-    const CpuWeight& weight = as_cpu(table);
-    std::vector<float> row(static_cast<std::size_t>(out.cols));
-    for (std::size_t t = 0; t < ids.size(); ++t) {
-      if (ids[t] < 0) continue;
-      weight.read_row(ids[t], row.data());
-      float* to = row_of(out, static_cast<std::int64_t>(t));
-      kernels_.add(to, row.data(), 1.0F, out.cols, to);
+    const auto write_row = [&](std::int64_t t, std::int64_t id) {
+      float* row = row_of(out, t);
+      if (lookup.add) {
+        std::vector<float> values(static_cast<std::size_t>(out.cols));
+        weight.read_row(id, values.data());
+        kernels_.add(row, values.data(), lookup.scale, out.cols, row);
+      } else {
+        weight.read_row(id, row);
+        if (lookup.scale != 1.0F) kernels_.scale_cap(row, out.cols, lookup.scale, 0.0F);
+      }
+    };
+    for_rows(out.rows, 4.0 * static_cast<double>(out.cols), [&](std::int64_t t) {
+      const std::int32_t id = looked_up_row(*step_, lookup, t);
+      if (id >= 0) write_row(t, id);
+    });
+    if (lookup.by != Lookup::By::kTokenId || step_->embeddings.empty()) return;
+    const float* given = step_->embeddings.data();
+    for (std::int64_t t = 0; t < out.rows; ++t) {
+      if (step_->token_ids[static_cast<std::size_t>(t)] >= 0) continue;
+      std::copy_n(given, out.cols, row_of(out, t));
+      given += out.cols;
     }
   });
 }
@@ -124,54 +131,21 @@ void CpuDevice::norm(const NormSpec& spec, const Weight& weight, const Weight* b
   });
 }
 
-const CpuDevice::RopeTable& CpuDevice::rope_table(const RopeSpec& spec,
-                                                  std::span<const std::int32_t> positions) {
-  ++rope_clock_;
-  for (RopeTable& table : rope_tables_) {
-    if (table.factor == spec.attention_factor && table.inv_freq == spec.inv_freq &&
-        std::equal(positions.begin(), positions.end(), table.positions.begin(),
-                   table.positions.end())) {
-      table.last_use = rope_clock_;
-      return table;
-    }
-  }
-  constexpr std::size_t kTables = 4;
-  if (rope_tables_.size() < kTables) rope_tables_.emplace_back();
-  RopeTable& table = *std::min_element(
-      rope_tables_.begin(), rope_tables_.end(),
-      [](const RopeTable& a, const RopeTable& b) { return a.last_use < b.last_use; });
-  table.last_use = rope_clock_;
-  table.factor = spec.attention_factor;
-  table.inv_freq = spec.inv_freq;
-  table.positions.assign(positions.begin(), positions.end());
-  const std::size_t half = spec.inv_freq.size();
-  table.cosines.resize(positions.size() * half);
-  table.sines.resize(positions.size() * half);
-  for_rows(static_cast<std::int64_t>(positions.size()), 20.0 * static_cast<double>(half),
-           [&](std::int64_t t) {
-             const auto row = static_cast<std::size_t>(t);
-             const auto position = static_cast<float>(positions[row]);
-             for (std::size_t i = 0; i < half; ++i) {
-               const float angle = position * table.inv_freq[i];
-               table.cosines[row * half + i] = std::cos(angle) * table.factor;
-               table.sines[row * half + i] = std::sin(angle) * table.factor;
-             }
-           });
-  return table;
-}
-
-void CpuDevice::rope(const RopeSpec& spec, int head_dim, std::span<const std::int32_t> positions,
-                     Tensor x) noexcept {
+void CpuDevice::rope(Rope& rope, int head_dim, Tensor x) noexcept {
   guarded([&] {
+    auto& own = static_cast<CpuRope&>(rope);
+    const RopeSpec& spec = own.spec();
     if (spec.style == RopeStyle::kNone) return;
-    const RopeTable& table = rope_table(spec, positions);
-    const auto half = static_cast<std::int64_t>(spec.inv_freq.size());
+    if (own.begin_table(step_number_, *step_)) {
+      for_rows(x.rows, 20.0 * static_cast<double>(own.half()),
+               [&](std::int64_t t) { own.fill_row(*step_, t); });
+    }
     const auto rotate =
         spec.style == RopeStyle::kHalves ? kernels_.rotate_halves : kernels_.rotate_pairs;
     for_rows(x.rows, 0.5 * static_cast<double>(x.cols), [&](std::int64_t t) {
       float* row = row_of(x, t);
       for (std::int64_t i = 0; i + head_dim <= x.cols; i += head_dim) {
-        rotate(row + i, table.cosines.data() + t * half, table.sines.data() + t * half, half);
+        rotate(row + i, own.cosines(t), own.sines(t), own.half());
       }
     });
   });
@@ -202,12 +176,19 @@ void CpuDevice::add(Tensor x, Tensor y, float scale, Tensor out) noexcept {
   });
 }
 
-void CpuDevice::gather_rows(Tensor x, std::span<const std::int32_t> rows, Tensor out) noexcept {
+void CpuDevice::gather_outputs(Tensor x, Tensor out) noexcept {
   guarded([&] {
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      std::memcpy(row_of(out, static_cast<std::int64_t>(i)), row_of(x, rows[i]),
-                  static_cast<std::size_t>(x.cols) * sizeof(float));
+    std::int64_t to = 0;
+    for (const auto* rows : {&step_->logit_rows, &step_->hidden_rows}) {
+      for (const std::int32_t row : *rows) std::copy_n(row_of(x, row), x.cols, row_of(out, to++));
     }
+  });
+}
+
+void CpuDevice::read(Tensor x, float* host_out) noexcept {
+  guarded([&] {
+    for (std::int64_t t = 0; t < x.rows; ++t)
+      std::copy_n(row_of(x, t), x.cols, host_out + t * x.cols);
   });
 }
 

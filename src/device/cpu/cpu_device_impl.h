@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "base/thread_team.h"
 #include "device/cpu/kv_cache.h"
 #include "device/cpu/memory.h"
+#include "device/cpu/rope.h"
 #include "device/cpu/weight.h"
 #include "device/device.h"
 #include "kernels/kernels.h"
@@ -30,51 +30,39 @@ class CpuDevice final : public Device {
   std::string isa() const override { return kernels_.name; }
 
   std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) override;
-  std::unique_ptr<Buffer> allocate(std::size_t n_floats) override;
+  std::unique_ptr<Buffer> allocate(std::size_t n_bytes) override;
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override;
+  std::unique_ptr<Rope> make_rope(const RopeSpec& spec) override;
+  void begin_step(const step::Step& step) noexcept override;
   void finish_step() override;
   int n_host_threads() const noexcept override { return team_.n_threads(); }
   void run_on_host(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
     team_.run(n, body);
   }
 
-  void embed(const Weight& table, std::span<const std::int32_t> ids, float scale,
-             Tensor out) noexcept override;
-  void add_embedding(const Weight& table, std::span<const std::int32_t> ids,
-                     Tensor out) noexcept override;
+  void embed(const Weight& table, const Lookup& lookup, Tensor out) noexcept override;
   void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x,
             Tensor out) noexcept override;
-  void linear(const Weight& weight, const Weight* bias, const LinearDeltas* deltas, Tensor x,
+  void linear(const Weight& weight, const Weight* bias, LinearDeltas deltas, Tensor x,
               Tensor out) noexcept override;
-  void rope(const RopeSpec& spec, int head_dim, std::span<const std::int32_t> positions,
-            Tensor x) noexcept override;
-  void write_kv(KvCache& cache, int layer, const Batch& batch, Tensor k,
-                Tensor v) noexcept override;
-  void attention(const AttentionSpec& spec, const KvCache& cache, int layer, const Batch& batch,
-                 Tensor q, Tensor out) noexcept override;
+  void rope(Rope& rope, int head_dim, Tensor x) noexcept override;
+  void write_kv(KvCache& cache, int layer, Tensor k, Tensor v) noexcept override;
+  void attention(const AttentionSpec& spec, const KvCache& cache, int layer, Tensor q,
+                 Tensor out) noexcept override;
   void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept override;
   void activation(Activation act, Tensor x) noexcept override;
   void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override;
-  void gather_rows(Tensor x, std::span<const std::int32_t> rows, Tensor out) noexcept override;
+  void gather_outputs(Tensor x, Tensor out) noexcept override;
   void logits(const Weight& weight, float scale, float soft_cap, Tensor x,
               float* host_out) noexcept override;
+  void read(Tensor x, float* host_out) noexcept override;
   void norm_linear(const NormSpec& spec, const Weight& norm_weight, const Weight* norm_bias,
-                   const Weight& weight, const Weight* bias, const LinearDeltas* deltas, Tensor x,
+                   const Weight& weight, const Weight* bias, LinearDeltas deltas, Tensor x,
                    Tensor scratch, Tensor out) noexcept override;
-  void gated_linear(Activation act, const Weight& weight, const Weight* bias,
-                    const LinearDeltas* deltas, Tensor gate_up, Tensor scratch,
-                    Tensor out) noexcept override;
+  void gated_linear(Activation act, const Weight& weight, const Weight* bias, LinearDeltas deltas,
+                    Tensor gate_up, Tensor scratch, Tensor out) noexcept override;
 
  private:
-  /// Cosines and sines of a step's positions, kept for its other layers.
-  struct RopeTable {
-    std::vector<float> inv_freq{};
-    std::vector<std::int32_t> positions{};
-    float factor = 0.0F;
-    std::vector<float> cosines{};  ///< [T, n_rotary / 2]
-    std::vector<float> sines{};
-    std::uint64_t last_use = 0;
-  };
   /// What follows the product: for logits.
   struct Epilogue {
     float scale = 1.0F;
@@ -121,6 +109,8 @@ class CpuDevice final : public Device {
   /// Makes room for `n_rows` of activations in those forms.
   void reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k);
   void reserve_quant(std::int64_t n_rows, std::int64_t k);
+  /// out[rows, out_begin ...] += what each delta says of x.
+  void add_deltas(LinearDeltas deltas, Tensor x, Tensor out);
   /// The product, activations given (and already in the forms that the weight takes).
   void multiply(const CpuWeight& weight, const float* bias, Tensor x, float* out,
                 std::int64_t out_stride, const Epilogue& epilogue);
@@ -129,9 +119,8 @@ class CpuDevice final : public Device {
   /// Activation rows come from prepare(row), which fills row `row` of `x`; then converts and
   /// multiplies.
   template <typename Prepare>
-  void prepare_and_multiply(const CpuWeight& weight, const Weight* bias, const LinearDeltas* deltas,
+  void prepare_and_multiply(const CpuWeight& weight, const Weight* bias, LinearDeltas deltas,
                             Tensor x, Tensor out, double row_ns, Prepare prepare);
-  const RopeTable& rope_table(const RopeSpec& spec, std::span<const std::int32_t> positions);
 
   const kernels::Kernels& kernels_;
   base::ThreadTeam team_;
@@ -140,12 +129,17 @@ class CpuDevice final : public Device {
   AlignedMemory quant_memory_{};
   kernels::QuantRows quant_{};
   AlignedMemory bf16_memory_{};  ///< [T, in rounded up to even]
-  std::vector<RopeTable> rope_tables_{};
-  std::uint64_t rope_clock_ = 0;
+  AlignedMemory delta_memory_{};
+  const step::Step* step_ = nullptr;
+  std::uint64_t step_number_ = 0;
   AlignedMemory attention_states_{};
   std::vector<std::int64_t> attention_first_{};
 };
 
+/// Row `row` of a tensor in this device's memory.
+inline float* row_of(const Tensor& x, std::int64_t row) {
+  return static_cast<float*>(x.data) + row * x.stride;
+}
 const CpuWeight& as_cpu(const Weight& weight);
 const float* vector_of(const Weight* weight);
 kernels::Act to_act(Activation act);

@@ -72,7 +72,7 @@ TEST(CpuElementwise, ActivationsAgreeWithTheReference) {
 TEST(CpuElementwise, RopeAgreesWithTheReference) {
   for (const RopeStyle style : {RopeStyle::kHalves, RopeStyle::kInterleaved, RopeStyle::kNone}) {
     for (const int n_rotary : {8, 20, 64}) {
-      RopeSpec spec{style, n_rotary, {}, 1.25F};
+      RopeSpec spec{style, n_rotary, {}, 1.25F, {}};
       for (int i = 0; i < n_rotary / 2; ++i) {
         spec.inv_freq.push_back(
             std::pow(10000.0F, -2.0F * static_cast<float>(i) / static_cast<float>(n_rotary)));
@@ -81,20 +81,55 @@ TEST(CpuElementwise, RopeAgreesWithTheReference) {
         std::vector<std::int32_t> positions;
         for (std::int32_t t = 0; t < rows; ++t) positions.push_back(t * 61);
         compare(rows, 3 * 64, 1.0F, 1e-6, [&](Device& device, Tensor x) {
-          device.rope(spec, 64, positions, x);
-          device.rope(spec, 64, positions, x);  // from the kept table
+          const step::Step step = step_of(positions);
+          const auto rope = device.make_rope(spec);
+          device.begin_step(step);
+          device.rope(*rope, 64, x);
+          device.rope(*rope, 64, x);  // from the kept table
         });
       }
     }
   }
 }
 
+TEST(CpuElementwise, RopesThatGrowTurnEachSequenceByItsOwnLength) {
+  RopeSpec spec{RopeStyle::kHalves, 4, {1.0F, 0.1F}, 1.0F, {}};
+  spec.growth = {RopeGrowth::Kind::kLong, 16, 0.0, 1.0, {0.5F, 0.01F}};
+  step::Step step = step_of({3, 4, 3, 4, 3});
+  step.sequences = {{.n_rows = 2, .rope_len = 16},
+                    {.first_row = 2, .n_rows = 2, .rope_len = 17},
+                    {.first_row = 4, .n_rows = 1}};
+  compare(5, 8, 1.0F, 1e-6, [&](Device& device, Tensor x) {
+    const auto rope = device.make_rope(spec);
+    device.begin_step(step);
+    device.rope(*rope, 4, x);
+  });
+}
+
+TEST(CpuElementwise, LookupsAgreeWithTheReference) {
+  step::Step step = step_of({2, 0, 1});
+  step.token_ids = {4, -1, 0};
+  step.embeddings.assign(24, 0.25F);
+  compare(3, 24, 1.0F, 1e-6, [&](Device& device, Tensor x) {
+    Random random(37);
+    const TestWeight weight = make_weight(tensor::DType::kF16, 5, 24, random);
+    const auto table = upload(device, weight, WeightRole::kEmbedding);
+    device.begin_step(step);
+    device.embed(*table, {.scale = 3.0F}, x);
+    device.embed(*table, {.by = Lookup::By::kPosition, .offset = 2, .add = true}, x);
+    device.embed(*table, {.by = Lookup::By::kConstant, .offset = 1, .add = true}, x);
+  });
+}
+
 TEST(CpuElementwise, AddAndGatherAgreeWithTheReference) {
   compare(33, 50, 1.0F, 1e-6, [](Device& device, Tensor x) { device.add(x, x, 0.5F, x); });
   compare(4, 50, 1.0F, 0.0, [](Device& device, Tensor x) {
-    const std::vector<std::int32_t> rows{3, 1};
+    step::Step step = step_of({0, 1, 2, 3});
+    step.logit_rows = {3};
+    step.hidden_rows = {1};
     const TestTensor out(device, 2, 50);
-    device.gather_rows(x, rows, out);
+    device.begin_step(step);
+    device.gather_outputs(x, out);
     device.add(x.first_rows(2), out, 1.0F, x.first_rows(2));
   });
 }

@@ -59,7 +59,7 @@ CpuDevice::Forms CpuDevice::forms_of(const CpuWeight& weight) const noexcept {
 }
 
 void CpuDevice::convert(Forms forms, Tensor x, std::int64_t row) {
-  const float* from = x.data + row * x.stride;
+  const float* from = row_of(x, row);
   if (forms.bf16) {
     auto* rows = reinterpret_cast<std::uint16_t*>(bf16_memory_.data());
     kernels_.to_bf16(from, x.cols, rows + row * round_to_even(x.cols));
@@ -124,7 +124,7 @@ void CpuDevice::multiply(const CpuWeight& weight, const float* bias, Tensor x, f
     args.row_begin = chunk % cut.n_row_chunks * cut.rows;
     args.row_end = std::min(args.row_begin + cut.rows, x.rows);
     args.quant = &quant_;
-    args.x = x.data;
+    args.x = row_of(x, 0);
     args.x_stride = x.stride;
     args.out = out + segment.first_row;
     args.out_stride = out_stride;
@@ -148,22 +148,41 @@ void CpuDevice::multiply(const CpuWeight& weight, const float* bias, Tensor x, f
 
 template <typename Prepare>
 void CpuDevice::prepare_and_multiply(const CpuWeight& weight, const Weight* bias,
-                                     const LinearDeltas* deltas, Tensor x, Tensor out,
-                                     double row_ns, Prepare prepare) {
-  if (deltas != nullptr) {
-    base::fail(ErrorCode::kUnsupported, "cpu: adapters are not supported by this device");
-  }
+                                     LinearDeltas deltas, Tensor x, Tensor out, double row_ns,
+                                     Prepare prepare) {
   const Forms forms = forms_of(weight);
   reserve_forms(forms, x.rows, x.cols);
   for_rows(x.rows, row_ns, [&](std::int64_t row) {
     prepare(row);
     convert(forms, x, row);
   });
-  multiply(weight, vector_of(bias), x, out.data, out.stride, {});
+  multiply(weight, vector_of(bias), x, row_of(out, 0), out.stride, {});
+  add_deltas(deltas, x, out);
 }
 
-void CpuDevice::linear(const Weight& weight, const Weight* bias, const LinearDeltas* deltas,
-                       Tensor x, Tensor out) noexcept {
+void CpuDevice::add_deltas(LinearDeltas deltas, Tensor x, Tensor out) {
+  for (const LowRankDelta& delta : deltas) {
+    const CpuWeight& a = as_cpu(*delta.a);
+    const CpuWeight& b = as_cpu(*delta.b);
+    const std::int64_t rank = a.out_features();
+    const std::int64_t n = b.out_features();
+    delta_memory_.reserve(static_cast<std::size_t>(delta.n_rows * (rank + n)) * sizeof(float));
+    auto* memory = reinterpret_cast<float*>(delta_memory_.data());
+    const Tensor low{memory, delta.n_rows, rank, rank};
+    const Tensor high{memory + delta.n_rows * rank, delta.n_rows, n, n};
+    const auto none = [](std::int64_t) {};
+    prepare_and_multiply(a, nullptr, {}, x.row_range(delta.first_row, delta.n_rows), low, 0.0,
+                         none);
+    prepare_and_multiply(b, nullptr, {}, low, high, 0.0, none);
+    const Tensor to = out.row_range(delta.first_row, delta.n_rows).columns(delta.out_begin, n);
+    for_rows(delta.n_rows, 0.2 * static_cast<double>(n), [&](std::int64_t t) {
+      kernels_.add(row_of(to, t), row_of(high, t), delta.scale, n, row_of(to, t));
+    });
+  }
+}
+
+void CpuDevice::linear(const Weight& weight, const Weight* bias, LinearDeltas deltas, Tensor x,
+                       Tensor out) noexcept {
   guarded([&] {
     const double row_ns = forms_of(as_cpu(weight)).any() ? 0.3 * static_cast<double>(x.cols) : 0.0;
     prepare_and_multiply(as_cpu(weight), bias, deltas, x, out, row_ns, [](std::int64_t) {});
@@ -172,28 +191,26 @@ void CpuDevice::linear(const Weight& weight, const Weight* bias, const LinearDel
 
 void CpuDevice::norm_linear(const NormSpec& spec, const Weight& norm_weight,
                             const Weight* norm_bias, const Weight& weight, const Weight* bias,
-                            const LinearDeltas* deltas, Tensor x, Tensor scratch,
-                            Tensor out) noexcept {
+                            LinearDeltas deltas, Tensor x, Tensor scratch, Tensor out) noexcept {
   guarded([&] {
     const float* shift = vector_of(norm_bias);
     prepare_and_multiply(as_cpu(weight), bias, deltas, scratch, out,
                          0.6 * static_cast<double>(x.cols), [&](std::int64_t row) {
-                           norm_row(spec, as_cpu(norm_weight), shift, x.data + row * x.stride,
-                                    x.cols, scratch.data + row * scratch.stride);
+                           norm_row(spec, as_cpu(norm_weight), shift, row_of(x, row), x.cols,
+                                    row_of(scratch, row));
                          });
   });
 }
 
 void CpuDevice::gated_linear(Activation act, const Weight& weight, const Weight* bias,
-                             const LinearDeltas* deltas, Tensor gate_up, Tensor scratch,
+                             LinearDeltas deltas, Tensor gate_up, Tensor scratch,
                              Tensor out) noexcept {
   guarded([&] {
     const std::int64_t n = scratch.cols;
     prepare_and_multiply(as_cpu(weight), bias, deltas, scratch, out, 1.2 * static_cast<double>(n),
                          [&](std::int64_t row) {
-                           const float* gate = gate_up.data + row * gate_up.stride;
-                           kernels_.gate(to_act(act), gate, gate + n, n,
-                                         scratch.data + row * scratch.stride);
+                           const float* gate = row_of(gate_up, row);
+                           kernels_.gate(to_act(act), gate, gate + n, n, row_of(scratch, row));
                          });
   });
 }

@@ -63,7 +63,7 @@ TEST_P(CpuLinearPrecision, AgreesWithPlainLoops) {
           const auto x = random.normals(static_cast<std::size_t>(rows * k));
           const TestTensor in(*device, rows, k, x);
           const TestTensor out(*device, rows, 83, std::int64_t{5});
-          device->linear(*weight, bias.get(), nullptr, in, out);
+          device->linear(*weight, bias.get(), {}, in, out);
           device->finish_step();
           const auto got = out.values();
           for (std::int64_t t = 0; t < rows; ++t) {
@@ -99,7 +99,7 @@ TEST_P(CpuLinearPrecision, RowsGiveTheSameBitsAloneAndTogether) {
       const auto weight_two = upload(*two, w);
       const TestTensor in(*two, kRows, k, x);
       const TestTensor all(*two, kRows, kOut);
-      two->linear(*weight_two, nullptr, nullptr, in, all);
+      two->linear(*weight_two, nullptr, {}, in, all);
       const auto expected = all.values();
       for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 33}) {
         for (const std::int64_t first : {std::int64_t{0}, std::int64_t{17}, kRows - rows}) {
@@ -107,8 +107,8 @@ TEST_P(CpuLinearPrecision, RowsGiveTheSameBitsAloneAndTogether) {
             Device& device = pair[0] == 'o' ? *one : *two;
             const Weight& weight = pair[0] == 'o' ? *weight_one : *weight_two;
             const TestTensor part(device, rows, kOut);
-            const Tensor from{in.get().data + first * k, rows, k, k};
-            device.linear(weight, nullptr, nullptr, from, part);
+            const Tensor from{in.data() + first * k, rows, k, k};
+            device.linear(weight, nullptr, {}, from, part);
             const auto got = part.values();
             ASSERT_EQ(
                 std::memcmp(got.data(), expected.data() + first * kOut, got.size() * sizeof(float)),
@@ -136,16 +136,15 @@ TEST(CpuLinear, FusedEntryPointsGiveTheBitsOfTheirParts) {
         const TestTensor fused(*device, rows, 64);
         const TestTensor parts(*device, rows, 64);
         const NormSpec spec{NormKind::kRms, 1e-5F, 1.0F};
-        device->norm_linear(spec, *norm_weight, nullptr, *weight, nullptr, nullptr, x, scratch,
-                            fused);
+        device->norm_linear(spec, *norm_weight, nullptr, *weight, nullptr, {}, x, scratch, fused);
         device->norm(spec, *norm_weight, nullptr, x, scratch);
-        device->linear(*weight, nullptr, nullptr, scratch, parts);
+        device->linear(*weight, nullptr, {}, scratch, parts);
         EXPECT_EQ(fused.values(), parts.values()) << isa;
         const TestTensor gates(*device, rows, 2 * k,
                                random.normals(static_cast<std::size_t>(2 * rows * k)));
-        device->gated_linear(Activation::kSilu, *weight, nullptr, nullptr, gates, scratch, fused);
+        device->gated_linear(Activation::kSilu, *weight, nullptr, {}, gates, scratch, fused);
         device->gated_activation(Activation::kSilu, gates, scratch);
-        device->linear(*weight, nullptr, nullptr, scratch, parts);
+        device->linear(*weight, nullptr, {}, scratch, parts);
         EXPECT_EQ(fused.values(), parts.values()) << isa;
       }
     }
@@ -169,7 +168,7 @@ TEST(CpuLinear, PartsOfDifferentTypesAreStacked) {
     const auto x = random.normals(static_cast<std::size_t>(3 * k));
     const TestTensor in(*device, 3, k, x);
     const TestTensor out(*device, 3, 62);
-    device->linear(*weight, nullptr, nullptr, in, out);
+    device->linear(*weight, nullptr, {}, in, out);
     const auto got = out.values();
     for (std::int64_t t = 0; t < 3; ++t) {
       for (std::int64_t o = 0; o < 62; ++o) {
@@ -197,7 +196,7 @@ TEST(CpuLinear, TakesTransposedPlainWeights) {
     const auto x = random.normals(24);
     const TestTensor in(*device, 1, 24, x);
     const TestTensor out(*device, 1, 40);
-    device->linear(*weight, nullptr, nullptr, in, out);
+    device->linear(*weight, nullptr, {}, in, out);
     const auto got = out.values();
     for (std::size_t o = 0; o < 40; ++o) {
       double sum = 0.0;
@@ -216,7 +215,10 @@ TEST(CpuEmbedding, RowsAreTheFilesValues) {
     const auto table = upload(*device, w, WeightRole::kEmbedding);
     const std::vector<std::int32_t> ids{0, 36, 15, 16, 17, 17};
     const TestTensor out(*device, 6, k);
-    device->embed(*table, ids, 1.0F, out);
+    step::Step step = step_of(ids);
+    step.token_ids = ids;
+    device->begin_step(step);
+    device->embed(*table, {}, out);
     const auto got = out.values();
     for (std::size_t t = 0; t < ids.size(); ++t) {
       for (std::int64_t i = 0; i < k; ++i) {
@@ -225,10 +227,41 @@ TEST(CpuEmbedding, RowsAreTheFilesValues) {
             << tensor::info(type).name << " row " << ids[t] << " column " << i;
       }
     }
-    device->add_embedding(*table, ids, out);
+    device->embed(*table, {.by = Lookup::By::kPosition, .add = true}, out);
     EXPECT_EQ(out.values()[3], 2.0F * w.values[3]);
-    device->embed(*table, ids, 3.0F, out);
+    device->embed(*table, {.scale = 3.0F}, out);
     EXPECT_EQ(out.values()[3], 3.0F * w.values[3]);
+  }
+}
+
+// Adapters of different ranks and outputs for some of the rows, as with a fused QKV.
+TEST(CpuLinear, LowRankDeltasAgreeWithTheReference) {
+  const auto run = [](Device& device) {
+    Random random(41);
+    const TestWeight base = make_weight(DType::kQ4_0, 96, 64, random);
+    const auto weight = upload(device, base);
+    std::vector<std::unique_ptr<Weight>> parts;
+    for (const auto& [out, in] : {std::pair{4, 64}, {32, 4}, {9, 64}, {64, 9}}) {
+      parts.push_back(upload(device, make_weight(DType::kF32, out, in, random)));
+    }
+    const TestTensor x(device, 5, 64, random.normals(5 * 64));
+    const TestTensor out(device, 5, 96);
+    const std::vector<LowRankDelta> deltas = {{0, 2, 64, parts[0].get(), parts[1].get(), 2.0F},
+                                              {3, 2, 0, parts[2].get(), parts[3].get(), -0.5F}};
+    device.linear(*weight, nullptr, {}, x, out);
+    const auto plain = out.values();
+    device.linear(*weight, nullptr, deltas, x, out);
+    const auto with = out.values();
+    for (std::size_t i = 2 * 96; i < 3 * 96; ++i) EXPECT_EQ(with[i], plain[i]) << "row 2 has none";
+    EXPECT_EQ(with[0], plain[0]) << "outside the delta's outputs";
+    std::vector<float> difference;
+    for (std::size_t i = 0; i < with.size(); ++i) difference.push_back(with[i] - plain[i]);
+    return difference;
+  };
+  const auto want = run(*make_device("reference"));
+  for (const std::string& isa : cpu_isas()) {
+    const auto got = run(*device_of(isa));
+    for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-4F) << isa << i;
   }
 }
 
@@ -266,7 +299,7 @@ TEST(CpuLinear, SurvivesExtremeActivations) {
     x[71] = 1.0F;
     const TestTensor in(*device, 1, 128, x);
     const TestTensor out(*device, 1, 32);
-    device->linear(*weight, nullptr, nullptr, in, out);
+    device->linear(*weight, nullptr, {}, in, out);
     for (const float v : out.values()) EXPECT_TRUE(std::isfinite(v)) << isa;
   }
 }

@@ -106,22 +106,32 @@ inline std::unique_ptr<Weight> upload_vector(Device& device, const std::vector<f
   return device.upload(source, WeightRole::kVector);
 }
 
+/// A step of one sequence with a row for each position.
+inline step::Step step_of(const std::vector<std::int32_t>& positions) {
+  step::Step step;
+  step.positions = positions;
+  step.token_ids.assign(positions.size(), 0);
+  step.sequences.push_back({.n_rows = static_cast<std::int32_t>(positions.size())});
+  return step;
+}
+
 /// A matrix in device memory that can be filled and read (devices of host memory).
 class TestTensor {
  public:
   TestTensor(Device& device, std::int64_t rows, std::int64_t cols, std::int64_t gap = 0)
-      : buffer_(device.allocate(static_cast<std::size_t>(rows * (cols + gap)) + 1)),
+      : buffer_(device.allocate(static_cast<std::size_t>(rows * (cols + gap) + 1) * sizeof(float))),
         tensor_{buffer_->data(), rows, cols, cols + gap} {}
   TestTensor(Device& device, std::int64_t rows, std::int64_t cols, const std::vector<float>& values)
       : TestTensor(device, rows, cols) {
-    std::copy(values.begin(), values.end(), tensor_.data);
+    std::copy(values.begin(), values.end(), data());
   }
   operator Tensor() const { return tensor_; }  // NOLINT(*-explicit-*)
   Tensor get() const { return tensor_; }
+  float* data() const { return static_cast<float*>(tensor_.data); }
   std::vector<float> values() const {
     std::vector<float> out;
     for (std::int64_t r = 0; r < tensor_.rows; ++r) {
-      const float* row = tensor_.data + r * tensor_.stride;
+      const float* row = data() + r * tensor_.stride;
       out.insert(out.end(), row, row + tensor_.cols);
     }
     return out;

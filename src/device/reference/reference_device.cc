@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <cstddef>
 #include <limits>
 #include <numbers>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
+#include "device/lookup.h"
 #include "device/reference/reference_memory.h"
 
 namespace openllm::device {
@@ -14,14 +17,20 @@ namespace {
 
 class HostBuffer final : public Buffer {
  public:
-  explicit HostBuffer(std::size_t n) : values_(n, 0.0F) {}
-  float* data() noexcept override { return values_.data(); }
+  explicit HostBuffer(std::size_t n_bytes) : bytes_(n_bytes) {}
+  void* data() noexcept override { return bytes_.data(); }
 
  private:
-  std::vector<float> values_;
+  std::vector<std::byte> bytes_;
 };
 
-float* row(const Tensor& x, std::int64_t t) { return x.data + t * x.stride; }
+class ReferenceRope final : public Rope {
+ public:
+  explicit ReferenceRope(RopeSpec rope) : spec(std::move(rope)) {}
+  const RopeSpec spec;
+};
+
+float* row(const Tensor& x, std::int64_t t) { return static_cast<float*>(x.data) + t * x.stride; }
 
 const ReferenceWeight& dense(const Weight& weight) {
   return static_cast<const ReferenceWeight&>(weight);
@@ -62,13 +71,15 @@ struct Visible {
   std::int64_t end = 0;  // exclusive
 };
 
-Visible visible_range(const AttentionSpec& spec, const Batch& batch, const BatchSequence& sequence,
-                      std::int32_t i) {
+Visible visible_range(const AttentionSpec& spec, const step::Step& step,
+                      const step::SequenceRows& sequence, std::int32_t i) {
+  if (spec.visibility == Visibility::kSource) return {0, sequence.source_len};
   const std::int64_t position = sequence.past_len + i;
   const std::int64_t length = std::int64_t{sequence.past_len} + sequence.n_rows;
-  std::int64_t last = spec.causal ? position : length - 1;
-  if (!batch.visible_end.empty()) {
-    last = batch.visible_end[static_cast<std::size_t>(sequence.first_row + i)];
+  std::int64_t last = length - 1;
+  if (spec.visibility == Visibility::kCausal) {
+    const auto at = static_cast<std::size_t>(sequence.first_row + i);
+    last = step.visible_end.empty() ? position : step.visible_end[at];
   }
   const std::int64_t begin =
       spec.window > 0 ? std::max<std::int64_t>(0, position - spec.window + 1) : 0;
@@ -83,31 +94,35 @@ class ReferenceDevice final : public Device {
   std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) override {
     return expand_weight(source, role);
   }
-  std::unique_ptr<Buffer> allocate(std::size_t n_floats) override {
-    return std::make_unique<HostBuffer>(n_floats);
+  std::unique_ptr<Buffer> allocate(std::size_t n_bytes) override {
+    return std::make_unique<HostBuffer>(n_bytes);
   }
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override {
     return std::make_unique<ReferenceKvCache>(spec);
   }
 
-  void embed(const Weight& table, std::span<const std::int32_t> ids, float scale,
-             Tensor out) noexcept override {
-    for (std::size_t t = 0; t < ids.size(); ++t) {
-      const float* from = dense(table).row(ids[t]);
-      float* to = row(out, static_cast<std::int64_t>(t));
-      for (std::int64_t d = 0; d < out.cols; ++d) to[d] = from[d] * scale;
+  std::unique_ptr<Rope> make_rope(const RopeSpec& spec) override {
+    return std::make_unique<ReferenceRope>(spec);
+  }
+  void begin_step(const step::Step& step) noexcept override { step_ = &step; }
+  void finish_step() override {}
+
+  void embed(const Weight& table, const Lookup& lookup, Tensor out) noexcept override {
+    const float* given = step_->embeddings.data();
+    for (std::int64_t t = 0; t < out.rows; ++t) {
+      const std::int32_t id = looked_up_row(*step_, lookup, t);
+      float* to = row(out, t);
+      if (id < 0) {
+        std::copy_n(given, out.cols, to);
+        given += out.cols;
+        continue;
+      }
+      const float* from = dense(table).row(id);
+      for (std::int64_t d = 0; d < out.cols; ++d) {
+        to[d] = (lookup.add ? to[d] : 0.0F) + from[d] * lookup.scale;
+      }
     }
   }
-
-  void add_embedding(const Weight& table, std::span<const std::int32_t> ids,
-                     Tensor out) noexcept override {
-    for (std::size_t t = 0; t < ids.size(); ++t) {
-      const float* from = dense(table).row(ids[t]);
-      float* to = row(out, static_cast<std::int64_t>(t));
-      for (std::int64_t d = 0; d < out.cols; ++d) to[d] += from[d];
-    }
-  }
-
   void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x,
             Tensor out) noexcept override {
     const std::int64_t n = weight.in_features();
@@ -119,7 +134,7 @@ class ReferenceDevice final : public Device {
     }
   }
 
-  void linear(const Weight& weight, const Weight* bias, const LinearDeltas* /*deltas*/, Tensor x,
+  void linear(const Weight& weight, const Weight* bias, LinearDeltas deltas, Tensor x,
               Tensor out) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t o = 0; o < weight.out_features(); ++o) {
@@ -128,42 +143,28 @@ class ReferenceDevice final : public Device {
         row(out, t)[o] = static_cast<float>(sum);
       }
     }
+    for (const LowRankDelta& delta : deltas) add_delta(delta, x, out);
   }
 
-  void rope(const RopeSpec& spec, int head_dim, std::span<const std::int32_t> positions,
-            Tensor x) noexcept override {
+  void rope(Rope& rope, int head_dim, Tensor x) noexcept override {
+    const RopeSpec& spec = static_cast<const ReferenceRope&>(rope).spec;
     if (spec.style == RopeStyle::kNone) return;
-    const int half = spec.n_rotary / 2;
-    for (std::int64_t t = 0; t < x.rows; ++t) {
-      const auto position = static_cast<float>(positions[static_cast<std::size_t>(t)]);
-      for (int i = 0; i < half; ++i) {
-        const float angle = position * spec.inv_freq[static_cast<std::size_t>(i)];
-        const float c = std::cos(angle) * spec.attention_factor;
-        const float s = std::sin(angle) * spec.attention_factor;
-        const bool halves = spec.style == RopeStyle::kHalves;
-        const int first = halves ? i : 2 * i;
-        const int second = halves ? i + half : 2 * i + 1;
-        for (std::int64_t begin = 0; begin < x.cols; begin += head_dim) {
-          float* head = row(x, t) + begin;
-          const float a = head[first];
-          const float b = head[second];
-          head[first] = a * c - b * s;
-          head[second] = b * c + a * s;
-        }
+    for (const step::SequenceRows& sequence : step_->sequences) {
+      const std::vector<float> inv_freq = grown_frequencies(spec, sequence.rope_len);
+      for (std::int64_t t = sequence.first_row; t < sequence.first_row + sequence.n_rows; ++t) {
+        rotate_row(spec, inv_freq, head_dim, step_->positions[static_cast<std::size_t>(t)], x, t);
       }
     }
   }
-
-  void write_kv(KvCache& cache, int layer, const Batch& batch, Tensor k,
-                Tensor v) noexcept override {
+  void write_kv(KvCache& cache, int layer, Tensor k, Tensor v) noexcept override {
     auto& memory = static_cast<ReferenceKvCache&>(cache);
     const KvLayerSpec& spec = memory.spec().layers[static_cast<std::size_t>(layer)];
     const int block_size = memory.spec().block_size;
-    for (std::size_t s = 0; s < batch.sequences.size(); ++s) {
-      const BatchSequence& sequence = batch.sequences[s];
+    for (std::size_t s = 0; s < step_->sequences.size(); ++s) {
+      const step::SequenceRows& sequence = step_->sequences[s];
       for (std::int32_t i = 0; i < sequence.n_rows; ++i) {
         const std::int64_t position = sequence.past_len + i;
-        const std::int32_t block = block_of(batch, spec.group, s, position / block_size);
+        const std::int32_t block = block_of(spec.group, s, position / block_size);
         const int offset = static_cast<int>(position % block_size);
         for (int h = 0; h < spec.n_kv_heads; ++h) {
           const std::int64_t column = std::int64_t{h} * spec.head_dim;
@@ -173,23 +174,21 @@ class ReferenceDevice final : public Device {
       }
     }
   }
-
-  void attention(const AttentionSpec& spec, const KvCache& cache, int layer, const Batch& batch,
-                 Tensor q, Tensor out) noexcept override {
+  void attention(const AttentionSpec& spec, const KvCache& cache, int layer, Tensor q,
+                 Tensor out) noexcept override {
     const auto& memory = static_cast<const ReferenceKvCache&>(cache);
-    for (std::size_t s = 0; s < batch.sequences.size(); ++s) {
-      const BatchSequence& sequence = batch.sequences[s];
+    for (std::size_t s = 0; s < step_->sequences.size(); ++s) {
+      const step::SequenceRows& sequence = step_->sequences[s];
       for (std::int32_t i = 0; i < sequence.n_rows; ++i) {
-        const Visible range = visible_range(spec, batch, sequence, i);
+        const Visible range = visible_range(spec, *step_, sequence, i);
         for (int h = 0; h < spec.n_heads; ++h) {
           const std::int64_t t = sequence.first_row + i;
           const std::int64_t column = std::int64_t{h} * spec.head_dim;
-          attend(spec, memory, layer, batch, s, h, range, row(q, t) + column, row(out, t) + column);
+          attend(spec, memory, layer, s, h, range, row(q, t) + column, row(out, t) + column);
         }
       }
     }
   }
-
   void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept override {
     for (std::int64_t t = 0; t < out.rows; ++t) {
       const float* gate = row(gate_up, t);
@@ -212,12 +211,15 @@ class ReferenceDevice final : public Device {
     }
   }
 
-  void gather_rows(Tensor x, std::span<const std::int32_t> rows, Tensor out) noexcept override {
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      std::copy_n(row(x, rows[i]), x.cols, row(out, static_cast<std::int64_t>(i)));
+  void gather_outputs(Tensor x, Tensor out) noexcept override {
+    std::int64_t to = 0;
+    for (const auto* rows : {&step_->logit_rows, &step_->hidden_rows}) {
+      for (const std::int32_t t : *rows) std::copy_n(row(x, t), x.cols, row(out, to++));
     }
   }
-
+  void read(Tensor x, float* host_out) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) std::copy_n(row(x, t), x.cols, host_out + t * x.cols);
+  }
   void logits(const Weight& weight, float scale, float soft_cap, Tensor x,
               float* host_out) noexcept override {
     const std::int64_t n_vocab = weight.out_features();
@@ -258,17 +260,50 @@ class ReferenceDevice final : public Device {
     }
   }
 
-  static std::int32_t block_of(const Batch& batch, int group, std::size_t sequence,
-                               std::int64_t block) {
-    const BlockTable& table = batch.block_tables[static_cast<std::size_t>(group)];
+  std::int32_t block_of(int group, std::size_t sequence, std::int64_t block) const {
+    const step::BlockTable& table = step_->block_tables[static_cast<std::size_t>(group)];
     return table.ids[static_cast<std::size_t>(table.begin[sequence] + block)];
+  }
+
+  static void rotate_row(const RopeSpec& spec, const std::vector<float>& inv_freq, int head_dim,
+                         std::int32_t position, Tensor x, std::int64_t t) {
+    const int half = spec.n_rotary / 2;
+    for (int i = 0; i < half; ++i) {
+      const float angle = static_cast<float>(position) * inv_freq[static_cast<std::size_t>(i)];
+      const float c = std::cos(angle) * spec.attention_factor;
+      const float s = std::sin(angle) * spec.attention_factor;
+      const bool halves = spec.style == RopeStyle::kHalves;
+      const int first = halves ? i : 2 * i;
+      const int second = halves ? i + half : 2 * i + 1;
+      for (std::int64_t begin = 0; begin < x.cols; begin += head_dim) {
+        float* head = row(x, t) + begin;
+        const float a = head[first];
+        const float b = head[second];
+        head[first] = a * c - b * s;
+        head[second] = b * c + a * s;
+      }
+    }
+  }
+
+  static void add_delta(const LowRankDelta& delta, Tensor x, Tensor out) {
+    const std::int64_t rank = delta.a->out_features();
+    std::vector<float> low(static_cast<std::size_t>(rank));
+    for (std::int64_t t = delta.first_row; t < delta.first_row + delta.n_rows; ++t) {
+      for (std::int64_t r = 0; r < rank; ++r) {
+        low[static_cast<std::size_t>(r)] =
+            static_cast<float>(dot(row(x, t), dense(*delta.a).row(r), x.cols));
+      }
+      float* to = row(out, t) + delta.out_begin;
+      for (std::int64_t o = 0; o < delta.b->out_features(); ++o) {
+        to[o] += delta.scale * static_cast<float>(dot(low.data(), dense(*delta.b).row(o), rank));
+      }
+    }
   }
 
   /// One query head against the cache: softmax with the maximum subtracted, keys in ascending
   /// order.
   void attend(const AttentionSpec& spec, const ReferenceKvCache& memory, int layer,
-              const Batch& batch, std::size_t sequence, int head, Visible range, const float* q,
-              float* out) {
+              std::size_t sequence, int head, Visible range, const float* q, float* out) {
     const KvLayerSpec& kv = memory.spec().layers[static_cast<std::size_t>(layer)];
     const int block_size = memory.spec().block_size;
     const int kv_head = head / (spec.n_heads / spec.n_kv_heads);
@@ -278,7 +313,7 @@ class ReferenceDevice final : public Device {
     sums_.assign(head_dim, 0.0);
     double best = -std::numeric_limits<double>::infinity();
     for (std::int64_t p = range.begin; p < range.end; ++p) {
-      memory.load(layer, false, block_of(batch, kv.group, sequence, p / block_size), kv_head,
+      memory.load(layer, false, block_of(kv.group, sequence, p / block_size), kv_head,
                   static_cast<int>(p % block_size), vector_.data());
       double score = dot(q, vector_.data(), spec.head_dim) * static_cast<double>(spec.scale);
       if (spec.soft_cap > 0.0F) score = cap(score, spec.soft_cap);
@@ -289,7 +324,7 @@ class ReferenceDevice final : public Device {
     for (std::int64_t p = range.begin; p < range.end; ++p) {
       const double weight = std::exp(scores_[static_cast<std::size_t>(p - range.begin)] - best);
       total += weight;
-      memory.load(layer, true, block_of(batch, kv.group, sequence, p / block_size), kv_head,
+      memory.load(layer, true, block_of(kv.group, sequence, p / block_size), kv_head,
                   static_cast<int>(p % block_size), vector_.data());
       for (std::size_t d = 0; d < head_dim; ++d)
         sums_[d] += weight * static_cast<double>(vector_[d]);
@@ -299,6 +334,7 @@ class ReferenceDevice final : public Device {
     }
   }
 
+  const step::Step* step_ = nullptr;
   std::vector<double> scores_;
   std::vector<double> sums_;
   std::vector<float> vector_;

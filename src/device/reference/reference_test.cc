@@ -44,13 +44,20 @@ TEST_F(ReferenceTest, Name) {
 TEST_F(ReferenceTest, EmbedScalesAndAddsPositions) {
   const auto table = upload({1, 2, 3, 4, 5, 6}, {3, 2}, WeightRole::kEmbedding);
   std::vector<float> out(4);
-  device_->embed(*table, std::vector<std::int32_t>{2, 0}, 10.0F, matrix(out, 2));
+  step::Step step;
+  step.token_ids = {2, 0};
+  step.positions = {0, 1};
+  device_->begin_step(step);
+  device_->embed(*table, {.scale = 10.0F}, matrix(out, 2));
   EXPECT_EQ(out, (std::vector<float>{50, 60, 10, 20}));
-  device_->add_embedding(*table, std::vector<std::int32_t>{1, 1}, matrix(out, 2));
-  EXPECT_EQ(out, (std::vector<float>{53, 64, 13, 24}));
-  const std::vector<float> given = {7, 8};
-  device_->put_rows(given.data(), std::vector<std::int32_t>{1}, matrix(out, 2));
-  EXPECT_EQ(out, (std::vector<float>{53, 64, 7, 8}));
+  device_->embed(*table, {.by = Lookup::By::kPosition, .offset = 1, .add = true}, matrix(out, 2));
+  EXPECT_EQ(out, (std::vector<float>{53, 64, 15, 26}));
+  device_->embed(*table, {.by = Lookup::By::kConstant, .offset = 1}, matrix(out, 2));
+  EXPECT_EQ(out, (std::vector<float>{3, 4, 3, 4}));
+  step.token_ids = {2, -1};
+  step.embeddings = {7, 8};
+  device_->embed(*table, {}, matrix(out, 2));
+  EXPECT_EQ(out, (std::vector<float>{5, 6, 7, 8}));
 }
 
 TEST_F(ReferenceTest, LinearStacksPartsAndAddsBias) {
@@ -64,7 +71,7 @@ TEST_F(ReferenceTest, LinearStacksPartsAndAddsBias) {
   const auto bias = vector({0.5F, 0, 0});
   std::vector<float> x = {1, 10};
   std::vector<float> out(3);
-  device_->linear(*weight, bias.get(), nullptr, matrix(x, 2), matrix(out, 3));
+  device_->linear(*weight, bias.get(), {}, matrix(x, 2), matrix(out, 3));
   EXPECT_EQ(out, (std::vector<float>{21.5F, 43, 65}));
 }
 
@@ -76,7 +83,7 @@ TEST_F(ReferenceTest, TransposedPart) {
   EXPECT_EQ(weight->out_features(), 3);
   std::vector<float> x = {1, 10};
   std::vector<float> out(3);
-  device_->linear(*weight, nullptr, nullptr, matrix(x, 2), matrix(out, 3));
+  device_->linear(*weight, nullptr, {}, matrix(x, 2), matrix(out, 3));
   EXPECT_EQ(out, (std::vector<float>{41, 52, 63}));
 }
 
@@ -116,15 +123,18 @@ TEST_F(ReferenceTest, RopeStyles) {
   spec.n_rotary = 4;
   spec.inv_freq = {std::numbers::pi_v<float> / 2, 0.0F};  // a quarter turn, and none
   spec.attention_factor = 2.0F;
-  const std::vector<std::int32_t> positions = {1};
+  step::Step step;
+  step.positions = {1};
+  step.sequences = {{.n_rows = 1}};
+  device_->begin_step(step);
   spec.style = RopeStyle::kHalves;
   std::vector<float> x = {1, 2, 3, 4, 9};
-  device_->rope(spec, 5, positions, matrix(x, 5));
+  device_->rope(*device_->make_rope(spec), 5, matrix(x, 5));
   const std::vector<float> halves = {-6, 4, 2, 8, 9};
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], halves[i], 1e-5) << i;
   spec.style = RopeStyle::kInterleaved;
   x = {1, 2, 3, 4, 9};
-  device_->rope(spec, 5, positions, matrix(x, 5));
+  device_->rope(*device_->make_rope(spec), 5, matrix(x, 5));
   const std::vector<float> pairs = {-4, 2, 6, 8, 9};
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], pairs[i], 1e-5) << i;
 }
@@ -168,15 +178,12 @@ TEST_F(ReferenceTest, LogitsAreScaledThenCapped) {
 class ReferenceAttentionTest : public ReferenceTest {
  protected:
   std::vector<float> run(const AttentionSpec& spec, std::vector<float> q, std::int32_t past_len,
-                         std::span<const std::int32_t> visible_end = {}) {
+                         const std::vector<std::int32_t>& visible_end = {}) {
     KvCacheSpec cache_spec;
     cache_spec.block_size = 2;
     cache_spec.layers = {{0, 1, 1}};
     cache_spec.blocks_per_group = {4};
     const auto cache = device_->allocate_kv(cache_spec);
-    const std::vector<std::int32_t> ids = {3, 0, 2};
-    const std::vector<std::int32_t> begin = {0, 3};
-    const std::vector<BlockTable> tables = {{ids, begin}};
     std::vector<float> out;
     // Positions 0 .. past_len - 1 first, then the rows asked for.
     const std::int32_t n_rows = 5 - past_len;
@@ -190,22 +197,21 @@ class ReferenceAttentionTest : public ReferenceTest {
         keys.push_back(static_cast<float>(first + i));
         values.push_back(static_cast<float>(first + i));
       }
-      const std::vector<std::int32_t> token_ids(static_cast<std::size_t>(n), 0);
-      const std::vector<BatchSequence> sequences = {{0, n, first, 0, 0}};
-      Batch batch;
-      batch.token_ids = token_ids;
-      batch.sequences = sequences;
-      batch.block_tables = tables;
-      if (!is_past) batch.visible_end = visible_end;
-      device_->write_kv(*cache, 0, batch, matrix(keys, 1), matrix(values, 1));
+      step::Step step;
+      step.token_ids.assign(static_cast<std::size_t>(n), 0);
+      step.sequences = {{0, n, first}};
+      step.block_tables = {{{3, 0, 2}, {0, 3}}};
+      if (!is_past) step.visible_end = visible_end;
+      device_->begin_step(step);
+      device_->write_kv(*cache, 0, matrix(keys, 1), matrix(values, 1));
       if (is_past) continue;
       out.resize(static_cast<std::size_t>(n));
-      device_->attention(spec, *cache, 0, batch, matrix(q, 1), matrix(out, 1));
+      device_->attention(spec, *cache, 0, matrix(q, 1), matrix(out, 1));
     }
     return out;
   }
 
-  AttentionSpec spec_{1, 1, 1, 1.0F, 0, 0.0F, true};
+  AttentionSpec spec_{1, 1, 1, 1.0F};
 };
 
 TEST_F(ReferenceAttentionTest, CausalMean) {
@@ -221,9 +227,9 @@ TEST_F(ReferenceAttentionTest, Window) {
 }
 
 TEST_F(ReferenceAttentionTest, NotCausalAndVisibleEnd) {
-  spec_.causal = false;
+  spec_.visibility = Visibility::kWhole;
   EXPECT_EQ(run(spec_, {0, 0}, 3), (std::vector<float>{2, 2}));
-  spec_.causal = true;
+  spec_.visibility = Visibility::kCausal;
   const std::vector<std::int32_t> ends = {4, 1};
   EXPECT_EQ(run(spec_, {0, 0}, 3, ends), (std::vector<float>{2, 0.5F}));
 }

@@ -11,6 +11,14 @@ constexpr int kLargestLayers = 62;  // 27B
 constexpr int kFullRope = 0;
 constexpr int kWindowRope = 1;
 
+/// Norms on Q and K, and the rope that goes with the layer's window.
+void set_attention(ModelSpec& spec) {
+  each_attention(spec, [](SelfAttentionSpec& attention) {
+    attention.qk_norm = true;
+    attention.rope = attention.window > 0 ? kWindowRope : kFullRope;
+  });
+}
+
 /// Members of the rope of full layers in older files. They are laid over rope_parameters, or over a
 /// default rope: their older name `type` for `rope_type` then has no effect (as transformers).
 void lay_scaling_over(const Config& scaling, base::Json& rope) {
@@ -22,9 +30,9 @@ void lay_scaling_over(const Config& scaling, base::Json& rope) {
 /// rope_theta and rope_scaling for full layers, rope_local_base_freq for windowed ones. Flat
 /// rope_parameters are not looked at (as transformers).
 void read_one_rope(const Config& config, std::string_view layer_type, std::string_view theta_key,
-                   double theta, DecoderSpec& spec) {
+                   double theta, ModelSpec& spec) {
   RopeContext context;
-  context.head_dim = spec.head_dim;
+  context.head_dim = attention_of(spec, 0).head_dim;
   context.max_positions = spec.max_positions;
   context.partial_rotary_factor = config.positive_or("partial_rotary_factor", 1.0);
   context.truncate_allowed = false;
@@ -44,33 +52,30 @@ void read_one_rope(const Config& config, std::string_view layer_type, std::strin
   hf::add_rope(spec, read_rope(rope.is_null() ? nullptr : &merged, theta, context));
 }
 
-DecoderSpec from_text_config(const Config& config) {
-  DecoderSpec spec = read_gemma(config, 262208, 131072);
-  hf::require_even_head_dim(config, spec);
+ModelSpec from_text_config(const Config& config) {
+  ModelSpec spec = read_gemma(config, 262208, 131072);
+  hf::require_even_head_dim(config, attention_of(spec, 0).head_dim);
   read_one_rope(config, "full_attention", "rope_theta", 1000000.0, spec);
   read_one_rope(config, "sliding_attention", "rope_local_base_freq", 10000.0, spec);
   const int pattern = config.int_or("sliding_window_pattern", 6, 1, kMaxLayers);
   std::vector<bool> windowed;
-  for (int i = 0; i < spec.n_layers; ++i) windowed.push_back((i + 1) % pattern != 0);
+  for (int i = 0; i < spec.n_layers(); ++i) windowed.push_back((i + 1) % pattern != 0);
   hf::read_layer_types(config, spec, hf::read_window(config), windowed);
-  for (LayerSpec& layer : spec.layers) {
-    layer.rope = layer.mixer == Mixer::kWindowAttention ? kWindowRope : kFullRope;
-  }
-  spec.qk_norm = true;
+  set_attention(spec);
   // attn_logit_softcapping is in the configuration but has no effect on this architecture.
-  spec.logit_soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
+  spec.head.soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
   return spec;
 }
 
-DecoderSpec from_hf(const Config& config) {
+ModelSpec from_hf(const Config& config) {
   const std::optional<Config> text = config.object("text_config");
   if (!text) return from_text_config(config);
   hf::refuse_unsupported(config);
-  DecoderSpec spec = from_text_config(*text);
+  ModelSpec spec = from_text_config(*text);
   // The model with the vision tower has its own head: tied by the outer configuration, and without
   // the final soft cap.
-  spec.tied_embeddings = config.bool_or("tie_word_embeddings", true);
-  spec.logit_soft_cap = 0.0F;
+  spec.head.tied = config.bool_or("tie_word_embeddings", true);
+  spec.head.soft_cap = 0.0F;
   return spec;
 }
 
@@ -94,9 +99,8 @@ bool is_windowed(const Config& config, int layer) {
   return (layer + 1) % period != 0;
 }
 
-DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
-  DecoderSpec spec = read_gemma_gguf(config, checkpoint, kLargestLayers);
-  spec.qk_norm = true;
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  ModelSpec spec = read_gemma_gguf(config, checkpoint, kLargestLayers);
   // Scaling is for the full layers; windowed ones turn unscaled with their own base.
   const RopeParameters full = gguf::read_rope(config, spec, device::RopeStyle::kHalves);
   RopeParameters windowed = full;
@@ -105,18 +109,16 @@ DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint
   gguf::add_rope(checkpoint, full, spec);
   gguf::add_rope(checkpoint, windowed, spec);
   const int window = gguf::read_window(config, 0);
-  for (int i = 0; i < spec.n_layers && window > 0; ++i) {
-    if (!is_windowed(config, i)) continue;
-    LayerSpec& layer = spec.layers[static_cast<std::size_t>(i)];
-    layer.set_window(window);
-    layer.rope = kWindowRope;
+  for (int i = 0; i < spec.n_layers() && window > 0; ++i) {
+    if (is_windowed(config, i)) attention_of(spec, i).window = window;
   }
-  spec.logit_soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
+  set_attention(spec);
+  spec.head.soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
   return spec;
 }
 
-TensorLayout hf_layout() {
-  TensorLayout layout = gemma_layout();
+ModuleLayout hf_layout() {
+  ModuleLayout layout = gemma_layout();
   hf::add_qk_norms(layout);
   layout.prefixes = {"model.", "", "language_model.model.", "model.language_model.",
                      "language_model."};

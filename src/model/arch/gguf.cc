@@ -30,6 +30,30 @@ int read_layer_size(const Config& config, std::string_view key, int otherwise, s
   return static_cast<int>(values[0]);
 }
 
+SelfAttentionSpec read_heads(const Config& config, int dim) {
+  SelfAttentionSpec heads;
+  heads.n_heads = read_layer_size(config, "attention.head_count", 0, kMaxHeads);
+  heads.n_kv_heads = read_layer_size(config, "attention.head_count_kv", heads.n_heads, kMaxHeads);
+  if (heads.n_heads % heads.n_kv_heads != 0) {
+    config.corrupt("attention.head_count_kv", "does not divide attention.head_count (expected a ",
+                   "divisor of ", heads.n_heads, ", got ", heads.n_kv_heads, ")");
+  }
+  const std::optional<int> key_length = config.find_int("attention.key_length", 1, kMaxHeadDim);
+  if (!key_length && dim % heads.n_heads != 0) {
+    config.corrupt("attention.head_count",
+                   "does not divide embedding_length (expected a divisor of ", dim, ", got ",
+                   heads.n_heads, ")");
+  }
+  heads.head_dim = key_length.value_or(dim / heads.n_heads);
+  const int value_length = config.int_or("attention.value_length", heads.head_dim, 1, kMaxHeadDim);
+  if (value_length != heads.head_dim) {
+    config.unsupported("attention.value_length", "values of another size than keys (expected ",
+                       heads.head_dim, ", got ", value_length, ")");
+  }
+  heads.scale = 1.0F / std::sqrt(static_cast<float>(heads.head_dim));
+  return heads;
+}
+
 int read_vocab(const Config& config, const format::Checkpoint& checkpoint) {
   const tensor::TensorView* table = checkpoint.find("token_embd.weight");
   if (table == nullptr) {
@@ -45,30 +69,14 @@ int read_vocab(const Config& config, const format::Checkpoint& checkpoint) {
 
 }  // namespace
 
-DecoderSpec read_common(const Config& config, const format::Checkpoint& checkpoint,
-                        device::NormKind norm) {
-  DecoderSpec spec;
+ModelSpec read_common(const Config& config, const format::Checkpoint& checkpoint,
+                      device::NormKind norm) {
+  ModelSpec spec;
   spec.dim = config.require_int("embedding_length", 1, kMaxDim);
-  spec.n_layers = config.require_int("block_count", 1, kMaxLayers);
-  spec.ffn_dim = read_layer_size(config, "feed_forward_length", 0, kMaxFfnDim);
-  spec.n_heads = read_layer_size(config, "attention.head_count", 0, kMaxHeads);
-  spec.n_kv_heads = read_layer_size(config, "attention.head_count_kv", spec.n_heads, kMaxHeads);
-  if (spec.n_heads % spec.n_kv_heads != 0) {
-    config.corrupt("attention.head_count_kv", "does not divide attention.head_count (expected a ",
-                   "divisor of ", spec.n_heads, ", got ", spec.n_kv_heads, ")");
-  }
-  const std::optional<int> key_length = config.find_int("attention.key_length", 1, kMaxHeadDim);
-  if (!key_length && spec.dim % spec.n_heads != 0) {
-    config.corrupt("attention.head_count",
-                   "does not divide embedding_length (expected a divisor of ", spec.dim, ", got ",
-                   spec.n_heads, ")");
-  }
-  spec.head_dim = key_length.value_or(spec.dim / spec.n_heads);
-  const int value_length = config.int_or("attention.value_length", spec.head_dim, 1, kMaxHeadDim);
-  if (value_length != spec.head_dim) {
-    config.unsupported("attention.value_length", "values of another size than keys (expected ",
-                       spec.head_dim, ", got ", value_length, ")");
-  }
+  const int n_layers = config.require_int("block_count", 1, kMaxLayers);
+  DenseFfnSpec ffn;
+  ffn.ffn_dim = read_layer_size(config, "feed_forward_length", 0, kMaxFfnDim);
+  const SelfAttentionSpec attention = read_heads(config, spec.dim);
   if (!config.bool_or("attention.causal", true)) {
     config.unsupported("attention.causal", "only causal attention is supported");
   }
@@ -82,30 +90,35 @@ DecoderSpec read_common(const Config& config, const format::Checkpoint& checkpoi
                                        ? "attention.layer_norm_rms_epsilon"
                                        : "attention.layer_norm_epsilon";
   spec.norm.eps = static_cast<float>(config.not_negative_or(eps_key, 1e-5));
-  spec.attention_scale = 1.0F / std::sqrt(static_cast<float>(spec.head_dim));
-  spec.tied_embeddings = !has_tensor(checkpoint, "output.weight");
-  spec.layers.assign(static_cast<std::size_t>(spec.n_layers), LayerSpec{});
+  spec.head.tied = !has_tensor(checkpoint, "output.weight");
+  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, ffn, {}});
   return spec;
 }
 
-DecoderSpec read_llama_like(const Config& config, const format::Checkpoint& checkpoint,
-                            device::RopeStyle style) {
-  DecoderSpec spec = read_common(config, checkpoint, device::NormKind::kRms);
-  add_rope(checkpoint, read_rope(config, spec, style), spec);
+ModelSpec read_llama_like(const Config& config, const format::Checkpoint& checkpoint,
+                          device::RopeStyle style) {
+  ModelSpec spec = read_common(config, checkpoint, device::NormKind::kRms);
+  read_single_rope(config, checkpoint, style, spec);
   read_biases(checkpoint, spec);
-  spec.attention_scale = attention_scale(config, spec.attention_scale);
+  read_attention_scale(config, spec);
   return spec;
 }
 
-RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::RopeStyle style) {
+void read_single_rope(const Config& config, const format::Checkpoint& checkpoint,
+                      device::RopeStyle style, ModelSpec& spec) {
+  const int index = add_rope(checkpoint, read_rope(config, spec, style), spec);
+  each_attention(spec, [&](SelfAttentionSpec& attention) { attention.rope = index; });
+}
+
+RopeParameters read_rope(const Config& config, const ModelSpec& spec, device::RopeStyle style) {
   RopeParameters p;
   p.style = style;
-  p.head_dim = spec.head_dim;
+  p.head_dim = attention_of(spec, 0).head_dim;
   p.max_positions = spec.max_positions;
-  p.n_rotary = config.int_or("rope.dimension_count", spec.head_dim, 2, kMaxHeadDim);
-  if (p.n_rotary > spec.head_dim || p.n_rotary % 2 != 0) {
-    config.corrupt("rope.dimension_count", "bad value (expected an even number up to ",
-                   spec.head_dim, ", got ", p.n_rotary, ")");
+  p.n_rotary = config.int_or("rope.dimension_count", p.head_dim, 2, kMaxHeadDim);
+  if (p.n_rotary > p.head_dim || p.n_rotary % 2 != 0) {
+    config.corrupt("rope.dimension_count", "bad value (expected an even number up to ", p.head_dim,
+                   ", got ", p.n_rotary, ")");
   }
   p.theta = config.positive_or("rope.freq_base", 10000.0);
   // Older files have only the linear scale.
@@ -137,11 +150,11 @@ RopeParameters read_rope(const Config& config, const DecoderSpec& spec, device::
   return p;
 }
 
-void add_rope(const format::Checkpoint& checkpoint, const RopeParameters& parameters,
-              DecoderSpec& spec) {
-  Rope rope = make_rope(parameters);
+int add_rope(const format::Checkpoint& checkpoint, const RopeParameters& parameters,
+             ModelSpec& spec) {
+  device::RopeSpec rope = make_rope(parameters);
   if (const tensor::TensorView* factors = checkpoint.find("rope_freqs.weight")) {
-    const std::size_t n = rope.spec.inv_freq.size();
+    const std::size_t n = rope.inv_freq.size();
     if (factors->dtype != tensor::DType::kF32 ||
         factors->shape.n_elems() != static_cast<std::int64_t>(n) ||
         factors->bytes.size() < n * sizeof(float)) {
@@ -158,62 +171,59 @@ void add_rope(const format::Checkpoint& checkpoint, const RopeParameters& parame
                    ")");
       }
     }
-    divide_frequencies(rope.spec, values);
+    divide_frequencies(rope, values);
   }
-  spec.ropes.push_back(std::move(rope.spec));
-  spec.rope_growth.push_back(std::move(rope.growth));
+  spec.ropes.push_back(std::move(rope));
+  return static_cast<int>(spec.ropes.size()) - 1;
 }
 
 bool has_tensor(const format::Checkpoint& checkpoint, std::string_view name) {
   return checkpoint.find(name) != nullptr;
 }
 
-void read_biases(const format::Checkpoint& checkpoint, DecoderSpec& spec) {
-  spec.attention_bias =
+void read_biases(const format::Checkpoint& checkpoint, ModelSpec& spec) {
+  const bool bias =
       has_tensor(checkpoint, "blk.0.attn_q.bias") || has_tensor(checkpoint, "blk.0.attn_qkv.bias");
-  spec.attention_output_bias = has_tensor(checkpoint, "blk.0.attn_output.bias");
-  spec.ffn_bias = has_tensor(checkpoint, "blk.0.ffn_down.bias");
+  const bool output_bias = has_tensor(checkpoint, "blk.0.attn_output.bias");
+  const bool ffn_bias = has_tensor(checkpoint, "blk.0.ffn_down.bias");
+  each_attention(spec, [&](SelfAttentionSpec& attention) {
+    attention.bias = bias;
+    attention.output_bias = output_bias;
+  });
+  each_ffn(spec, [&](DenseFfnSpec& ffn) { ffn.bias = ffn_bias; });
 }
 
 int read_window(const Config& config, int otherwise) {
   return config.int_or("attention.sliding_window", otherwise, 0, kMaxPositions);
 }
 
-float attention_scale(const Config& config, float otherwise) {
+void read_attention_scale(const Config& config, ModelSpec& spec) {
   const std::optional<double> scale = config.find_positive("attention.scale");
-  return scale ? static_cast<float>(*scale) : otherwise;
+  if (!scale) return;
+  each_attention(
+      spec, [&](SelfAttentionSpec& attention) { attention.scale = static_cast<float>(*scale); });
 }
 
-TensorLayout layout() {
-  TensorLayout layout;
-  layout.names = {
-      {Slot::kEmbedding, "token_embd.weight"},
-      {Slot::kPositions, "position_embd.weight"},
-      {Slot::kFinalNorm, "output_norm.weight"},
-      {Slot::kFinalNormBias, "output_norm.bias"},
-      {Slot::kOutput, "output.weight"},
-      {Slot::kAttentionNorm, "blk.#.attn_norm.weight"},
-      {Slot::kAttentionNormBias, "blk.#.attn_norm.bias"},
-      {Slot::kQ, "blk.#.attn_q.weight"},
-      {Slot::kK, "blk.#.attn_k.weight"},
-      {Slot::kV, "blk.#.attn_v.weight"},
-      {Slot::kQBias, "blk.#.attn_q.bias"},
-      {Slot::kKBias, "blk.#.attn_k.bias"},
-      {Slot::kVBias, "blk.#.attn_v.bias"},
-      {Slot::kQNorm, "blk.#.attn_q_norm.weight"},
-      {Slot::kKNorm, "blk.#.attn_k_norm.weight"},
-      {Slot::kAttentionOutput, "blk.#.attn_output.weight"},
-      {Slot::kAttentionOutputBias, "blk.#.attn_output.bias"},
-      {Slot::kPostAttentionNorm, "blk.#.post_attention_norm.weight"},
-      {Slot::kFfnNorm, "blk.#.ffn_norm.weight"},
-      {Slot::kFfnNormBias, "blk.#.ffn_norm.bias"},
-      {Slot::kGate, "blk.#.ffn_gate.weight"},
-      {Slot::kUp, "blk.#.ffn_up.weight"},
-      {Slot::kDown, "blk.#.ffn_down.weight"},
-      {Slot::kGateBias, "blk.#.ffn_gate.bias"},
-      {Slot::kUpBias, "blk.#.ffn_up.bias"},
-      {Slot::kDownBias, "blk.#.ffn_down.bias"},
-      {Slot::kPostFfnNorm, "blk.#.post_ffw_norm.weight"},
+ModuleLayout layout() {
+  ModuleLayout layout;
+  layout.modules = {
+      {role::kEmbedding, "token_embd"},
+      {role::kPositions, "position_embd"},
+      {role::kFinalNorm, "output_norm"},
+      {role::kHead, "output"},
+      {role::kMixerNorm, "blk.#.attn_norm"},
+      {role::kQ, "blk.#.attn_q"},
+      {role::kK, "blk.#.attn_k"},
+      {role::kV, "blk.#.attn_v"},
+      {role::kQNorm, "blk.#.attn_q_norm"},
+      {role::kKNorm, "blk.#.attn_k_norm"},
+      {role::kAttentionOutput, "blk.#.attn_output"},
+      {role::kMixerPostNorm, "blk.#.post_attention_norm"},
+      {role::kFfnNorm, "blk.#.ffn_norm"},
+      {role::kGate, "blk.#.ffn_gate"},
+      {role::kUp, "blk.#.ffn_up"},
+      {role::kDown, "blk.#.ffn_down"},
+      {role::kFfnPostNorm, "blk.#.post_ffw_norm"},
   };
   layout.ignored = {"rope_freqs.weight", "blk.#.attn_rot_embd", "blk.#.rope_freqs.weight"};
   return layout;

@@ -10,82 +10,76 @@
 namespace openllm::model {
 namespace {
 
-void set_blocks(DecoderSpec& spec) {
-  spec.position = Position::kLearned;
-  spec.ffn = Ffn::kPlain;
-  spec.attention_bias = true;
-  spec.attention_output_bias = true;
-  spec.ffn_bias = true;
+/// Layers of these sizes, and as many learned positions as the model has.
+void set_layers(SelfAttentionSpec attention, DenseFfnSpec ffn, int n_layers, ModelSpec& spec) {
+  attention.bias = true;
+  attention.output_bias = true;
+  ffn.gated = false;
+  ffn.bias = true;
+  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, ffn, {}});
+  spec.embedding.n_positions = spec.max_positions;
 }
 
-DecoderSpec from_hf(const Config& config) {
+ModelSpec from_hf(const Config& config) {
   hf::refuse_unsupported(config);
   if (config.bool_or("add_cross_attention", false)) {
     config.unsupported("add_cross_attention", "cross attention is not supported");
   }
-  DecoderSpec spec;
+  ModelSpec spec;
   // The general names win over GPT-2's own ones (as transformers).
   const std::string_view heads_key = config.first_of({"num_attention_heads", "n_head"});
   spec.vocab_size = hf::read_size(config, "vocab_size", 50257, kMaxVocab);
   spec.dim = hf::read_size(config, config.first_of({"hidden_size", "n_embd"}), 768, kMaxDim);
-  spec.n_layers =
+  const int n_layers =
       hf::read_size(config, config.first_of({"num_hidden_layers", "n_layer"}), 12, kMaxLayers);
-  spec.n_heads = hf::read_size(config, heads_key, 12, kMaxHeads);
-  spec.n_kv_heads = spec.n_heads;
-  if (spec.dim % spec.n_heads != 0) {
+  SelfAttentionSpec attention;
+  attention.n_heads = hf::read_size(config, heads_key, 12, kMaxHeads);
+  attention.n_kv_heads = attention.n_heads;
+  if (spec.dim % attention.n_heads != 0) {
     config.corrupt(heads_key, "does not divide the hidden size (expected a divisor of ", spec.dim,
-                   ", got ", spec.n_heads, ")");
+                   ", got ", attention.n_heads, ")");
   }
-  spec.head_dim = spec.dim / spec.n_heads;
-  spec.ffn_dim = config.int_or("n_inner", std::int64_t{4} * spec.dim, 1, kMaxFfnDim);
+  attention.head_dim = spec.dim / attention.n_heads;
+  DenseFfnSpec ffn;
+  ffn.ffn_dim = config.int_or("n_inner", std::int64_t{4} * spec.dim, 1, kMaxFfnDim);
   spec.max_positions = config.int_or(config.first_of({"max_position_embeddings", "n_positions"}),
                                      1024, 1, kMaxPositions);
   spec.norm.kind = device::NormKind::kLayer;
   spec.norm.eps = static_cast<float>(config.not_negative_or("layer_norm_epsilon", 1e-5));
-  spec.activation = hf::read_activation(config, "activation_function", "gelu_new");
-  spec.tied_embeddings = config.bool_or("tie_word_embeddings", true);
-  set_blocks(spec);
-  spec.attention_scale = config.bool_or("scale_attn_weights", true)
-                             ? 1.0F / std::sqrt(static_cast<float>(spec.head_dim))
-                             : 1.0F;
-  spec.layers.assign(static_cast<std::size_t>(spec.n_layers), LayerSpec{});
+  ffn.activation = hf::read_activation(config, "activation_function", "gelu_new");
+  spec.head.tied = config.bool_or("tie_word_embeddings", true);
+  attention.scale = config.bool_or("scale_attn_weights", true)
+                        ? 1.0F / std::sqrt(static_cast<float>(attention.head_dim))
+                        : 1.0F;
+  set_layers(attention, ffn, n_layers, spec);
   if (config.bool_or("scale_attn_by_inverse_layer_idx", false)) {
     float index = 0.0F;
-    for (LayerSpec& layer : spec.layers) {
-      index += 1.0F;
-      layer.attention_scale = spec.attention_scale / index;
-    }
+    each_attention(spec, [&](SelfAttentionSpec& layer) { layer.scale /= ++index; });
   }
   return spec;
 }
 
-DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
-  DecoderSpec spec = gguf::read_common(config, checkpoint, device::NormKind::kLayer);
-  spec.activation = device::Activation::kGeluTanh;
-  set_blocks(spec);
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  ModelSpec spec = gguf::read_common(config, checkpoint, device::NormKind::kLayer);
+  each_ffn(spec, [](DenseFfnSpec& ffn) { ffn.activation = device::Activation::kGeluTanh; });
+  set_layers(attention_of(spec, 0), std::get<DenseFfnSpec>(spec.layers[0].ffn), spec.n_layers(),
+             spec);
   return spec;
 }
 
-TensorLayout hf_layout() {
-  TensorLayout layout;
-  layout.names = {
-      {Slot::kEmbedding, "wte.weight"},
-      {Slot::kPositions, "wpe.weight"},
-      {Slot::kFinalNorm, "ln_f.weight"},
-      {Slot::kFinalNormBias, "ln_f.bias"},
-      {Slot::kOutput, "lm_head.weight"},
-      {Slot::kAttentionNorm, "h.#.ln_1.weight"},
-      {Slot::kAttentionNormBias, "h.#.ln_1.bias"},
-      {Slot::kQkv, "h.#.attn.c_attn.weight"},
-      {Slot::kQkvBias, "h.#.attn.c_attn.bias"},
-      {Slot::kAttentionOutput, "h.#.attn.c_proj.weight"},
-      {Slot::kAttentionOutputBias, "h.#.attn.c_proj.bias"},
-      {Slot::kFfnNorm, "h.#.ln_2.weight"},
-      {Slot::kFfnNormBias, "h.#.ln_2.bias"},
-      {Slot::kUp, "h.#.mlp.c_fc.weight"},
-      {Slot::kUpBias, "h.#.mlp.c_fc.bias"},
-      {Slot::kDown, "h.#.mlp.c_proj.weight"},
-      {Slot::kDownBias, "h.#.mlp.c_proj.bias"},
+ModuleLayout hf_layout() {
+  ModuleLayout layout;
+  layout.modules = {
+      {role::kEmbedding, "wte"},
+      {role::kPositions, "wpe"},
+      {role::kFinalNorm, "ln_f"},
+      {role::kHead, "lm_head", true},
+      {role::kMixerNorm, "h.#.ln_1"},
+      {role::kQkv, "h.#.attn.c_attn"},
+      {role::kAttentionOutput, "h.#.attn.c_proj"},
+      {role::kFfnNorm, "h.#.ln_2"},
+      {role::kUp, "h.#.mlp.c_fc"},
+      {role::kDown, "h.#.mlp.c_proj"},
   };
   layout.prefixes = {"transformer.", ""};
   layout.ignored = {"h.#.attn.bias", "h.#.attn.masked_bias"};  // causal masks kept as buffers
@@ -93,10 +87,9 @@ TensorLayout hf_layout() {
   return layout;
 }
 
-TensorLayout gguf_layout() {
-  TensorLayout layout = gguf::layout();
-  layout.names.push_back({Slot::kQkv, "blk.#.attn_qkv.weight"});
-  layout.names.push_back({Slot::kQkvBias, "blk.#.attn_qkv.bias"});
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  layout.modules.push_back({role::kQkv, "blk.#.attn_qkv"});
   return layout;
 }
 

@@ -13,30 +13,33 @@
 namespace openllm::model::hf {
 namespace {
 
-void read_heads(const Config& config, const Defaults& defaults, DecoderSpec& spec) {
-  spec.n_heads = read_size(config, "num_attention_heads", defaults.n_heads, kMaxHeads);
-  const int kv_default = defaults.n_kv_heads == 0 ? spec.n_heads : defaults.n_kv_heads;
+SelfAttentionSpec read_heads(const Config& config, const Defaults& defaults, int dim) {
+  SelfAttentionSpec heads;
+  heads.n_heads = read_size(config, "num_attention_heads", defaults.n_heads, kMaxHeads);
+  const int kv_default = defaults.n_kv_heads == 0 ? heads.n_heads : defaults.n_kv_heads;
   // A null means n_heads whatever the family's default is.
   const bool is_null = config.mentions("num_key_value_heads");
-  spec.n_kv_heads =
-      config.int_or("num_key_value_heads", is_null ? spec.n_heads : kv_default, 1, kMaxHeads);
-  if (spec.n_heads % spec.n_kv_heads != 0) {
+  heads.n_kv_heads =
+      config.int_or("num_key_value_heads", is_null ? heads.n_heads : kv_default, 1, kMaxHeads);
+  if (heads.n_heads % heads.n_kv_heads != 0) {
     config.corrupt("num_key_value_heads",
-                   "does not divide num_attention_heads (expected a divisor of ", spec.n_heads,
-                   ", got ", spec.n_kv_heads, ")");
+                   "does not divide num_attention_heads (expected a divisor of ", heads.n_heads,
+                   ", got ", heads.n_kv_heads, ")");
   }
   const std::optional<int> head_dim = config.find_int("head_dim", 1, kMaxHeadDim);
   if (head_dim) {
-    spec.head_dim = *head_dim;
+    heads.head_dim = *head_dim;
   } else if (defaults.head_dim > 0) {
-    spec.head_dim = defaults.head_dim;
+    heads.head_dim = defaults.head_dim;
   } else {
-    if (spec.dim % spec.n_heads != 0) {
+    if (dim % heads.n_heads != 0) {
       config.corrupt("num_attention_heads", "does not divide hidden_size (expected a divisor of ",
-                     spec.dim, ", got ", spec.n_heads, ")");
+                     dim, ", got ", heads.n_heads, ")");
     }
-    spec.head_dim = spec.dim / spec.n_heads;
+    heads.head_dim = dim / heads.n_heads;
   }
+  heads.scale = 1.0F / std::sqrt(static_cast<float>(heads.head_dim));
+  return heads;
 }
 
 /// How many positions a model of `max_positions` has with its rope. max_position_embeddings is the
@@ -58,43 +61,40 @@ int read_size(const Config& config, std::string_view key, int otherwise, std::in
   return config.mentions(key) ? config.require_int(key, 1, max) : otherwise;
 }
 
-DecoderSpec read_llama_like(const Config& config, const Defaults& defaults) {
+ModelSpec read_llama_like(const Config& config, const Defaults& defaults) {
   refuse_unsupported(config);
-  DecoderSpec spec;
+  ModelSpec spec;
   spec.vocab_size = read_size(config, "vocab_size", defaults.vocab_size, kMaxVocab);
   spec.dim = read_size(config, "hidden_size", defaults.hidden_size, kMaxDim);
-  spec.n_layers = read_size(config, "num_hidden_layers", defaults.n_layers, kMaxLayers);
-  spec.ffn_dim = read_size(config, "intermediate_size", defaults.ffn_dim, kMaxFfnDim);
+  const int n_layers = read_size(config, "num_hidden_layers", defaults.n_layers, kMaxLayers);
+  DenseFfnSpec ffn;
+  ffn.ffn_dim = read_size(config, "intermediate_size", defaults.ffn_dim, kMaxFfnDim);
   spec.max_positions =
       config.int_or("max_position_embeddings", defaults.max_positions, 1, kMaxPositions);
-  read_heads(config, defaults, spec);
+  const SelfAttentionSpec attention = read_heads(config, defaults, spec.dim);
   spec.norm.kind = device::NormKind::kRms;
   spec.norm.eps = static_cast<float>(config.not_negative_or("rms_norm_eps", defaults.norm_eps));
-  spec.ffn = Ffn::kGated;
-  spec.activation = read_activation(config, defaults.activation_key, defaults.activation);
-  spec.tied_embeddings = config.bool_or("tie_word_embeddings", defaults.tied);
-  spec.attention_scale = 1.0F / std::sqrt(static_cast<float>(spec.head_dim));
-  spec.layers.assign(static_cast<std::size_t>(spec.n_layers), LayerSpec{});
+  ffn.activation = read_activation(config, defaults.activation_key, defaults.activation);
+  spec.head.tied = config.bool_or("tie_word_embeddings", defaults.tied);
+  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, ffn, {}});
   return spec;
 }
 
-int add_rope(DecoderSpec& spec, const RopeParameters& parameters) {
-  Rope rope = make_rope(parameters);
-  spec.ropes.push_back(std::move(rope.spec));
-  spec.rope_growth.push_back(std::move(rope.growth));
+int add_rope(ModelSpec& spec, const RopeParameters& parameters) {
+  spec.ropes.push_back(make_rope(parameters));
   return static_cast<int>(spec.ropes.size()) - 1;
 }
 
-void require_even_head_dim(const Config& config, const DecoderSpec& spec) {
-  if (spec.head_dim % 2 == 0) return;
-  config.unsupported("head_dim", "RoPE needs an even number of dimensions (got ", spec.head_dim,
-                     ")");
+void require_even_head_dim(const Config& config, int head_dim) {
+  if (head_dim % 2 == 0) return;
+  config.unsupported("head_dim", "RoPE needs an even number of dimensions (got ", head_dim, ")");
 }
 
-void read_single_rope(const Config& config, DecoderSpec& spec) {
-  require_even_head_dim(config, spec);
+void read_single_rope(const Config& config, ModelSpec& spec) {
+  const int head_dim = attention_of(spec, 0).head_dim;
+  require_even_head_dim(config, head_dim);
   RopeContext context;
-  context.head_dim = spec.head_dim;
+  context.head_dim = head_dim;
   context.max_positions = spec.max_positions;
   context.original_positions =
       config.int_or("original_max_position_embeddings", 0, 1, kMaxPositions);
@@ -107,7 +107,8 @@ void read_single_rope(const Config& config, DecoderSpec& spec) {
   }
   const double theta = config.positive_or("rope_theta", 10000.0);
   const RopeParameters parameters = read_rope(rope ? &*rope : nullptr, theta, context);
-  add_rope(spec, parameters);
+  const int index = add_rope(spec, parameters);
+  each_attention(spec, [&](SelfAttentionSpec& attention) { attention.rope = index; });
   spec.max_positions = scaled_positions(parameters, spec.max_positions);
 }
 
@@ -116,7 +117,7 @@ std::optional<int> read_window(const Config& config, int when_absent) {
   return config.find_int("sliding_window", 1, kMaxPositions);
 }
 
-void read_layer_types(const Config& config, DecoderSpec& spec, std::optional<int> window,
+void read_layer_types(const Config& config, ModelSpec& spec, std::optional<int> window,
                       const std::vector<bool>& is_windowed) {
   std::vector<bool> windowed = is_windowed;
   if (const auto types = config.strings("layer_types")) {
@@ -140,8 +141,16 @@ void read_layer_types(const Config& config, DecoderSpec& spec, std::optional<int
     if (!window) {
       config.corrupt("sliding_window", "missing although layer ", i, " needs it");
     }
-    spec.layers[i].set_window(*window);
+    attention_of(spec, static_cast<int>(i)).window = *window;
   }
+}
+
+void read_attention_bias(const Config& config, ModelSpec& spec) {
+  const bool bias = config.bool_or("attention_bias", false);
+  each_attention(spec, [&](SelfAttentionSpec& attention) {
+    attention.bias = bias;
+    attention.output_bias = bias;
+  });
 }
 
 device::Activation read_activation(const Config& config, std::string_view key,
@@ -188,37 +197,30 @@ void refuse_unsupported(const Config& config) {
   }
 }
 
-TensorLayout llama_layout() {
-  TensorLayout layout;
-  layout.names = {
-      {Slot::kEmbedding, "embed_tokens.weight"},
-      {Slot::kFinalNorm, "norm.weight"},
-      {Slot::kOutput, "lm_head.weight"},
-      {Slot::kAttentionNorm, "layers.#.input_layernorm.weight"},
-      {Slot::kQ, "layers.#.self_attn.q_proj.weight"},
-      {Slot::kK, "layers.#.self_attn.k_proj.weight"},
-      {Slot::kV, "layers.#.self_attn.v_proj.weight"},
-      {Slot::kQBias, "layers.#.self_attn.q_proj.bias"},
-      {Slot::kKBias, "layers.#.self_attn.k_proj.bias"},
-      {Slot::kVBias, "layers.#.self_attn.v_proj.bias"},
-      {Slot::kAttentionOutput, "layers.#.self_attn.o_proj.weight"},
-      {Slot::kAttentionOutputBias, "layers.#.self_attn.o_proj.bias"},
-      {Slot::kFfnNorm, "layers.#.post_attention_layernorm.weight"},
-      {Slot::kGate, "layers.#.mlp.gate_proj.weight"},
-      {Slot::kUp, "layers.#.mlp.up_proj.weight"},
-      {Slot::kDown, "layers.#.mlp.down_proj.weight"},
-      {Slot::kGateBias, "layers.#.mlp.gate_proj.bias"},
-      {Slot::kUpBias, "layers.#.mlp.up_proj.bias"},
-      {Slot::kDownBias, "layers.#.mlp.down_proj.bias"},
+ModuleLayout llama_layout() {
+  ModuleLayout layout;
+  layout.modules = {
+      {role::kEmbedding, "embed_tokens"},
+      {role::kFinalNorm, "norm"},
+      {role::kHead, "lm_head", true},
+      {role::kMixerNorm, "layers.#.input_layernorm"},
+      {role::kQ, "layers.#.self_attn.q_proj"},
+      {role::kK, "layers.#.self_attn.k_proj"},
+      {role::kV, "layers.#.self_attn.v_proj"},
+      {role::kAttentionOutput, "layers.#.self_attn.o_proj"},
+      {role::kFfnNorm, "layers.#.post_attention_layernorm"},
+      {role::kGate, "layers.#.mlp.gate_proj"},
+      {role::kUp, "layers.#.mlp.up_proj"},
+      {role::kDown, "layers.#.mlp.down_proj"},
   };
   layout.prefixes = {"model.", ""};
   layout.ignored = {"layers.#.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq"};
   return layout;
 }
 
-void add_qk_norms(TensorLayout& layout) {
-  layout.names.push_back({Slot::kQNorm, "layers.#.self_attn.q_norm.weight"});
-  layout.names.push_back({Slot::kKNorm, "layers.#.self_attn.k_norm.weight"});
+void add_qk_norms(ModuleLayout& layout) {
+  layout.modules.push_back({role::kQNorm, "layers.#.self_attn.q_norm"});
+  layout.modules.push_back({role::kKNorm, "layers.#.self_attn.k_norm"});
 }
 
 }  // namespace openllm::model::hf

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "model/arch/family.h"
-#include "model/rope.h"
+#include "model/config/rope.h"
 
 namespace openllm::model::hf {
 
@@ -32,23 +32,26 @@ int read_size(const Config& config, std::string_view key, int otherwise, std::in
 
 /// The members all decoders written in llama's style share: sizes, RMS norms, gated FFN,
 /// activation, tying. Layers are full attention; ropes are left to the family.
-DecoderSpec read_llama_like(const Config& config, const Defaults& defaults);
+ModelSpec read_llama_like(const Config& config, const Defaults& defaults);
 
-/// One rope for all layers from `rope_parameters`, or the older `rope_scaling` and `rope_theta`.
-void read_single_rope(const Config& config, DecoderSpec& spec);
+/// One rope for all layers, from `rope_parameters`, or the older `rope_scaling` and `rope_theta`.
+void read_single_rope(const Config& config, ModelSpec& spec);
 /// Adds a rope and returns its index.
-int add_rope(DecoderSpec& spec, const RopeParameters& parameters);
+int add_rope(ModelSpec& spec, const RopeParameters& parameters);
 
 /// From `layer_types` if given, else `is_windowed(layer)`. Windowed layers take `window`, which
 /// must then be given.
-void read_layer_types(const Config& config, DecoderSpec& spec, std::optional<int> window,
+void read_layer_types(const Config& config, ModelSpec& spec, std::optional<int> window,
                       const std::vector<bool>& is_windowed);
 
 /// `sliding_window`; nullopt when it is null. Families that know it have one when it is absent.
 std::optional<int> read_window(const Config& config, int when_absent = 4096);
 
 /// Throws kUnsupported: RoPE turns pairs of dimensions.
-void require_even_head_dim(const Config& config, const DecoderSpec& spec);
+void require_even_head_dim(const Config& config, int head_dim);
+
+/// `attention_bias`: biases on Q, K, V and the output.
+void read_attention_bias(const Config& config, ModelSpec& spec);
 
 /// Throws kUnsupported for a name no device implements.
 device::Activation read_activation(const Config& config, std::string_view key,
@@ -58,9 +61,9 @@ device::Activation read_activation(const Config& config, std::string_view key,
 /// attention, layers that differ one by one.
 void refuse_unsupported(const Config& config);
 
-/// Tensor names of llama's style, without q/k norms and sandwich norms.
-TensorLayout llama_layout();
+/// Module names of llama's style, without q/k norms and sandwich norms.
+ModuleLayout llama_layout();
 /// Adds the names of the norms on Q and K.
-void add_qk_norms(TensorLayout& layout);
+void add_qk_norms(ModuleLayout& layout);
 
 }  // namespace openllm::model::hf

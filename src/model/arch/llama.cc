@@ -9,21 +9,20 @@
 namespace openllm::model {
 namespace {
 
-DecoderSpec from_hf(const Config& config) {
-  DecoderSpec spec = hf::read_llama_like(config, {});
+ModelSpec from_hf(const Config& config) {
+  ModelSpec spec = hf::read_llama_like(config, {});
   hf::read_single_rope(config, spec);
-  spec.attention_bias = config.bool_or("attention_bias", false);
-  spec.attention_output_bias = spec.attention_bias;
-  spec.ffn_bias = config.bool_or("mlp_bias", false);
+  hf::read_attention_bias(config, spec);
+  const bool ffn_bias = config.bool_or("mlp_bias", false);
+  each_ffn(spec, [&](DenseFfnSpec& ffn) { ffn.bias = ffn_bias; });
   return spec;
 }
 
-DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
-  DecoderSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kInterleaved);
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  ModelSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kInterleaved);
   // Mistral is written under this name too.
-  if (const int window = gguf::read_window(config, 0); window > 0) {
-    for (LayerSpec& layer : spec.layers) layer.set_window(window);
-  }
+  const int window = gguf::read_window(config, 0);
+  each_attention(spec, [&](SelfAttentionSpec& attention) { attention.window = window; });
   return spec;
 }
 

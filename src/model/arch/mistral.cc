@@ -7,16 +7,16 @@
 namespace openllm::model {
 namespace {
 
-DecoderSpec from_hf(const Config& config) {
+ModelSpec from_hf(const Config& config) {
   hf::Defaults defaults;
   defaults.n_kv_heads = 8;
   defaults.ffn_dim = 14336;
   defaults.max_positions = 4096 * 32;
-  DecoderSpec spec = hf::read_llama_like(config, defaults);
+  ModelSpec spec = hf::read_llama_like(config, defaults);
   hf::read_single_rope(config, spec);
   // `layer_types` is not looked at by this architecture.
   if (const std::optional<int> window = hf::read_window(config)) {
-    for (LayerSpec& layer : spec.layers) layer.set_window(*window);
+    each_attention(spec, [&](SelfAttentionSpec& attention) { attention.window = *window; });
   }
   return spec;
 }

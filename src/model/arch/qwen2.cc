@@ -8,13 +8,13 @@
 namespace openllm::model {
 namespace {
 
-DecoderSpec from_hf(const Config& config) {
-  DecoderSpec spec = read_qwen(config);
-  spec.attention_bias = true;
+ModelSpec from_hf(const Config& config) {
+  ModelSpec spec = read_qwen(config);
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.bias = true; });
   return spec;
 }
 
-DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   return gguf::read_llama_like(config, checkpoint, device::RopeStyle::kHalves);
 }
 

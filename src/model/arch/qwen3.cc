@@ -8,22 +8,21 @@
 namespace openllm::model {
 namespace {
 
-DecoderSpec from_hf(const Config& config) {
-  DecoderSpec spec = read_qwen(config, {.head_dim = 128});
-  spec.qk_norm = true;
-  spec.attention_bias = config.bool_or("attention_bias", false);
-  spec.attention_output_bias = spec.attention_bias;
+ModelSpec from_hf(const Config& config) {
+  ModelSpec spec = read_qwen(config, {.head_dim = 128});
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.qk_norm = true; });
+  hf::read_attention_bias(config, spec);
   return spec;
 }
 
-DecoderSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
-  DecoderSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kHalves);
-  spec.qk_norm = true;
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  ModelSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kHalves);
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.qk_norm = true; });
   return spec;
 }
 
-TensorLayout hf_layout() {
-  TensorLayout layout = hf::llama_layout();
+ModuleLayout hf_layout() {
+  ModuleLayout layout = hf::llama_layout();
   hf::add_qk_norms(layout);
   return layout;
 }

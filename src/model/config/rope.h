@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "device/device.h"
-#include "model/config.h"
-#include "model/decoder_spec.h"
+#include "model/config/config.h"
 
 namespace openllm::model {
 
@@ -43,14 +42,7 @@ struct RopeParameters {
   std::vector<double> long_factor{};         ///< longrope
 };
 
-struct Rope {
-  device::RopeSpec spec{};
-  RopeGrowth growth{};
-};
-Rope make_rope(const RopeParameters& parameters);
-
-/// The same rope for a sequence that was admitted with `length` tokens.
-device::RopeSpec grown_rope(const device::RopeSpec& spec, const RopeGrowth& growth, int length);
+device::RopeSpec make_rope(const RopeParameters& parameters);
 
 /// Divides each frequency by its factor (GGUF's rope_freqs.weight).
 void divide_frequencies(device::RopeSpec& spec, std::span<const float> factors);

@@ -1,4 +1,4 @@
-#include "engine/build_plan.h"
+#include "engine/build_step.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -21,27 +21,27 @@ void add_output_rows(Sequence& sequence, int first_row, std::vector<std::int32_t
 
 }  // namespace
 
-void build_plan(std::span<Sequence* const> batch, StepPlan& plan) {
-  plan.clear();
-  for (PlanBlockTable& table : plan.block_tables) table.begin.push_back(0);
+void build_step(std::span<Sequence* const> batch, step::Step& out) {
+  out.clear();
+  for (step::BlockTable& table : out.block_tables) table.begin.push_back(0);
   for (Sequence* sequence : batch) {
     const RequestState& r = *sequence->request;
-    PlanSequence entry;
-    entry.first_row = static_cast<std::int32_t>(plan.token_ids.size());
+    step::SequenceRows entry;
+    entry.first_row = static_cast<std::int32_t>(out.token_ids.size());
     entry.n_rows = sequence->n_rows;
     entry.past_len = sequence->n_computed;
     entry.adapter = r.request.adapter;
     entry.rope_len = r.n_prompt + r.max_new;
-    plan.sequences.push_back(entry);
+    out.sequences.push_back(entry);
     const auto begin = sequence->tokens.begin() + sequence->n_computed;
-    plan.token_ids.insert(plan.token_ids.end(), begin, begin + sequence->n_rows);
-    for (int i = 0; i < sequence->n_rows; ++i) plan.positions.push_back(sequence->n_computed + i);
-    for (std::size_t g = 0; g < plan.block_tables.size(); ++g) {
-      PlanBlockTable& table = plan.block_tables[g];
+    out.token_ids.insert(out.token_ids.end(), begin, begin + sequence->n_rows);
+    for (int i = 0; i < sequence->n_rows; ++i) out.positions.push_back(sequence->n_computed + i);
+    for (std::size_t g = 0; g < out.block_tables.size(); ++g) {
+      step::BlockTable& table = out.block_tables[g];
       for (const kv::BlockRef& block : sequence->blocks.table(g)) table.ids.push_back(block.id());
       table.begin.push_back(static_cast<std::int32_t>(table.ids.size()));
     }
-    add_output_rows(*sequence, entry.first_row, plan.output_rows);
+    add_output_rows(*sequence, entry.first_row, out.logit_rows);
   }
 }
 

@@ -1,4 +1,4 @@
-#include "model/rope.h"
+#include "model/config/rope.h"
 
 #include <algorithm>
 #include <array>
@@ -22,12 +22,6 @@ std::vector<float> periods(double base, int n_rotary, int denominator) {
     const float exponent = static_cast<float>(i) / static_cast<float>(denominator);
     out.push_back(static_cast<float>(std::pow(rounded, static_cast<double>(exponent))));
   }
-  return out;
-}
-
-std::vector<float> plain_frequencies(double base, int n_rotary, int denominator) {
-  std::vector<float> out = periods(base, n_rotary, denominator);
-  for (float& value : out) value = 1.0F / value;
   return out;
 }
 
@@ -108,13 +102,13 @@ std::vector<float> long_frequencies(const RopeParameters& p, const std::vector<d
 
 }  // namespace
 
-Rope make_rope(const RopeParameters& p) {
-  Rope rope;
-  rope.spec.style = p.style;
-  rope.spec.n_rotary = p.n_rotary;
-  rope.spec.attention_factor = static_cast<float>(attention_factor(p));
-  std::vector<float>& inv_freq = rope.spec.inv_freq;
-  inv_freq = plain_frequencies(p.theta, p.n_rotary, p.n_rotary);
+device::RopeSpec make_rope(const RopeParameters& p) {
+  device::RopeSpec rope;
+  rope.style = p.style;
+  rope.n_rotary = p.n_rotary;
+  rope.attention_factor = static_cast<float>(attention_factor(p));
+  std::vector<float>& inv_freq = rope.inv_freq;
+  inv_freq = device::rope_frequencies(p.theta, p.n_rotary, p.n_rotary);
   const auto factor = static_cast<float>(p.factor);
   switch (p.type) {
     case Type::kDefault:
@@ -123,7 +117,7 @@ Rope make_rope(const RopeParameters& p) {
       for (float& value : inv_freq) value /= factor;
       break;
     case Type::kDynamic:
-      rope.growth = {RopeGrowth::Kind::kDynamic, p.max_positions, p.theta, p.factor, {}};
+      rope.growth = {device::RopeGrowth::Kind::kDynamic, p.max_positions, p.theta, p.factor, {}};
       break;
     case Type::kLlama3:
       scale_llama3(p, inv_freq);
@@ -133,32 +127,19 @@ Rope make_rope(const RopeParameters& p) {
       break;
     case Type::kLongRope:
       inv_freq = long_frequencies(p, p.short_factor);
-      rope.growth = {RopeGrowth::Kind::kLong, p.original_positions, p.theta, p.factor,
+      rope.growth = {device::RopeGrowth::Kind::kLong, p.original_positions, p.theta, p.factor,
                      long_frequencies(p, p.long_factor)};
       break;
     case Type::kProportional: {
       // The first `proportion` of all pairs rotate, spaced as if the whole head did.
       const int n_angles = static_cast<int>(p.proportion * p.head_dim / 2.0);
-      inv_freq = plain_frequencies(p.theta, 2 * n_angles, p.head_dim);
+      inv_freq = device::rope_frequencies(p.theta, 2 * n_angles, p.head_dim);
       inv_freq.resize(static_cast<std::size_t>(p.head_dim / 2), 0.0F);
       for (float& value : inv_freq) value /= factor;
       break;
     }
   }
   return rope;
-}
-
-device::RopeSpec grown_rope(const device::RopeSpec& spec, const RopeGrowth& growth, int length) {
-  device::RopeSpec out = spec;
-  if (length <= growth.original_len) return out;
-  if (growth.kind == RopeGrowth::Kind::kLong) out.inv_freq = growth.long_inv_freq;
-  if (growth.kind == RopeGrowth::Kind::kDynamic) {
-    const double ratio = growth.factor * length / growth.original_len - (growth.factor - 1.0);
-    const double n = spec.n_rotary;
-    const double base = growth.base * std::pow(ratio, n / (n - 2.0));
-    out.inv_freq = plain_frequencies(base, spec.n_rotary, spec.n_rotary);
-  }
-  return out;
 }
 
 void divide_frequencies(device::RopeSpec& spec, std::span<const float> factors) {

@@ -2,13 +2,13 @@
 
 #include <vector>
 
-#include "device/device.h"
 #include "kv/kv_spec.h"
-#include "model/decoder_spec.h"
+#include "model/blocks/model_spec.h"
+#include "step/step.h"
 
 namespace openllm::model {
 
-struct BatchLimits {
+struct StepLimits {
   int max_rows = 0;
   int max_output_rows = 0;
   int block_size = 0;
@@ -16,7 +16,7 @@ struct BatchLimits {
   const std::vector<kv::KvGroupSpec>* groups = nullptr;
 };
 
-/// Devices trust the batch: everything they index with is checked here. Throws kInvalidArgument.
-void check_batch(const device::Batch& batch, const DecoderSpec& spec, const BatchLimits& limits);
+/// Devices trust the step: everything they index with is checked here. Throws kInvalidArgument.
+void check_step(const step::Step& step, const ModelSpec& spec, const StepLimits& limits);
 
 }  // namespace openllm::model

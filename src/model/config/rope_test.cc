@@ -1,4 +1,4 @@
-#include "model/rope.h"
+#include "model/config/rope.h"
 
 #include <cmath>
 
@@ -17,41 +17,41 @@ RopeParameters read(const std::string& json, int head_dim = 8, int max_positions
 }
 
 TEST(RopeTest, PlainFrequencies) {
-  const Rope rope = make_rope(read_rope(nullptr, 10000.0, {.head_dim = 8, .max_positions = 64}));
-  ASSERT_EQ(rope.spec.inv_freq.size(), 4U);
-  EXPECT_FLOAT_EQ(rope.spec.inv_freq[0], 1.0F);
-  EXPECT_FLOAT_EQ(rope.spec.inv_freq[1], 0.1F);
-  EXPECT_FLOAT_EQ(rope.spec.inv_freq[3], 0.001F);
-  EXPECT_EQ(rope.growth.kind, RopeGrowth::Kind::kNone);
+  const device::RopeSpec rope =
+      make_rope(read_rope(nullptr, 10000.0, {.head_dim = 8, .max_positions = 64}));
+  ASSERT_EQ(rope.inv_freq.size(), 4U);
+  EXPECT_FLOAT_EQ(rope.inv_freq[0], 1.0F);
+  EXPECT_FLOAT_EQ(rope.inv_freq[1], 0.1F);
+  EXPECT_FLOAT_EQ(rope.inv_freq[3], 0.001F);
+  EXPECT_EQ(rope.growth.kind, device::RopeGrowth::Kind::kNone);
 }
 
 TEST(RopeTest, PartialFactorHasNoEffectOnDefaultAsInTransformers) {
-  EXPECT_EQ(
-      make_rope(read(R"({"rope_type": "default", "partial_rotary_factor": 0.5})")).spec.inv_freq,
-      make_rope(read("{}")).spec.inv_freq);
+  EXPECT_EQ(make_rope(read(R"({"rope_type": "default", "partial_rotary_factor": 0.5})")).inv_freq,
+            make_rope(read("{}")).inv_freq);
 }
 
 // Expected values: transformers 5, ROPE_INIT_FUNCTIONS["dynamic"] with seq_len 100.
 TEST(RopeTest, DynamicGrowsOnlyBeyondTheOriginalLength) {
-  const Rope rope =
+  const device::RopeSpec rope =
       make_rope(read(R"({"rope_type": "dynamic", "factor": 2.0, "rope_theta": 100.0})", 8, 50));
-  EXPECT_EQ(grown_rope(rope.spec, rope.growth, 50).inv_freq, rope.spec.inv_freq);
-  const device::RopeSpec grown = grown_rope(rope.spec, rope.growth, 100);
+  EXPECT_EQ(device::grown_frequencies(rope, 50), rope.inv_freq);
+  const std::vector<float> grown = device::grown_frequencies(rope, 100);
   // ratio = 2 * 100 / 50 - 1 = 3; base = 100 * 3^(8/6)
   const double base = 100.0 * std::pow(3.0, 8.0 / 6.0);
   for (int i = 0; i < 4; ++i) {
-    EXPECT_NEAR(grown.inv_freq[static_cast<std::size_t>(i)], std::pow(base, -i / 4.0), 1e-6);
+    EXPECT_NEAR(grown[static_cast<std::size_t>(i)], std::pow(base, -i / 4.0), 1e-6);
   }
 }
 
 TEST(RopeTest, LongRopeChoosesFactorsByLength) {
-  const Rope rope = make_rope(
+  const device::RopeSpec rope = make_rope(
       read(R"({"rope_type": "longrope", "short_factor": [1, 1, 1, 1], "long_factor": [2, 4, 8, 16],
                "original_max_position_embeddings": 16})"));
-  EXPECT_FLOAT_EQ(grown_rope(rope.spec, rope.growth, 16).inv_freq[0], 1.0F);
-  EXPECT_FLOAT_EQ(grown_rope(rope.spec, rope.growth, 17).inv_freq[0], 0.5F);
+  EXPECT_FLOAT_EQ(device::grown_frequencies(rope, 16)[0], 1.0F);
+  EXPECT_FLOAT_EQ(device::grown_frequencies(rope, 17)[0], 0.5F);
   // factor = 64 / 16: sqrt(1 + ln 4 / ln 16)
-  EXPECT_FLOAT_EQ(rope.spec.attention_factor, std::sqrt(1.5F));
+  EXPECT_FLOAT_EQ(rope.attention_factor, std::sqrt(1.5F));
 }
 
 TEST(RopeTest, TypeIsTheOlderNameOfRopeType) {

@@ -15,13 +15,13 @@ namespace openllm::llm {
 
 /// A model on disk as requests see it: configuration, tokenizer and chat template. Needs neither
 /// weights nor a backend. Thread safety: every method from any thread.
-class Model {
+class LocalModel {
  public:
   /// Opens what `name` stands for (`resolve_model`) and puts the defaults of requests together from
   /// its files, the environment and `options`.
-  Model(const std::string& name, const LoadOptions& options);
-  Model(const Model&) = delete;
-  Model& operator=(const Model&) = delete;
+  LocalModel(const std::string& name, const LoadOptions& options);
+  LocalModel(const LocalModel&) = delete;
+  LocalModel& operator=(const LocalModel&) = delete;
 
   const format::ModelSource& source() const noexcept { return source_; }
   const std::string& id() const noexcept { return source_.id; }

@@ -1,4 +1,4 @@
-#include "llm/model.h"
+#include "llm/local_model.h"
 
 #include <utility>
 
@@ -9,7 +9,8 @@
 
 namespace openllm::llm {
 
-Model::Model(const std::string& name, const LoadOptions& options) : source_(open_source(name)) {
+LocalModel::LocalModel(const std::string& name, const LoadOptions& options)
+    : source_(open_source(name)) {
   apply_model_defaults(config_, source_);
   apply_config_environment(config_);
   if (options.config) {
@@ -24,7 +25,7 @@ Model::Model(const std::string& name, const LoadOptions& options) : source_(open
   if (!options.chat_template.empty()) require_template();
 }
 
-std::shared_ptr<const tokenizer::Tokenizer> Model::tokenizer() {
+std::shared_ptr<const tokenizer::Tokenizer> LocalModel::tokenizer() {
   const std::lock_guard lock(tokenizer_mutex_);
   if (!tokenizer_loaded_) {
     try {
@@ -38,7 +39,7 @@ std::shared_ptr<const tokenizer::Tokenizer> Model::tokenizer() {
   return tokenizer_;
 }
 
-std::shared_ptr<const tokenizer::Tokenizer> Model::require_tokenizer() {
+std::shared_ptr<const tokenizer::Tokenizer> LocalModel::require_tokenizer() {
   auto found = tokenizer();
   if (found != nullptr) return found;
   const std::lock_guard lock(tokenizer_mutex_);
@@ -51,13 +52,13 @@ std::shared_ptr<const tokenizer::Tokenizer> Model::require_tokenizer() {
              "); pass token ids instead of text");
 }
 
-void Model::drop_tokenizer() {
+void LocalModel::drop_tokenizer() {
   const std::lock_guard lock(tokenizer_mutex_);
   tokenizer_.reset();
   tokenizer_loaded_ = false;
 }
 
-const chat::Template& Model::require_template() {
+const chat::Template& LocalModel::require_template() {
   const std::lock_guard lock(template_mutex_);
   if (!template_) {
     if (!template_source_) {
@@ -69,7 +70,8 @@ const chat::Template& Model::require_template() {
   return *template_;
 }
 
-std::string Model::render(const std::vector<Message>& messages, const GenerateOptions& options) {
+std::string LocalModel::render(const std::vector<Message>& messages,
+                               const GenerateOptions& options) {
   if (messages.empty()) base::fail(ErrorCode::kInvalidArgument, "messages: empty");
   const chat::Template& chat_template = require_template();
   return chat_template.render(chat_context(messages, options, *require_tokenizer()));

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "device/ops.h"
+#include "step/step.h"
+
+namespace openllm::device {
+
+/// The table row that row t of the step looks up; -1: its embedding is given.
+inline std::int32_t looked_up_row(const step::Step& step, const Lookup& lookup,
+                                  std::int64_t t) noexcept {
+  const auto row = static_cast<std::size_t>(t);
+  switch (lookup.by) {
+    case Lookup::By::kTokenId:
+      return step.token_ids[row];
+    case Lookup::By::kPosition:
+      return step.positions[row] + lookup.offset;
+    case Lookup::By::kConstant:
+      return lookup.offset;
+  }
+  return -1;
+}
+
+}  // namespace openllm::device

@@ -1,0 +1,136 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "device/weight.h"
+
+// Parameters of a device's operations.
+
+namespace openllm::device {
+
+enum class NormKind : std::uint8_t { kRms, kLayer };
+struct NormSpec {
+  NormKind kind = NormKind::kRms;
+  float eps = 1e-5F;
+  float weight_offset = 0.0F;  ///< Added to the weight: 1 for Gemma's (1 + w).
+};
+
+enum class Activation : std::uint8_t {
+  kSilu,
+  kGelu,
+  kGeluTanh,
+  kQuickGelu,  ///< x sigmoid(1.702 x)
+  kRelu,
+  kReluSquared,
+  kTanh,
+};
+
+/// Rows of an embedding table that the rows of a step look up.
+struct Lookup {
+  enum class By : std::uint8_t {
+    kTokenId,   ///< The row's token id; rows with id -1 take the step's given embeddings.
+    kPosition,  ///< The row's position + offset.
+    kConstant,  ///< Row `offset` of the table, for all.
+  };
+  By by = By::kTokenId;
+  std::int32_t offset = 0;
+  float scale = 1.0F;  ///< Factor of what was looked up (not of given embeddings).
+  bool add = false;    ///< Add to `out` instead of replacing it.
+};
+
+enum class RopeStyle : std::uint8_t {
+  kNone,
+  kHalves,       ///< Rotates (i, i + n/2): NeoX, Hugging Face llama.
+  kInterleaved,  ///< Rotates (2i, 2i + 1): the original llama.
+};
+
+/// RoPE factors that depend on a sequence's length. Chosen once per sequence
+/// (step::SequenceRows::rope_len), so that they do not depend on how its rows are cut into steps.
+struct RopeGrowth {
+  enum class Kind : std::uint8_t {
+    kNone,
+    kDynamic,  ///< NTK: the base grows with length / original_len.
+    kLong,     ///< longrope: other factors above original_len.
+  };
+  Kind kind = Kind::kNone;
+  int original_len = 0;                ///< Up to this length the plain inv_freq holds.
+  double base = 0.0;                   ///< kDynamic
+  double factor = 1.0;                 ///< kDynamic
+  std::vector<float> long_inv_freq{};  ///< kLong
+};
+
+/// Rotary embedding. inv_freq has n_rotary / 2 entries; angle = position * inv_freq[i]. Computed in
+/// f32 as Hugging Face does: cos and sin of the f32 product, then times `attention_factor` (YaRN,
+/// longrope; else 1).
+struct RopeSpec {
+  RopeStyle style = RopeStyle::kNone;
+  int n_rotary = 0;  ///< Leading dimensions of each head that rotate.
+  std::vector<float> inv_freq{};
+  float attention_factor = 1.0F;
+  RopeGrowth growth{};
+};
+
+/// 1 / base^(2i / denominator) for the n_rotary / 2 pairs, in f32, where Hugging Face computes it
+/// too.
+std::vector<float> rope_frequencies(double base, int n_rotary, int denominator);
+/// The frequencies for a sequence that was admitted with `length` tokens.
+std::vector<float> grown_frequencies(const RopeSpec& spec, int length);
+
+/// A rotary embedding in the device's own form.
+class Rope {
+ public:
+  virtual ~Rope() = default;
+};
+
+/// Keys that the query at position p of a sequence sees (with a window, those > p - window of
+/// them).
+enum class Visibility : std::uint8_t {
+  kCausal,  ///< Positions <= p, or <= the row's visible end when the step has one.
+  kWhole,   ///< Every position of the sequence, up to the step's last row.
+  kSource,  ///< The sequence's source text (cross attention).
+};
+
+/// Attention of one layer.
+struct AttentionSpec {
+  int n_heads = 0;
+  int n_kv_heads = 0;
+  int head_dim = 0;
+  float scale = 1.0F;
+  int window = 0;         ///< 0: none.
+  float soft_cap = 0.0F;  ///< 0: none; else cap * tanh(score / cap).
+  Visibility visibility = Visibility::kCausal;
+};
+
+/// The KV cache of all layers. The device knows the layout inside a block.
+struct KvLayerSpec {
+  int group = 0;  ///< Index of the block table this layer uses.
+  int n_kv_heads = 0;
+  int head_dim = 0;
+};
+struct KvCacheSpec {
+  int block_size = 32;  ///< Tokens per block.
+  bool f16 = false;     ///< Else f32.
+  std::vector<KvLayerSpec> layers{};
+  std::vector<int> blocks_per_group{};
+};
+class KvCache {
+ public:
+  virtual ~KvCache() = default;
+};
+
+/// A low-rank correction (LoRA) of one linear for some of its rows:
+/// out[t, out_begin : out_begin + b.out] += scale * b (a x[t]) for rows t of [first_row, first_row
+/// + n_rows).
+struct LowRankDelta {
+  std::int64_t first_row = 0;
+  std::int64_t n_rows = 0;
+  std::int64_t out_begin = 0;
+  const Weight* a = nullptr;  ///< [rank, in]
+  const Weight* b = nullptr;  ///< [n, rank]
+  float scale = 1.0F;
+};
+using LinearDeltas = std::span<const LowRankDelta>;
+
+}  // namespace openllm::device

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+
+#include "base/function_ref.h"
+#include "step/step.h"
+
+namespace openllm::engine {
+
+/// Runs steps: a model on a device, or a double in tests. Called by the engine thread only.
+class StepRunner {
+ public:
+  virtual ~StepRunner() = default;
+  virtual int vocab_size() const noexcept = 0;
+  /// Computes the step; the results are valid until the next call. Throws openllm::Error when the
+  /// step failed; the engine then fails the step's requests and goes on.
+  virtual step::Outputs run(const step::Step& step) = 0;
+  /// Threads that stand idle between two steps, the caller's included.
+  virtual int n_threads() const noexcept { return 1; }
+  /// body(i) for every i in [0, n), at once on those threads. `body` must not throw.
+  virtual void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) {
+    for (std::size_t i = 0; i < n; ++i) body(i);
+  }
+};
+
+}  // namespace openllm::engine

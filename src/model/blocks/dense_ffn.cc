@@ -1,0 +1,56 @@
+#include "model/blocks/dense_ffn.h"
+
+#include <vector>
+
+#include "model/blocks/linear.h"
+
+namespace openllm::model {
+namespace {
+
+using device::Tensor;
+
+class DenseFfn final : public Ffn {
+ public:
+  DenseFfn(const DenseFfnSpec& spec, BlockBuilder& builder, At at)
+      : spec_(spec),
+        in_(builder, in_parts(spec), builder.dim, at),
+        down_(builder, {{role::kDown, builder.dim, spec.bias}}, spec.ffn_dim, at) {}
+
+  std::int64_t scratch(std::int64_t n_rows) const noexcept override {
+    const std::int64_t act = spec_.gated ? Scratch::size_of(n_rows, spec_.ffn_dim) : 0;
+    return Scratch::size_of(n_rows, in_.n_out()) + act;
+  }
+
+  void run(Run& run, const Input& input, Tensor out) override {
+    const Scratch::Frame frame(run.scratch);
+    const Tensor in = run.scratch.take(input.x.rows, in_.n_out());
+    in_.run(run, input, in);
+    if (spec_.gated) {
+      const Tensor act = run.scratch.take(input.x.rows, spec_.ffn_dim);
+      down_.run_gated(run, spec_.activation, in, act, out);
+    } else {
+      run.device.activation(spec_.activation, in);
+      down_.run(run, in, out);
+    }
+  }
+
+ private:
+  static std::vector<LinearPart> in_parts(const DenseFfnSpec& spec) {
+    std::vector<LinearPart> parts;
+    if (spec.gated) parts.push_back({role::kGate, spec.ffn_dim, spec.bias});
+    parts.push_back({role::kUp, spec.ffn_dim, spec.bias});
+    return parts;
+  }
+
+  const DenseFfnSpec spec_;
+  const Linear in_;
+  const Linear down_;
+};
+
+}  // namespace
+
+std::unique_ptr<Ffn> make_dense_ffn(const DenseFfnSpec& spec, BlockBuilder& builder, At at) {
+  return std::make_unique<DenseFfn>(spec, builder, at);
+}
+
+}  // namespace openllm::model

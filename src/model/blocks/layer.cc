@@ -1,0 +1,93 @@
+#include "model/blocks/layer.h"
+
+#include <algorithm>
+
+namespace openllm::model {
+namespace {
+
+using device::Tensor;
+
+std::unique_ptr<Mixer> make(const SelfAttentionSpec& spec, BlockBuilder& builder, At at) {
+  return make_self_attention(spec, builder, at);
+}
+std::unique_ptr<Ffn> make(const DenseFfnSpec& spec, BlockBuilder& builder, At at) {
+  return make_dense_ffn(spec, builder, at);
+}
+
+const Norm* norm_or_null(const std::optional<Norm>& norm) { return norm ? &*norm : nullptr; }
+
+}  // namespace
+
+Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
+    : residual_(spec.residual), dim_(builder.dim) {
+  const auto load = [&](std::optional<Norm>& norm, Role role) {
+    norm.emplace(builder, role, at, builder.dim);
+  };
+  const bool has_post_norms = residual_.norm_after || residual_.norm_sum;
+  if (residual_.norm_before) load(mixer_norm_, role::kMixerNorm);
+  mixer_ = std::visit([&](const auto& mixer) { return make(mixer, builder, at); }, spec.mixer);
+  if (residual_.norm_before && !residual_.shared_norm) load(ffn_norm_, role::kFfnNorm);
+  ffn_ = std::visit([&](const auto& ffn) { return make(ffn, builder, at); }, spec.ffn);
+  if (has_post_norms) {
+    load(mixer_post_norm_, role::kMixerPostNorm);
+    load(ffn_post_norm_, role::kFfnPostNorm);
+  }
+}
+
+std::int64_t Layer::scratch(std::int64_t n_rows) const noexcept {
+  const std::int64_t halves = std::max(mixer_->scratch(n_rows), ffn_->scratch(n_rows));
+  // h and mixed of all rows, then of the rows with results; the FFN's output of parallel layers.
+  return 3 * Scratch::size_of(n_rows, dim_) + 2 * Scratch::size_of(n_rows, mixer_->width()) +
+         halves;
+}
+
+void Layer::run(Run& run, Tensor x) {
+  const Scratch::Frame frame(run.scratch);
+  const Tensor h = run.scratch.take(x.rows, dim_);
+  const Tensor mixed = run.scratch.take(x.rows, mixer_->width());
+  mix(run, x, h, mixed);
+  finish(run, x, h, mixed);
+}
+
+void Layer::run_last(Run& run, Tensor x, Tensor outputs) {
+  const Scratch::Frame frame(run.scratch);
+  const Tensor h = run.scratch.take(x.rows, dim_);
+  const Tensor mixed = run.scratch.take(x.rows, mixer_->width());
+  mix(run, x, h, mixed);
+  if (outputs.rows == 0) return;
+  const Tensor wanted = run.scratch.take(outputs.rows, mixer_->width());
+  run.device.gather_outputs(x, outputs);
+  run.device.gather_outputs(mixed, wanted);
+  Run rest = run;
+  rest.adapters = run.output_adapters;
+  finish(rest, outputs, h.first_rows(outputs.rows), wanted);
+}
+
+void Layer::mix(Run& run, Tensor x, Tensor h, Tensor mixed) {
+  mixer_->mix(run, {norm_or_null(mixer_norm_), x, h}, kv_layer_, mixed);
+}
+
+void Layer::finish(Run& run, Tensor x, Tensor h, Tensor mixed) {
+  const Norm* ffn_norm = norm_or_null(residual_.shared_norm ? mixer_norm_ : ffn_norm_);
+  if (residual_.parallel) {
+    const Scratch::Frame frame(run.scratch);
+    const Tensor from_ffn = run.scratch.take(x.rows, dim_);
+    ffn_->run(run, {ffn_norm, x, from_ffn}, from_ffn);
+    mixer_->project(run, mixed, h);
+    join(run, mixer_post_norm_, h, x);
+    join(run, ffn_post_norm_, from_ffn, x);
+    return;
+  }
+  mixer_->project(run, mixed, h);
+  join(run, mixer_post_norm_, h, x);
+  ffn_->run(run, {ffn_norm, x, h}, h);
+  join(run, ffn_post_norm_, h, x);
+}
+
+void Layer::join(Run& run, const std::optional<Norm>& post_norm, Tensor h, Tensor x) {
+  if (residual_.norm_after) post_norm->run(run, h, h);
+  run.device.add(x, h, residual_.scale, x);
+  if (residual_.norm_sum) post_norm->run(run, x, x);
+}
+
+}  // namespace openllm::model

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "model/blocks/dense_ffn.h"
+#include "model/blocks/self_attention.h"
+
+namespace openllm::model {
+
+namespace role {
+inline constexpr Role kMixerNorm{"layer.mixer_norm"};           ///< Before the mixer.
+inline constexpr Role kMixerPostNorm{"layer.mixer_post_norm"};  ///< Behind it.
+inline constexpr Role kFfnNorm{"layer.ffn_norm"};
+inline constexpr Role kFfnPostNorm{"layer.ffn_post_norm"};
+}  // namespace role
+
+/// Kinds of mixers and FFNs: an entry here and in layer.cc, and a file pair beside it.
+using MixerSpec = std::variant<SelfAttentionSpec>;
+using FfnSpec = std::variant<DenseFfnSpec>;
+
+/// How the halves f of a layer join the residual stream x.
+struct ResidualSpec {
+  bool norm_before = true;  ///< f(norm(x)) instead of f(x).
+  bool norm_after = false;  ///< x + norm(f(..)): "sandwich" together with norm_before.
+  bool norm_sum = false;    ///< x = norm(x + f(x)): "post-norm".
+  /// Mixer and FFN both read the layer's input: x + mixer(norm(x)) + ffn(norm(x)).
+  bool parallel = false;
+  bool shared_norm = false;  ///< The FFN of a parallel layer reads the mixer's norm.
+  float scale = 1.0F;        ///< Of what is added.
+};
+
+struct LayerSpec {
+  MixerSpec mixer{};
+  FfnSpec ffn{};
+  ResidualSpec residual{};
+};
+
+/// A mixer and an FFN around the residual stream. Knows no kind of either.
+class Layer {
+ public:
+  Layer(const LayerSpec& spec, BlockBuilder& builder, At at);
+
+  /// Floats of scratch that `run` takes for that many rows.
+  std::int64_t scratch(std::int64_t n_rows) const noexcept;
+  KvNeed kv_need() const noexcept { return mixer_->kv_need(); }
+  /// Index of the layer's entry in the KV cache.
+  void set_kv_layer(int index) noexcept { kv_layer_ = index; }
+
+  /// Runs the layer over the rows x in place.
+  void run(Run& run, device::Tensor x);
+  /// The last layer: every row goes through the mixer, then only those with results go on, gathered
+  /// in `outputs` [outputs of the step, D].
+  void run_last(Run& run, device::Tensor x, device::Tensor outputs);
+
+ private:
+  void mix(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
+  void finish(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
+  /// x += norm(h) and so on, as the residual has it.
+  void join(Run& run, const std::optional<Norm>& post_norm, device::Tensor h, device::Tensor x);
+
+  const ResidualSpec residual_;
+  const std::int64_t dim_;
+  int kv_layer_ = 0;
+  std::optional<Norm> mixer_norm_{};
+  std::unique_ptr<Mixer> mixer_;
+  std::optional<Norm> mixer_post_norm_{};
+  std::optional<Norm> ffn_norm_{};
+  std::unique_ptr<Ffn> ffn_;
+  std::optional<Norm> ffn_post_norm_{};
+};
+
+}  // namespace openllm::model

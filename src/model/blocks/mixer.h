@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kv/kv_spec.h"
+#include "model/blocks/norm.h"
+
+namespace openllm::model {
+
+/// What a mixer keeps per token in the KV cache.
+struct KvNeed {
+  kv::KvKind kind = kv::KvKind::kFull;
+  int window = 0;  ///< For kWindow.
+  int n_heads = 0;
+  int head_dim = 0;
+};
+
+/// Half of a layer: mixes a sequence's rows with each other (attention and its kin). Works in two
+/// parts, so that the last layer can leave rows without results out of the second.
+class Mixer {
+ public:
+  virtual ~Mixer() = default;
+  /// Columns of what `mix` gives.
+  virtual std::int64_t width() const noexcept = 0;
+  /// Floats of scratch that `mix` and `project` take for that many rows.
+  virtual std::int64_t scratch(std::int64_t n_rows) const noexcept = 0;
+  virtual KvNeed kv_need() const noexcept = 0;
+
+  /// Mixes all rows of the step into `mixed` [T, width()]; their keys and values go into layer
+  /// `kv_layer` of the cache.
+  virtual void mix(Run& run, const Input& input, int kv_layer, device::Tensor mixed) = 0;
+  /// out = the mixed rows as a contribution to the residual stream; [rows, D]
+  virtual void project(Run& run, device::Tensor mixed, device::Tensor out) = 0;
+};
+
+}  // namespace openllm::model

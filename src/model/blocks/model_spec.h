@@ -1,0 +1,60 @@
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/blocks/embedding.h"
+#include "model/blocks/head.h"
+#include "model/blocks/layer.h"
+
+namespace openllm::model {
+
+/// A network as data: everything that is needed to build and run it, no architecture name among it.
+/// Letters as in docs/notation.md: D dim, V vocab.
+struct ModelSpec {
+  std::string architecture{};  ///< For people only.
+  int dim = 0;
+  int vocab_size = 0;
+  /// Longest sequence the model was made for (after linear or dynamic RoPE scaling).
+  int max_positions = 0;
+  device::NormSpec norm{};  ///< Of every norm.
+  std::vector<device::RopeSpec> ropes{};
+  EmbeddingSpec embedding{};
+  std::vector<LayerSpec> layers{};
+  HeadSpec head{};
+
+  int n_layers() const noexcept { return static_cast<int>(layers.size()); }
+  /// The numbers depend on the length a sequence is admitted with: part of what a shared prefix
+  /// must agree in.
+  bool rope_depends_on_length() const noexcept {
+    for (const device::RopeSpec& rope : ropes) {
+      if (rope.growth.kind != device::RopeGrowth::Kind::kNone) return true;
+    }
+    return false;
+  }
+};
+
+/// change(SelfAttentionSpec&) for every layer whose mixer is self attention.
+template <typename Change>
+void each_attention(ModelSpec& spec, Change change) {
+  for (LayerSpec& layer : spec.layers) {
+    if (auto* attention = std::get_if<SelfAttentionSpec>(&layer.mixer)) change(*attention);
+  }
+}
+/// change(DenseFfnSpec&) for every layer whose FFN is dense.
+template <typename Change>
+void each_ffn(ModelSpec& spec, Change change) {
+  for (LayerSpec& layer : spec.layers) {
+    if (auto* ffn = std::get_if<DenseFfnSpec>(&layer.ffn)) change(*ffn);
+  }
+}
+/// The self attention of layer i, which must be one.
+inline SelfAttentionSpec& attention_of(ModelSpec& spec, int i) {
+  return std::get<SelfAttentionSpec>(spec.layers[static_cast<std::size_t>(i)].mixer);
+}
+inline const SelfAttentionSpec& attention_of(const ModelSpec& spec, int i) {
+  return std::get<SelfAttentionSpec>(spec.layers[static_cast<std::size_t>(i)].mixer);
+}
+
+}  // namespace openllm::model

@@ -1,0 +1,49 @@
+#pragma once
+
+#include "model/blocks/run.h"
+#include "model/weights/weight_loader.h"
+
+namespace openllm::model {
+
+/// What every block needs to be built.
+struct BlockBuilder {
+  WeightLoader& loader;
+  std::int64_t dim = 0;     ///< Width of the residual stream.
+  device::NormSpec norm{};  ///< Of all norms of the network.
+};
+
+/// A norm of rows, or of each head when it was loaded with head_dim columns.
+class Norm {
+ public:
+  Norm(BlockBuilder& builder, Role role, At at, std::int64_t n);
+
+  /// x and out may be the same.
+  void run(Run& run, device::Tensor x, device::Tensor out) const {
+    run.device.norm(spec_, *weight_, bias_.get(), x, out);
+  }
+  const device::NormSpec& spec() const noexcept { return spec_; }
+  const device::Weight& weight() const noexcept { return *weight_; }
+  const device::Weight* bias() const noexcept { return bias_.get(); }
+
+ private:
+  device::NormSpec spec_;
+  WeightPtr weight_;
+  WeightPtr bias_;  ///< Of LayerNorm.
+};
+
+/// A block's input: rows that still have to be normalised, so that a device may do that together
+/// with the first linear.
+struct Input {
+  const Norm* norm = nullptr;  ///< Null: x is used as it is.
+  device::Tensor x{};
+  device::Tensor scratch{};  ///< Of x's shape.
+
+  /// The normalised rows: in `scratch`, or x itself.
+  device::Tensor normalised(Run& run) const {
+    if (norm == nullptr) return x;
+    norm->run(run, x, scratch);
+    return scratch;
+  }
+};
+
+}  // namespace openllm::model

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "device/device.h"
+
+namespace openllm::model {
+
+/// Memory for the activations of one step, given out as a stack: what a block takes is given back
+/// when its `Scratch::Frame` ends.
+class Scratch {
+ public:
+  Scratch(device::Device& device, std::int64_t n_floats);
+
+  /// f32 [rows, cols], not initialised.
+  device::Tensor take(std::int64_t rows, std::int64_t cols);
+  /// Elements that `take` needs for such a tensor.
+  static std::int64_t size_of(std::int64_t rows, std::int64_t cols) noexcept;
+
+  class Frame {
+   public:
+    explicit Frame(Scratch& scratch) noexcept : scratch_(scratch), used_(scratch.used_) {}
+    ~Frame() { scratch_.used_ = used_; }
+    Frame(const Frame&) = delete;
+    Frame& operator=(const Frame&) = delete;
+
+   private:
+    Scratch& scratch_;
+    std::int64_t used_;
+  };
+
+ private:
+  std::unique_ptr<device::Buffer> memory_;
+  std::int64_t capacity_;
+  std::int64_t used_ = 0;
+};
+
+/// Neighbouring rows that use the same adapter.
+struct AdapterRows {
+  std::int32_t adapter = 0;
+  std::int64_t first_row = 0;
+  std::int64_t n_rows = 0;
+};
+
+/// One step as the blocks see it.
+struct Run {
+  device::Device& device;
+  const step::Step& step;
+  device::KvCache& kv;
+  const std::vector<std::unique_ptr<device::Rope>>& ropes;
+  Scratch& scratch;
+  /// Adapters of the rows that blocks work on now: all rows, and after the last layer's mixer those
+  /// with results.
+  std::span<const AdapterRows> adapters{};
+  std::span<const AdapterRows> output_adapters{};
+};
+
+}  // namespace openllm::model

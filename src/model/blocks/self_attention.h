@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+
+#include "model/blocks/mixer.h"
+
+namespace openllm::model {
+
+namespace role {
+inline constexpr Role kQ{"attention.q"};
+inline constexpr Role kK{"attention.k"};
+inline constexpr Role kV{"attention.v"};
+inline constexpr Role kQkv{"attention.qkv"};  ///< Q, K and V stacked in one tensor.
+inline constexpr Role kQNorm{"attention.q_norm"};
+inline constexpr Role kKNorm{"attention.k_norm"};
+inline constexpr Role kAttentionOutput{"attention.output"};
+}  // namespace role
+
+/// Attention over the sequence itself: multi-head, grouped-query or multi-query.
+struct SelfAttentionSpec {
+  int n_heads = 0;
+  int n_kv_heads = 0;
+  int head_dim = 0;
+  int window = 0;  ///< 0: none; else the query at position p sees keys p - window + 1 .. p.
+  int rope = -1;   ///< Index into ModelSpec::ropes; < 0: no rotation.
+  float scale = 1.0F;
+  float soft_cap = 0.0F;
+  bool bias = false;  ///< Q, K, V have biases.
+  bool output_bias = false;
+  bool qk_norm = false;  ///< A norm per head on Q and K, before RoPE.
+
+  std::int64_t q_width() const noexcept { return std::int64_t{n_heads} * head_dim; }
+  std::int64_t kv_width() const noexcept { return std::int64_t{n_kv_heads} * head_dim; }
+};
+
+std::unique_ptr<Mixer> make_self_attention(const SelfAttentionSpec& spec, BlockBuilder& builder,
+                                           At at);
+
+}  // namespace openllm::model

@@ -1,0 +1,70 @@
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "model/arch/family.h"
+#include "model/decoder.h"
+#include "model/model.h"
+
+namespace openllm::model {
+namespace {
+
+struct Found {
+  const ModuleLayout* layout = nullptr;
+  ModelSpec spec{};
+};
+
+std::string known_names() {
+  std::string names;
+  for (const Family& family : families()) {
+    names += (names.empty() ? "" : ", ") + std::string(family.name);
+  }
+  return names;
+}
+
+bool contains(const std::vector<std::string_view>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+Found find_family(const format::Checkpoint& checkpoint) {
+  const bool is_gguf = checkpoint.kind() == format::Checkpoint::Kind::kGguf;
+  const std::string where = is_gguf ? checkpoint.path() : checkpoint.path() + "/config.json";
+  const Config config(checkpoint.config(), where);
+  const std::string_view key = is_gguf ? "general.architecture" : "model_type";
+  const std::string name = config.string_or(key, "");
+  if (name.empty()) config.corrupt(key, "missing (expected the name of an architecture)");
+  for (const Family& family : families()) {
+    if (!contains(is_gguf ? family.gguf_names : family.hf_model_types, name)) continue;
+    Found found{is_gguf ? &family.gguf_layout : &family.hf_layout, {}};
+    found.spec = is_gguf
+                     ? family.gguf_spec(Config(checkpoint.config(), where, name + "."), checkpoint)
+                     : family.hf_spec(config);
+    found.spec.architecture = name;
+    return found;
+  }
+  config.unsupported(key, "unknown architecture (expected one of ", known_names(), "; got ", name,
+                     ")");
+}
+
+}  // namespace
+
+std::unique_ptr<Model> Model::load(const format::Checkpoint& checkpoint, device::Device& device,
+                                   const ModelOptions& options) {
+  base::check(options.max_rows > 0 && options.max_output_rows > 0 && options.kv_block_size > 0,
+              "model: options must be positive");
+  Found found = find_family(checkpoint);
+  WeightLoader loader(checkpoint, *found.layout, device, options.progress);
+  auto model = std::make_unique<Decoder>(std::move(found.spec), loader, options);
+  loader.finish();
+  return model;
+}
+
+ModelSpec read_spec(const format::Checkpoint& checkpoint) { return find_family(checkpoint).spec; }
+
+std::vector<std::string> architectures() {
+  std::vector<std::string> names;
+  for (const Family& family : families()) names.emplace_back(family.name);
+  return names;
+}
+
+}  // namespace openllm::model

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "device/device.h"
+#include "format/checkpoint.h"
+#include "kv/kv_spec.h"
+#include "model/blocks/model_spec.h"
+
+namespace openllm::model {
+
+struct ModelOptions {
+  int max_rows = 512;        ///< Most rows of one forward call; sizes the buffers.
+  int max_output_rows = 64;  ///< Most rows whose results one call may ask for.
+  bool kv_f16 = false;
+  int kv_block_size = 32;
+  std::function<void(double)> progress{};  ///< Fraction of weights loaded.
+};
+
+/// A network on a device. Knows the order of operations, nothing of requests.
+/// Thread safety: one thread at a time.
+class Model {
+ public:
+  /// Loads every weight. Throws kUnsupported for an unknown architecture, kCorruptData for a
+  /// missing, surplus or wrongly shaped tensor. The device must outlive the model; the checkpoint
+  /// is not needed afterwards.
+  static std::unique_ptr<Model> load(const format::Checkpoint& checkpoint, device::Device& device,
+                                     const ModelOptions& options);
+  virtual ~Model() = default;
+
+  virtual const ModelSpec& spec() const noexcept = 0;
+  virtual std::int64_t n_parameters() const noexcept = 0;
+  /// Bytes of weights that one decoding step reads.
+  virtual std::size_t weight_bytes() const noexcept = 0;
+  /// Which layers share a block table, and what a token costs in each.
+  virtual const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept = 0;
+  /// Makes the KV cache; called once, before the first forward.
+  virtual void allocate_kv(const std::vector<int>& blocks_per_group) = 0;
+  /// Computes the step's rows, writes their keys and values, and gives the results it asks for,
+  /// valid until the next call. Throws kInvalidArgument for ids or sizes out of range.
+  virtual step::Outputs forward(const step::Step& step) = 0;
+};
+
+/// Reads only the configuration: what `load` would make of this checkpoint. Throws as `load`.
+ModelSpec read_spec(const format::Checkpoint& checkpoint);
+/// Names of the supported families, for messages and docs.
+std::vector<std::string> architectures();
+
+}  // namespace openllm::model

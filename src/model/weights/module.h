@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+namespace openllm::model {
+
+/// What a module does in the network, whatever a file calls it. Each block declares the roles of
+/// its modules; they are compared by name.
+struct Role {
+  std::string_view name;
+  friend bool operator==(const Role&, const Role&) = default;
+};
+
+/// A file's name for the modules of one role. A module is a linear, a norm or a table; its tensors
+/// are the name with a suffix (".weight", ".bias"; a weight scheme may have others). '#' stands for
+/// the layer's number, '@' for the expert's.
+struct ModuleName {
+  Role role;
+  std::string_view pattern;
+  /// The name may also stand beside the prefix of the other names: "lm_head" beside "model.".
+  bool beside_prefix = false;
+};
+
+/// Where a family's modules are in one file format.
+struct ModuleLayout {
+  /// The first name with a '#' is of a module that every layer has.
+  std::vector<ModuleName> modules{};
+  /// Put before every name. The first one with which layer 0 is found is taken.
+  std::vector<std::string_view> prefixes{""};
+  /// Names of tensors that may be in the file and are of no use here. '#' stands for a number, '*'
+  /// at the end for anything.
+  std::vector<std::string_view> ignored{};
+  /// Linear weights are stored [in, out] (GPT-2's Conv1D).
+  bool transposed = false;
+};
+
+/// Which one of the modules of a role.
+struct At {
+  int layer = 0;
+  int expert = 0;
+};
+
+}  // namespace openllm::model

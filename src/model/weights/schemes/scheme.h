@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "device/weight.h"
+#include "model/weights/tensor_index.h"
+
+namespace openllm::model {
+
+/// How a checkpoint stores the matrix of a linear: as one tensor, or as codes with scales and zero
+/// points. One file per scheme; a scheme works for every family, a family with every scheme.
+class WeightScheme {
+ public:
+  virtual ~WeightScheme() = default;
+  /// True when the module's matrix is stored in this scheme.
+  virtual bool has(const TensorIndex& index, const std::string& module) const = 0;
+  /// Takes the module's tensors as one part of a weight [n_out, n_in]. `transposed`: the family
+  /// stores plain matrices as [n_in, n_out].
+  virtual device::WeightPart take(TensorIndex& index, const std::string& module, std::int64_t n_out,
+                                  std::int64_t n_in, bool transposed) const = 0;
+};
+
+/// `module`.weight, in any element type of the file format.
+std::unique_ptr<WeightScheme> make_dense_scheme();
+
+/// The schemes that a checkpoint's configuration names, and last the dense one, which modules
+/// without codes have.
+std::vector<std::unique_ptr<WeightScheme>> make_schemes(const format::Checkpoint& checkpoint);
+
+}  // namespace openllm::model

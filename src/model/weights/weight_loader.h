@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "device/device.h"
+#include "format/checkpoint.h"
+#include "model/weights/schemes/scheme.h"
+#include "model/weights/tensor_index.h"
+
+namespace openllm::model {
+
+using WeightPtr = std::unique_ptr<device::Weight>;
+
+/// One module that a linear is stacked from.
+struct LinearPart {
+  Role role;
+  std::int64_t n_out = 0;
+  bool has_bias = false;
+};
+
+/// Outputs of a linear that come from tensors of one kind; a device need not mix kinds in a weight.
+struct LinearPiece {
+  WeightPtr weight{};
+  WeightPtr bias{};
+  std::int64_t begin = 0;  ///< First output column of this piece.
+};
+
+/// Takes the weights of blocks from the file to the device. Total: a missing, surplus or wrongly
+/// shaped tensor is kCorruptData naming it.
+class WeightLoader {
+ public:
+  /// All arguments must outlive the loader. `progress` may be empty; it gets the loaded fraction.
+  WeightLoader(const format::Checkpoint& checkpoint, const ModuleLayout& layout,
+               device::Device& device, const std::function<void(double)>& progress);
+
+  device::Device& device() noexcept { return device_; }
+  TensorIndex& index() noexcept { return index_; }
+
+  /// A norm's weight or bias, [n]: `module`.weight or `module`.bias.
+  WeightPtr vector(Role role, At at, std::int64_t n);
+  WeightPtr bias(Role role, At at, std::int64_t n);
+  /// The modules stacked along the output, in order: one piece per run of parts of one kind.
+  std::vector<LinearPiece> linear(const std::vector<LinearPart>& parts, std::int64_t n_in, At at);
+  /// The matrix of a head, [n_out, n_in], whatever way the family stores its other linears.
+  WeightPtr head(Role role, std::int64_t n_out, std::int64_t n_in);
+  /// A table of embeddings [rows, cols]. `read_each_step`: a decoding step reads all of it (the
+  /// output when it is tied).
+  WeightPtr table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step);
+
+  std::int64_t n_parameters() const noexcept { return n_parameters_; }
+  /// Bytes that one decoding step reads.
+  std::size_t step_bytes() const noexcept { return step_bytes_; }
+  /// Ends loading: every tensor of the file was used or is ignored.
+  void finish();
+
+ private:
+  WeightPtr upload(const device::WeightSource& source, device::WeightRole role,
+                   bool read_each_step);
+  device::WeightPart take_part(const LinearPart& part, std::int64_t n_in, At at, bool transposed);
+
+  const ModuleLayout& layout_;
+  device::Device& device_;
+  const std::function<void(double)>& progress_;
+  TensorIndex index_;
+  const std::vector<std::unique_ptr<WeightScheme>> schemes_;
+  std::int64_t n_parameters_ = 0;
+  std::size_t step_bytes_ = 0;
+  std::size_t total_bytes_ = 0;
+  std::size_t done_bytes_ = 0;
+};
+
+}  // namespace openllm::model
