@@ -16,8 +16,8 @@ Candidate ask(const BackendEntry& entry, const format::ModelSource& source,
 
 /// A refusal that says something about the backend, not about the files or the options.
 bool is_inability(const Refusal& refusal) {
-  return refusal.code == ErrorCode::kUnsupported || refusal.code == ErrorCode::kUnavailable ||
-         refusal.code == ErrorCode::kNotFound;
+  return refusal.code() == ErrorCode::kUnsupported || refusal.code() == ErrorCode::kUnavailable ||
+         refusal.code() == ErrorCode::kNotFound;
 }
 
 const BackendEntry& find_entry(const std::vector<BackendEntry>& entries, const std::string& name,
@@ -38,11 +38,10 @@ Choice choose_named(const BackendEntry& entry, const format::ModelSource& source
     base::fail(ErrorCode::kUnavailable, where, ": backend ", entry.name, ": ", entry.reason);
   const Candidate candidate = ask(entry, source, options);
   if (!candidate.refusal) return {entry, why, {}};
-  if (!is_inability(*candidate.refusal))
-    throw Error(candidate.refusal->code, candidate.refusal->message);
+  if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
   return {std::nullopt,
-          base::cat(candidate.refusal->message, " (backend ", entry.name, ", ", why, ")"),
-          candidate.refusal->code};
+          base::cat(candidate.refusal->what(), " (backend ", entry.name, ", ", why, ")"),
+          candidate.refusal->code()};
 }
 
 /// No entry can run the model. The reasons of those that this machine has come first.
@@ -52,9 +51,9 @@ Choice choose_none(const std::vector<Candidate>& asked) {
   ErrorCode code = ErrorCode::kUnsupported;
   for (const Candidate& candidate : asked) {
     std::string& list = candidate.entry.available ? present : absent;
-    if (candidate.entry.available && present.empty()) code = candidate.refusal->code;
+    if (candidate.entry.available && present.empty()) code = candidate.refusal->code();
     list +=
-        base::cat(list.empty() ? "" : "; ", candidate.entry.name, ": ", candidate.refusal->message);
+        base::cat(list.empty() ? "" : "; ", candidate.entry.name, ": ", candidate.refusal->what());
   }
   const char* separator = present.empty() || absent.empty() ? "" : "; ";
   return {std::nullopt, base::cat("no backend can run this model: ", present, separator, absent),
@@ -91,9 +90,8 @@ Choice choose_backend(const std::vector<BackendEntry>& entries, const format::Mo
   for (const BackendEntry& entry : entries) {
     Candidate candidate = ask(entry, source, options);
     if (!candidate.refusal) return {entry, base::cat("the first available one", skipped), {}};
-    if (!is_inability(*candidate.refusal))
-      throw Error(candidate.refusal->code, candidate.refusal->message);
-    skipped += base::cat("; ", entry.name, " skipped: ", candidate.refusal->message);
+    if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
+    skipped += base::cat("; ", entry.name, " skipped: ", candidate.refusal->what());
     asked.push_back(std::move(candidate));
   }
   return choose_none(asked);

@@ -119,8 +119,8 @@ TEST(ChooseBackend, DamagedFilesAndBadOptionsAreNoMatterOfTheBackend) {
 TEST(AskBackends, EveryEntryAnswers) {
   const auto answers = ask_backends(some_entries(kUnknown, {}), kSource, {});
   ASSERT_THAT(answers, SizeIs(3));
-  EXPECT_EQ(answers[0].refusal->message, "not in this build");
-  EXPECT_EQ(answers[1].refusal->code, ErrorCode::kUnsupported);
+  EXPECT_STREQ(answers[0].refusal->what(), "not in this build");
+  EXPECT_EQ(answers[1].refusal->code(), ErrorCode::kUnsupported);
   EXPECT_FALSE(answers[2].refusal);
 }
 
@@ -137,19 +137,19 @@ TEST(Native, RefusesWithoutWeights) {
   folder.write("config.json", R"({"architectures": ["FooForCausalLM"], "model_type": "foo"})");
   auto refusal = native_refusal(folder.path());
   ASSERT_TRUE(refusal);
-  EXPECT_EQ(refusal->code, ErrorCode::kUnsupported);
-  EXPECT_THAT(refusal->message, HasSubstr("unknown architecture"));
-  EXPECT_THAT(refusal->message, HasSubstr("foo"));
+  EXPECT_EQ(refusal->code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(refusal->what(), HasSubstr("unknown architecture"));
+  EXPECT_THAT(refusal->what(), HasSubstr("foo"));
   folder.write("config.json", R"({"architectures": ["FooForCausalLM"]})");
   refusal = native_refusal(folder.path());
   ASSERT_TRUE(refusal);
-  EXPECT_EQ(refusal->code, ErrorCode::kUnsupported);
-  EXPECT_THAT(refusal->message, HasSubstr("FooForCausalLM"));
+  EXPECT_EQ(refusal->code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(refusal->what(), HasSubstr("FooForCausalLM"));
   folder.write("config.json", R"({"model_type": "llama"})");
   refusal = native_refusal(folder.path());
   ASSERT_TRUE(refusal);
-  EXPECT_EQ(refusal->code, ErrorCode::kNotFound);
-  EXPECT_THAT(refusal->message, HasSubstr("no safetensors file"));
+  EXPECT_EQ(refusal->code(), ErrorCode::kNotFound);
+  EXPECT_THAT(refusal->what(), HasSubstr("no safetensors file"));
 }
 
 TEST(Native, SupportsWhatItCanLoad) {
@@ -157,7 +157,7 @@ TEST(Native, SupportsWhatItCanLoad) {
   EXPECT_FALSE(native_refusal(model));
   const auto refusal = native_refusal(model, {.max_model_len = 1 << 20});
   ASSERT_TRUE(refusal);
-  EXPECT_EQ(refusal->code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refusal->code(), ErrorCode::kInvalidArgument);
 }
 
 }  // namespace

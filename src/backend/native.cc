@@ -148,7 +148,7 @@ std::optional<Refusal> supports(const format::ModelSource& source, const LoadOpt
     (void)describe(source, options);
     return std::nullopt;
   } catch (const Error& error) {
-    return Refusal{error.code(), error.what()};
+    return error;
   }
 }
 

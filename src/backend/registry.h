@@ -13,11 +13,8 @@
 
 namespace openllm::backend {
 
-/// Why a backend does not run a model.
-struct Refusal {
-  ErrorCode code = ErrorCode::kUnsupported;
-  std::string message{};
-};
+/// Why a backend does not run a model: an error as a value.
+using Refusal = Error;
 
 /// What a backend reads from the configuration of a model that it supports.
 struct ModelFacts {

@@ -21,7 +21,7 @@ BackendReport ask_backends(const std::string& model, const LoadOptions& options)
   for (const backend::Candidate& candidate : backend::ask_backends(entries, source, options)) {
     report.backends.push_back(
         {candidate.entry.name, !candidate.refusal,
-         candidate.refusal ? candidate.refusal->message : candidate.entry.reason});
+         candidate.refusal ? candidate.refusal->what() : candidate.entry.reason});
   }
   try {
     const backend::Choice choice = backend::choose_backend(entries, source, options);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/random_id.h"
 #include "llm/engine_request.h"
 #include "llm/model_files.h"
 #include "llm/prompt_preparation.h"
@@ -12,16 +13,6 @@
 
 namespace openllm::llm {
 namespace {
-
-std::string random_request_id() {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string id = "openllm-";
-  for (int word = 0; word < 2; ++word) {
-    std::uint64_t bits = random_seed();
-    for (int i = 0; i < 16; ++i, bits >>= 4U) id += kHex[bits & 15U];
-  }
-  return id;
-}
 
 TextRules make_rules(const GenerateOptions& options, const engine::Request& request,
                      const backend::Backend& backend, const tokenizer::Tokenizer* tokenizer) {
@@ -51,7 +42,7 @@ Instance::Started Instance::make_request(const GenerateOptions& options) {
   check_options(options);
   Started started;
   std::string name = options.request_id;
-  if (name.empty()) name = random_request_id();
+  if (name.empty()) name = base::random_id("openllm-");
   // Users may give the same name twice, and cancel one of the two.
   started.engine_id = base::cat(name, "#", next_request_++);
   started.mailbox = std::make_shared<Mailbox>(
