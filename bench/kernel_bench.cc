@@ -116,7 +116,8 @@ int main(int argc, char** argv) {
               machine.read_gb_per_s, machine.f32_gflop_per_s, machine.int8_gop_per_s);
   const std::size_t min_bytes = static_cast<std::size_t>(argc > 3 ? std::atoi(argv[3]) : 160)
                                 << 20U;
-  dev->begin_step();
+  const openllm::step::Step step;  // the operations that are timed ask nothing of it
+  dev->begin_step(step);
   const std::vector<Case> cases = {
       {DType::kQ4_1, 3072, 576},  {DType::kQ4_1, 576, 1536},  {DType::kQ4_1, 960, 576},
       {DType::kQ8_0, 49152, 576}, {DType::kQ5_0, 4096, 640},  {DType::kQ4_K, 640, 2048},
