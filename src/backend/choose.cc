@@ -14,8 +14,8 @@ Candidate ask(const BackendEntry& entry, const format::ModelSource& source,
   return {entry, entry.supports(source, options)};
 }
 
-/// A refusal that says something about the backend, not about the files or the options.
-bool is_inability(const Refusal& refusal) {
+/// An error that says something about the backend, not about the files or the options.
+bool is_inability(const Error& refusal) {
   return refusal.code() == ErrorCode::kUnsupported || refusal.code() == ErrorCode::kUnavailable ||
          refusal.code() == ErrorCode::kNotFound;
 }
@@ -37,11 +37,10 @@ Choice choose_named(const BackendEntry& entry, const format::ModelSource& source
   if (!entry.available)
     base::fail(ErrorCode::kUnavailable, where, ": backend ", entry.name, ": ", entry.reason);
   const Candidate candidate = ask(entry, source, options);
-  if (!candidate.refusal) return {entry, why, {}};
+  if (!candidate.refusal) return {.entry = entry, .reason = why};
   if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
-  return {std::nullopt,
-          base::cat(candidate.refusal->what(), " (backend ", entry.name, ", ", why, ")"),
-          candidate.refusal->code()};
+  return {.reason = base::cat(candidate.refusal->what(), " (backend ", entry.name, ", ", why, ")"),
+          .code = candidate.refusal->code()};
 }
 
 /// No entry can run the model. The reasons of those that this machine has come first.
@@ -56,8 +55,24 @@ Choice choose_none(const std::vector<Candidate>& asked) {
         base::cat(list.empty() ? "" : "; ", candidate.entry.name, ": ", candidate.refusal->what());
   }
   const char* separator = present.empty() || absent.empty() ? "" : "; ";
-  return {std::nullopt, base::cat("no backend can run this model: ", present, separator, absent),
-          code};
+  return {.reason = base::cat("no backend can run this model: ", present, separator, absent),
+          .code = code};
+}
+
+/// The first entry from `begin` on that can run the model; `why` and the reasons of those that
+/// cannot become the reason. Puts these into `asked`. nullopt when there is none.
+std::optional<Choice> choose_first(const std::vector<BackendEntry>& entries, std::size_t begin,
+                                   std::string why, const format::ModelSource& source,
+                                   const LoadOptions& options, std::vector<Candidate>& asked) {
+  for (std::size_t i = begin; i < entries.size(); ++i) {
+    Candidate candidate = ask(entries[i], source, options);
+    if (!candidate.refusal)
+      return Choice{.entry = entries[i], .reason = std::move(why), .is_automatic = true};
+    if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
+    why += base::cat("; ", entries[i].name, " skipped: ", candidate.refusal->what());
+    asked.push_back(std::move(candidate));
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -86,15 +101,24 @@ Choice choose_backend(const std::vector<BackendEntry>& entries, const format::Mo
                         "OPENLLM_BACKEND", "set by the environment variable OPENLLM_BACKEND");
   }
   std::vector<Candidate> asked;
-  std::string skipped;
-  for (const BackendEntry& entry : entries) {
-    Candidate candidate = ask(entry, source, options);
-    if (!candidate.refusal) return {entry, base::cat("the first available one", skipped), {}};
-    if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
-    skipped += base::cat("; ", entry.name, " skipped: ", candidate.refusal->what());
-    asked.push_back(std::move(candidate));
-  }
-  return choose_none(asked);
+  auto choice = choose_first(entries, 0, "the first available one", source, options, asked);
+  return choice ? *std::move(choice) : choose_none(asked);
+}
+
+std::optional<Choice> choose_next(const Choice& failed, const Error& failure,
+                                  const std::vector<BackendEntry>& entries,
+                                  const format::ModelSource& source, const LoadOptions& options) {
+  const bool is_its_matter = is_inability(failure) || failure.code() == ErrorCode::kIo ||
+                             failure.code() == ErrorCode::kResourceExhausted ||
+                             failure.code() == ErrorCode::kInternal;
+  if (!failed.is_automatic || !failed.entry || !is_its_matter) return std::nullopt;
+  std::size_t begin = 0;
+  while (begin < entries.size() && entries[begin].name != failed.entry->name) ++begin;
+  std::vector<Candidate> asked;
+  return choose_first(
+      entries, begin + 1,
+      base::cat(failed.reason, "; ", failed.entry->name, " failed to load: ", failure.what()),
+      source, options, asked);
 }
 
 }  // namespace openllm::backend

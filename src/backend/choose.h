@@ -21,6 +21,7 @@ struct Choice {
   /// why none.
   std::string reason{};
   ErrorCode code = ErrorCode::kUnsupported;  ///< Of the refusal, when there is no entry.
+  bool is_automatic = false;                 ///< Nobody named the backend.
 
   /// The entry. Throws the refusal when there is none.
   const BackendEntry& require() const;
@@ -40,5 +41,12 @@ std::vector<Candidate> ask_backends(const std::vector<BackendEntry>& entries,
 /// run can still be looked at.
 Choice choose_backend(const std::vector<BackendEntry>& entries, const format::ModelSource& source,
                       const LoadOptions& options);
+
+/// The choice after an automatic one whose loading failed: the next entry that can run the model;
+/// the reason keeps the failure. nullopt when there is none, when the backend was named, or when
+/// the failure is no matter of the backend.
+std::optional<Choice> choose_next(const Choice& failed, const Error& failure,
+                                  const std::vector<BackendEntry>& entries,
+                                  const format::ModelSource& source, const LoadOptions& options);
 
 }  // namespace openllm::backend

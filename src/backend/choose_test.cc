@@ -116,6 +116,24 @@ TEST(ChooseBackend, DamagedFilesAndBadOptionsAreNoMatterOfTheBackend) {
   }
 }
 
+TEST(ChooseNext, AnAutomaticChoiceThatFailsMakesRoom) {
+  const Environment none("");
+  const auto entries = some_entries({}, {});
+  const Choice first = choose_backend(entries, kSource, {});
+  const Error failure(ErrorCode::kUnavailable, "the worker died");
+  const auto second = choose_next(first, failure, entries, kSource, {});
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->entry->name, "second");
+  EXPECT_THAT(second->reason, HasSubstr("first failed to load: the worker died"));
+  EXPECT_FALSE(choose_next(*second, failure, entries, kSource, {})) << "none is left";
+  const Error damaged(ErrorCode::kCorruptData, "damaged");
+  EXPECT_FALSE(choose_next(first, damaged, entries, kSource, {}));
+  const Choice named = choose_backend(entries, kSource, {.backend = "first"});
+  EXPECT_FALSE(choose_next(named, failure, entries, kSource, {}));
+  const auto cannot = some_entries({}, kUnknown);
+  EXPECT_FALSE(choose_next(choose_backend(cannot, kSource, {}), failure, cannot, kSource, {}));
+}
+
 TEST(AskBackends, EveryEntryAnswers) {
   const auto answers = ask_backends(some_entries(kUnknown, {}), kSource, {});
   ASSERT_THAT(answers, SizeIs(3));

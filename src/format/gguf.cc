@@ -17,12 +17,14 @@ struct Gguf::Impl {
 
   explicit Impl(std::shared_ptr<const GgufMetadata> opened) : metadata(std::move(opened)) {
     const std::vector<std::string>& paths = metadata->files();
-    const gguf::Header first = gguf::parse(paths[0], metadata->file().bytes(), tensors);
+    const gguf::Header& first = metadata->header();
+    const std::uint64_t alignment =
+        gguf::parse_tensors(paths[0], metadata->file().bytes(), first, tensors);
     if (paths.size() > 1) {
       check_split(first, 0);
       for (std::size_t i = 1; i < paths.size(); ++i) {
         later_files.emplace_back(paths[i]);
-        check_split(gguf::parse(paths[i], later_files.back().bytes(), tensors, first.alignment), i);
+        check_split(gguf::parse(paths[i], later_files.back().bytes(), tensors, alignment), i);
       }
       check_total(first);
     }

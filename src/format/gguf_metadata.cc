@@ -83,6 +83,7 @@ GgufMetadata::~GgufMetadata() = default;
 const std::string& GgufMetadata::path() const noexcept { return impl_->path; }
 const std::vector<std::string>& GgufMetadata::files() const noexcept { return impl_->files; }
 const base::MappedFile& GgufMetadata::file() const noexcept { return impl_->file; }
+const gguf::Header& GgufMetadata::header() const noexcept { return impl_->header; }
 const base::Json& GgufMetadata::config() const noexcept { return impl_->config; }
 
 std::optional<std::vector<std::string_view>> GgufMetadata::string_array(

@@ -12,6 +12,10 @@
 
 namespace openllm::format {
 
+namespace gguf {
+struct Header;
+}
+
 /// Configuration and vocabulary of a GGUF model, read without its tensors. The file stays mapped.
 /// Thread safety: const methods from any thread.
 class GgufMetadata {
@@ -27,8 +31,9 @@ class GgufMetadata {
   const std::string& path() const noexcept;
   /// Every file of the model, in order.
   const std::vector<std::string>& files() const noexcept;
-  /// The first of them.
+  /// The first of them, and where its metadata lies in it.
   const base::MappedFile& file() const noexcept;
+  const gguf::Header& header() const noexcept;
   /// One member per key ("llama.block_count": 30); without the arrays of more than 64 elements.
   const base::Json& config() const noexcept;
 

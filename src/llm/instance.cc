@@ -37,6 +37,12 @@ Instance::Instance(const std::string& model, const LoadOptions& options)
 
 Instance::~Instance() = default;
 
+std::shared_ptr<backend::Backend> Instance::load() {
+  if (auto loaded = runtime_.backend_or_null()) return loaded;
+  (void)static_info();  // the files may be gone when somebody asks
+  return runtime_.load();
+}
+
 Instance::Started Instance::make_request(const GenerateOptions& options) {
   runtime_.require_this_process();
   check_options(options);
@@ -56,8 +62,8 @@ Instance::Started Instance::make_request(const GenerateOptions& options) {
 
 void Instance::submit(const Started& started, const Prompt& prompt,
                       const GenerateOptions& options) {
-  const auto backend = runtime_.load();
-  require_capabilities(options, backend->capabilities(), runtime_.choice().entry->name);
+  const auto backend = load();
+  require_capabilities(options, backend->capabilities(), runtime_.backend_name());
   const int max_model_len = backend->max_model_len();
   const auto tokenizer = model_.tokenizer();
   engine::Request request = make_engine_request(
@@ -113,8 +119,8 @@ std::shared_ptr<RequestReader> Instance::start_async(Prompt prompt, GenerateOpti
 }
 
 std::vector<float> Instance::logits(const std::vector<std::int32_t>& token_ids) {
-  if (!runtime_.load()->capabilities().prompt_logits) {
-    base::fail(ErrorCode::kUnsupported, "logits: the backend ", runtime_.choice().entry->name,
+  if (!load()->capabilities().prompt_logits) {
+    base::fail(ErrorCode::kUnsupported, "logits: the backend ", runtime_.backend_name(),
                " cannot give them");
   }
   GenerateOptions options;
@@ -146,8 +152,7 @@ Executor Instance::resume_executor(const GenerateOptions& options) {
 
 std::string Instance::tag() const {
   const format::ModelSource& source = model_.source();
-  const auto& entry = runtime_.choice().entry;
-  return base::cat(entry ? entry->name : "none", "-", store::name_in_tag(source.id), ":",
+  return base::cat(runtime_.backend_name(), "-", store::name_in_tag(source.id), ":",
                    source.version);
 }
 
@@ -155,7 +160,7 @@ const ModelInfo& Instance::static_info() {
   const std::lock_guard lock(info_mutex_);
   if (!info_) {
     ModelInfo info;
-    if (const auto& entry = runtime_.choice().entry) {
+    if (const auto entry = runtime_.choice().entry) {
       const backend::ModelFacts facts = entry->describe(model_.source(), runtime_.options());
       info = describe_files(model_.source(), facts.vocab_size);
       info.architecture = facts.architecture;
@@ -179,10 +184,11 @@ ModelInfo Instance::info() {
 }
 
 BackendInfo Instance::backend_info() {
-  const auto backend = runtime_.load();
+  const auto backend = load();
   BackendInfo info;
-  info.name = runtime_.choice().entry->name;
-  info.reason = runtime_.choice().reason;
+  const backend::Choice choice = runtime_.choice();
+  info.name = choice.entry->name;
+  info.reason = choice.reason;
   info.device = backend->device();
   info.isa = backend->isa();
   return info;

@@ -32,6 +32,9 @@ class Instance : public std::enable_shared_from_this<Instance> {
   /// As Runtime::is_of_this_process.
   bool is_of_this_process() const noexcept { return runtime_.is_of_this_process(); }
 
+  /// The loaded backend; loads it first if need be.
+  std::shared_ptr<backend::Backend> load();
+
   /// Prepares and submits on the calling thread; throws what is wrong with the request.
   std::shared_ptr<RequestReader> start(const Prompt& prompt, const GenerateOptions& options);
   /// Prepares and submits on a thread of the library; errors come out of RequestReader::next.

@@ -88,7 +88,7 @@ Task<GenerationOutput> LLM::async_chat(std::vector<Message> messages,
   return async_generate(Prompt(std::move(messages)), std::move(options));
 }
 
-void LLM::load() const { (void)impl().runtime().load(); }
+void LLM::load() const { (void)impl().load(); }
 void LLM::unload() const { impl().runtime().unload(); }
 bool LLM::is_loaded() const noexcept {
   return impl_ != nullptr && impl_->runtime().backend_or_null() != nullptr;

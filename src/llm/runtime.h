@@ -3,6 +3,8 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "backend/choose.h"
 #include "base/worker.h"
@@ -15,8 +17,9 @@ namespace openllm::llm {
 /// requests. Thread safety: every method from any thread.
 class Runtime {
  public:
-  /// Chooses the backend; loads nothing.
-  Runtime(LocalModel& model, const LoadOptions& options);
+  /// Chooses one of `entries`; loads nothing.
+  Runtime(LocalModel& model, const LoadOptions& options,
+          std::vector<backend::BackendEntry> entries = backend::backends());
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
@@ -29,10 +32,14 @@ class Runtime {
   void require_this_process();
 
   const LoadOptions& options() const noexcept { return options_; }
-  const backend::Choice& choice() const noexcept { return choice_; }
+  /// The backend that is loaded, or will be first.
+  backend::Choice choice() const;
+  /// Its name; "none" when no backend can run the model.
+  std::string backend_name() const;
 
   /// The backend. The first call loads it, and the tokenizer; a failed attempt can be repeated.
-  /// Throws why no backend can run the model.
+  /// Where nobody named a backend and the chosen one cannot load, the next takes its place. Throws
+  /// why no backend can run the model.
   std::shared_ptr<backend::Backend> load();
   /// Null while it is not loaded.
   std::shared_ptr<backend::Backend> backend_or_null() const;
@@ -48,13 +55,16 @@ class Runtime {
   base::Lanes& front() noexcept { return front_; }
 
  private:
+  std::shared_ptr<backend::Backend> load_chosen();
+
   LocalModel& model_;
   const LoadOptions options_;
-  const backend::Choice choice_;
+  const std::vector<backend::BackendEntry> entries_;
 
   std::atomic<int> process_{0};  // id; 0 before the first thread
   std::mutex load_mutex_;        // held while loading and unloading
   mutable std::mutex backend_mutex_;
+  backend::Choice choice_;
   std::shared_ptr<backend::Backend> backend_;  // null: not loaded
 
   // Threads, made by their first task.
