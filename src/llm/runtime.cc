@@ -76,7 +76,7 @@ std::shared_ptr<backend::Backend> Runtime::load() {
   require_this_process();
   if (options_.progress) options_.progress("loading tokenizer", 0.0);
   (void)model_.tokenizer();
-  const std::shared_ptr<backend::Backend> loaded = load_chosen();
+  std::shared_ptr<backend::Backend> loaded = load_chosen();
   // Now, so that a lack of threads is not found out request by request.
   output_->start();
   resume_->start();
