@@ -111,7 +111,7 @@ std::optional<ModelStore> find_store() {
   const bool is_folder = fs::is_directory(model, ignored);
   const std::optional<std::string> meant = store ? store->nearest(model) : std::nullopt;
   base::fail(ErrorCode::kNotFound, "model: ", model, " is neither a model in the store (",
-             store ? store->root() : "which has no place",
+             store ? store->root() : "no variable says where",
              ") nor a folder with config.json or a .gguf file",
              is_folder ? " (the folder of that name has none)" : "", "; ",
              meant ? "did you mean " + *meant + "? " : "", "`openllm models` lists the store");
