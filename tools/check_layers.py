@@ -5,7 +5,8 @@
 
 Folder = namespace = CMake target = layer. The table below is the one place that says which arrows exist; the program
 fails when a file includes another layer than its row names, when a CMakeLists.txt links one, when the table has a cycle,
-and when a public header includes more than the standard library and other public headers.
+and when a public header includes more than the standard library and other public headers. Inside a layer it fails when
+files include each other in a circle, and when subfolders do.
 """
 
 import re
@@ -21,7 +22,8 @@ LAYERS = {
     "kernels": ["tensor"],
     "format": ["base", "tensor"],
     "tokenizer": ["base"],
-    "chat": ["base"],
+    "jinja": ["base"],
+    "chat": ["base", "jinja"],
     "device": ["base", "step", "tensor", "kernels"],
     "kv": ["base"],
     "model": ["base", "step", "tensor", "device", "format", "kv"],
@@ -51,30 +53,35 @@ STANDARD = re.compile(r"[a-z_]+")
 
 
 def find_cycle(table):
+    """The nodes of one cycle, the first one again at the end; None when there is none."""
     done = set()
 
-    def visit(layer, path):
-        if layer in path:
-            return path[path.index(layer):] + [layer]
-        if layer in done:
+    def visit(node, path):
+        if node in path:
+            return path[path.index(node):] + [node]
+        if node in done:
             return None
-        for below in table[layer]:
-            cycle = visit(below, path + [layer])
+        for below in table[node]:
+            cycle = visit(below, path + [node])
             if cycle:
                 return cycle
-        done.add(layer)
+        done.add(node)
         return None
 
-    for layer in table:
-        cycle = visit(layer, [])
+    for node in table:
+        cycle = visit(node, [])
         if cycle:
             return cycle
     return None
 
 
+def is_test(path):
+    return path.stem.endswith("_test") or path.name.startswith("test_")
+
+
 def allowed_for(layer, path):
     allowed = {layer, "openllm", *LAYERS[layer]}
-    if path.stem.endswith("_test") or path.name.startswith("test_"):
+    if is_test(path):
         allowed.update(TEST_EXTRA.get(layer, []))
     return allowed
 
@@ -95,6 +102,61 @@ def check_sources(root):
             if target not in allowed_for(layer, path):
                 line = text.count("\n", 0, match.start()) + 1
                 yield "%s:%d: %s may not include %s" % (path.relative_to(root), line, layer, match.group(2))
+
+
+def include_graph(root):
+    """File below src -> the files below src that it includes, both as they are written in an include."""
+    src = root / "src"
+    texts = {path.relative_to(src).as_posix(): path.read_text(encoding="utf-8")
+             for path in sorted(src.rglob("*")) if path.suffix in (".h", ".cc", ".inc")}
+    return {name: [match.group(2) for match in INCLUDE.finditer(text) if match.group(2) in texts]
+            for name, text in texts.items()}
+
+
+def subfolder_of(name, depth):
+    """The folder of a file that is `depth` folders below src; None for files above that."""
+    parts = name.split("/")
+    return "/".join(parts[:depth]) if len(parts) > depth else None
+
+
+def reached_subfolders(name, depth, graph, seen):
+    """The folders that a file includes beside its own, right away or through files of the folder around them."""
+    around = subfolder_of(name, depth - 1)
+    for target in graph[name]:
+        if subfolder_of(target, depth - 1) != around:
+            continue
+        subfolder = subfolder_of(target, depth)
+        if subfolder:
+            yield subfolder
+        elif target not in seen:
+            seen.add(target)
+            yield from reached_subfolders(target, depth, graph, seen)
+
+
+def subfolder_graph(graph, depth):
+    """Folder -> the folders beside it that its files include. The files right in the folder around them are its face and
+    its registry: they may stand below some of the folders and above others. Tests may look at everything."""
+    subfolders = {}
+    for name in graph:
+        subfolder = subfolder_of(name, depth)
+        if subfolder:
+            reached = subfolders.setdefault(subfolder, set())
+            if not is_test(Path(name)):
+                reached.update(reached_subfolders(name, depth, graph, set()))
+                reached.discard(subfolder)
+    return {subfolder: sorted(reached) for subfolder, reached in sorted(subfolders.items())}
+
+
+def check_cycles(root):
+    graph = include_graph(root)
+    cycle = find_cycle(graph)
+    if cycle:
+        yield "files include each other in a circle: " + " -> ".join("src/" + name for name in cycle)
+    deepest = max((name.count("/") for name in graph), default=0)
+    for depth in range(2, deepest + 1):  # below the layers, which have their table
+        cycle = find_cycle(subfolder_graph(graph, depth))
+        if cycle:
+            yield "subfolders include each other in a circle: " + " -> ".join("src/" + name for name in cycle)
 
 
 def check_links(root):
@@ -122,7 +184,8 @@ def main():
     cycle = find_cycle(LAYERS)
     if cycle:
         problems.append("the table has a cycle: " + " -> ".join(cycle))
-    problems += list(check_sources(root)) + list(check_links(root)) + list(check_public_headers(root))
+    for check in (check_sources, check_cycles, check_links, check_public_headers):
+        problems += check(root)
     for problem in problems:
         print(problem)
     if not problems:

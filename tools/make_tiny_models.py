@@ -108,6 +108,18 @@ MODELS = {
     "gpt2-bare": ("GPT2Config", dict(
         vocab_size=110, n_embd=32, n_layer=2, n_head=4, n_positions=40, activation_function="gelu_new"),
         dict(n_prompt=20, prefix="transformer.", gguf=["f32"])),
+    # experts in every layer
+    "mixtral": ("MixtralConfig", dict(
+        vocab_size=120, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=64, num_local_experts=4, num_experts_per_tok=2,
+        sliding_window=None), dict(n_prompt=26)),
+    # latent attention, a dense layer, then groups of experts beside shared ones
+    "deepseek2": ("DeepseekV2Config", dict(
+        vocab_size=120, hidden_size=40, intermediate_size=56, moe_intermediate_size=24, num_hidden_layers=3,
+        num_attention_heads=4, num_key_value_heads=4, q_lora_rank=20, kv_lora_rank=16, qk_nope_head_dim=12,
+        qk_rope_head_dim=8, v_head_dim=10, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2,
+        n_group=4, topk_group=2, topk_method="group_limited_greedy", norm_topk_prob=False, routed_scaling_factor=1.7,
+        first_k_dense_replace=1, max_position_embeddings=64), dict(n_prompt=28)),
 }
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes src/tokenizer/unicode_additions.cc: what the Hugging Face library knows about code points that Unicode 14 (PCRE2
-10.42) or Unicode 15 (ICU 72) do not have.
+"""Writes src/tokenizer/unicode/unicode_additions.cc: what the Hugging Face library knows about code points that
+Unicode 14 (PCRE2 10.42) or Unicode 15 (ICU 72) do not have.
 
 Needs the Python package `tokenizers` and a Python whose unicodedata is of version 14.
 """
@@ -10,7 +10,7 @@ import unicodedata
 
 from tokenizers import Regex, normalizers, pre_tokenizers
 
-OUT = pathlib.Path(__file__).resolve().parent.parent / "src" / "tokenizer" / "unicode_additions.cc"
+OUT = pathlib.Path(__file__).resolve().parent.parent / "src" / "tokenizer" / "unicode" / "unicode_additions.cc"
 CATEGORIES = ("Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cf").split()
 
 
@@ -37,7 +37,7 @@ def main():
     lower = normalizers.Lowercase()
     lowered = [(c, ord(lower.normalize_str(chr(c)))) for c in added if lower.normalize_str(chr(c)) != chr(c)]
 
-    lines = ["// Made by tools/make_tokenizer_unicode.py.", '#include "tokenizer/unicode_additions.h"', "",
+    lines = ["// Made by tools/make_tokenizer_unicode.py.", '#include "tokenizer/unicode/unicode_additions.h"', "",
              "namespace openllm::tokenizer {", "namespace {", "", "// clang-format off",
              "constexpr CategoryRange kCategories[] = {"]
     lines += ["    {0x%X, 0x%X, \"%s\"}," % row for row in ranges(categories)]

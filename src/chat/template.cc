@@ -1,58 +1,14 @@
 #include "chat/template.h"
 
-#include "base/utf8.h"
-#include "chat/eval/interpreter.h"
-
 namespace openllm::chat {
-namespace {
-
-constexpr std::size_t kMaxSourceBytes = std::size_t{4} << 20U;
-constexpr std::size_t kMaxMessageBytes = 2000;
-
-[[noreturn]] void report(const Failure& failure, int line) {
-  base::fail(failure.code, "chat template: line ", line, ": ",
-             shorten(failure.message, kMaxMessageBytes));
-}
-
-}  // namespace
-
-struct Template::Impl {
-  Ast ast;
-};
-
-Template::Template(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Template::~Template() = default;
-Template::Template(Template&&) noexcept = default;
-Template& Template::operator=(Template&&) noexcept = default;
 
 Template Template::parse(std::string_view source) {
-  int line = 1;
-  try {
-    if (source.size() > kMaxSourceBytes) {
-      fail("the template is too long (expected at most ", kMaxSourceBytes, " bytes, got ",
-           source.size(), ")");
-    }
-    auto impl = std::make_unique<Impl>();
-    impl->ast = parse_template(base::sanitize_utf8(source), line);
-    return Template(std::move(impl));
-  } catch (const Failure& failure) {
-    report(failure, line);
-  }
+  return Template(jinja::Template::parse(source, "chat template"));
 }
 
-std::string Template::render(const base::Json& context, const TemplateLimits& limits) const {
-  int line = 1;
-  try {
-    Interpreter interpreter(impl_->ast, context, limits);
-    try {
-      return interpreter.run();
-    } catch (const Failure&) {
-      line = interpreter.line();
-      throw;
-    }
-  } catch (const Failure& failure) {
-    report(failure, line);
-  }
+std::string Template::render(const std::vector<Message>& messages, const GenerateOptions& options,
+                             const SpecialTokens& tokens) const {
+  return code_.render(template_context(messages, options, tokens));
 }
 
 }  // namespace openllm::chat

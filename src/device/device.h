@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,10 @@ class Device {
   virtual std::unique_ptr<Buffer> allocate(std::size_t n_bytes) = 0;
   virtual std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) = 0;
   virtual std::unique_ptr<Rope> make_rope(const RopeSpec& spec) = 0;
+  /// `table`: for kBuckets, [n_buckets, heads], uploaded as an embedding; it must outlive the bias.
+  virtual std::unique_ptr<PositionBias> make_position_bias(const PositionBiasSpec& spec,
+                                                           const Weight* table) = 0;
+  virtual std::unique_ptr<Routing> make_routing(const RouterSpec& spec) = 0;
 
   /// `step` must stay as it is until finish_step.
   virtual void begin_step(const step::Step& step) noexcept = 0;
@@ -66,18 +71,31 @@ class Device {
                       Tensor out) noexcept = 0;
   /// Rotates every head of x [T, H * head_dim] in place, by the positions of the step's rows.
   virtual void rope(Rope& rope, int head_dim, Tensor x) noexcept = 0;
-  /// Writes keys and values [T, Hkv * Dh] of the step's rows into the cache.
+  /// Writes keys [T, Hkv * Dk] and values [T, Hkv * Dv] of the step's rows into the cache.
   virtual void write_kv(KvCache& cache, int layer, Tensor k, Tensor v) noexcept = 0;
-  /// out[t,h,:] = sum_s softmax_s(score(q[t,h], k[s])) v[s]; q, out: [T, H * Dh]. The rows' own
-  /// keys are already written.
+  /// out[t,h,:] = sum_s softmax_s(score(q[t,h], k[s])) v[s]; q: [T, H * Dk], out: [T, H * Dv]. The
+  /// rows' own keys are already written.
   virtual void attention(const AttentionSpec& spec, const KvCache& cache, int layer, Tensor q,
                          Tensor out) noexcept = 0;
   /// out = act(gate_up[:, :F]) * gate_up[:, F:].  gate_up: [T, 2F], out: [T, F]; may share memory
   /// with gate_up's gate.
   virtual void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept = 0;
   virtual void activation(Activation act, Tensor x) noexcept = 0;  ///< In place.
+  /// out = x; they must not overlap.
+  virtual void copy(Tensor x, Tensor out) noexcept = 0;
   /// out = x + y * scale; may all be the same.
   virtual void add(Tensor x, Tensor y, float scale, Tensor out) noexcept = 0;
+  /// Chooses the experts of every row by its scores [T, experts]. `bias` [experts] may be null; it
+  /// is added to the scores for the choice, not for the weights.
+  virtual void route(Routing& routing, const Weight* bias, Tensor scores) noexcept = 0;
+  /// out[slot,:] = x[row of the slot,:].  x: [T, n], out: [T * top_k, n]
+  virtual void scatter_to_experts(const Routing& routing, Tensor x, Tensor out) noexcept = 0;
+  /// linear(experts[expert of the slot]) of every slot. biases: empty, or one for each expert.
+  virtual void grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
+                              std::span<const Weight* const> biases, Tensor x,
+                              Tensor out) noexcept = 0;
+  /// out[t,:] = sum over the row's slots, in the order of experts, of weight * x[slot,:].
+  virtual void gather_from_experts(const Routing& routing, Tensor x, Tensor out) noexcept = 0;
   /// out = the rows of x whose results the step wants: its logit rows, then its hidden rows.
   virtual void gather_outputs(Tensor x, Tensor out) noexcept = 0;
   /// host_out[i,v] = cap(sum_k x[i,k] * weight[v,k] * scale); row stride = weight.out_features().

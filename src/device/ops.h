@@ -92,32 +92,79 @@ enum class Visibility : std::uint8_t {
   kSource,  ///< The sequence's source text (cross attention).
 };
 
+/// A bias of attention scores that depends on how far a key is from the query.
+struct PositionBiasSpec {
+  enum class Kind : std::uint8_t {
+    kBuckets,  ///< T5: distances fall into buckets, finer for near ones; a learned number for each.
+    kSlopes,   ///< ALiBi: slope of the head times (key position - query position).
+  };
+  Kind kind = Kind::kSlopes;
+  std::vector<float> slopes{};  ///< kSlopes: one for each head.
+  int n_buckets = 0;            ///< kBuckets
+  int max_distance = 0;         ///< kBuckets: all larger ones share the last bucket.
+  bool bidirectional = false;   ///< kBuckets: half of them for keys behind the query.
+};
+/// The same in the device's own form.
+class PositionBias {
+ public:
+  virtual ~PositionBias() = default;
+};
+
 /// Attention of one layer.
 struct AttentionSpec {
   int n_heads = 0;
   int n_kv_heads = 0;
-  int head_dim = 0;
+  int head_dim = 0;   ///< Of queries and keys.
+  int value_dim = 0;  ///< Of values and results.
   float scale = 1.0F;
   int window = 0;         ///< 0: none.
   float soft_cap = 0.0F;  ///< 0: none; else cap * tanh(score / cap).
   Visibility visibility = Visibility::kCausal;
+  PositionBias* bias = nullptr;  ///< Added to the scaled scores; null: none.
 };
 
 /// The KV cache of all layers. The device knows the layout inside a block.
 struct KvLayerSpec {
-  int group = 0;  ///< Index of the block table this layer uses.
+  /// A layer that sees the rows of the running step alone, each sequence its own (encoders): its
+  /// blocks are given out anew with every step, and past_len must be 0.
+  static constexpr int kOwnRows = -1;
+  int group = 0;  ///< Index of the block table this layer uses, or kOwnRows.
   int n_kv_heads = 0;
-  int head_dim = 0;
+  int head_dim = 0;   ///< Of keys.
+  int value_dim = 0;  ///< Of values.
 };
 struct KvCacheSpec {
   int block_size = 32;  ///< Tokens per block.
   bool f16 = false;     ///< Else f32.
   std::vector<KvLayerSpec> layers{};
   std::vector<int> blocks_per_group{};
+  int n_own_blocks = 0;  ///< For kOwnRows: enough for every step's sequences.
 };
 class KvCache {
  public:
   virtual ~KvCache() = default;
+};
+
+/// How a mixture chooses experts for a row and weighs them, from the row's scores.
+struct RouterSpec {
+  enum class Score : std::uint8_t { kSoftmax, kSigmoid };
+  /// What ranks groups of experts: their best one, or their two best together.
+  enum class GroupScore : std::uint8_t { kBest, kBestTwo };
+  int n_experts = 0;
+  int top_k = 0;
+  Score score = Score::kSoftmax;  ///< Over all experts.
+  bool normalise = true;          ///< Divide the weights of the chosen ones by their sum.
+  float scale = 1.0F;             ///< Factor of the weights, after that.
+  /// Experts are chosen among the `top_groups` best of `n_groups` groups.
+  int n_groups = 1;
+  int top_groups = 1;
+  GroupScore group_score = GroupScore::kBest;
+};
+/// Which experts the rows of a step go to. A row with k experts has k slots; slots are sorted by
+/// expert, then by row.
+class Routing {
+ public:
+  virtual ~Routing() = default;
 };
 
 /// A low-rank correction (LoRA) of one linear for some of its rows:

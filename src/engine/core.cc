@@ -75,7 +75,7 @@ void Core::add(std::unique_ptr<RequestState>& request) {
   stats_.n_prompt_tokens += r.n_prompt;
   n_held_ += r.request.n_choices;
 
-  if (r.max_new == 0) {  // nothing to draw: only the first choice has something to do, if any
+  if (r.max_new == 0) {  // nothing to sample: only the first choice has something to do, if any
     for (const auto& choice : r.choices) {
       if (choice->n_target() == 0) end(*choice, FinishReason::kLength);
     }
@@ -277,7 +277,7 @@ void Core::reserve(StepReservation& reservation) {
                batch_.end());
 }
 
-void Core::report_prompt(Sequence& sequence, Drawn& drawn, const float* logits) {
+void Core::report_prompt(Sequence& sequence, StepOutput& output, const float* logits) {
   const Candidate c = sequence.candidate();
   const int n = std::min(c.report_end, sequence.n_rows) - c.report_begin;
   if (n <= 0) return;
@@ -289,8 +289,8 @@ void Core::report_prompt(Sequence& sequence, Drawn& drawn, const float* logits) 
         static_cast<std::size_t>(sequence.first_output) * static_cast<std::size_t>(vocab_size_);
     emit(sequence, PromptLogits{first, n, logits + offset});
   }
-  if (!drawn.prompt.empty()) {
-    emit(sequence, PromptLogprobs{first + 1, std::exchange(drawn.prompt, {})});
+  if (!output.prompt.empty()) {
+    emit(sequence, PromptLogprobs{first + 1, std::exchange(output.prompt, {})});
   }
 }
 
@@ -308,11 +308,12 @@ void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
   }
 }
 
-void Core::commit_one(Sequence& sequence, Drawn& drawn, const float* logits) {
+void Core::commit_one(Sequence& sequence, StepOutput& output, const float* logits) {
   RequestState& r = *sequence.request;
-  report_prompt(sequence, drawn, logits);
-  const bool draws = r.max_new > 0 && sequence.n_computed + sequence.n_rows == sequence.n_target();
-  if (!draws && !sequence.split_counted &&
+  report_prompt(sequence, output, logits);
+  const bool samples =
+      r.max_new > 0 && sequence.n_computed + sequence.n_rows == sequence.n_target();
+  if (!samples && !sequence.split_counted &&
       sequence.n_computed + sequence.n_rows < sequence.n_target()) {
     sequence.split_counted = true;
     ++stats_.n_split_prefills;
@@ -329,15 +330,15 @@ void Core::commit_one(Sequence& sequence, Drawn& drawn, const float* logits) {
                                 static_cast<std::size_t>(full - full_before)));
   }
   cache_.trim(sequence.blocks, sequence.n_computed);
-  if (draws) {
-    append_token(sequence, drawn.sample);
+  if (samples) {
+    append_token(sequence, output.sample);
   } else if (sequence.n_computed >= sequence.n_target()) {
     end(sequence, FinishReason::kLength);
   }
   release_held(r);
 }
 
-void Core::commit(std::span<Drawn> drawn, const float* logits) {
+void Core::commit(std::span<StepOutput> outputs, const float* logits) {
   ++stats_.n_steps;
   stats_.n_step_rows += static_cast<std::int64_t>(step_.token_ids.size());
   stats_.n_step_sequences += static_cast<std::int64_t>(batch_.size());
@@ -348,11 +349,11 @@ void Core::commit(std::span<Drawn> drawn, const float* logits) {
     Sequence& sequence = *batch_[i];
     if (sequence.state == Sequence::State::kEnded)
       continue;  // another choice of its request failed
-    if (const auto& failure = drawn[i].failure) {
+    if (const auto& failure = outputs[i].failure) {
       end_request(*sequence.request, FinishReason::kError,
                   std::make_shared<const base::Failure>(*failure));
     } else {
-      commit_one(sequence, drawn[i], logits);
+      commit_one(sequence, outputs[i], logits);
     }
   }
 }
@@ -383,9 +384,9 @@ void Core::step() {
     failure = std::make_shared<const base::Failure>(base::failure_of(e));
   }
   if (failure == nullptr) {
-    const std::span<Drawn> drawn = drawer_.draw(runner_, batch_, logits);
+    const std::span<StepOutput> outputs = sampler_.sample(runner_, batch_, logits);
     reservation.commit();
-    commit(drawn, logits);
+    commit(outputs, logits);
   } else {
     for (Sequence* sequence : batch_)
       end_request(*sequence->request, FinishReason::kError, failure);

@@ -8,9 +8,9 @@
 #include <variant>
 #include <vector>
 
-#include "engine/drawer.h"
 #include "engine/engine.h"
 #include "engine/sequence.h"
+#include "engine/step_sampler.h"
 #include "kv/block_cache.h"
 
 namespace openllm::engine {
@@ -106,9 +106,9 @@ class Core {
   std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
   void plan();
   void reserve(StepReservation& reservation);
-  void commit(std::span<Drawn> drawn, const float* logits);
-  void commit_one(Sequence& sequence, Drawn& drawn, const float* logits);
-  void report_prompt(Sequence& sequence, Drawn& drawn, const float* logits);
+  void commit(std::span<StepOutput> outputs, const float* logits);
+  void commit_one(Sequence& sequence, StepOutput& output, const float* logits);
+  void report_prompt(Sequence& sequence, StepOutput& output, const float* logits);
   void append_token(Sequence& sequence, sampling::Sample& sample);
   template <typename What>
   void emit(const Sequence& sequence, What what);
@@ -120,7 +120,7 @@ class Core {
   kv::BlockCache cache_;
   const std::int64_t max_len_;
   const std::size_t max_running_;
-  Drawer drawer_;
+  StepSampler sampler_;
 
   std::unordered_map<std::string, std::unique_ptr<RequestState>> requests_;
   std::vector<Sequence*> running_;     // in rank order

@@ -178,11 +178,11 @@ class Engine::Impl {
 
   /// Makes the committed state visible, before anyone is told about it.
   void publish() {
-    EngineStats news = core_.stats();
+    EngineStats latest = core_.stats();
     const std::lock_guard lock(mutex_);
-    news.n_requests = stats_.n_requests;
-    news.n_waiting = core_.n_waiting() + n_inbox_;
-    stats_ = news;
+    latest.n_requests = stats_.n_requests;
+    latest.n_waiting = core_.n_waiting() + n_inbox_;
+    stats_ = latest;
     for (const std::string& id : core_.finished_ids()) ids_.erase(id);
     core_.finished_ids().clear();
   }

@@ -42,13 +42,13 @@ class Engine {
 
   /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids
   /// or parameters, more choices than max_queue), kBusy (queue full), kUnavailable
-  /// (shutting down). max_new_tokens is clipped to the room left, in max_model_len and in the KV
-  /// cache.
+  /// (shutting down), and the errors of constraint factories. max_new_tokens is clipped to the room
+  /// left, in max_model_len and in the KV cache.
   void submit(Request request);
   /// Ends the request (or one choice) with kCancelled; frees its blocks before the next step.
   /// Unknown ids are ignored.
   void cancel(const std::string& id, int choice = -1);
-  /// A stop found above the engine (stop string): the choice ends with kStop. Tokens drawn in the
+  /// A stop found above the engine (stop string): the choice ends with kStop. Tokens sampled in the
   /// meantime are delivered and not the caller's any more. Unknown or ended choices are ignored.
   void stop_choice(const std::string& id, int choice);
   EngineStats stats() const;

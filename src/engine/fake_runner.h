@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "base/thread_team.h"
 #include "engine/engine.h"
+#include "sampling/constraint_set.h"
 
 namespace openllm::engine {
 
@@ -249,6 +250,11 @@ inline Expected expected_answer(const Request& r, int choice, int vocab, const E
   sampling::TokenCounts counts;
   counts.add_prompt(r.prompt_ids);
   std::vector<std::int32_t> tokens = r.prompt_ids;
+  std::vector<std::unique_ptr<sampling::Constraint>> parts;
+  for (const auto& make : r.constraints) {
+    parts.push_back(make({r.prompt_ids, r.stop_token_ids, choice}));
+  }
+  sampling::ConstraintSet constraint(std::move(parts), r.stop_token_ids);
   std::vector<float> logits(static_cast<std::size_t>(vocab));
   const auto window = o.kv_groups.size() > 1 ? static_cast<std::size_t>(o.kv_groups[1].window)
                                              : std::size_t{1} << 30U;
@@ -259,11 +265,12 @@ inline Expected expected_answer(const Request& r, int choice, int vocab, const E
       for (const std::int32_t stop : r.stop_token_ids)
         logits[static_cast<std::size_t>(stop)] = -1e30F;
     }
-    const std::int32_t token =
-        sampler
-            .sample(logits, params, counts, nullptr, static_cast<std::int64_t>(tokens.size()), -1)
-            .token;
+    const std::int32_t token = sampler
+                                   .sample(logits, params, counts, &constraint,
+                                           static_cast<std::int64_t>(tokens.size()), -1)
+                                   .token;
     tokens.push_back(token);
+    constraint.accept(token);
     counts.add_output(token);
     result.tokens.push_back(token);
     if (std::count(r.stop_token_ids.begin(), r.stop_token_ids.end(), token) > 0) {

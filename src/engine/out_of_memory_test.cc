@@ -6,6 +6,7 @@
 #include "base/failing_new.h"
 #include "engine/engine.h"
 #include "engine/fake_runner.h"
+#include "sampling/test_constraints.h"
 
 namespace openllm::engine {
 namespace {
@@ -26,6 +27,9 @@ Request make_request(const std::string& id, int n_prompt, int max_new, int n_cho
 std::vector<Request> make_requests(const FakeClock& clock) {
   std::vector<Request> all;
   all.push_back(make_request("a-name-too-long-for-the-string-itself", 9, 6, 3));
+  all.back().constraints = {[](const sampling::ConstraintContext& context) {
+    return std::make_unique<sampling::HashConstraint>(static_cast<std::uint64_t>(context.choice));
+  }};
   all.push_back(make_request("logprobs", 21, 3));
   all.back().n_prompt_logprobs = 2;
   all.back().n_logprobs = 2;

@@ -10,10 +10,11 @@ struct Candidate {
   int n_remaining = 1;   ///< Rows until it has caught up; 1 when it is decoding.
   int report_begin = 0;  ///< Rows [report_begin, report_end) of the prompt whose logits are wanted.
   int report_end = 0;
-  bool wants_last = true;  ///< The last remaining row's logits are wanted: a token is drawn there.
+  bool wants_last =
+      true;  ///< The last remaining row's logits are wanted: a token is sampled there.
 };
 
-/// What a step may hold.
+/// The most that a step may hold.
 struct Budget {
   int rows = 0;
   int sequences = 0;

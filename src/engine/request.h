@@ -44,7 +44,7 @@ class EventSink {
                       const base::Failure& failure) noexcept = 0;
 };
 
-/// What the engine runs: token ids in, tokens and logprobs out.
+/// A request to the engine: token ids in, tokens and logprobs out.
 struct Request {
   std::string id{};  ///< Unique among the running ones.
   std::vector<std::int32_t> prompt_ids{};
@@ -52,8 +52,10 @@ struct Request {
   int n_choices = 1;
   int max_new_tokens = 16;
   int min_new_tokens = 0;
-  /// End the choice when drawn; empty with ignore_eos.
+  /// Tokens that end the choice; empty with ignore_eos.
   std::vector<std::int32_t> stop_token_ids{};
+  /// Each makes a constraint for every choice; a token must satisfy all of them.
+  std::vector<sampling::ConstraintFactory> constraints{};
   int n_logprobs = -1;         ///< < 0: none.
   int n_prompt_logprobs = -1;  ///< < 0: none.
   /// Deliver the logits of every prompt position. Like prompt logprobs it makes the engine compute

@@ -3,16 +3,31 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/error.h"
+#include "sampling/constraint_set.h"
+#include "sampling/constraints/min_new_tokens.h"
+
 namespace openllm::engine {
-void StopBan::apply(std::span<std::uint64_t> mask) const {
-  for (const std::int32_t token : tokens_) {
-    const auto t = static_cast<std::size_t>(token);
-    if (token >= 0 && t / 64 < mask.size()) mask[t / 64] &= ~(std::uint64_t{1} << (t % 64));
+namespace {
+
+/// Null when nothing constrains the choice.
+std::unique_ptr<sampling::Constraint> make_constraint(const Request& request, int choice) {
+  std::vector<std::unique_ptr<sampling::Constraint>> parts;
+  if (request.min_new_tokens > 0 && !request.stop_token_ids.empty()) {
+    parts.push_back(std::make_unique<sampling::MinNewTokens>(request.min_new_tokens));
   }
+  const sampling::ConstraintContext context{request.prompt_ids, request.stop_token_ids, choice};
+  for (const sampling::ConstraintFactory& make : request.constraints) {
+    parts.push_back(make(context));
+    base::check(parts.back() != nullptr, "engine: a factory made no constraint");
+  }
+  if (parts.empty()) return nullptr;
+  return std::make_unique<sampling::ConstraintSet>(std::move(parts), request.stop_token_ids);
 }
 
-RequestState::RequestState(Request what)
-    : request(std::move(what)), stop_ban(request.stop_token_ids) {
+}  // namespace
+
+RequestState::RequestState(Request what) : request(std::move(what)) {
   n_prompt = static_cast<int>(request.prompt_ids.size());
   max_new = request.max_new_tokens;
   n_open = request.n_choices;
@@ -22,6 +37,7 @@ RequestState::RequestState(Request what)
     sequence->sampling = request.sampling;
     sequence->sampling.choice = i;
     sequence->tokens = request.prompt_ids;
+    sequence->constraint = make_constraint(request, i);
     if (i == 0 && reports_prompt())
       sequence->report_end = request.prompt_logits ? n_prompt : n_prompt - 1;
     if (sampling::uses_counts(request.sampling)) sequence->counts.add_prompt(request.prompt_ids);

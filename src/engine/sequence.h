@@ -15,7 +15,8 @@ namespace openllm::engine {
 
 struct RequestState;
 
-/// One choice of a request. Only blocks and n_computed are lost when it is preempted.
+/// One choice of a request. Only blocks and n_computed are lost when it is preempted: tokens,
+/// counts and the state of the constraint stay.
 struct Sequence {
   enum class State : std::uint8_t {
     kHeld,     ///< Waits for another choice to compute the prompt they share.
@@ -27,12 +28,13 @@ struct Sequence {
   RequestState* request = nullptr;
   State state = State::kHeld;
   sampling::SamplingParams sampling{};
-  std::vector<std::int32_t> tokens{};  ///< Prompt and what was drawn.
+  std::vector<std::int32_t> tokens{};  ///< Prompt and answer.
   int n_computed = 0;                  ///< Tokens whose keys and values are in the blocks.
   int n_reported = 0;  ///< Prompt rows whose logits were delivered; survives preemption.
   int report_end = 0;  ///< Prompt rows whose logits are to be delivered.
   bool split_counted = false;
   sampling::TokenCounts counts{};
+  std::unique_ptr<sampling::Constraint> constraint{};  ///< Null when any token may come.
   kv::SequenceBlocks blocks{};
   std::vector<kv::BlockKey> keys{};  ///< Of its full blocks, as far as they were needed.
 
@@ -41,24 +43,15 @@ struct Sequence {
   int first_output = 0;  ///< Index of its first output row.
 
   int n_generated() const noexcept;
-  /// Tokens to compute before it ends or draws the next one.
+  /// Tokens to compute before it ends or its next token is sampled.
   int n_target() const noexcept;
   Candidate candidate() const noexcept;
   /// Computes the keys of the first `n_blocks` blocks, all of which its tokens fill.
   void extend_keys(int n_blocks, int block_size);
 };
 
-/// Forbids the stop tokens while an answer is too short.
-class StopBan final : public sampling::Constraint {
- public:
-  explicit StopBan(std::vector<std::int32_t> tokens) : tokens_(std::move(tokens)) {}
-  void apply(std::span<std::uint64_t> mask) const override;
-
- private:
-  std::vector<std::int32_t> tokens_;
-};
-
 struct RequestState {
+  /// Throws what the factories of constraints throw.
   explicit RequestState(Request what);
 
   Request request;
@@ -70,7 +63,6 @@ struct RequestState {
   int n_cached = -1;
   Sequence* leader = nullptr;  ///< Computes the prompt while other choices are held.
   kv::BlockKey root{};
-  StopBan stop_ban;
   std::vector<std::unique_ptr<Sequence>> choices{};
 
   bool reports_prompt() const noexcept {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "engine/fake_runner.h"
+#include "sampling/test_constraints.h"
 
 namespace openllm::engine {
 namespace {
@@ -79,6 +80,12 @@ class Traffic {
     r.n_logprobs = pick(-1, 3);
     r.n_prompt_logprobs = pick(0, 6) == 0 ? pick(0, 2) : -1;
     r.prompt_logits = pick(0, 9) == 0;
+    if (pick(0, 3) == 0) {
+      r.constraints = {[number](const sampling::ConstraintContext& context) {
+        return std::make_unique<sampling::HashConstraint>(
+            static_cast<std::uint64_t>(number * 100 + context.choice));
+      }};
+    }
     if (pick(0, 11) == 0) r.deadline = clock_.time + std::chrono::milliseconds(pick(0, 60));
     return r;
   }

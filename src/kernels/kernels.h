@@ -56,7 +56,7 @@ enum class Act : std::uint8_t { kSilu, kGelu, kGeluTanh, kQuickGelu, kRelu, kRel
 
 /// Query rows that share a KV head and go through the cache together, and the keys they see.
 /// Block b of the sequence has positions [b * block_size, (b + 1) * block_size).
-/// Keys of a block: [head_dim, lanes(block_size)]; values: [block_size, lanes(head_dim)]; lanes:
+/// Keys of a block: [head_dim, lanes(block_size)]; values: [block_size, lanes(value_dim)]; lanes:
 /// rounded up to 16.
 struct AttentionTile {
   static constexpr int kMaxQueries = 6;
@@ -64,7 +64,11 @@ struct AttentionTile {
   const float* q[kMaxQueries] = {};
   std::int64_t begin[kMaxQueries] = {};  ///< First visible position.
   std::int64_t end[kMaxQueries] = {};    ///< One past the last.
-  int head_dim = 0;
+  /// Added to the scores, bias[i][position]; null: nothing. May be read up to 31 positions before
+  /// and behind the visible ones.
+  const float* bias[kMaxQueries] = {};
+  int head_dim = 0;   ///< Of queries and keys.
+  int value_dim = 0;  ///< Of values and results.
   int block_size = 0;
   float scale = 1.0F;
   float soft_cap = 0.0F;
@@ -75,10 +79,10 @@ struct AttentionTile {
   std::int64_t block_bytes = 0;  ///< From one block's keys (values) to the next one's.
 };
 
-/// What a query has gathered over a span of positions: [m, 16 partial sums of weights, head_dim
+/// What a query has gathered over a span of positions: [m, 16 partial sums of weights, value_dim
 /// rounded up to 16 of weighted values]. m = -inf: saw nothing.
-constexpr std::int64_t attention_state_floats(std::int64_t head_dim) {
-  return 16 + 16 + (head_dim + 15) / 16 * 16;
+constexpr std::int64_t attention_state_floats(std::int64_t value_dim) {
+  return 16 + 16 + (value_dim + 15) / 16 * 16;
 }
 
 /// One instruction set's kernels.
@@ -115,9 +119,9 @@ struct Kernels {
   /// Attention over positions [begin, end) into fresh states, one per query.
   void (*attend)(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states);
   /// Adds the later span's state to `state`.
-  void (*merge)(float* state, const float* later, std::int64_t head_dim);
-  /// out[head_dim] = the weighted mean; zeros when nothing was seen.
-  void (*finish)(const float* state, std::int64_t head_dim, float* out);
+  void (*merge)(float* state, const float* later, std::int64_t value_dim);
+  /// out[value_dim] = the weighted mean; zeros when nothing was seen.
+  void (*finish)(const float* state, std::int64_t value_dim, float* out);
 };
 
 constexpr std::size_t kMaxKernels = 8;  ///< More than there are.

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "llm/chat_context.h"
 #include "llm/llm_config.h"
 #include "llm/model_files.h"
 
@@ -74,7 +73,9 @@ std::string LocalModel::render(const std::vector<Message>& messages,
                                const GenerateOptions& options) {
   if (messages.empty()) base::fail(ErrorCode::kInvalidArgument, "messages: empty");
   const chat::Template& chat_template = require_template();
-  return chat_template.render(chat_context(messages, options, *require_tokenizer()));
+  const auto tokenizer = require_tokenizer();
+  return chat_template.render(messages, options,
+                              {.bos = tokenizer->bos_piece(), .eos = tokenizer->eos_piece()});
 }
 
 }  // namespace openllm::llm

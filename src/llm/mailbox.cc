@@ -16,7 +16,7 @@ Mailbox::Mailbox(int n_choices, bool only_final, Executor executor)
 void Mailbox::reset_pending() {
   pending_ = Update{};
   pending_.choices.resize(n_choices_);
-  has_news_ = false;
+  has_update_ = false;
 }
 
 void Mailbox::post_quietly(base::FunctionRef<void(Update&)> change) {
@@ -29,7 +29,7 @@ void Mailbox::post(base::FunctionRef<void(Update&)> change) {
   {
     const std::lock_guard lock(mutex_);
     change(pending_);
-    has_news_ = true;
+    has_update_ = true;
     if (!is_ready(waits_for_)) return;
     resume = static_cast<bool>(waiter_);
   }
@@ -53,7 +53,7 @@ void Mailbox::resume_later() {
 }
 
 std::coroutine_handle<> Mailbox::take_waiter() noexcept {
-  waits_for_ = Until::kNews;
+  waits_for_ = Until::kUpdate;
   return std::exchange(waiter_, {});
 }
 
@@ -68,7 +68,7 @@ void Mailbox::resume_waiter() {
 
 Update Mailbox::wait() {
   std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return is_ready(Until::kNews); });
+  wake_.wait(lock, [this] { return is_ready(Until::kUpdate); });
   Update taken = std::move(pending_);
   reset_pending();
   return taken;

@@ -10,14 +10,15 @@
 #include <vector>
 
 #include "base/function_ref.h"
+#include "chat/answer_parser.h"
 #include "openllm/options.h"
 #include "openllm/outputs.h"
 
 namespace openllm::llm {
 
-/// What one choice gained since the reader last looked.
+/// Additions to one choice since the reader last looked.
 struct ChoiceUpdate {
-  std::string text{};
+  chat::Segments segments{};
   std::vector<std::int32_t> token_ids{};
   std::vector<TokenLogprobs> logprobs{};
   double logprob_sum = 0.0;
@@ -41,7 +42,7 @@ struct Update {
   bool finished = false;         ///< Every choice has ended; nothing follows.
 };
 
-/// Between the threads that make an answer and the one that reads it. Merges what arrives between
+/// Connects the threads that make an answer with the one that reads it. Merges what arrives between
 /// two reads, so a slow reader costs nobody anything and a long answer costs O(n). One reader at a
 /// time.
 class Mailbox : public std::enable_shared_from_this<Mailbox> {
@@ -58,15 +59,15 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   /// The engine has taken the request. (One that ends before that is told of by `post`.)
   void post_accepted();
 
-  /// What a reader waits for: news, or whether the request has been accepted.
-  enum class Until { kNews, kAccepted };
+  /// Event that a reader waits for: an update, or the decision whether the request is accepted.
+  enum class Until { kUpdate, kAccepted };
   /// Blocks until there is something, and takes it.
   Update wait();
   /// True when `wait` would not block; for kAccepted, when that has been decided.
-  bool ready(Until until = Until::kNews);
+  bool ready(Until until = Until::kUpdate);
   /// `handle` is resumed through the executor once `ready`. False when it is already: do not
   /// suspend. Throws kInvalidArgument while another one waits.
-  bool suspend(std::coroutine_handle<> handle, Until until = Until::kNews);
+  bool suspend(std::coroutine_handle<> handle, Until until = Until::kUpdate);
   /// The request ended with an error before it was accepted; `wait` gives the error.
   bool is_refused();
   /// Forgets the coroutine; it will not be resumed any more.
@@ -74,8 +75,9 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
 
  private:
   bool is_ready(Until until) const noexcept {
-    const bool is_over = has_news_ && (pending_.finished || pending_.error);
-    return until == Until::kNews ? is_over || (has_news_ && !only_final_) : is_over || accepted_;
+    const bool is_over = has_update_ && (pending_.finished || pending_.error);
+    return until == Until::kUpdate ? is_over || (has_update_ && !only_final_)
+                                   : is_over || accepted_;
   }
   void resume_later();
   void resume_waiter();
@@ -88,10 +90,10 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   std::mutex mutex_;
   std::condition_variable wake_;
   Update pending_;
-  bool has_news_ = false;
+  bool has_update_ = false;
   bool accepted_ = false;
   std::coroutine_handle<> waiter_;
-  Until waits_for_ = Until::kNews;  // the coroutine
+  Until waits_for_ = Until::kUpdate;  // the coroutine
 };
 
 }  // namespace openllm::llm

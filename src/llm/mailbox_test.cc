@@ -11,12 +11,22 @@ Executor inline_executor() {
   return [](const std::function<void()>& task) { task(); };
 }
 
+void add_text(Update& update, std::string_view text) {
+  chat::append_segment(update.choices[0].segments, chat::SegmentKind::kContent, text);
+}
+
+std::string text_of(const Update& update) {
+  const chat::Segments& segments = update.choices[0].segments;
+  EXPECT_EQ(segments.size(), 1U);
+  return segments.empty() ? "" : segments[0].text;
+}
+
 TEST(Mailbox, MergesWhatArrivesBetweenReads) {
   const auto mailbox = std::make_shared<Mailbox>(1, false, inline_executor());
   EXPECT_FALSE(mailbox->ready());
-  mailbox->post([](Update& update) { update.choices[0].text += "a"; });
-  mailbox->post([](Update& update) { update.choices[0].text += "b"; });
-  EXPECT_EQ(mailbox->wait().choices[0].text, "ab");
+  mailbox->post([](Update& update) { add_text(update, "a"); });
+  mailbox->post([](Update& update) { add_text(update, "b"); });
+  EXPECT_EQ(text_of(mailbox->wait()), "ab");
   EXPECT_FALSE(mailbox->ready());
 }
 
@@ -30,10 +40,10 @@ TEST(Mailbox, QuietPostsWait) {
 
 TEST(Mailbox, FinalOnlyWakesAtTheEnd) {
   const auto mailbox = std::make_shared<Mailbox>(1, true, inline_executor());
-  mailbox->post([](Update& update) { update.choices[0].text += "a"; });
+  mailbox->post([](Update& update) { add_text(update, "a"); });
   EXPECT_FALSE(mailbox->ready());
   mailbox->post([](Update& update) { update.finished = true; });
-  EXPECT_EQ(mailbox->wait().choices[0].text, "a");
+  EXPECT_EQ(text_of(mailbox->wait()), "a");
 }
 
 TEST(Mailbox, ErrorsWakeAFinalOnlyReader) {
@@ -60,7 +70,7 @@ struct WaitForMail {
   bool await_suspend(std::coroutine_handle<> handle) { return mailbox->suspend(handle, until); }
   void await_resume() {}
 };
-Probe probe(Mailbox* mailbox, int* resumed, Mailbox::Until until = Mailbox::Until::kNews) {
+Probe probe(Mailbox* mailbox, int* resumed, Mailbox::Until until = Mailbox::Until::kUpdate) {
   co_await WaitForMail{mailbox, until};
   ++*resumed;
 }
@@ -106,19 +116,19 @@ TEST(Mailbox, AcceptanceIsNotNewsAndNewsIsNotAcceptance) {
   using Until = Mailbox::Until;
   const auto mailbox = std::make_shared<Mailbox>(1, false, inline_executor());
   int n_accepted = 0;
-  int n_news = 0;
+  int n_updates = 0;
   Probe first = probe(mailbox.get(), &n_accepted, Until::kAccepted);
-  mailbox->post([](Update& update) { update.choices[0].text += "a"; });
+  mailbox->post([](Update& update) { add_text(update, "a"); });
   EXPECT_EQ(n_accepted, 0);
   mailbox->post_accepted();
   EXPECT_EQ(n_accepted, 1);
-  EXPECT_EQ(mailbox->wait().choices[0].text, "a");
+  EXPECT_EQ(text_of(mailbox->wait()), "a");
   EXPECT_TRUE(mailbox->ready(Until::kAccepted));
-  Probe second = probe(mailbox.get(), &n_news, Until::kNews);
+  Probe second = probe(mailbox.get(), &n_updates, Until::kUpdate);
   mailbox->post_accepted();
-  EXPECT_EQ(n_news, 0);
+  EXPECT_EQ(n_updates, 0);
   mailbox->post([](Update& /*update*/) {});
-  EXPECT_EQ(n_news, 1);
+  EXPECT_EQ(n_updates, 1);
   first.handle.destroy();
   second.handle.destroy();
 }

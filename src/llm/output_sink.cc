@@ -47,17 +47,14 @@ void OutputSink::configure(TextRules rules, std::shared_ptr<const tokenizer::Tok
   rules_ = std::move(rules);
   tokenizer_ = std::move(tokenizer);
   for (Choice& choice : choices_) {
-    if (tokenizer_ != nullptr) {
-      choice.decoder.emplace(*tokenizer_, rules_.skip_special_tokens, rules_.continues_text);
-    }
-    choice.stop.emplace(rules_.stop, rules_.include_stop);
+    if (tokenizer_ != nullptr) choice.text.emplace(rules_, *tokenizer_);
   }
   const std::lock_guard lock(mutex_);
   backend_ = std::move(backend);
 }
 
-/// What the engine's and the output thread do for this request. A lack of memory ends the request;
-/// the others go on.
+/// Runs work of the engine's or the output thread for this request. A lack of memory ends the
+/// request; the others go on.
 template <typename Body>
 void OutputSink::guarded(Body body) noexcept {
   try {
@@ -135,30 +132,19 @@ void OutputSink::drain() {
   late_stops_.clear();
 }
 
-bool OutputSink::is_stop_token(std::int32_t token) const {
-  return std::find(rules_.stop_token_ids.begin(), rules_.stop_token_ids.end(), token) !=
-         rules_.stop_token_ids.end();
-}
-
 void OutputSink::handle_token(Update& update, int index, const engine::TokenEvent& event) {
   Choice& choice = choices_[static_cast<std::size_t>(index)];
-  if (choice.ended) return;  // drawn before the engine learned of a stop string
-  ChoiceUpdate& news = update.choices[static_cast<std::size_t>(index)];
-  ++choice.n_tokens;
-  news.token_ids.push_back(event.token);
-  news.logprob_sum += static_cast<double>(event.logprob);
-  if (rules_.want_logprobs) news.logprobs.push_back(logprob_list(event));
-  if (!choice.decoder || (is_stop_token(event.token) && !rules_.include_stop)) return;
+  if (choice.ended) return;  // sampled before the engine learned of a stop string
+  ChoiceUpdate& delta = update.choices[static_cast<std::size_t>(index)];
+  delta.token_ids.push_back(event.token);
+  delta.logprob_sum += static_cast<double>(event.logprob);
+  if (rules_.want_logprobs) delta.logprobs.push_back(logprob_list(event));
+  if (!choice.text) return;
 
-  const std::string piece = choice.decoder->push(event.token);
-  if (choice.n_tokens <= rules_.min_new_tokens) {
-    news.text += choice.stop->push_unchecked(piece);
-    return;
-  }
-  news.text += choice.stop->push(piece);
-  if (choice.stop->stopped()) {
+  choice.text->push(event.token, delta.segments);
+  if (choice.text->stopped()) {
     choice.ended = true;
-    news.finish_reason = FinishReason::kStop;
+    delta.finish_reason = FinishReason::kStop;
     late_stops_.push_back(index);
   }
 }
@@ -168,12 +154,11 @@ void OutputSink::handle_end(Update& update, int index, const End& end) {
   update.n_cached_tokens = std::max<std::int64_t>(update.n_cached_tokens, end.n_cached_tokens);
   if (choice.ended) return;
   choice.ended = true;
-  ChoiceUpdate& news = update.choices[static_cast<std::size_t>(index)];
-  news.finish_reason = finish_reason(end.reason);
-  if (choice.decoder) {
-    news.text += choice.stop->push(choice.decoder->flush());
-    if (choice.stop->stopped()) news.finish_reason = FinishReason::kStop;
-    news.text += choice.stop->flush();
+  ChoiceUpdate& delta = update.choices[static_cast<std::size_t>(index)];
+  delta.finish_reason = finish_reason(end.reason);
+  if (choice.text) {
+    choice.text->flush(delta.segments);
+    if (choice.text->stopped()) delta.finish_reason = FinishReason::kStop;
   }
   if (end.reason == engine::EndReason::kError)
     update.error.emplace(end.failure.code, end.failure.message);

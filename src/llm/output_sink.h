@@ -13,27 +13,14 @@
 #include "base/failure.h"
 #include "base/worker.h"
 #include "engine/request.h"
+#include "llm/answer_text.h"
 #include "llm/mailbox.h"
-#include "llm/stop_matcher.h"
 #include "tokenizer/tokenizer.h"
 
 namespace openllm::llm {
 
-/// How tokens of one request become text.
-struct TextRules {
-  bool skip_special_tokens = true;
-  std::vector<std::string> stop{};
-  bool include_stop = false;
-  int min_new_tokens = 0;
-  std::vector<std::int32_t> stop_token_ids{};
-  bool want_logprobs = false;
-  bool continues_text = false;  ///< The prompt has text: a leading space of the answer is kept.
-  std::size_t vocab_size = 0;   ///< Logits per row.
-};
-
-/// Receives a request's tokens on the engine thread and turns them into text on the output thread:
-/// incremental decoding, stop strings, hold-back. Tells the backend when a stop string ends a
-/// choice.
+/// Receives a request's tokens on the engine thread and turns them into segments of text on the
+/// output thread. Tells the backend when a stop string ends a choice.
 class OutputSink final : public engine::EventSink, public std::enable_shared_from_this<OutputSink> {
  public:
   OutputSink(std::string request_id, int n_choices, std::shared_ptr<Mailbox> mailbox,
@@ -67,9 +54,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
     std::variant<engine::TokenEvent, End> what;
   };
   struct Choice {
-    std::optional<tokenizer::IncrementalDecoder> decoder;
-    std::optional<StopMatcher> stop;
-    int n_tokens = 0;
+    std::optional<AnswerText> text;  ///< Without a tokenizer there is none.
     bool ended = false;
   };
 
@@ -79,7 +64,6 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   void drain();
   void handle_token(Update& update, int index, const engine::TokenEvent& event);
   void handle_end(Update& update, int index, const End& end);
-  bool is_stop_token(std::int32_t token) const;
 
   const std::string request_id_;
   const std::shared_ptr<Mailbox> mailbox_;

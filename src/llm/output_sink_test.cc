@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::size_t kVocab = 3;
 
-/// What a request with logprobs and logits is told, while allocation number `n` fails. True when
-/// there were that many.
+/// Tells the sink of a request with logprobs and logits of one event of each kind, while allocation
+/// number `n` fails. True when there were that many.
 bool tell(OutputSink& sink, long n) {
   std::vector<engine::TokenEvent> events(2);
   for (engine::TokenEvent& event : events) event.top.resize(2);

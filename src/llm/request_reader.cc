@@ -13,6 +13,15 @@ void append(std::vector<T>& to, std::vector<T>&& from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
+/// Outputs have a place for content alone; no parser gives anything else yet.
+std::string content_of(const chat::Segments& segments) {
+  std::string text;
+  for (const chat::Segment& segment : segments) {
+    if (segment.kind == chat::SegmentKind::kContent) text += segment.text;
+  }
+  return text;
+}
+
 }  // namespace
 
 RequestReader::RequestReader(std::shared_ptr<Instance> instance, std::shared_ptr<Mailbox> mailbox,
@@ -71,23 +80,23 @@ void RequestReader::merge(Update update) {
   output_.n_cached_tokens = std::max(output_.n_cached_tokens, update.n_cached_tokens);
   output_.finished = update.finished;
   for (std::size_t i = 0; i < output_.outputs.size(); ++i) {
-    ChoiceUpdate& news = update.choices[i];
+    ChoiceUpdate& delta = update.choices[i];
     CompletionChunk& chunk = output_.outputs[i];
     if (kind_ == OutputKind::kDelta) {
       chunk.text.clear();
       chunk.token_ids.clear();
       chunk.logprobs.reset();
     }
-    chunk.n_delta_tokens = news.token_ids.size();
-    chunk.cumulative_logprob += news.logprob_sum;
-    chunk.text += news.text;
-    chunk.delta = std::move(news.text);
-    append(chunk.token_ids, std::move(news.token_ids));
+    chunk.delta = content_of(delta.segments);
+    chunk.text += chunk.delta;
+    chunk.n_delta_tokens = delta.token_ids.size();
+    chunk.cumulative_logprob += delta.logprob_sum;
+    append(chunk.token_ids, std::move(delta.token_ids));
     if (want_logprobs_) {
       if (!chunk.logprobs) chunk.logprobs.emplace();
-      append(*chunk.logprobs, std::move(news.logprobs));
+      append(*chunk.logprobs, std::move(delta.logprobs));
     }
-    if (news.finish_reason) chunk.finish_reason = news.finish_reason;
+    if (delta.finish_reason) chunk.finish_reason = delta.finish_reason;
   }
 }
 

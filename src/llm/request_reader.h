@@ -25,12 +25,12 @@ class RequestReader {
   RequestReader(const RequestReader&) = delete;
   RequestReader& operator=(const RequestReader&) = delete;
 
-  /// Waits for news; null after the last output. Throws what made the request fail.
+  /// Waits for an update; null after the last output. Throws what made the request fail.
   const GenerationOutput* next();
   void cancel() noexcept;
   Mailbox& mailbox() noexcept { return *mailbox_; }
   bool is_over() const noexcept { return output_.finished; }
-  /// What `Request::prompt_logits` of the engine gave.
+  /// Logits of the prompt, if the engine was asked for them.
   std::vector<float> take_prompt_logits() noexcept { return std::move(prompt_logits_); }
 
  private:

@@ -61,10 +61,11 @@ void Decoder::group_kv_layers() {
     }
     const auto index = static_cast<int>(kv_layers_.size());
     group->layers.push_back(index);
-    group->bytes_per_token += std::size_t{2} * static_cast<std::size_t>(need.n_heads) *
-                              static_cast<std::size_t>(need.head_dim) *
+    group->bytes_per_token += static_cast<std::size_t>(need.n_heads) *
+                              static_cast<std::size_t>(need.key_dim + need.value_dim) *
                               (options_.kv_f16 ? sizeof(std::uint16_t) : sizeof(float));
-    kv_layers_.push_back({static_cast<int>(group - groups_.begin()), need.n_heads, need.head_dim});
+    kv_layers_.push_back(
+        {static_cast<int>(group - groups_.begin()), need.n_heads, need.key_dim, need.value_dim});
     layer.set_kv_layer(index);
   }
 }

@@ -20,7 +20,7 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   for (const char* name :
        {"llama", "llama-gguf", "llama-odd", "mistral", "qwen2", "qwen2-gguf", "qwen3", "qwen3-bias",
-        "gemma2", "gemma3", "gemma3-vision", "gpt2", "gpt2-bare"}) {
+        "gemma2", "gemma3", "gemma3-vision", "gpt2", "gpt2-bare", "mixtral", "deepseek2"}) {
     all.push_back({name, name});
   }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare"}) {

@@ -203,7 +203,7 @@ TEST(SpecTest, PartialRotaryFactorMayStandBesideTheRope) {
 
 TEST(SpecTest, ArchitecturesAreListed) {
   EXPECT_THAT(architectures(), testing::ElementsAre("llama", "mistral", "qwen2", "qwen3", "gemma2",
-                                                    "gemma3", "gpt2"));
+                                                    "gemma3", "gpt2", "mixtral", "deepseek2"));
   const Error error = error_of([] { spec_of(R"({"model_type": "bloom"})"); });
   EXPECT_THAT(error.what(), testing::HasSubstr("qwen3"));
 }

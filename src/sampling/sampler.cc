@@ -23,7 +23,7 @@ std::int32_t first_equal(std::span<const float> x, float value) {
   return static_cast<std::int32_t>(find(x, value));
 }
 
-void forbid(std::span<float> x, std::span<const std::uint64_t> mask) {
+void apply_mask(std::span<float> x, std::span<const std::uint64_t> mask) {
   for (std::size_t word = 0; word < mask.size(); ++word) {
     for (std::uint64_t off = ~mask[word]; off != 0; off &= off - 1) {
       const std::size_t token = word * 64 + static_cast<std::size_t>(std::countr_zero(off));
@@ -79,19 +79,23 @@ float Sampler::check_logits(std::span<const float> logits) const {
   return result.max;
 }
 
+bool Sampler::masks_any(const Constraint* constraint) {
+  constexpr std::uint64_t kAll = ~std::uint64_t{0};
+  if (constraint == nullptr) return false;
+  std::fill(mask_.begin(), mask_.end(), kAll);
+  constraint->mask(mask_);
+  return std::any_of(mask_.begin(), mask_.end(), [](std::uint64_t word) { return word != kAll; });
+}
+
 std::span<const float> Sampler::adjust(std::span<const float> logits, const SamplingParams& params,
                                        const TokenCounts& counts, const Constraint* constraint) {
   const bool scaled = params.temperature > kGreedyTemperature && params.temperature != 1.0F;
-  if (params.logit_bias.empty() && constraint == nullptr && !scaled && !uses_counts(params))
-    return logits;
-  const bool edited = !params.logit_bias.empty() || constraint != nullptr;
+  const bool masked = masks_any(constraint);
+  const bool edited = !params.logit_bias.empty() || masked;
+  if (!edited && !scaled && !uses_counts(params)) return logits;
   if (edited || !scaled) std::copy(logits.begin(), logits.end(), scratch_.begin());
   for (const auto& [token, bias] : params.logit_bias) scratch_[at(token)] += bias;
-  if (constraint != nullptr) {
-    std::fill(mask_.begin(), mask_.end(), ~std::uint64_t{0});
-    constraint->apply(mask_);
-    forbid(scratch_, mask_);
-  }
+  if (masked) apply_mask(scratch_, mask_);
   if (scaled)
     divide(edited ? std::span<const float>(scratch_) : logits, params.temperature, scratch_.data());
   if (uses_counts(params)) apply_penalties(scratch_, params, counts);

@@ -5,11 +5,12 @@
 #include <utility>
 #include <vector>
 
+#include "sampling/constraint.h"
 #include "sampling/select.h"
 
 namespace openllm::sampling {
 
-/// What changes the distribution of one choice. Plain data; checked by `validate`.
+/// Parameters of the distribution that a token is drawn from. Plain data; checked by `validate`.
 struct SamplingParams {
   float temperature = 1.0F;  ///< <= 1e-5: greedy.
   int top_k = 0;             ///< <= 0: all.
@@ -22,17 +23,8 @@ struct SamplingParams {
   std::uint64_t seed = 0;
   int choice = 0;
 };
-/// Throws kInvalidArgument naming the field, what is allowed and what came.
+/// Throws kInvalidArgument naming the field, its range and the value.
 void validate(const SamplingParams& params, int vocab_size);
-
-/// Tokens that may be chosen at this position; a grammar, a minimum length or a speculator provides
-/// one.
-class Constraint {
- public:
-  virtual ~Constraint() = default;
-  /// Clears the bits of forbidden tokens: bit t % 64 of mask[t / 64].
-  virtual void apply(std::span<std::uint64_t> mask) const = 0;
-};
 
 /// Token counts of one sequence, for the penalties.
 class TokenCounts {
@@ -62,43 +54,44 @@ struct Sample {
   std::vector<LogprobEntry> top{};  ///< The `n_top` most likely, falling; may contain the token.
 };
 
-/// Whether this is decoded greedily: the token with the highest score, no draw.
+/// Whether the token with the highest score is taken instead of a random one.
 bool is_greedy(const SamplingParams& params) noexcept;
-/// Whether token counts matter.
+/// Whether sampling needs the token counts.
 bool uses_counts(const SamplingParams& params) noexcept;
 
 /// Logits -> token. Order: logit bias, constraint, temperature, repetition, presence and frequency
 /// penalties, top-p, top-k, min-p, draw. Ties: the lower id. The draw depends on (seed, choice,
-/// position) alone: one uniform number, looked up in the cumulative distribution of what is left,
-/// in token order. Repetition divides positive and multiplies negative scores of tokens in prompt
-/// or answer (CTRL, Keskar 2019); presence and frequency penalties look at the answer alone
-/// (OpenAI). Thread safety: one thread at a time (keeps scratch memory; no allocation per token
-/// after the first).
+/// position) alone: one uniform number, looked up in the cumulative distribution of the tokens that
+/// are left, in token order. Repetition divides positive and multiplies negative scores of tokens
+/// in prompt or answer (CTRL, Keskar 2019); presence and frequency penalties look at the answer
+/// alone (OpenAI). Thread safety: one thread at a time (keeps scratch memory; no allocation per
+/// token after the first).
 class Sampler {
  public:
   explicit Sampler(int vocab_size);
   int vocab_size() const noexcept { return vocab_size_; }
   /// `logits` [V] is raw and left unchanged. `position` counts the sequence's tokens before this
-  /// one. `n_top` < 0: no logprobs at all. Throws kInternal for NaN or +inf logits and when no
-  /// token may be chosen.
+  /// one. `constraint` may be null; its state stays as it is. `n_top` < 0: no logprobs at all.
+  /// Throws kInternal for NaN or +inf logits and when no token may be chosen.
   Sample sample(std::span<const float> logits, const SamplingParams& params,
                 const TokenCounts& counts, const Constraint* constraint, std::int64_t position,
                 int n_top);
   /// log-softmax of raw logits at `token` and the n_top most likely, for prompt logprobs.
   Sample score(std::span<const float> logits, std::int32_t token, int n_top);
-  /// The distribution that `sample` draws from, [V]; 0 for what was removed. Greedy: 1 at one
-  /// token.
+  /// The distribution that `sample` draws from, [V]; 0 for removed tokens. Greedy: 1 at one token.
   void distribution(std::span<const float> logits, const SamplingParams& params,
                     const TokenCounts& counts, const Constraint* constraint, std::span<double> out);
 
  private:
   float check_logits(std::span<const float> logits) const;
+  /// Fills mask_ and returns whether any token is forbidden.
+  bool masks_any(const Constraint* constraint);
   /// Scores after penalties and constraint: in scratch_, or the logits themselves when nothing
   /// changes them.
   std::span<const float> adjust(std::span<const float> logits, const SamplingParams& params,
                                 const TokenCounts& counts, const Constraint* constraint);
-  /// Fills the selection, probs_ for what is in it, and block_sums_ if it is everything; returns
-  /// the weight of what is left.
+  /// Selects tokens. Fills probs_ for those selected, and block_sums_ if all are. Returns their
+  /// weight.
   double select(std::span<const float> x, float max, const SamplingParams& params);
   std::int32_t draw(double target) const;
   /// `sum` is that of exp(logit - max).

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
+#include "sampling/test_constraints.h"
 #include "sampling/vector_ops.h"
 
 namespace openllm::sampling {
@@ -229,15 +230,14 @@ TEST(Sampler, DrawsFollowTheDistribution) {
 
 class Only final : public Constraint {
  public:
-  explicit Only(std::vector<std::size_t> allowed) : allowed_(std::move(allowed)) {}
-  void apply(std::span<std::uint64_t> mask) const override {
-    std::vector<std::uint64_t> keep(mask.size(), 0);
-    for (const std::size_t t : allowed_) keep[t / 64] |= std::uint64_t{1} << (t % 64);
-    for (std::size_t i = 0; i < mask.size(); ++i) mask[i] &= keep[i];
-  }
+  explicit Only(std::vector<std::int32_t> allowed) : allowed_(std::move(allowed)) {}
+  void mask(std::span<std::uint64_t> words) const override { keep_only(words, allowed_); }
+  void accept(std::int32_t /*token*/) override {}
+  void rollback(int /*n*/) override {}
+  bool may_end() const noexcept override { return true; }
 
  private:
-  std::vector<std::size_t> allowed_;
+  std::vector<std::int32_t> allowed_;
 };
 
 std::string failure(const std::vector<float>& logits, const SamplingParams& params,

@@ -10,8 +10,8 @@ namespace openllm::sampling {
 /// between calls. Thread safety: one thread at a time.
 class Selector {
  public:
-  /// Starts with every token: x [V] are scores, p [V] their weights, rising with x; p and total are
-  /// read no earlier than by keep_top_p and keep_min_p.
+  /// Starts with every token. x [V] are scores, p [V] their weights, which rise with x. p and total
+  /// may be filled later, before keep_top_p or keep_min_p is called.
   void start(std::span<const float> x, std::span<const float> p, double total);
 
   /// Keeps the smallest set of most likely tokens whose weight is at least `top_p` of the total; at
@@ -23,7 +23,7 @@ class Selector {
   void keep_min_p(float least);
 
   bool has_all() const noexcept { return all_; }
-  /// What is left; only when not has_all().
+  /// Ids that are left; only when not has_all().
   std::span<const std::int32_t> ids() const noexcept { return ids_; }
 
   /// Ids of the n largest values of x, falling, ties to the lower id.
@@ -31,7 +31,7 @@ class Selector {
 
  private:
   float kth_value(std::size_t k);
-  /// Keeps what `keep` is true for, which no token with a value below `least` may be.
+  /// Keeps tokens for which `keep` is true. It must be false for those with a value below `least`.
   template <typename Keep>
   void filter(std::span<const float> values, float least, Keep keep);
 

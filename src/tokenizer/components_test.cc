@@ -3,13 +3,13 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
-#include "tokenizer/added_tokens.h"
-#include "tokenizer/byte_level.h"
-#include "tokenizer/decoder.h"
-#include "tokenizer/normalizer.h"
-#include "tokenizer/post_processor.h"
-#include "tokenizer/pre_tokenizer.h"
-#include "tokenizer/vocab.h"
+#include "tokenizer/split/pre_tokenizer.h"
+#include "tokenizer/text/decoder.h"
+#include "tokenizer/text/normalizer.h"
+#include "tokenizer/unicode/byte_level.h"
+#include "tokenizer/vocab/added_tokens.h"
+#include "tokenizer/vocab/post_processor.h"
+#include "tokenizer/vocab/vocab.h"
 
 namespace openllm::tokenizer {
 namespace {

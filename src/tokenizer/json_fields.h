@@ -6,12 +6,12 @@
 #include <variant>
 
 #include "base/json.h"
-#include "tokenizer/regex.h"
+#include "tokenizer/regex/regex.h"
 
 namespace openllm::tokenizer {
 
-/// Reading the components of a tokenizer.json. `where` names the component in errors, all of which
-/// are kCorruptData unless the text says otherwise.
+/// Readers for the components of a tokenizer.json. `where` names the component in errors, all of
+/// which are kCorruptData unless the text says otherwise.
 
 constexpr int kMaxComponentDepth = 16;  // of sequences within sequences
 
@@ -23,7 +23,7 @@ const std::string& require_string(const base::Json& json, std::string_view key,
                                   std::string_view where);
 const base::JsonArray& require_array(const base::Json& json, std::string_view key,
                                      std::string_view where);
-/// Absent and null give the fallback.
+/// The member, or the fallback where it is absent or null.
 bool bool_or(const base::Json& json, std::string_view key, bool fallback, std::string_view where);
 std::string string_or(const base::Json& json, std::string_view key, std::string_view fallback,
                       std::string_view where);

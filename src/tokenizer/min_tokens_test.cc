@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
-#include "tokenizer/normalizer.h"
 #include "tokenizer/random_text.h"
 #include "tokenizer/test_data.h"
+#include "tokenizer/text/normalizer.h"
 
 namespace openllm::tokenizer {
 namespace {
@@ -145,7 +145,7 @@ TEST(MinTokensOf, ReplacedText) {
   EXPECT_EQ(make_normalizer(parse(R"({"type":"NFKC"})"))->max_shrink(false), 4);
 }
 
-/// What a normal form makes of each character, and of the longest spellings of those that compose.
+/// Result of a normal form for each character, and of the longest spellings of those that compose.
 TEST(MinTokensOf, NormalFormsShrinkAtMostFourfold) {
   for (const char* json : {R"({"type":"NFC"})", R"({"type":"NFD"})", R"({"type":"NFKC"})",
                            R"({"type":"NFKD"})", R"({"type":"Lowercase"})"}) {

@@ -11,22 +11,24 @@ namespace openllm::tokenizer {
 /// Turns one word into tokens. Thread safety: const methods from any thread.
 class Model {
  public:
-  /// Working memory of one encode call: buffers and what a model remembers about words it has seen.
+  /// Working memory of one encode call: buffers, and the tokens of words that came before.
   class Session {
    public:
     virtual ~Session() = default;
-    /// Appends the tokens of a word, at the latest with `finish`; the word must stay until then.
+    /// Appends the tokens of a word, now or in a later call, at the latest in `finish`; the word
+    /// must stay valid until then.
     virtual void tokenize(std::string_view word, std::vector<TokenId>& out) = 0;
     virtual void finish(std::vector<TokenId>& out) = 0;
   };
 
   virtual ~Model() = default;
-  /// `text_bytes`: about how much text there will be.
+  /// `text_bytes`: approximate length of the text.
   virtual std::unique_ptr<Session> start(std::size_t text_bytes) const = 0;
-  /// No token stands for more bytes of valid UTF-8, those that vanish apart; 0 where there is no
-  /// such limit (some models leave characters out, or give one token for any number of them).
+  /// The most bytes of valid UTF-8 that one token stands for, not counting bytes that no token
+  /// stands for; 0 where there is no limit (some models leave characters out, or give one token for
+  /// any number of them).
   virtual std::size_t max_token_bytes() const noexcept = 0;
-  /// No token may stand for the byte.
+  /// Whether a byte may be without a token that stands for it.
   virtual bool may_vanish(unsigned char byte) const noexcept = 0;
 };
 

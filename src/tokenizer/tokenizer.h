@@ -15,7 +15,7 @@ namespace openllm::tokenizer {
 using TokenId = std::int32_t;
 
 struct EncodeOptions {
-  bool add_special_tokens = true;  ///< What the tokenizer's post-processor adds (BOS, EOS, ...).
+  bool add_special_tokens = true;  ///< Those of the tokenizer's post-processor (BOS, EOS, ...).
   bool parse_special = true;       ///< Special tokens written in the text become their ids.
 };
 
@@ -43,7 +43,7 @@ class Tokenizer {
   /// The token stands for one byte ("<0x0A>"), and neighbouring ones belong together: if their
   /// bytes are not valid UTF-8, each of them is decoded as U+FFFD. Never so for GGUF vocabularies.
   virtual bool is_byte_token(TokenId) const noexcept { return false; }
-  /// What the text of a run of byte tokens adds, where the decoder goes on to rewrite it. `first`:
+  /// Text that a run of byte tokens adds, where the decoder goes on to rewrite it. `first`:
   /// no token came before.
   virtual std::string byte_run_text(std::string text, bool /*first*/) const { return text; }
   /// The token as the vocabulary spells it. Empty for unknown ids.
@@ -73,7 +73,7 @@ class IncrementalDecoder {
   IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special, bool continues = false);
   /// The text that this token completes; may be empty.
   std::string push(TokenId id);
-  /// What is held back, with U+FFFD for incomplete sequences.
+  /// The text held back, with U+FFFD for incomplete sequences.
   std::string flush();
 
  private:

@@ -60,6 +60,56 @@ class CheckLayers(unittest.TestCase):
         self.assertIsNone(check_layers.find_cycle(check_layers.LAYERS))
         self.assertEqual(check_layers.find_cycle({"a": ["b"], "b": ["a"]}), ["a", "b", "a"])
 
+    def cycles(self):
+        return list(check_layers.check_cycles(self.root))
+
+    def test_files_that_include_each_other_are_found(self):
+        self.write("src/kv/a.h", '#include "kv/b.h"\n')
+        self.write("src/kv/b.h", '#include "kv/c.h"\n')
+        self.assertEqual(self.cycles(), [])
+        self.write("src/kv/c.h", '#include "kv/a.h"\n')
+        self.assertEqual(self.cycles(), ["files include each other in a circle: "
+                                         "src/kv/a.h -> src/kv/b.h -> src/kv/c.h -> src/kv/a.h"])
+
+    def test_subfolders_that_include_each_other_are_found(self):
+        self.write("src/kv/x/a.h", '#include "kv/y/b.h"\n')
+        self.write("src/kv/y/b.h", "")
+        self.write("src/kv/y/c.cc", '#include "kv/y/b.h"\n#include "kv/x/d.h"\n')
+        self.assertEqual(self.cycles(), [])  # there is no such file
+        self.write("src/kv/x/d.h", "")
+        self.assertEqual(self.cycles(), ["subfolders include each other in a circle: "
+                                         "src/kv/x -> src/kv/y -> src/kv/x"])
+
+    def test_a_file_of_the_layer_does_not_hide_a_circle_of_subfolders(self):
+        self.write("src/kv/x/a.h", '#include "kv/face.h"\n')
+        self.write("src/kv/face.h", '#include "kv/y/b.h"\n')
+        self.write("src/kv/y/b.h", "")
+        self.write("src/kv/y/c.cc", '#include "kv/x/d.h"\n')
+        self.write("src/kv/x/d.h", "")
+        self.assertEqual(len(self.cycles()), 1)
+
+    def test_subfolders_of_subfolders_are_checked_too(self):
+        self.write("src/kv/w/x/a.h", '#include "kv/w/y/b.h"\n#include "kv/w/face.h"\n#include "kv/z.h"\n')
+        self.write("src/kv/w/y/b.h", "")
+        self.write("src/kv/w/face.h", "")
+        self.write("src/kv/z.h", "")
+        self.assertEqual(self.cycles(), [])
+        self.write("src/kv/w/y/c.cc", '#include "kv/w/x/a.h"\n')
+        self.assertEqual(self.cycles(), ["subfolders include each other in a circle: "
+                                         "src/kv/w/x -> src/kv/w/y -> src/kv/w/x"])
+
+    def test_an_interface_and_a_registry_beside_the_subfolders_are_no_circle(self):
+        self.write("src/device/device.h", "")
+        self.write("src/device/cpu/cpu.h", '#include "device/device.h"\n')
+        self.write("src/device/registry.cc", '#include "device/cpu/cpu.h"\n#include "device/device.h"\n')
+        self.assertEqual(self.cycles(), [])
+
+    def test_tests_may_look_at_every_subfolder(self):
+        self.write("src/kv/x/a.h", '#include "kv/y/b.h"\n')
+        self.write("src/kv/y/b.h", "")
+        self.write("src/kv/y/b_test.cc", '#include "kv/x/a.h"\n')
+        self.assertEqual(self.cycles(), [])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
 #include "device/cpu/cpu_device_impl.h"
+#include "device/own_rows.h"
+#include "device/position_bias.h"
 
 namespace openllm::device::cpu {
 
@@ -24,6 +27,7 @@ struct Geometry {
   const CpuKvCache::Layer& layer;
   const step::Step& step;
   const step::BlockTable& table;
+  const HostPositionBias* bias;
   Tensor q;
   Tensor out;
   std::int64_t group = 1;  ///< Query heads per KV head.
@@ -51,8 +55,17 @@ std::int64_t visible_len(const AttentionSpec& spec, const step::SequenceRows& se
   return std::int64_t{sequence.past_len} + sequence.n_rows;
 }
 
-void set_visible(const Geometry& g, const step::SequenceRows& sequence, std::int64_t row, int i,
-                 Work& work) {
+std::int64_t longest_sequence(const AttentionSpec& spec, const step::Step& step) {
+  std::int64_t longest = 0;
+  for (const step::SequenceRows& sequence : step.sequences) {
+    longest = std::max(longest, visible_len(spec, sequence));
+    longest = std::max<std::int64_t>(longest, std::int64_t{sequence.past_len} + sequence.n_rows);
+  }
+  return longest;
+}
+
+void set_visible(const Geometry& g, const step::SequenceRows& sequence, std::int64_t row, int head,
+                 int i, Work& work) {
   const std::int64_t own = sequence.past_len + row;
   const std::int64_t last = sequence.past_len + sequence.n_rows - 1;
   std::int64_t end = last;
@@ -65,6 +78,7 @@ void set_visible(const Geometry& g, const step::SequenceRows& sequence, std::int
       end = std::min<std::int64_t>(g.step.visible_end[at], last);
     }
   }
+  if (g.bias != nullptr) work.tile.bias[i] = g.bias->row(head, own);
   work.tile.end[i] = end + 1;
   work.tile.begin[i] = g.spec.window > 0 ? std::max<std::int64_t>(0, own - g.spec.window + 1) : 0;
   work.begin = std::min(work.begin, work.tile.begin[i]);
@@ -82,6 +96,7 @@ Work make_work(const Geometry& g, std::size_t s, std::int64_t index) {
   AttentionTile& tile = work.tile;
   tile.n_queries = static_cast<int>(n);
   tile.head_dim = g.spec.head_dim;
+  tile.value_dim = g.spec.value_dim;
   tile.block_size = g.cache.block_size();
   tile.scale = g.spec.scale;
   tile.soft_cap = g.spec.soft_cap;
@@ -92,11 +107,11 @@ Work make_work(const Geometry& g, std::size_t s, std::int64_t index) {
   tile.block_bytes = g.layer.block_bytes;
   for (int i = 0; i < tile.n_queries; ++i) {
     const std::int64_t row = (first + i) / g.group;
-    const std::int64_t column = (head * g.group + (first + i) % g.group) * g.spec.head_dim;
+    const std::int64_t q_head = head * g.group + (first + i) % g.group;
     const std::int64_t t = sequence.first_row + row;
-    tile.q[i] = row_of(g.q, t) + column;
-    work.out[static_cast<std::size_t>(i)] = row_of(g.out, t) + column;
-    set_visible(g, sequence, row, i, work);
+    tile.q[i] = row_of(g.q, t) + q_head * g.spec.head_dim;
+    work.out[static_cast<std::size_t>(i)] = row_of(g.out, t) + q_head * g.spec.value_dim;
+    set_visible(g, sequence, row, static_cast<int>(q_head), i, work);
   }
   return work;
 }
@@ -108,7 +123,7 @@ void clear_states(float* states, int n, std::int64_t state_floats) {
 
 /// All spans of a tile, one after the other.
 void run_tile(const kernels::Kernels& kernels, const Geometry& g, const Work& work) {
-  const std::int64_t dim = g.spec.head_dim;
+  const std::int64_t dim = g.spec.value_dim;
   const std::int64_t state_floats = kernels::attention_state_floats(dim);
   alignas(64) std::array<float, kStateFloats> total;
   alignas(64) std::array<float, kStateFloats> part;
@@ -129,7 +144,7 @@ void run_tile(const kernels::Kernels& kernels, const Geometry& g, const Work& wo
 void attend_in_spans(const kernels::Kernels& kernels, base::ThreadTeam& team, const Geometry& g,
                      std::int64_t n_tiles, std::int64_t n_spans,
                      base::FunctionRef<Work(std::int64_t)> find, AlignedMemory& memory) {
-  const std::int64_t dim = g.spec.head_dim;
+  const std::int64_t dim = g.spec.value_dim;
   const std::int64_t state_floats = kernels::attention_state_floats(dim);
   const std::int64_t tile_floats = AttentionTile::kMaxQueries * state_floats;
   const auto n_parts = static_cast<std::size_t>(n_tiles * n_spans);
@@ -157,11 +172,34 @@ void attend_in_spans(const kernels::Kernels& kernels, base::ThreadTeam& team, co
 
 }  // namespace
 
+std::unique_ptr<PositionBias> CpuDevice::make_position_bias(const PositionBiasSpec& spec,
+                                                            const Weight* table) {
+  std::vector<float> values;
+  if (table != nullptr) {
+    const CpuWeight& rows = as_cpu(*table);
+    values.resize(static_cast<std::size_t>(rows.out_features() * rows.in_features()));
+    for (std::int64_t i = 0; i < rows.out_features(); ++i) {
+      rows.read_row(i, values.data() + i * rows.in_features());
+    }
+  }
+  return std::make_unique<HostPositionBias>(spec, std::move(values));
+}
+
+const step::BlockTable& CpuDevice::table_of(const CpuKvCache& cache, int layer) {
+  const int group = cache.layer(layer).spec.group;
+  if (group != KvLayerSpec::kOwnRows) return step_->block_tables[static_cast<std::size_t>(group)];
+  if (own_table_step_ != step_number_ || own_table_block_size_ != cache.block_size()) {
+    own_table_ = own_rows_table(*step_, cache.block_size());
+    own_table_step_ = step_number_;
+    own_table_block_size_ = cache.block_size();
+  }
+  return own_table_;
+}
+
 void CpuDevice::write_kv(KvCache& cache, int layer, Tensor k, Tensor v) noexcept {
   guarded([&] {
     auto& kv = static_cast<CpuKvCache&>(cache);
-    const auto group = static_cast<std::size_t>(kv.layer(layer).spec.group);
-    const step::BlockTable& table = step_->block_tables[group];
+    const step::BlockTable& table = table_of(kv, layer);
     for (std::size_t s = 0; s < step_->sequences.size(); ++s) {
       const step::SequenceRows& sequence = step_->sequences[s];
       const std::int32_t* blocks = table.ids.data() + table.begin[s];
@@ -183,11 +221,14 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
     const CpuKvCache::Layer& kv_layer = kv.layer(layer);
     const std::int64_t blocks_per_span =
         std::max<std::int64_t>(1, kSpanPositions / kv.block_size());
+    auto* bias = static_cast<HostPositionBias*>(spec.bias);
+    if (bias != nullptr) bias->reserve(longest_sequence(spec, *step_));
     const Geometry g{spec,
                      kv,
                      kv_layer,
                      *step_,
-                     step_->block_tables[static_cast<std::size_t>(kv_layer.spec.group)],
+                     table_of(kv, layer),
+                     bias,
                      q,
                      out,
                      spec.n_heads / spec.n_kv_heads,

@@ -19,6 +19,7 @@ struct Scene {
   std::vector<float> q{}, k{}, v{};  ///< All sequences' tokens one after the other.
   std::vector<std::vector<std::int32_t>> blocks{};
   int n_blocks = 0;
+  std::vector<float> slopes{};  ///< Of a position bias, for each head.
 
   Scene(AttentionSpec s, int block, bool half, std::vector<int> n, std::uint64_t seed)
       : spec(s), block_size(block), f16(half), lengths(std::move(n)) {
@@ -36,7 +37,7 @@ struct Scene {
     const auto heads = static_cast<std::size_t>(total * spec.head_dim);
     q = random.normals(heads * static_cast<std::size_t>(spec.n_heads));
     k = random.normals(heads * static_cast<std::size_t>(spec.n_kv_heads));
-    v = random.normals(heads * static_cast<std::size_t>(spec.n_kv_heads));
+    v = random.normals(static_cast<std::size_t>(total * v_width()));
     if (f16) {
       for (float& x : k) x = tensor::f16_to_f32(tensor::f32_to_f16(x));
       for (float& x : v) x = tensor::f16_to_f32(tensor::f32_to_f16(x));
@@ -48,16 +49,22 @@ struct Scene {
     return at;
   }
   int q_width() const { return spec.n_heads * spec.head_dim; }
-  int kv_width() const { return spec.n_kv_heads * spec.head_dim; }
+  int k_width() const { return spec.n_kv_heads * spec.head_dim; }
+  int v_width() const { return spec.n_kv_heads * spec.value_dim; }
+  int out_width() const { return spec.n_heads * spec.value_dim; }
+  std::size_t n_out() const {
+    return q.size() / static_cast<std::size_t>(spec.head_dim) *
+           static_cast<std::size_t>(spec.value_dim);
+  }
 
   KvCacheSpec cache_spec() const {
-    return {block_size, f16, {{0, spec.n_kv_heads, spec.head_dim}}, {n_blocks + 1}};
+    return {block_size, f16, {{0, spec.n_kv_heads, spec.head_dim, spec.value_dim}}, {n_blocks + 1}};
   }
 
   /// Runs each sequence in chunks of `chunk` tokens, all sequences together in a step.
   std::vector<float> run(Device& device, int chunk) const {
     const auto cache = device.allocate_kv(cache_spec());
-    std::vector<float> out(q.size());
+    std::vector<float> out(n_out());
     int longest = 0;
     for (const int length : lengths) longest = std::max(longest, length);
     for (int done = 0; done < longest; done += chunk) step(device, *cache, done, chunk, out);
@@ -87,26 +94,29 @@ struct Scene {
       table.begin.push_back(static_cast<std::int32_t>(table.ids.size()));
     }
     const std::int64_t rows = now.n_rows();
-    const TestTensor tq(device, rows, q_width()), tk(device, rows, kv_width()),
-        tv(device, rows, kv_width()), result(device, rows, q_width(), std::int64_t{3});
+    const TestTensor tq(device, rows, q_width()), tk(device, rows, k_width()),
+        tv(device, rows, v_width()), result(device, rows, out_width(), std::int64_t{3});
     for (std::int64_t t = 0; t < rows; ++t) {
       const std::int64_t f = from[static_cast<std::size_t>(t)];
       std::copy_n(q.data() + f * q_width(), q_width(), tq.data() + t * q_width());
-      std::copy_n(k.data() + f * kv_width(), kv_width(), tk.data() + t * kv_width());
-      std::copy_n(v.data() + f * kv_width(), kv_width(), tv.data() + t * kv_width());
+      std::copy_n(k.data() + f * k_width(), k_width(), tk.data() + t * k_width());
+      std::copy_n(v.data() + f * v_width(), v_width(), tv.data() + t * v_width());
     }
     device.begin_step(now);
     device.write_kv(cache, 0, tk, tv);
-    device.attention(spec, cache, 0, tq, result);
+    AttentionSpec with_bias = spec;
+    const auto bias = device.make_position_bias({.slopes = slopes}, nullptr);
+    if (!slopes.empty()) with_bias.bias = bias.get();
+    device.attention(with_bias, cache, 0, tq, result);
     device.finish_step();
     for (std::int64_t t = 0; t < rows; ++t) {
-      std::copy_n(result.data() + t * result.get().stride, q_width(),
-                  out.data() + from[static_cast<std::size_t>(t)] * q_width());
+      std::copy_n(result.data() + t * result.get().stride, out_width(),
+                  out.data() + from[static_cast<std::size_t>(t)] * out_width());
     }
   }
 
   std::vector<float> expected() const {
-    std::vector<float> out(q.size());
+    std::vector<float> out(n_out());
     for (std::size_t s = 0; s < lengths.size(); ++s) {
       for (int t = 0; t < lengths[s]; ++t) {
         for (int h = 0; h < spec.n_heads; ++h) expected_head(s, t, h, out);
@@ -123,25 +133,29 @@ struct Scene {
     std::vector<double> scores;
     double top = -std::numeric_limits<double>::infinity();
     for (int p = first; p <= t; ++p) {
-      const float* key = k.data() + (start(s) + p) * kv_width() + kv_head * dim;
+      const float* key = k.data() + (start(s) + p) * k_width() + kv_head * dim;
       double score = 0.0;
       for (int d = 0; d < dim; ++d) score += double{query[d]} * double{key[d]};
       score *= double{spec.scale};
       if (spec.soft_cap > 0) score = spec.soft_cap * std::tanh(score / spec.soft_cap);
+      if (!slopes.empty()) score += double{slopes[static_cast<std::size_t>(h)]} * (p - t);
       scores.push_back(score);
       top = std::max(top, score);
     }
     double sum = 0.0;
-    std::vector<double> mean(static_cast<std::size_t>(dim), 0.0);
+    const int value_dim = spec.value_dim;
+    std::vector<double> mean(static_cast<std::size_t>(value_dim), 0.0);
     for (std::size_t i = 0; i < scores.size(); ++i) {
       const double weight = std::exp(scores[i] - top);
       sum += weight;
       const float* value =
-          v.data() + (start(s) + first + static_cast<int>(i)) * kv_width() + kv_head * dim;
-      for (int d = 0; d < dim; ++d) mean[static_cast<std::size_t>(d)] += weight * double{value[d]};
+          v.data() + (start(s) + first + static_cast<int>(i)) * v_width() + kv_head * value_dim;
+      for (int d = 0; d < value_dim; ++d) {
+        mean[static_cast<std::size_t>(d)] += weight * double{value[d]};
+      }
     }
-    float* to = out.data() + (start(s) + t) * q_width() + h * dim;
-    for (int d = 0; d < dim; ++d) {
+    float* to = out.data() + (start(s) + t) * out_width() + h * value_dim;
+    for (int d = 0; d < value_dim; ++d) {
       to[d] = static_cast<float>(mean[static_cast<std::size_t>(d)] / sum);
     }
   }
@@ -149,15 +163,22 @@ struct Scene {
 
 std::vector<Scene> scenes() {
   std::vector<Scene> list;
-  //                     heads, kv, dim, scale, window, cap
-  list.emplace_back(AttentionSpec{9, 3, 64, 0.125F}, 32, false, std::vector<int>{70, 1, 33}, 1);
-  list.emplace_back(AttentionSpec{4, 4, 12, 0.3F}, 16, false, std::vector<int>{40, 17}, 2);
-  list.emplace_back(AttentionSpec{4, 1, 256, 0.06F, 20}, 8, false, std::vector<int>{90, 30}, 3);
-  list.emplace_back(AttentionSpec{6, 2, 40, 1.0F, 0, 5.0F}, 5, true, std::vector<int>{37, 12}, 4);
-  list.emplace_back(AttentionSpec{8, 1, 16, 0.25F, 300}, 32, true, std::vector<int>{700}, 5);
-  list.emplace_back(AttentionSpec{2, 2, 80, 0.1F}, 64, false, std::vector<int>{600, 3}, 6);
-  list.emplace_back(AttentionSpec{3, 1, 128, 0.1F}, 300, false, std::vector<int>{310}, 7);
-  list.emplace_back(AttentionSpec{7, 1, 1, 1.0F}, 1, false, std::vector<int>{20, 9}, 8);
+  //                     heads, kv, key dim, value dim, scale, window, cap
+  list.emplace_back(AttentionSpec{9, 3, 64, 64, 0.125F}, 32, false, std::vector<int>{70, 1, 33}, 1);
+  list.emplace_back(AttentionSpec{4, 4, 12, 12, 0.3F}, 16, false, std::vector<int>{40, 17}, 2);
+  list.emplace_back(AttentionSpec{4, 1, 256, 256, 0.06F, 20}, 8, false, std::vector<int>{90, 30},
+                    3);
+  list.emplace_back(AttentionSpec{6, 2, 40, 40, 1.0F, 0, 5.0F}, 5, true, std::vector<int>{37, 12},
+                    4);
+  list.emplace_back(AttentionSpec{8, 1, 16, 16, 0.25F, 300}, 32, true, std::vector<int>{700}, 5);
+  list.emplace_back(AttentionSpec{2, 2, 80, 80, 0.1F}, 64, false, std::vector<int>{600, 3}, 6);
+  list.emplace_back(AttentionSpec{3, 1, 128, 128, 0.1F}, 300, false, std::vector<int>{310}, 7);
+  list.emplace_back(AttentionSpec{7, 1, 1, 1, 1.0F}, 1, false, std::vector<int>{20, 9}, 8);
+  // Latent attention: values narrower than keys; and the other way round.
+  list.emplace_back(AttentionSpec{5, 1, 40, 24, 0.2F}, 32, false, std::vector<int>{70, 11}, 9);
+  list.emplace_back(AttentionSpec{4, 2, 12, 50, 0.3F}, 16, true, std::vector<int>{300}, 10);
+  list.emplace_back(AttentionSpec{4, 2, 16, 16, 0.3F}, 32, false, std::vector<int>{90, 300}, 11);
+  list.back().slopes = {0.5F, 0.25F, -0.125F, 0.0F};
   return list;
 }
 
@@ -204,16 +225,16 @@ TEST(CpuAttention, BitsDependOnTheRowAndTheCacheAlone) {
 TEST(CpuAttention, WhatIsNotVisibleMayBeAnything) {
   for (const std::string& isa : cpu_isas()) {
     const auto device = make_cpu_device({2, isa});
-    const Scene scene(AttentionSpec{4, 2, 32, 0.2F}, 16, false, {21}, 1);
+    const Scene scene(AttentionSpec{4, 2, 32, 32, 0.2F}, 16, false, {21}, 1);
     const auto want = scene.run(*device, 8);
     const auto cache = device->allocate_kv(scene.cache_spec());
     Scene broken = scene;
     const float nan = std::numeric_limits<float>::quiet_NaN();
     std::fill(broken.k.begin(), broken.k.end(), nan);
     std::fill(broken.v.begin(), broken.v.end(), nan);
-    std::vector<float> ignored(broken.q.size());
+    std::vector<float> ignored(broken.n_out());
     broken.step(*device, *cache, 0, 21, ignored);
-    std::vector<float> got(scene.q.size());
+    std::vector<float> got(scene.n_out());
     for (int done = 0; done < 21; done += 8) scene.step(*device, *cache, done, 8, got);
     EXPECT_EQ(got, want) << isa;
   }
@@ -222,8 +243,8 @@ TEST(CpuAttention, WhatIsNotVisibleMayBeAnything) {
 TEST(CpuAttention, HonoursVisibility) {
   for (const std::string& isa : cpu_isas()) {
     const auto device = make_cpu_device({2, isa});
-    AttentionSpec spec{1, 1, 16, 1.0F, 0, 0.0F, Visibility::kWhole};
-    const auto cache = device->allocate_kv({32, false, {{0, 1, 16}}, {1}});
+    AttentionSpec spec{1, 1, 16, 16, 1.0F, 0, 0.0F, Visibility::kWhole};
+    const auto cache = device->allocate_kv({32, false, {{0, 1, 16, 16}}, {1}});
     const std::vector<float> zeros(3 * 16, 0.0F);
     std::vector<float> values(3 * 16, 0.0F);
     for (std::size_t t = 0; t < 3; ++t) values[t * 16] = static_cast<float>(t + 1);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ class CpuDevice final : public Device {
   std::unique_ptr<Buffer> allocate(std::size_t n_bytes) override;
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override;
   std::unique_ptr<Rope> make_rope(const RopeSpec& spec) override;
+  std::unique_ptr<PositionBias> make_position_bias(const PositionBiasSpec& spec,
+                                                   const Weight* table) override;
+  std::unique_ptr<Routing> make_routing(const RouterSpec& spec) override;
   void begin_step(const step::Step& step) noexcept override;
   void finish_step() override;
   int n_host_threads() const noexcept override { return team_.n_threads(); }
@@ -51,7 +55,14 @@ class CpuDevice final : public Device {
                  Tensor out) noexcept override;
   void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept override;
   void activation(Activation act, Tensor x) noexcept override;
+  void copy(Tensor x, Tensor out) noexcept override;
   void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override;
+  void route(Routing& routing, const Weight* bias, Tensor scores) noexcept override;
+  void scatter_to_experts(const Routing& routing, Tensor x, Tensor out) noexcept override;
+  void grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
+                      std::span<const Weight* const> biases, Tensor x,
+                      Tensor out) noexcept override;
+  void gather_from_experts(const Routing& routing, Tensor x, Tensor out) noexcept override;
   void gather_outputs(Tensor x, Tensor out) noexcept override;
   void logits(const Weight& weight, float scale, float soft_cap, Tensor x,
               float* host_out) noexcept override;
@@ -99,6 +110,8 @@ class CpuDevice final : public Device {
     return format == kernels::PackFormat::kBF16 && precision_ == Precision::kCoarse &&
            kernels_.linear_bf16 != nullptr;
   }
+  /// The block table of a layer of the cache.
+  const step::BlockTable& table_of(const CpuKvCache& cache, int layer);
   /// The forms of activations that a weight's products take, beside f32.
   struct Forms {
     bool quantised = false;
@@ -106,14 +119,34 @@ class CpuDevice final : public Device {
     bool any() const noexcept { return quantised || bf16; }
   };
   Forms forms_of(const CpuWeight& weight) const noexcept;
+  /// How rows of activations are multiplied: all with one weight, or ranges with several.
+  enum class Rows : std::uint8_t { kTogether, kInRanges };
   /// Makes room for `n_rows` of activations in those forms.
-  void reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k);
-  void reserve_quant(std::int64_t n_rows, std::int64_t k);
+  void reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k, Rows rows);
+  void reserve_quant(std::int64_t n_rows, std::int64_t k, Rows rows);
   /// out[rows, out_begin ...] += what each delta says of x.
   void add_deltas(LinearDeltas deltas, Tensor x, Tensor out);
-  /// The product, activations given (and already in the forms that the weight takes).
-  void multiply(const CpuWeight& weight, const float* bias, Tensor x, float* out,
-                std::int64_t out_stride, const Epilogue& epilogue);
+  /// One weight times some of the rows.
+  struct Product {
+    const CpuWeight* weight = nullptr;
+    const float* bias = nullptr;
+    std::int64_t row_begin = 0;
+    std::int64_t row_end = 0;
+  };
+  /// The products, activations given (and already in the forms that the weights take).
+  void multiply(std::span<const Product> products, Tensor x, float* out, std::int64_t out_stride,
+                const Epilogue& epilogue);
+  /// How a segment's product is cut into chunks of work.
+  struct Cut {
+    const Product* product = nullptr;
+    const Segment* segment = nullptr;
+    std::int64_t tiles = 0;  ///< Per chunk.
+    std::int64_t rows = 0;
+    std::int64_t n_row_chunks = 0;
+    std::int64_t first_chunk = 0;
+  };
+  void run_chunk(const Cut& cut, std::int64_t chunk, Tensor x, float* out, std::int64_t out_stride,
+                 const Epilogue& epilogue) const;
   /// Row `row` of x in those forms.
   void convert(Forms forms, Tensor x, std::int64_t row);
   /// Activation rows come from prepare(row), which fills row `row` of `x`; then converts and
@@ -130,7 +163,12 @@ class CpuDevice final : public Device {
   kernels::QuantRows quant_{};
   AlignedMemory bf16_memory_{};  ///< [T, in rounded up to even]
   AlignedMemory delta_memory_{};
+  std::vector<Cut> cuts_{};
+  std::vector<Product> products_{};
   const step::Step* step_ = nullptr;
+  step::BlockTable own_table_{};  ///< Of layers that see the step's own rows.
+  std::uint64_t own_table_step_ = 0;
+  int own_table_block_size_ = 0;
   std::uint64_t step_number_ = 0;
   AlignedMemory attention_states_{};
   std::vector<std::int64_t> attention_first_{};

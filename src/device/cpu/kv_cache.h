@@ -11,7 +11,7 @@ namespace openllm::device::cpu {
 
 constexpr int kMaxHeadDim = 1024;  ///< Attention keeps a tile's sums on the stack.
 
-/// Per layer: [block][KV head]{keys [head_dim][lanes], values [block_size][head_dim lanes]}; lanes
+/// Per layer: [block][KV head]{keys [head_dim][lanes], values [block_size][value_dim lanes]}; lanes
 /// are padded to 16.
 class CpuKvCache final : public KvCache {
  public:
@@ -29,7 +29,7 @@ class CpuKvCache final : public KvCache {
   int block_size() const noexcept { return block_size_; }
   bool f16() const noexcept { return f16_; }
 
-  /// Stores one token's keys and values [n_kv_heads * head_dim].
+  /// Stores one token's keys [n_kv_heads * head_dim] and values [n_kv_heads * value_dim].
   void write(int layer, std::int32_t block, int slot, const float* k, const float* v,
              const kernels::Kernels& kernels);
 

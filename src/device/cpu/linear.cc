@@ -15,36 +15,32 @@ constexpr double kChunkNs = 2000;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-/// How a segment's product is cut: into ranges of tiles and of rows.
-struct Cut {
-  std::int64_t tiles = 0;  ///< Per chunk.
-  std::int64_t rows = 0;
-  std::int64_t n_tile_chunks = 0;
-  std::int64_t n_row_chunks = 0;
-  std::int64_t n_chunks() const { return n_tile_chunks * n_row_chunks; }
-};
-
 std::int64_t round_to_even(std::int64_t k) { return (k + 1) / 2 * 2; }
 
-/// `n_planes` of the activations, if the weight is quantised.
-Cut cut_segment(const kernels::PackedMatrix& matrix, std::int64_t n_rows, int n_planes,
-                int n_threads) {
+/// Ranges of rows and tiles that one chunk of work has. `n_planes` of the activations, if the
+/// weight is quantised.
+struct ChunkSize {
+  std::int64_t tiles = 0;
+  std::int64_t rows = 0;
+};
+ChunkSize chunk_size(const kernels::PackedMatrix& matrix, std::int64_t n_rows, int n_planes,
+                     int n_threads) {
   if (!kernels::is_quantised(matrix.format)) n_planes = 1;
   const std::int64_t n_tiles = ceil_div(matrix.n_rows, kernels::kTileRows);
-  Cut cut;
+  ChunkSize chunk;
   // Rows that stay in the second-level cache while the tiles of a chunk pass by.
-  cut.n_row_chunks = ceil_div(n_rows * n_planes, 256);
-  cut.rows = ceil_div(n_rows, cut.n_row_chunks);
-  const double macs = static_cast<double>(16 * matrix.k * cut.rows * n_planes);
+  chunk.rows = ceil_div(n_rows, ceil_div(n_rows * n_planes, 256));
+  const double macs = static_cast<double>(16 * matrix.k * chunk.rows * n_planes);
   const double tile_ns =
       std::max(static_cast<double>(matrix.tile_bytes) / kBytesPerNs, macs / kMacsPerNs);
   const auto worth = static_cast<std::int64_t>(kChunkNs / tile_ns) + 1;
   const std::int64_t fair = ceil_div(n_tiles, std::int64_t{6} * n_threads);
   const std::int64_t unit = 4;  // whole register blocks
-  cut.tiles = ceil_div(std::clamp(std::max(worth, fair), std::int64_t{1}, n_tiles), unit) * unit;
-  if (cut.rows * n_planes > 4 && worth <= 2) cut.tiles = std::max<std::int64_t>(2, fair / 2 * 2);
-  cut.n_tile_chunks = ceil_div(n_tiles, cut.tiles);
-  return cut;
+  chunk.tiles = ceil_div(std::clamp(std::max(worth, fair), std::int64_t{1}, n_tiles), unit) * unit;
+  if (chunk.rows * n_planes > 4 && worth <= 2) {
+    chunk.tiles = std::max<std::int64_t>(2, fair / 2 * 2);
+  }
+  return chunk;
 }
 
 }  // namespace
@@ -67,19 +63,20 @@ void CpuDevice::convert(Forms forms, Tensor x, std::int64_t row) {
   if (forms.quantised) kernels_.quantise_row(from, x.cols, row, &quant_);
 }
 
-void CpuDevice::reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k) {
-  if (forms.quantised) reserve_quant(n_rows, k);
+void CpuDevice::reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k, Rows rows) {
+  if (forms.quantised) reserve_quant(n_rows, k, rows);
   if (forms.bf16) {
     bf16_memory_.reserve(static_cast<std::size_t>(n_rows * round_to_even(k)) * 2);
   }
 }
 
-void CpuDevice::reserve_quant(std::int64_t n_rows, std::int64_t k) {
+void CpuDevice::reserve_quant(std::int64_t n_rows, std::int64_t k, Rows rows) {
   const std::int64_t groups = n_rows * (k / kernels::kGroup);
   const auto padded = [](std::int64_t bytes) { return (bytes + 63) / 64 * 64; };
   quant_.n_planes = precision_ == Precision::kFine ? 2 : 1;
   quant_.n_rows = n_rows;
-  quant_.by_group = kernels_.wants_by_group(n_rows, k, quant_.n_planes);
+  // A product takes all rows that lie group by group.
+  quant_.by_group = rows == Rows::kTogether && kernels_.wants_by_group(n_rows, k, quant_.n_planes);
   const std::int64_t codes = padded(n_rows * quant_.n_planes * k);
   const std::int64_t one = padded(groups * 4);
   const std::int64_t two = padded(groups * 8);
@@ -98,52 +95,62 @@ void CpuDevice::reserve_quant(std::int64_t n_rows, std::int64_t k) {
   quant_.sums16 = reinterpret_cast<float*>(take(two));
 }
 
-void CpuDevice::multiply(const CpuWeight& weight, const float* bias, Tensor x, float* out,
+void CpuDevice::multiply(std::span<const Product> products, Tensor x, float* out,
                          std::int64_t out_stride, const Epilogue& epilogue) {
-  const auto& segments = weight.segments();
-  if (x.rows == 0) return;
+  cuts_.clear();
   std::int64_t n_chunks = 0;
-  for (const Segment& segment : segments) {
-    n_chunks += cut_segment(segment.matrix, x.rows, quant_.n_planes, team_.n_threads()).n_chunks();
+  for (const Product& product : products) {
+    const std::int64_t n_rows = product.row_end - product.row_begin;
+    if (n_rows == 0) continue;
+    for (const Segment& segment : product.weight->segments()) {
+      const ChunkSize size = chunk_size(segment.matrix, n_rows, quant_.n_planes, team_.n_threads());
+      const std::int64_t n_row_chunks = ceil_div(n_rows, size.rows);
+      cuts_.push_back({&product, &segment, size.tiles, size.rows, n_row_chunks, n_chunks});
+      n_chunks +=
+          n_row_chunks * ceil_div(ceil_div(segment.matrix.n_rows, kernels::kTileRows), size.tiles);
+    }
   }
   team_.run(static_cast<std::size_t>(n_chunks), [&](std::size_t index) {
-    auto chunk = static_cast<std::int64_t>(index);
-    std::size_t s = 0;
-    Cut cut = cut_segment(segments[0].matrix, x.rows, quant_.n_planes, team_.n_threads());
-    while (chunk >= cut.n_chunks()) {
-      chunk -= cut.n_chunks();
-      ++s;
-      cut = cut_segment(segments[s].matrix, x.rows, quant_.n_planes, team_.n_threads());
-    }
-    const Segment& segment = segments[s];
-    const std::int64_t n_tiles = ceil_div(segment.matrix.n_rows, kernels::kTileRows);
-    kernels::LinearArgs args;
-    args.weight = &segment.matrix;
-    args.tile_begin = chunk / cut.n_row_chunks * cut.tiles;
-    args.tile_end = std::min(args.tile_begin + cut.tiles, n_tiles);
-    args.row_begin = chunk % cut.n_row_chunks * cut.rows;
-    args.row_end = std::min(args.row_begin + cut.rows, x.rows);
-    args.quant = &quant_;
-    args.x = row_of(x, 0);
-    args.x_stride = x.stride;
-    args.out = out + segment.first_row;
-    args.out_stride = out_stride;
-    args.bias = bias == nullptr ? nullptr : bias + segment.first_row;
-    if (rounds_to_bf16(segment.matrix.format)) {
-      args.x_bf16 = reinterpret_cast<const std::uint16_t*>(bf16_memory_.data());
-      kernels_.linear_bf16(&args);
-    } else {
-      kernels_.linear(&args);
-    }
-
-    if (epilogue.scale == 1.0F && epilogue.soft_cap == 0.0F) return;
-    const std::int64_t begin = args.tile_begin * kernels::kTileRows;
-    const std::int64_t n =
-        std::min(args.tile_end * kernels::kTileRows, segment.matrix.n_rows) - begin;
-    for (std::int64_t row = args.row_begin; row < args.row_end; ++row) {
-      kernels_.scale_cap(args.out + row * out_stride + begin, n, epilogue.scale, epilogue.soft_cap);
-    }
+    const auto chunk = static_cast<std::int64_t>(index);
+    const auto after =
+        std::upper_bound(cuts_.begin(), cuts_.end(), chunk,
+                         [](std::int64_t i, const Cut& cut) { return i < cut.first_chunk; });
+    run_chunk(*(after - 1), chunk, x, out, out_stride, epilogue);
   });
+}
+
+void CpuDevice::run_chunk(const Cut& cut, std::int64_t chunk, Tensor x, float* out,
+                          std::int64_t out_stride, const Epilogue& epilogue) const {
+  const Segment& segment = *cut.segment;
+  const Product& product = *cut.product;
+  const std::int64_t index = chunk - cut.first_chunk;
+  const std::int64_t n_tiles = ceil_div(segment.matrix.n_rows, kernels::kTileRows);
+  kernels::LinearArgs args;
+  args.weight = &segment.matrix;
+  args.tile_begin = index / cut.n_row_chunks * cut.tiles;
+  args.tile_end = std::min(args.tile_begin + cut.tiles, n_tiles);
+  args.row_begin = product.row_begin + index % cut.n_row_chunks * cut.rows;
+  args.row_end = std::min(args.row_begin + cut.rows, product.row_end);
+  args.quant = &quant_;
+  args.x = row_of(x, 0);
+  args.x_stride = x.stride;
+  args.out = out + segment.first_row;
+  args.out_stride = out_stride;
+  args.bias = product.bias == nullptr ? nullptr : product.bias + segment.first_row;
+  if (rounds_to_bf16(segment.matrix.format)) {
+    args.x_bf16 = reinterpret_cast<const std::uint16_t*>(bf16_memory_.data());
+    kernels_.linear_bf16(&args);
+  } else {
+    kernels_.linear(&args);
+  }
+
+  if (epilogue.scale == 1.0F && epilogue.soft_cap == 0.0F) return;
+  const std::int64_t begin = args.tile_begin * kernels::kTileRows;
+  const std::int64_t n =
+      std::min(args.tile_end * kernels::kTileRows, segment.matrix.n_rows) - begin;
+  for (std::int64_t row = args.row_begin; row < args.row_end; ++row) {
+    kernels_.scale_cap(args.out + row * out_stride + begin, n, epilogue.scale, epilogue.soft_cap);
+  }
 }
 
 template <typename Prepare>
@@ -151,12 +158,13 @@ void CpuDevice::prepare_and_multiply(const CpuWeight& weight, const Weight* bias
                                      LinearDeltas deltas, Tensor x, Tensor out, double row_ns,
                                      Prepare prepare) {
   const Forms forms = forms_of(weight);
-  reserve_forms(forms, x.rows, x.cols);
+  reserve_forms(forms, x.rows, x.cols, Rows::kTogether);
   for_rows(x.rows, row_ns, [&](std::int64_t row) {
     prepare(row);
     convert(forms, x, row);
   });
-  multiply(weight, vector_of(bias), x, row_of(out, 0), out.stride, {});
+  const Product product{&weight, vector_of(bias), 0, x.rows};
+  multiply({&product, 1}, x, row_of(out, 0), out.stride, {});
   add_deltas(deltas, x, out);
 }
 
@@ -221,11 +229,12 @@ void CpuDevice::logits(const Weight& weight, float scale, float soft_cap, Tensor
     const CpuWeight& table = as_cpu(weight);
     const Forms forms = forms_of(table);
     if (forms.any()) {
-      reserve_forms(forms, x.rows, x.cols);
+      reserve_forms(forms, x.rows, x.cols, Rows::kTogether);
       for_rows(x.rows, 0.3 * static_cast<double>(x.cols),
                [&](std::int64_t row) { convert(forms, x, row); });
     }
-    multiply(table, nullptr, x, host_out, table.out_features(), {scale, soft_cap});
+    const Product product{&table, nullptr, 0, x.rows};
+    multiply({&product, 1}, x, host_out, table.out_features(), {scale, soft_cap});
   });
 }
 

@@ -265,6 +265,55 @@ TEST(CpuLinear, LowRankDeltasAgreeWithTheReference) {
   }
 }
 
+// Experts of several types, with rows enough for some and none for others, and the contract that a
+// row's bits do not depend on the others.
+TEST(CpuExperts, AgreeWithTheReferenceAndRowsStandAlone) {
+  constexpr std::int64_t kRows = 37;
+  const RouterSpec spec{.n_experts = 6, .top_k = 2, .normalise = true};
+  const auto run = [&](Device& device, std::int64_t first, std::int64_t rows) {
+    Random random(43);
+    std::vector<std::unique_ptr<Weight>> owned;
+    std::vector<const Weight*> experts;
+    std::vector<std::unique_ptr<Weight>> owned_biases;
+    std::vector<const Weight*> biases;
+    for (const DType type :
+         {DType::kQ4_K, DType::kQ4_K, DType::kF32, DType::kQ8_0, DType::kBF16, DType::kQ4_1}) {
+      owned.push_back(upload(device, make_weight(type, 40, 256, random)));
+      experts.push_back(owned.back().get());
+      owned_biases.push_back(upload_vector(device, random.normals(40)));
+      biases.push_back(owned_biases.back().get());
+    }
+    std::vector<float> scores = random.normals(kRows * 6);
+    for (std::size_t t = 0; t < kRows; ++t) scores[t * 6 + 5] = -9.0F;  // nobody's choice
+    const auto x = random.normals(kRows * 256);
+    const auto part = [&](const std::vector<float>& all, std::int64_t cols) {
+      const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first * cols);
+      return TestTensor(device, rows, cols,
+                        {begin, begin + static_cast<std::ptrdiff_t>(rows * cols)});
+    };
+    const auto routing = device.make_routing(spec);
+    const TestTensor slots(device, rows * 2, 256), products(device, rows * 2, 40),
+        out(device, rows, 40);
+    device.route(*routing, nullptr, part(scores, 6));
+    device.scatter_to_experts(*routing, part(x, 256), slots);
+    device.grouped_linear(*routing, experts, biases, slots, products);
+    device.gather_from_experts(*routing, products, out);
+    return out.values();
+  };
+  const auto want = run(*make_device("reference"), 0, kRows);
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = device_of(isa);
+    const auto all = run(*device, 0, kRows);
+    for (std::size_t i = 0; i < want.size(); ++i)
+      ASSERT_NEAR(all[i], want[i], 2e-3F + 3e-4F * std::fabs(want[i])) << isa << " " << i;
+    for (const std::int64_t rows : {1, 2, 5}) {
+      const auto some = run(*device, 7, rows);
+      EXPECT_EQ(std::memcmp(some.data(), all.data() + 7 * 40, some.size() * sizeof(float)), 0)
+          << isa << " rows " << rows;
+    }
+  }
+}
+
 TEST(CpuLogits, ScalesCapsAndFillsHostRows) {
   for (const std::string& isa : cpu_isas()) {
     const auto device = device_of(isa);

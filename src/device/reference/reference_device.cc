@@ -10,7 +10,10 @@
 
 #include "base/error.h"
 #include "device/lookup.h"
+#include "device/own_rows.h"
+#include "device/position_bias.h"
 #include "device/reference/reference_memory.h"
+#include "device/routed_slots.h"
 
 namespace openllm::device {
 namespace {
@@ -28,6 +31,12 @@ class ReferenceRope final : public Rope {
  public:
   explicit ReferenceRope(RopeSpec rope) : spec(std::move(rope)) {}
   const RopeSpec spec;
+};
+
+class HostRouting final : public Routing {
+ public:
+  explicit HostRouting(const RouterSpec& spec) : slots(spec) {}
+  RoutedSlots slots;
 };
 
 float* row(const Tensor& x, std::int64_t t) { return static_cast<float*>(x.data) + t * x.stride; }
@@ -86,6 +95,14 @@ Visible visible_range(const AttentionSpec& spec, const step::Step& step,
   return {begin, std::min(last + 1, length)};
 }
 
+/// What the queries of one call look at.
+struct Attended {
+  const AttentionSpec& spec;
+  const ReferenceKvCache& memory;
+  int layer;
+  const step::BlockTable& table;
+};
+
 class ReferenceDevice final : public Device {
  public:
   std::string name() const override { return "reference"; }
@@ -103,6 +120,9 @@ class ReferenceDevice final : public Device {
 
   std::unique_ptr<Rope> make_rope(const RopeSpec& spec) override {
     return std::make_unique<ReferenceRope>(spec);
+  }
+  std::unique_ptr<Routing> make_routing(const RouterSpec& spec) override {
+    return std::make_unique<HostRouting>(spec);
   }
   void begin_step(const step::Step& step) noexcept override { step_ = &step; }
   void finish_step() override {}
@@ -156,20 +176,30 @@ class ReferenceDevice final : public Device {
       }
     }
   }
+  std::unique_ptr<PositionBias> make_position_bias(const PositionBiasSpec& spec,
+                                                   const Weight* table) override {
+    std::vector<float> values;
+    if (table != nullptr) {
+      const float* first = dense(*table).row(0);
+      values.assign(first, first + table->out_features() * table->in_features());
+    }
+    return std::make_unique<HostPositionBias>(spec, std::move(values));
+  }
   void write_kv(KvCache& cache, int layer, Tensor k, Tensor v) noexcept override {
     auto& memory = static_cast<ReferenceKvCache&>(cache);
     const KvLayerSpec& spec = memory.spec().layers[static_cast<std::size_t>(layer)];
     const int block_size = memory.spec().block_size;
+    const step::BlockTable& table = table_of(memory, layer);
     for (std::size_t s = 0; s < step_->sequences.size(); ++s) {
       const step::SequenceRows& sequence = step_->sequences[s];
       for (std::int32_t i = 0; i < sequence.n_rows; ++i) {
         const std::int64_t position = sequence.past_len + i;
-        const std::int32_t block = block_of(spec.group, s, position / block_size);
+        const std::int32_t block = block_of(table, s, position / block_size);
         const int offset = static_cast<int>(position % block_size);
+        const std::int64_t t = sequence.first_row + i;
         for (int h = 0; h < spec.n_kv_heads; ++h) {
-          const std::int64_t column = std::int64_t{h} * spec.head_dim;
-          memory.store(layer, false, block, h, offset, row(k, sequence.first_row + i) + column);
-          memory.store(layer, true, block, h, offset, row(v, sequence.first_row + i) + column);
+          memory.store(layer, false, block, h, offset, row(k, t) + std::int64_t{h} * spec.head_dim);
+          memory.store(layer, true, block, h, offset, row(v, t) + std::int64_t{h} * spec.value_dim);
         }
       }
     }
@@ -177,14 +207,16 @@ class ReferenceDevice final : public Device {
   void attention(const AttentionSpec& spec, const KvCache& cache, int layer, Tensor q,
                  Tensor out) noexcept override {
     const auto& memory = static_cast<const ReferenceKvCache&>(cache);
+    const Attended attended{spec, memory, layer, table_of(memory, layer)};
     for (std::size_t s = 0; s < step_->sequences.size(); ++s) {
       const step::SequenceRows& sequence = step_->sequences[s];
       for (std::int32_t i = 0; i < sequence.n_rows; ++i) {
         const Visible range = visible_range(spec, *step_, sequence, i);
+        const std::int64_t t = sequence.first_row + i;
         for (int h = 0; h < spec.n_heads; ++h) {
-          const std::int64_t t = sequence.first_row + i;
-          const std::int64_t column = std::int64_t{h} * spec.head_dim;
-          attend(spec, memory, layer, s, h, range, row(q, t) + column, row(out, t) + column);
+          attend(attended, s, h, range, sequence.past_len + i,
+                 row(q, t) + std::int64_t{h} * spec.head_dim,
+                 row(out, t) + std::int64_t{h} * spec.value_dim);
         }
       }
     }
@@ -204,6 +236,9 @@ class ReferenceDevice final : public Device {
     }
   }
 
+  void copy(Tensor x, Tensor out) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) std::copy_n(row(x, t), x.cols, row(out, t));
+  }
   void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t d = 0; d < x.cols; ++d)
@@ -211,6 +246,42 @@ class ReferenceDevice final : public Device {
     }
   }
 
+  void route(Routing& routing, const Weight* bias, Tensor scores) noexcept override {
+    RoutedSlots& slots = static_cast<HostRouting&>(routing).slots;
+    slots.resize(scores.rows);
+    const float* shift = bias == nullptr ? nullptr : dense(*bias).row(0);
+    for (std::int64_t t = 0; t < scores.rows; ++t) slots.choose(t, row(scores, t), shift);
+    slots.sort();
+  }
+  void scatter_to_experts(const Routing& routing, Tensor x, Tensor out) noexcept override {
+    const RoutedSlots& slots = static_cast<const HostRouting&>(routing).slots;
+    for (std::int64_t slot = 0; slot < out.rows; ++slot) {
+      std::copy_n(row(x, slots.row_of(slot)), x.cols, row(out, slot));
+    }
+  }
+  void grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
+                      std::span<const Weight* const> biases, Tensor x,
+                      Tensor out) noexcept override {
+    const RoutedSlots& slots = static_cast<const HostRouting&>(routing).slots;
+    for (std::size_t e = 0; e < experts.size(); ++e) {
+      const auto expert = static_cast<int>(e);
+      const std::int64_t n = slots.begin(expert + 1) - slots.begin(expert);
+      linear(*experts[e], biases.empty() ? nullptr : biases[e], {},
+             x.row_range(slots.begin(expert), n), out.row_range(slots.begin(expert), n));
+    }
+  }
+  void gather_from_experts(const Routing& routing, Tensor x, Tensor out) noexcept override {
+    const RoutedSlots& slots = static_cast<const HostRouting&>(routing).slots;
+    for (std::int64_t t = 0; t < out.rows; ++t) {
+      std::fill_n(row(out, t), out.cols, 0.0F);
+      for (int i = 0; i < slots.top_k(); ++i) {
+        const RoutedSlots::Slot slot = slots.slot(t, i);
+        for (std::int64_t d = 0; d < out.cols; ++d) {
+          row(out, t)[d] += slot.weight * row(x, slot.index)[d];
+        }
+      }
+    }
+  }
   void gather_outputs(Tensor x, Tensor out) noexcept override {
     std::int64_t to = 0;
     for (const auto* rows : {&step_->logit_rows, &step_->hidden_rows}) {
@@ -260,9 +331,16 @@ class ReferenceDevice final : public Device {
     }
   }
 
-  std::int32_t block_of(int group, std::size_t sequence, std::int64_t block) const {
-    const step::BlockTable& table = step_->block_tables[static_cast<std::size_t>(group)];
+  static std::int32_t block_of(const step::BlockTable& table, std::size_t sequence,
+                               std::int64_t block) {
     return table.ids[static_cast<std::size_t>(table.begin[sequence] + block)];
+  }
+
+  const step::BlockTable& table_of(const ReferenceKvCache& memory, int layer) {
+    const int group = memory.spec().layers[static_cast<std::size_t>(layer)].group;
+    if (group != KvLayerSpec::kOwnRows) return step_->block_tables[static_cast<std::size_t>(group)];
+    own_table_ = own_rows_table(*step_, memory.spec().block_size);
+    return own_table_;
   }
 
   static void rotate_row(const RopeSpec& spec, const std::vector<float>& inv_freq, int head_dim,
@@ -302,21 +380,28 @@ class ReferenceDevice final : public Device {
 
   /// One query head against the cache: softmax with the maximum subtracted, keys in ascending
   /// order.
-  void attend(const AttentionSpec& spec, const ReferenceKvCache& memory, int layer,
-              std::size_t sequence, int head, Visible range, const float* q, float* out) {
-    const KvLayerSpec& kv = memory.spec().layers[static_cast<std::size_t>(layer)];
-    const int block_size = memory.spec().block_size;
+  void attend(const Attended& a, std::size_t sequence, int head, Visible range,
+              std::int64_t position, const float* q, float* out) {
+    const AttentionSpec& spec = a.spec;
+    const int block_size = a.memory.spec().block_size;
     const int kv_head = head / (spec.n_heads / spec.n_kv_heads);
-    const auto head_dim = static_cast<std::size_t>(spec.head_dim);
+    const auto load = [&](bool is_value, std::int64_t p) {
+      a.memory.load(a.layer, is_value, block_of(a.table, sequence, p / block_size), kv_head,
+                    static_cast<int>(p % block_size), vector_.data());
+    };
+    const auto value_dim = static_cast<std::size_t>(spec.value_dim);
     scores_.clear();
-    vector_.resize(head_dim);
-    sums_.assign(head_dim, 0.0);
+    vector_.resize(static_cast<std::size_t>(std::max(spec.head_dim, spec.value_dim)));
+    sums_.assign(value_dim, 0.0);
     double best = -std::numeric_limits<double>::infinity();
     for (std::int64_t p = range.begin; p < range.end; ++p) {
-      memory.load(layer, false, block_of(kv.group, sequence, p / block_size), kv_head,
-                  static_cast<int>(p % block_size), vector_.data());
+      load(false, p);
       double score = dot(q, vector_.data(), spec.head_dim) * static_cast<double>(spec.scale);
       if (spec.soft_cap > 0.0F) score = cap(score, spec.soft_cap);
+      if (spec.bias != nullptr) {
+        score += static_cast<double>(
+            static_cast<const HostPositionBias*>(spec.bias)->at(head, p - position));
+      }
       best = std::max(best, score);
       scores_.push_back(score);
     }
@@ -324,17 +409,17 @@ class ReferenceDevice final : public Device {
     for (std::int64_t p = range.begin; p < range.end; ++p) {
       const double weight = std::exp(scores_[static_cast<std::size_t>(p - range.begin)] - best);
       total += weight;
-      memory.load(layer, true, block_of(kv.group, sequence, p / block_size), kv_head,
-                  static_cast<int>(p % block_size), vector_.data());
-      for (std::size_t d = 0; d < head_dim; ++d)
+      load(true, p);
+      for (std::size_t d = 0; d < value_dim; ++d)
         sums_[d] += weight * static_cast<double>(vector_[d]);
     }
-    for (std::size_t d = 0; d < head_dim; ++d) {
+    for (std::size_t d = 0; d < value_dim; ++d) {
       out[d] = total > 0.0 ? static_cast<float>(sums_[d] / total) : 0.0F;
     }
   }
 
   const step::Step* step_ = nullptr;
+  step::BlockTable own_table_{};
   std::vector<double> scores_;
   std::vector<double> sums_;
   std::vector<float> vector_;

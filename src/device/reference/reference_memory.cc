@@ -90,11 +90,15 @@ ReferenceKvCache::ReferenceKvCache(const KvCacheSpec& spec)
     : spec_(spec), layers_(spec.layers.size()) {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const KvLayerSpec& layer = spec_.layers[i];
-    const auto n_blocks = spec_.blocks_per_group.at(static_cast<std::size_t>(layer.group));
-    const std::size_t n =
-        static_cast<std::size_t>(n_blocks) * static_cast<std::size_t>(layer.n_kv_heads) *
-        static_cast<std::size_t>(spec_.block_size) * static_cast<std::size_t>(layer.head_dim);
+    const auto n_blocks = layer.group == KvLayerSpec::kOwnRows
+                              ? spec_.n_own_blocks
+                              : spec_.blocks_per_group.at(static_cast<std::size_t>(layer.group));
+    const std::size_t n_rows = static_cast<std::size_t>(n_blocks) *
+                               static_cast<std::size_t>(layer.n_kv_heads) *
+                               static_cast<std::size_t>(spec_.block_size);
     for (int kv = 0; kv < 2; ++kv) {
+      const std::size_t n =
+          n_rows * static_cast<std::size_t>(kv == 0 ? layer.head_dim : layer.value_dim);
       if (spec_.f16) {
         layers_[i].f16[kv].assign(n, 0);
       } else {
@@ -104,22 +108,27 @@ ReferenceKvCache::ReferenceKvCache(const KvCacheSpec& spec)
   }
 }
 
-std::size_t ReferenceKvCache::index(int layer, std::int32_t block, int kv_head,
+std::size_t ReferenceKvCache::index(int layer, bool is_value, std::int32_t block, int kv_head,
                                     int offset) const noexcept {
   const KvLayerSpec& spec = spec_.layers[static_cast<std::size_t>(layer)];
   const auto head = static_cast<std::size_t>(block) * static_cast<std::size_t>(spec.n_kv_heads) +
                     static_cast<std::size_t>(kv_head);
   const auto token =
       head * static_cast<std::size_t>(spec_.block_size) + static_cast<std::size_t>(offset);
-  return token * static_cast<std::size_t>(spec.head_dim);
+  return token * static_cast<std::size_t>(dim(layer, is_value));
+}
+
+int ReferenceKvCache::dim(int layer, bool is_value) const noexcept {
+  const KvLayerSpec& spec = spec_.layers[static_cast<std::size_t>(layer)];
+  return is_value ? spec.value_dim : spec.head_dim;
 }
 
 void ReferenceKvCache::store(int layer, bool is_value, std::int32_t block, int kv_head, int offset,
                              const float* values) noexcept {
   Layer& memory = layers_[static_cast<std::size_t>(layer)];
-  const int head_dim = spec_.layers[static_cast<std::size_t>(layer)].head_dim;
-  const std::size_t at = index(layer, block, kv_head, offset);
-  for (int d = 0; d < head_dim; ++d) {
+  const int n = dim(layer, is_value);
+  const std::size_t at = index(layer, is_value, block, kv_head, offset);
+  for (int d = 0; d < n; ++d) {
     const std::size_t i = at + static_cast<std::size_t>(d);
     if (spec_.f16) {
       memory.f16[is_value ? 1 : 0][i] = tensor::f32_to_f16(values[d]);
@@ -132,9 +141,9 @@ void ReferenceKvCache::store(int layer, bool is_value, std::int32_t block, int k
 void ReferenceKvCache::load(int layer, bool is_value, std::int32_t block, int kv_head, int offset,
                             float* out) const noexcept {
   const Layer& memory = layers_[static_cast<std::size_t>(layer)];
-  const int head_dim = spec_.layers[static_cast<std::size_t>(layer)].head_dim;
-  const std::size_t at = index(layer, block, kv_head, offset);
-  for (int d = 0; d < head_dim; ++d) {
+  const int n = dim(layer, is_value);
+  const std::size_t at = index(layer, is_value, block, kv_head, offset);
+  for (int d = 0; d < n; ++d) {
     const std::size_t i = at + static_cast<std::size_t>(d);
     out[d] = spec_.f16 ? tensor::f16_to_f32(memory.f16[is_value ? 1 : 0][i])
                        : memory.f32[is_value ? 1 : 0][i];

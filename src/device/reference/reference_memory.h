@@ -37,7 +37,7 @@ class ReferenceKvCache final : public KvCache {
   explicit ReferenceKvCache(const KvCacheSpec& spec);
 
   const KvCacheSpec& spec() const noexcept { return spec_; }
-  /// Stores one token's head; `values` has head_dim entries.
+  /// Stores one token's head; `values` has head_dim or value_dim entries.
   void store(int layer, bool is_value, std::int32_t block, int kv_head, int offset,
              const float* values) noexcept;
   /// Reads it back into `out`.
@@ -45,7 +45,9 @@ class ReferenceKvCache final : public KvCache {
             float* out) const noexcept;
 
  private:
-  std::size_t index(int layer, std::int32_t block, int kv_head, int offset) const noexcept;
+  std::size_t index(int layer, bool is_value, std::int32_t block, int kv_head,
+                    int offset) const noexcept;
+  int dim(int layer, bool is_value) const noexcept;
 
   struct Layer {
     std::vector<float> f32[2];          // keys, values

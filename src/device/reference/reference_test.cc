@@ -181,7 +181,7 @@ class ReferenceAttentionTest : public ReferenceTest {
                          const std::vector<std::int32_t>& visible_end = {}) {
     KvCacheSpec cache_spec;
     cache_spec.block_size = 2;
-    cache_spec.layers = {{0, 1, 1}};
+    cache_spec.layers = {{0, 1, 1, 1}};
     cache_spec.blocks_per_group = {4};
     const auto cache = device_->allocate_kv(cache_spec);
     std::vector<float> out;
@@ -211,7 +211,7 @@ class ReferenceAttentionTest : public ReferenceTest {
     return out;
   }
 
-  AttentionSpec spec_{1, 1, 1, 1.0F};
+  AttentionSpec spec_{1, 1, 1, 1, 1.0F};
 };
 
 TEST_F(ReferenceAttentionTest, CausalMean) {

@@ -81,6 +81,7 @@ OPENLLM_INLINE bool weigh(const AttentionTile& tile, const Unit& unit, int m, fl
       const VF cap = splat(tile.soft_cap);
       score = mul(cap, tanh(div(score, cap)));
     }
+    if (tile.bias[m] != nullptr) score = add(score, load(tile.bias[m] + unit.position + 16 * v));
     const std::int64_t from = begin - 16 * v < 0 ? 0 : (begin - 16 * v > 16 ? 16 : begin - 16 * v);
     const std::int64_t to = end - 16 * v < 0 ? 0 : (end - 16 * v > 16 ? 16 : end - 16 * v);
     s[v] = keep_range(score, from, to, lowest);
@@ -95,7 +96,8 @@ OPENLLM_INLINE bool weigh(const AttentionTile& tile, const Unit& unit, int m, fl
     // clamps.
     const VF factor = old == -__builtin_inff() ? zero() : exp(splat(old - top));
     sum = mul(sum, factor);
-    for (std::int64_t d = 0; d < tile.head_dim; d += 16) store(acc + d, mul(load(acc + d), factor));
+    for (std::int64_t d = 0; d < tile.value_dim; d += 16)
+      store(acc + d, mul(load(acc + d), factor));
     state[0] = top;
   }
 #pragma GCC unroll 2
@@ -156,7 +158,7 @@ OPENLLM_INLINE void gather_values(const Unit& unit, std::int64_t begin, std::int
 
 template <bool kF16, int kQueries>
 void attend_as(const AttentionTile& tile, std::int64_t begin, std::int64_t end, float* states) {
-  const std::int64_t state_floats = attention_state_floats(tile.head_dim);
+  const std::int64_t state_floats = attention_state_floats(tile.value_dim);
   const std::int64_t lanes = (tile.block_size + 15) / 16 * 16;
   float* acc[kQueries];
   std::int64_t lowest = end;
@@ -193,7 +195,7 @@ void attend_as(const AttentionTile& tile, std::int64_t begin, std::int64_t end, 
       weigh(tile, unit, m, weights[m], states + m * state_floats);
     }
     gather_values<kF16, kQueries>(unit, clamp_to_unit(lowest, unit), clamp_to_unit(highest, unit),
-                                  tile.head_dim, weights, acc);
+                                  tile.value_dim, weights, acc);
   }
 }
 
@@ -223,24 +225,24 @@ void attend(const AttentionTile* tile, std::int64_t begin, std::int64_t end, flo
   }
 }
 
-void merge(float* state, const float* later, std::int64_t head_dim) {
+void merge(float* state, const float* later, std::int64_t value_dim) {
   const float a = state[0];
   const float b = later[0];
   if (b == -__builtin_inff()) return;
   const float top = a > b ? a : b;
   const VF old_factor = a == -__builtin_inff() ? zero() : exp(splat(a - top));
   const VF new_factor = exp(splat(b - top));
-  for (std::int64_t i = 16; i < attention_state_floats(head_dim); i += 16) {
+  for (std::int64_t i = 16; i < attention_state_floats(value_dim); i += 16) {
     const VF sum = fma(load(later + i), new_factor, mul(load(state + i), old_factor));
     store(state + i, sum);
   }
   state[0] = top;
 }
 
-void finish(const float* state, std::int64_t head_dim, float* out) {
+void finish(const float* state, std::int64_t value_dim, float* out) {
   const float sum = sum_lanes(load(state + 16));
   const VF inverse = splat(sum > 0.0F ? 1.0F / sum : 0.0F);
-  for_lanes(head_dim, [&](std::int64_t d, std::int64_t n) {
+  for_lanes(value_dim, [&](std::int64_t d, std::int64_t n) {
     store_some(out + d, mul(load(state + 32 + d), inverse), n);
   });
 }

@@ -29,6 +29,8 @@ Family qwen3_family();
 Family gemma2_family();
 Family gemma3_family();
 Family gpt2_family();
+Family mixtral_family();
+Family deepseek2_family();
 
 /// Every family, in the order of the documentation.
 const std::vector<Family>& families();

@@ -26,7 +26,8 @@ SelfAttentionSpec read_heads(const Config& config, const Defaults& defaults, int
                    "does not divide num_attention_heads (expected a divisor of ", heads.n_heads,
                    ", got ", heads.n_kv_heads, ")");
   }
-  const std::optional<int> head_dim = config.find_int("head_dim", 1, kMaxHeadDim);
+  const std::optional<int> head_dim =
+      defaults.ignores_head_dim ? std::nullopt : config.find_int("head_dim", 1, kMaxHeadDim);
   if (head_dim) {
     heads.head_dim = *head_dim;
   } else if (defaults.head_dim > 0) {
@@ -90,7 +91,7 @@ void require_even_head_dim(const Config& config, int head_dim) {
   config.unsupported("head_dim", "RoPE needs an even number of dimensions (got ", head_dim, ")");
 }
 
-void read_single_rope(const Config& config, ModelSpec& spec) {
+void read_single_rope(const Config& config, ModelSpec& spec, double default_theta) {
   const int head_dim = attention_of(spec, 0).head_dim;
   require_even_head_dim(config, head_dim);
   RopeContext context;
@@ -105,7 +106,7 @@ void read_single_rope(const Config& config, ModelSpec& spec) {
   if (rope && (rope->has("full_attention") || rope->has("sliding_attention"))) {
     config.unsupported("rope_parameters", "different RoPE per layer type in this architecture");
   }
-  const double theta = config.positive_or("rope_theta", 10000.0);
+  const double theta = config.positive_or("rope_theta", default_theta);
   const RopeParameters parameters = read_rope(rope ? &*rope : nullptr, theta, context);
   const int index = add_rope(spec, parameters);
   each_attention(spec, [&](SelfAttentionSpec& attention) { attention.rope = index; });
@@ -216,6 +217,12 @@ ModuleLayout llama_layout() {
   layout.prefixes = {"model.", ""};
   layout.ignored = {"layers.#.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq"};
   return layout;
+}
+
+void remove_ffn(ModuleLayout& layout) {
+  std::erase_if(layout.modules, [](const ModuleName& name) {
+    return name.role == role::kGate || name.role == role::kUp || name.role == role::kDown;
+  });
 }
 
 void add_qk_norms(ModuleLayout& layout) {

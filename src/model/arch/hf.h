@@ -17,11 +17,13 @@ struct Defaults {
   int hidden_size = 4096;
   int n_layers = 32;
   int n_heads = 32;
-  int n_kv_heads = 0;  ///< 0: n_heads.
-  int head_dim = 0;    ///< 0: hidden_size / n_heads.
+  int n_kv_heads = 0;             ///< 0: n_heads.
+  int head_dim = 0;               ///< 0: hidden_size / n_heads.
+  bool ignores_head_dim = false;  ///< The member `head_dim` is not looked at.
   int ffn_dim = 11008;
   int max_positions = 2048;
   double norm_eps = 1e-6;
+  double rope_theta = 10000.0;
   bool tied = false;
   std::string_view activation_key = "hidden_act";
   std::string_view activation = "silu";
@@ -35,7 +37,7 @@ int read_size(const Config& config, std::string_view key, int otherwise, std::in
 ModelSpec read_llama_like(const Config& config, const Defaults& defaults);
 
 /// One rope for all layers, from `rope_parameters`, or the older `rope_scaling` and `rope_theta`.
-void read_single_rope(const Config& config, ModelSpec& spec);
+void read_single_rope(const Config& config, ModelSpec& spec, double default_theta = 10000.0);
 /// Adds a rope and returns its index.
 int add_rope(ModelSpec& spec, const RopeParameters& parameters);
 
@@ -63,6 +65,8 @@ void refuse_unsupported(const Config& config);
 
 /// Module names of llama's style, without q/k norms and sandwich norms.
 ModuleLayout llama_layout();
+/// Takes the names of dense FFNs out.
+void remove_ffn(ModuleLayout& layout);
 /// Adds the names of the norms on Q and K.
 void add_qk_norms(ModuleLayout& layout);
 

@@ -11,10 +11,10 @@ using device::Tensor;
 
 class DenseFfn final : public Ffn {
  public:
-  DenseFfn(const DenseFfnSpec& spec, BlockBuilder& builder, At at)
+  DenseFfn(const DenseFfnSpec& spec, BlockBuilder& builder, At at, const FfnRoles& roles)
       : spec_(spec),
-        in_(builder, in_parts(spec), builder.dim, at),
-        down_(builder, {{role::kDown, builder.dim, spec.bias}}, spec.ffn_dim, at) {}
+        in_(builder, in_parts(spec, roles), builder.dim, at),
+        down_(builder, {{roles.down, builder.dim, spec.bias}}, spec.ffn_dim, at) {}
 
   std::int64_t scratch(std::int64_t n_rows) const noexcept override {
     const std::int64_t act = spec_.gated ? Scratch::size_of(n_rows, spec_.ffn_dim) : 0;
@@ -35,10 +35,10 @@ class DenseFfn final : public Ffn {
   }
 
  private:
-  static std::vector<LinearPart> in_parts(const DenseFfnSpec& spec) {
+  static std::vector<LinearPart> in_parts(const DenseFfnSpec& spec, const FfnRoles& roles) {
     std::vector<LinearPart> parts;
-    if (spec.gated) parts.push_back({role::kGate, spec.ffn_dim, spec.bias});
-    parts.push_back({role::kUp, spec.ffn_dim, spec.bias});
+    if (spec.gated) parts.push_back({roles.gate, spec.ffn_dim, spec.bias});
+    parts.push_back({roles.up, spec.ffn_dim, spec.bias});
     return parts;
   }
 
@@ -49,8 +49,9 @@ class DenseFfn final : public Ffn {
 
 }  // namespace
 
-std::unique_ptr<Ffn> make_dense_ffn(const DenseFfnSpec& spec, BlockBuilder& builder, At at) {
-  return std::make_unique<DenseFfn>(spec, builder, at);
+std::unique_ptr<Ffn> make_dense_ffn(const DenseFfnSpec& spec, BlockBuilder& builder, At at,
+                                    const FfnRoles& roles) {
+  return std::make_unique<DenseFfn>(spec, builder, at, roles);
 }
 
 }  // namespace openllm::model

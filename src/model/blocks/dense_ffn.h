@@ -20,6 +20,14 @@ struct DenseFfnSpec {
   bool bias = false;
 };
 
-std::unique_ptr<Ffn> make_dense_ffn(const DenseFfnSpec& spec, BlockBuilder& builder, At at);
+/// Roles of the modules, where they are not those of the layer's only FFN.
+struct FfnRoles {
+  Role gate = role::kGate;
+  Role up = role::kUp;
+  Role down = role::kDown;
+};
+
+std::unique_ptr<Ffn> make_dense_ffn(const DenseFfnSpec& spec, BlockBuilder& builder, At at,
+                                    const FfnRoles& roles = {});
 
 }  // namespace openllm::model

@@ -10,6 +10,12 @@ using device::Tensor;
 std::unique_ptr<Mixer> make(const SelfAttentionSpec& spec, BlockBuilder& builder, At at) {
   return make_self_attention(spec, builder, at);
 }
+std::unique_ptr<Mixer> make(const LatentAttentionSpec& spec, BlockBuilder& builder, At at) {
+  return make_latent_attention(spec, builder, at);
+}
+std::unique_ptr<Ffn> make(const MoeFfnSpec& spec, BlockBuilder& builder, At at) {
+  return make_moe_ffn(spec, builder, at);
+}
 std::unique_ptr<Ffn> make(const DenseFfnSpec& spec, BlockBuilder& builder, At at) {
   return make_dense_ffn(spec, builder, at);
 }

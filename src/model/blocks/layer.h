@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "model/blocks/dense_ffn.h"
+#include "model/blocks/latent_attention.h"
+#include "model/blocks/moe_ffn.h"
 #include "model/blocks/self_attention.h"
 
 namespace openllm::model {
@@ -18,8 +20,8 @@ inline constexpr Role kFfnPostNorm{"layer.ffn_post_norm"};
 }  // namespace role
 
 /// Kinds of mixers and FFNs: an entry here and in layer.cc, and a file pair beside it.
-using MixerSpec = std::variant<SelfAttentionSpec>;
-using FfnSpec = std::variant<DenseFfnSpec>;
+using MixerSpec = std::variant<SelfAttentionSpec, LatentAttentionSpec>;
+using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec>;
 
 /// How the halves f of a layer join the residual stream x.
 struct ResidualSpec {

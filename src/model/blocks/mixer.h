@@ -12,7 +12,8 @@ struct KvNeed {
   kv::KvKind kind = kv::KvKind::kFull;
   int window = 0;  ///< For kWindow.
   int n_heads = 0;
-  int head_dim = 0;
+  int key_dim = 0;  ///< Of each head.
+  int value_dim = 0;
 };
 
 /// Half of a layer: mixes a sequence's rows with each other (attention and its kin). Works in two

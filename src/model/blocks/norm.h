@@ -15,7 +15,9 @@ struct BlockBuilder {
 /// A norm of rows, or of each head when it was loaded with head_dim columns.
 class Norm {
  public:
-  Norm(BlockBuilder& builder, Role role, At at, std::int64_t n);
+  Norm(BlockBuilder& builder, Role role, At at, std::int64_t n)
+      : Norm(builder, role, at, n, builder.norm) {}
+  Norm(BlockBuilder& builder, Role role, At at, std::int64_t n, const device::NormSpec& spec);
 
   /// x and out may be the same.
   void run(Run& run, device::Tensor x, device::Tensor out) const {

@@ -23,6 +23,7 @@ class SelfAttention final : public Mixer {
     attention_.n_heads = spec.n_heads;
     attention_.n_kv_heads = spec.n_kv_heads;
     attention_.head_dim = spec.head_dim;
+    attention_.value_dim = spec.head_dim;
     attention_.scale = spec.scale;
     attention_.window = spec.window;
     attention_.soft_cap = spec.soft_cap;
@@ -34,7 +35,7 @@ class SelfAttention final : public Mixer {
   }
   KvNeed kv_need() const noexcept override {
     return {spec_.window > 0 ? kv::KvKind::kWindow : kv::KvKind::kFull, spec_.window,
-            spec_.n_kv_heads, spec_.head_dim};
+            spec_.n_kv_heads, spec_.head_dim, spec_.head_dim};
   }
 
   void mix(Run& run, const Input& input, int kv_layer, Tensor mixed) override {

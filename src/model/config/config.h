@@ -19,6 +19,7 @@ inline constexpr std::int64_t kMaxHeads = 65536;
 inline constexpr std::int64_t kMaxHeadDim = 65536;
 inline constexpr std::int64_t kMaxDim = 1 << 20;
 inline constexpr std::int64_t kMaxFfnDim = 1 << 24;
+inline constexpr std::int64_t kMaxExperts = 1 << 16;
 inline constexpr std::int64_t kMaxVocab = 1 << 26;
 inline constexpr std::int64_t kMaxPositions = 1 << 30;
 

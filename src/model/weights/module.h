@@ -39,6 +39,7 @@ struct ModuleLayout {
 struct At {
   int layer = 0;
   int expert = 0;
+  int n_experts = 0;  ///< 0: not a module of experts.
 };
 
 }  // namespace openllm::model

@@ -82,6 +82,11 @@ const ModuleName* TensorIndex::name_of(Role role) const noexcept {
 
 bool TensorIndex::knows(Role role) const noexcept { return name_of(role) != nullptr; }
 
+bool TensorIndex::has_expert_numbers(Role role) const noexcept {
+  const ModuleName* name = name_of(role);
+  return name != nullptr && name->pattern.find('@') != std::string_view::npos;
+}
+
 std::vector<std::string> TensorIndex::candidates(Role role, At at) const {
   const ModuleName* name = name_of(role);
   if (name == nullptr) return {};
@@ -132,8 +137,7 @@ const tensor::TensorView& TensorIndex::take(const std::string& tensor, const ten
 }
 
 void TensorIndex::require_layers(int n_layers) const {
-  const std::string last =
-      prefix_ + fill(layer_pattern(layout_), {.layer = n_layers - 1, .expert = 0});
+  const std::string last = prefix_ + fill(layer_pattern(layout_), {.layer = n_layers - 1});
   if (has_tensors(last)) return;
   fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", last,
        ".weight: missing (expected ", n_layers, " layers)");

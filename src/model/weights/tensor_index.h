@@ -17,6 +17,8 @@ class TensorIndex {
   const format::Checkpoint& checkpoint() const noexcept { return checkpoint_; }
   /// True when the family has such modules at all.
   bool knows(Role role) const noexcept;
+  /// True when each expert has modules of its own; else their tensors are stacked in one.
+  bool has_expert_numbers(Role role) const noexcept;
   /// True when the file has tensors of that module.
   bool has(Role role, At at = {}) const;
   /// The module's name in the file: one that has tensors, else the first one tried. Empty when the

@@ -52,13 +52,34 @@ WeightPtr WeightLoader::bias(Role role, At at, std::int64_t n) {
   return upload({.parts = {{index_.take(name, Shape{n}), name}}}, WeightRole::kVector, true);
 }
 
+WeightPart WeightLoader::take_slice(const std::string& name, const Shape& shape, At at) {
+  const Shape whole =
+      shape.n_dims() == 1 ? Shape{at.n_experts, shape[0]} : Shape{at.n_experts, shape[0], shape[1]};
+  tensor::TensorView view = index_.take(name, whole);
+  const std::size_t size = view.bytes.size() / static_cast<std::size_t>(at.n_experts);
+  view.shape = shape;
+  view.bytes = view.bytes.subspan(size * static_cast<std::size_t>(at.expert), size);
+  return {view, name};
+}
+
 WeightPart WeightLoader::take_part(const LinearPart& part, std::int64_t n_in, At at,
                                    bool transposed) {
   const std::string module = index_.module(part.role, at);
+  if (at.n_experts > 0 && !index_.has_expert_numbers(part.role)) {
+    return take_slice(module + ".weight", Shape{part.n_out, n_in}, at);
+  }
   const auto scheme = std::find_if(schemes_.begin(), schemes_.end(), [&](const auto& candidate) {
     return candidate->has(index_, module);
   });
   return (*scheme)->take(index_, module, part.n_out, n_in, transposed);
+}
+
+WeightPart WeightLoader::take_bias(const LinearPart& part, At at) {
+  const std::string name = index_.module(part.role, at) + ".bias";
+  if (at.n_experts > 0 && !index_.has_expert_numbers(part.role)) {
+    return take_slice(name, Shape{part.n_out}, at);
+  }
+  return {index_.take(name, Shape{part.n_out}), name};
 }
 
 std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& parts,
@@ -83,14 +104,40 @@ std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& par
                                                bias.parts.empty() != part.has_bias);
     if (!fits) finish_piece();
     weight.parts.push_back(std::move(taken));
-    if (part.has_bias) {
-      const std::string name = index_.module(part.role, at) + ".bias";
-      bias.parts.push_back({index_.take(name, Shape{part.n_out}), name});
-    }
+    if (part.has_bias) bias.parts.push_back(take_bias(part, at));
     end += part.n_out;
   }
   finish_piece();
   return pieces;
+}
+
+std::vector<std::vector<LinearPiece>> WeightLoader::experts(const std::vector<LinearPart>& parts,
+                                                            std::int64_t n_in, int n_experts,
+                                                            int n_used, At at) {
+  const std::size_t before = step_bytes_;
+  std::vector<std::vector<LinearPiece>> experts;
+  at.n_experts = n_experts;
+  for (at.expert = 0; at.expert < n_experts; ++at.expert) {
+    experts.push_back(linear(parts, n_in, at));
+    if (experts.back().size() != experts.front().size()) {
+      base::fail(ErrorCode::kUnsupported, index_.checkpoint().path(), ": tensor ",
+                 index_.module(parts[0].role, at), ".weight: experts of one layer differ in type");
+    }
+  }
+  const auto all = static_cast<double>(step_bytes_ - before);
+  step_bytes_ = before + static_cast<std::size_t>(all * n_used / n_experts);
+  return experts;
+}
+
+WeightPtr WeightLoader::rows(Role role, At at, const Shape& shape, std::int64_t begin,
+                             std::int64_t n, bool turned) {
+  const std::string name = index_.module(role, at) + ".weight";
+  tensor::TensorView view = index_.take(name, shape);
+  const std::size_t row_bytes = view.bytes.size() / static_cast<std::size_t>(shape[0]);
+  view.shape = Shape{n, shape[1]};
+  view.bytes = view.bytes.subspan(row_bytes * static_cast<std::size_t>(begin),
+                                  row_bytes * static_cast<std::size_t>(n));
+  return upload({.parts = {{view, name, turned}}}, WeightRole::kLinear, true);
 }
 
 WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in) {

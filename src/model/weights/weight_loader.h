@@ -45,6 +45,17 @@ class WeightLoader {
   WeightPtr bias(Role role, At at, std::int64_t n);
   /// The modules stacked along the output, in order: one piece per run of parts of one kind.
   std::vector<LinearPiece> linear(const std::vector<LinearPart>& parts, std::int64_t n_in, At at);
+  /// The same for every expert: from modules of each expert, or slices of a tensor [experts, out,
+  /// in] where the family's name has no expert's number. One entry for each expert, all with the
+  /// same pieces. `n_used` of them work on a row.
+  std::vector<std::vector<LinearPiece>> experts(const std::vector<LinearPart>& parts,
+                                                std::int64_t n_in, int n_experts, int n_used,
+                                                At at);
+  /// Rows [begin, begin + n) of a module's matrix [n_out, n_in] as a weight of its own, for modules
+  /// that are used in parts; every row must be taken by somebody. `turned`: the rows become its
+  /// inputs, so that it is [n_in, n].
+  WeightPtr rows(Role role, At at, const tensor::Shape& shape, std::int64_t begin, std::int64_t n,
+                 bool turned);
   /// The matrix of a head, [n_out, n_in], whatever way the family stores its other linears.
   WeightPtr head(Role role, std::int64_t n_out, std::int64_t n_in);
   /// A table of embeddings [rows, cols]. `read_each_step`: a decoding step reads all of it (the
@@ -60,6 +71,9 @@ class WeightLoader {
  private:
   WeightPtr upload(const device::WeightSource& source, device::WeightRole role,
                    bool read_each_step);
+  /// Slice at.expert of a tensor [experts, ...] of which one slice has that shape.
+  device::WeightPart take_slice(const std::string& name, const tensor::Shape& shape, At at);
+  device::WeightPart take_bias(const LinearPart& part, At at);
   device::WeightPart take_part(const LinearPart& part, std::int64_t n_in, At at, bool transposed);
 
   const ModuleLayout& layout_;

@@ -1,0 +1,29 @@
+#include "chat/context.h"
+
+#include "base/message_json.h"
+
+namespace openllm::chat {
+
+base::Json template_context(const std::vector<Message>& messages, const GenerateOptions& options,
+                            const SpecialTokens& tokens) {
+  base::Json context = base::Json::object();
+  if (!options.chat_template_json.empty()) {
+    context = base::Json::parse(options.chat_template_json, "chat_template_json");
+    context.as_object("chat_template_json");
+  }
+  context["messages"] = base::messages_to_json(messages);
+  // transformers passes these two as None when absent, and templates test for that.
+  for (const char* name : {"tools", "documents"}) {
+    if (context.find(name) == nullptr) context[name] = base::Json();
+  }
+  if (!options.tools_json.empty()) {
+    context["tools"] = base::Json::parse(options.tools_json, "tools");
+    context["tools"].as_array("tools");
+  }
+  context["add_generation_prompt"] = options.add_generation_prompt;
+  context["bos_token"] = tokens.bos;
+  context["eos_token"] = tokens.eos;
+  return context;
+}
+
+}  // namespace openllm::chat

@@ -1,0 +1,87 @@
+#include <algorithm>
+
+#include "device/cpu/cpu_device_impl.h"
+#include "device/routed_slots.h"
+
+namespace openllm::device::cpu {
+
+namespace {
+
+class CpuRouting final : public Routing {
+ public:
+  explicit CpuRouting(const RouterSpec& spec) : slots(spec) {}
+  RoutedSlots slots;
+};
+
+const RoutedSlots& slots_of(const Routing& routing) {
+  return static_cast<const CpuRouting&>(routing).slots;
+}
+
+}  // namespace
+
+std::unique_ptr<Routing> CpuDevice::make_routing(const RouterSpec& spec) {
+  return std::make_unique<CpuRouting>(spec);
+}
+
+void CpuDevice::route(Routing& routing, const Weight* bias, Tensor scores) noexcept {
+  guarded([&] {
+    RoutedSlots& slots = static_cast<CpuRouting&>(routing).slots;
+    slots.resize(scores.rows);
+    const float* shift = vector_of(bias);
+    for_rows(scores.rows, 20.0 * static_cast<double>(scores.cols),
+             [&](std::int64_t t) { slots.choose(t, row_of(scores, t), shift); });
+    slots.sort();
+  });
+}
+
+void CpuDevice::scatter_to_experts(const Routing& routing, Tensor x, Tensor out) noexcept {
+  guarded([&] {
+    const RoutedSlots& slots = slots_of(routing);
+    for_rows(out.rows, 0.1 * static_cast<double>(x.cols), [&](std::int64_t slot) {
+      std::copy_n(row_of(x, slots.row_of(slot)), x.cols, row_of(out, slot));
+    });
+  });
+}
+
+void CpuDevice::grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
+                               std::span<const Weight* const> biases, Tensor x,
+                               Tensor out) noexcept {
+  guarded([&] {
+    const RoutedSlots& slots = slots_of(routing);
+    Forms forms;
+    products_.clear();
+    for (std::size_t e = 0; e < experts.size(); ++e) {
+      const auto expert = static_cast<int>(e);
+      const std::int64_t begin = slots.begin(expert);
+      const std::int64_t end = slots.begin(expert + 1);
+      if (begin == end) continue;
+      const CpuWeight& weight = as_cpu(*experts[e]);
+      const Forms own = forms_of(weight);
+      forms.quantised |= own.quantised;
+      forms.bf16 |= own.bf16;
+      products_.push_back({&weight, biases.empty() ? nullptr : vector_of(biases[e]), begin, end});
+    }
+    if (forms.any()) {
+      reserve_forms(forms, x.rows, x.cols, Rows::kInRanges);
+      for_rows(x.rows, 0.3 * static_cast<double>(x.cols),
+               [&](std::int64_t row) { convert(forms, x, row); });
+    }
+    multiply(products_, x, row_of(out, 0), out.stride, {});
+  });
+}
+
+void CpuDevice::gather_from_experts(const Routing& routing, Tensor x, Tensor out) noexcept {
+  guarded([&] {
+    const RoutedSlots& slots = slots_of(routing);
+    for_rows(out.rows, 0.3 * static_cast<double>(out.cols * slots.top_k()), [&](std::int64_t t) {
+      float* to = row_of(out, t);
+      std::fill_n(to, out.cols, 0.0F);
+      for (int i = 0; i < slots.top_k(); ++i) {
+        const RoutedSlots::Slot slot = slots.slot(t, i);
+        kernels_.add(to, row_of(x, slot.index), slot.weight, out.cols, to);
+      }
+    });
+  });
+}
+
+}  // namespace openllm::device::cpu

@@ -1,0 +1,108 @@
+#include "device/routed_slots.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace openllm::device {
+namespace {
+
+/// Scores of all experts in place, as Hugging Face's routers compute them.
+void apply_score(RouterSpec::Score kind, float* scores, int n) noexcept {
+  if (kind == RouterSpec::Score::kSigmoid) {
+    for (int e = 0; e < n; ++e) scores[e] = 1.0F / (1.0F + std::exp(-scores[e]));
+    return;
+  }
+  const float best = *std::max_element(scores, scores + n);
+  float sum = 0.0F;
+  for (int e = 0; e < n; ++e) sum += scores[e] = std::exp(scores[e] - best);
+  for (int e = 0; e < n; ++e) scores[e] /= sum;
+}
+
+/// The best of a group, or its two best together.
+float group_rank(RouterSpec::GroupScore kind, const float* ranks, int n) noexcept {
+  const float* best = std::max_element(ranks, ranks + n);
+  if (kind == RouterSpec::GroupScore::kBest || n < 2) return *best;
+  float second = -std::numeric_limits<float>::infinity();
+  for (const float* rank = ranks; rank != ranks + n; ++rank) {
+    if (rank != best) second = std::max(second, *rank);
+  }
+  return *best + second;
+}
+
+}  // namespace
+
+void RoutedSlots::resize(std::int64_t n_rows) {
+  const auto rows = static_cast<std::size_t>(n_rows);
+  const auto experts = static_cast<std::size_t>(spec_.n_experts);
+  floats_.resize(rows * experts * 3);
+  orders_.resize(rows * experts);
+  choices_.resize(rows * static_cast<std::size_t>(spec_.top_k));
+}
+
+RoutedSlots::Space RoutedSlots::space(std::int64_t t) {
+  const std::int64_t n = spec_.n_experts;
+  float* floats = floats_.data() + 3 * t * n;
+  return {floats, floats + n, floats + 2 * n, orders_.data() + t * n};
+}
+
+/// Ranks outside the best groups become -inf.
+void RoutedSlots::exclude_groups(const Space& space) const {
+  const int size = spec_.n_experts / spec_.n_groups;
+  int* const order = space.order;
+  for (int g = 0; g < spec_.n_groups; ++g) {
+    space.group_ranks[g] = group_rank(spec_.group_score, space.ranks + g * size, size);
+    order[g] = g;
+  }
+  std::sort(order, order + spec_.n_groups, [&](int a, int b) {
+    const float* rank = space.group_ranks;
+    return rank[a] != rank[b] ? rank[a] > rank[b] : a < b;
+  });
+  for (int i = spec_.top_groups; i < spec_.n_groups; ++i) {
+    std::fill_n(space.ranks + order[i] * size, size, -std::numeric_limits<float>::infinity());
+  }
+}
+
+void RoutedSlots::choose(std::int64_t t, const float* scores, const float* bias) noexcept {
+  const int n = spec_.n_experts;
+  const Space s = space(t);
+  std::copy_n(scores, n, s.scores);
+  apply_score(spec_.score, s.scores, n);
+  for (int e = 0; e < n; ++e) {
+    const float rank = s.scores[e] + (bias == nullptr ? 0.0F : bias[e]);
+    // NaN has no place in an order; its weight remains NaN.
+    s.ranks[e] = std::isnan(rank) ? -std::numeric_limits<float>::infinity() : rank;
+  }
+  if (spec_.n_groups > 1) exclude_groups(s);
+
+  std::iota(s.order, s.order + n, 0);
+  int* const chosen_end = s.order + spec_.top_k;
+  std::partial_sort(s.order, chosen_end, s.order + n, [&](int a, int b) {
+    return s.ranks[a] != s.ranks[b] ? s.ranks[a] > s.ranks[b] : a < b;
+  });
+  float sum = 0.0F;
+  for (const int* expert = s.order; expert != chosen_end; ++expert) sum += s.scores[*expert];
+  const float factor = spec_.normalise ? spec_.scale / sum : spec_.scale;
+  std::sort(s.order, chosen_end);
+  for (int i = 0; i < spec_.top_k; ++i) {
+    const int expert = s.order[i];
+    choices_[static_cast<std::size_t>(t * spec_.top_k + i)] = {expert, s.scores[expert] * factor};
+  }
+}
+
+void RoutedSlots::sort() {
+  begin_.assign(static_cast<std::size_t>(spec_.n_experts) + 1, 0);
+  for (const Choice& choice : choices_) ++begin_[static_cast<std::size_t>(choice.expert) + 1];
+  std::partial_sum(begin_.begin(), begin_.end(), begin_.begin());
+  std::vector<std::int64_t> next(begin_.begin(), begin_.end() - 1);
+  row_of_.resize(choices_.size());
+  slots_.resize(choices_.size());
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    const std::int64_t slot = next[static_cast<std::size_t>(choices_[i].expert)]++;
+    row_of_[static_cast<std::size_t>(slot)] = static_cast<std::int64_t>(i) / spec_.top_k;
+    slots_[i] = {slot, choices_[i].weight};
+  }
+}
+
+}  // namespace openllm::device

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace openllm::jinja {
+
+/// The text between the quotes of a literal, with Python's escapes resolved. Throws Failure.
+std::string unescape(std::string_view literal);
+
+}  // namespace openllm::jinja

@@ -1,0 +1,59 @@
+#include "jinja/template.h"
+
+#include "base/utf8.h"
+#include "jinja/eval/interpreter.h"
+
+namespace openllm::jinja {
+namespace {
+
+constexpr std::size_t kMaxSourceBytes = std::size_t{4} << 20U;
+constexpr std::size_t kMaxMessageBytes = 2000;
+
+[[noreturn]] void report(std::string_view name, const Failure& failure, int line) {
+  base::fail(failure.code, name, ": line ", line, ": ", shorten(failure.message, kMaxMessageBytes));
+}
+
+}  // namespace
+
+struct Template::Impl {
+  std::string name;
+  Ast ast;
+};
+
+Template::Template(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Template::~Template() = default;
+Template::Template(Template&&) noexcept = default;
+Template& Template::operator=(Template&&) noexcept = default;
+
+Template Template::parse(std::string_view source, std::string_view name) {
+  int line = 1;
+  try {
+    if (source.size() > kMaxSourceBytes) {
+      fail("the template is too long (expected at most ", kMaxSourceBytes, " bytes, got ",
+           source.size(), ")");
+    }
+    auto impl = std::make_unique<Impl>();
+    impl->name = name;
+    impl->ast = parse_template(base::sanitize_utf8(source), line);
+    return Template(std::move(impl));
+  } catch (const Failure& failure) {
+    report(name, failure, line);
+  }
+}
+
+std::string Template::render(const base::Json& context, const Limits& limits) const {
+  int line = 1;
+  try {
+    Interpreter interpreter(impl_->ast, context, limits);
+    try {
+      return interpreter.run();
+    } catch (const Failure&) {
+      line = interpreter.line();
+      throw;
+    }
+  } catch (const Failure& failure) {
+    report(impl_->name, failure, line);
+  }
+}
+
+}  // namespace openllm::jinja

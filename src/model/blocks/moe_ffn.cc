@@ -1,0 +1,139 @@
+#include "model/blocks/moe_ffn.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "model/blocks/linear.h"
+
+namespace openllm::model {
+namespace {
+
+using device::Tensor;
+
+/// The same linear of every expert, over rows sorted by expert.
+class ExpertLinear {
+ public:
+  ExpertLinear(BlockBuilder& builder, const std::vector<LinearPart>& parts, std::int64_t n_in,
+               const device::RouterSpec& router, At at)
+      : experts_(builder.loader.experts(parts, n_in, router.n_experts, router.top_k, at)) {
+    for (const LinearPart& part : parts) n_out_ += part.n_out;
+    for (std::size_t p = 0; p < experts_[0].size(); ++p) {
+      Piece& piece = pieces_.emplace_back();
+      piece.begin = experts_[0][p].begin;
+      for (const std::vector<LinearPiece>& expert : experts_) {
+        piece.weights.push_back(expert[p].weight.get());
+        if (expert[p].bias) piece.biases.push_back(expert[p].bias.get());
+      }
+    }
+  }
+
+  std::int64_t n_out() const noexcept { return n_out_; }
+  void run(Run& run, const device::Routing& routing, Tensor x, Tensor out) const {
+    for (const Piece& piece : pieces_) {
+      run.device.grouped_linear(routing, piece.weights, piece.biases, x,
+                                out.columns(piece.begin, piece.weights[0]->out_features()));
+    }
+  }
+
+ private:
+  struct Piece {
+    std::int64_t begin = 0;
+    std::vector<const device::Weight*> weights{};
+    std::vector<const device::Weight*> biases{};
+  };
+  std::vector<std::vector<LinearPiece>> experts_;  // [expert][piece]
+  std::vector<Piece> pieces_{};
+  std::int64_t n_out_ = 0;
+};
+
+class MoeFfn final : public Ffn {
+ public:
+  MoeFfn(const MoeFfnSpec& spec, BlockBuilder& builder, At at)
+      : spec_(spec),
+        dim_(builder.dim),
+        router_(builder, {{role::kRouter, spec.router.n_experts, false}}, builder.dim, at),
+        in_(builder, in_parts(spec.expert), builder.dim, spec.router, at),
+        down_(builder, {{role::kExpertDown, builder.dim, spec.expert.bias}}, spec.expert.ffn_dim,
+              spec.router, at),
+        routing_(builder.loader.device().make_routing(spec.router)) {
+    if (spec.shared) {
+      shared_ = make_dense_ffn(*spec.shared, builder, at,
+                               {role::kSharedGate, role::kSharedUp, role::kSharedDown});
+    }
+  }
+
+  std::int64_t scratch(std::int64_t n_rows) const noexcept override {
+    const std::int64_t n_slots = n_rows * spec_.router.top_k;
+    const std::int64_t experts = 2 * Scratch::size_of(n_slots, dim_) +
+                                 Scratch::size_of(n_slots, in_.n_out()) +
+                                 Scratch::size_of(n_slots, spec_.expert.ffn_dim);
+    const std::int64_t shared =
+        shared_ ? Scratch::size_of(n_rows, dim_) + shared_->scratch(n_rows) : 0;
+    return Scratch::size_of(n_rows, dim_) + Scratch::size_of(n_rows, spec_.router.n_experts) +
+           std::max(experts, shared);
+  }
+
+  void run(Run& run, const Input& input, Tensor out) override {
+    const Scratch::Frame frame(run.scratch);
+    const std::int64_t n_rows = input.x.rows;
+    // `out` may be the input's scratch, which is still read when the shared part has run.
+    const Tensor sum = run.scratch.take(n_rows, dim_);
+    const Tensor x = input.normalised(run);
+    run_experts(run, x, sum);
+    if (!shared_) {
+      run.device.copy(sum, out);
+      return;
+    }
+    const Scratch::Frame shared_frame(run.scratch);
+    const Tensor from_shared = run.scratch.take(n_rows, dim_);
+    shared_->run(run, {nullptr, x, {}}, from_shared);
+    run.device.add(sum, from_shared, 1.0F, out);
+  }
+
+ private:
+  static std::vector<LinearPart> in_parts(const DenseFfnSpec& spec) {
+    std::vector<LinearPart> parts;
+    if (spec.gated) parts.push_back({role::kExpertGate, spec.ffn_dim, spec.bias});
+    parts.push_back({role::kExpertUp, spec.ffn_dim, spec.bias});
+    return parts;
+  }
+
+  void run_experts(Run& run, Tensor x, Tensor out) const {
+    const Scratch::Frame frame(run.scratch);
+    device::Device& device = run.device;
+    const Tensor scores = run.scratch.take(x.rows, spec_.router.n_experts);
+    router_.run(run, x, scores);
+    device.route(*routing_, nullptr, scores);
+    const std::int64_t n_slots = x.rows * spec_.router.top_k;
+    const Tensor slots = run.scratch.take(n_slots, dim_);
+    const Tensor in = run.scratch.take(n_slots, in_.n_out());
+    const Tensor products = run.scratch.take(n_slots, dim_);
+    device.scatter_to_experts(*routing_, x, slots);
+    in_.run(run, *routing_, slots, in);
+    Tensor act = in;
+    if (spec_.expert.gated) {
+      act = run.scratch.take(n_slots, spec_.expert.ffn_dim);
+      device.gated_activation(spec_.expert.activation, in, act);
+    } else {
+      device.activation(spec_.expert.activation, in);
+    }
+    down_.run(run, *routing_, act, products);
+    device.gather_from_experts(*routing_, products, out);
+  }
+
+  const MoeFfnSpec spec_;
+  const std::int64_t dim_;
+  const Linear router_;
+  const ExpertLinear in_;
+  const ExpertLinear down_;
+  const std::unique_ptr<device::Routing> routing_;
+  std::unique_ptr<Ffn> shared_{};
+};
+
+}  // namespace
+
+std::unique_ptr<Ffn> make_moe_ffn(const MoeFfnSpec& spec, BlockBuilder& builder, At at) {
+  return std::make_unique<MoeFfn>(spec, builder, at);
+}
+
+}  // namespace openllm::model

@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "tokenizer/bpe/bpe.h"
+#include "tokenizer/bpe/score_merges.h"
+#include "tokenizer/bpe/spelled_merges.h"
+#include "tokenizer/files/pipeline.h"
+#include "tokenizer/split/gguf_pre_tokenizer.h"
+#include "tokenizer/vocab/end_tokens.h"
+
+namespace openllm::tokenizer {
+namespace {
+
+constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
+constexpr std::size_t kMaxTokens = std::size_t{1} << 28U;
+constexpr std::size_t kSetAhead = 8;  // tokens whose place in the hash table is loaded ahead
+
+enum class TokenType : std::int64_t {
+  kNormal = 1,
+  kUnknown,
+  kControl,
+  kUserDefined,
+  kUnused,
+  kByte
+};
+
+class GgufBuilder {
+ public:
+  explicit GgufBuilder(const GgufVocab& gguf) : gguf_(gguf), n_tokens_(gguf.tokens.size()) {
+    if (n_tokens_ == 0) base::fail(ErrorCode::kCorruptData, "gguf: tokenizer: no tokens");
+    if (n_tokens_ > kMaxTokens)
+      base::fail(ErrorCode::kCorruptData, "gguf: tokenizer: ", n_tokens_, " tokens");
+    check_length("token_type", gguf.token_types.size());
+    check_length("scores", gguf.scores.size());
+    for (const auto& id : {gguf.bos_id, gguf.eos_id, gguf.eot_id, gguf.unk_id}) {
+      if (id) check_id(*id);
+    }
+    read_vocab();
+    read_added_tokens();
+  }
+
+  std::unique_ptr<Tokenizer> build() {
+    if (gguf_.model == "gpt2") {
+      build_byte_level();
+    } else if (gguf_.model == "llama") {
+      build_sentencepiece();
+    } else {
+      base::fail(ErrorCode::kUnsupported, "gguf: tokenizer model \"", gguf_.model.substr(0, 100),
+                 "\" (known: gpt2 llama)");
+    }
+    parts_.bos_id = gguf_.bos_id;
+    parts_.eos_id = gguf_.eos_id;
+    parts_.eos_ids = end_tokens();
+    return make_pipeline(std::move(parts_));
+  }
+
+ private:
+  void check_length(const char* what, std::size_t n) const {
+    if (n == 0 || n == n_tokens_) return;
+    base::fail(ErrorCode::kCorruptData, "gguf: tokenizer.ggml.", what, ": bad length (expected ",
+               n_tokens_, ", got ", n, ")");
+  }
+
+  void check_id(TokenId id) const {
+    if (id >= 0 && static_cast<std::size_t>(id) < n_tokens_) return;
+    base::fail(ErrorCode::kCorruptData,
+               "gguf: tokenizer: special token id out of range (expected below ", n_tokens_,
+               ", got ", id, ")");
+  }
+
+  TokenType type_of(TokenId id) const {
+    if (gguf_.token_types.empty()) return TokenType::kNormal;
+    return static_cast<TokenType>(gguf_.token_types[static_cast<std::size_t>(id)]);
+  }
+  std::string_view text_of(TokenId id) const { return gguf_.tokens[static_cast<std::size_t>(id)]; }
+
+  void read_vocab() {
+    std::size_t n_bytes = 0;
+    for (const std::string_view token : gguf_.tokens) n_bytes += token.size();
+    parts_.vocab = std::make_unique<Vocab>();
+    parts_.vocab->reserve(n_tokens_, n_bytes);
+    for (std::size_t i = 0; i < n_tokens_; ++i) {
+      if (i + kSetAhead < n_tokens_)
+        parts_.vocab->prefetch(hash_bytes(gguf_.tokens[i + kSetAhead]));
+      parts_.vocab->set(static_cast<TokenId>(i), gguf_.tokens[i]);
+    }
+  }
+
+  /// The ids that the file gives a meaning to are special whatever their type says.
+  bool has_role(TokenId id) const {
+    return id == gguf_.bos_id || id == gguf_.eos_id || id == gguf_.eot_id ||
+           is_end_spelling(text_of(id));
+  }
+
+  void read_added_tokens() {
+    for (std::size_t i = 0; i < n_tokens_; ++i) {
+      const auto id = static_cast<TokenId>(i);
+      const TokenType type = type_of(id);
+      const bool special =
+          type == TokenType::kControl || type == TokenType::kUnknown || has_role(id);
+      if (!special && type != TokenType::kUserDefined) continue;
+      AddedToken token;
+      token.id = id;
+      token.content = std::string(text_of(id));
+      token.special = special;
+      // Nobody means a token of this length in a text.
+      if (token.content.empty() || token.content.size() > AddedTokenMatcher::kMaxContentBytes)
+        continue;
+      parts_.added.push_back(std::move(token));
+    }
+  }
+
+  void build_byte_level() {
+    const GgufPreTokenizer pre = find_gguf_pre_tokenizer(gguf_.pre);
+    parts_.pre_tokenizer = make_regex_pre_tokenizer(pre.patterns, "gguf: pre-tokenizer");
+    BpeOptions options;
+    options.byte_level = true;
+    options.ignore_merges = pre.ignore_merges;
+    parts_.model = std::make_unique<Bpe>(*parts_.vocab, options, read_merges());
+    parts_.decoder = DecodeRules::byte_level();
+    parts_.raw_added_text = true;
+    set_frame(pre.add_bos);
+  }
+
+  /// Merges of tokens that the vocabulary lacks have no effect; of equal ones the first counts.
+  std::vector<MergeTable::Entry> read_merges() const {
+    const auto merge_at = [&](std::size_t index) {
+      const std::string_view text = gguf_.merges[index];
+      const std::size_t space = text.find(' ', 1);
+      if (space == std::string_view::npos) {
+        base::fail(ErrorCode::kCorruptData, "gguf: tokenizer.ggml.merges: entry ", index,
+                   " is not a pair");
+      }
+      return SpelledMerge{text.substr(0, space), text.substr(space + 1)};
+    };
+    auto entries =
+        read_spelled_merges(*parts_.vocab, gguf_.merges.size(), merge_at, "", MissingTokens::kSkip);
+    std::reverse(entries.begin(), entries.end());
+    return entries;
+  }
+
+  void build_sentencepiece() {
+    const bool add_space_prefix = gguf_.add_space_prefix.value_or(true);
+    if (add_space_prefix) parts_.normalizer = make_prepend_normalizer(std::string(kMeta));
+    parts_.normalizer = make_normalizer_sequence(std::move(parts_.normalizer),
+                                                 make_replace_normalizer(" ", std::string(kMeta)));
+    BpeOptions options;
+    options.byte_fallback = true;
+    options.unk_id = gguf_.unk_id;
+    parts_.model = std::make_unique<Bpe>(*parts_.vocab, options, score_merges());
+    parts_.decoder = DecodeRules::sentencepiece(add_space_prefix);
+    set_frame(true);
+  }
+
+  float score_of(TokenId id) const {
+    if (gguf_.scores.empty()) return -static_cast<float>(id);
+    const float score = gguf_.scores[static_cast<std::size_t>(id)];
+    return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
+  }
+
+  std::vector<MergeTable::Entry> score_merges() const {
+    std::vector<float> scores(n_tokens_);
+    std::vector<unsigned char> roles(n_tokens_);
+    for (std::size_t i = 0; i < n_tokens_; ++i) {
+      const auto id = static_cast<TokenId>(i);
+      scores[i] = score_of(id);
+      if (!parts_.vocab->is_found(id)) continue;
+      const TokenType type = type_of(id);
+      if (type != TokenType::kControl && type != TokenType::kByte) roles[i] |= kMergePart;
+      if (type == TokenType::kNormal || type == TokenType::kUserDefined ||
+          type == TokenType::kUnused)
+        roles[i] |= kMergeResult;
+    }
+    return make_score_merges(*parts_.vocab, scores, roles);
+  }
+
+  void set_frame(bool add_bos_default) {
+    if (gguf_.add_bos.value_or(add_bos_default) && gguf_.bos_id)
+      parts_.frame.before.push_back(*gguf_.bos_id);
+    if (gguf_.add_eos.value_or(false) && gguf_.eos_id) parts_.frame.after.push_back(*gguf_.eos_id);
+  }
+
+  std::vector<TokenId> end_tokens() const {
+    std::vector<TokenId> configured;
+    if (gguf_.eot_id) configured.push_back(*gguf_.eot_id);
+    if (gguf_.eos_id) configured.push_back(*gguf_.eos_id);
+    const auto find_special = [&](std::string_view spelling) -> std::optional<TokenId> {
+      const auto id = parts_.vocab->find(spelling);
+      const bool is_control =
+          id && (type_of(*id) == TokenType::kControl || is_end_spelling(spelling));
+      return is_control ? id : std::nullopt;
+    };
+    return collect_end_tokens(configured, find_special);
+  }
+
+  const GgufVocab& gguf_;
+  const std::size_t n_tokens_;
+  PipelineParts parts_;
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> make_tokenizer(const GgufVocab& vocab) {
+  return GgufBuilder(vocab).build();
+}
+
+}  // namespace openllm::tokenizer

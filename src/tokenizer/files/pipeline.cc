@@ -1,0 +1,286 @@
+#include "tokenizer/files/pipeline.h"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "tokenizer/unicode/unicode.h"
+
+namespace openllm::tokenizer {
+namespace {
+
+/// Strings by token id, in one block.
+class TokenTexts {
+ public:
+  void reserve(std::size_t n_texts, std::size_t n_bytes) {
+    ends_.reserve(n_texts);
+    bytes_.reserve(n_bytes);
+  }
+  /// `append` adds the next text to the string that it gets.
+  void push_back(base::FunctionRef<void(std::string&)> append) {
+    append(bytes_);
+    ends_.push_back(bytes_.size());
+  }
+  std::string_view at(TokenId id) const noexcept {
+    const auto index = static_cast<std::size_t>(id);
+    if (id < 0 || index >= ends_.size()) return {};
+    const std::size_t begin = index == 0 ? 0 : ends_[index - 1];
+    return std::string_view(bytes_).substr(begin, ends_[index] - begin);
+  }
+  void shrink() { bytes_.shrink_to_fit(); }
+
+ private:
+  std::string bytes_;
+  std::vector<std::size_t> ends_;
+};
+
+constexpr std::size_t kMaxScanners = 8;  // one calls the other
+
+enum Flag : unsigned char { kSpecial = 1, kByte = 2 };
+
+class Pipeline final : public Tokenizer {
+ public:
+  explicit Pipeline(PipelineParts parts) : parts_(std::move(parts)) {
+    size_ = parts_.vocab->size();
+    for (const AddedToken& token : parts_.added) size_ = std::max(size_, token.id + 1);
+    flags_.resize(static_cast<std::size_t>(size_));
+    make_texts(add_tokens());
+    for (const auto* ids : {&parts_.frame.before, &parts_.frame.after, &parts_.eos_ids}) {
+      for (const TokenId id : *ids) require_id(id);
+    }
+    if (parts_.bos_id) require_id(*parts_.bos_id);
+    max_token_bytes_ = find_max_token_bytes();
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      const bool is_utf8 = byte < 0xC0 || (byte > 0xC1 && byte < 0xF5);
+      vanishing_bytes_[byte] =
+          is_utf8 && parts_.model->may_vanish(static_cast<unsigned char>(byte));
+      some_bytes_vanish_ = some_bytes_vanish_ || vanishing_bytes_[byte];
+    }
+    std::vector<WordScanner> scanners;
+    const bool has_all =
+        parts_.pre_tokenizer == nullptr || parts_.pre_tokenizer->add_scanners(scanners);
+    if (has_all && scanners.size() <= kMaxScanners) scanners_ = std::move(scanners);
+  }
+
+  std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const override;
+
+  std::size_t min_tokens(std::string_view text) const noexcept override;
+
+  int vocab_size() const noexcept override { return size_; }
+  std::string_view token_bytes(TokenId id) const noexcept override { return texts_.at(id); }
+  std::string_view first_token_bytes(TokenId id) const noexcept override {
+    return parts_.decoder.first_differs() ? first_texts_.at(id) : texts_.at(id);
+  }
+  std::string_view token_piece(TokenId id) const noexcept override {
+    const std::string_view added = added_.piece(id);
+    return added.empty() ? parts_.vocab->piece(id) : added;
+  }
+  std::optional<TokenId> find_token(std::string_view piece) const noexcept override {
+    const auto added = added_.find(piece);
+    return added ? added : parts_.vocab->find(piece);
+  }
+  bool is_special(TokenId id) const noexcept override { return has_flag(id, kSpecial); }
+  bool is_byte_token(TokenId id) const noexcept override { return has_flag(id, kByte); }
+  std::string byte_run_text(std::string text, bool first) const override {
+    return parts_.decoder.apply_to_bytes(std::move(text), first);
+  }
+  bool strips_leading_space() const noexcept override {
+    return parts_.decoder.strips_leading_space();
+  }
+
+  std::optional<TokenId> bos_id() const noexcept override { return parts_.bos_id; }
+  const std::vector<TokenId>& eos_ids() const noexcept override { return parts_.eos_ids; }
+  std::string_view bos_piece() const noexcept override {
+    return parts_.bos_id ? token_piece(*parts_.bos_id) : "";
+  }
+  std::string_view eos_piece() const noexcept override {
+    return parts_.eos_id ? token_piece(*parts_.eos_id) : "";
+  }
+
+ private:
+  bool has_flag(TokenId id, Flag flag) const noexcept {
+    return id >= 0 && id < size_ && (flags_[static_cast<std::size_t>(id)] & flag) != 0;
+  }
+  void require_id(TokenId id) const {
+    if (id >= 0 && id < size_) return;
+    base::fail(ErrorCode::kCorruptData, "tokenizer: special token id out of range (expected below ",
+               size_, ", got ", id, ")");
+  }
+  /// Spellings by id, where they are not token_piece().
+  using Respelled = std::unordered_map<TokenId, std::string>;
+  Respelled add_tokens();
+  void make_texts(const Respelled& respelled);
+  void append_text(std::string& out, TokenId id, std::string_view piece, bool first);
+  std::size_t find_max_token_bytes() const noexcept;
+
+  /// One encode call.
+  struct Call {
+    std::vector<TokenId>& out;
+    bool parse_special;
+    std::unique_ptr<Model::Session> session;
+  };
+  void encode_raw(Call& call, std::string_view text, bool at_start) const;
+  /// `start`: see Words.
+  void encode_normalized(Call& call, std::string_view text, std::size_t start) const;
+  void encode_scanned(Call& call, std::string_view text, std::size_t depth) const;
+
+  PipelineParts parts_;
+  int size_ = 0;
+  std::array<bool, 256> vanishing_bytes_{};
+  bool some_bytes_vanish_ = false;
+  std::size_t max_token_bytes_ = 0;  // that a token stands for, white space beside it apart
+  Vocab added_;
+  AddedTokenMatcher raw_matcher_;
+  AddedTokenMatcher normalized_matcher_;
+  std::optional<std::vector<WordScanner>> scanners_;  // that do all of the pre-tokenizer's work
+  std::vector<unsigned char> flags_;
+  TokenTexts texts_;
+  TokenTexts first_texts_;
+};
+
+/// Gives the added tokens that the normalizer changes: they stand for what they match.
+Pipeline::Respelled Pipeline::add_tokens() {
+  Respelled respelled;
+  for (const AddedToken& token : parts_.added) {
+    added_.set(token.id, token.content);
+    auto& flags = flags_[static_cast<std::size_t>(token.id)];
+    flags = static_cast<unsigned char>(token.special ? flags | kSpecial : flags & ~kSpecial);
+    respelled.erase(token.id);
+    if (!token.normalized || parts_.normalizer == nullptr) {
+      (token.normalized ? normalized_matcher_ : raw_matcher_).add(token, token.content);
+      continue;
+    }
+    std::string content = parts_.normalizer->apply(base::sanitize_utf8(token.content));
+    normalized_matcher_.add(token, content);
+    if (content != token.content) respelled[token.id] = std::move(content);
+  }
+  return respelled;
+}
+
+void Pipeline::make_texts(const Respelled& respelled) {
+  const bool differs = parts_.decoder.first_differs();
+  for (TokenTexts* texts : {&texts_, &first_texts_}) {
+    if (texts == &first_texts_ && !differs) continue;
+    texts->reserve(static_cast<std::size_t>(size_), parts_.vocab->n_bytes());
+    for (TokenId id = 0; id < size_; ++id) {
+      const auto found = respelled.find(id);
+      const std::string_view piece = found == respelled.end() ? token_piece(id) : found->second;
+      texts->push_back(
+          [&](std::string& out) { append_text(out, id, piece, texts == &first_texts_); });
+    }
+    texts->shrink();
+  }
+}
+
+void Pipeline::append_text(std::string& out, TokenId id, std::string_view piece, bool first) {
+  if (first) return parts_.decoder.append(out, piece, true);
+  if (const auto byte = parts_.decoder.byte_of(piece)) {
+    if (parts_.decoder.joins_bytes()) flags_[static_cast<std::size_t>(id)] |= kByte;
+    out.push_back(static_cast<char>(*byte));
+  } else if (parts_.raw_added_text && !added_.piece(id).empty()) {
+    out += piece;
+  } else if (!piece.empty()) {
+    parts_.decoder.append(out, piece, false);
+  }
+}
+
+std::size_t Pipeline::find_max_token_bytes() const noexcept {
+  if (parts_.pre_tokenizer != nullptr && !parts_.pre_tokenizer->keeps_text()) return 0;
+  const std::size_t longest = parts_.model->max_token_bytes();
+  if (longest == 0) return 0;
+  return std::max({longest, raw_matcher_.longest_bytes(), normalized_matcher_.longest_bytes()});
+}
+
+std::size_t Pipeline::min_tokens(std::string_view text) const noexcept {
+  if (max_token_bytes_ == 0) return 0;
+  const bool is_ascii =
+      std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
+  const std::size_t shrink =
+      parts_.normalizer == nullptr ? 1 : parts_.normalizer->max_shrink(is_ascii);
+  if (shrink == 0) return 0;
+  const bool blanks_vanish = raw_matcher_.takes_blanks() || normalized_matcher_.takes_blanks();
+  const std::size_t n_bytes = blanks_vanish ? count_non_blank(text) : text.size();
+  std::size_t n_vanish = 0;
+  if (some_bytes_vanish_) {
+    // Other bytes may become those that vanish.
+    if (parts_.normalizer != nullptr || !base::is_valid_utf8(text)) return 0;
+    for (const char c : text) n_vanish += vanishing_bytes_[static_cast<unsigned char>(c)] ? 1 : 0;
+  }
+  return n_bytes < n_vanish ? 0 : (n_bytes - n_vanish) / shrink / max_token_bytes_;
+}
+
+std::vector<TokenId> Pipeline::encode(std::string_view text, const EncodeOptions& options) const {
+  std::string sanitized;
+  if (!base::is_valid_utf8(text)) {
+    sanitized = base::sanitize_utf8(text);
+    text = sanitized;
+  }
+  std::vector<TokenId> out;
+  out.reserve(text.size() / 3 + 4);
+  if (options.add_special_tokens) out = parts_.frame.before;
+  Call call{out, options.parse_special, parts_.model->start(text.size())};
+  const auto visit = [&](const AddedTokenMatcher::Segment& segment) {
+    if (segment.id) {
+      out.push_back(*segment.id);
+    } else {
+      encode_raw(call, segment.text, segment.offset == 0);
+    }
+  };
+  raw_matcher_.split(text, options.parse_special, visit);
+  if (options.add_special_tokens)
+    out.insert(out.end(), parts_.frame.after.begin(), parts_.frame.after.end());
+  return out;
+}
+
+void Pipeline::encode_raw(Call& call, std::string_view text, bool at_start) const {
+  std::size_t start = 0;
+  if (at_start && !text.empty()) base::decode_utf8(text, start);
+  std::string normalized;
+  if (parts_.normalizer != nullptr) {
+    normalized = at_start ? parts_.normalizer->apply_at_start(std::string(text), start)
+                          : parts_.normalizer->apply(std::string(text));
+    text = normalized;
+  }
+  const auto visit = [&](const AddedTokenMatcher::Segment& segment) {
+    if (segment.id) {
+      call.out.push_back(*segment.id);
+    } else {
+      encode_normalized(call, segment.text, start - std::min(start, segment.offset));
+    }
+  };
+  normalized_matcher_.split(text, call.parse_special, visit);
+}
+
+void Pipeline::encode_normalized(Call& call, std::string_view text, std::size_t start) const {
+  if (scanners_) {
+    encode_scanned(call, text, 0);
+    return call.session->finish(call.out);
+  }
+  Words words(std::string(text), start);
+  parts_.pre_tokenizer->split(words);
+  for (const Words::Word& word : words.words()) call.session->tokenize(words.view(word), call.out);
+  call.session->finish(call.out);
+}
+
+void Pipeline::encode_scanned(Call& call, std::string_view text, std::size_t depth) const {
+  if (depth == scanners_->size()) return call.session->tokenize(text, call.out);
+  const WordScanner scanner = (*scanners_)[depth];
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = scanner(text, begin);
+    encode_scanned(call, text.substr(begin, end - begin), depth + 1);
+    begin = end;
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> make_pipeline(PipelineParts parts) {
+  if (parts.vocab->size() == 0 && parts.added.empty()) {
+    base::fail(ErrorCode::kCorruptData, "tokenizer: empty vocabulary");
+  }
+  return std::make_unique<Pipeline>(std::move(parts));
+}
+
+}  // namespace openllm::tokenizer

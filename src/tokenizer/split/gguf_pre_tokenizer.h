@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+namespace openllm::tokenizer {
+
+/// Patterns and defaults of a pre-tokenizer that GGUF files know by name.
+struct GgufPreTokenizer {
+  std::vector<std::string_view> patterns;  ///< Matches are isolated, one pattern after the other.
+  bool ignore_merges = false;
+  bool add_bos = false;
+};
+
+/// Throws kUnsupported listing the known names. An empty name is "default".
+GgufPreTokenizer find_gguf_pre_tokenizer(std::string_view name);
+
+}  // namespace openllm::tokenizer

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vector>
+
+#include "base/json.h"
+#include "tokenizer/tokenizer.h"
+
+namespace openllm::tokenizer {
+
+/// Tokens that a post-processor puts around those of a text.
+struct SpecialFrame {
+  std::vector<TokenId> before;
+  std::vector<TokenId> after;
+  bool of_template = false;  ///< Some of them are from a TemplateProcessing.
+};
+
+/// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the
+/// vocabulary.
+SpecialFrame parse_post_processor(const base::Json& json);
+
+}  // namespace openllm::tokenizer
