@@ -8,6 +8,9 @@ flat, random norm weights and biases too. Beside each model lies golden.json:
   greedy        the ids transformers continues the prompt with, greedy, recomputing the whole sequence each time
   vocab_size    columns of the logits
   logits        file with the logits of every prompt position, float32 little endian, [positions, vocab_size]
+  source        token ids of the source text, for models with an encoder and a decoder
+
+Encoders have `prompt` and `hidden`, the file with the last hidden states, [positions, hidden_size].
 
 Some models are written as GGUF too (f32/model.gguf, q8_0/model.gguf), with the tensor names, key names and weight
 layouts of llama.cpp's converter. The Q8_0 file has a golden of its own, computed by transformers from the dequantised
@@ -120,6 +123,18 @@ MODELS = {
         qk_rope_head_dim=8, v_head_dim=10, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2,
         n_group=4, topk_group=2, topk_method="group_limited_greedy", norm_topk_prob=False, routed_scaling_factor=1.7,
         first_k_dense_replace=1, max_position_embeddings=64), dict(n_prompt=28)),
+    # an encoder: its golden has hidden states
+    "bert": ("BertConfig", dict(
+        vocab_size=110, hidden_size=36, intermediate_size=50, num_hidden_layers=2, num_attention_heads=3,
+        max_position_embeddings=48), dict(n_prompt=21)),
+    # encoder and decoder: the golden has a source too; a plain and a gated one with a head of its own
+    "t5": ("T5Config", dict(
+        vocab_size=120, d_model=36, d_kv=10, d_ff=50, num_layers=2, num_heads=4, relative_attention_num_buckets=8,
+        relative_attention_max_distance=12, decoder_start_token_id=0), dict(n_prompt=17, n_source=30)),
+    "t5-gated": ("T5Config", dict(
+        vocab_size=110, d_model=32, d_kv=8, d_ff=40, num_layers=2, num_decoder_layers=3, num_heads=4,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0),
+        dict(n_prompt=15, n_source=26)),
 }
 
 
@@ -128,38 +143,58 @@ def make_model(class_name, arguments, seed):
     torch.manual_seed(seed)
     if class_name == "Gemma3Config":
         model = transformers.Gemma3ForConditionalGeneration(config)
+    elif class_name == "BertConfig":
+        model = transformers.BertModel(config)
+    elif class_name == "T5Config":
+        model = transformers.T5ForConditionalGeneration(config)
     else:
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     gemma = class_name.startswith("Gemma")
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
-        is_norm = "norm" in name or ".ln_" in name
+        is_norm = "norm" in name.lower() or ".ln_" in name
         if name.endswith("bias"):
             value = 0.3 * noise
         elif is_norm:
             value = 0.3 * noise + (0.0 if gemma else 1.0)
         elif "embed" in name or ".wte" in name or ".wpe" in name or "lm_head" in name:
             value = (0.15 if gemma else 0.6) * noise
+        elif "shared" in name:
+            value = (3.0 if config.scale_decoder_outputs else 0.3) * noise
         else:
             value = 1.3 * noise / parameter.shape[-1] ** 0.5
         parameter.data.copy_(value)
     return model.eval()
 
 
-def logits_of(model, ids):
+def logits_of(model, ids, source):
     with torch.no_grad():
+        if source:
+            return model(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([ids]),
+                         use_cache=False).logits[0].float()
         return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
 
 
-def write_golden(model, prompt, folder, name):
-    logits = logits_of(model, prompt)
+def write_hidden_golden(model, prompt, folder):
+    """hidden.bin: the last hidden states, [positions, hidden_size]."""
+    with torch.no_grad():
+        hidden = model(input_ids=torch.tensor([prompt])).last_hidden_state[0].float()
+    hidden.numpy().astype("<f4").tofile(folder / "golden.hidden")
+    (folder / "golden.json").write_text(json.dumps({"prompt": prompt, "hidden": "golden.hidden"}) + "\n")
+    return float(hidden.std())
+
+
+def write_golden(model, prompt, folder, name, source=None):
+    logits = logits_of(model, prompt, source)
     ids = list(prompt)
     for _ in range(N_GREEDY):
-        ids.append(int(logits_of(model, ids)[-1].argmax()))
+        ids.append(int(logits_of(model, ids, source)[-1].argmax()))
     logits.numpy().astype("<f4").tofile(folder / f"{name}.logits")
     golden = {"prompt": prompt, "greedy": ids[len(prompt):], "vocab_size": logits.shape[1],
               "logits": f"{name}.logits"}
+    if source:
+        golden["source"] = source
     (folder / f"{name}.json").write_text(json.dumps(golden) + "\n")
     spread = float(logits.std())
     assert spread > 0.3, f"flat logits: {spread}"
@@ -339,7 +374,9 @@ def main(names):
         (folder / "generation_config.json").unlink(missing_ok=True)
         text = arguments.get("text_config", arguments)
         prompt = np.random.default_rng(index).integers(3, text["vocab_size"], options["n_prompt"]).tolist()
-        spread = write_golden(model, prompt, folder, "golden")
+        source = np.random.default_rng(1000 + index).integers(3, text["vocab_size"], options.get("n_source", 0)).tolist()
+        spread = (write_hidden_golden(model, prompt, folder) if class_name == "BertConfig"
+                  else write_golden(model, prompt, folder, "golden", source))
         write_ggufs(model, class_name, options.get("gguf", []), prompt, folder)
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         print(f"{name}: {size / 1024:.0f} KiB, logits' standard deviation {spread:.2f}")

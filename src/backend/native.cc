@@ -79,6 +79,19 @@ void require_range(const char* name, int value, int low, int high) {
   }
 }
 
+/// The engine continues texts: it has no use yet for hidden states or for source texts.
+void refuse_other_networks(const format::Checkpoint& checkpoint) {
+  const model::ModelSpec spec = model::read_spec(checkpoint);
+  if (!spec.head) {
+    base::fail(ErrorCode::kUnsupported, checkpoint.path(), ": ", spec.architecture,
+               " is an encoder, which gives no text (embeddings are not supported yet)");
+  }
+  if (spec.encoder) {
+    base::fail(ErrorCode::kUnsupported, checkpoint.path(), ": ", spec.architecture,
+               " is an encoder-decoder model, which the native engine cannot run yet");
+  }
+}
+
 constexpr int kMaxOutputRows = 64;
 
 std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOptions& options) {
@@ -92,6 +105,7 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
                options.kv_cache_bytes, ")");
   }
 
+  refuse_other_networks(checkpoint);
   auto device = device::make_device(options.device, {.n_threads = options.n_threads,
                                                      .fast_activations = options.fast_activations});
   model::ModelOptions model_options;

@@ -18,9 +18,9 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* name :
-       {"llama", "llama-gguf", "llama-odd", "mistral", "qwen2", "qwen2-gguf", "qwen3", "qwen3-bias",
-        "gemma2", "gemma3", "gemma3-vision", "gpt2", "gpt2-bare", "mixtral", "deepseek2"}) {
+  for (const char* name : {"llama", "llama-gguf", "llama-odd", "mistral", "qwen2", "qwen2-gguf",
+                           "qwen3", "qwen3-bias", "gemma2", "gemma3", "gemma3-vision", "gpt2",
+                           "gpt2-bare", "mixtral", "deepseek2", "t5", "t5-gated"}) {
     all.push_back({name, name});
   }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare"}) {
@@ -77,7 +77,7 @@ class GoldenTest : public testing::TestWithParam<std::tuple<Case, std::string>> 
 
 TEST_P(GoldenTest, LogitsOfEveryPosition) {
   Runner model = runner();
-  const std::vector<float> logits = model.step({{0, golden_.prompt}});
+  const std::vector<float> logits = model.step({{0, golden_.prompt, golden_.source}});
   ASSERT_EQ(logits.size(), golden_.logits.size());
   if (exact_) {
     EXPECT_LE(worst_difference(logits, golden_.logits.data()), 1e-4);
@@ -89,7 +89,7 @@ TEST_P(GoldenTest, LogitsOfEveryPosition) {
 
 TEST_P(GoldenTest, GreedyContinuation) {
   Runner model = runner();
-  std::vector<float> logits = model.step({{1, golden_.prompt}}, false);
+  std::vector<float> logits = model.step({{1, golden_.prompt, golden_.source}}, false);
   std::vector<std::int32_t> ids;
   while (ids.size() < golden_.greedy.size()) {
     ids.push_back(argmax(logits.data(), golden_.vocab_size));
@@ -100,7 +100,7 @@ TEST_P(GoldenTest, GreedyContinuation) {
 
 TEST_P(GoldenTest, ChunksOfOddSizes) {
   Runner model = runner();
-  const std::vector<float> whole = model.step({{0, golden_.prompt}});
+  const std::vector<float> whole = model.step({{0, golden_.prompt, golden_.source}});
   std::vector<float> chunked;
   const std::size_t sizes[] = {1, 7, 3, 5, 11, 2};
   std::size_t begin = 0;
@@ -108,7 +108,9 @@ TEST_P(GoldenTest, ChunksOfOddSizes) {
     const std::size_t n = std::min(sizes[i % 6], golden_.prompt.size() - begin);
     const auto from = golden_.prompt.begin() + static_cast<std::ptrdiff_t>(begin);
     const std::vector<float> part =
-        model.step({{1, {from, from + static_cast<std::ptrdiff_t>(n)}}});
+        model.step({{1,
+                     {from, from + static_cast<std::ptrdiff_t>(n)},
+                     begin == 0 ? golden_.source : std::vector<std::int32_t>()}});
     chunked.insert(chunked.end(), part.begin(), part.end());
     begin += n;
   }
@@ -123,17 +125,19 @@ TEST_P(GoldenTest, ManySequencesInOneBatch) {
   const std::vector<std::int32_t> head(prompt.begin(), prompt.begin() + 5);
   const std::vector<std::int32_t> tail(prompt.begin() + 5, prompt.end());
   const std::vector<std::int32_t> late(prompt.begin() + 2, prompt.begin() + 13);
-  std::vector<float> expected = alone.step({{0, prompt}});
-  const std::vector<float> expected_reversed = alone.step({{1, reversed}});
-  const std::vector<float> expected_late = alone.step({{2, late}});
+  const std::vector<std::int32_t>& source = golden_.source;
+  const std::vector<std::int32_t> other(source.rbegin(), source.rend());
+  std::vector<float> expected = alone.step({{0, prompt, source}});
+  const std::vector<float> expected_reversed = alone.step({{1, reversed, other}});
+  const std::vector<float> expected_late = alone.step({{2, late, other}});
   const std::size_t vocab = golden_.vocab_size;
 
-  std::vector<float> got = model.step({{3, head}, {0, reversed}});
+  std::vector<float> got = model.step({{3, head, source}, {0, reversed, other}});
   std::vector<float> ours(got.begin(),
                           got.begin() + static_cast<std::ptrdiff_t>(head.size() * vocab));
   EXPECT_TRUE(std::equal(expected_reversed.begin(), expected_reversed.end(),
                          got.begin() + static_cast<std::ptrdiff_t>(ours.size())));
-  got = model.step({{1, late}, {3, tail}});
+  got = model.step({{1, late, other}, {3, tail}});
   EXPECT_TRUE(std::equal(expected_late.begin(), expected_late.end(), got.begin()));
   ours.insert(ours.end(), got.begin() + static_cast<std::ptrdiff_t>(expected_late.size()),
               got.end());
@@ -142,8 +146,8 @@ TEST_P(GoldenTest, ManySequencesInOneBatch) {
 
 TEST_P(GoldenTest, OnlyWantedRows) {
   Runner model = runner();
-  const std::vector<float> all = model.step({{0, golden_.prompt}});
-  const std::vector<float> last = model.step({{1, golden_.prompt}}, false);
+  const std::vector<float> all = model.step({{0, golden_.prompt, golden_.source}});
+  const std::vector<float> last = model.step({{1, golden_.prompt, golden_.source}}, false);
   ASSERT_EQ(last.size(), golden_.vocab_size);
   EXPECT_TRUE(
       std::equal(last.begin(), last.end(), all.end() - static_cast<std::ptrdiff_t>(last.size())));
@@ -161,6 +165,68 @@ INSTANTIATE_TEST_SUITE_P(Families, GoldenTest,
                          testing::Combine(testing::ValuesIn(cases()),
                                           testing::Values("reference", "cpu")),
                          case_name);
+
+// Encoders: hidden states of whole sequences, alone and among others.
+TEST(EncoderTest, HiddenStatesAreThoseOfTransformers) {
+  const std::string folder = data_path("bert");
+  const base::Json golden =
+      base::Json::parse(base::read_file(folder + "/golden.json"), "golden.json");
+  const std::vector<std::int32_t> prompt = to_ids(*golden.find("prompt"));
+  const std::vector<float> expected = read_floats(folder + "/golden.hidden");
+  const auto checkpoint = format::open_checkpoint(folder);
+  for (const char* name : {"reference", "cpu"}) {
+    const auto device = device::make_device(name, {.n_threads = 2});
+    const auto model = Model::load(*checkpoint, *device, {.max_rows = 64, .max_output_rows = 64});
+    EXPECT_TRUE(model->kv_groups().empty());
+    model->allocate_kv({});
+    step::Step step;
+    const auto add = [&](const std::vector<std::int32_t>& ids) {
+      const auto first = static_cast<std::int32_t>(step.token_ids.size());
+      step.sequences.push_back(
+          {.first_row = first, .n_rows = static_cast<std::int32_t>(ids.size())});
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        step.hidden_rows.push_back(first + static_cast<std::int32_t>(i));
+        step.token_ids.push_back(ids[i]);
+        step.positions.push_back(static_cast<std::int32_t>(i));
+      }
+    };
+    add(prompt);
+    const float* hidden = model->forward(step).hidden;
+    const std::vector<float> alone(hidden, hidden + expected.size());
+    EXPECT_LE(worst_difference(alone, expected.data()), 1e-4) << name;
+    step.clear();
+    add({5, 9, 7});
+    add(prompt);
+    hidden = model->forward(step).hidden;
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), hidden + 3 * model->spec().dim)) << name;
+    step.logit_rows = {0};
+    EXPECT_EQ(error_of([&] { model->forward(step); }).code(), ErrorCode::kInvalidArgument);
+    step.logit_rows.clear();
+    step.sequences[0].past_len = 1;
+    EXPECT_THAT(error_of([&] { model->forward(step); }).what(),
+                testing::HasSubstr("whole sequences"));
+  }
+}
+
+TEST(EncoderDecoderTest, SourcesComeWholeAndFromTheVocabulary) {
+  const auto checkpoint = format::open_checkpoint(data_path("t5"));
+  Runner model(*checkpoint, "reference");
+  ASSERT_EQ(model.model().kv_groups().size(), 2U);
+  EXPECT_THAT(error_of([&] {
+                model.step({{0, {1, 2}}});
+              }).what(),
+              testing::HasSubstr("source length"));
+  EXPECT_THAT(error_of([&] {
+                model.step({{0, {1, 2}, {5, 120}}});
+              }).what(),
+              testing::HasSubstr("source token id out of range"));
+  const auto plain = format::open_checkpoint(data_path("llama"));
+  Runner causal(*plain, "reference");
+  EXPECT_THAT(error_of([&] {
+                causal.step({{0, {1, 2}, {5}}});
+              }).what(),
+              testing::HasSubstr("source length"));
+}
 
 TEST(KvDtypeTest, HalfPrecisionCacheIsCloseToFull) {
   const auto checkpoint = format::open_checkpoint(data_path("mistral"));

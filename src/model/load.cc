@@ -3,8 +3,8 @@
 
 #include "base/error.h"
 #include "model/arch/family.h"
-#include "model/decoder.h"
 #include "model/model.h"
+#include "model/network.h"
 
 namespace openllm::model {
 namespace {
@@ -54,7 +54,7 @@ std::unique_ptr<Model> Model::load(const format::Checkpoint& checkpoint, device:
               "model: options must be positive");
   Found found = find_family(checkpoint);
   WeightLoader loader(checkpoint, *found.layout, device, options.progress);
-  auto model = std::make_unique<Decoder>(std::move(found.spec), loader, options);
+  auto model = std::make_unique<Network>(std::move(found.spec), loader, options);
   loader.finish();
   return model;
 }

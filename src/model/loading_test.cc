@@ -18,7 +18,7 @@ TEST(LoadingTest, SmallLlamaLoads) {
   const auto model = load(small_llama());
   EXPECT_EQ(model->spec().architecture, "llama");
   EXPECT_EQ(attention_of(model->spec(), 0).head_dim, 4);
-  EXPECT_FALSE(model->spec().head.tied);
+  EXPECT_FALSE(model->spec().head->tied);
   // embedding and output, final norm, and per layer: two norms, q, k, v, o, gate, up, down
   EXPECT_EQ(model->n_parameters(), 2 * 88 + 8 + 2 * (16 + 64 + 32 + 32 + 64 + 3 * 96));
   EXPECT_EQ(model->weight_bytes(), 4U * (88 + 8 + 2 * (16 + 64 + 32 + 32 + 64 + 3 * 96)));
@@ -99,17 +99,17 @@ TEST(LoadingTest, TiedWithoutOutputSharesOneUpload) {
   MemoryCheckpoint checkpoint = small_llama();
   checkpoint.mutable_config()["tie_word_embeddings"] = true;
   checkpoint.remove("lm_head.weight");
-  EXPECT_TRUE(load(checkpoint)->spec().head.tied);
+  EXPECT_TRUE(load(checkpoint)->spec().head->tied);
   // Only the output's tensor in the file serves as well.
   checkpoint.remove("model.embed_tokens.weight");
   checkpoint.add("lm_head.weight", {11, 8});
-  EXPECT_TRUE(load(checkpoint)->spec().head.tied);
+  EXPECT_TRUE(load(checkpoint)->spec().head->tied);
 }
 
 TEST(LoadingTest, TiedButDifferentOutputInFileWins) {
   MemoryCheckpoint checkpoint = small_llama();
   checkpoint.mutable_config()["tie_word_embeddings"] = true;
-  EXPECT_FALSE(load(checkpoint)->spec().head.tied);
+  EXPECT_FALSE(load(checkpoint)->spec().head->tied);
 }
 
 TEST(LoadingTest, UntiedWithoutOutputIsAnError) {

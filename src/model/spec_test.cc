@@ -66,7 +66,7 @@ TEST(SpecTest, GemmaDefaultsOfSparseConfigurations) {
   EXPECT_EQ(attention_of(spec, 0).n_kv_heads, 4);
   EXPECT_EQ(attention_of(spec, 0).head_dim, 256);
   EXPECT_EQ(spec.vocab_size, 262208);
-  EXPECT_TRUE(spec.head.tied);
+  EXPECT_TRUE(spec.head->tied);
   EXPECT_EQ(attention_of(spec, 4).window, 1024);
   EXPECT_EQ(attention_of(spec, 5).window, 0);
   ASSERT_EQ(spec.ropes.size(), 2U);
@@ -202,8 +202,9 @@ TEST(SpecTest, PartialRotaryFactorMayStandBesideTheRope) {
 }
 
 TEST(SpecTest, ArchitecturesAreListed) {
-  EXPECT_THAT(architectures(), testing::ElementsAre("llama", "mistral", "qwen2", "qwen3", "gemma2",
-                                                    "gemma3", "gpt2", "mixtral", "deepseek2"));
+  EXPECT_THAT(architectures(),
+              testing::ElementsAre("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2",
+                                   "mixtral", "deepseek2", "bert", "t5"));
   const Error error = error_of([] { spec_of(R"({"model_type": "bloom"})"); });
   EXPECT_THAT(error.what(), testing::HasSubstr("qwen3"));
 }
@@ -234,7 +235,7 @@ TEST(SpecTest, SoftCapsThatAreNullOrZeroAreOff) {
     const ModelSpec spec =
         spec_of(base::cat(R"({"model_type": "gemma2", "attn_logit_softcapping": )", value,
                           R"(, "final_logit_softcapping": )", value, "}"));
-    return std::pair(attention_of(spec, 0).soft_cap, spec.head.soft_cap);
+    return std::pair(attention_of(spec, 0).soft_cap, spec.head->soft_cap);
   };
   EXPECT_EQ(caps("null"), std::pair(0.0F, 0.0F));
   EXPECT_EQ(caps("0.0"), std::pair(0.0F, 0.0F));
@@ -242,7 +243,7 @@ TEST(SpecTest, SoftCapsThatAreNullOrZeroAreOff) {
   EXPECT_EQ(error_of([&] { caps("-1"); }).code(), ErrorCode::kCorruptData);
   const ModelSpec spec = spec_of(R"({"model_type": "gemma2"})");
   EXPECT_EQ(attention_of(spec, 0).soft_cap, 50.0F);
-  EXPECT_EQ(spec.head.soft_cap, 30.0F);
+  EXPECT_EQ(spec.head->soft_cap, 30.0F);
 }
 
 TEST(SpecTest, GgufYarnFactorsOfAttention) {

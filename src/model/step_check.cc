@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <variant>
 
 #include "base/error.h"
 
@@ -71,6 +72,36 @@ void check_sequences(const step::Step& step) {
           ", got ", next, ")");
 }
 
+/// Source texts come whole, and only where an encoder reads them.
+void check_sources(const step::Step& step, const ModelSpec& spec, const StepLimits& limits) {
+  std::int64_t n_sources = 0;
+  bool sees_all = false;
+  for (const LayerSpec& layer : spec.layers) {
+    const auto* attention = std::get_if<SelfAttentionSpec>(&layer.mixer);
+    sees_all = sees_all || (attention != nullptr && attention->sees_all);
+  }
+  for (std::size_t s = 0; s < step.sequences.size(); ++s) {
+    const step::SequenceRows& sequence = step.sequences[s];
+    require(!sees_all || sequence.past_len == 0, "sequence ", s,
+            ": an encoder reads whole sequences (expected past_len 0, got ", sequence.past_len,
+            ")");
+    require(spec.encoder ? sequence.source_len > 0 : sequence.source_len == 0, "sequence ", s,
+            ": wrong source length ", sequence.source_len, " for this model");
+    require(sequence.n_source_rows == 0 || sequence.n_source_rows == sequence.source_len,
+            "sequence ", s, ": a source is encoded whole (expected ", sequence.source_len,
+            " rows or none, got ", sequence.n_source_rows, ")");
+    n_sources += sequence.n_source_rows;
+  }
+  require(n_sources == static_cast<std::int64_t>(step.source_ids.size()) &&
+              n_sources <= limits.max_rows,
+          "wrong number of source tokens (expected ", n_sources, ", at most ", limits.max_rows,
+          ", got ", step.source_ids.size(), ")");
+  for (const std::int32_t id : step.source_ids) {
+    require(id >= 0 && id < spec.vocab_size, "source token id out of range (expected 0 to ",
+            spec.vocab_size - 1, ", got ", id, ")");
+  }
+}
+
 /// Blocks the sequence's rows read or write: all, or those that reach into the window of its first
 /// row.
 void check_blocks(const step::BlockTable& table, std::size_t s, const step::SequenceRows& sequence,
@@ -79,7 +110,9 @@ void check_blocks(const step::BlockTable& table, std::size_t s, const step::Sequ
   const std::int64_t end = table.begin[s + 1];
   require(begin >= 0 && begin <= end && end <= static_cast<std::int64_t>(table.ids.size()),
           "sequence ", s, ": bad block table range ", begin, " to ", end);
-  const std::int64_t length = std::int64_t{sequence.past_len} + sequence.n_rows;
+  const std::int64_t length = group.kind == kv::KvKind::kCross
+                                  ? std::int64_t{sequence.source_len}
+                                  : std::int64_t{sequence.past_len} + sequence.n_rows;
   const std::int64_t needed = (length + block_size - 1) / block_size;
   require(end - begin >= needed, "sequence ", s, ": too few blocks (expected ", needed, ", got ",
           end - begin, ")");
@@ -107,6 +140,8 @@ void check_step(const step::Step& step, const ModelSpec& spec, const StepLimits&
   check_rows(step, spec);
   check_outputs(step, limits);
   check_sequences(step);
+  check_sources(step, spec, limits);
+  require(spec.head || step.logit_rows.empty(), "this network gives no logits, only hidden states");
   require(step.block_tables.size() == limits.groups->size(),
           "wrong number of block tables (expected ", limits.groups->size(), ", got ",
           step.block_tables.size(), ")");

@@ -27,6 +27,7 @@ inline std::string data_path(const std::string& name) {
 
 /// What transformers says about a model, see tools/make_tiny_models.py.
 struct Golden {
+  std::vector<std::int32_t> source;  ///< Of models with an encoder and a decoder.
   std::vector<std::int32_t> prompt;
   std::vector<std::int32_t> greedy;
   std::size_t vocab_size = 0;
@@ -41,17 +42,22 @@ inline std::vector<std::int32_t> to_ids(const base::Json& array) {
   return ids;
 }
 
+inline std::vector<float> read_floats(const std::string& path) {
+  const std::string bytes = base::read_file(path);
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
 inline Golden read_golden(const std::string& folder) {
   const base::Json json =
       base::Json::parse(base::read_file(folder + "/golden.json"), "golden.json");
   Golden golden;
+  if (const base::Json* source = json.find("source")) golden.source = to_ids(*source);
   golden.prompt = to_ids(*json.find("prompt"));
   golden.greedy = to_ids(*json.find("greedy"));
   golden.vocab_size = static_cast<std::size_t>(json.find("vocab_size")->as_int("vocab_size"));
-  const std::string bytes =
-      base::read_file(folder + "/" + json.find("logits")->as_string("logits"));
-  golden.logits.resize(bytes.size() / sizeof(float));
-  std::memcpy(golden.logits.data(), bytes.data(), golden.logits.size() * sizeof(float));
+  golden.logits = read_floats(folder + "/" + json.find("logits")->as_string("logits"));
   return golden;
 }
 
@@ -59,6 +65,7 @@ inline Golden read_golden(const std::string& folder) {
 struct Feed {
   int sequence = 0;
   std::vector<std::int32_t> ids{};
+  std::vector<std::int32_t> source{};  ///< To encode in this step.
 };
 
 /// A model with block tables for a few sequences, as an engine would keep them.
@@ -88,6 +95,7 @@ class Runner {
     }
     model_->allocate_kv(std::vector<int>(tables_.size(), blocks * n_sequences));
     lengths_.resize(static_cast<std::size_t>(n_sequences), 0);
+    source_lengths_.resize(lengths_.size(), 0);
   }
 
   Model& model() { return *model_; }
@@ -103,6 +111,7 @@ class Runner {
                                 .n_rows = static_cast<std::int32_t>(feed.ids.size()),
                                 .past_len = length,
                                 .rope_len = rope_len_});
+      add_source(feed, step);
       for (const std::int32_t id : feed.ids) {
         if (all_rows) step.logit_rows.push_back(static_cast<std::int32_t>(step.token_ids.size()));
         step.token_ids.push_back(id);
@@ -127,11 +136,21 @@ class Runner {
   }
 
  private:
+  void add_source(const Feed& feed, step::Step& step) {
+    std::int32_t& length = source_lengths_[static_cast<std::size_t>(feed.sequence)];
+    const auto n = static_cast<std::int32_t>(feed.source.size());
+    if (n > 0) length = n;
+    step.sequences.back().source_len = length;
+    step.sequences.back().n_source_rows = n;
+    step.source_ids.insert(step.source_ids.end(), feed.source.begin(), feed.source.end());
+  }
+
   /// Blocks behind the window are given as freed.
   void append_blocks(const kv::KvGroupSpec& group, std::size_t g, int sequence,
                      std::int32_t past_len, std::vector<std::int32_t>& out) const {
     const auto& own = tables_[g][static_cast<std::size_t>(sequence)];
-    const std::int32_t length = lengths_[static_cast<std::size_t>(sequence)];
+    const auto& lengths = group.kind == kv::KvKind::kCross ? source_lengths_ : lengths_;
+    const std::int32_t length = lengths[static_cast<std::size_t>(sequence)];
     for (std::int32_t b = 0; b * kBlockSize < length; ++b) {
       const bool freed =
           group.kind == kv::KvKind::kWindow && (b + 1) * kBlockSize <= past_len - group.window + 1;
@@ -143,6 +162,7 @@ class Runner {
   std::unique_ptr<Model> model_;
   std::vector<std::vector<std::vector<std::int32_t>>> tables_;  // [group][sequence][block]
   std::vector<std::int32_t> lengths_;
+  std::vector<std::int32_t> source_lengths_;
   std::int32_t rope_len_ = 0;
 };
 

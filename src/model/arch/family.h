@@ -31,6 +31,8 @@ Family gemma3_family();
 Family gpt2_family();
 Family mixtral_family();
 Family deepseek2_family();
+Family bert_family();
+Family t5_family();
 
 /// Every family, in the order of the documentation.
 const std::vector<Family>& families();

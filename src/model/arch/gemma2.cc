@@ -11,7 +11,7 @@ constexpr int kLargestLayers = 46;  // 27B
 void read_soft_caps(const Config& config, ModelSpec& spec) {
   const float cap = read_soft_cap(config, "attn_logit_softcapping", 50.0);
   each_attention(spec, [&](SelfAttentionSpec& attention) { attention.soft_cap = cap; });
-  spec.head.soft_cap = read_soft_cap(config, "final_logit_softcapping", 30.0);
+  spec.head->soft_cap = read_soft_cap(config, "final_logit_softcapping", 30.0);
 }
 
 ModelSpec from_hf(const Config& config) {

@@ -63,7 +63,7 @@ ModelSpec from_text_config(const Config& config) {
   hf::read_layer_types(config, spec, hf::read_window(config), windowed);
   set_attention(spec);
   // attn_logit_softcapping is in the configuration but has no effect on this architecture.
-  spec.head.soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
+  spec.head->soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
   return spec;
 }
 
@@ -74,8 +74,8 @@ ModelSpec from_hf(const Config& config) {
   ModelSpec spec = from_text_config(*text);
   // The model with the vision tower has its own head: tied by the outer configuration, and without
   // the final soft cap.
-  spec.head.tied = config.bool_or("tie_word_embeddings", true);
-  spec.head.soft_cap = 0.0F;
+  spec.head->tied = config.bool_or("tie_word_embeddings", true);
+  spec.head->soft_cap = 0.0F;
   return spec;
 }
 
@@ -113,7 +113,7 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
     if (is_windowed(config, i)) attention_of(spec, i).window = window;
   }
   set_attention(spec);
-  spec.head.soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
+  spec.head->soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
   return spec;
 }
 

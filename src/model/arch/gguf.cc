@@ -90,8 +90,9 @@ ModelSpec read_common(const Config& config, const format::Checkpoint& checkpoint
                                        ? "attention.layer_norm_rms_epsilon"
                                        : "attention.layer_norm_epsilon";
   spec.norm.eps = static_cast<float>(config.not_negative_or(eps_key, 1e-5));
-  spec.head.tied = !has_tensor(checkpoint, "output.weight");
-  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, ffn, {}});
+  spec.head.emplace();
+  spec.head->tied = !has_tensor(checkpoint, "output.weight");
+  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, {}, ffn, {}});
   return spec;
 }
 

@@ -16,7 +16,7 @@ void set_layers(SelfAttentionSpec attention, DenseFfnSpec ffn, int n_layers, Mod
   attention.output_bias = true;
   ffn.gated = false;
   ffn.bias = true;
-  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, ffn, {}});
+  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, {}, ffn, {}});
   spec.embedding.n_positions = spec.max_positions;
 }
 
@@ -47,7 +47,8 @@ ModelSpec from_hf(const Config& config) {
   spec.norm.kind = device::NormKind::kLayer;
   spec.norm.eps = static_cast<float>(config.not_negative_or("layer_norm_epsilon", 1e-5));
   ffn.activation = hf::read_activation(config, "activation_function", "gelu_new");
-  spec.head.tied = config.bool_or("tie_word_embeddings", true);
+  spec.head.emplace();
+  spec.head->tied = config.bool_or("tie_word_embeddings", true);
   attention.scale = config.bool_or("scale_attn_weights", true)
                         ? 1.0F / std::sqrt(static_cast<float>(attention.head_dim))
                         : 1.0F;

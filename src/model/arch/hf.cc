@@ -76,8 +76,9 @@ ModelSpec read_llama_like(const Config& config, const Defaults& defaults) {
   spec.norm.kind = device::NormKind::kRms;
   spec.norm.eps = static_cast<float>(config.not_negative_or("rms_norm_eps", defaults.norm_eps));
   ffn.activation = read_activation(config, defaults.activation_key, defaults.activation);
-  spec.head.tied = config.bool_or("tie_word_embeddings", defaults.tied);
-  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, ffn, {}});
+  spec.head.emplace();
+  spec.head->tied = config.bool_or("tie_word_embeddings", defaults.tied);
+  spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, {}, ffn, {}});
   return spec;
 }
 
@@ -156,6 +157,11 @@ void read_attention_bias(const Config& config, ModelSpec& spec) {
 
 device::Activation read_activation(const Config& config, std::string_view key,
                                    std::string_view otherwise) {
+  return activation_named(config, key, config.string_or(key, otherwise));
+}
+
+device::Activation activation_named(const Config& config, std::string_view key,
+                                    std::string_view name) {
   using device::Activation;
   // Several names are one function computed in different ways.
   constexpr std::array<std::pair<std::string_view, Activation>, 14> kNames{{
@@ -174,7 +180,6 @@ device::Activation read_activation(const Config& config, std::string_view key,
       {"relu2", Activation::kReluSquared},
       {"tanh", Activation::kTanh},
   }};
-  const std::string name = config.string_or(key, otherwise);
   for (const auto& [known, activation] : kNames) {
     if (name == known) return activation;
   }

@@ -58,6 +58,9 @@ void read_attention_bias(const Config& config, ModelSpec& spec);
 /// Throws kUnsupported for a name no device implements.
 device::Activation read_activation(const Config& config, std::string_view key,
                                    std::string_view otherwise);
+/// The same for a name that was read from `key`.
+device::Activation activation_named(const Config& config, std::string_view key,
+                                    std::string_view name);
 
 /// Refuses what changes the numbers and is not implemented: quantised weights, bidirectional
 /// attention, layers that differ one by one.

@@ -4,19 +4,36 @@ namespace openllm::model {
 
 Embedding::Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, Role role, int vocab_size,
                      bool is_output)
-    : spec_(spec), tokens_(builder.loader.table(role, vocab_size, builder.dim, is_output)) {
-  if (spec.n_positions > 0) {
-    positions_ = builder.loader.table(role::kPositions, spec.n_positions, builder.dim, false);
+    : spec_(spec),
+      own_table_(builder.loader.table(role, vocab_size, builder.dim, is_output)),
+      table_(own_table_.get()) {
+  load_rest(builder);
+}
+
+Embedding::Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, const Embedding& other)
+    : spec_(spec), table_(other.table_) {
+  load_rest(builder);
+}
+
+void Embedding::load_rest(BlockBuilder& builder) {
+  if (spec_.n_positions > 0) {
+    positions_ = builder.loader.table(role::kPositions, spec_.n_positions, builder.dim, false);
   }
+  if (spec_.n_token_types > 0) {
+    token_types_ = builder.loader.table(role::kTokenTypes, spec_.n_token_types, builder.dim, false);
+  }
+  if (spec_.has_norm) norm_.emplace(builder, role::kEmbeddingNorm, At{}, builder.dim);
 }
 
 void Embedding::run(Run& run, device::Tensor x) const {
-  run.device.embed(*tokens_, {.scale = spec_.scale}, x);
+  run.device.embed(*table_, {.scale = spec_.scale}, x);
+  using By = device::Lookup::By;
   if (positions_) {
-    run.device.embed(
-        *positions_,
-        {.by = device::Lookup::By::kPosition, .offset = spec_.position_offset, .add = true}, x);
+    run.device.embed(*positions_,
+                     {.by = By::kPosition, .offset = spec_.position_offset, .add = true}, x);
   }
+  if (token_types_) run.device.embed(*token_types_, {.by = By::kConstant, .add = true}, x);
+  if (norm_) norm_->run(run, x, x);
 }
 
 }  // namespace openllm::model

@@ -9,6 +9,8 @@ namespace openllm::model {
 namespace role {
 inline constexpr Role kEmbedding{"embedding"};
 inline constexpr Role kPositions{"positions"};  ///< Learned positions.
+inline constexpr Role kTokenTypes{"token_types"};
+inline constexpr Role kEmbeddingNorm{"embedding_norm"};
 }  // namespace role
 
 /// Where a network's rows come from.
@@ -17,6 +19,8 @@ struct EmbeddingSpec {
   /// Learned positions: rows of their table; 0: none.
   int n_positions = 0;
   int position_offset = 0;  ///< Added to a position to get its row.
+  int n_token_types = 0;    ///< Rows of their table, of which the first is added; 0: none.
+  bool has_norm = false;    ///< A norm behind the sum.
 };
 
 class Embedding {
@@ -25,14 +29,21 @@ class Embedding {
   /// that every step reads all of it.
   Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, Role role, int vocab_size,
             bool is_output);
+  /// With the table of another embedding, which must outlive this one.
+  Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, const Embedding& other);
 
   void run(Run& run, device::Tensor x) const;
-  const device::Weight& table() const noexcept { return *tokens_; }
+  const device::Weight& table() const noexcept { return *table_; }
 
  private:
+  void load_rest(BlockBuilder& builder);
+
   const EmbeddingSpec spec_;
-  WeightPtr tokens_;
+  WeightPtr own_table_{};
+  const device::Weight* table_;
   WeightPtr positions_{};
+  WeightPtr token_types_{};
+  std::optional<Norm> norm_{};
 };
 
 }  // namespace openllm::model

@@ -5,7 +5,6 @@
 namespace openllm::model {
 
 namespace role {
-inline constexpr Role kFinalNorm{"final_norm"};
 inline constexpr Role kHead{"head"};  ///< Output matrix, [vocab, D].
 }  // namespace role
 

@@ -32,6 +32,13 @@ Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
   const bool has_post_norms = residual_.norm_after || residual_.norm_sum;
   if (residual_.norm_before) load(mixer_norm_, role::kMixerNorm);
   mixer_ = std::visit([&](const auto& mixer) { return make(mixer, builder, at); }, spec.mixer);
+  mixer_kv_.mixer = mixer_.get();
+  if (spec.cross) {
+    if (residual_.norm_before) load(cross_norm_, role::kCrossNorm);
+    cross_ = make_cross_attention(*spec.cross, builder, at);
+    cross_kv_.mixer = cross_.get();
+    if (has_post_norms) load(cross_post_norm_, role::kCrossPostNorm);
+  }
   if (residual_.norm_before && !residual_.shared_norm) load(ffn_norm_, role::kFfnNorm);
   ffn_ = std::visit([&](const auto& ffn) { return make(ffn, builder, at); }, spec.ffn);
   if (has_post_norms) {
@@ -41,10 +48,19 @@ Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
 }
 
 std::int64_t Layer::scratch(std::int64_t n_rows) const noexcept {
-  const std::int64_t halves = std::max(mixer_->scratch(n_rows), ffn_->scratch(n_rows));
+  std::int64_t halves = std::max(mixer_->scratch(n_rows), ffn_->scratch(n_rows));
+  if (cross_) {
+    halves = std::max(halves, Scratch::size_of(n_rows, cross_->width()) + cross_->scratch(n_rows));
+  }
   // h and mixed of all rows, then of the rows with results; the FFN's output of parallel layers.
   return 3 * Scratch::size_of(n_rows, dim_) + 2 * Scratch::size_of(n_rows, mixer_->width()) +
          halves;
+}
+
+std::vector<Layer::KvUser*> Layer::kv_users() {
+  std::vector<KvUser*> users = {&mixer_kv_};
+  if (cross_) users.push_back(&cross_kv_);
+  return users;
 }
 
 void Layer::run(Run& run, Tensor x) {
@@ -56,6 +72,12 @@ void Layer::run(Run& run, Tensor x) {
 }
 
 void Layer::run_last(Run& run, Tensor x, Tensor outputs) {
+  if (outputs.rows == x.rows || cross_) {
+    // Nothing to leave out; or cross attention, whose rows are those of the step.
+    this->run(run, x);
+    run.device.gather_outputs(x, outputs);
+    return;
+  }
   const Scratch::Frame frame(run.scratch);
   const Tensor h = run.scratch.take(x.rows, dim_);
   const Tensor mixed = run.scratch.take(x.rows, mixer_->width());
@@ -70,7 +92,7 @@ void Layer::run_last(Run& run, Tensor x, Tensor outputs) {
 }
 
 void Layer::mix(Run& run, Tensor x, Tensor h, Tensor mixed) {
-  mixer_->mix(run, {norm_or_null(mixer_norm_), x, h}, kv_layer_, mixed);
+  mixer_->mix(run, {norm_or_null(mixer_norm_), x, h}, mixer_kv_.index, mixed);
 }
 
 void Layer::finish(Run& run, Tensor x, Tensor h, Tensor mixed) {
@@ -86,8 +108,21 @@ void Layer::finish(Run& run, Tensor x, Tensor h, Tensor mixed) {
   }
   mixer_->project(run, mixed, h);
   join(run, mixer_post_norm_, h, x);
+  if (cross_) run_cross(run, x, h);
   ffn_->run(run, {ffn_norm, x, h}, h);
   join(run, ffn_post_norm_, h, x);
+}
+
+void Layer::run_cross(Run& run, Tensor x, Tensor h) {
+  const Scratch::Frame frame(run.scratch);
+  const Tensor mixed = run.scratch.take(x.rows, cross_->width());
+  cross_->mix(run, {norm_or_null(cross_norm_), x, h}, cross_kv_.index, mixed);
+  cross_->project(run, mixed, h);
+  join(run, cross_post_norm_, h, x);
+}
+
+void Layer::remember_source(Run& run, Tensor source) {
+  if (cross_) cross_->remember(run, source, cross_kv_.index);
 }
 
 void Layer::join(Run& run, const std::optional<Norm>& post_norm, Tensor h, Tensor x) {

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "model/blocks/cross_attention.h"
 #include "model/blocks/dense_ffn.h"
 #include "model/blocks/latent_attention.h"
 #include "model/blocks/moe_ffn.h"
@@ -15,6 +16,8 @@ namespace openllm::model {
 namespace role {
 inline constexpr Role kMixerNorm{"layer.mixer_norm"};           ///< Before the mixer.
 inline constexpr Role kMixerPostNorm{"layer.mixer_post_norm"};  ///< Behind it.
+inline constexpr Role kCrossNorm{"layer.cross_norm"};
+inline constexpr Role kCrossPostNorm{"layer.cross_post_norm"};
 inline constexpr Role kFfnNorm{"layer.ffn_norm"};
 inline constexpr Role kFfnPostNorm{"layer.ffn_post_norm"};
 }  // namespace role
@@ -36,39 +39,52 @@ struct ResidualSpec {
 
 struct LayerSpec {
   MixerSpec mixer{};
+  std::optional<CrossAttentionSpec> cross{};  ///< Between mixer and FFN, of decoders with a source.
   FfnSpec ffn{};
   ResidualSpec residual{};
 };
 
-/// A mixer and an FFN around the residual stream. Knows no kind of either.
+/// A mixer, perhaps cross attention, and an FFN around the residual stream. Knows no kind of mixer
+/// or FFN.
 class Layer {
  public:
   Layer(const LayerSpec& spec, BlockBuilder& builder, At at);
 
   /// Floats of scratch that `run` takes for that many rows.
   std::int64_t scratch(std::int64_t n_rows) const noexcept;
-  KvNeed kv_need() const noexcept { return mixer_->kv_need(); }
-  /// Index of the layer's entry in the KV cache.
-  void set_kv_layer(int index) noexcept { kv_layer_ = index; }
+  /// What keeps something in the KV cache, with the index of its entry there.
+  struct KvUser {
+    Mixer* mixer = nullptr;
+    int index = 0;
+  };
+  std::vector<KvUser*> kv_users();
 
   /// Runs the layer over the rows x in place.
   void run(Run& run, device::Tensor x);
   /// The last layer: every row goes through the mixer, then only those with results go on, gathered
   /// in `outputs` [outputs of the step, D].
   void run_last(Run& run, device::Tensor x, device::Tensor outputs);
+  /// Keeps the encoded source rows [rows, D] for the layer's cross attention; the device's step is
+  /// the encoder's.
+  void remember_source(Run& run, device::Tensor source);
 
  private:
   void mix(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
   void finish(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
+  void run_cross(Run& run, device::Tensor x, device::Tensor h);
   /// x += norm(h) and so on, as the residual has it.
   void join(Run& run, const std::optional<Norm>& post_norm, device::Tensor h, device::Tensor x);
 
   const ResidualSpec residual_;
   const std::int64_t dim_;
-  int kv_layer_ = 0;
   std::optional<Norm> mixer_norm_{};
   std::unique_ptr<Mixer> mixer_;
+  KvUser mixer_kv_{};
   std::optional<Norm> mixer_post_norm_{};
+  std::optional<Norm> cross_norm_{};
+  std::unique_ptr<CrossAttention> cross_{};
+  KvUser cross_kv_{};
+  std::optional<Norm> cross_post_norm_{};
   std::optional<Norm> ffn_norm_{};
   std::unique_ptr<Ffn> ffn_;
   std::optional<Norm> ffn_post_norm_{};

@@ -14,6 +14,8 @@ struct KvNeed {
   int n_heads = 0;
   int key_dim = 0;  ///< Of each head.
   int value_dim = 0;
+  /// Nothing is kept from step to step: each sequence sees its rows of the step alone.
+  bool own_rows = false;
 };
 
 /// Half of a layer: mixes a sequence's rows with each other (attention and its kin). Works in two

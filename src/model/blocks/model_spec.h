@@ -1,18 +1,18 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "model/blocks/embedding.h"
 #include "model/blocks/head.h"
-#include "model/blocks/layer.h"
+#include "model/blocks/stack.h"
 
 namespace openllm::model {
 
 /// A network as data: everything that is needed to build and run it, no architecture name among it.
 /// Letters as in docs/notation.md: D dim, V vocab.
-struct ModelSpec {
+struct ModelSpec : StackSpec {
   std::string architecture{};  ///< For people only.
   int dim = 0;
   int vocab_size = 0;
@@ -20,9 +20,9 @@ struct ModelSpec {
   int max_positions = 0;
   device::NormSpec norm{};  ///< Of every norm.
   std::vector<device::RopeSpec> ropes{};
-  EmbeddingSpec embedding{};
-  std::vector<LayerSpec> layers{};
-  HeadSpec head{};
+  std::optional<HeadSpec> head{};  ///< Absent: the network gives hidden states (an encoder).
+  /// Reads the source of an encoder-decoder model; shares the table of tokens.
+  std::optional<StackSpec> encoder{};
 
   int n_layers() const noexcept { return static_cast<int>(layers.size()); }
   /// The numbers depend on the length a sequence is admitted with: part of what a shared prefix
@@ -37,14 +37,14 @@ struct ModelSpec {
 
 /// change(SelfAttentionSpec&) for every layer whose mixer is self attention.
 template <typename Change>
-void each_attention(ModelSpec& spec, Change change) {
+void each_attention(StackSpec& spec, Change change) {
   for (LayerSpec& layer : spec.layers) {
     if (auto* attention = std::get_if<SelfAttentionSpec>(&layer.mixer)) change(*attention);
   }
 }
 /// change(DenseFfnSpec&) for every layer whose FFN is dense.
 template <typename Change>
-void each_ffn(ModelSpec& spec, Change change) {
+void each_ffn(StackSpec& spec, Change change) {
   for (LayerSpec& layer : spec.layers) {
     if (auto* ffn = std::get_if<DenseFfnSpec>(&layer.ffn)) change(*ffn);
   }

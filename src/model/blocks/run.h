@@ -52,6 +52,7 @@ struct Run {
   device::KvCache& kv;
   const std::vector<std::unique_ptr<device::Rope>>& ropes;
   Scratch& scratch;
+  std::span<const std::unique_ptr<device::PositionBias>> position_biases{};  ///< Of the stack.
   /// Adapters of the rows that blocks work on now: all rows, and after the last layer's mixer those
   /// with results.
   std::span<const AdapterRows> adapters{};

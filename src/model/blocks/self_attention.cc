@@ -27,6 +27,7 @@ class SelfAttention final : public Mixer {
     attention_.scale = spec.scale;
     attention_.window = spec.window;
     attention_.soft_cap = spec.soft_cap;
+    if (spec.sees_all) attention_.visibility = device::Visibility::kWhole;
   }
 
   std::int64_t width() const noexcept override { return spec_.q_width(); }
@@ -34,8 +35,12 @@ class SelfAttention final : public Mixer {
     return Scratch::size_of(n_rows, qkv_.n_out());
   }
   KvNeed kv_need() const noexcept override {
-    return {spec_.window > 0 ? kv::KvKind::kWindow : kv::KvKind::kFull, spec_.window,
-            spec_.n_kv_heads, spec_.head_dim, spec_.head_dim};
+    return {spec_.window > 0 ? kv::KvKind::kWindow : kv::KvKind::kFull,
+            spec_.window,
+            spec_.n_kv_heads,
+            spec_.head_dim,
+            spec_.head_dim,
+            spec_.sees_all};
   }
 
   void mix(Run& run, const Input& input, int kv_layer, Tensor mixed) override {
@@ -56,7 +61,11 @@ class SelfAttention final : public Mixer {
                       qkv.columns(0, n_q + n_kv));
     }
     run.device.write_kv(run.kv, kv_layer, k, qkv.columns(n_q + n_kv, n_kv));
-    run.device.attention(attention_, run.kv, kv_layer, q, mixed);
+    device::AttentionSpec attention = attention_;
+    if (spec_.position_bias >= 0) {
+      attention.bias = run.position_biases[static_cast<std::size_t>(spec_.position_bias)].get();
+    }
+    run.device.attention(attention, run.kv, kv_layer, q, mixed);
   }
 
   void project(Run& run, Tensor mixed, Tensor out) override { output_.run(run, mixed, out); }

@@ -21,8 +21,11 @@ struct SelfAttentionSpec {
   int n_heads = 0;
   int n_kv_heads = 0;
   int head_dim = 0;
-  int window = 0;  ///< 0: none; else the query at position p sees keys p - window + 1 .. p.
-  int rope = -1;   ///< Index into ModelSpec::ropes; < 0: no rotation.
+  int window = 0;          ///< 0: none; else the query at position p sees keys p - window + 1 .. p.
+  int rope = -1;           ///< Index into ModelSpec::ropes; < 0: no rotation.
+  int position_bias = -1;  ///< Index into StackSpec::position_biases; < 0: none.
+  /// Every row sees the whole sequence, which must come in one step (encoders).
+  bool sees_all = false;
   float scale = 1.0F;
   float soft_cap = 0.0F;
   bool bias = false;  ///< Q, K, V have biases.

@@ -24,8 +24,11 @@ struct ModuleName {
 
 /// Where a family's modules are in one file format.
 struct ModuleLayout {
-  /// The first name with a '#' is of a module that every layer has.
+  /// A role may have several names, which are tried in order. The first name with a '#' is of a
+  /// module that every layer has.
   std::vector<ModuleName> modules{};
+  /// Those of the encoder of an encoder-decoder model.
+  std::vector<ModuleName> encoder_modules{};
   /// Put before every name. The first one with which layer 0 is found is taken.
   std::vector<std::string_view> prefixes{""};
   /// Names of tensors that may be in the file and are of no use here. '#' stands for a number, '*'

@@ -73,8 +73,12 @@ bool TensorIndex::has_tensors(const std::string& module) const {
          checkpoint_.find(module) != nullptr;
 }
 
+const std::vector<ModuleName>& TensorIndex::names_in_use() const noexcept {
+  return stack_ == Stack::kEncoder ? layout_.encoder_modules : layout_.modules;
+}
+
 const ModuleName* TensorIndex::name_of(Role role) const noexcept {
-  for (const ModuleName& name : layout_.modules) {
+  for (const ModuleName& name : names_in_use()) {
     if (name.role == role) return &name;
   }
   return nullptr;
@@ -88,15 +92,17 @@ bool TensorIndex::has_expert_numbers(Role role) const noexcept {
 }
 
 std::vector<std::string> TensorIndex::candidates(Role role, At at) const {
-  const ModuleName* name = name_of(role);
-  if (name == nullptr) return {};
-  const std::string filled = fill(name->pattern, at);
-  if (!name->beside_prefix) return {prefix_ + filled};
-  // The head sits beside the inner model ("language_model.lm_head" for "language_model.model.").
-  constexpr std::string_view kInner = "model.";
-  std::vector<std::string> names = {filled, prefix_ + filled};
-  if (prefix_.ends_with(kInner)) {
-    names.push_back(prefix_.substr(0, prefix_.size() - kInner.size()) + filled);
+  std::vector<std::string> names;
+  for (const ModuleName& name : names_in_use()) {
+    if (name.role != role) continue;
+    const std::string filled = fill(name.pattern, at);
+    if (name.beside_prefix) names.push_back(filled);
+    names.push_back(prefix_ + filled);
+    // The head sits beside the inner model ("language_model.lm_head" for "language_model.model.").
+    constexpr std::string_view kInner = "model.";
+    if (name.beside_prefix && prefix_.ends_with(kInner)) {
+      names.push_back(prefix_.substr(0, prefix_.size() - kInner.size()) + filled);
+    }
   }
   return names;
 }

@@ -15,6 +15,9 @@ class TensorIndex {
   TensorIndex(const format::Checkpoint& checkpoint, const ModuleLayout& layout);
 
   const format::Checkpoint& checkpoint() const noexcept { return checkpoint_; }
+  /// The stack whose modules are looked up; at first that of the decoder, or the only one.
+  enum class Stack { kDecoder, kEncoder };
+  void use(Stack stack) noexcept { stack_ = stack; }
   /// True when the family has such modules at all.
   bool knows(Role role) const noexcept;
   /// True when each expert has modules of its own; else their tensors are stacked in one.
@@ -40,6 +43,7 @@ class TensorIndex {
 
  private:
   std::vector<std::string> candidates(Role role, At at) const;
+  const std::vector<ModuleName>& names_in_use() const noexcept;
   const ModuleName* name_of(Role role) const noexcept;
   bool has_tensors(const std::string& module) const;
   bool is_ignored(std::string_view name) const;
@@ -47,6 +51,7 @@ class TensorIndex {
   const format::Checkpoint& checkpoint_;
   const ModuleLayout& layout_;
   std::string prefix_;
+  Stack stack_ = Stack::kDecoder;
   std::vector<std::string> used_;
 };
 

@@ -4,14 +4,16 @@
 #include <vector>
 
 #include "model/model.h"
+#include "model/source_encoder.h"
 
 namespace openllm::model {
 
-/// Embedding, layers, head: a causal decoder. Knows no kind of mixer, FFN or residual.
-class Decoder final : public Model {
+/// Embedding, layers, head: a decoder, with or without an encoder before it, or an encoder alone.
+/// Knows no kind of mixer, FFN or residual.
+class Network final : public Model {
  public:
   /// Loads all weights through `loader`.
-  Decoder(ModelSpec spec, WeightLoader& loader, const ModelOptions& options);
+  Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& options);
 
   const ModelSpec& spec() const noexcept override { return spec_; }
   std::int64_t n_parameters() const noexcept override { return n_parameters_; }
@@ -21,16 +23,17 @@ class Decoder final : public Model {
   step::Outputs forward(const step::Step& step) override;
 
  private:
-  void group_kv_layers();
-  void run_layers(Run& run);
+  void load_stacks(WeightLoader& loader);
+  void place_kv(Layer::KvUser& user);
+  void make_buffers();
+  void read_outputs(Run& run, device::Tensor h);
 
   ModelSpec spec_;
   const ModelOptions options_;
   device::Device& device_;
-  std::unique_ptr<Embedding> embedding_{};
-  std::vector<Layer> layers_{};
-  std::unique_ptr<Norm> final_norm_{};
+  std::unique_ptr<Stack> stack_{};
   std::unique_ptr<Head> head_{};
+  std::unique_ptr<SourceEncoder> encoder_{};
   std::int64_t n_parameters_ = 0;
   std::size_t weight_bytes_ = 0;
 

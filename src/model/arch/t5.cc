@@ -1,0 +1,128 @@
+// T5, encoder and decoder: RMS norms, no biases, no scale of scores but a bias by distance in
+// buckets, whose table the first layer of each stack has. T5 1.1 and Flan-T5 have gated FFNs.
+// Source: transformers models/t5.
+
+#include <cmath>
+
+#include "model/arch/family.h"
+#include "model/arch/hf.h"
+
+namespace openllm::model {
+namespace {
+
+/// feed_forward_proj: "relu", "gated-gelu", ...
+DenseFfnSpec read_ffn(const Config& config) {
+  DenseFfnSpec ffn;
+  ffn.ffn_dim = hf::read_size(config, "d_ff", 2048, kMaxFfnDim);
+  std::string name = config.string_or("feed_forward_proj", "relu");
+  constexpr std::string_view kGated = "gated-";
+  ffn.gated = name.starts_with(kGated);
+  if (ffn.gated) name = name.substr(kGated.size());
+  if (ffn.gated && name == "gelu") name = "gelu_new";  // as transformers
+  ffn.activation = hf::activation_named(config, "feed_forward_proj", name);
+  return ffn;
+}
+
+StackSpec make_stack(const Config& config, const SelfAttentionSpec& attention,
+                     const DenseFfnSpec& ffn, int n_layers) {
+  StackSpec stack;
+  device::PositionBiasSpec bias;
+  bias.kind = device::PositionBiasSpec::Kind::kBuckets;
+  bias.n_buckets = config.int_or("relative_attention_num_buckets", 32, 4, 1 << 16);
+  bias.max_distance =
+      config.int_or("relative_attention_max_distance", 128, bias.n_buckets, kMaxPositions);
+  bias.bidirectional = attention.sees_all;
+  stack.position_biases.push_back(bias);
+  stack.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, {}, ffn, {}});
+  return stack;
+}
+
+ModelSpec from_hf(const Config& config) {
+  hf::refuse_unsupported(config);
+  ModelSpec spec;
+  spec.vocab_size = hf::read_size(config, "vocab_size", 32128, kMaxVocab);
+  spec.dim = hf::read_size(config, "d_model", 512, kMaxDim);
+  spec.max_positions = config.int_or("n_positions", 512, 1, kMaxPositions);
+  spec.norm.kind = device::NormKind::kRms;
+  spec.norm.eps = static_cast<float>(config.not_negative_or("layer_norm_epsilon", 1e-6));
+  SelfAttentionSpec attention;
+  attention.n_heads = hf::read_size(config, "num_heads", 8, kMaxHeads);
+  attention.n_kv_heads = attention.n_heads;
+  attention.head_dim = hf::read_size(config, "d_kv", 64, kMaxHeadDim);
+  attention.scale = 1.0F;
+  attention.position_bias = 0;
+  const DenseFfnSpec ffn = read_ffn(config);
+  const int n_layers = hf::read_size(config, "num_layers", 6, kMaxLayers);
+  static_cast<StackSpec&>(spec) = make_stack(
+      config, attention, ffn, config.int_or("num_decoder_layers", n_layers, 1, kMaxLayers));
+  for (LayerSpec& layer : spec.layers) {
+    layer.cross = CrossAttentionSpec{attention.n_heads, attention.head_dim, 1.0F, false};
+  }
+  attention.sees_all = true;
+  spec.encoder = make_stack(config, attention, ffn, n_layers);
+  spec.head.emplace();
+  // A head of its own in the file wins. Older files say by tie_word_embeddings whether rows are
+  // scaled before it.
+  spec.head->tied = true;
+  if (config.bool_or("scale_decoder_outputs", config.bool_or("tie_word_embeddings", true))) {
+    spec.head->scale = 1.0F / std::sqrt(static_cast<float>(spec.dim));
+  }
+  return spec;
+}
+
+/// Self attention is sublayer 0; `ffn` is the number of the FFN's.
+std::vector<ModuleName> stack_modules(bool is_encoder) {
+  if (is_encoder) {
+    return {
+        {role::kMixerNorm, "encoder.block.#.layer.0.layer_norm"},
+        {role::kQ, "encoder.block.#.layer.0.SelfAttention.q"},
+        {role::kK, "encoder.block.#.layer.0.SelfAttention.k"},
+        {role::kV, "encoder.block.#.layer.0.SelfAttention.v"},
+        {role::kAttentionOutput, "encoder.block.#.layer.0.SelfAttention.o"},
+        {role::kPositionBias, "encoder.block.0.layer.0.SelfAttention.relative_attention_bias"},
+        {role::kFfnNorm, "encoder.block.#.layer.1.layer_norm"},
+        {role::kGate, "encoder.block.#.layer.1.DenseReluDense.wi_0"},
+        {role::kUp, "encoder.block.#.layer.1.DenseReluDense.wi_1"},
+        {role::kUp, "encoder.block.#.layer.1.DenseReluDense.wi"},
+        {role::kDown, "encoder.block.#.layer.1.DenseReluDense.wo"},
+        {role::kFinalNorm, "encoder.final_layer_norm"},
+    };
+  }
+  return {
+      {role::kMixerNorm, "decoder.block.#.layer.0.layer_norm"},
+      {role::kQ, "decoder.block.#.layer.0.SelfAttention.q"},
+      {role::kK, "decoder.block.#.layer.0.SelfAttention.k"},
+      {role::kV, "decoder.block.#.layer.0.SelfAttention.v"},
+      {role::kAttentionOutput, "decoder.block.#.layer.0.SelfAttention.o"},
+      {role::kPositionBias, "decoder.block.0.layer.0.SelfAttention.relative_attention_bias"},
+      {role::kCrossNorm, "decoder.block.#.layer.1.layer_norm"},
+      {role::kCrossQ, "decoder.block.#.layer.1.EncDecAttention.q"},
+      {role::kCrossK, "decoder.block.#.layer.1.EncDecAttention.k"},
+      {role::kCrossV, "decoder.block.#.layer.1.EncDecAttention.v"},
+      {role::kCrossOutput, "decoder.block.#.layer.1.EncDecAttention.o"},
+      {role::kFfnNorm, "decoder.block.#.layer.2.layer_norm"},
+      {role::kGate, "decoder.block.#.layer.2.DenseReluDense.wi_0"},
+      {role::kUp, "decoder.block.#.layer.2.DenseReluDense.wi_1"},
+      {role::kUp, "decoder.block.#.layer.2.DenseReluDense.wi"},
+      {role::kDown, "decoder.block.#.layer.2.DenseReluDense.wo"},
+      {role::kEmbedding, "shared"},
+      {role::kHead, "lm_head"},
+      {role::kFinalNorm, "decoder.final_layer_norm"},
+  };
+}
+
+ModuleLayout hf_layout() {
+  ModuleLayout layout;
+  layout.modules = stack_modules(false);
+  layout.encoder_modules = stack_modules(true);
+  // Copies of the shared table, and a table that old files have where it is not used.
+  layout.ignored = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
+                    "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"};
+  return layout;
+}
+
+}  // namespace
+
+Family t5_family() { return {"t5", {"t5"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+
+}  // namespace openllm::model

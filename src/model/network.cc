@@ -1,0 +1,137 @@
+#include "model/network.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "model/step_check.h"
+
+namespace openllm::model {
+
+using device::Tensor;
+
+Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& options)
+    : spec_(std::move(spec)),
+      options_{options.max_rows,
+               std::min(options.max_output_rows, options.max_rows),
+               options.kv_f16,
+               options.kv_block_size,
+               {}},
+      device_(loader.device()) {
+  load_stacks(loader);
+  n_parameters_ = loader.n_parameters();
+  weight_bytes_ = loader.step_bytes();
+  for (const device::RopeSpec& rope : spec_.ropes) ropes_.push_back(device_.make_rope(rope));
+  for (Stack* stack : {stack_.get(), encoder_ ? &encoder_->stack() : nullptr}) {
+    if (stack == nullptr) continue;
+    for (Layer& layer : stack->layers()) {
+      for (Layer::KvUser* user : layer.kv_users()) place_kv(*user);
+    }
+  }
+  make_buffers();
+}
+
+void Network::load_stacks(WeightLoader& loader) {
+  // Before anything is uploaded: a number of layers that the file cannot have is told at once.
+  loader.index().require_layers(spec_.n_layers());
+  BlockBuilder builder{loader, spec_.dim, spec_.norm};
+  HeadSource source{role::kEmbedding, false};
+  if (spec_.head) source = find_head(*spec_.head, role::kEmbedding, loader.index());
+  const bool is_output = spec_.head && !source.has_own;
+  stack_ = std::make_unique<Stack>(
+      spec_, builder,
+      std::make_unique<Embedding>(spec_.embedding, builder, source.embedding, spec_.vocab_size,
+                                  is_output));
+  if (spec_.head) {
+    head_ = std::make_unique<Head>(*spec_.head, builder, source, stack_->embedding().table(),
+                                   spec_.vocab_size);
+    spec_.head->tied = head_->is_tied();
+  }
+  if (spec_.encoder) {
+    loader.index().use(TensorIndex::Stack::kEncoder);
+    encoder_ = std::make_unique<SourceEncoder>(*spec_.encoder, builder, stack_->embedding());
+  }
+}
+
+/// Gives a layer its entry in the KV cache. Layers whose blocks live equally long share a block
+/// table: all full ones, and those with one window size. Layers that keep nothing from step to step
+/// share one entry.
+void Network::place_kv(Layer::KvUser& user) {
+  const KvNeed need = user.mixer->kv_need();
+  user.index = static_cast<int>(kv_layers_.size());
+  if (need.own_rows) {
+    for (std::size_t i = 0; i < kv_layers_.size(); ++i) {
+      const device::KvLayerSpec& other = kv_layers_[i];
+      if (other.group == device::KvLayerSpec::kOwnRows && other.n_kv_heads == need.n_heads &&
+          other.head_dim == need.key_dim && other.value_dim == need.value_dim) {
+        user.index = static_cast<int>(i);
+        return;
+      }
+    }
+    kv_layers_.push_back(
+        {device::KvLayerSpec::kOwnRows, need.n_heads, need.key_dim, need.value_dim});
+    return;
+  }
+  auto group = std::find_if(groups_.begin(), groups_.end(), [&](const kv::KvGroupSpec& other) {
+    return other.kind == need.kind && other.window == need.window;
+  });
+  if (group == groups_.end()) {
+    group = groups_.insert(groups_.end(), kv::KvGroupSpec{need.kind, need.window, {}, 0});
+  }
+  group->layers.push_back(user.index);
+  group->bytes_per_token += static_cast<std::size_t>(need.n_heads) *
+                            static_cast<std::size_t>(need.key_dim + need.value_dim) *
+                            (options_.kv_f16 ? sizeof(std::uint16_t) : sizeof(float));
+  kv_layers_.push_back(
+      {static_cast<int>(group - groups_.begin()), need.n_heads, need.key_dim, need.value_dim});
+}
+
+void Network::make_buffers() {
+  // The residual stream and that of the rows with results, and what the layers take.
+  const std::int64_t n_rows = options_.max_rows;
+  std::int64_t layers = stack_->scratch(n_rows);
+  if (encoder_) layers = std::max(layers, encoder_->stack().scratch(n_rows));
+  scratch_ = std::make_unique<Scratch>(device_, 2 * Scratch::size_of(n_rows, spec_.dim) + layers);
+  const auto n_outputs = static_cast<std::size_t>(options_.max_output_rows);
+  if (head_) {
+    logits_ = std::make_unique_for_overwrite<float[]>(n_outputs *
+                                                      static_cast<std::size_t>(spec_.vocab_size));
+  }
+  hidden_ =
+      std::make_unique_for_overwrite<float[]>(n_outputs * static_cast<std::size_t>(spec_.dim));
+}
+
+void Network::allocate_kv(const std::vector<int>& blocks_per_group) {
+  base::check(blocks_per_group.size() == groups_.size(), "model: wrong number of KV groups");
+  // A step may have as many sequences as rows, each with a block of its own.
+  kv_ = device_.allocate_kv(
+      {options_.kv_block_size, options_.kv_f16, kv_layers_, blocks_per_group, options_.max_rows});
+  blocks_per_group_ = blocks_per_group;
+}
+
+step::Outputs Network::forward(const step::Step& step) {
+  base::check(kv_ != nullptr, "model: forward before allocate_kv");
+  check_step(step, spec_,
+             {options_.max_rows, options_.max_output_rows, options_.kv_block_size,
+              &blocks_per_group_, &groups_});
+  if (!step.source_ids.empty()) {
+    encoder_->run({device_, step, *kv_, ropes_, *scratch_}, spec_.dim, stack_->layers());
+  }
+  device_.begin_step(step);
+  Run run{device_, step, *kv_, ropes_, *scratch_};
+  const Scratch::Frame frame(*scratch_);
+  const Tensor x = scratch_->take(step.n_rows(), spec_.dim);
+  const Tensor outputs = scratch_->take(step.n_outputs(), spec_.dim);
+  stack_->run_outputs(run, x, outputs);
+  read_outputs(run, outputs);
+  device_.finish_step();
+  return {logits_.get(), hidden_.get()};
+}
+
+void Network::read_outputs(Run& run, Tensor h) {
+  const auto n_logits = static_cast<std::int64_t>(run.step.logit_rows.size());
+  if (n_logits > 0) head_->run(run, h.first_rows(n_logits), logits_.get());
+  if (h.rows > n_logits) device_.read(h.row_range(n_logits, h.rows - n_logits), hidden_.get());
+}
+
+}  // namespace openllm::model
