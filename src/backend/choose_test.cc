@@ -170,6 +170,15 @@ TEST(Native, RefusesWithoutWeights) {
   EXPECT_THAT(refusal->what(), HasSubstr("no safetensors file"));
 }
 
+TEST(Native, RefusesNetworksThatContinueNoText) {
+  for (const char* name : {"bert", "t5"}) {
+    const auto refusal = native_refusal(std::string(OPENLLM_TEST_DATA) + "/models/" + name);
+    ASSERT_TRUE(refusal) << name;
+    EXPECT_EQ(refusal->code(), ErrorCode::kUnsupported);
+    EXPECT_THAT(refusal->what(), HasSubstr("encoder"));
+  }
+}
+
 TEST(Native, SupportsWhatItCanLoad) {
   const std::string model = std::string(OPENLLM_TEST_DATA) + "/models/llama";
   EXPECT_FALSE(native_refusal(model));

@@ -80,14 +80,13 @@ void require_range(const char* name, int value, int low, int high) {
 }
 
 /// The engine continues texts: it has no use yet for hidden states or for source texts.
-void refuse_other_networks(const format::Checkpoint& checkpoint) {
-  const model::ModelSpec spec = model::read_spec(checkpoint);
+void refuse_other_networks(const model::ModelSpec& spec, const std::string& path) {
   if (!spec.head) {
-    base::fail(ErrorCode::kUnsupported, checkpoint.path(), ": ", spec.architecture,
+    base::fail(ErrorCode::kUnsupported, path, ": ", spec.architecture,
                " is an encoder, which gives no text (embeddings are not supported yet)");
   }
   if (spec.encoder) {
-    base::fail(ErrorCode::kUnsupported, checkpoint.path(), ": ", spec.architecture,
+    base::fail(ErrorCode::kUnsupported, path, ": ", spec.architecture,
                " is an encoder-decoder model, which the native engine cannot run yet");
   }
 }
@@ -105,7 +104,6 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
                options.kv_cache_bytes, ")");
   }
 
-  refuse_other_networks(checkpoint);
   auto device = device::make_device(options.device, {.n_threads = options.n_threads,
                                                      .fast_activations = options.fast_activations});
   model::ModelOptions model_options;
@@ -153,6 +151,7 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
     (void)model::read_spec(*source.without_tensors());
   }
   const model::ModelSpec spec = model::read_spec(*source.open_weights());
+  refuse_other_networks(spec, source.path);
   return {spec.architecture, spec.n_layers(), spec.vocab_size,
           resolve_max_model_len(options, spec.max_positions)};
 }

@@ -1,26 +1,25 @@
 #include "base/worker.h"
 
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <utility>
 
+#include "base/mutex.h"
 #include "base/start_thread.h"
 
 namespace openllm::base {
 
 struct Worker::Queue {
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::deque<std::function<void()>> tasks;
-  bool closing = false;
+  Mutex mutex;
+  CondVar wake;
+  std::deque<std::function<void()>> tasks GUARDED_BY(mutex);
+  bool closing GUARDED_BY(mutex) = false;
 };
 
 Worker::Worker() : queue_(std::make_shared<Queue>()) {}
 
 Worker::~Worker() {
   {
-    const std::lock_guard lock(queue_->mutex);
+    const MutexLock lock(queue_->mutex);
     queue_->closing = true;
   }
   queue_->wake.notify_one();
@@ -33,7 +32,7 @@ Worker::~Worker() {
 }
 
 void Worker::start() {
-  const std::lock_guard lock(queue_->mutex);
+  const MutexLock lock(queue_->mutex);
   start_locked();
 }
 
@@ -43,7 +42,7 @@ void Worker::start_locked() {
 
 void Worker::post(std::function<void()> task) {
   {
-    const std::lock_guard lock(queue_->mutex);
+    const MutexLock lock(queue_->mutex);
     // The thread first: a task without one would wait for ever, and keep alive what it holds.
     start_locked();
     queue_->tasks.push_back(std::move(task));
@@ -55,8 +54,8 @@ void Worker::run(const std::shared_ptr<Queue>& queue) {
   while (true) {
     std::function<void()> task;
     {
-      std::unique_lock lock(queue->mutex);
-      queue->wake.wait(lock, [&] { return !queue->tasks.empty() || queue->closing; });
+      MutexLock lock(queue->mutex);
+      while (queue->tasks.empty() && !queue->closing) queue->wake.wait(lock);
       if (queue->tasks.empty()) return;
       task = std::move(queue->tasks.front());
       queue->tasks.pop_front();

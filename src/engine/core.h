@@ -61,6 +61,21 @@ struct Emission {
 };
 
 /// The engine without threads: everything that one step does.
+///
+/// Invariants between two calls (`check_invariants` checks the first three and the counts of the
+/// fourth; debug builds and tests call it after every step):
+/// 1. Every sequence that has not ended is in exactly one state, and in exactly the list of that
+///    state: running, waiting, or held. Both lists are in rank order (`ranks_before`), without
+///    repetition.
+/// 2. Only running sequences hold blocks, and together they hold all blocks that are held; cached
+///    prefixes nobody uses are free.
+/// 3. The blocks of a running sequence cover its computed tokens.
+/// 4. A request is known exactly while one of its choices has not ended; each choice gets one end.
+/// 5. Nothing is told to a sink before the state it speaks of is committed: `emissions` are only
+///    added by commits and endings, in the order in which they happened.
+/// 6. The first in rank always gets on: it is never preempted, so no two sequences can take each
+///    other's blocks for ever.
+///
 /// Thread safety: one thread at a time.
 class Core {
  public:

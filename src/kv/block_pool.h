@@ -44,8 +44,18 @@ class BlockRef {
 };
 
 /// The blocks of one KV group: counts and names only, no bytes. Free blocks whose content has a
-/// name stay findable until they are given out again, least recently used first. Must outlive its
-/// BlockRefs. Thread safety: one thread at a time.
+/// name stay findable until they are given out again, least recently used first.
+///
+/// Invariants (`check` checks the first three):
+/// 1. A block is free exactly when it has no shares; then it is in the free list, once.
+/// 2. shares = number of BlockRefs that hold the block; free + held = n_total.
+/// 3. The index has exactly the named blocks, each under its own key; no two blocks share a key.
+/// 4. A name outlives the last share and ends when the block is given out by `allocate`, so what
+///    `find` gives has the content that its name says.
+/// 5. Free blocks without a name are given out before named ones; of those the one that became free
+///    first.
+///
+/// Must outlive its BlockRefs. Thread safety: one thread at a time.
 class BlockPool {
  public:
   explicit BlockPool(int n_blocks);

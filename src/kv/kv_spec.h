@@ -6,12 +6,11 @@
 
 namespace openllm::kv {
 
-/// What a group of layers keeps per token, and therefore when its blocks may be freed.
+/// How long what a group of layers keeps per token is needed, and so when its blocks may be freed.
 enum class KvKind : std::uint8_t {
   kFull,    ///< Every position stays visible.
   kWindow,  ///< Only the last `window` positions are; older blocks are freed.
-  kCross,   ///< Written once by the encoder.
-  kLatent,  ///< Compressed keys and values (MLA).
+  kCross,   ///< The source text's, written once by the encoder.
   kState,   ///< Recurrent state of fixed size; rolls back by snapshot.
 };
 
