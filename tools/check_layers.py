@@ -17,6 +17,7 @@ from pathlib import Path
 LAYERS = {
     "base": [],
     "net": ["base"],
+    "fields": ["base"],
     "step": [],
     "tensor": ["base"],
     "kernels": ["tensor"],
@@ -31,12 +32,12 @@ LAYERS = {
     "engine": ["base", "step", "kv", "sampling"],
     "backend": ["base", "step", "tensor", "format", "device", "kv", "model", "sampling", "engine"],
     "store": ["base", "format"],
-    "llm": ["base", "tensor", "format", "tokenizer", "chat", "device", "kv", "model", "sampling", "engine", "backend",
-            "store"],
-    # Our own first users: the public headers, and base for small things.
-    "server": ["base"],
-    "client": ["base", "net"],
-    "cli": ["base"],
+    "llm": ["base", "fields", "tensor", "format", "tokenizer", "chat", "device", "kv", "model", "sampling", "engine",
+            "backend", "store"],
+    # Our own first users: the public headers, base for small things, and the table of fields.
+    "server": ["base", "fields"],
+    "client": ["base", "net", "fields"],
+    "cli": ["base", "fields"],
     "library": [],
 }
 

@@ -62,8 +62,9 @@ class [[nodiscard]] Task {
     if (handle_) handle_.destroy();
   }
 
-  /// Runs the coroutine to its end and returns its result or throws its exception. Call once; not
-  /// from the thread that would have to resume it.
+  /// Runs the coroutine to its end on the calling thread and on those that resume it, and returns
+  /// its result or throws its exception. To be called once, and not from the thread that would have
+  /// to resume the coroutine: that would wait for itself.
   T get() {
     begin();
     auto flag = std::make_shared<std::atomic<bool>>(false);
@@ -73,6 +74,8 @@ class [[nodiscard]] Task {
     return take();
   }
 
+  /// Starts the coroutine and resumes the awaiting one with its result or its exception. The task
+  /// must live until then.
   auto operator co_await() && {
     begin();
     struct Awaiter {

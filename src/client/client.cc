@@ -24,7 +24,7 @@ std::string environment_or(std::string value, const char* name, const char* othe
   return found != nullptr && *found != '\0' ? found : otherwise;
 }
 
-/// A line end in it would start another header field.
+/// Refuses control characters: a line end in the key would start another header field.
 void check_key(const std::string& key) {
   if (std::any_of(key.begin(), key.end(), [](char c) { return c < 0x20 || c == 0x7F; })) {
     base::fail(ErrorCode::kInvalidArgument,
@@ -48,7 +48,7 @@ std::string normalised_address(std::string address) {
   return base::cat(url->origin(), path);
 }
 
-/// What the server refused a call with. Where the call went is told when that may be what is wrong.
+/// The error of a refused call, with the address where that may be what is wrong.
 Error refusal(const net::HttpCall& call, const net::HttpAnswer& answer) {
   const Error error = client::make_error(answer.status, answer.body);
   const std::string url = net::shown_url(call.url);
@@ -58,12 +58,14 @@ Error refusal(const net::HttpCall& call, const net::HttpAnswer& answer) {
                       client::printable(net::shown_url(answer.location)), " (give that address)")};
   }
   const bool may_be_wrong = answer.status == 404 || answer.status == 405;
-  return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what()};
+  return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what(),
+          error.where(), error.reason()};
 }
 
 bool can_retry(int status) { return status == 408 || status == 429 || status >= 500; }
 
-/// Sleeps; false when the call is stopped or late before it can go on.
+/// Sleeps. Returns false when the call is stopped, or its deadline comes before the end of the
+/// pause.
 bool pause(std::chrono::milliseconds time, const net::HttpCall& call) {
   const auto end = std::chrono::steady_clock::now() + time;
   const bool is_late = call.deadline && *call.deadline <= end;
@@ -191,7 +193,7 @@ class Client::Impl {
     return output;
   }
 
-  /// With retries; throws what the server's error says.
+  /// Makes the call, with retries. Throws the error that the server answers.
   net::HttpAnswer call(const net::HttpCall& request) const {
     constexpr auto kFirstPause = std::chrono::milliseconds(500);
     constexpr int kLongestPauseS = 60;

@@ -74,8 +74,9 @@ class Engine::Impl {
   void submit(Request request) {
     validate_request(request, core_.vocab_size(), core_.max_len());
     if (request.n_choices > options_.max_queue) {  // would not fit an empty queue either
-      base::fail(ErrorCode::kInvalidArgument, "n: more choices than the queue holds (expected at ",
-                 "most ", options_.max_queue, ", got ", request.n_choices, ")");
+      base::fail_at(ErrorCode::kInvalidArgument, "n",
+                    "more choices than the queue holds (expected at most ", options_.max_queue,
+                    ", got ", request.n_choices, ")");
     }
     const int n_choices = request.n_choices;
     auto state = std::make_unique<RequestState>(std::move(request));

@@ -226,7 +226,7 @@ base::Json read_json_file(const std::string& folder, std::string_view name) {
   } catch (const Error& error) {
     // What is wrong with a file is not the caller's fault.
     if (error.code() != ErrorCode::kInvalidArgument) throw;
-    throw Error(ErrorCode::kCorruptData, error.what());
+    throw Error(ErrorCode::kCorruptData, error.what(), error.where());
   }
 }
 

@@ -110,8 +110,9 @@ std::shared_ptr<RequestReader> Instance::start_async(Prompt prompt, GenerateOpti
       const base::Failure failure = base::failure_of(error);
       started.sink->end_all(&failure);
     } catch (...) {  // LoadOptions::progress may throw anything
-      const base::Failure failure{ErrorCode::kInternal,
-                                  "load: something was thrown that is no std::exception"};
+      const base::Failure failure{
+          .code = ErrorCode::kInternal,
+          .message = "load: something was thrown that is no std::exception"};
       started.sink->end_all(&failure);
     }
   });

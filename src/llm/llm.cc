@@ -1,10 +1,10 @@
 #include "openllm/llm.h"
 
-#include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "llm/instance.h"
+#include "llm/last_output.h"
 
 namespace openllm {
 
@@ -42,25 +42,19 @@ GenerateOptions final_only(GenerateOptions options) {
   return options;
 }
 
-/// The last output. Throws kInternal when there was none.
-GenerationOutput require_output(std::optional<GenerationOutput> last) {
-  if (!last) base::fail(ErrorCode::kInternal, "generate: the request ended without an output");
-  return *std::move(last);
-}
-
 Task<GenerationOutput> run_to_end(AsyncGenerationStream stream) {
-  std::optional<GenerationOutput> last;
-  while (const GenerationOutput* output = co_await stream.next()) last = *output;
-  co_return require_output(std::move(last));
+  llm::LastOutput last;
+  while (const GenerationOutput* output = co_await stream.next()) last.add(*output);
+  co_return last.take();
 }
 
 }  // namespace
 
 GenerationOutput LLM::generate(const Prompt& prompt, const GenerateOptions& options) const {
   GenerationStream stream(impl().start(prompt, final_only(options)));
-  std::optional<GenerationOutput> last;
-  while (const GenerationOutput* output = stream.next()) last = *output;
-  return require_output(std::move(last));
+  llm::LastOutput last;
+  while (const GenerationOutput* output = stream.next()) last.add(*output);
+  return last.take();
 }
 
 GenerationStream LLM::generate_iterator(const Prompt& prompt,

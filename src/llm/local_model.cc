@@ -1,7 +1,5 @@
 #include "llm/local_model.h"
 
-#include <utility>
-
 #include "base/error.h"
 #include "llm/llm_config.h"
 #include "llm/model_files.h"
@@ -10,14 +8,12 @@ namespace openllm::llm {
 
 LocalModel::LocalModel(const std::string& name, const LoadOptions& options)
     : source_(open_source(name)) {
-  apply_model_defaults(config_, source_);
-  apply_config_environment(config_);
-  if (options.config) {
-    const std::vector<std::int32_t> model_eos = std::exchange(config_.eos_token_ids, {});
-    config_ = *options.config;
-    if (config_.eos_token_ids.empty()) config_.eos_token_ids = model_eos;
-  }
-  check_config(config_, source_.id);
+  ConfigLayers layers;
+  apply_model_defaults(layers.model, source_);
+  layers.environment = environment_config();
+  layers.load = options.config;
+  check_config(layers.load, "");
+  config_ = resolve_config(layers);
   template_source_ =
       options.chat_template.empty() ? source_.chat_template : std::optional(options.chat_template);
   // What the caller gave is the caller's to mend, now and not with the first messages.
@@ -61,8 +57,9 @@ const chat::Template& LocalModel::require_template() {
   const std::lock_guard lock(template_mutex_);
   if (!template_) {
     if (!template_source_) {
-      base::fail(ErrorCode::kUnsupported, "messages: ", source_.id,
-                 " has no chat template (pass a text prompt, or load it with a template)");
+      base::fail_with(ErrorCode::kUnsupported, {"messages", ErrorReason::kTemplateMissing},
+                      "messages: ", source_.id,
+                      " has no chat template (pass a text prompt, or load it with a template)");
     }
     template_ = chat::Template::parse(*template_source_);
   }
@@ -71,7 +68,7 @@ const chat::Template& LocalModel::require_template() {
 
 std::string LocalModel::render(const std::vector<Message>& messages,
                                const GenerateOptions& options) {
-  if (messages.empty()) base::fail(ErrorCode::kInvalidArgument, "messages: empty");
+  if (messages.empty()) base::fail_at(ErrorCode::kInvalidArgument, "messages", "empty");
   const chat::Template& chat_template = require_template();
   const auto tokenizer = require_tokenizer();
   return chat_template.render(messages, options,

@@ -37,9 +37,9 @@ auto blame_file(const std::string& path, Read read) {
     return read();
   } catch (const Error& error) {
     const bool callers = error.code() == ErrorCode::kInvalidArgument;
-    const std::string what = error.what();
+    const bool names_it = error.where() == path;
     throw Error(callers ? ErrorCode::kCorruptData : error.code(),
-                what.starts_with(path) ? what : path + ": " + what);
+                names_it ? error.what() : base::cat(path, ": ", error.what()), path);
   }
 }
 
@@ -110,11 +110,12 @@ std::optional<ModelStore> find_store() {
   std::error_code ignored;
   const bool is_folder = fs::is_directory(model, ignored);
   const std::optional<std::string> meant = store ? store->nearest(model) : std::nullopt;
-  base::fail(ErrorCode::kNotFound, "model: ", model, " is neither a model in the store (",
-             store ? store->root() : "no variable says where",
-             ") nor a folder with config.json or a .gguf file",
-             is_folder ? " (the folder of that name has none)" : "", "; ",
-             meant ? "did you mean " + *meant + "? " : "", "`openllm models` lists the store");
+  base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound}, "model: ", model,
+                  " is neither a model in the store (",
+                  store ? store->root() : "no variable says where",
+                  ") nor a folder with config.json or a .gguf file",
+                  is_folder ? " (the folder of that name has none)" : "", "; ",
+                  meant ? "did you mean " + *meant + "? " : "", "`openllm models` lists the store");
 }
 
 /// Counts and types of the tensors.
@@ -187,7 +188,7 @@ void apply_model_defaults(LLMConfig& config, const format::ModelSource& source) 
     apply_model_eos(config, source);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
-    throw Error(ErrorCode::kCorruptData, error.what());
+    throw Error(ErrorCode::kCorruptData, error.what(), error.where());
   }
 }
 

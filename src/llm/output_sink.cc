@@ -144,8 +144,7 @@ void OutputSink::handle_end(Update& update, int index, const End& end) {
     choice.text->flush(delta.segments);
     if (choice.text->stopped()) delta.finish_reason = FinishReason::kStop;
   }
-  if (end.reason == FinishReason::kError)
-    update.error.emplace(end.failure.code, end.failure.message);
+  if (end.reason == FinishReason::kError) update.error.emplace(base::to_error(end.failure));
 }
 
 void OutputSink::cancel() noexcept {
@@ -160,7 +159,7 @@ void OutputSink::cancel() noexcept {
 
 void OutputSink::end_all(const base::Failure* failure) {
   mailbox_->post([&](Update& update) {
-    if (failure != nullptr) update.error.emplace(failure->code, failure->message);
+    if (failure != nullptr) update.error.emplace(base::to_error(*failure));
     for (ChoiceUpdate& choice : update.choices) {
       choice.finish_reason = failure != nullptr ? FinishReason::kError : FinishReason::kCancelled;
     }

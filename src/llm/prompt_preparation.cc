@@ -10,9 +10,9 @@ namespace {
 
 void check_length(std::size_t n_tokens, int room, std::string_view bound = "") {
   if (n_tokens <= static_cast<std::size_t>(room)) return;
-  base::fail(ErrorCode::kInvalidArgument, "prompt: too long for the context (expected at most ",
-             room, " tokens, got ", bound, n_tokens,
-             "); set truncate_prompt to keep its last tokens");
+  base::fail_with(ErrorCode::kInvalidArgument, {"prompt", ErrorReason::kContextTooLong},
+                  "prompt: too long for the context (expected at most ", room, " tokens, got ",
+                  bound, n_tokens, "); set truncate_prompt to keep its last tokens");
 }
 
 /// Most tokens of a prompt that is not truncated.

@@ -70,9 +70,9 @@ void App::require_loadable() const {
   if (readiness_.state == Readiness::State::kFailed) throw load_failure(readiness_.reason);
 }
 
-ApiError App::load_failure(std::string_view reason) {
+Error App::load_failure(std::string_view reason) {
   return {ErrorCode::kUnavailable, base::cat("model: could not be loaded (", reason, ")"), "",
-          "model_load_failed"};
+          ErrorReason::kModelNotLoaded};
 }
 
 std::vector<std::string> App::model_names() const {
@@ -93,10 +93,9 @@ std::string App::require_model(const std::string& name) const {
   if (name.empty()) return llm_.id();
   if (knows_model(name)) return name;
   constexpr std::size_t kMaxShown = 200;
-  throw ApiError(ErrorCode::kNotFound,
-                 base::cat("model: the model `", name.substr(0, kMaxShown),
-                           "` does not exist (this server has ", llm_.id(), ")"),
-                 "model", "model_not_found");
+  base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
+                  "model: the model `", name.substr(0, kMaxShown),
+                  "` does not exist (this server has ", llm_.id(), ")");
 }
 
 bool App::is_authorized(std::string_view authorization) const noexcept {

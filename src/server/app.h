@@ -46,7 +46,7 @@ class App {
   /// for it.
   void require_loadable() const;
   /// What requests get that a failure of loading ends, whatever the failure was.
-  static ApiError load_failure(std::string_view reason);
+  static Error load_failure(std::string_view reason);
 
   /// The names /v1/models lists.
   std::vector<std::string> model_names() const;

@@ -1,9 +1,9 @@
 #include "server/error_map.h"
 
-#include <array>
 #include <new>
 
 #include "base/json.h"
+#include "fields/field.h"
 
 namespace openllm::server {
 namespace {
@@ -20,11 +20,8 @@ std::string_view error_type(int status) noexcept {
   }
 }
 
-/// OpenAI's machine-readable code, where it has one.
-std::string_view default_code(int status, std::string_view message) noexcept {
-  for (const std::string_view begin : {"prompt: too long", "request: prompt too long"}) {
-    if (message.substr(0, begin.size()) == begin) return "context_length_exceeded";
-  }
+/// OpenAI's machine-readable code for a status that needs no further reason.
+std::string_view default_code(int status) noexcept {
   switch (status) {
     case 401:
       return "invalid_api_key";
@@ -41,43 +38,33 @@ std::string_view default_code(int status, std::string_view message) noexcept {
   }
 }
 
-/// The API's name for what the engine's messages are about: "request: prompt token 0: no such id",
-/// "sampling: logit_bias: no such token".
-std::string_view engine_field(std::string_view what) noexcept {
-  struct Name {
-    std::string_view ours{};
-    std::string_view api{};
-  };
-  constexpr std::array<Name, 11> kNames{{{"prompt", "prompt"},
-                                         {"empty prompt", "prompt"},
-                                         {"max_new_tokens", "max_tokens"},
-                                         {"min_new_tokens", "min_tokens"},
-                                         {"temperature", "temperature"},
-                                         {"top_p", "top_p"},
-                                         {"min_p", "min_p"},
-                                         {"repetition_penalty", "repetition_penalty"},
-                                         {"presence_penalty", "presence_penalty"},
-                                         {"frequency_penalty", "frequency_penalty"},
-                                         {"logit_bias", "logit_bias"}}};
-  for (const auto& [ours, api] : kNames) {
-    if (what.substr(0, ours.size()) == ours) return api;
+/// OpenAI's machine-readable code for a reason, or one of ours in its style.
+std::string_view api_code(ErrorReason reason) noexcept {
+  switch (reason) {
+    case ErrorReason::kNone:
+      return {};
+    case ErrorReason::kContextTooLong:
+      return "context_length_exceeded";
+    case ErrorReason::kModelNotFound:
+      return "model_not_found";
+    case ErrorReason::kModelNotLoaded:
+      return "model_load_failed";
+    case ErrorReason::kTemplateMissing:
+      return "chat_template_missing";
+    case ErrorReason::kMissingField:
+      return "missing_required_parameter";
+    case ErrorReason::kUnknownField:
+      return "unknown_parameter";
+    case ErrorReason::kUnsupportedField:
+      return "unsupported_parameter";
   }
   return {};
 }
 
-/// The library's messages begin with the field they are about.
-std::string_view leading_field(std::string_view message) noexcept {
-  for (const std::string_view layer : {"request: ", "sampling: "}) {
-    if (message.substr(0, layer.size()) == layer) return engine_field(message.substr(layer.size()));
-  }
-  const std::size_t colon = message.find(':');
-  if (colon == std::string_view::npos || colon == 0) return {};
-  for (const char c : message.substr(0, colon)) {
-    const bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '[' ||
-                    c == ']' || c == '.';
-    if (!ok) return {};
-  }
-  return message.substr(0, colon);
+/// The API's name for a field of GenerateOptions.
+std::string_view api_field(std::string_view where) noexcept {
+  const fields::Field* field = fields::find(where);
+  return field == nullptr || where != field->name || field->openai.empty() ? where : field->openai;
 }
 
 void append_nullable(std::string& out, std::string_view text) {
@@ -127,7 +114,7 @@ std::string error_body(int status, std::string_view message, std::string_view pa
   out += R"(,"param":)";
   append_nullable(out, param);
   out += R"(,"code":)";
-  append_nullable(out, code.empty() ? default_code(status, message) : code);
+  append_nullable(out, code.empty() ? default_code(status) : code);
   out += "}}";
   return out;
 }
@@ -143,13 +130,11 @@ HttpResponse error_response(int status, std::string_view message, std::string_vi
 }
 
 HttpResponse error_response(const std::exception& error) {
-  if (const auto* api = dynamic_cast<const ApiError*>(&error)) {
-    return error_response(http_status(api->code()), api->what(), api->param(), api->api_code());
-  }
   if (const auto* known = dynamic_cast<const Error*>(&error)) {
     const int status = http_status(known->code());
-    return error_response(status, known->what(),
-                          status == 400 ? leading_field(known->what()) : std::string_view{});
+    // The server's own failures are about no field of the request.
+    const std::string_view param = status < 500 ? api_field(known->where()) : std::string_view{};
+    return error_response(status, known->what(), param, api_code(known->reason()));
   }
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     return error_response(503, "server: out of memory");

@@ -37,10 +37,9 @@ void check_can_ever_fit(const App& app, std::size_t n_prompts, int n_choices) {
   const std::int64_t most = stats.max_running + stats.max_waiting;
   const std::int64_t n = static_cast<std::int64_t>(n_prompts) * n_choices;
   if (n <= most) return;
-  throw ApiError(ErrorCode::kInvalidArgument,
-                 base::cat("prompt: more choices than the server holds at once (expected at most ",
-                           most, ", got ", n_prompts, " prompts with ", n_choices, " each)"),
-                 "prompt");
+  base::fail_at(ErrorCode::kInvalidArgument, "prompt",
+                "more choices than the server holds at once (expected at most ", most, ", got ",
+                n_prompts, " prompts with ", n_choices, " each)");
 }
 
 struct Run {

@@ -42,6 +42,8 @@ TEST_F(ServerTest, CompletionEqualsTheLibrary) {
   ASSERT_EQ(answer.status, 200) << answer.body;
   const base::Json json = answer.json();
   EXPECT_THAT(str(json, {"id"}), StartsWith("cmpl-"));
+  const Answer named = complete(std::string(kGreedy) + R"(,"request_id":"mine"})");
+  EXPECT_EQ(str(named.json(), {"id"}), "cmpl-mine");
   EXPECT_EQ(str(json, {"object"}), "text_completion");
   EXPECT_EQ(str(json, {"model"}), llm_.id());
   EXPECT_EQ(str(json, {"choices", "0", "finish_reason"}), "length");
@@ -115,6 +117,14 @@ TEST_F(ServerTest, TokenIdsEchoAndLogprobs) {
   ASSERT_EQ(scored.status, 200) << scored.body;
   EXPECT_EQ(str(scored.json(), {"choices", "0", "text"}), "Once");
   EXPECT_EQ(str(scored.json(), {"usage", "completion_tokens"}), "0");
+}
+
+TEST_F(ServerTest, AnAnswerThatItsTimeoutCutsIsLate) {
+  start();
+  const Answer late = complete(
+      R"({"prompt":"Once","temperature":0,"max_tokens":400,"ignore_eos":true,"timeout":0.001})");
+  EXPECT_EQ(late.status, 504) << late.body;
+  EXPECT_EQ(str(late.json(), {"error", "code"}), "deadline_exceeded");
 }
 
 TEST_F(ServerTest, ChatWholeAndStreamed) {

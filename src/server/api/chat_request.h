@@ -13,7 +13,7 @@ struct ChatRequest : CommonRequest {
   std::vector<Message> messages{};
 };
 
-/// Throws ApiError or Error kInvalidArgument. Needs no model.
+/// Throws kInvalidArgument or kUnsupported, with the field. Needs no model.
 ChatRequest parse_chat_request(std::string_view body);
 
 }  // namespace openllm::server

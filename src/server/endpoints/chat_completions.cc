@@ -34,7 +34,8 @@ Task<Nothing> chat_completions(App& app, Exchange& exchange) {
   const std::string& body = exchange.request().body;
   const std::function<void()> parse = [&] { request = parse_chat_request(body); };
   co_await Apart(app.large_bodies, app.executor, body.size(), parse);
-  AnswerHead head{random_id("chatcmpl-"), std::time(nullptr), app.require_model(request.model)};
+  AnswerHead head{answer_id("chatcmpl-", request), std::time(nullptr),
+                  app.require_model(request.model)};
   request.options.output_kind = request.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
   const ChatAnswer answer(std::move(head), make_logprob_writer(app.llm(), request),
                           request.include_usage, request.return_token_ids);
@@ -65,7 +66,7 @@ Task<Nothing> chat_completions(App& app, Exchange& exchange) {
   } catch (const Error& error) {
     // A code of its own: clients may continue the text instead.
     if (error.code() != ErrorCode::kUnsupported || app.llm().info().has_chat_template) throw;
-    throw ApiError(ErrorCode::kUnsupported, error.what(), "messages", "chat_template_missing");
+    throw Error(ErrorCode::kUnsupported, error.what(), "messages", ErrorReason::kTemplateMissing);
   }
 
   if (request.stream) {

@@ -18,7 +18,7 @@ class Completions {
       : app_(app),
         exchange_(exchange),
         request_(std::move(request)),
-        answer_({random_id("cmpl-"), std::time(nullptr), model},
+        answer_({answer_id("cmpl-", request_), std::time(nullptr), model},
                 make_logprob_writer(app.llm(), request_), request_.include_usage,
                 request_.return_token_ids),
         n_(static_cast<std::size_t>(request_.options.n)),
