@@ -2,7 +2,7 @@
 
 #include <new>
 
-#include "base/json.h"
+#include "base/json_writer.h"
 #include "fields/field.h"
 
 namespace openllm::server {
@@ -61,18 +61,10 @@ std::string_view api_code(ErrorReason reason) noexcept {
   return {};
 }
 
-/// The API's name for a field of GenerateOptions.
-std::string_view api_field(std::string_view where) noexcept {
+/// OpenAI's name for a field of GenerateOptions.
+std::string_view openai_name(std::string_view where) noexcept {
   const fields::Field* field = fields::find(where);
   return field == nullptr || where != field->name || field->openai.empty() ? where : field->openai;
-}
-
-void append_nullable(std::string& out, std::string_view text) {
-  if (text.empty()) {
-    out += "null";
-  } else {
-    base::append_json_string(out, text);
-  }
 }
 
 }  // namespace
@@ -105,41 +97,38 @@ int http_status(ErrorCode code) noexcept {
   return 500;
 }
 
-std::string error_body(int status, std::string_view message, std::string_view param,
-                       std::string_view code) {
-  std::string out = R"({"error":{"message":)";
-  base::append_json_string(out, message);
-  out += R"(,"type":)";
-  base::append_json_string(out, error_type(status));
-  out += R"(,"param":)";
-  append_nullable(out, param);
-  out += R"(,"code":)";
-  append_nullable(out, code.empty() ? default_code(status) : code);
-  out += "}}";
-  return out;
+ErrorReport error_report(int status, std::string_view message, std::string_view param,
+                         std::string_view code) {
+  return {status, std::string(message), std::string(param),
+          std::string(code.empty() ? default_code(status) : code)};
 }
 
-HttpResponse error_response(int status, std::string_view message, std::string_view param,
-                            std::string_view code) {
-  HttpResponse response;
-  response.status = status;
-  response.body = error_body(status, message, param, code);
-  if (status == 429 || status == 503) response.headers.add("Retry-After", "1");
-  if (status == 401) response.headers.add("WWW-Authenticate", "Bearer");
-  return response;
-}
-
-HttpResponse error_response(const std::exception& error) {
+ErrorReport error_report(const std::exception& error) {
   if (const auto* known = dynamic_cast<const Error*>(&error)) {
     const int status = http_status(known->code());
     // The server's own failures are about no field of the request.
-    const std::string_view param = status < 500 ? api_field(known->where()) : std::string_view{};
-    return error_response(status, known->what(), param, api_code(known->reason()));
+    const std::string_view param = status < 500 ? known->where() : std::string_view{};
+    return error_report(status, known->what(), param, api_code(known->reason()));
   }
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    return error_response(503, "server: out of memory");
-  }
-  return error_response(500, error.what());
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr)
+    return error_report(503, "server: out of memory");
+  return error_report(500, error.what());
+}
+
+std::string error_body(const ErrorReport& error) {
+  std::string out;
+  base::JsonWriter json(out);
+  json.begin_object().key("error").begin_object();
+  json.member("message", error.message).member("type", error_type(error.status));
+  json.key("param").text_or_null(error.param).key("code").text_or_null(error.code);
+  json.end_object().end_object();
+  return out;
+}
+
+std::string openai_error_body(const ErrorReport& error) {
+  ErrorReport renamed = error;
+  renamed.param = std::string(openai_name(error.param));
+  return error_body(renamed);
 }
 
 }  // namespace openllm::server

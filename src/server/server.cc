@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/start_thread.h"
 #include "server/app.h"
-#include "server/error_map.h"
+#include "server/dialect.h"
 #include "server/http/transport.h"
 #include "server/routes.h"
 
@@ -46,8 +46,13 @@ void check_options(const ServerOptions& options) {
           options.shutdown_timeout_s);
 }
 
-server::TransportOptions transport_options(const ServerOptions& options) {
+/// The options, once they are known to be right.
+const ServerOptions& checked(const ServerOptions& options) {
   check_options(options);
+  return options;
+}
+
+server::TransportOptions transport_options(const ServerOptions& options) {
   server::TransportOptions result;
   result.host = options.host;
   if (result.host.size() > 2 && result.host.front() == '[' && result.host.back() == ']')
@@ -65,15 +70,16 @@ server::TransportOptions transport_options(const ServerOptions& options) {
 
 class Server::Impl {
  public:
-  Impl(LLM llm, const ServerOptions& options)
-      : app_(std::move(llm), options),
+  Impl(std::vector<ServedModel> models, const ServerOptions& options)
+      : app_(std::move(models), checked(options)),
         transport_(
             transport_options(options),
             [this](std::shared_ptr<server::Exchange> exchange) {
               server::dispatch(app_, std::move(exchange));
             },
             [this](int status, const std::string& message, const server::Headers& request) {
-              server::HttpResponse response = server::error_response(status, message);
+              server::HttpResponse response = server::error_response(
+                  server::kOpenAiDialect, server::error_report(status, message));
               app_.cors().add_headers(request, response.headers);
               return response;
             },
@@ -92,7 +98,7 @@ class Server::Impl {
     app_.large_bodies.start();
     transport_.start();
     try {
-      loader_ = base::start_thread([this] { app_.load(); });
+      loader_ = base::start_thread([this] { app_.models().load(); });
     } catch (...) {  // nobody would load the model that requests wait for
       transport_.stop();
       throw;
@@ -108,7 +114,7 @@ class Server::Impl {
       const std::lock_guard lock(mutex_);
       if (!was_started_) base::fail(ErrorCode::kInvalidArgument, "server: not started");
     }
-    app_.wait_until_loaded();
+    app_.models().wait_until_loaded();
   }
 
   void wait() {
@@ -118,6 +124,7 @@ class Server::Impl {
 
   void stop() {
     const std::lock_guard changing(change_mutex_);
+    if (loader_.joinable()) app_.models().stop_loading();
     transport_.stop();
     if (loader_.joinable()) loader_.join();
     {
@@ -139,7 +146,9 @@ class Server::Impl {
 };
 
 Server::Server(LLM llm, const ServerOptions& options)
-    : impl_(std::make_unique<Impl>(std::move(llm), options)) {}
+    : Server(std::vector<ServedModel>{ServedModel{std::move(llm)}}, options) {}
+Server::Server(std::vector<ServedModel> models, const ServerOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(models), options)) {}
 Server::~Server() = default;
 void Server::start() { impl_->start(); }
 std::uint16_t Server::port() const noexcept { return impl_->port(); }

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -305,7 +304,7 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   const Answer hopeless = complete("{\"prompt\":[" + prompts + "]" + endless);
   EXPECT_EQ(hopeless.status, 400) << hopeless.body;
   EXPECT_THAT(str(hopeless.json(), {"error", "message"}), HasSubstr("at most 41, got 64 prompts"));
-  // What had found a place went with the request that failed.
+  // The choices that had found a place went with the request that failed.
   EXPECT_TRUE(eventually([&] { return is_idle(); }));
   {
     Probe first(port());
@@ -321,16 +320,6 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   EXPECT_EQ(too_many.status, 400) << too_many.body;
   EXPECT_EQ(str(too_many.json(), {"error", "param"}), "n");
 }
-
-/// Lets tests decide when loading goes on.
-struct Gate {
-  std::atomic<bool> open{false};
-  void pass() { open.wait(false); }
-  void release() {
-    open = true;
-    open.notify_all();
-  }
-};
 
 TEST_F(ServerTest, RequestsWaitForTheModel) {
   const auto gate = std::make_shared<Gate>();

@@ -29,6 +29,8 @@ EXCEPTIONS = {
     "src/server/api/chat_request.cc": {"max_new_tokens", "logprobs", "add_special_tokens", "chat_template_json",
                                        "chat_template_kwargs", "tools", "tools_json"},
     "src/server/api/common_request.cc": {"request_id"},  # the answer's id
+    # Fields that stand beside llm_config, and a bound.
+    "src/server/api/native_request.cc": {"stop", "stop_token_ids", "adapter_name", "request_id", "prompt_logprobs"},
     "src/client/wire.cc": {"logprobs", "request_id"},  # the form of chats; the answer's id
     "src/cli/answer.cc": {"max_new_tokens"},  # texts end after 128 tokens
     "src/cli/commands/query.cc": {"max_new_tokens"},
@@ -37,8 +39,9 @@ EXCEPTIONS = {
     "src/llm/llm_config.cc": {"temperature"},  # do_sample
     # Where answers are made, not where requests are read.
     "src/server/api/answers.cc": {"logprobs", "prompt_logprobs", "stop"},
-    "src/server/generation.cc": {"skip_special_tokens", "request_id", "logprobs"},
     "src/server/endpoints/completions.cc": {"skip_special_tokens"},
+    "src/server/endpoints/chat_completions.cc": {"skip_special_tokens"},
+    "src/server/endpoints/generate.cc": {"prompt_logprobs", "request_id"},
     "src/server/http/exchange.h": {"request_id"},
 }
 

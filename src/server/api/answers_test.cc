@@ -6,7 +6,7 @@
 #include <new>
 
 #include "base/json.h"
-#include "server/error_map.h"
+#include "server/dialect.h"
 
 namespace openllm::server {
 namespace {
@@ -129,9 +129,13 @@ TEST(ChatAnswer, Chunks) {
                 R"("prompt_tokens_details":{"cached_tokens":2}}})"));
 }
 
+HttpResponse error_response(const std::exception& error) {
+  return server::error_response(kOpenAiDialect, error_report(error));
+}
+
 TEST(Errors, Bodies) {
   EXPECT_EQ(
-      error_body(400, "n: bad", "n"),
+      error_body(error_report(400, "n: bad", "n")),
       R"({"error":{"message":"n: bad","type":"invalid_request_error","param":"n","code":null}})");
   const HttpResponse full = error_response(Error(ErrorCode::kBusy, "remote: come back later"));
   EXPECT_EQ(full.status, 429);

@@ -85,6 +85,8 @@ Message parse_message(const base::Json& json, std::size_t index) {
   return message;
 }
 
+}  // namespace
+
 std::vector<Message> parse_messages(const Fields& body) {
   const base::JsonArray* list = body.array("messages");
   if (list == nullptr) body.fail_missing("messages");
@@ -98,6 +100,8 @@ std::vector<Message> parse_messages(const Fields& body) {
   for (std::size_t i = 0; i < list->size(); ++i) messages.push_back(parse_message((*list)[i], i));
   return messages;
 }
+
+namespace {
 
 void parse_tools(const Fields& body, GenerateOptions& options) {
   const base::JsonArray* tools = body.array("tools");

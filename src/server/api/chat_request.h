@@ -13,6 +13,9 @@ struct ChatRequest : CommonRequest {
   std::vector<Message> messages{};
 };
 
+/// The messages of a body; fails without any.
+std::vector<Message> parse_messages(const Fields& body);
+
 /// Throws kInvalidArgument or kUnsupported, with the field. Needs no model.
 ChatRequest parse_chat_request(std::string_view body);
 

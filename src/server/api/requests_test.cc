@@ -18,7 +18,7 @@ std::string failure(const std::function<void()>& parse) {
   try {
     parse();
   } catch (const Error& error) {
-    const base::Json body = base::Json::parse(error_response(error).body, "body");
+    const base::Json body = base::Json::parse(openai_error_body(error_report(error)), "body");
     const base::Json& details = *body.find("error");
     const auto text = [&](const char* name) {
       const std::string* value = details.find(name)->if_string();
