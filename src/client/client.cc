@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/mutex.h"
 #include "client/wire.h"
 #include "net/http.h"
 #include "net/sse.h"
@@ -217,7 +218,7 @@ class Client::Impl {
 
   /// The server's first model, asked for once.
   std::string model() const {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (!model_) {
       const std::vector<std::string> all = models();
       if (all.empty()) base::fail(ErrorCode::kNotFound, "server: has no models");
@@ -227,8 +228,8 @@ class Client::Impl {
   }
 
   ClientOptions options_;
-  mutable std::mutex mutex_;
-  mutable std::optional<std::string> model_;
+  mutable base::Mutex mutex_;
+  mutable std::optional<std::string> model_ GUARDED_BY(mutex_);
 };
 
 Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

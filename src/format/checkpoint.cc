@@ -40,4 +40,8 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path) {
              "safetensors file)");
 }
 
+std::unique_ptr<Checkpoint> open_adapter(const std::string& path) {
+  return std::make_unique<HfFolder>(path, kAdapterFolder);
+}
+
 }  // namespace openllm::format

@@ -33,7 +33,7 @@ void OutputSink::configure(TextRules rules, std::shared_ptr<const tokenizer::Tok
   for (Choice& choice : choices_) {
     if (tokenizer_ != nullptr) choice.text.emplace(rules_, *tokenizer_);
   }
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   backend_ = std::move(backend);
 }
 
@@ -83,7 +83,7 @@ void OutputSink::on_end(int choice, FinishReason reason, int n_cached_tokens,
 void OutputSink::push(Event event) noexcept {
   guarded([&] {
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       events_.push_back(std::move(event));
       if (scheduled_) return;
       scheduled_ = true;
@@ -94,10 +94,12 @@ void OutputSink::push(Event event) noexcept {
 
 void OutputSink::drain() {
   std::vector<Event> events;
+  std::shared_ptr<backend::Backend> backend;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     events.swap(events_);
     scheduled_ = false;
+    backend = backend_.lock();
   }
   mailbox_->post([&](Update& update) {
     for (Event& event : events) {
@@ -111,7 +113,7 @@ void OutputSink::drain() {
         std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
   });
   for (const int choice : late_stops_) {
-    if (const auto backend = backend_.lock()) backend->stop_choice(request_id_, choice);
+    if (backend != nullptr) backend->stop_choice(request_id_, choice);
   }
   late_stops_.clear();
 }
@@ -151,7 +153,7 @@ void OutputSink::cancel() noexcept {
   cancelled_.store(true);
   std::shared_ptr<backend::Backend> backend;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     backend = backend_.lock();
   }
   if (backend != nullptr) backend->cancel(request_id_);

@@ -55,7 +55,7 @@ bool ModelEntry::is_named(std::string_view name) const {
 
 bool ModelEntry::is_known_as(std::string_view name) const {
   if (name == model_.llm.id() || name == model_.llm.tag()) return true;
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return readiness_.state == Readiness::State::kReady && name == readiness_.info.path;
 }
 
@@ -75,7 +75,7 @@ void ModelEntry::fail(std::exception_ptr failure) {
 
 void ModelEntry::set(Readiness readiness, std::exception_ptr failure) {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     readiness_ = std::move(readiness);
     failure_ = std::move(failure);
   }
@@ -83,18 +83,18 @@ void ModelEntry::set(Readiness readiness, std::exception_ptr failure) {
 }
 
 Readiness ModelEntry::readiness() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return readiness_;
 }
 
 void ModelEntry::wait_until_loaded() const {
-  std::unique_lock lock(mutex_);
-  loaded_.wait(lock, [this] { return readiness_.state != Readiness::State::kLoading; });
+  base::MutexLock lock(mutex_);
+  while (readiness_.state == Readiness::State::kLoading) loaded_.wait(lock);
   if (failure_) std::rethrow_exception(failure_);
 }
 
 void ModelEntry::require_loadable() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (readiness_.state == Readiness::State::kFailed) throw load_failure(readiness_.reason);
 }
 

@@ -1,14 +1,13 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/mutex.h"
 #include "openllm/llm.h"
 #include "openllm/server.h"
 
@@ -60,10 +59,10 @@ class ModelEntry {
 
   ServedModel model_;
   std::vector<std::string> names_;
-  mutable std::mutex mutex_;
-  mutable std::condition_variable loaded_;
-  Readiness readiness_;
-  std::exception_ptr failure_{};
+  mutable base::Mutex mutex_;
+  mutable base::CondVar loaded_;
+  Readiness readiness_ GUARDED_BY(mutex_);
+  std::exception_ptr failure_ GUARDED_BY(mutex_){};
 };
 
 /// The models of a server. The first one answers requests that name none.

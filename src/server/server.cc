@@ -1,12 +1,11 @@
 #include "openllm/server.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <utility>
 
 #include "base/error.h"
+#include "base/mutex.h"
 #include "base/start_thread.h"
 #include "server/app.h"
 #include "server/dialect.h"
@@ -90,11 +89,8 @@ class Server::Impl {
   ~Impl() { stop(); }
 
   void start() {
-    const std::lock_guard changing(change_mutex_);
-    if (was_started_) {
-      base::fail(ErrorCode::kInvalidArgument,
-                 "server: ", is_running_ ? "runs already" : "was stopped (make another one)");
-    }
+    const base::MutexLock changing(change_mutex_);
+    require_not_started();
     app_.large_bodies.start();
     transport_.start();
     try {
@@ -103,7 +99,7 @@ class Server::Impl {
       transport_.stop();
       throw;
     }
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     is_running_ = was_started_ = true;
   }
 
@@ -111,38 +107,45 @@ class Server::Impl {
 
   void wait_until_ready() const {
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       if (!was_started_) base::fail(ErrorCode::kInvalidArgument, "server: not started");
     }
     app_.models().wait_until_loaded();
   }
 
   void wait() {
-    std::unique_lock lock(mutex_);
-    stopped_.wait(lock, [this] { return !is_running_; });
+    base::MutexLock lock(mutex_);
+    while (is_running_) stopped_.wait(lock);
   }
 
   void stop() {
-    const std::lock_guard changing(change_mutex_);
+    const base::MutexLock changing(change_mutex_);
     if (loader_.joinable()) app_.models().stop_loading();
     transport_.stop();
     if (loader_.joinable()) loader_.join();
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       is_running_ = false;
     }
     stopped_.notify_all();
   }
 
  private:
+  void require_not_started() {
+    const base::MutexLock lock(mutex_);
+    if (!was_started_) return;
+    base::fail(ErrorCode::kInvalidArgument,
+               "server: ", is_running_ ? "runs already" : "was stopped (make another one)");
+  }
+
   server::App app_;
   server::Transport transport_;
-  std::thread loader_;
-  std::mutex change_mutex_;  // while starting or stopping
-  mutable std::mutex mutex_;
-  std::condition_variable stopped_;
-  bool is_running_ = false;
-  bool was_started_ = false;
+  std::thread loader_ GUARDED_BY(change_mutex_);
+  base::Mutex change_mutex_;  // while starting or stopping
+  mutable base::Mutex mutex_;
+  base::CondVar stopped_;
+  bool is_running_ GUARDED_BY(mutex_) = false;
+  bool was_started_ GUARDED_BY(mutex_) = false;
 };
 
 Server::Server(LLM llm, const ServerOptions& options)
