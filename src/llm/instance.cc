@@ -158,7 +158,7 @@ std::string Instance::tag() const {
 }
 
 const ModelInfo& Instance::static_info() {
-  const std::lock_guard lock(info_mutex_);
+  const base::MutexLock lock(info_mutex_);
   if (!info_) {
     ModelInfo info;
     if (const auto entry = runtime_.choice().entry) {

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -64,8 +63,9 @@ class Instance : public std::enable_shared_from_this<Instance> {
   LocalModel model_;
   Runtime runtime_;
   std::atomic<std::uint64_t> next_request_{0};
-  std::mutex info_mutex_;
-  std::optional<ModelInfo> info_;  // all but what depends on tokenizer and backend
+  base::Mutex info_mutex_;
+  /// All but what depends on tokenizer and backend.
+  std::optional<ModelInfo> info_ GUARDED_BY(info_mutex_);
 };
 
 }  // namespace openllm::llm

@@ -21,7 +21,7 @@ LocalModel::LocalModel(const std::string& name, const LoadOptions& options)
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> LocalModel::tokenizer() {
-  const std::lock_guard lock(tokenizer_mutex_);
+  const base::MutexLock lock(tokenizer_mutex_);
   if (!tokenizer_loaded_) {
     try {
       tokenizer_ = load_tokenizer(source_);
@@ -37,7 +37,7 @@ std::shared_ptr<const tokenizer::Tokenizer> LocalModel::tokenizer() {
 std::shared_ptr<const tokenizer::Tokenizer> LocalModel::require_tokenizer() {
   auto found = tokenizer();
   if (found != nullptr) return found;
-  const std::lock_guard lock(tokenizer_mutex_);
+  const base::MutexLock lock(tokenizer_mutex_);
   if (!unsupported_tokenizer_.empty()) {
     base::fail(ErrorCode::kUnsupported, unsupported_tokenizer_,
                "; token ids instead of text would do");
@@ -48,13 +48,13 @@ std::shared_ptr<const tokenizer::Tokenizer> LocalModel::require_tokenizer() {
 }
 
 void LocalModel::drop_tokenizer() {
-  const std::lock_guard lock(tokenizer_mutex_);
+  const base::MutexLock lock(tokenizer_mutex_);
   tokenizer_.reset();
   tokenizer_loaded_ = false;
 }
 
 const chat::Template& LocalModel::require_template() {
-  const std::lock_guard lock(template_mutex_);
+  const base::MutexLock lock(template_mutex_);
   if (!template_) {
     if (!template_source_) {
       base::fail_with(ErrorCode::kUnsupported, {"messages", ErrorReason::kTemplateMissing},

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "chat/template.h"
 #include "format/model_source.h"
 #include "openllm/llm.h"
@@ -47,12 +47,13 @@ class LocalModel {
   LLMConfig config_;
   std::optional<std::string> template_source_;
 
-  std::mutex tokenizer_mutex_;
-  bool tokenizer_loaded_ = false;
-  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
-  std::string unsupported_tokenizer_;  // why there is none, if the files have one
-  std::mutex template_mutex_;
-  std::optional<chat::Template> template_;
+  base::Mutex tokenizer_mutex_;
+  bool tokenizer_loaded_ GUARDED_BY(tokenizer_mutex_) = false;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_ GUARDED_BY(tokenizer_mutex_);
+  /// Why there is none, if the files have one.
+  std::string unsupported_tokenizer_ GUARDED_BY(tokenizer_mutex_);
+  base::Mutex template_mutex_;
+  std::optional<chat::Template> template_ GUARDED_BY(template_mutex_);
 };
 
 }  // namespace openllm::llm

@@ -39,17 +39,17 @@ void Runtime::require_this_process() {
 }
 
 std::shared_ptr<backend::Backend> Runtime::backend_or_null() const {
-  const std::lock_guard lock(backend_mutex_);
+  const base::MutexLock lock(backend_mutex_);
   return backend_;
 }
 
 backend::Choice Runtime::choice() const {
-  const std::lock_guard lock(backend_mutex_);
+  const base::MutexLock lock(backend_mutex_);
   return choice_;
 }
 
 std::string Runtime::backend_name() const {
-  const std::lock_guard lock(backend_mutex_);
+  const base::MutexLock lock(backend_mutex_);
   return choice_.entry ? choice_.entry->name : "none";
 }
 
@@ -62,7 +62,7 @@ std::shared_ptr<backend::Backend> Runtime::load_chosen() {
     } catch (const Error& error) {
       auto next = backend::choose_next(now, error, entries_, model_.source(), options_);
       if (!next) throw;
-      const std::lock_guard lock(backend_mutex_);
+      const base::MutexLock lock(backend_mutex_);
       choice_ = *std::move(next);
     }
   }
@@ -70,7 +70,7 @@ std::shared_ptr<backend::Backend> Runtime::load_chosen() {
 
 std::shared_ptr<backend::Backend> Runtime::load() {
   if (auto loaded = backend_or_null()) return loaded;
-  const std::lock_guard lock(load_mutex_);
+  const base::MutexLock lock(load_mutex_);
   if (auto loaded = backend_or_null()) return loaded;
   (void)choice().require();  // before threads and tokenizer
   require_this_process();
@@ -82,7 +82,7 @@ std::shared_ptr<backend::Backend> Runtime::load() {
   resume_->start();
   front_.start();
   {
-    const std::lock_guard backend_lock(backend_mutex_);
+    const base::MutexLock backend_lock(backend_mutex_);
     backend_ = loaded;
   }
   if (options_.progress) options_.progress("ready", 1.0);
@@ -91,10 +91,10 @@ std::shared_ptr<backend::Backend> Runtime::load() {
 
 void Runtime::unload() {
   require_this_process();
-  const std::lock_guard lock(load_mutex_);
+  const base::MutexLock lock(load_mutex_);
   std::shared_ptr<backend::Backend> loaded;
   {
-    const std::lock_guard backend_lock(backend_mutex_);
+    const base::MutexLock backend_lock(backend_mutex_);
     loaded = std::exchange(backend_, nullptr);
   }
   if (loaded == nullptr) return;

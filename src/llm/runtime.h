@@ -2,11 +2,11 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "backend/choose.h"
+#include "base/mutex.h"
 #include "base/worker.h"
 #include "llm/local_model.h"
 #include "openllm/options.h"
@@ -52,25 +52,25 @@ class Runtime {
   /// Resumes coroutines.
   const std::shared_ptr<base::Worker>& resume() const noexcept { return resume_; }
   /// Prepares prompts of asynchronous requests.
-  base::Lanes& front() noexcept { return front_; }
+  base::TwoPriorityPool& front() noexcept { return front_; }
 
  private:
-  std::shared_ptr<backend::Backend> load_chosen();
+  std::shared_ptr<backend::Backend> load_chosen() REQUIRES(load_mutex_);
 
   LocalModel& model_;
   const LoadOptions options_;
   const std::vector<backend::BackendEntry> entries_;
 
   std::atomic<int> process_{0};  // id; 0 before the first thread
-  std::mutex load_mutex_;        // held while loading and unloading
-  mutable std::mutex backend_mutex_;
-  backend::Choice choice_;
-  std::shared_ptr<backend::Backend> backend_;  // null: not loaded
+  base::Mutex load_mutex_;       // held while loading and unloading
+  mutable base::Mutex backend_mutex_;
+  backend::Choice choice_ GUARDED_BY(backend_mutex_);
+  std::shared_ptr<backend::Backend> backend_ GUARDED_BY(backend_mutex_);  // null: not loaded
 
   // Threads, made by their first task.
   const std::shared_ptr<base::Worker> output_;
   const std::shared_ptr<base::Worker> resume_;
-  base::Lanes front_;
+  base::TwoPriorityPool front_;
 };
 
 }  // namespace openllm::llm
