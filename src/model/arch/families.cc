@@ -2,12 +2,16 @@
 
 namespace openllm::model {
 
+#define FAMILY(name) Family name##_family();
+#include "model/arch/families.def"
+#undef FAMILY
+
 const std::vector<Family>& families() {
+#define FAMILY(name) name##_family(),
   static const std::vector<Family> kAll = {
-      llama_family(),     mistral_family(), qwen2_family(), qwen3_family(),
-      gemma2_family(),    gemma3_family(),  gpt2_family(),  mixtral_family(),
-      deepseek2_family(), bert_family(),    t5_family(),
+#include "model/arch/families.def"
   };
+#undef FAMILY
   return kAll;
 }
 

@@ -22,18 +22,6 @@ struct Family {
   ModuleLayout gguf_layout;
 };
 
-Family llama_family();
-Family mistral_family();
-Family qwen2_family();
-Family qwen3_family();
-Family gemma2_family();
-Family gemma3_family();
-Family gpt2_family();
-Family mixtral_family();
-Family deepseek2_family();
-Family bert_family();
-Family t5_family();
-
 /// Every family, in the order of the documentation.
 const std::vector<Family>& families();
 
