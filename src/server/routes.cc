@@ -142,24 +142,6 @@ DetachedTask run_endpoint(App& app, std::shared_ptr<Exchange> exchange) {
 
 }  // namespace
 
-RouteTable built_in_routes() {
-  RouteTable table;
-  table.add({"POST", "/v1/chat/completions", chat_completions});
-  table.add({"POST", "/v1/completions", completions});
-  table.add({"POST", "/v1/generate", generate, true, &kNativeDialect});
-  table.add({"POST", "/v1/generate_stream", generate_stream, true, &kNativeDialect});
-  table.add({"GET", "/v1/models", list_models});
-  table.add({"GET", "/v1/models/", show_model});
-  table.add({"GET", "/healthz", healthz, false});
-  table.add({"GET", "/livez", healthz, false});
-  table.add({"GET", "/readyz", readyz, false});
-  table.add({"GET", "/health", readyz, false});
-  table.add({"GET", "/v1/health", readyz, false});
-  table.add({"GET", "/metrics", show_metrics});
-  table.add({"GET", "/version", show_version});
-  return table;
-}
-
 std::string_view missing_key(const App& app, const HttpRequest& head) {
   if (!app.routes().needs_key(head.method, routed_path(head)) ||
       app.is_authorized(head.headers.find("Authorization"))) {
