@@ -65,9 +65,10 @@ struct Frequencies {
   int max_positions;
   std::vector<float> inv_freq;
   double attention_factor;
+  double theta = 100.0;
 };
 
-// Expected values: transformers 5.24, ROPE_INIT_FUNCTIONS. Theta is 100, heads have 8 dimensions.
+// Expected values: transformers 5.24, ROPE_INIT_FUNCTIONS. Heads have 8 dimensions.
 TEST(RopeTest, FrequenciesOfTransformers) {
   const std::vector<Frequencies> cases = {
       {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024)",
@@ -113,6 +114,12 @@ TEST(RopeTest, FrequenciesOfTransformers) {
        4096,
        {1.0F, 0.316227764F, 0.0812500045F, 0.0197642371F},
        0.25},
+      // The ramp would end behind the last dimension.
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024)",
+       4096,
+       {1.0F, 0.562341332F, 0.316227764F, 0.151153743F},
+       1.138629436,
+       10.0},
       {R"("rope_type": "yarn", "factor": 1, "original_max_position_embeddings": 4096)",
        4096,
        {1.0F, 0.316227764F, 0.100000001F, 0.0316227786F},
@@ -131,7 +138,7 @@ TEST(RopeTest, FrequenciesOfTransformers) {
   for (const Frequencies& c : cases) {
     SCOPED_TRACE(c.json);
     const device::RopeSpec rope = make_rope(
-        read(std::string(R"({"rope_theta": 100.0, )") + c.json + "}", 8, c.max_positions));
+        read(base::cat(R"({"rope_theta": )", c.theta, ", ", c.json, "}"), 8, c.max_positions));
     ASSERT_EQ(rope.inv_freq.size(), c.inv_freq.size());
     for (std::size_t i = 0; i < c.inv_freq.size(); ++i) {
       EXPECT_NEAR(rope.inv_freq[i], c.inv_freq[i], 1e-6F * c.inv_freq[i]) << i;
