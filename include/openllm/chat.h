@@ -12,13 +12,16 @@ namespace openllm {
 
 /// One turn of a conversation, as the OpenAI API knows it.
 struct Message {
-  std::string role{};     ///< "system", "user", "assistant", "tool" or what the template knows.
-  std::string content{};  ///< Plain text.
+  /// "system", "user", "assistant", "tool", or another role that the chat template knows.
+  std::string role{};
+  /// Plain text.
+  std::string content{};
   /// Further fields for the template as a JSON object (`tool_calls`, `name`, ...); empty: none.
   std::string extra_json{};
 };
 
-/// What a request starts from: text, token ids, or messages that go through the chat template.
+/// The beginning of a request: a text, token ids, or messages that go through the chat template.
+/// The conversions are implicit, so that each of them can be passed as a prompt.
 class Prompt {
  public:
   Prompt(std::string text) : value_(std::move(text)) {}         // NOLINT(*-explicit-*)
@@ -28,11 +31,13 @@ class Prompt {
       : value_(std::move(token_ids)) {}                                   // NOLINT(*-explicit-*)
   Prompt(std::vector<Message> messages) : value_(std::move(messages)) {}  // NOLINT(*-explicit-*)
 
-  /// Null when the prompt is of another kind.
+  /// The text; null when the prompt is of another kind.
   const std::string* text() const noexcept { return std::get_if<std::string>(&value_); }
+  /// The ids; null when the prompt is of another kind.
   const std::vector<std::int32_t>* token_ids() const noexcept {
     return std::get_if<std::vector<std::int32_t>>(&value_);
   }
+  /// The conversation; null when the prompt is of another kind.
   const std::vector<Message>* messages() const noexcept {
     return std::get_if<std::vector<Message>>(&value_);
   }

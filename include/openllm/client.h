@@ -11,14 +11,17 @@
 
 namespace openllm {
 
-/// Which server a client asks, and how patiently.
+/// Address of the server, and the client's patience.
 struct ClientOptions {
-  /// Empty: $OPENLLM_ENDPOINT, else http://127.0.0.1:3000.
+  /// Address of the server, with or without "/v1". Empty: $OPENLLM_ENDPOINT, else
+  /// http://127.0.0.1:3000.
   std::string address{};
-  /// Empty: $OPENLLM_AUTH_TOKEN.
+  /// Key sent with every call. Empty: $OPENLLM_AUTH_TOKEN, else none.
   std::string api_key{};
-  int timeout_s = 300;  ///< Longest silence, in seconds.
-  int max_retries = 2;  ///< After the statuses 408, 429 and 5xx.
+  /// Seconds without a byte from the server after which a call fails with kDeadline; >= 1.
+  int timeout_s = 300;
+  /// Further attempts after the statuses 408, 429 and 5xx.
+  int max_retries = 2;
 };
 
 /// Talks to an openllm server (or any OpenAI-compatible one).
@@ -35,10 +38,13 @@ class OPENLLM_API Client {
   bool health() const;
   /// Ids that /v1/models lists.
   std::vector<std::string> models() const;
-  /// Text prompts go to /v1/completions, messages to /v1/chat/completions. Token ids: kUnsupported.
+  /// Asks the server's first model. Text prompts go to /v1/completions, messages to
+  /// /v1/chat/completions; token ids are kUnsupported, as are fields that no server takes
+  /// (docs/fields.md).
   GenerationOutput generate(const Prompt& prompt, const GenerateOptions& options = {}) const;
-  /// Calls `on_output`, if not empty, after every event; return false from it to cancel, what it
-  /// throws comes out of here. Returns the last output.
+  /// The same, with a call of `on_output`, unless that is empty, after every event of the answer. A
+  /// return value of false cancels the request; an exception ends it and is passed on. Returns the
+  /// last output.
   GenerationOutput generate_stream(
       const Prompt& prompt, const GenerateOptions& options,
       const std::function<bool(const GenerationOutput&)>& on_output) const;

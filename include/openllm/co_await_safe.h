@@ -34,7 +34,7 @@ class CoAwaitSafe : public T {
     return *this;
   }
   ~CoAwaitSafe() {
-    // What the bytes point to belongs to the temporary: forget it.
+    // The bytes point to things that belong to the temporary: forget them.
     if (is_bytes()) ::new (static_cast<void*>(&value())) T();
   }
 

@@ -112,6 +112,8 @@ class OPENLLM_API LLM {
   std::string tag() const;
   ModelInfo info() const;
   BackendInfo backend() const;
+  /// Defaults of requests, put together from all layers: every field is set, but eos_token_ids may
+  /// be empty.
   LLMConfig config() const;
   EngineStats stats() const;
 

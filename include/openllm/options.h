@@ -14,34 +14,56 @@
 
 namespace openllm {
 
-/// Defaults of a model's requests. Sources, later ones win: the values below, the model's own
-/// (generation_config.json; in GGUF the metadata `general.sampling.*`), the environment
-/// (OPENLLM_CONFIG as JSON, then OPENLLM_GENERATION_<FIELD>), LoadOptions::config.
+/// Defaults of a model's requests, as a patch: a field that is unset leaves the layer below as it
+/// is.
+///
+/// Each layer overrides those before it, field by field:
+///   1. the numbers in parentheses below,
+///   2. those of the model's family, if it has any,
+///   3. the model's files: generation_config.json; in GGUF the metadata `general.sampling.*`,
+///   4. the environment: OPENLLM_CONFIG (a JSON object), over it OPENLLM_GENERATION_<FIELD>, over
+///   it
+///      OPENLLM_SAMPLING_<FIELD>; a field that does not exist is an error,
+///   5. LoadOptions::config,
+///   6. the request (GenerateOptions).
+/// docs/fields.md lists every field with its range.
 struct LLMConfig {
-  int max_new_tokens = 20;   ///< Tokens to generate at most; >= 0.
-  int min_new_tokens = 0;    ///< No end-of-sequence or stop token before so many tokens.
-  float temperature = 1.0F;  ///< <= 1e-5 means greedy.
-  int top_k = 50;            ///< Keep the k most likely tokens; 0 or less: all.
-  float top_p = 1.0F;  ///< Keep the smallest set with this probability mass; < 1e-8 means greedy.
-  float min_p = 0.0F;  ///< Keep tokens with at least min_p times the top probability.
-  float repetition_penalty = 1.0F;  ///< Over prompt and output, as in CTRL; 1: off.
-  float presence_penalty = 0.0F;    ///< Subtracted once from each token seen in the output.
-  float frequency_penalty = 0.0F;   ///< Subtracted per occurrence in the output.
-  std::vector<std::int32_t> eos_token_ids{};  ///< Empty: the model's own.
+  /// Tokens to generate at most (20). Conversations go on to the end of the context instead, unless
+  /// the request has a limit.
+  std::optional<int> max_new_tokens{};
+  /// No end-of-sequence or stop token before so many tokens (0).
+  std::optional<int> min_new_tokens{};
+  /// Divides the logits before the choice; <= 1e-5 means greedy (1).
+  std::optional<float> temperature{};
+  /// Keep the k most likely tokens; 0 or less: all (50).
+  std::optional<int> top_k{};
+  /// Keep the smallest set of tokens with this probability mass; < 1e-8 means greedy (1).
+  std::optional<float> top_p{};
+  /// Keep tokens with at least min_p times the top probability (0).
+  std::optional<float> min_p{};
+  /// Over prompt and output, as in CTRL; 1: off (1).
+  std::optional<float> repetition_penalty{};
+  /// Subtracted once from each token seen in the output (0).
+  std::optional<float> presence_penalty{};
+  /// Subtracted per occurrence in the output (0).
+  std::optional<float> frequency_penalty{};
+  /// Tokens that end an answer. Empty: unset, and then the model's own.
+  std::vector<std::int32_t> eos_token_ids{};
 };
 
-/// Which text each output of a stream carries.
+/// Selects the text that each output of a stream carries.
 enum class OutputKind {
-  kCumulative,  ///< Everything so far (`delta` has what is new).
-  kDelta,       ///< `text`, `token_ids` and `logprobs` hold only what is new.
+  kCumulative,  ///< Everything so far; `delta` has the new part.
+  kDelta,       ///< Only the new part of `text`, `token_ids` and `logprobs`.
   kFinalOnly,   ///< One output, at the end.
 };
 
 /// Runs a callable somewhere; used to resume coroutines.
 using Executor = std::function<void(std::function<void()>)>;
 
-/// One request. Unset optionals take LLMConfig's value.
+/// One request. Unset optionals take the value of LLM::config().
 struct GenerateOptions {
+  // As in LLMConfig.
   std::optional<int> max_new_tokens{};
   std::optional<int> min_new_tokens{};
   std::optional<float> temperature{};
@@ -51,9 +73,11 @@ struct GenerateOptions {
   std::optional<float> repetition_penalty{};
   std::optional<float> presence_penalty{};
   std::optional<float> frequency_penalty{};
+
   /// Added to the logits of these tokens before anything else.
   CoAwaitSafe<std::map<std::int32_t, float>> logit_bias{};
-  /// Same seed, same prompt, same options: same bytes, whatever else runs. Unset: a random one.
+  /// Seed of the random choices: equal seed, prompt and options give equal bytes, whatever else
+  /// runs. Unset: a random one.
   std::optional<std::uint64_t> seed{};
   /// Number of choices, sampled independently (choice index is part of the random key).
   int n = 1;
@@ -61,6 +85,7 @@ struct GenerateOptions {
   CoAwaitSafe<std::vector<std::string>> stop{};
   /// Tokens that end the answer, besides the model's end-of-sequence tokens.
   CoAwaitSafe<std::vector<std::int32_t>> stop_token_ids{};
+  /// Keep the stop text in `text`.
   bool include_stop_in_output = false;
   /// Do not end at end-of-sequence tokens.
   bool ignore_eos = false;
@@ -68,23 +93,24 @@ struct GenerateOptions {
   std::optional<int> logprobs{};
   /// The same for the prompt's tokens.
   std::optional<int> prompt_logprobs{};
-  /// A prompt longer than the context: keep its last tokens instead of failing.
+  /// Keep the last tokens of a prompt that is longer than the context, instead of failing.
   bool truncate_prompt = false;
   /// Put the tokenizer's beginning-of-sequence and other template tokens around a text prompt.
   bool add_special_tokens = true;
   /// Leave special tokens out of `text`.
   bool skip_special_tokens = true;
+  /// Content of each output of a stream.
   OutputKind output_kind = OutputKind::kCumulative;
   /// Name of the request in its outputs; empty: a generated one.
   CoAwaitSafe<std::string> request_id{};
-  /// Higher runs first when there is more work than room.
+  /// Order among requests when not all can run: higher runs first.
   int priority = 0;
-  /// The request ends with FinishReason::kDeadline after this long.
+  /// Time after which the request ends with FinishReason::kDeadline.
   std::optional<std::chrono::milliseconds> timeout{};
-  /// Cancels the request.
+  /// Cancels the request when a stop is requested.
   CoAwaitSafe<std::stop_token> stop_token{};
-  /// Where coroutines waiting for this request resume; empty, or when it throws: a thread of the
-  /// library, never the engine's.
+  /// Resumes coroutines that wait for this request. Empty, or if it throws: they resume on a thread
+  /// of the library, never the engine's.
   CoAwaitSafe<Executor> executor{};
   /// Mounted LoRA adapter to use; empty: none. No adapter can be mounted yet: every name is
   /// kNotFound.
@@ -93,12 +119,13 @@ struct GenerateOptions {
   CoAwaitSafe<std::string> chat_template_json{};
   /// For messages: the tool definitions as a JSON array.
   CoAwaitSafe<std::string> tools_json{};
-  /// For messages: end the prompt where the assistant's turn begins.
+  /// For messages: end the prompt with the beginning of the assistant's turn.
   bool add_generation_prompt = true;
 };
 
-/// Reports how far loading is. `fraction` is in [0, 1]. Runs within `load`, so that it must not ask
-/// the same LLM for anything that loads; what it throws ends loading, which may be tried again.
+/// Reports the progress of loading; `fraction` is in [0, 1]. Runs within `load`, so it must not ask
+/// the same LLM for anything that loads. An exception from it ends loading, which may be tried
+/// again.
 using ProgressCallback = std::function<void(const std::string& stage, double fraction)>;
 
 /// How a model is loaded.
@@ -134,9 +161,9 @@ struct LoadOptions {
   bool eager = false;
   /// Replaces the model's chat template (Jinja source).
   std::string chat_template{};
-  /// Takes the place of the model's and the environment's defaults, all of them; only empty
-  /// eos_token_ids keep the model's.
-  std::optional<LLMConfig> config{};
+  /// Overrides the model's and the environment's defaults of requests, field by field.
+  LLMConfig config{};
+  /// Called while the model loads.
   ProgressCallback progress{};
 };
 

@@ -20,12 +20,21 @@ struct ServerOptions {
   int header_timeout_s = 30;    ///< Time a client has to send its request.
   int idle_timeout_s = 75;      ///< Time a connection may wait for its next request.
   int shutdown_timeout_s = 30;  ///< Time running answers get to finish at `stop`.
-  /// Names besides the model's own id that requests may use; any name is accepted if it contains
-  /// "*".
+  /// Names besides its own that requests may use for the model, the first one if there are
+  /// several; with "*" it answers under every name that no model has.
   std::vector<std::string> model_aliases{};
   /// Web pages of other origins that may use the server from a browser (CORS): exact origins such
   /// as "https://example.com", or "*" for every page. Empty: none.
   std::vector<std::string> allowed_origins{};
+};
+
+/// One of the models of a server.
+struct ServedModel {
+  LLM llm;
+  /// Name in requests and answers; empty: the LLM's id. Its id, its tag and, once it is loaded, its
+  /// path are understood too, unless two models have the same.
+  std::string name{};
+  std::vector<std::string> aliases{};  ///< Further names.
 };
 
 /// The OpenAI-compatible HTTP server.
@@ -34,18 +43,21 @@ class OPENLLM_API Server {
  public:
   /// Throws Error (kInvalidArgument) for options that could serve nobody.
   Server(LLM llm, const ServerOptions& options = {});
+  /// Several models behind one address: the request's `model` selects, the first one answers when
+  /// it names none. Each needs a name of its own.
+  explicit Server(std::vector<ServedModel> models, const ServerOptions& options = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   /// Binds and serves on a thread of its own. Throws Error (kIo) when the address cannot be bound,
   /// and may be called again then; kInvalidArgument once it has served: a server serves once.
-  /// The model loads in the background: /healthz answers at once, /readyz with 503 until it is
-  /// loaded.
+  /// The models load in the background, one after the other: /healthz answers at once, /readyz with
+  /// 503 until all are loaded. One that cannot be loaded does not keep the others from answering.
   void start();
   std::uint16_t port() const noexcept;
-  /// Blocks until the model is loaded, so that /readyz answers with 200 from then on. Throws the
-  /// Error that loading failed with; kInvalidArgument before `start`.
+  /// Blocks until every model is loaded, so that /readyz answers with 200 from then on. Throws the
+  /// Error that loading failed with, of several the first; kInvalidArgument before `start`.
   void wait_until_ready() const;
   /// Blocks until `stop`.
   void wait();

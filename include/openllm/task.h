@@ -11,42 +11,70 @@
 
 namespace openllm {
 
-/// A coroutine's result. Starts when awaited or when `get()` is called; runs at most once: after
-/// that, and after the task was moved from, both throw kInvalidArgument.
+namespace detail {
+
+/// The part of a task's promise that does not depend on the type of the result.
+struct TaskPromiseBase {
+  std::exception_ptr error{};
+  std::coroutine_handle<> continuation{};
+  std::shared_ptr<std::atomic<bool>> done{};  // set for get()
+  bool has_started = false;
+
+  std::suspend_always initial_suspend() noexcept { return {}; }
+  struct FinalAwaiter {
+    bool await_ready() noexcept { return false; }
+    template <typename Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+      TaskPromiseBase& promise = handle.promise();
+      if (promise.continuation) return promise.continuation;
+      // After the notification the waiting thread may destroy this frame: keep the flag alive.
+      if (const auto flag = promise.done) {
+        flag->store(true, std::memory_order_release);
+        flag->notify_all();
+      }
+      return std::noop_coroutine();
+    }
+    void await_resume() noexcept {}
+  };
+  FinalAwaiter final_suspend() noexcept { return {}; }
+  void unhandled_exception() { error = std::current_exception(); }
+  void rethrow_error() const {
+    if (error) std::rethrow_exception(error);
+  }
+};
+
+template <typename T>
+struct TaskPromise : TaskPromiseBase {
+  std::optional<T> value{};
+
+  void return_value(T result) { value.emplace(std::move(result)); }
+  T take() {
+    rethrow_error();
+    return std::move(*value);
+  }
+};
+
+template <>
+struct TaskPromise<void> : TaskPromiseBase {
+  void return_void() noexcept {}
+  void take() const { rethrow_error(); }
+};
+
+}  // namespace detail
+
+/// A coroutine's result; `Task<void>` has only an end. Starts when awaited or when `get()` is
+/// called; runs at most once: after that, and after the task was moved from, both throw
+/// kInvalidArgument.
 /// `co_await std::move(task)` inside a coroutine, `task.get()` to block a thread.
 template <typename T>
 class [[nodiscard]] Task {
  public:
-  struct promise_type;
-  using Handle = std::coroutine_handle<promise_type>;
-
-  struct promise_type {
-    std::optional<T> value{};
-    std::exception_ptr error{};
-    std::coroutine_handle<> continuation{};
-    std::shared_ptr<std::atomic<bool>> done{};  // set for get()
-    bool has_started = false;
-
-    Task get_return_object() { return Task(Handle::from_promise(*this)); }
-    std::suspend_always initial_suspend() noexcept { return {}; }
-    struct FinalAwaiter {
-      bool await_ready() noexcept { return false; }
-      std::coroutine_handle<> await_suspend(Handle handle) noexcept {
-        promise_type& promise = handle.promise();
-        if (promise.continuation) return promise.continuation;
-        // After the notification the waiting thread may destroy this frame: keep the flag alive.
-        if (const auto flag = promise.done) {
-          flag->store(true, std::memory_order_release);
-          flag->notify_all();
-        }
-        return std::noop_coroutine();
-      }
-      void await_resume() noexcept {}
-    };
-    FinalAwaiter final_suspend() noexcept { return {}; }
-    void return_value(T result) { value.emplace(std::move(result)); }
-    void unhandled_exception() { error = std::current_exception(); }
+  struct promise_type : detail::TaskPromise<T> {
+    Task get_return_object() {
+      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
   };
+  using Handle = std::coroutine_handle<promise_type>;
 
   Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, {})) {}
   Task& operator=(Task&& other) noexcept {
@@ -62,8 +90,9 @@ class [[nodiscard]] Task {
     if (handle_) handle_.destroy();
   }
 
-  /// Runs the coroutine to its end and returns its result or throws its exception. Call once; not
-  /// from the thread that would have to resume it.
+  /// Runs the coroutine to its end on the calling thread and on those that resume it, and returns
+  /// its result or throws its exception. To be called once, and not from the thread that would have
+  /// to resume the coroutine: that would wait for itself.
   T get() {
     begin();
     auto flag = std::make_shared<std::atomic<bool>>(false);
@@ -73,6 +102,8 @@ class [[nodiscard]] Task {
     return take();
   }
 
+  /// Starts the coroutine and resumes the awaiting one with its result or its exception. The task
+  /// must live until then.
   auto operator co_await() && {
     begin();
     struct Awaiter {
@@ -96,10 +127,7 @@ class [[nodiscard]] Task {
     }
     handle_.promise().has_started = true;
   }
-  T take() {
-    if (handle_.promise().error) std::rethrow_exception(handle_.promise().error);
-    return std::move(*handle_.promise().value);
-  }
+  T take() { return handle_.promise().take(); }
 
   Handle handle_;
 };

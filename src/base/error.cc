@@ -33,6 +33,34 @@ const char* to_string(ErrorCode code) noexcept {
   return "internal";
 }
 
+const char* to_string(ErrorReason reason) noexcept {
+  switch (reason) {
+    case ErrorReason::kNone:
+      return "none";
+    case ErrorReason::kContextTooLong:
+      return "context_too_long";
+    case ErrorReason::kModelNotFound:
+      return "model_not_found";
+    case ErrorReason::kModelNotLoaded:
+      return "model_not_loaded";
+    case ErrorReason::kTemplateMissing:
+      return "template_missing";
+    case ErrorReason::kMissingField:
+      return "missing_field";
+    case ErrorReason::kUnknownField:
+      return "unknown_field";
+    case ErrorReason::kUnsupportedField:
+      return "unsupported_field";
+  }
+  return "none";
+}
+
+Error::Error(ErrorCode code, const std::string& message, std::string_view where, ErrorReason reason)
+    : std::runtime_error(message),
+      code_(code),
+      reason_(reason),
+      where_(where.empty() ? nullptr : std::make_shared<const std::string>(where)) {}
+
 namespace base::detail {
 namespace {
 

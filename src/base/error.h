@@ -35,6 +35,24 @@ template <typename... Parts>
   throw Error(code, cat(parts...));
 }
 
+/// Place and reason of an error, beside its code and its message.
+struct Site {
+  std::string_view where{};                 ///< As Error::where.
+  ErrorReason reason = ErrorReason::kNone;  ///< As Error::reason.
+};
+
+/// Throws with the parts as the whole message, and `site` beside it.
+template <typename... Parts>
+[[noreturn]] void fail_with(ErrorCode code, const Site& site, const Parts&... parts) {
+  throw Error(code, cat(parts...), site.where, site.reason);
+}
+
+/// Throws "where: what", and `where` beside it.
+template <typename... Parts>
+[[noreturn]] void fail_at(ErrorCode code, std::string_view where, const Parts&... what) {
+  throw Error(code, cat(where, ": ", what...), where);
+}
+
 /// Throws kInternal when an invariant of ours does not hold.
 template <typename... Parts>
 void check(bool holds, const Parts&... parts) {

@@ -9,7 +9,12 @@ Failure failure_of(const std::exception& error) {
     return {ErrorCode::kResourceExhausted, "out of memory"};  // short: the string allocates nothing
   }
   const auto* ours = dynamic_cast<const Error*>(&error);
-  return {ours != nullptr ? ours->code() : ErrorCode::kInternal, error.what()};
+  if (ours == nullptr) return {ErrorCode::kInternal, error.what()};
+  return {ours->code(), ours->what(), std::string(ours->where()), ours->reason()};
+}
+
+Error to_error(const Failure& failure) {
+  return {failure.code, failure.message, failure.where, failure.reason};
 }
 
 }  // namespace openllm::base

@@ -7,14 +7,19 @@
 
 namespace openllm::base {
 
-/// An error as a value, to be carried to the thread that has to hear of it. (An Error shares its
-/// text with its copies.)
+/// An error as a value, for other threads. (An Error shares its text with its copies.)
 struct Failure {
   ErrorCode code = ErrorCode::kInternal;
   std::string message{};
+  std::string where{};                      ///< As Error::where.
+  ErrorReason reason = ErrorReason::kNone;  ///< As Error::reason.
 };
 
-/// Our own errors as they are, a lack of memory as kResourceExhausted, all else as kInternal.
+/// The failure of an exception: our own errors as they are, a lack of memory as kResourceExhausted,
+/// all else as kInternal.
 Failure failure_of(const std::exception& error);
+
+/// The error that `failure` was made of.
+Error to_error(const Failure& failure);
 
 }  // namespace openllm::base

@@ -168,8 +168,8 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
 };
 
 [[noreturn]] void wrong_type(std::string_view where, const char* expected, const Json& got) {
-  fail(ErrorCode::kInvalidArgument, where, ": wrong type (expected ", expected, ", got ",
-       got.type_name(), ")");
+  fail_at(ErrorCode::kInvalidArgument, where, "wrong type (expected ", expected, ", got ",
+          got.type_name(), ")");
 }
 
 void dump_to(std::string& out, const Json& value);
@@ -222,15 +222,15 @@ void dump_to(std::string& out, const Json& value) {
 Json Json::parse(std::string_view text, std::string_view where, int max_depth) {
   // The parser takes a NUL for the end of the text and would ignore what follows; JSON has none.
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    fail(ErrorCode::kInvalidArgument, where, ": invalid JSON at byte ", nul + 1, ": NUL byte");
+    fail_at(ErrorCode::kInvalidArgument, where, "invalid JSON at byte ", nul + 1, ": NUL byte");
   }
   Json root;
   Builder builder(root, max_depth);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
     if (builder.too_deep())
-      fail(ErrorCode::kInvalidArgument, where, ": invalid JSON: ", builder.message());
-    fail(ErrorCode::kInvalidArgument, where, ": invalid JSON at byte ", builder.position(), ": ",
-         builder.message());
+      fail_at(ErrorCode::kInvalidArgument, where, "invalid JSON: ", builder.message());
+    fail_at(ErrorCode::kInvalidArgument, where, "invalid JSON at byte ", builder.position(), ": ",
+            builder.message());
   }
   return root;
 }

@@ -18,11 +18,11 @@ namespace {
 class Descriptor {
  public:
   // O_NONBLOCK: opening a named pipe would wait for a writer. Regular files do not care.
-  explicit Descriptor(const std::string& path)
+  Descriptor(const std::string& path, const std::string& name)
       : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     if (fd_ < 0) {
       const auto code = errno == ENOENT || errno == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kIo;
-      fail(code, path, ": cannot open: ", std::strerror(errno));
+      fail_at(code, name, "cannot open: ", std::strerror(errno));
     }
   }
   ~Descriptor() { ::close(fd_); }
@@ -30,11 +30,11 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
 
   int get() const noexcept { return fd_; }
-  std::size_t regular_file_size(const std::string& path) const {
+  std::size_t regular_file_size(const std::string& name) const {
     struct stat info {};
     if (::fstat(fd_, &info) != 0)
-      fail(ErrorCode::kIo, path, ": cannot stat: ", std::strerror(errno));
-    if (!S_ISREG(info.st_mode)) fail(ErrorCode::kInvalidArgument, path, ": not a regular file");
+      fail_at(ErrorCode::kIo, name, "cannot stat: ", std::strerror(errno));
+    if (!S_ISREG(info.st_mode)) fail_at(ErrorCode::kInvalidArgument, name, "not a regular file");
     return static_cast<std::size_t>(info.st_size);
   }
 
@@ -45,11 +45,11 @@ class Descriptor {
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
-  const Descriptor file(path);
+  const Descriptor file(path, path);
   size_ = file.regular_file_size(path);
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
-  if (address == MAP_FAILED) fail(ErrorCode::kIo, path, ": cannot map: ", std::strerror(errno));
+  if (address == MAP_FAILED) fail_at(ErrorCode::kIo, path, "cannot map: ", std::strerror(errno));
   data_ = static_cast<const std::byte*>(address);
 }
 
@@ -79,18 +79,22 @@ void MappedFile::drop_pages(std::span<const std::byte> part) const noexcept {
 }
 
 std::string read_file(const std::string& path, std::size_t max_bytes) {
-  const Descriptor file(path);
-  const std::size_t size = file.regular_file_size(path);
+  return read_file(path, max_bytes, path);
+}
+
+std::string read_file(const std::string& path, std::size_t max_bytes, const std::string& name) {
+  const Descriptor file(path, name);
+  const std::size_t size = file.regular_file_size(name);
   if (size > max_bytes) {
-    fail(ErrorCode::kInvalidArgument, path, ": too large (expected at most ", max_bytes,
-         " bytes, got ", size, ")");
+    fail_at(ErrorCode::kInvalidArgument, name, "too large (expected at most ", max_bytes,
+            " bytes, got ", size, ")");
   }
   std::string text(size, '\0');
   std::size_t done = 0;
   while (done < size) {
     const ssize_t n = ::read(file.get(), text.data() + done, size - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail(ErrorCode::kIo, path, ": cannot read: ", std::strerror(errno));
+    if (n < 0) fail_at(ErrorCode::kIo, name, "cannot read: ", std::strerror(errno));
     if (n == 0) break;
     done += static_cast<std::size_t>(n);
   }

@@ -30,7 +30,9 @@ class MappedFile {
 };
 
 /// The whole file as a string; throws kNotFound, kIo, or kInvalidArgument when it is no regular
-/// file or larger than `max_bytes`.
+/// file or larger than `max_bytes`. Errors name the file by its path.
 std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30U);
+/// The same, but errors name the file `name`.
+std::string read_file(const std::string& path, std::size_t max_bytes, const std::string& name);
 
 }  // namespace openllm::base

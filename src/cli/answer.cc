@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/exit_status.h"
 #include "cli/terminal.h"
+#include "fields/access.h"
 
 namespace openllm::cli {
 namespace {
@@ -28,7 +29,7 @@ std::string rate(std::size_t n_tokens, double seconds) {
 std::string describe(const Timing& t) {
   char load[32];
   std::snprintf(load, sizeof(load), "load %.2f s", t.load_s);
-  // What comes with the first output is the prompt's time; the others are what decoding made.
+  // The first output's tokens count to the prompt's time; the others are the work of decoding.
   const std::size_t n_decoded = t.n_answer - std::min(t.n_answer, t.n_first);
   const bool all_at_once = n_decoded == 0;
   const std::string cached = t.n_cached > 0 ? base::cat(" (", t.n_cached, " cached)") : "";
@@ -90,7 +91,9 @@ std::vector<Message> with_system(const std::string& system) {
 
 void limit_completion(const LLM& llm, GenerateOptions& options) {
   // A limit from the environment or the model's files counts as asked for.
-  if (options.max_new_tokens || llm.config().max_new_tokens != LLMConfig{}.max_new_tokens) return;
+  if (options.max_new_tokens ||
+      llm.config().max_new_tokens != fields::initial_config().max_new_tokens)
+    return;
   options.max_new_tokens = kCompletionTokens;
 }
 

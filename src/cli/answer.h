@@ -7,7 +7,7 @@
 
 namespace openllm::cli {
 
-/// What --verbose reports at the end of an answer.
+/// Measurements that --verbose reports at the end of an answer.
 struct Timing {
   double load_s = 0.0;
   double first_token_s = 0.0;  ///< From the request to its first output.
@@ -21,24 +21,25 @@ struct Timing {
 /// "load 0.31 s | prompt 36 tokens, 812.3 tokens/s | answer 8 tokens, 120.5 tokens/s"
 std::string describe(const Timing& timing);
 
-/// Whether the answer goes to standard output as it is made.
+/// Output while an answer is made: its text on standard output, or nothing.
 enum class Show { kStream, kNothing };
 
-/// Answers one prompt; with Show::kStream only what a single choice says. Returns the last output.
+/// Answers one prompt. Show::kStream shows the text of a single choice; several choices are not
+/// shown before the end. Returns the last output.
 GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOptions& options,
                         Show show, Timing& timing);
 
-/// The whole output: as JSON, or the text; of several choices each with its number.
+/// Prints the whole output: as JSON, or as text, with a number before each of several choices.
 void print_result(const GenerationOutput& output, bool json);
 
-/// 0, or what an answer that --timeout cut ends with.
+/// Exit status for an answer: 0, or that of kDeadline if --timeout cut it.
 int status_of(const GenerationOutput& output);
 
 /// The conversation's beginning: the system message, or nothing if it is empty.
 std::vector<Message> with_system(const std::string& system);
 
-/// A text is continued without end by most base models: unless something else was asked for, by so
-/// many tokens.
+/// Length of continued texts in tokens, unless another one is given: most base models never end
+/// them.
 constexpr int kCompletionTokens = 128;
 void limit_completion(const LLM& llm, GenerateOptions& options);
 

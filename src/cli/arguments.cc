@@ -41,8 +41,7 @@ void add_run(CLI::App& app, Arguments& a) {
   run->add_flag("--json", a.json, "Print the final output as JSON");
   run->add_flag("-v,--verbose", a.verbose,
                 "End with load time and tokens per second, on standard error");
-  add_sampling_options(run, a.generate);
-  add_local_options(run, a.generate);
+  add_request_fields(run, Asked::kLlm, a.generate);
   add_load_options(run, a.load);
 }
 
@@ -78,6 +77,7 @@ void add_start(CLI::App& app, Arguments& a) {
   number_with_default(start, "--shutdown-timeout", s.shutdown_timeout_s,
                       "Seconds running answers get at the end");
   add_load_options(start, a.load);
+  add_config_fields(start, a.load.config);
 }
 
 void add_query(CLI::App& app, Arguments& a) {
@@ -97,7 +97,7 @@ void add_query(CLI::App& app, Arguments& a) {
   query->add_flag("--raw", a.raw, "Continue the text, without the chat template");
   query->add_flag("--stream,!--no-stream", a.stream, "Print the answer as it is made (default)");
   query->add_flag("--json", a.json, "Print the final output as JSON");
-  add_sampling_options(query, a.generate);
+  add_request_fields(query, Asked::kServer, a.generate);
 }
 
 void add_models(CLI::App& app, Arguments& a) {
@@ -135,8 +135,7 @@ void add_inspection(CLI::App& app, Arguments& a) {
   tokenize->add_option("MODEL", a.model, kModelHelp)->required();
   optional(tokenize, "TEXT", a.text, "The text; without it: standard input");
   tokenize->add_flag("--json", a.json, "Print JSON");
-  tokenize->add_flag("!--no-special-tokens", a.generate.add_special_tokens,
-                     "Do not put BOS and the like around it");
+  add_field(tokenize, *fields::find("add_special_tokens"), a.generate);
 
   CLI::App* logits = add_command(
       &app, "logits", "Print the logits of every position as JSON",
@@ -147,13 +146,19 @@ void add_inspection(CLI::App& app, Arguments& a) {
   optional(logits, "--prompt", a.text, "A text instead")->excludes(ids);
   add_load_options(logits, a.load);
 
+  CLI::App* list =
+      add_command(&app, "fields", "List the fields that requests and configurations have",
+                  "Examples:\n  openllm fields\n  openllm fields --json");
+  auto* json = list->add_flag("--json", a.json, "Print JSON");
+  list->add_flag("--markdown", a.markdown, "Print the page docs/fields.md")->excludes(json);
+
   CLI::App* backends =
       add_command(&app, "backends", "Show which backends and devices exist, and why (not)",
                   "Example:\n  openllm backends");
   backends->add_flag("--json", a.json, "Print JSON");
 }
 
-/// The innermost command that was given.
+/// The innermost command of the command line, and its full name.
 const CLI::App& innermost(const CLI::App& app, std::string& name) {
   name = "openllm";
   const CLI::App* at = &app;
@@ -181,7 +186,7 @@ std::vector<std::string> known_names(const CLI::App& app, bool options) {
   return names;
 }
 
-/// What is wrong, when it is a word that was not expected: which one, and what may have been meant.
+/// The error for an unexpected word: the word, and the nearest known one.
 std::string describe_extra(const CLI::App& app, const std::string& word) {
   const bool is_option = word.size() > 1 && word[0] == '-';
   const std::string given = word.substr(0, is_option ? word.find('=') : std::string::npos);
@@ -194,13 +199,13 @@ std::string describe_extra(const CLI::App& app, const std::string& word) {
                    " (a text of several words is one argument when it is quoted)");
 }
 
-/// The same of all such words. After "--", none is an option.
+/// The same for all unexpected words. After "--", none is an option.
 std::string describe_extras(const CLI::App& app, const std::vector<std::string>& words) {
   if (words.front() != "--" || words.size() == 1) return describe_extra(app, words.front());
   return base::cat("one argument too many: ", words[1], " (options stand before --)");
 }
 
-/// One line that says what is wrong and which help to read.
+/// Prints the error in one line, with the command whose help explains it.
 int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   std::string command;
   const CLI::App& at = innermost(app, command);
@@ -216,7 +221,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return kExitUsage;
 }
 
-/// CLI11 shows the value that a flag sets: "--no-stream{false}".
+/// Hides the value that a flag sets, which CLI11 shows: "--no-stream{false}".
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
@@ -229,7 +234,7 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-/// An option that is given twice counts the last time, as scripts that add options expect.
+/// Makes the last of several equal options count, as scripts that append options expect.
 void let_the_last_win(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     if (!option->get_positional() &&

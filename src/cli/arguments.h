@@ -8,7 +8,7 @@
 
 namespace openllm::cli {
 
-/// Everything the command line can say. Each command reads its part.
+/// Values of all options and arguments of the command line. Each command reads its part.
 struct Arguments {
   std::string command{};                    ///< "run", "models add", ...
   std::string model{};                      ///< MODEL, or NAME of the store
@@ -19,6 +19,7 @@ struct Arguments {
   std::string system{};
   bool raw = false;
   bool json = false;
+  bool markdown = false;  ///< fields
   bool verbose = false;
   bool stream = true;
   LoadOptions load{};

@@ -96,7 +96,7 @@ void ChatSession::take_turn(const std::string& text) {
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInternal) throw;
     if (chat_) messages_.pop_back();  // so that the next turn can go on from before
-    const bool too_long = std::string_view(error.what()).starts_with("prompt: too long");
+    const bool too_long = error.reason() == ErrorReason::kContextTooLong;
     note(base::cat("\nopenllm: error: ", error.what(),
                    chat_ && too_long ? " (or /clear forgets the conversation)" : "", "\n"));
   }

@@ -84,7 +84,7 @@ InterruptPipe::InterruptPipe(Second second, Others others) : impl_(std::make_uni
   for (std::size_t i = 0; impl_->catches_others && i < kOtherSignals.size(); ++i) {
     struct sigaction& previous = impl_->previous_others.at(i);
     set_handler(kOtherSignals.at(i), on_other, &previous);
-    // What the caller ignores stays so (nohup).
+    // Signals that the caller ignores stay ignored (nohup).
     if (previous.sa_handler == SIG_IGN) ::sigaction(kOtherSignals.at(i), &previous, nullptr);
   }
 }

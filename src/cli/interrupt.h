@@ -5,14 +5,14 @@
 
 namespace openllm::cli {
 
-/// Catches Ctrl-C while it lives and turns it into a descriptor that becomes readable. One at a
-/// time.
+/// Turns Ctrl-C into a descriptor that becomes readable, during the lifetime of the object. Only
+/// one object may exist at a time.
 class InterruptPipe {
  public:
-  /// What a second Ctrl-C does that comes before the first was taken.
+  /// Effect of a second Ctrl-C that comes before the first was taken.
   enum class Second { kNothing, kEndsProgram };
-  /// What else is caught: nothing, or the signals that stop (Ctrl-Z) or end the program. Whoever
-  /// changed the terminal catches them, to put it right before they do what they do.
+  /// Further signals to catch: none, or those that stop (Ctrl-Z) or end the program. Code that has
+  /// changed the terminal's mode catches them to restore the mode before they take effect.
   enum class Others { kNo, kCaught };
   explicit InterruptPipe(Second second, Others others = Others::kNo);
   ~InterruptPipe();
@@ -21,11 +21,12 @@ class InterruptPipe {
 
   /// Readable once Ctrl-C was pressed.
   int fd() const noexcept;
-  /// Takes what came so far.
+  /// Takes the interrupts that came so far.
   void drain() const noexcept;
   /// The latest of the other signals since the last call; 0: none.
   int take_other() const noexcept;
-  /// Lets the other signal do what it does: end the program, or stop it. Returns when it goes on.
+  /// Gives the other signal its usual effect: the program ends, or stops until it is continued.
+  /// Returns when the program goes on.
   void give_way(int signal) const noexcept;
 
  private:
@@ -33,7 +34,7 @@ class InterruptPipe {
   std::unique_ptr<Impl> impl_;
 };
 
-/// While it lives, Ctrl-C requests a stop instead of ending the program.
+/// Makes Ctrl-C request a stop instead of ending the program, during the lifetime of the object.
 class InterruptGuard {
  public:
   explicit InterruptGuard(InterruptPipe::Second second);

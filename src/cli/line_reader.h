@@ -7,15 +7,15 @@
 
 namespace openllm::cli {
 
-/// Takes the bytes a terminal sends apart: keys as they are, and pasted text (between the marks of
-/// bracketed paste mode) with its line ends and tabs replaced by visible signs, so that a paste of
-/// many lines stays one input.
+/// Separates the bytes of a terminal into keys, which are passed on as they are, and pasted text
+/// (between the marks of bracketed paste mode) with its line ends and tabs replaced by visible
+/// signs, so that a paste of many lines stays one input.
 class PasteFilter {
  public:
   /// Adds bytes; returns what can be passed on. An incomplete mark is held back until more arrives
   /// or `flush`.
   std::string push(std::string_view bytes);
-  /// What is held back, when no more bytes arrive.
+  /// Returns the bytes held back, once no more arrive.
   std::string flush();
   bool holds_back() const noexcept { return !held_.empty(); }
   /// The signs turned back into line ends and tabs.

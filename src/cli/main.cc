@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <exception>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -31,6 +32,7 @@ constexpr std::array kCommands{
     Command{"info", info_command},
     Command{"tokenize", tokenize_command},
     Command{"logits", logits_command},
+    Command{"fields", fields_command},
     Command{"backends", backends_command},
 };
 
@@ -50,16 +52,18 @@ void fill_standard_streams() {
 }
 
 int run(int argc, char** argv) {
+  std::string model;
   try {
     const ParsedArguments parsed = parse_arguments(argc, argv);
+    model = parsed.arguments.model;
     if (parsed.exit_status) return *parsed.exit_status;
     for (const Command& command : kCommands) {
       if (command.name == parsed.arguments.command) return command.run(parsed.arguments);
     }
     base::fail(ErrorCode::kInternal, "unknown command ", parsed.arguments.command);
   } catch (const Error& error) {
-    const bool unknown_model = error.code() == ErrorCode::kNotFound &&
-                               std::string_view(error.what()).ends_with("lists the store");
+    // No hint about the store for a server's models (`query`).
+    const bool unknown_model = error.reason() == ErrorReason::kModelNotFound && !model.empty();
     report(error.what(), unknown_model ? ", `scripts/fetch-model` fetches one into it" : "");
     return exit_status(error.code());
   } catch (const std::exception& error) {

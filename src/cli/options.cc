@@ -1,19 +1,125 @@
 #include "cli/options.h"
 
+#include <algorithm>
+#include <variant>
+
+#include "base/error.h"
+#include "base/json.h"
 #include "base/mapped_file.h"
+#include "fields/body.h"
 
 namespace openllm::cli {
 namespace {
 
 constexpr std::size_t kMaxTemplateBytes = std::size_t{16} << 20U;
 
+std::string dashed(std::string_view name) {
+  std::string option = base::cat("--", name);
+  std::replace(option.begin(), option.end(), '_', '-');
+  return option;
+}
+
+/// Makes the option of a row from the type of its member.
+class Binder {
+ public:
+  Binder(CLI::App* app, const fields::Field& field)
+      : app_(app),
+        flag_(flag_of(field)),
+        help_(field.flag_help.empty() ? field.help : field.flag_help) {}
+
+ protected:
+  void bind(bool& target) const { app_->add_flag(flag_, target, help_); }
+  void bind(int& target) const { number_with_default(app_, flag_, target, help_); }
+  template <typename Number>
+  void bind(std::optional<Number>& target) const {
+    number(app_, flag_, target, help_);
+  }
+  void bind(std::optional<std::chrono::milliseconds>& target) const {
+    bind(target, parse_seconds, "SECONDS");
+  }
+  void bind(std::string& target) const { optional(app_, flag_, target, help_); }
+  void bind(std::vector<std::string>& target) const {
+    repeated(app_, flag_, target, help_ + "; may be repeated");
+  }
+  void bind(std::vector<std::int32_t>& target) const { bind(target, parse_ids, "ID,..."); }
+  void bind(std::map<std::int32_t, float>& target) const {
+    bind(target, parse_biases, "ID=NUMBER,...");
+  }
+  template <typename Target, typename Parse>
+  void bind(Target& target, Parse parse, const char* form) const {
+    converted(
+        app_, flag_, [&target, parse](const std::string& text) { target = parse(text); }, help_)
+        ->type_name(form);
+  }
+
+ private:
+  CLI::App* app_;
+  std::string flag_;
+  std::string help_;
+};
+
+/// For a member of GenerateOptions.
+class RequestBinder : Binder {
+ public:
+  RequestBinder(CLI::App* app, const fields::Field& field, GenerateOptions& generate)
+      : Binder(app, field), generate_(generate) {}
+  void operator()(std::monostate /*none*/) const {}
+  template <typename Member>
+  void operator()(Member member) const {
+    bind(generate_.*member);
+  }
+
+ private:
+  GenerateOptions& generate_;
+};
+
+/// For a member of LLMConfig.
+class ConfigBinder : Binder {
+ public:
+  ConfigBinder(CLI::App* app, const fields::Field& field, LLMConfig& config)
+      : Binder(app, field), config_(config) {}
+  void operator()(std::monostate /*none*/) const {}
+  template <typename Member>
+  void operator()(Member member) const {
+    bind(config_.*member);
+  }
+
+ private:
+  LLMConfig& config_;
+};
+
+base::Json json_or_text(const std::string& text) {
+  try {
+    return base::Json::parse(text, "value");
+  } catch (const Error&) {
+    return text;
+  }
+}
+
+/// Hidden options, so that the answer to them is not "unknown option".
+void add_absent_fields(CLI::App* app) {
+  for (const fields::AbsentField& field : fields::absent()) {
+    const std::string flag = dashed(field.name);
+    app->add_option_function<std::string>(
+           flag,
+           [flag, &field](const std::string& text) {
+             if (fields::is_neutral(field, json_or_text(text))) return;
+             base::fail_with(ErrorCode::kUnsupported, {field.name, ErrorReason::kUnsupportedField},
+                             flag, ": this version does not have that feature");
+           })
+        ->group("");
+  }
+}
+
 }  // namespace
 
 void add_load_options(CLI::App* app, LoadOptions& load) {
   app->option_defaults()->group("Loading");
   app->add_option("--device", load.device, "cpu or reference (default: the best available)");
-  app->add_option("--backend", load.backend, "native (default: the best available)")
-      ->envname("OPENLLM_BACKEND");
+  // The library reads OPENLLM_BACKEND itself. CLI11 would apply it on behalf of every command that
+  // has this option, over what was given to the one that runs.
+  app->add_option("--backend", load.backend,
+                  "native (default: $OPENLLM_BACKEND, else the best available)");
   app->add_flag("--fast-activations", load.fast_activations,
                 "Faster prompts and batches, less exact answers");
   number(app, "--threads", load.n_threads, "Threads of the cpu device (default: one per CPU)");
@@ -39,59 +145,31 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
       ->type_name("FILE");
 }
 
-void add_sampling_options(CLI::App* app, GenerateOptions& g) {
-  app->option_defaults()->group("Sampling");
-  number(app, "--max-new-tokens,--max-tokens", g.max_new_tokens, "Tokens to generate at most");
-  number(app, "--min-new-tokens", g.min_new_tokens, "No end before so many tokens");
-  number(app, "-t,--temperature", g.temperature, "0: always the most likely token");
-  number(app, "--top-k", g.top_k, "Choose among the k most likely tokens; 0: all");
-  number(app, "--top-p", g.top_p,
-         "Choose among the likeliest tokens with this probability together");
-  number(app, "--min-p", g.min_p, "Leave out tokens below this share of the top probability");
-  number(app, "--repetition-penalty", g.repetition_penalty,
-         "Above 1: tokens seen before get less likely");
-  number(app, "--presence-penalty", g.presence_penalty,
-         "Subtracted from tokens seen in the answer");
-  number(app, "--frequency-penalty", g.frequency_penalty, "Subtracted per time seen in the answer");
-  converted(
-      app, "--logit-bias", [&g](const std::string& text) { g.logit_bias = parse_biases(text); },
-      "Added to the logits of tokens: 12=-100,7=1.5")
-      ->type_name("ID=NUMBER,...");
-  number(app, "--seed", g.seed, "Same seed, same answer");
-  repeated(app, "--stop", g.stop, "Text that ends the answer; may be repeated");
-  converted(
-      app, "--stop-token-ids",
-      [&g](const std::string& text) { g.stop_token_ids = parse_ids(text); },
-      "Tokens that end the answer: 1,2,3")
-      ->type_name("IDS");
-  app->add_flag("--include-stop", g.include_stop_in_output, "Keep the stop text in the answer");
-  app->add_flag("--ignore-eos", g.ignore_eos, "Go on after the end of the text");
-  number_with_default(app, "-n", g.n, "Number of answers");
-  number(app, "--logprobs", g.logprobs, "With --json: logprobs of the k most likely tokens");
-  converted(
-      app, "--timeout", [&g](const std::string& text) { g.timeout = parse_seconds(text); },
-      "Seconds after which the answer ends")
-      ->type_name("SECONDS");
+std::string flag_of(const fields::Field& field) {
+  return field.flag.empty() ? dashed(field.name) : std::string(field.flag);
 }
 
-void add_local_options(CLI::App* app, GenerateOptions& g) {
-  app->option_defaults()->group("Prompt");
-  number(app, "--prompt-logprobs", g.prompt_logprobs,
-         "With --json: logprobs of the prompt's tokens");
-  app->add_flag("--truncate-prompt", g.truncate_prompt,
-                "Keep the end of a prompt that is too long");
-  app->add_flag("!--no-special-tokens", g.add_special_tokens,
-                "Do not put BOS and the like around a text");
-  app->add_flag("!--show-special-tokens", g.skip_special_tokens,
-                "Show special tokens in the answer");
-  app->add_flag("!--no-generation-prompt", g.add_generation_prompt,
-                "Do not open the assistant's turn after the messages");
-  optional(app, "--template-json", g.chat_template_json,
-           "Further template variables, as a JSON object");
-  optional(app, "--tools-json", g.tools_json, "Tools for the template, as a JSON array");
-  optional(app, "--adapter", g.adapter_name, "Mounted LoRA adapter to use");
-  number(app, "--priority", g.priority, "Higher runs first");
-  optional(app, "--request-id", g.request_id, "Name of the request in the output");
+void add_field(CLI::App* app, const fields::Field& field, GenerateOptions& generate) {
+  std::visit(RequestBinder{app, field, generate}, field.request);
+}
+
+void add_request_fields(CLI::App* app, Asked asked, GenerateOptions& generate) {
+  for (const fields::Field& field : fields::all()) {
+    const bool is_asked = asked == Asked::kLlm || (field.ways & fields::kOpenAI) != 0;
+    if ((field.ways & fields::kCommandLine) == 0 || !is_asked) continue;
+    app->option_defaults()->group(fields::to_string(field.group));
+    add_field(app, field, generate);
+  }
+  add_absent_fields(app);
+}
+
+void add_config_fields(CLI::App* app, LLMConfig& config) {
+  app->option_defaults()->group("Defaults of requests");
+  for (const fields::Field& field : fields::all()) {
+    if ((field.ways & fields::kCommandLine) != 0)
+      std::visit(ConfigBinder{app, field, config}, field.config);
+  }
+  add_absent_fields(app);
 }
 
 }  // namespace openllm::cli

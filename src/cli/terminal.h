@@ -7,13 +7,13 @@
 
 namespace openllm::cli {
 
-/// Draws how far loading is on standard error; empty when that is not a terminal.
+/// A callback that draws the progress of loading on standard error; empty when that is no terminal.
 ProgressCallback progress_bar();
 /// Removes the bar that a failed load left behind.
 void clear_progress_bar();
 
 bool stdin_is_terminal();
-/// Whether standard error is a terminal that knows control sequences.
+/// True if standard error is a terminal that knows control sequences.
 bool stderr_is_terminal();
 /// Columns of the terminal on standard error; 80 when it does not say.
 int terminal_width();
@@ -22,8 +22,8 @@ std::string read_stdin();
 /// Writes to standard output at once. A closed pipe ends the program as quietly as it ends others.
 /// Throws kIo when the disk is full and the like.
 void print(std::string_view text);
-/// `print` for what a model said: on a terminal without orders to it, which could come from a
-/// prompt that somebody else wrote.
+/// `print` for the text of a model. On a terminal, control characters are replaced: a prompt of
+/// somebody else could have made the model write orders to the terminal.
 void print_answer(std::string_view text);
 /// The text with U+FFFD for every control character but line ends and tabs; carriage returns go.
 std::string without_controls(std::string_view text);

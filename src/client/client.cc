@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/mutex.h"
 #include "client/http.h"
 #include "client/sse.h"
 #include "client/wire.h"
@@ -23,7 +24,7 @@ std::string environment_or(std::string value, const char* name, const char* othe
   return found != nullptr && *found != '\0' ? found : otherwise;
 }
 
-/// A line end in it would start another header field.
+/// Refuses control characters: a line end in the key would start another header field.
 void check_key(const std::string& key) {
   if (std::any_of(key.begin(), key.end(), [](char c) { return c < 0x20 || c == 0x7F; })) {
     base::fail(ErrorCode::kInvalidArgument,
@@ -54,7 +55,7 @@ std::string normalised_address(std::string address) {
   return address;
 }
 
-/// What the server refused a call with. Where the call went is told when that may be what is wrong.
+/// The error of a refused call, with the address where that may be what is wrong.
 Error refusal(const client::HttpCall& call, const client::HttpAnswer& answer) {
   const Error error = client::make_error(answer.status, answer.body);
   const std::string url = client::shown_url(call.url);
@@ -64,12 +65,14 @@ Error refusal(const client::HttpCall& call, const client::HttpAnswer& answer) {
                                     " (give that address)")};
   }
   const bool may_be_wrong = answer.status == 404 || answer.status == 405;
-  return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what()};
+  return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what(),
+          error.where(), error.reason()};
 }
 
 bool can_retry(int status) { return status == 408 || status == 429 || status >= 500; }
 
-/// Sleeps; false when the call is stopped or late before it can go on.
+/// Sleeps. Returns false when the call is stopped, or its deadline comes before the end of the
+/// pause.
 bool pause(std::chrono::milliseconds time, const client::HttpCall& call) {
   const auto end = std::chrono::steady_clock::now() + time;
   const bool is_late = call.deadline && *call.deadline <= end;
@@ -196,7 +199,7 @@ class Client::Impl {
     return output;
   }
 
-  /// With retries; throws what the server's error says.
+  /// Makes the call, with retries. Throws the error that the server answers.
   client::HttpAnswer call(const client::HttpCall& request) const {
     constexpr auto kFirstPause = std::chrono::milliseconds(500);
     constexpr int kLongestPauseS = 60;
@@ -220,7 +223,7 @@ class Client::Impl {
 
   /// The server's first model, asked for once.
   std::string model() const {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (!model_) {
       const std::vector<std::string> all = models();
       if (all.empty()) base::fail(ErrorCode::kNotFound, "server: has no models");
@@ -230,8 +233,8 @@ class Client::Impl {
   }
 
   ClientOptions options_;
-  mutable std::mutex mutex_;
-  mutable std::optional<std::string> model_;
+  mutable base::Mutex mutex_;
+  mutable std::optional<std::string> model_ GUARDED_BY(mutex_);
 };
 
 Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

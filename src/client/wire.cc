@@ -3,71 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <type_traits>
 
 #include "base/error.h"
 #include "base/message_json.h"
 #include "base/utf8.h"
+#include "fields/body.h"
 
 namespace openllm::client {
 namespace {
 
 constexpr std::string_view kWhere = "server's answer";
 constexpr int kNoStatus = 0;  // of an error inside of an answer
-
-template <typename T>
-void set_if(base::Json& body, const char* name, const std::optional<T>& value) {
-  if (!value) return;
-  if constexpr (std::is_floating_point_v<T>) {
-    body[name] = static_cast<double>(*value);
-  } else {
-    body[name] = static_cast<std::int64_t>(*value);
-  }
-}
-
-void set_sampling(base::Json& body, const GenerateOptions& options) {
-  set_if(body, "max_tokens", options.max_new_tokens);
-  set_if(body, "min_tokens", options.min_new_tokens);
-  set_if(body, "temperature", options.temperature);
-  set_if(body, "top_k", options.top_k);
-  set_if(body, "top_p", options.top_p);
-  set_if(body, "min_p", options.min_p);
-  set_if(body, "repetition_penalty", options.repetition_penalty);
-  set_if(body, "presence_penalty", options.presence_penalty);
-  set_if(body, "frequency_penalty", options.frequency_penalty);
-  set_if(body, "seed", options.seed);
-  if (!options.logit_bias.empty()) {
-    base::Json bias = base::Json::object();
-    for (const auto& [id, value] : options.logit_bias)
-      bias[std::to_string(id)] = static_cast<double>(value);
-    body["logit_bias"] = std::move(bias);
-  }
-  if (options.n != 1) body["n"] = options.n;
-}
-
-void set_stops(base::Json& body, const GenerateOptions& options) {
-  for (const std::string& stop : options.stop) body["stop"].push_back(stop);
-  for (const std::int32_t id : options.stop_token_ids) body["stop_token_ids"].push_back(id);
-  if (options.include_stop_in_output) body["include_stop_str_in_output"] = true;
-  if (options.ignore_eos) body["ignore_eos"] = true;
-  if (!options.skip_special_tokens) body["skip_special_tokens"] = false;
-  if (options.truncate_prompt) body["truncate_prompt"] = true;
-  if (options.priority != 0) body["priority"] = options.priority;
-}
-
-void set_chat(base::Json& body, const GenerateOptions& options) {
-  if (options.logprobs) {
-    body["logprobs"] = true;
-    body["top_logprobs"] = *options.logprobs;
-  }
-  if (!options.tools_json.empty())
-    body["tools"] = base::Json::parse(options.tools_json, "tools_json");
-  if (!options.chat_template_json.empty()) {
-    body["chat_template_kwargs"] =
-        base::Json::parse(options.chat_template_json, "chat_template_json");
-  }
-  if (!options.add_generation_prompt) body["add_generation_prompt"] = false;
-}
 
 std::int32_t token_id(const base::Json* name) {
   constexpr std::string_view kPrefix = "token_id:";
@@ -218,21 +164,32 @@ ErrorCode code_of(int status) {
   }
 }
 
-/// What a code in the error's body says more exactly than the status. Errors inside of an answer
-/// have no status of their own: there the code, or the number that some servers give, is all.
-ErrorCode code_of(int status, const base::Json& error) {
+/// Code and reason of an error.
+struct Meaning {
+  ErrorCode code = ErrorCode::kInternal;
+  ErrorReason reason = ErrorReason::kNone;
+};
+
+/// The meaning of a server's code, which says more than the status. Errors inside of an answer have
+/// no status of their own: there the code, or the number that some servers give, is all.
+Meaning meaning_of(int status, const base::Json& error) {
   struct Name {
     std::string_view name{};
-    ErrorCode code = ErrorCode::kInternal;
+    Meaning meaning{};
   };
-  constexpr std::array<Name, 8> kNames{{{"chat_template_missing", ErrorCode::kUnsupported},
-                                        {"unsupported_parameter", ErrorCode::kUnsupported},
-                                        {"model_load_failed", ErrorCode::kUnavailable},
-                                        {"unavailable", ErrorCode::kUnavailable},
-                                        {"rate_limit_exceeded", ErrorCode::kBusy},
-                                        {"insufficient_quota", ErrorCode::kResourceExhausted},
-                                        {"deadline_exceeded", ErrorCode::kDeadline},
-                                        {"context_length_exceeded", ErrorCode::kInvalidArgument}}};
+  using enum ErrorCode;
+  constexpr std::array<Name, 11> kNames{
+      {{"chat_template_missing", {kUnsupported, ErrorReason::kTemplateMissing}},
+       {"unsupported_parameter", {kUnsupported, ErrorReason::kUnsupportedField}},
+       {"unknown_parameter", {kInvalidArgument, ErrorReason::kUnknownField}},
+       {"missing_required_parameter", {kInvalidArgument, ErrorReason::kMissingField}},
+       {"context_length_exceeded", {kInvalidArgument, ErrorReason::kContextTooLong}},
+       {"model_not_found", {kNotFound, ErrorReason::kModelNotFound}},
+       {"model_load_failed", {kUnavailable, ErrorReason::kModelNotLoaded}},
+       {"unavailable", {kUnavailable}},
+       {"rate_limit_exceeded", {kBusy}},
+       {"insufficient_quota", {kResourceExhausted}},
+       {"deadline_exceeded", {kDeadline}}}};
   const base::Json* code = error.find("code");
   const std::string* text = code == nullptr ? nullptr : code->if_string();
   for (const auto& [name, meaning] : kNames) {
@@ -240,7 +197,7 @@ ErrorCode code_of(int status, const base::Json& error) {
   }
   const bool is_status = status == kNoStatus && code != nullptr && code->is_int() &&
                          *code->if_int() >= 400 && *code->if_int() <= 599;
-  return code_of(is_status ? static_cast<int>(*code->if_int()) : status);
+  return {code_of(is_status ? static_cast<int>(*code->if_int()) : status)};
 }
 
 const std::string* text_member(const base::Json& json, const char* name) {
@@ -248,7 +205,7 @@ const std::string* text_member(const base::Json& json, const char* name) {
   return member == nullptr ? nullptr : member->if_string();
 }
 
-/// The message of an error body: OpenAI's, or one of the simpler shapes that other servers use.
+/// The message of an error body, in OpenAI's shape or in a simpler one of other servers.
 const std::string* error_message(const base::Json& json) {
   const base::Json* error = json.find("error");
   if (error != nullptr)
@@ -277,22 +234,19 @@ std::string make_body(const Prompt& prompt, const GenerateOptions& options,
                       const std::string& model, bool stream) {
   if (prompt.token_ids() != nullptr)
     base::fail(ErrorCode::kUnsupported, "prompt: token ids cannot be sent; pass text");
-  if (options.prompt_logprobs)
-    base::fail(ErrorCode::kUnsupported, "prompt_logprobs: cannot be asked of a server");
-  if (!options.adapter_name.empty())
-    base::fail(ErrorCode::kUnsupported, "adapter_name: cannot be asked of a server");
   base::Json body = base::Json::object();
   body["model"] = model;
-  if (const auto* messages = prompt.messages()) {
+  const auto* messages = prompt.messages();
+  if (messages != nullptr) {
     body["messages"] = base::messages_to_json(*messages);
-    set_chat(body, options);
   } else {
     body["prompt"] = *prompt.text();
-    if (options.logprobs) body["logprobs"] = *options.logprobs;
-    if (!options.add_special_tokens) body["add_special_tokens"] = false;
   }
-  set_sampling(body, options);
-  set_stops(body, options);
+  fields::write_body(options, messages != nullptr ? fields::kChat : fields::kCompletions, body);
+  if (messages != nullptr && options.logprobs) {  // a boolean and a number in chats
+    body["logprobs"] = true;
+    body["top_logprobs"] = *options.logprobs;
+  }
   body["return_token_ids"] = true;
   if (options.logprobs) body["return_tokens_as_token_ids"] = true;
   if (stream) {
@@ -363,8 +317,12 @@ Error make_error(int status, std::string_view body) {
     const base::Json json = base::Json::parse(body, "error body");
     const base::Json* error = json.find("error");
     const base::Json& details = error == nullptr ? json : *error;
-    if (const std::string* message = error_message(json))
-      return {code_of(status, details), printable(*message)};
+    if (const std::string* message = error_message(json)) {
+      const Meaning meaning = meaning_of(status, details);
+      const std::string* param = text_member(details, "param");
+      return {meaning.code, printable(*message), param == nullptr ? "" : printable(*param),
+              meaning.reason};
+    }
   } catch (const Error&) {
     // not JSON: shown as it is below
   }

@@ -50,6 +50,10 @@ TEST(Wire, ErrorBodiesOfOtherServers) {
   EXPECT_THAT(message(R"({"detail":[{"msg":"e"}]})"),
               HasSubstr(R"(400: {"detail":[{"msg":"e"}]})"));
   EXPECT_THAT(message(std::string(1000, 'x')), HasSubstr("xxx..."));
+  const Error length = make_error(
+      400, R"({"error":{"message":"a","param":"prompt","code":"context_length_exceeded"}})");
+  EXPECT_EQ(length.reason(), ErrorReason::kContextTooLong);
+  EXPECT_EQ(length.where(), "prompt");
   EXPECT_EQ(make_error(502, "<html>").code(), ErrorCode::kUnavailable);
   EXPECT_EQ(make_error(429, R"({"error":{"message":"a","code":null}})").code(), ErrorCode::kBusy);
   EXPECT_EQ(make_error(429, R"({"error":{"message":"a","code":"insufficient_quota"}})").code(),

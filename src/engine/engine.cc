@@ -1,14 +1,13 @@
 #include "engine/engine.h"
 
-#include <condition_variable>
 #include <exception>
-#include <mutex>
 #include <thread>
 #include <unordered_set>
 #include <utility>
 #include <variant>
 
 #include "base/error.h"
+#include "base/mutex.h"
 #include "base/reserve.h"
 #include "base/start_thread.h"
 #include "engine/core.h"
@@ -46,8 +45,8 @@ void deliver(Emission& emission) {
 
 }  // namespace
 
-/// The core behind an inbox. Only submit, cancel, stop_choice and stats are called by other
-/// threads; they touch what mutex_ guards.
+/// The core behind an inbox. Other threads call only submit, post and stats; the rest belongs to
+/// the engine's thread.
 class Engine::Impl {
  public:
   Impl(StepRunner& runner, const EngineOptions& options, const base::Clock& clock,
@@ -58,7 +57,7 @@ class Engine::Impl {
 
   ~Impl() {
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       closing_ = true;
     }
     wake_.notify_all();
@@ -72,13 +71,14 @@ class Engine::Impl {
   void submit(Request request) {
     validate_request(request, core_.vocab_size(), core_.max_len());
     if (request.n_choices > options_.max_queue) {  // would not fit an empty queue either
-      base::fail(ErrorCode::kInvalidArgument, "n: more choices than the queue holds (expected at ",
-                 "most ", options_.max_queue, ", got ", request.n_choices, ")");
+      base::fail_at(ErrorCode::kInvalidArgument, "n",
+                    "more choices than the queue holds (expected at most ", options_.max_queue,
+                    ", got ", request.n_choices, ")");
     }
     const int n_choices = request.n_choices;
     auto state = std::make_unique<RequestState>(std::move(request));
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       if (closing_) base::fail(ErrorCode::kUnavailable, "engine: shutting down");
       if (stats_.n_waiting + n_choices > options_.max_queue) {
         base::fail(ErrorCode::kBusy, "engine: queue full (expected at most ", options_.max_queue,
@@ -98,14 +98,14 @@ class Engine::Impl {
 
   void post(Command command) {
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       inbox_.push_back(std::move(command));
     }
     wake_.notify_one();
   }
 
   Stats stats() const {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     return stats_;
   }
 
@@ -132,8 +132,8 @@ class Engine::Impl {
   void loop() {
     while (true) {
       {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [this] { return closing_ || !inbox_.empty() || !core_.is_idle(); });
+        base::MutexLock lock(mutex_);
+        while (!closing_ && inbox_.empty() && core_.is_idle()) wake_.wait(lock);
         if (closing_) return;
       }
       step();
@@ -142,7 +142,7 @@ class Engine::Impl {
 
   bool take_commands() {
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       commands_.swap(inbox_);
       n_inbox_ = 0;
     }
@@ -165,7 +165,7 @@ class Engine::Impl {
       const Request& request = state->request;
       const base::Failure failure = base::failure_of(e);
       {
-        const std::lock_guard lock(mutex_);
+        const base::MutexLock lock(mutex_);
         ids_.erase(request.id);
       }
       for (int i = 0; i < request.n_choices; ++i)
@@ -176,7 +176,7 @@ class Engine::Impl {
   /// Makes the committed state visible, before anyone is told about it.
   void publish() {
     Stats latest = core_.stats();
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     latest.n_requests = stats_.n_requests;
     latest.n_waiting = core_.n_waiting() + n_inbox_;
     stats_ = latest;
@@ -193,13 +193,13 @@ class Engine::Impl {
   Core core_;
   std::vector<Command> commands_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  std::vector<Command> inbox_;
-  std::int64_t n_inbox_ = 0;  // sequences of the requests in it
-  std::unordered_set<std::string> ids_;
-  Stats stats_;
-  bool closing_ = false;
+  mutable base::Mutex mutex_;
+  base::CondVar wake_;
+  std::vector<Command> inbox_ GUARDED_BY(mutex_);
+  std::int64_t n_inbox_ GUARDED_BY(mutex_) = 0;  // sequences of the requests in it
+  std::unordered_set<std::string> ids_ GUARDED_BY(mutex_);
+  Stats stats_ GUARDED_BY(mutex_);
+  bool closing_ GUARDED_BY(mutex_) = false;
 
   std::thread thread_;
 };

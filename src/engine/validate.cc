@@ -6,8 +6,8 @@ namespace openllm::engine {
 namespace {
 
 template <typename... Parts>
-void require(bool holds, const Parts&... parts) {
-  if (!holds) base::fail(ErrorCode::kInvalidArgument, "request: ", parts...);
+void require(bool holds, const base::Site& site, const Parts&... parts) {
+  if (!holds) base::fail_with(ErrorCode::kInvalidArgument, site, "request: ", parts...);
 }
 
 void require_positive(const char* name, int value) {
@@ -28,24 +28,25 @@ const EngineOptions& validated(const EngineOptions& options) {
 }
 
 void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
-  require(r.sink != nullptr, "no sink");
-  require(!r.prompt_ids.empty(), "empty prompt (expected at least one token)");
+  require(r.sink != nullptr, {}, "no sink");
+  require(!r.prompt_ids.empty(), {"prompt"}, "empty prompt (expected at least one token)");
   for (std::size_t i = 0; i < r.prompt_ids.size(); ++i) {
     const std::int32_t id = r.prompt_ids[i];
-    require(id >= 0 && id < vocab_size, "prompt token ", i, ": no such id (expected 0 to ",
-            vocab_size - 1, ", got ", id, ")");
+    require(id >= 0 && id < vocab_size, {"prompt"}, "prompt token ", i,
+            ": no such id (expected 0 to ", vocab_size - 1, ", got ", id, ")");
   }
-  require(r.n_choices >= 1 && r.n_choices <= kMaxChoices, "n: out of range (expected 1 to ",
+  require(r.n_choices >= 1 && r.n_choices <= kMaxChoices, {"n"}, "n: out of range (expected 1 to ",
           kMaxChoices, ", got ", r.n_choices, ")");
-  require(r.max_new_tokens >= 0, "max_new_tokens: out of range (expected >= 0, got ",
-          r.max_new_tokens, ")");
-  require(r.min_new_tokens >= 0, "min_new_tokens: out of range (expected >= 0, got ",
-          r.min_new_tokens, ")");
+  require(r.max_new_tokens >= 0, {"max_new_tokens"},
+          "max_new_tokens: out of range (expected >= 0, got ", r.max_new_tokens, ")");
+  require(r.min_new_tokens >= 0, {"min_new_tokens"},
+          "min_new_tokens: out of range (expected >= 0, got ", r.min_new_tokens, ")");
   sampling::validate(r.sampling, vocab_size);
   const auto n_prompt = static_cast<std::int64_t>(r.prompt_ids.size());
   const std::int64_t room = r.max_new_tokens > 0 ? max_len - 1 : max_len;
-  require(n_prompt <= room, "prompt too long for the context (expected at most ", room,
-          " tokens, got ", n_prompt, ")");
+  require(n_prompt <= room, {"prompt", ErrorReason::kContextTooLong},
+          "prompt too long for the context (expected at most ", room, " tokens, got ", n_prompt,
+          ")");
 }
 
 }  // namespace openllm::engine

@@ -102,4 +102,8 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path) {
              ": not a model file (expected a folder or a .gguf file)");
 }
 
+std::unique_ptr<Checkpoint> open_adapter(const std::string& path) {
+  return std::make_unique<HfFolder>(path, kAdapterFolder);
+}
+
 }  // namespace openllm::format

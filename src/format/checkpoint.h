@@ -50,4 +50,8 @@ class Checkpoint {
 /// of siblings). Throws kNotFound, kUnsupported or kCorruptData naming file and place.
 std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path);
 
+/// Opens an adapter: a folder as peft writes it, adapter_config.json beside
+/// adapter_model.safetensors. Throws as open_checkpoint.
+std::unique_ptr<Checkpoint> open_adapter(const std::string& path);
+
 }  // namespace openllm::format

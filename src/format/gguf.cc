@@ -126,9 +126,9 @@ struct Gguf::Impl {
 
   [[noreturn]] void wrong_type(std::string_view key, const Value& value,
                                const char* expected) const {
-    base::fail(ErrorCode::kCorruptData, path, ": key ", printable(key), ": wrong type (expected ",
-               expected, ", got ", value.is_array ? "array of " : "", gguf::name_of(value.type),
-               ")");
+    base::fail_at(ErrorCode::kCorruptData, path, "key ", printable(key), ": wrong type (expected ",
+                  expected, ", got ", value.is_array ? "array of " : "", gguf::name_of(value.type),
+                  ")");
   }
 };
 
@@ -167,8 +167,8 @@ std::optional<std::vector<std::int64_t>> Gguf::int_array(std::string_view key) c
   for (std::uint64_t i = 0; i < value->n_elems; ++i) {
     const std::uint64_t bits = integer_bits(*value, i);
     if (value->type == ValueType::kU64 && bits > static_cast<std::uint64_t>(INT64_MAX)) {
-      base::fail(ErrorCode::kCorruptData, impl_->path, ": key ", printable(key), ": element ", i,
-                 " is too large (got ", bits, ")");
+      base::fail_at(ErrorCode::kCorruptData, impl_->path, "key ", printable(key), ": element ", i,
+                    " is too large (got ", bits, ")");
     }
     integers.push_back(static_cast<std::int64_t>(bits));
   }

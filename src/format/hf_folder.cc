@@ -15,9 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kConfig = "config.json";
-constexpr const char* kSingle = "model.safetensors";
-constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20U;
 constexpr std::size_t kMaxIndexBytes = std::size_t{256} << 20U;
 constexpr std::size_t kMaxShards = 10000;
@@ -103,27 +100,28 @@ std::size_t take(std::vector<Tensor>& from, const std::vector<std::string>& want
   std::set_difference(wanted.begin(), wanted.end(), have.begin(), have.end(),
                       std::back_inserter(lacking));
   base::fail(ErrorCode::kCorruptData, file, ": tensor ",
-             lacking.empty() ? "" : printable(lacking[0]), ": missing, though ", kIndex,
+             lacking.empty() ? "" : printable(lacking[0]), ": missing, though ", kModelFolder.index,
              " says it is here");
 }
 
 }  // namespace
 
-HfFolder::HfFolder(const std::string& path)
-    : path_(path), config_(read_json(in_folder(path, kConfig), kMaxConfigBytes)) {
-  const std::string single = in_folder(path, kSingle);
-  if (exists(single)) {
+HfFolder::HfFolder(const std::string& path, const FolderNames& names)
+    : path_(path), config_(read_json(in_folder(path, names.config), kMaxConfigBytes)) {
+  const std::string single = in_folder(path, names.weights);
+  if (names.index == nullptr || exists(single)) {
     files_.emplace_back(single);
     parse_safetensors(single, files_.back().bytes(), tensors_);
   } else {
-    open_sharded(in_folder(path, kIndex));
+    open_sharded(in_folder(path, names.index));
   }
   tensors_.sort_and_check(path_);
 }
 
 bool HfFolder::looks_like_one(const std::string& path) {
-  return exists(in_folder(path, kConfig)) &&
-         (exists(in_folder(path, kSingle)) || exists(in_folder(path, kIndex)));
+  return exists(in_folder(path, kModelFolder.config)) &&
+         (exists(in_folder(path, kModelFolder.weights)) ||
+          exists(in_folder(path, kModelFolder.index)));
 }
 
 void HfFolder::open_sharded(const std::string& index_path) {

@@ -10,11 +10,23 @@
 
 namespace openllm::format {
 
+/// Names of a folder's files.
+struct FolderNames {
+  const char* config;
+  const char* weights;
+  const char* index;  ///< Null: the weights are never split.
+};
+inline constexpr FolderNames kModelFolder{"config.json", "model.safetensors",
+                                          "model.safetensors.index.json"};
+/// As peft writes it.
+inline constexpr FolderNames kAdapterFolder{"adapter_config.json", "adapter_model.safetensors",
+                                            nullptr};
+
 /// A folder in Hugging Face layout: config.json beside model.safetensors, or beside the files that
-/// model.safetensors.index.json lists.
+/// model.safetensors.index.json lists; an adapter's folder has other names.
 class HfFolder final : public Checkpoint {
  public:
-  explicit HfFolder(const std::string& path);
+  explicit HfFolder(const std::string& path, const FolderNames& names = kModelFolder);
 
   /// True when the folder has a config.json and weights this class reads.
   static bool looks_like_one(const std::string& path);

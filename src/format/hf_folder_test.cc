@@ -274,5 +274,18 @@ TEST(HfFolder, RefusesABadConfig) {
   }
 }
 
+TEST(HfFolder, AdaptersHaveOtherNames) {
+  TempFolder folder;
+  EXPECT_EQ(error_of([&] { open_adapter(folder.path()); }).code(), ErrorCode::kNotFound);
+  folder.write("adapter_config.json", "{}");
+  const Error missing = error_of([&] { open_adapter(folder.path()); });
+  EXPECT_EQ(missing.code(), ErrorCode::kNotFound);
+  EXPECT_NE(std::string(missing.what()).find("adapter_model.safetensors"), std::string::npos);
+  folder.write("adapter_model.safetensors", small_file().substr(0, 40));
+  EXPECT_EQ(error_of([&] { open_adapter(folder.path()); }).code(), ErrorCode::kCorruptData);
+  folder.write("adapter_model.safetensors", small_file());
+  EXPECT_EQ(open_adapter(folder.path())->tensors().size(), 2U);
+}
+
 }  // namespace
 }  // namespace openllm::format

@@ -27,9 +27,9 @@ std::string random_request_id() {
 
 void check_prompt_length(std::size_t n_tokens, int room, std::string_view bound = "") {
   if (n_tokens <= static_cast<std::size_t>(room)) return;
-  base::fail(ErrorCode::kInvalidArgument, "prompt: too long for the context (expected at most ",
-             room, " tokens, got ", bound, n_tokens,
-             "); set truncate_prompt to keep its last tokens");
+  base::fail_with(ErrorCode::kInvalidArgument, {"prompt", ErrorReason::kContextTooLong},
+                  "prompt: too long for the context (expected at most ", room, " tokens, got ",
+                  bound, n_tokens, "); set truncate_prompt to keep its last tokens");
 }
 
 /// Most tokens of a prompt.
@@ -60,14 +60,12 @@ Core::Core(const std::string& model, const LoadOptions& options)
   const model::ModelSpec spec = model::read_spec(*checkpoint_);
   info_ = describe_model(resolved_, *checkpoint_, spec);
   model_limit_ = backend::resolve_max_model_len(options_, spec.max_positions);
-  apply_model_defaults(config_, *checkpoint_);
-  apply_config_environment(config_);
-  if (options_.config) {
-    const std::vector<std::int32_t> model_eos = std::exchange(config_.eos_token_ids, {});
-    config_ = *options_.config;
-    if (config_.eos_token_ids.empty()) config_.eos_token_ids = model_eos;
-  }
-  check_config(config_, resolved_.id);
+  ConfigLayers layers;
+  apply_model_defaults(layers.model, *checkpoint_);
+  layers.environment = environment_config();
+  layers.load = options_.config;
+  check_config(layers.load, "");
+  config_ = resolve_config(layers);
   template_source_ =
       options_.chat_template.empty() ? find_chat_template(*checkpoint_) : options_.chat_template;
   info_.has_chat_template = template_source_.has_value();
@@ -144,8 +142,9 @@ const chat::Template& Core::require_template() {
   const std::lock_guard lock(template_mutex_);
   if (!template_) {
     if (!template_source_) {
-      base::fail(ErrorCode::kUnsupported, "messages: ", resolved_.id,
-                 " has no chat template (pass a text prompt, or load it with a template)");
+      base::fail_with(ErrorCode::kUnsupported, {"messages", ErrorReason::kTemplateMissing},
+                      "messages: ", resolved_.id,
+                      " has no chat template (pass a text prompt, or load it with a template)");
     }
     template_ = chat::Template::parse(*template_source_);
   }
@@ -153,7 +152,7 @@ const chat::Template& Core::require_template() {
 }
 
 std::string Core::render(const std::vector<Message>& messages, const GenerateOptions& options) {
-  if (messages.empty()) base::fail(ErrorCode::kInvalidArgument, "messages: empty");
+  if (messages.empty()) base::fail_at(ErrorCode::kInvalidArgument, "messages", "empty");
   const chat::Template& chat_template = require_template();
   const auto tokenizer = require_tokenizer();
   return chat_template.render(messages, options,

@@ -5,11 +5,12 @@
 #include <vector>
 
 #include "base/error.h"
+#include "fields/access.h"
 
 namespace openllm::llm {
 namespace {
 
-/// The request's own, and unless they are to be ignored those that end a sequence.
+/// The request's own stop tokens, and, unless they are to be ignored, the end-of-sequence tokens.
 std::vector<std::int32_t> stop_token_ids(const GenerateOptions& options, const LLMConfig& config,
                                          const tokenizer::Tokenizer* tokenizer) {
   std::vector<std::int32_t> ids = options.stop_token_ids;
@@ -27,50 +28,36 @@ std::vector<std::int32_t> stop_token_ids(const GenerateOptions& options, const L
 }  // namespace
 
 void check_options(const GenerateOptions& options) {
-  const auto require = [](bool holds, const char* field, const char* expected, std::int64_t got) {
-    if (!holds) {
-      base::fail(ErrorCode::kInvalidArgument, field, ": out of range (expected ", expected,
-                 ", got ", got, ")");
-    }
-  };
-  static_assert(engine::kMaxChoices == 128);
-  require(options.n >= 1 && options.n <= engine::kMaxChoices, "n", "1 to 128", options.n);
-  require(!options.logprobs || *options.logprobs >= 0, "logprobs", ">= 0",
-          options.logprobs.value_or(0));
-  require(!options.prompt_logprobs || *options.prompt_logprobs >= 0, "prompt_logprobs", ">= 0",
-          options.prompt_logprobs.value_or(0));
-  require(!options.timeout || options.timeout->count() > 0, "timeout", "> 0 ms",
-          options.timeout ? options.timeout->count() : 0);
-  for (const std::string& stop : options.stop) {
-    if (stop.empty())
-      base::fail(ErrorCode::kInvalidArgument, "stop: an empty text cannot end an answer");
-  }
+  static_assert(engine::kMaxChoices == 128, "the table of fields has the same bound of n");
+  fields::check(options);
 }
 
 engine::Request make_engine_request(const GenerateOptions& options, const LLMConfig& config,
                                     bool is_chat, int max_model_len,
                                     const tokenizer::Tokenizer* tokenizer) {
   if (!options.adapter_name.empty()) {
-    base::fail(ErrorCode::kNotFound, "adapter_name: no adapter of that name is mounted (got ",
-               options.adapter_name, ")");
+    base::fail_at(ErrorCode::kNotFound, "adapter_name", "no adapter of that name is mounted (got ",
+                  options.adapter_name, ")");
   }
+  LLMConfig merged = config;
+  if (is_chat) merged.max_new_tokens = max_model_len;
+  fields::merge(merged, options);
   engine::Request request;
-  request.max_new_tokens =
-      options.max_new_tokens.value_or(is_chat ? max_model_len : config.max_new_tokens);
-  request.min_new_tokens = options.min_new_tokens.value_or(config.min_new_tokens);
+  request.max_new_tokens = merged.max_new_tokens.value();
+  request.min_new_tokens = merged.min_new_tokens.value();
   request.n_choices = options.n;
   request.stop_token_ids = stop_token_ids(options, config, tokenizer);
   request.n_logprobs = options.logprobs.value_or(0);
   request.n_prompt_logprobs = options.prompt_logprobs.value_or(-1);
   request.priority = options.priority;
   sampling::SamplingParams& sampling = request.sampling;
-  sampling.temperature = options.temperature.value_or(config.temperature);
-  sampling.top_k = options.top_k.value_or(config.top_k);
-  sampling.top_p = options.top_p.value_or(config.top_p);
-  sampling.min_p = options.min_p.value_or(config.min_p);
-  sampling.repetition_penalty = options.repetition_penalty.value_or(config.repetition_penalty);
-  sampling.presence_penalty = options.presence_penalty.value_or(config.presence_penalty);
-  sampling.frequency_penalty = options.frequency_penalty.value_or(config.frequency_penalty);
+  sampling.temperature = merged.temperature.value();
+  sampling.top_k = merged.top_k.value();
+  sampling.top_p = merged.top_p.value();
+  sampling.min_p = merged.min_p.value();
+  sampling.repetition_penalty = merged.repetition_penalty.value();
+  sampling.presence_penalty = merged.presence_penalty.value();
+  sampling.frequency_penalty = merged.frequency_penalty.value();
   sampling.logit_bias.assign(options.logit_bias.begin(), options.logit_bias.end());
   sampling.seed = options.seed ? *options.seed : random_seed();
   return request;
@@ -80,7 +67,8 @@ void require_capabilities(const GenerateOptions& options, const backend::Capabil
                           std::string_view name) {
   const auto require = [&](bool wanted, bool can, const char* field) {
     if (wanted && !can)
-      base::fail(ErrorCode::kUnsupported, field, ": the backend ", name, " cannot do that");
+      base::fail_with(ErrorCode::kUnsupported, {field, ErrorReason::kUnsupportedField}, field,
+                      ": the backend ", name, " cannot do that");
   };
   require(options.logprobs.has_value(), capabilities.logprobs, "logprobs");
   require(options.prompt_logprobs.has_value(), capabilities.prompt_logprobs, "prompt_logprobs");

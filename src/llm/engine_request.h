@@ -13,8 +13,9 @@ namespace openllm::llm {
 /// Throws kInvalidArgument naming the option that makes no sense, whatever the model.
 void check_options(const GenerateOptions& options);
 
-/// What the engine is asked for, but for id, prompt and sink. What the options leave open comes
-/// from `config`; conversations go on until the end of the context. `tokenizer` may be null.
+/// The engine's request, but for id, prompt and sink. `config` is resolved: it has every field that
+/// the options leave open; conversations go on until the end of the context. `tokenizer` may be
+/// null.
 engine::Request make_engine_request(const GenerateOptions& options, const LLMConfig& config,
                                     bool is_chat, int max_model_len,
                                     const tokenizer::Tokenizer* tokenizer);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "llm/core.h"
+#include "llm/last_output.h"
 
 namespace openllm {
 
@@ -42,18 +43,18 @@ GenerateOptions final_only(GenerateOptions options) {
 }
 
 Task<GenerationOutput> run_to_end(AsyncGenerationStream stream) {
-  GenerationOutput last;
-  while (const GenerationOutput* output = co_await stream.next()) last = *output;
-  co_return last;
+  llm::LastOutput last;
+  while (const GenerationOutput* output = co_await stream.next()) last.add(*output);
+  co_return last.take();
 }
 
 }  // namespace
 
 GenerationOutput LLM::generate(const Prompt& prompt, const GenerateOptions& options) const {
   GenerationStream stream(impl().start(prompt, final_only(options)));
-  GenerationOutput last;
-  while (const GenerationOutput* output = stream.next()) last = *output;
-  return last;
+  llm::LastOutput last;
+  while (const GenerationOutput* output = stream.next()) last.add(*output);
+  return last.take();
 }
 
 GenerationStream LLM::generate_iterator(const Prompt& prompt,

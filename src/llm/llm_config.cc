@@ -1,118 +1,129 @@
 #include "llm/llm_config.h"
 
+#include <unistd.h>
+
+#include <array>
 #include <cctype>
-#include <cmath>
 #include <cstdlib>
+#include <string>
 
 #include "base/error.h"
+#include "fields/access.h"
+#include "fields/body.h"
 
 namespace openllm::llm {
 namespace {
 
-int to_int(const base::Json& value, const std::string& where) {
-  const std::int64_t number = value.as_int(where);
-  if (number < INT32_MIN || number > INT32_MAX) {
-    base::fail(ErrorCode::kInvalidArgument, where, ": out of range (got ", number, ")");
-  }
-  return static_cast<int>(number);
+/// A field of generation_config.json; false means greedy.
+constexpr std::string_view kDoSample = "do_sample";
+/// Lowest first.
+constexpr std::array<std::string_view, 2> kPrefixes{"OPENLLM_GENERATION_", "OPENLLM_SAMPLING_"};
+
+bool is_false(const base::Json* value) {
+  const bool* flag = value == nullptr ? nullptr : value->if_bool();
+  return flag != nullptr && !*flag;
 }
 
-std::vector<std::int32_t> to_ids(const base::Json& value, const std::string& where) {
-  if (!value.is_array()) return {to_int(value, where)};
-  std::vector<std::int32_t> ids;
-  for (const base::Json& item : value.as_array(where)) ids.push_back(to_int(item, where));
-  return ids;
+/// One source of fields that an owner of this process named: OPENLLM_CONFIG, or the variables with
+/// one prefix.
+class Source {
+ public:
+  /// `place` names the value in errors.
+  void set(std::string_view name, const base::Json& value, std::string_view place) {
+    if (value.is_null()) return;
+    if (name == kDoSample) {
+      is_greedy_ = !value.as_bool(place);
+      return;
+    }
+    if (const fields::AbsentField* absent = fields::find_absent(name)) {
+      if (fields::is_neutral(*absent, value)) return;
+      base::fail_with(ErrorCode::kUnsupported, {name, ErrorReason::kUnsupportedField}, place,
+                      ": unsupported (this version does not have that feature)");
+    }
+    const fields::Field* field = fields::find(name);
+    if (field == nullptr) {
+      base::fail_with(ErrorCode::kInvalidArgument, {name, ErrorReason::kUnknownField}, place,
+                      ": there is no such field", fields::did_you_mean(name));
+    }
+    if (!fields::has_config(*field)) {
+      base::fail_with(ErrorCode::kUnsupported, {name, ErrorReason::kUnsupportedField}, place,
+                      ": only requests have this field, no configuration");
+    }
+    if (!fields::get(*field, config_).is_null())
+      base::fail_at(ErrorCode::kInvalidArgument, place, "given twice, under two names");
+    fields::set(*field, config_, value, place);
+  }
+
+  LLMConfig config() const {
+    LLMConfig config = config_;
+    if (is_greedy_) config.temperature = 0.0F;
+    return config;
+  }
+
+ private:
+  LLMConfig config_;
+  bool is_greedy_ = false;
+};
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return result;
 }
 
-struct Field {
-  const char* name;
-  void (*set)(LLMConfig&, const base::Json&, const std::string& where);
-};
-
-constexpr Field kFields[] = {
-    {"max_new_tokens", [](LLMConfig& c, const base::Json& v,
-                          const std::string& w) { c.max_new_tokens = to_int(v, w); }},
-    {"min_new_tokens", [](LLMConfig& c, const base::Json& v,
-                          const std::string& w) { c.min_new_tokens = to_int(v, w); }},
-    {"temperature",
-     [](LLMConfig& c, const base::Json& v, const std::string& w) {
-       c.temperature = static_cast<float>(v.as_double(w));
-     }},
-    {"top_k",
-     [](LLMConfig& c, const base::Json& v, const std::string& w) { c.top_k = to_int(v, w); }},
-    {"top_p", [](LLMConfig& c, const base::Json& v,
-                 const std::string& w) { c.top_p = static_cast<float>(v.as_double(w)); }},
-    {"min_p", [](LLMConfig& c, const base::Json& v,
-                 const std::string& w) { c.min_p = static_cast<float>(v.as_double(w)); }},
-    {"repetition_penalty",
-     [](LLMConfig& c, const base::Json& v, const std::string& w) {
-       c.repetition_penalty = static_cast<float>(v.as_double(w));
-     }},
-    {"presence_penalty",
-     [](LLMConfig& c, const base::Json& v, const std::string& w) {
-       c.presence_penalty = static_cast<float>(v.as_double(w));
-     }},
-    {"frequency_penalty",
-     [](LLMConfig& c, const base::Json& v, const std::string& w) {
-       c.frequency_penalty = static_cast<float>(v.as_double(w));
-     }},
-    {"eos_token_id", [](LLMConfig& c, const base::Json& v,
-                        const std::string& w) { c.eos_token_ids = to_ids(v, w); }},
-};
-
-void require(bool holds, std::string_view where, const char* field, const char* expected,
-             double got) {
-  if (!holds) {
-    base::fail(ErrorCode::kInvalidArgument, where, ": ", field, ": out of range (expected ",
-               expected, ", got ", got, ")");
+/// The variables of the environment that begin with `prefix` and have a value.
+LLMConfig read_variables(std::string_view prefix) {
+  Source source;
+  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view variable(*entry);
+    const std::size_t equals = variable.find('=');
+    if (!variable.starts_with(prefix) || equals == std::string_view::npos) continue;
+    const std::string_view name = variable.substr(0, equals);
+    const std::string_view value = variable.substr(equals + 1);
+    if (value.empty()) continue;
+    source.set(lower(name.substr(prefix.size())), base::Json::parse(value, name), name);
   }
+  return source.config();
+}
+
+/// OPENLLM_CONFIG.
+LLMConfig read_whole() {
+  constexpr const char* kName = "OPENLLM_CONFIG";
+  const char* text = std::getenv(kName);
+  if (text == nullptr || *text == '\0') return {};
+  const base::Json json = base::Json::parse(text, kName);
+  Source source;
+  for (const auto& [name, value] : json.as_object(kName))
+    source.set(name, value, base::cat(kName, ": ", name));
+  return source.config();
 }
 
 }  // namespace
 
+LLMConfig resolve_config(const ConfigLayers& layers) {
+  LLMConfig config = fields::initial_config();
+  for (const LLMConfig* layer : {&layers.family, &layers.model, &layers.environment, &layers.load})
+    fields::merge(config, *layer);
+  return config;
+}
+
 void apply_config_json(LLMConfig& config, const base::Json& json, std::string_view where) {
   if (json.is_null()) return;
   json.as_object(where);
-  for (const Field& field : kFields) {
+  for (const fields::Field& field : fields::all()) {
     const base::Json* value = json.find(field.name);
-    if (value != nullptr && !value->is_null())
-      field.set(config, *value, base::cat(where, ": ", field.name));
+    if (fields::has_config(field) && value != nullptr && !value->is_null())
+      fields::set(field, config, *value, base::cat(where, ": ", field.name));
   }
-  const base::Json* do_sample = json.find("do_sample");
-  if (do_sample != nullptr && do_sample->if_bool() != nullptr && !*do_sample->if_bool())
-    config.temperature = 0.0F;
+  if (is_false(json.find(kDoSample))) config.temperature = 0.0F;
 }
 
-void apply_config_environment(LLMConfig& config) {
-  const char* whole = std::getenv("OPENLLM_CONFIG");
-  if (whole != nullptr && *whole != '\0') {
-    apply_config_json(config, base::Json::parse(whole, "OPENLLM_CONFIG"), "OPENLLM_CONFIG");
-  }
-  for (const Field& field : kFields) {
-    std::string name = "OPENLLM_GENERATION_";
-    for (const char* c = field.name; *c != '\0'; ++c) {
-      name += static_cast<char>(std::toupper(static_cast<unsigned char>(*c)));
-    }
-    const char* value = std::getenv(name.c_str());
-    if (value != nullptr && *value != '\0') field.set(config, base::Json::parse(value, name), name);
-  }
+LLMConfig environment_config() {
+  LLMConfig config = read_whole();
+  for (const std::string_view prefix : kPrefixes) fields::merge(config, read_variables(prefix));
+  return config;
 }
 
-void check_config(const LLMConfig& c, std::string_view where) {
-  require(c.max_new_tokens >= 0, where, "max_new_tokens", ">= 0", c.max_new_tokens);
-  require(c.min_new_tokens >= 0, where, "min_new_tokens", ">= 0", c.min_new_tokens);
-  require(std::isfinite(c.temperature) && c.temperature >= 0.0F, where, "temperature", ">= 0",
-          static_cast<double>(c.temperature));
-  require(c.top_p >= 0.0F && c.top_p <= 1.0F, where, "top_p", "0 to 1",
-          static_cast<double>(c.top_p));
-  require(c.min_p >= 0.0F && c.min_p <= 1.0F, where, "min_p", "0 to 1",
-          static_cast<double>(c.min_p));
-  require(std::isfinite(c.repetition_penalty) && c.repetition_penalty > 0.0F, where,
-          "repetition_penalty", "> 0", static_cast<double>(c.repetition_penalty));
-  require(std::isfinite(c.presence_penalty), where, "presence_penalty", "a finite number",
-          static_cast<double>(c.presence_penalty));
-  require(std::isfinite(c.frequency_penalty), where, "frequency_penalty", "a finite number",
-          static_cast<double>(c.frequency_penalty));
-}
+void check_config(const LLMConfig& config, std::string_view where) { fields::check(config, where); }
 
 }  // namespace openllm::llm

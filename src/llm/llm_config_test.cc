@@ -5,12 +5,47 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <utility>
+
+#include "llm/engine_request.h"
 
 namespace openllm::llm {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+
+/// Sets variables of the environment for one test.
+class Environment {
+ public:
+  void set(const char* name, const char* value) {
+    ::setenv(name, value, 1);
+    names_.emplace_back(name);
+  }
+  void unset(const char* name) { ::unsetenv(name); }
+  Environment() = default;
+  ~Environment() {
+    for (const std::string& name : names_) ::unsetenv(name.c_str());
+  }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  std::vector<std::string> names_;
+};
+
+/// The error that one variable of the environment gives.
+Error environment_error(const char* name, const char* value) {
+  Environment environment;
+  environment.set(name, value);
+  try {
+    environment_config();
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << name << "=" << value << ": no error";
+  return {ErrorCode::kInternal, ""};
+}
 
 TEST(LlmConfig, TakesWhatItKnowsAndIgnoresTheRest) {
   LLMConfig config;
@@ -19,9 +54,12 @@ TEST(LlmConfig, TakesWhatItKnowsAndIgnoresTheRest) {
                                           "transformers_version": "5.0", "do_sample": true})",
                                       "test"),
                     "generation_config.json");
-  EXPECT_FLOAT_EQ(config.temperature, 0.6F);
-  EXPECT_EQ(config.top_k, 50);
+  EXPECT_EQ(config.temperature, 0.6F);
+  EXPECT_EQ(config.top_k, std::nullopt);
   EXPECT_THAT(config.eos_token_ids, ElementsAre(2, 5));
+  apply_config_json(config, base::Json::parse(R"({"eos_token_id": -1})", "test"),
+                    "one id, or none");
+  EXPECT_THAT(config.eos_token_ids, ElementsAre(-1));
 }
 
 TEST(LlmConfig, NoSamplingMeansGreedy) {
@@ -46,14 +84,84 @@ TEST(LlmConfig, WrongTypesNameTheField) {
 }
 
 TEST(LlmConfig, EnvironmentOverridesFieldByField) {
-  ::setenv("OPENLLM_CONFIG", R"({"top_p": 0.5, "temperature": 0.1})", 1);
-  ::setenv("OPENLLM_GENERATION_TEMPERATURE", "0.9", 1);
-  LLMConfig config;
-  apply_config_environment(config);
-  ::unsetenv("OPENLLM_CONFIG");
-  ::unsetenv("OPENLLM_GENERATION_TEMPERATURE");
-  EXPECT_FLOAT_EQ(config.top_p, 0.5F);
-  EXPECT_FLOAT_EQ(config.temperature, 0.9F);
+  Environment environment;
+  environment.set("OPENLLM_CONFIG", R"({"top_p": 0.5, "temperature": 0.1, "max_tokens": 7})");
+  environment.set("OPENLLM_GENERATION_TEMPERATURE", "0.9");
+  environment.set("OPENLLM_GENERATION_TOP_K", "3");
+  environment.set("OPENLLM_SAMPLING_TOP_K", "4");
+  const LLMConfig config = environment_config();
+  EXPECT_EQ(config.top_p, 0.5F);
+  EXPECT_EQ(config.temperature, 0.9F);
+  EXPECT_EQ(config.max_new_tokens, 7);
+  EXPECT_EQ(config.top_k, 4);
+  EXPECT_EQ(config.min_p, std::nullopt);
+}
+
+TEST(LlmConfig, UnknownNamesInTheEnvironmentAreErrorsWithTheNearestName) {
+  for (const auto& [name, value] : {std::pair{"OPENLLM_CONFIG", R"({"temprature": 0.5})"},
+                                    std::pair{"OPENLLM_GENERATION_TEMPRATURE", "0.5"},
+                                    std::pair{"OPENLLM_SAMPLING_TEMPRATURE", "0.5"}}) {
+    const Error error = environment_error(name, value);
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << name;
+    EXPECT_EQ(error.reason(), ErrorReason::kUnknownField) << name;
+    EXPECT_EQ(error.where(), "temprature") << name;
+    EXPECT_THAT(error.what(), testing::StartsWith(name));
+    EXPECT_THAT(error.what(), HasSubstr("did you mean temperature?"));
+  }
+  EXPECT_THAT(environment_error("OPENLLM_CONFIG", R"({"typoed_field": 3})").what(),
+              HasSubstr("OPENLLM_CONFIG: typoed_field: there is no such field"));
+}
+
+TEST(LlmConfig, FieldsThatCannotBeHonouredAreNotIgnored) {
+  for (const auto& [name, value] : {std::pair{"OPENLLM_GENERATION_NUM_BEAMS", "4"},
+                                    std::pair{"OPENLLM_CONFIG", R"({"use_cache": false})"},
+                                    std::pair{"OPENLLM_SAMPLING_SEED", "4"}}) {
+    const Error error = environment_error(name, value);
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << name;
+    EXPECT_EQ(error.reason(), ErrorReason::kUnsupportedField) << name;
+  }
+  Environment environment;
+  environment.set("OPENLLM_GENERATION_NUM_BEAMS", "1");
+  environment.set("OPENLLM_CONFIG", R"({"use_cache": true, "length_penalty": 1.0})");
+  EXPECT_NO_THROW(environment_config());
+}
+
+TEST(LlmConfig, ValuesOfTheEnvironmentAreBlamedOnIt) {
+  EXPECT_THAT(environment_error("OPENLLM_GENERATION_TEMPERATURE", "-3").what(),
+              testing::StartsWith("OPENLLM_GENERATION_TEMPERATURE: invalid value (expected"));
+  EXPECT_THAT(
+      environment_error("OPENLLM_CONFIG", R"({"max_tokens": 5, "max_new_tokens": 6})").what(),
+      HasSubstr("given twice"));
+  EXPECT_THAT(environment_error("OPENLLM_CONFIG", "[]").what(), HasSubstr("expected object"));
+}
+
+TEST(LlmConfig, HigherLayersWinFieldByField) {
+  const auto with = [](float temperature) {
+    LLMConfig config;
+    config.temperature = temperature;
+    return config;
+  };
+  ConfigLayers layers{with(0.1F), with(0.2F), with(0.3F), with(0.4F)};
+  layers.family.top_k = 7;  // a field that no other layer has
+  layers.model.eos_token_ids = {2};
+  GenerateOptions request{.temperature = 0.5F};
+  const auto chosen = [&] {
+    return make_engine_request(request, resolve_config(layers), false, 100, nullptr).sampling;
+  };
+  EXPECT_EQ(chosen().temperature, 0.5F);
+  request.temperature.reset();
+  EXPECT_EQ(chosen().temperature, 0.4F);
+  layers.load.temperature.reset();
+  EXPECT_EQ(chosen().temperature, 0.3F);
+  layers.environment.temperature.reset();
+  EXPECT_EQ(chosen().temperature, 0.2F);
+  layers.model.temperature.reset();
+  EXPECT_EQ(chosen().temperature, 0.1F);
+  layers.family.temperature.reset();
+  EXPECT_EQ(chosen().temperature, 1.0F);
+  EXPECT_EQ(chosen().top_k, 7);
+  EXPECT_THAT(resolve_config(layers).eos_token_ids, ElementsAre(2));
+  EXPECT_EQ(resolve_config({}).max_new_tokens, 20);
 }
 
 TEST(LlmConfig, RangesAreChecked) {

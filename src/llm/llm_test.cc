@@ -382,7 +382,8 @@ TEST(Llm, BadRequestsSayWhatIsWrong) {
   EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.temperature = -1.0F}); }),
               HasSubstr("temperature"));
   EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.top_p = 1.5F}); }), HasSubstr("top_p"));
-  EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.n = 0}); }), HasSubstr("n: out of range"));
+  EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.n = 0}); }),
+              HasSubstr("n: invalid value"));
   EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.stop = {""}}); }), HasSubstr("stop"));
   EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.max_new_tokens = -1}); }),
               HasSubstr("max_new_tokens"));

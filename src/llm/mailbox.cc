@@ -20,14 +20,14 @@ void Mailbox::reset_pending() {
 }
 
 void Mailbox::post_quietly(base::FunctionRef<void(Update&)> change) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   change(pending_);
 }
 
 void Mailbox::post(base::FunctionRef<void(Update&)> change) {
   bool resume = false;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     change(pending_);
     has_update_ = true;
     if (!is_ready(waits_for_)) return;
@@ -39,7 +39,7 @@ void Mailbox::post(base::FunctionRef<void(Update&)> change) {
 
 void Mailbox::post_accepted() {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     accepted_ = true;
     if (!waiter_ || waits_for_ != Until::kAccepted) return;
   }
@@ -60,27 +60,27 @@ std::coroutine_handle<> Mailbox::take_waiter() noexcept {
 void Mailbox::resume_waiter() {
   std::coroutine_handle<> handle;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (is_ready(waits_for_)) handle = take_waiter();
   }
   if (handle) handle.resume();
 }
 
 Update Mailbox::wait() {
-  std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return is_ready(Until::kUpdate); });
+  base::MutexLock lock(mutex_);
+  while (!is_ready(Until::kUpdate)) wake_.wait(lock);
   Update taken = std::move(pending_);
   reset_pending();
   return taken;
 }
 
 bool Mailbox::ready(Until until) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return is_ready(until);
 }
 
 bool Mailbox::suspend(std::coroutine_handle<> handle, Until until) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (is_ready(until)) return false;
   if (waiter_) {  // it would never be resumed
     base::fail(ErrorCode::kInvalidArgument, "stream: another coroutine waits for it already");
@@ -91,12 +91,12 @@ bool Mailbox::suspend(std::coroutine_handle<> handle, Until until) {
 }
 
 bool Mailbox::is_refused() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return !accepted_ && pending_.error.has_value();
 }
 
 void Mailbox::abandon() noexcept {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   take_waiter();
 }
 

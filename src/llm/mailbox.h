@@ -1,15 +1,14 @@
 #pragma once
 
-#include <condition_variable>
 #include <coroutine>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/function_ref.h"
+#include "base/mutex.h"
 #include "chat/answer_parser.h"
 #include "openllm/options.h"
 #include "openllm/outputs.h"
@@ -74,26 +73,26 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   void abandon() noexcept;
 
  private:
-  bool is_ready(Until until) const noexcept {
+  bool is_ready(Until until) const noexcept REQUIRES(mutex_) {
     const bool is_over = has_update_ && (pending_.finished || pending_.error);
     return until == Until::kUpdate ? is_over || (has_update_ && !only_final_)
                                    : is_over || accepted_;
   }
   void resume_later();
   void resume_waiter();
-  std::coroutine_handle<> take_waiter() noexcept;
-  void reset_pending();
+  std::coroutine_handle<> take_waiter() noexcept REQUIRES(mutex_);
+  void reset_pending() REQUIRES(mutex_);
 
   const std::size_t n_choices_;
   const bool only_final_;
   const Executor executor_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  Update pending_;
-  bool has_update_ = false;
-  bool accepted_ = false;
-  std::coroutine_handle<> waiter_;
-  Until waits_for_ = Until::kUpdate;  // the coroutine
+  base::Mutex mutex_;
+  base::CondVar wake_;
+  Update pending_ GUARDED_BY(mutex_);
+  bool has_update_ GUARDED_BY(mutex_) = false;
+  bool accepted_ GUARDED_BY(mutex_) = false;
+  std::coroutine_handle<> waiter_ GUARDED_BY(mutex_);
+  Until waits_for_ GUARDED_BY(mutex_) = Until::kUpdate;  // the coroutine
 };
 
 }  // namespace openllm::llm

@@ -58,6 +58,32 @@ TEST(Misuse, AnLlmThatWasMovedFrom) {
   EXPECT_EQ(llm.id(), "stories260K");
 }
 
+TEST(Misuse, ErrorsNameTheirFieldAndReasonOnEveryThread) {
+  const LLM llm(kModel, {.n_threads = 1});
+  const auto expect = [&](const Prompt& prompt, const GenerateOptions& options, const char* where,
+                          ErrorReason reason) {
+    const std::function<void()> actions[] = {
+        [&] { (void)llm.generate(prompt, options); },
+        [&] { (void)llm.async_generate(prompt, options).get(); }};
+    for (const auto& action : actions) {
+      try {
+        action();
+        ADD_FAILURE() << where << ": no error";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.where(), where) << error.what();
+        EXPECT_EQ(error.reason(), reason) << error.what();
+      }
+    }
+  };
+  expect("Once", {.logit_bias = std::map<std::int32_t, float>{{99999, 1.0F}}}, "logit_bias",
+         ErrorReason::kNone);
+  expect(std::vector<std::int32_t>{-1}, {}, "prompt", ErrorReason::kNone);
+  expect(std::vector<std::int32_t>(5000, 1), {}, "prompt", ErrorReason::kContextTooLong);
+  expect(std::vector<Message>{{.role = "user", .content = "Hi"}}, {}, "messages",
+         ErrorReason::kTemplateMissing);
+  expect("Once", {.n = 0}, "n", ErrorReason::kNone);
+}
+
 TEST(Misuse, AStreamThatWasMovedFrom) {
   const LLM llm(kModel, {.n_threads = 1});
   GenerationStream stream = llm.generate_iterator("Once", {.max_new_tokens = 2});

@@ -37,9 +37,9 @@ auto blame_file(const std::string& path, Read read) {
     return read();
   } catch (const Error& error) {
     const bool callers = error.code() == ErrorCode::kInvalidArgument;
-    const std::string what = error.what();
+    const bool names_it = error.where() == path;
     throw Error(callers ? ErrorCode::kCorruptData : error.code(),
-                what.starts_with(path) ? what : path + ": " + what);
+                names_it ? error.what() : base::cat(path, ": ", error.what()), path);
   }
 }
 
@@ -169,10 +169,10 @@ ResolvedModel resolve_model(const std::string& model) {
   const ModelStore store;
   if (const auto stored = store.find(model)) return {stored->path, stored->name, stored->version};
   const std::optional<std::string> meant = store.nearest(model);
-  base::fail(ErrorCode::kNotFound, "model: ", model,
-             " is neither a folder nor a .gguf file nor a model in the store (", store.root(),
-             "); ", meant ? "did you mean " + *meant + "? " : "",
-             "`openllm models` lists the store");
+  base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound}, "model: ", model,
+                  " is neither a folder nor a .gguf file nor a model in the store (", store.root(),
+                  "); ", meant ? "did you mean " + *meant + "? " : "",
+                  "`openllm models` lists the store");
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpoint& checkpoint) {
@@ -219,7 +219,7 @@ void apply_model_defaults(LLMConfig& config, const format::Checkpoint& checkpoin
     apply_model_eos(config, checkpoint);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
-    throw Error(ErrorCode::kCorruptData, error.what());
+    throw Error(ErrorCode::kCorruptData, error.what(), error.where());
   }
 }
 

@@ -67,9 +67,37 @@ class ModelWithDefaults {
 TEST(GenerationConfig, BecomesTheDefaults) {
   const LLMConfig config =
       ModelWithDefaults(R"({"do_sample": true, "temperature": 0.6, "top_p": 0.9})").open().config();
-  EXPECT_FLOAT_EQ(config.temperature, 0.6F);
-  EXPECT_FLOAT_EQ(config.top_p, 0.9F);
+  EXPECT_EQ(config.temperature, 0.6F);
+  EXPECT_EQ(config.top_p, 0.9F);
   EXPECT_EQ(config.top_k, 50);
+}
+
+TEST(GenerationConfig, IsPatchedFieldByField) {
+  const ModelWithDefaults model(R"({"temperature": 0.6, "top_p": 0.9, "eos_token_id": 5})");
+  const LLMConfig config =
+      LLM(model.path(), {.config = {.max_new_tokens = 7, .temperature = 0.0F}}).config();
+  EXPECT_EQ(config.temperature, 0.0F);
+  EXPECT_EQ(config.max_new_tokens, 7);
+  EXPECT_EQ(config.top_p, 0.9F) << "the file's";
+  EXPECT_EQ(config.top_k, 50) << "the table's";
+  EXPECT_EQ(config.eos_token_ids, std::vector<std::int32_t>{5});
+  const Error error = error_of([&] { LLM(model.path(), {.config = {.temperature = -1.0F}}); });
+  EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(error.where(), "temperature");
+}
+
+TEST(GenerationConfig, TheEnvironmentStandsBetweenFileAndLoadOptions) {
+  const ModelWithDefaults model(R"({"temperature": 0.6, "top_p": 0.9, "min_p": 0.1})");
+  ::setenv("OPENLLM_GENERATION_TEMPERATURE", "0.7", 1);
+  ::setenv("OPENLLM_CONFIG", R"({"top_p": 0.8})", 1);
+  const LLMConfig config = LLM(model.path(), {.config = {.temperature = 0.5F}}).config();
+  const LLMConfig without = model.open().config();
+  ::unsetenv("OPENLLM_GENERATION_TEMPERATURE");
+  ::unsetenv("OPENLLM_CONFIG");
+  EXPECT_EQ(config.temperature, 0.5F);
+  EXPECT_EQ(config.top_p, 0.8F);
+  EXPECT_EQ(config.min_p, 0.1F);
+  EXPECT_EQ(without.temperature, 0.7F);
 }
 
 TEST(GenerationConfig, ErrorsNameTheFile) {

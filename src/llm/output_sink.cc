@@ -49,7 +49,7 @@ void OutputSink::configure(TextRules rules, std::shared_ptr<const tokenizer::Tok
   for (Choice& choice : choices_) {
     if (tokenizer_ != nullptr) choice.text.emplace(rules_, *tokenizer_);
   }
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   backend_ = std::move(backend);
 }
 
@@ -99,7 +99,7 @@ void OutputSink::on_end(int choice, engine::EndReason reason, int n_cached_token
 void OutputSink::push(Event event) noexcept {
   guarded([&] {
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       events_.push_back(std::move(event));
       if (scheduled_) return;
       scheduled_ = true;
@@ -110,10 +110,12 @@ void OutputSink::push(Event event) noexcept {
 
 void OutputSink::drain() {
   std::vector<Event> events;
+  std::shared_ptr<backend::Backend> backend;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     events.swap(events_);
     scheduled_ = false;
+    backend = backend_.lock();
   }
   mailbox_->post([&](Update& update) {
     for (Event& event : events) {
@@ -127,7 +129,7 @@ void OutputSink::drain() {
         std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
   });
   for (const int choice : late_stops_) {
-    if (const auto backend = backend_.lock()) backend->stop_choice(request_id_, choice);
+    if (backend != nullptr) backend->stop_choice(request_id_, choice);
   }
   late_stops_.clear();
 }
@@ -160,15 +162,14 @@ void OutputSink::handle_end(Update& update, int index, const End& end) {
     choice.text->flush(delta.segments);
     if (choice.text->stopped()) delta.finish_reason = FinishReason::kStop;
   }
-  if (end.reason == engine::EndReason::kError)
-    update.error.emplace(end.failure.code, end.failure.message);
+  if (end.reason == engine::EndReason::kError) update.error.emplace(base::to_error(end.failure));
 }
 
 void OutputSink::cancel() noexcept {
   cancelled_.store(true);
   std::shared_ptr<backend::Backend> backend;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     backend = backend_.lock();
   }
   if (backend != nullptr) backend->cancel(request_id_);
@@ -176,7 +177,7 @@ void OutputSink::cancel() noexcept {
 
 void OutputSink::end_all(const base::Failure* failure) {
   mailbox_->post([&](Update& update) {
-    if (failure != nullptr) update.error.emplace(failure->code, failure->message);
+    if (failure != nullptr) update.error.emplace(base::to_error(*failure));
     for (ChoiceUpdate& choice : update.choices) {
       choice.finish_reason = failure != nullptr ? FinishReason::kError : FinishReason::kCancelled;
     }

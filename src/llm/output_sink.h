@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <variant>
@@ -11,6 +10,7 @@
 
 #include "backend/backend.h"
 #include "base/failure.h"
+#include "base/mutex.h"
 #include "base/worker.h"
 #include "engine/request.h"
 #include "llm/answer_text.h"
@@ -73,10 +73,10 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   std::vector<Choice> choices_;  // output thread only
   std::vector<int> late_stops_;  // output thread only: choices that a stop string ended
 
-  std::mutex mutex_;
-  std::vector<Event> events_;
-  bool scheduled_ = false;
-  std::weak_ptr<backend::Backend> backend_;
+  base::Mutex mutex_;
+  std::vector<Event> events_ GUARDED_BY(mutex_);
+  bool scheduled_ GUARDED_BY(mutex_) = false;
+  std::weak_ptr<backend::Backend> backend_ GUARDED_BY(mutex_);
   std::atomic<bool> cancelled_{false};
 };
 

@@ -163,7 +163,7 @@ TEST_F(ForwardTest, HiddenStatesOfSomeRows) {
   EXPECT_THAT(refusal(), testing::HasSubstr("output row"));
 }
 
-TEST_F(ForwardTest, AdaptersAreRefused) {
+TEST_F(ForwardTest, AdaptersThatAreNotMountedAreRefused) {
   step_.sequences[0].adapter = 1;
   EXPECT_THAT(refusal(), testing::HasSubstr("adapter"));
 }

@@ -10,7 +10,7 @@ namespace openllm::model {
 namespace {
 
 struct Found {
-  const ModuleLayout* layout = nullptr;
+  Layouts layouts{};
   ModelSpec spec{};
 };
 
@@ -35,7 +35,7 @@ Found find_family(const format::Checkpoint& checkpoint) {
   if (name.empty()) config.corrupt(key, "missing (expected the name of an architecture)");
   for (const Family& family : families()) {
     if (!contains(is_gguf ? family.gguf_names : family.hf_model_types, name)) continue;
-    Found found{is_gguf ? &family.gguf_layout : &family.hf_layout, {}};
+    Found found{{&family.hf_layout, &family.gguf_layout}, {}};
     found.spec = is_gguf
                      ? family.gguf_spec(Config(checkpoint.config(), where, name + "."), checkpoint)
                      : family.hf_spec(config);
@@ -53,7 +53,7 @@ std::unique_ptr<Model> Model::load(const format::Checkpoint& checkpoint, device:
   base::check(options.max_rows > 0 && options.max_output_rows > 0 && options.kv_block_size > 0,
               "model: options must be positive");
   Found found = find_family(checkpoint);
-  WeightLoader loader(checkpoint, *found.layout, device, options.progress);
+  WeightLoader loader(checkpoint, found.layouts, device, options.progress);
   auto model = std::make_unique<Network>(std::move(found.spec), loader, options);
   loader.finish();
   return model;

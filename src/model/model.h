@@ -9,6 +9,7 @@
 #include "device/device.h"
 #include "format/checkpoint.h"
 #include "kv/kv_spec.h"
+#include "model/adapters/adapter_source.h"
 #include "model/blocks/model_spec.h"
 
 namespace openllm::model {
@@ -43,6 +44,15 @@ class Model {
   /// Computes the step's rows, writes their keys and values, and gives the results it asks for,
   /// valid until the next call. Throws kInvalidArgument for ids or sizes out of range.
   virtual step::Outputs forward(const step::Step& step) = 0;
+
+  /// Makes an adapter usable by the rows of steps that name `id` (step::SequenceRows::adapter), > 0
+  /// and not in use. KV caches know adapters by id: the id of an unmounted adapter must not go to a
+  /// different one. The source is not needed afterwards. Throws kInvalidArgument naming the
+  /// tensor that does not fit the model, kUnsupported for a module that cannot have an adapter; the
+  /// model is then as before.
+  virtual void mount_adapter(int id, const AdapterSource& source) = 0;
+  /// Frees the adapter's memory. Throws kNotFound when none has that id.
+  virtual void unmount_adapter(int id) = 0;
 };
 
 /// Reads only the configuration: what `load` would make of this checkpoint. Throws as `load`.

@@ -19,6 +19,7 @@ Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
                {}},
       device_(loader.device()) {
   load_stacks(loader);
+  adapters_ = std::make_unique<Adapters>(loader);
   n_parameters_ = loader.n_parameters();
   weight_bytes_ = loader.step_bytes();
   for (const device::RopeSpec& rope : spec_.ropes) ropes_.push_back(device_.make_rope(rope));
@@ -113,12 +114,15 @@ step::Outputs Network::forward(const step::Step& step) {
   base::check(kv_ != nullptr, "model: forward before allocate_kv");
   check_step(step, spec_,
              {options_.max_rows, options_.max_output_rows, options_.kv_block_size,
-              &blocks_per_group_, &groups_});
+              &blocks_per_group_, &groups_, adapters_.get()});
+  adapters_->find_rows(step, step_adapters_);
   if (!step.source_ids.empty()) {
-    encoder_->run({device_, step, *kv_, ropes_, *scratch_}, spec_.dim, stack_->layers());
+    encoder_->run({device_, step, *kv_, ropes_, *scratch_}, spec_.dim, *adapters_,
+                  stack_->layers());
   }
   device_.begin_step(step);
   Run run{device_, step, *kv_, ropes_, *scratch_};
+  run.use(step_adapters_);
   const Scratch::Frame frame(*scratch_);
   const Tensor x = scratch_->take(step.n_rows(), spec_.dim);
   const Tensor outputs = scratch_->take(step.n_outputs(), spec_.dim);

@@ -21,6 +21,8 @@ class Network final : public Model {
   const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept override { return groups_; }
   void allocate_kv(const std::vector<int>& blocks_per_group) override;
   step::Outputs forward(const step::Step& step) override;
+  void mount_adapter(int id, const AdapterSource& source) override { adapters_->mount(id, source); }
+  void unmount_adapter(int id) override { adapters_->unmount(id); }
 
  private:
   void load_stacks(WeightLoader& loader);
@@ -34,6 +36,7 @@ class Network final : public Model {
   std::unique_ptr<Stack> stack_{};
   std::unique_ptr<Head> head_{};
   std::unique_ptr<SourceEncoder> encoder_{};
+  std::unique_ptr<Adapters> adapters_{};
   std::int64_t n_parameters_ = 0;
   std::size_t weight_bytes_ = 0;
 
@@ -43,6 +46,7 @@ class Network final : public Model {
   std::vector<int> blocks_per_group_{};
   std::unique_ptr<device::KvCache> kv_{};
   std::unique_ptr<Scratch> scratch_{};
+  StepAdapters step_adapters_{};
   std::unique_ptr<float[]> logits_{};  ///< [most output rows, V]; touched only as far as needed.
   std::unique_ptr<float[]> hidden_{};  ///< [most output rows, D]
 };

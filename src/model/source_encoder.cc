@@ -17,8 +17,9 @@ void SourceEncoder::plan(const step::Step& step) {
   for (std::size_t s = 0; s < step.sequences.size(); ++s) {
     const std::int32_t n = step.sequences[s].n_source_rows;
     if (n == 0) continue;
-    own_.sequences.push_back(
-        {.first_row = static_cast<std::int32_t>(own_.positions.size()), .n_rows = n});
+    own_.sequences.push_back({.first_row = static_cast<std::int32_t>(own_.positions.size()),
+                              .n_rows = n,
+                              .adapter = step.sequences[s].adapter});
     for (std::int32_t i = 0; i < n; ++i) own_.positions.push_back(i);
     for (std::size_t g = 0; g < step.block_tables.size(); ++g) {
       const step::BlockTable& from = step.block_tables[g];
@@ -30,10 +31,13 @@ void SourceEncoder::plan(const step::Step& step) {
   }
 }
 
-void SourceEncoder::run(const Run& given, std::int64_t dim, std::vector<Layer>& decoder_layers) {
+void SourceEncoder::run(const Run& given, std::int64_t dim, const Adapters& adapters,
+                        std::vector<Layer>& decoder_layers) {
   plan(given.step);
+  adapters.find_rows(own_, step_adapters_);
   given.device.begin_step(own_);
   Run run{given.device, own_, given.kv, given.ropes, given.scratch};
+  run.use(step_adapters_);
   const Scratch::Frame frame(run.scratch);
   const device::Tensor x = run.scratch.take(own_.n_rows(), dim);
   stack_.run(run, x);

@@ -15,14 +15,17 @@ class SourceEncoder {
 
   Stack& stack() noexcept { return stack_; }
   /// Encodes the sources that `given.step` brings and gives them to the layers of the decoder. A
-  /// step of its own for the device, before the decoder's.
-  void run(const Run& given, std::int64_t dim, std::vector<Layer>& decoder_layers);
+  /// step of its own for the device, before the decoder's. A source has the adapter of its
+  /// sequence.
+  void run(const Run& given, std::int64_t dim, const Adapters& adapters,
+           std::vector<Layer>& decoder_layers);
 
  private:
   void plan(const step::Step& step);
 
   Stack stack_;
   step::Step own_{};  ///< The source texts as a step.
+  StepAdapters step_adapters_{};
 };
 
 }  // namespace openllm::model

@@ -49,14 +49,15 @@ void check_outputs(const step::Step& step, const StepLimits& limits) {
   }
 }
 
-void check_sequences(const step::Step& step) {
+void check_sequences(const step::Step& step, const Adapters& adapters) {
   std::int64_t next = 0;
   for (const step::SequenceRows& sequence : step.sequences) {
     require(sequence.first_row == next && sequence.n_rows > 0 && sequence.past_len >= 0 &&
                 sequence.rope_len >= 0,
             "sequences must cover the rows in order (expected first row ", next, ", got ",
             sequence.first_row, " with ", sequence.n_rows, " rows)");
-    require(sequence.adapter == 0, "no adapter is mounted (got ", sequence.adapter, ")");
+    require(sequence.adapter == 0 || adapters.has(sequence.adapter),
+            "no such adapter is mounted (got ", sequence.adapter, ")");
     next += sequence.n_rows;
     require(next <= step.n_rows(), "sequences have more rows than the step (expected ",
             step.n_rows(), ", got ", next, ")");
@@ -139,7 +140,7 @@ void check_step(const step::Step& step, const ModelSpec& spec, const StepLimits&
           step.visible_end.size(), ")");
   check_rows(step, spec);
   check_outputs(step, limits);
-  check_sequences(step);
+  check_sequences(step, *limits.adapters);
   check_sources(step, spec, limits);
   require(spec.head || step.logit_rows.empty(), "this network gives no logits, only hidden states");
   require(step.block_tables.size() == limits.groups->size(),

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kv/kv_spec.h"
+#include "model/adapters/adapters.h"
 #include "model/blocks/model_spec.h"
 #include "step/step.h"
 
@@ -14,6 +15,7 @@ struct StepLimits {
   int block_size = 0;
   const std::vector<int>* blocks_per_group = nullptr;
   const std::vector<kv::KvGroupSpec>* groups = nullptr;
+  const Adapters* adapters = nullptr;  ///< Those that sequences may name.
 };
 
 /// Devices trust the step: everything they index with is checked here. Throws kInvalidArgument.

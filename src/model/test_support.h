@@ -66,6 +66,7 @@ struct Feed {
   int sequence = 0;
   std::vector<std::int32_t> ids{};
   std::vector<std::int32_t> source{};  ///< To encode in this step.
+  std::int32_t adapter = 0;
 };
 
 /// A model with block tables for a few sequences, as an engine would keep them.
@@ -110,6 +111,7 @@ class Runner {
       step.sequences.push_back({.first_row = static_cast<std::int32_t>(step.token_ids.size()),
                                 .n_rows = static_cast<std::int32_t>(feed.ids.size()),
                                 .past_len = length,
+                                .adapter = feed.adapter,
                                 .rope_len = rope_len_});
       add_source(feed, step);
       for (const std::int32_t id : feed.ids) {

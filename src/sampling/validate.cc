@@ -8,8 +8,8 @@ namespace {
 
 void require(bool holds, const char* field, const char* expected, float got) {
   if (holds) return;
-  base::fail(ErrorCode::kInvalidArgument, "sampling: ", field, ": out of range (expected ",
-             expected, ", got ", got, ")");
+  base::fail_with(ErrorCode::kInvalidArgument, {field}, "sampling: ", field,
+                  ": out of range (expected ", expected, ", got ", got, ")");
 }
 
 }  // namespace
@@ -27,8 +27,9 @@ void validate(const SamplingParams& params, int vocab_size) {
           params.frequency_penalty);
   for (const auto& [token, bias] : params.logit_bias) {
     if (token < 0 || token >= vocab_size) {
-      base::fail(ErrorCode::kInvalidArgument, "sampling: logit_bias: no such token (expected 0 to ",
-                 vocab_size - 1, ", got ", token, ")");
+      base::fail_with(ErrorCode::kInvalidArgument, {"logit_bias"},
+                      "sampling: logit_bias: no such token (expected 0 to ", vocab_size - 1,
+                      ", got ", token, ")");
     }
     require(std::isfinite(bias), "logit_bias", "finite numbers", bias);
   }

@@ -1,10 +1,9 @@
 #include "server/app.h"
 
-#include <algorithm>
 #include <ctime>
 #include <utility>
 
-#include "base/error.h"
+#include "server/routes.h"
 
 namespace openllm::server {
 namespace {
@@ -22,82 +21,12 @@ unsigned constant_time_equal(std::string_view given, std::string_view key) noexc
 
 }  // namespace
 
-App::App(LLM llm, ServerOptions options)
-    : llm_(std::move(llm)),
-      options_(std::move(options)),
+App::App(std::vector<ServedModel> models, ServerOptions options)
+    : options_(std::move(options)),
+      models_(std::move(models), options_.model_aliases),
+      routes_(built_in_routes()),
       cors_(options_.allowed_origins),
-      start_time_(std::time(nullptr)) {
-  (void)llm_.config();  // throws for one that was moved from, which could serve nobody
-}
-
-void App::load() {
-  Readiness result;
-  std::exception_ptr failure;
-  try {
-    llm_.load();
-    result.info = llm_.info();
-    result.state = Readiness::State::kReady;
-  } catch (const std::exception& error) {
-    result.state = Readiness::State::kFailed;
-    result.reason = error.what();
-    failure = std::current_exception();
-  } catch (...) {  // LoadOptions::progress may throw anything
-    result.state = Readiness::State::kFailed;
-    result.reason = "something was thrown that is no std::exception";
-    failure = std::current_exception();
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    readiness_ = std::move(result);
-    failure_ = std::move(failure);
-  }
-  loaded_.notify_all();
-}
-
-Readiness App::readiness() const {
-  const std::lock_guard lock(mutex_);
-  return readiness_;
-}
-
-void App::wait_until_loaded() const {
-  std::unique_lock lock(mutex_);
-  loaded_.wait(lock, [this] { return readiness_.state != Readiness::State::kLoading; });
-  if (failure_) std::rethrow_exception(failure_);
-}
-
-void App::require_loadable() const {
-  const std::lock_guard lock(mutex_);
-  if (readiness_.state == Readiness::State::kFailed) throw load_failure(readiness_.reason);
-}
-
-ApiError App::load_failure(std::string_view reason) {
-  return {ErrorCode::kUnavailable, base::cat("model: could not be loaded (", reason, ")"), "",
-          "model_load_failed"};
-}
-
-std::vector<std::string> App::model_names() const {
-  std::vector<std::string> names{llm_.id()};
-  for (const std::string& alias : options_.model_aliases) {
-    if (alias != "*" && alias != llm_.id()) names.push_back(alias);
-  }
-  return names;
-}
-
-bool App::knows_model(const std::string& name) const {
-  const auto& aliases = options_.model_aliases;
-  return name == llm_.id() || std::find(aliases.begin(), aliases.end(), name) != aliases.end() ||
-         std::find(aliases.begin(), aliases.end(), "*") != aliases.end();
-}
-
-std::string App::require_model(const std::string& name) const {
-  if (name.empty()) return llm_.id();
-  if (knows_model(name)) return name;
-  constexpr std::size_t kMaxShown = 200;
-  throw ApiError(ErrorCode::kNotFound,
-                 base::cat("model: the model `", name.substr(0, kMaxShown),
-                           "` does not exist (this server has ", llm_.id(), ")"),
-                 "model", "model_not_found");
-}
+      start_time_(std::time(nullptr)) {}
 
 bool App::is_authorized(std::string_view authorization) const noexcept {
   if (options_.api_keys.empty()) return true;

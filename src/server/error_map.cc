@@ -1,9 +1,9 @@
 #include "server/error_map.h"
 
-#include <array>
 #include <new>
 
-#include "base/json.h"
+#include "base/json_writer.h"
+#include "fields/field.h"
 
 namespace openllm::server {
 namespace {
@@ -20,11 +20,8 @@ std::string_view error_type(int status) noexcept {
   }
 }
 
-/// OpenAI's machine-readable code, where it has one.
-std::string_view default_code(int status, std::string_view message) noexcept {
-  for (const std::string_view begin : {"prompt: too long", "request: prompt too long"}) {
-    if (message.substr(0, begin.size()) == begin) return "context_length_exceeded";
-  }
+/// OpenAI's machine-readable code for a status that needs no further reason.
+std::string_view default_code(int status) noexcept {
   switch (status) {
     case 401:
       return "invalid_api_key";
@@ -41,51 +38,33 @@ std::string_view default_code(int status, std::string_view message) noexcept {
   }
 }
 
-/// The API's name for what the engine's messages are about: "request: prompt token 0: no such id",
-/// "sampling: logit_bias: no such token".
-std::string_view engine_field(std::string_view what) noexcept {
-  struct Name {
-    std::string_view ours{};
-    std::string_view api{};
-  };
-  constexpr std::array<Name, 11> kNames{{{"prompt", "prompt"},
-                                         {"empty prompt", "prompt"},
-                                         {"max_new_tokens", "max_tokens"},
-                                         {"min_new_tokens", "min_tokens"},
-                                         {"temperature", "temperature"},
-                                         {"top_p", "top_p"},
-                                         {"min_p", "min_p"},
-                                         {"repetition_penalty", "repetition_penalty"},
-                                         {"presence_penalty", "presence_penalty"},
-                                         {"frequency_penalty", "frequency_penalty"},
-                                         {"logit_bias", "logit_bias"}}};
-  for (const auto& [ours, api] : kNames) {
-    if (what.substr(0, ours.size()) == ours) return api;
+/// OpenAI's machine-readable code for a reason, or one of ours in its style.
+std::string_view api_code(ErrorReason reason) noexcept {
+  switch (reason) {
+    case ErrorReason::kNone:
+      return {};
+    case ErrorReason::kContextTooLong:
+      return "context_length_exceeded";
+    case ErrorReason::kModelNotFound:
+      return "model_not_found";
+    case ErrorReason::kModelNotLoaded:
+      return "model_load_failed";
+    case ErrorReason::kTemplateMissing:
+      return "chat_template_missing";
+    case ErrorReason::kMissingField:
+      return "missing_required_parameter";
+    case ErrorReason::kUnknownField:
+      return "unknown_parameter";
+    case ErrorReason::kUnsupportedField:
+      return "unsupported_parameter";
   }
   return {};
 }
 
-/// The library's messages begin with the field they are about.
-std::string_view leading_field(std::string_view message) noexcept {
-  for (const std::string_view layer : {"request: ", "sampling: "}) {
-    if (message.substr(0, layer.size()) == layer) return engine_field(message.substr(layer.size()));
-  }
-  const std::size_t colon = message.find(':');
-  if (colon == std::string_view::npos || colon == 0) return {};
-  for (const char c : message.substr(0, colon)) {
-    const bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '[' ||
-                    c == ']' || c == '.';
-    if (!ok) return {};
-  }
-  return message.substr(0, colon);
-}
-
-void append_nullable(std::string& out, std::string_view text) {
-  if (text.empty()) {
-    out += "null";
-  } else {
-    base::append_json_string(out, text);
-  }
+/// OpenAI's name for a field of GenerateOptions.
+std::string_view openai_name(std::string_view where) noexcept {
+  const fields::Field* field = fields::find(where);
+  return field == nullptr || where != field->name || field->openai.empty() ? where : field->openai;
 }
 
 }  // namespace
@@ -118,43 +97,38 @@ int http_status(ErrorCode code) noexcept {
   return 500;
 }
 
-std::string error_body(int status, std::string_view message, std::string_view param,
-                       std::string_view code) {
-  std::string out = R"({"error":{"message":)";
-  base::append_json_string(out, message);
-  out += R"(,"type":)";
-  base::append_json_string(out, error_type(status));
-  out += R"(,"param":)";
-  append_nullable(out, param);
-  out += R"(,"code":)";
-  append_nullable(out, code.empty() ? default_code(status, message) : code);
-  out += "}}";
+ErrorReport error_report(int status, std::string_view message, std::string_view param,
+                         std::string_view code) {
+  return {status, std::string(message), std::string(param),
+          std::string(code.empty() ? default_code(status) : code)};
+}
+
+ErrorReport error_report(const std::exception& error) {
+  if (const auto* known = dynamic_cast<const Error*>(&error)) {
+    const int status = http_status(known->code());
+    // The server's own failures are about no field of the request.
+    const std::string_view param = status < 500 ? known->where() : std::string_view{};
+    return error_report(status, known->what(), param, api_code(known->reason()));
+  }
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr)
+    return error_report(503, "server: out of memory");
+  return error_report(500, error.what());
+}
+
+std::string error_body(const ErrorReport& error) {
+  std::string out;
+  base::JsonWriter json(out);
+  json.begin_object().key("error").begin_object();
+  json.member("message", error.message).member("type", error_type(error.status));
+  json.key("param").text_or_null(error.param).key("code").text_or_null(error.code);
+  json.end_object().end_object();
   return out;
 }
 
-HttpResponse error_response(int status, std::string_view message, std::string_view param,
-                            std::string_view code) {
-  HttpResponse response;
-  response.status = status;
-  response.body = error_body(status, message, param, code);
-  if (status == 429 || status == 503) response.headers.add("Retry-After", "1");
-  if (status == 401) response.headers.add("WWW-Authenticate", "Bearer");
-  return response;
-}
-
-HttpResponse error_response(const std::exception& error) {
-  if (const auto* api = dynamic_cast<const ApiError*>(&error)) {
-    return error_response(http_status(api->code()), api->what(), api->param(), api->api_code());
-  }
-  if (const auto* known = dynamic_cast<const Error*>(&error)) {
-    const int status = http_status(known->code());
-    return error_response(status, known->what(),
-                          status == 400 ? leading_field(known->what()) : std::string_view{});
-  }
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    return error_response(503, "server: out of memory");
-  }
-  return error_response(500, error.what());
+std::string openai_error_body(const ErrorReport& error) {
+  ErrorReport renamed = error;
+  renamed.param = std::string(openai_name(error.param));
+  return error_body(renamed);
 }
 
 }  // namespace openllm::server

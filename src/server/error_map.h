@@ -5,35 +5,29 @@
 #include <string_view>
 
 #include "openllm/error.h"
-#include "server/http/message.h"
 
 namespace openllm::server {
-
-/// An error with what OpenAI's error bodies tell besides the message.
-class ApiError : public Error {
- public:
-  ApiError(ErrorCode code, const std::string& message, std::string param, std::string api_code = {})
-      : Error(code, message), param_(std::move(param)), api_code_(std::move(api_code)) {}
-  const std::string& param() const noexcept { return param_; }
-  const std::string& api_code() const noexcept { return api_code_; }
-
- private:
-  std::string param_;
-  std::string api_code_;
-};
 
 /// The only table from error codes to HTTP statuses.
 int http_status(ErrorCode code) noexcept;
 
-/// {"error":{"message","type","param","code"}}; empty `param` and `code` become null.
-std::string error_body(int status, std::string_view message, std::string_view param = {},
-                       std::string_view code = {});
+/// Content of the answer to a request that failed, whatever its dialect.
+struct ErrorReport {
+  int status = 500;
+  std::string message{};
+  std::string param{};  ///< Field of the request that is wrong; empty: none in particular.
+  std::string code{};   ///< Machine-readable reason; empty: none.
+};
 
-/// An answer with such a body.
-HttpResponse error_response(int status, std::string_view message, std::string_view param = {},
-                            std::string_view code = {});
+/// `code`: OpenAI's code for the status if empty.
+ErrorReport error_report(int status, std::string_view message, std::string_view param = {},
+                         std::string_view code = {});
+/// For an exception of a handler.
+ErrorReport error_report(const std::exception& error);
 
-/// For whatever a handler threw.
-HttpResponse error_response(const std::exception& error);
+/// {"error":{"message","type","param","code"}}; an empty `param` or `code` becomes null.
+std::string error_body(const ErrorReport& error);
+/// The same with OpenAI's names of fields.
+std::string openai_error_body(const ErrorReport& error);
 
 }  // namespace openllm::server

@@ -1,10 +1,12 @@
 #include "server/generation.h"
 
+#include <algorithm>
 #include <chrono>
-#include <memory>
+#include <exception>
 #include <utility>
 
 #include "base/error.h"
+#include "server/http/detached_task.h"
 
 namespace openllm::server {
 namespace {
@@ -31,40 +33,71 @@ void check_output(const GenerationOutput& output, const Exchange& exchange) {
   }
 }
 
-/// More choices than an idle engine holds at once: waiting, as kBusy advises, would not help.
-void check_can_ever_fit(const App& app, std::size_t n_prompts, int n_choices) {
-  const EngineStats stats = app.llm().stats();
-  const std::int64_t most = stats.max_running + stats.max_waiting;
-  const std::int64_t n = static_cast<std::int64_t>(n_prompts) * n_choices;
-  if (n <= most) return;
-  throw ApiError(ErrorCode::kInvalidArgument,
-                 base::cat("prompt: more choices than the server holds at once (expected at most ",
-                           most, ", got ", n_prompts, " prompts with ", n_choices, " each)"),
-                 "prompt");
+/// Token counts over all outputs of a job, streamed or not.
+void count_tokens(Usage& usage, const GenerationOutput& output, bool is_first) {
+  if (is_first && output.prompt_token_ids)
+    usage.n_prompt += static_cast<std::int64_t>(output.prompt_token_ids->size());
+  for (const CompletionChunk& chunk : output.outputs)
+    usage.n_completion += static_cast<std::int64_t>(chunk.n_delta_tokens);
+  if (output.finished) usage.n_cached += output.n_cached_tokens;
 }
 
+/// Refuses more choices than an idle engine holds at once: waiting, as kBusy advises, would not
+/// help.
+void check_can_ever_fit(const GenerationJob& job) {
+  const EngineStats stats = job.model.llm().stats();
+  const std::int64_t most = stats.max_running + stats.max_waiting;
+  const std::size_t n_prompts = job.prompts.size();
+  const std::int64_t n = static_cast<std::int64_t>(n_prompts) * job.options.n;
+  if (n <= most) return;
+  base::fail_at(ErrorCode::kInvalidArgument, "prompt",
+                "more choices than the server holds at once (expected at most ", most, ", got ",
+                n_prompts, " prompts with ", job.options.n, " each)");
+}
+
+/// Messages for a model without a chat template get a code of its own: clients may continue the
+/// text instead.
+void check_can_chat(const GenerationJob& job, const Error& error) {
+  const bool has_messages = std::any_of(job.prompts.begin(), job.prompts.end(),
+                                        [](const Prompt& p) { return p.messages() != nullptr; });
+  if (!has_messages || error.code() != ErrorCode::kUnsupported ||
+      job.model.llm().info().has_chat_template) {
+    return;
+  }
+  throw Error(ErrorCode::kUnsupported, error.what(), "messages", ErrorReason::kTemplateMissing);
+}
+
+/// Throws a better error than the one that ended the job, if there is one.
+void explain(const GenerationJob& job, const Error& error) {
+  // Requests wait for the model, so that the first thing that can fail is loading it.
+  if (!job.model.llm().is_loaded()) throw ModelEntry::load_failure(error.what());
+  if (error.code() == ErrorCode::kBusy) check_can_ever_fit(job);
+  check_can_chat(job, error);
+}
+
+/// The engine's requests of one job.
 struct Run {
-  App& app;
-  Exchange& exchange;
-  const OnOutput& on_output;
-  std::vector<AsyncGenerationStream>& streams;
-  Join& join;
-  Clock::time_point start;
+  Call& call;
+  AnswerWriter& writer;
+  std::vector<AsyncGenerationStream> streams{};
+  Usage usage{};
+  Clock::time_point start = Clock::now();
 };
 
 /// Follows one stream to its end.
-Flow follow(Run& run, std::size_t index) {
+DetachedTask follow(Run& run, Join& join, std::size_t index) {
   std::exception_ptr failure;
   try {
     bool is_first = true;
-    while (!run.join.failed()) {
+    while (!join.failed()) {
       const GenerationOutput* output = co_await run.streams[index].next();
-      if (output == nullptr || run.join.failed()) break;
-      check_output(*output, run.exchange);
-      if (is_first) run.app.metrics.first_token.add(seconds_since(run.start));
-      run.on_output(index, *output, is_first);
+      if (output == nullptr || join.failed()) break;
+      check_output(*output, run.call.exchange);
+      if (is_first) run.call.app.metrics.first_token.add(seconds_since(run.start));
+      count_tokens(run.usage, *output, is_first);
+      run.writer.on_output(index, *output, is_first);
       is_first = false;
-      co_await run.exchange.drained();
+      co_await run.call.exchange.drained();
     }
   } catch (...) {
     failure = std::current_exception();
@@ -72,69 +105,40 @@ Flow follow(Run& run, std::size_t index) {
   if (failure) {
     for (AsyncGenerationStream& stream : run.streams) stream.cancel();
   }
-  run.join.done(failure);
+  join.done(failure);
+}
+
+void submit(Run& run, const GenerationJob& job) {
+  GenerateOptions options = job.options;
+  options.output_kind = job.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
+  options.executor = run.call.app.executor;
+  options.stop_token = run.call.exchange.stop_token();
+  run.streams.reserve(job.prompts.size());
+  for (const Prompt& prompt : job.prompts)
+    run.streams.push_back(job.model.llm().async_generate_iterator(prompt, options));
 }
 
 }  // namespace
 
-Task<Nothing> run_generation(App& app, Exchange& exchange, const std::vector<Prompt>& prompts,
-                             const GenerateOptions& options, const OnOutput& on_output) {
-  app.require_loadable();
-  GenerateOptions each = options;
-  each.executor = app.executor;
-  each.stop_token = exchange.stop_token();
-  std::vector<AsyncGenerationStream> streams;
-  streams.reserve(prompts.size());
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    each.request_id = random_id("server-");  // unique; the client's own id need not be
-    streams.push_back(app.llm().async_generate_iterator(prompts[i], each));
-  }
-  Join join(prompts.size());
-  Run run{app, exchange, on_output, streams, join, Clock::now()};
+Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer) {
+  job.model.require_loadable();
+  Run run{call, writer};
+  submit(run, job);
+  Join join(job.prompts.size());
   try {
     // An answer that begins with status 200 must not be found to be a wrong request later.
-    for (AsyncGenerationStream& stream : streams) co_await stream.accepted();
-    if (options.output_kind == OutputKind::kDelta) exchange.expect_events();
-    for (std::size_t i = 0; i < prompts.size(); ++i) follow(run, i);
+    for (AsyncGenerationStream& stream : run.streams) co_await stream.accepted();
+    if (job.stream) call.exchange.expect_events();
+    writer.begin();
+    for (std::size_t i = 0; i < job.prompts.size(); ++i) follow(run, join, i);
     co_await join;
   } catch (const Error& error) {
-    // Requests wait for the model, so that the first thing that can fail is loading it.
-    if (!app.llm().is_loaded()) throw App::load_failure(error.what());
-    if (error.code() == ErrorCode::kBusy) check_can_ever_fit(app, prompts.size(), options.n);
+    explain(job, error);
     throw;
   }
-  app.metrics.duration.add(seconds_since(run.start));
-  co_return Nothing{};
-}
-
-void UsageCounter::add(const GenerationOutput& output, bool is_first) {
-  if (is_first && output.prompt_token_ids) {
-    usage_.n_prompt += static_cast<std::int64_t>(output.prompt_token_ids->size());
-  }
-  for (const CompletionChunk& chunk : output.outputs) {
-    usage_.n_completion += static_cast<std::int64_t>(chunk.n_delta_tokens);
-  }
-  if (output.finished) usage_.n_cached += output.n_cached_tokens;
-}
-
-LogprobWriter make_logprob_writer(const LLM& llm, const CommonRequest& request) {
-  LogprobWriter::Vocabulary vocabulary;
-  vocabulary.bytes = [&llm](std::int32_t id) { return llm.token_text(id); };
-  vocabulary.is_special = [&llm](std::int32_t id) {
-    return llm.detokenize({id}, true).empty() && !llm.detokenize({id}, false).empty();
-  };
-  vocabulary.hides_special = request.options.skip_special_tokens;
-  return {std::move(vocabulary), request.return_tokens_as_token_ids,
-          request.options.logprobs.value_or(0)};
-}
-
-void send_error(Exchange& exchange, const std::exception& error) {
-  HttpResponse response = error_response(error);
-  if (exchange.has_begun()) {
-    exchange.send_event(response.body);
-  } else {
-    exchange.respond(std::move(response));
-  }
+  call.app.metrics.duration.add(seconds_since(run.start));
+  writer.finish(run.usage);
+  if (job.stream) send_stream_end(call.exchange, call.dialect);
 }
 
 }  // namespace openllm::server

@@ -1,43 +1,55 @@
 #pragma once
 
-#include <functional>
+#include <string_view>
 #include <vector>
 
 #include "openllm/llm.h"
-#include "server/api/common_request.h"
-#include "server/api/json_text.h"
-#include "server/api/logprobs.h"
-#include "server/app.h"
-#include "server/http/exchange.h"
-#include "server/http/flow.h"
+#include "server/api/usage.h"
+#include "server/offload.h"
+#include "server/routes.h"
 
 namespace openllm::server {
 
-/// `output` of the prompt with that index; the first one of each prompt comes with `is_first`.
-using OnOutput =
-    std::function<void(std::size_t prompt, const GenerationOutput& output, bool is_first)>;
-
-/// Runs one engine request per prompt, all at once, and hands on what they give, on the I/O thread.
-/// Slows down when the client reads slowly. Cancels everything when the client goes away or one of
-/// them fails; throws what failed. With OutputKind::kDelta the answer is an event stream, which
-/// begins once every request has been accepted. All arguments must outlive the task.
-Task<Nothing> run_generation(App& app, Exchange& exchange, const std::vector<Prompt>& prompts,
-                             const GenerateOptions& options, const OnOutput& on_output);
-
-/// Counts tokens over all outputs of a request, streamed or not.
-class UsageCounter {
- public:
-  void add(const GenerationOutput& output, bool is_first);
-  const Usage& usage() const noexcept { return usage_; }
-
- private:
-  Usage usage_;
+/// One request to a model, whatever its dialect.
+struct GenerationJob {
+  const ModelEntry& model;
+  std::vector<Prompt> prompts{};  ///< Each is a request of its own to the engine.
+  GenerateOptions options{};      ///< Without the members that `serve_generation` sets.
+  bool stream = false;
 };
 
-/// The writer for `request`'s kind of logprobs, with the model's vocabulary. `llm` must outlive it.
-LogprobWriter make_logprob_writer(const LLM& llm, const CommonRequest& request);
+/// Writes one answer in the shape of a dialect: as events while it is made, or as a whole.
+/// Everything is called on the I/O thread.
+class AnswerWriter {
+ public:
+  AnswerWriter() = default;
+  AnswerWriter(const AnswerWriter&) = delete;
+  AnswerWriter& operator=(const AnswerWriter&) = delete;
+  virtual ~AnswerWriter() = default;
 
-/// Sends the error as the answer, or as the last event of a stream that has begun.
-void send_error(Exchange& exchange, const std::exception& error);
+  /// All requests of the job have been accepted; nothing has been generated yet.
+  virtual void begin() {}
+  /// `output` of the prompt with that index, of OutputKind::kDelta if streamed, else its last one.
+  /// The first one of each prompt comes with `is_first`.
+  virtual void on_output(std::size_t prompt, const GenerationOutput& output, bool is_first) = 0;
+  /// Every prompt has had its last output. The end of a stream is sent after this.
+  virtual void finish(const Usage& usage) = 0;
+};
+
+/// Runs the job and has its answer written: one request to the engine per prompt, all at once.
+/// Slows down when the client reads slowly. Cancels everything when the client goes away or one of
+/// the requests fails; throws the error of that request. A stream begins once every request has
+/// been accepted. `call` and `writer` must outlive the task.
+Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer);
+
+/// The parsed body of the request, large ones parsed on a thread of their own.
+template <typename Request>
+Task<Request> read_request(Call& call, Request (*parse)(std::string_view body)) {
+  Request request;
+  const std::string& body = call.exchange.request().body;
+  const std::function<void()> work = [&] { request = parse(body); };
+  co_await Offload(call.app.large_bodies, call.app.executor, body.size(), work);
+  co_return request;
+}
 
 }  // namespace openllm::server

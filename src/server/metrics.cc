@@ -1,7 +1,6 @@
 #include "server/metrics.h"
 
 #include "base/error.h"
-#include "server/api/json_text.h"
 
 namespace openllm::server {
 namespace {
@@ -17,26 +16,66 @@ void append_value(std::string& out, std::string_view name, std::string_view type
   out += base::cat(name, " ", value, "\n");
 }
 
-void append_engine(std::string& out, const EngineStats& s) {
-  append_value(out, "openllm_requests_total", "counter", "Requests the engine accepted.",
-               s.n_requests);
-  append_value(out, "openllm_requests_finished_total", "counter", "Requests that ended.",
-               s.n_finished);
-  append_value(out, "openllm_sequences_running", "gauge", "Sequences with cache blocks.",
-               s.n_running);
-  append_value(out, "openllm_sequences_waiting", "gauge", "Sequences in the queue.", s.n_waiting);
-  append_value(out, "openllm_steps_total", "counter", "Steps of the engine.", s.n_steps);
-  append_value(out, "openllm_prompt_tokens_total", "counter", "Prompt tokens computed.",
-               s.n_prompt_tokens);
-  append_value(out, "openllm_cached_tokens_total", "counter",
-               "Prompt tokens found in the prefix cache.", s.n_cached_tokens);
-  append_value(out, "openllm_generated_tokens_total", "counter", "Tokens generated.",
-               s.n_generated_tokens);
-  append_value(out, "openllm_preemptions_total", "counter", "Sequences put back to make room.",
-               s.n_preemptions);
-  append_value(out, "openllm_cache_blocks", "gauge", "Blocks of the cache.", s.n_blocks_total);
-  append_value(out, "openllm_cache_blocks_free", "gauge", "Blocks no sequence holds.",
-               s.n_blocks_free);
+/// A value that each model has.
+struct ModelValue {
+  const char* name;
+  const char* type;
+  const char* help;
+  std::int64_t (*get)(const ModelMetrics& model);
+};
+
+using M = ModelMetrics;
+
+constexpr std::array<ModelValue, 12> kModelValues{{
+    {"openllm_ready", "gauge", "1 when the model is loaded.",
+     [](const M& m) { return std::int64_t{m.is_ready ? 1 : 0}; }},
+    {"openllm_requests_total", "counter", "Requests the engine accepted.",
+     [](const M& m) { return m.engine.n_requests; }},
+    {"openllm_requests_finished_total", "counter", "Requests that ended.",
+     [](const M& m) { return m.engine.n_finished; }},
+    {"openllm_sequences_running", "gauge", "Sequences with cache blocks.",
+     [](const M& m) { return m.engine.n_running; }},
+    {"openllm_sequences_waiting", "gauge", "Sequences in the queue.",
+     [](const M& m) { return m.engine.n_waiting; }},
+    {"openllm_steps_total", "counter", "Steps of the engine.",
+     [](const M& m) { return m.engine.n_steps; }},
+    {"openllm_prompt_tokens_total", "counter", "Prompt tokens computed.",
+     [](const M& m) { return m.engine.n_prompt_tokens; }},
+    {"openllm_cached_tokens_total", "counter", "Prompt tokens found in the prefix cache.",
+     [](const M& m) { return m.engine.n_cached_tokens; }},
+    {"openllm_generated_tokens_total", "counter", "Tokens generated.",
+     [](const M& m) { return m.engine.n_generated_tokens; }},
+    {"openllm_preemptions_total", "counter", "Sequences put back to make room.",
+     [](const M& m) { return m.engine.n_preemptions; }},
+    {"openllm_cache_blocks", "gauge", "Blocks of the cache.",
+     [](const M& m) { return m.engine.n_blocks_total; }},
+    {"openllm_cache_blocks_free", "gauge", "Blocks no sequence holds.",
+     [](const M& m) { return m.engine.n_blocks_free; }},
+}};
+
+/// The value of a label, in quotes.
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "\\n";
+      continue;
+    }
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+void append_models(std::string& out, const std::vector<ModelMetrics>& models) {
+  for (const ModelValue& value : kModelValues) {
+    append_head(out, value.name, value.type, value.help);
+    for (const ModelMetrics& model : models) {
+      const std::string label =
+          models.size() > 1 ? base::cat("{model=", quoted(model.name), "}") : std::string();
+      out += base::cat(value.name, label, " ", value.get(model), "\n");
+    }
+  }
 }
 
 }  // namespace
@@ -61,10 +100,9 @@ void Histogram::append(std::string& out, std::string_view name, std::string_view
 }
 
 std::string to_prometheus(const Metrics& metrics, const TransportStats& transport,
-                          const EngineStats& engine, bool is_ready) {
+                          const std::vector<ModelMetrics>& models) {
   std::string out;
-  append_value(out, "openllm_ready", "gauge", "1 when the model is loaded.", is_ready ? 1 : 0);
-  append_engine(out, engine);
+  append_models(out, models);
   append_head(out, "openllm_http_requests_total", "counter", "Answers by route and status.");
   for (const auto& [key, count] : metrics.http_requests) {
     out += base::cat("openllm_http_requests_total{route=\"", key.first, "\",status=\"", key.second,

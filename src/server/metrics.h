@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "openllm/llm.h"
 #include "server/http/transport.h"
@@ -33,8 +34,16 @@ struct Metrics {
   Histogram duration{};            ///< From the request to the end of its answer.
 };
 
-/// Everything in the Prometheus text format, version 0.0.4.
+/// Counters of one model's engine.
+struct ModelMetrics {
+  std::string name{};
+  EngineStats engine{};
+  bool is_ready = false;
+};
+
+/// Everything in the Prometheus text format, version 0.0.4. Values of an engine have the label
+/// `model` when there are several models.
 std::string to_prometheus(const Metrics& metrics, const TransportStats& transport,
-                          const EngineStats& engine, bool is_ready);
+                          const std::vector<ModelMetrics>& models);
 
 }  // namespace openllm::server

@@ -1,61 +1,14 @@
 #include "server/routes.h"
 
-#include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
-#include "server/error_map.h"
-#include "server/generation.h"
+#include "server/dialect.h"
+#include "server/http/detached_task.h"
 
 namespace openllm::server {
 namespace {
-
-struct Route {
-  std::string_view method{};  ///< GET routes answer HEAD too.
-  std::string_view path{};    ///< With a slash at the end: everything below it.
-  Endpoint endpoint = nullptr;
-  bool needs_key = true;
-};
-
-constexpr std::array<Route, 11> kRoutes{{
-    {"POST", "/v1/chat/completions", chat_completions},
-    {"POST", "/v1/completions", completions},
-    {"GET", "/v1/models", list_models},
-    {"GET", "/v1/models/", show_model},
-    {"GET", "/healthz", healthz, false},
-    {"GET", "/livez", healthz, false},
-    {"GET", "/readyz", readyz, false},
-    {"GET", "/health", readyz, false},
-    {"GET", "/v1/health", readyz, false},
-    {"GET", "/metrics", show_metrics},
-    {"GET", "/version", show_version},
-}};
-
-bool matches(const Route& route, std::string_view path) {
-  if (route.path.back() != '/') return path == route.path;
-  return path.size() > route.path.size() && path.substr(0, route.path.size()) == route.path;
-}
-
-/// The end of the message that there is no such route. Base addresses are often given without /v1.
-std::string hint(const std::string& path) {
-  const std::string meant = "/v1" + path;
-  for (const Route& route : kRoutes) {
-    if (matches(route, meant)) return "; did you mean " + std::string(route.path) + "?";
-  }
-  return {};
-}
-
-/// All methods of the path, for Allow.
-std::string allowed_methods(std::string_view path) {
-  std::string methods;
-  for (const Route& route : kRoutes) {
-    if (!matches(route, path)) continue;
-    methods += route.method == "GET" ? "GET, HEAD, " : std::string(route.method) + ", ";
-  }
-  return methods.empty() ? methods : methods + "OPTIONS";
-}
 
 /// Paths are quoted in messages; long ones would drown them.
 std::string shown(const std::string& path) {
@@ -63,8 +16,8 @@ std::string shown(const std::string& path) {
   return path.size() <= kMax ? path : path.substr(0, kMax) + "...";
 }
 
-/// Browsers may send forms and plain text anywhere without asking; with an Origin such a body is
-/// refused, so that no web page can use a local server that does not allow its origin. Other
+/// Browsers may send forms and plain text anywhere without a preflight; with an Origin such a body
+/// is refused, so that no web page can use a local server that does not allow its origin. Other
 /// clients often forget the header: for them any type will do.
 void check_content_type(const HttpRequest& request) {
   if (const std::string_view encoding = request.headers.find("Content-Encoding");
@@ -83,106 +36,135 @@ void check_content_type(const HttpRequest& request) {
   }
 }
 
-struct Target {
-  const Route* route = nullptr;
-  std::string_view label = "other";  ///< For the metrics.
-};
-
 std::string routed_path(const HttpRequest& request) {
   std::string path = percent_decode(request.path).value_or(request.path);
   if (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
 }
 
-/// Answers what needs no endpoint; returns the route of what does.
-Target find_target(const App& app, Exchange& exchange) {
-  const HttpRequest& request = exchange.request();
-  const std::string path = routed_path(request);
-  Target target;
-  bool is_known = false;
-  for (const Route& route : kRoutes) {
-    if (!matches(route, path)) continue;
-    is_known = true;
-    target.label = route.path;
-    if (request.method == route.method || (request.method == "HEAD" && route.method == "GET"))
-      target.route = &route;
-  }
-  // Browsers ask without the key that the request itself will have.
-  if (auto answer = app.cors().answer_preflight(request)) {
-    target.route = nullptr;
-    exchange.respond(std::move(*answer));
-    return target;
-  }
-  if (const std::string_view refusal = missing_key(app, request); !refusal.empty()) {
-    target.route = nullptr;
-    exchange.respond(error_response(401, refusal));
-    return target;
-  }
-  if (target.route != nullptr) return target;
-  if (request.method == "OPTIONS" && (is_known || path == "*")) {
+/// Answers a request whose path has no route for its method.
+void answer_unroutable(const App& app, Exchange& exchange, const std::string& path,
+                       const Dialect& dialect) {
+  const std::string& method = exchange.request().method;
+  const std::string allowed = app.routes().allowed_methods(path);
+  if (method == "OPTIONS" && (!allowed.empty() || path == "*")) {
     HttpResponse response;
     response.status = 204;
     response.content_type.clear();
-    response.headers.add("Allow", is_known ? allowed_methods(path) : "GET, HEAD, POST, OPTIONS");
+    response.headers.add("Allow", allowed.empty() ? "GET, HEAD, POST, OPTIONS" : allowed);
     exchange.respond(std::move(response));
-  } else if (is_known) {
-    HttpResponse response =
-        error_response(405, base::cat("method: ", request.method, " is not allowed here (expected ",
-                                      allowed_methods(path), ")"));
-    response.headers.add("Allow", allowed_methods(path));
+  } else if (!allowed.empty()) {
+    HttpResponse response = error_response(
+        dialect, error_report(405, base::cat("method: ", method, " is not allowed here (expected ",
+                                             allowed, ")")));
+    response.headers.add("Allow", allowed);
     exchange.respond(std::move(response));
   } else {
-    exchange.respond(error_response(
-        404,
-        base::cat("path: no such route (got ", request.method, " ", shown(path), ")", hint(path)),
-        "", "not_found"));
+    const std::string message = base::cat("path: no such route (got ", method, " ", shown(path),
+                                          ")", app.routes().hint(path));
+    exchange.respond(error_response(dialect, error_report(404, message, "", "not_found")));
+  }
+}
+
+/// Where a request goes.
+struct Target {
+  const Route* route = nullptr;  ///< Null: it has its answer.
+  const Dialect* dialect = &kOpenAiDialect;
+  std::string label = "other";  ///< For the metrics.
+};
+
+/// Answers requests that need no endpoint; returns the route of the others.
+Target find_target(const App& app, Exchange& exchange) {
+  const HttpRequest& request = exchange.request();
+  const std::string path = routed_path(request);
+  const RouteTable::Match match = app.routes().find(request.method, path);
+  Target target;
+  if (match.any != nullptr) {
+    target.dialect = match.any->dialect;
+    target.label = match.any->path;
+  }
+  // Browsers ask without the key that the request itself will have.
+  if (auto answer = app.cors().answer_preflight(request)) {
+    exchange.respond(std::move(*answer));
+  } else if (const std::string_view refusal = missing_key(app, request); !refusal.empty()) {
+    exchange.respond(error_response(*target.dialect, error_report(401, refusal)));
+  } else if (match.route == nullptr) {
+    answer_unroutable(app, exchange, path, *target.dialect);
+  } else {
+    target = {match.route, match.route->dialect, match.route->path};
   }
   return target;
 }
 
-Flow run_endpoint(App& app, std::shared_ptr<Exchange> exchange) {
+/// False if it has answered that the body cannot be read.
+bool accept_content(Exchange& exchange, const Route& route) {
+  if (route.method != "POST") return true;
+  try {
+    check_content_type(exchange.request());
+    return true;
+  } catch (const Error& error) {
+    exchange.respond(error_response(*route.dialect, error_report(415, error.what())));
+    return false;
+  }
+}
+
+void count_answer(Metrics& metrics, const Exchange& exchange, const std::string& route) {
+  const bool is_client_gone = exchange.cancelled() == Exchange::Cancel::kClientGone;
+  constexpr int kClientGone = 499;  // as nginx counts them; nobody sees an answer
+  const int status = is_client_gone        ? kClientGone
+                     : exchange.response() ? exchange.response()->status
+                                           : 200;
+  ++metrics.http_requests[{route, status}];
+  if (is_client_gone) ++metrics.n_disconnects;
+}
+
+DetachedTask run_endpoint(App& app, std::shared_ptr<Exchange> exchange) {
   Target target;
   try {
     app.cors().add_headers(exchange->request().headers, exchange->common_headers());
     target = find_target(app, *exchange);
-    if (target.route != nullptr) {
-      bool is_acceptable = true;
-      if (target.route->method == "POST") {
-        try {
-          check_content_type(exchange->request());
-        } catch (const Error& error) {
-          exchange->respond(error_response(415, error.what()));
-          is_acceptable = false;
-        }
-      }
-      if (is_acceptable) {
-        Task<Nothing> task = target.route->endpoint(app, *exchange);
-        co_await std::move(task);
-      }
+    if (target.route != nullptr && accept_content(*exchange, *target.route)) {
+      Call call{app, *exchange, *target.dialect};
+      Task<void> task = target.route->endpoint(call);
+      co_await std::move(task);
     }
     if (!exchange->has_answer())
       base::fail(ErrorCode::kInternal, "server: the endpoint gave no answer");
   } catch (const std::exception& error) {
-    send_error(*exchange, error);
+    send_error(*exchange, *target.dialect, error_report(error));
+  } catch (...) {
+    const ErrorReport report = error_report(500, "server: the endpoint threw no std::exception");
+    send_error(*exchange, *target.dialect, report);
   }
-  const bool is_client_gone = exchange->cancelled() == Exchange::Cancel::kClientGone;
-  constexpr int kClientGone = 499;  // as nginx counts them; nobody sees an answer
-  const int status = is_client_gone         ? kClientGone
-                     : exchange->response() ? exchange->response()->status
-                                            : 200;
-  ++app.metrics.http_requests[{std::string(target.label), status}];
-  if (is_client_gone) ++app.metrics.n_disconnects;
+  count_answer(app.metrics, *exchange, target.label);
   exchange->finish();
 }
 
 }  // namespace
 
+RouteTable built_in_routes() {
+  RouteTable table;
+  table.add({"POST", "/v1/chat/completions", chat_completions});
+  table.add({"POST", "/v1/completions", completions});
+  table.add({"POST", "/v1/generate", generate, true, &kNativeDialect});
+  table.add({"POST", "/v1/generate_stream", generate_stream, true, &kNativeDialect});
+  table.add({"GET", "/v1/models", list_models});
+  table.add({"GET", "/v1/models/", show_model});
+  table.add({"GET", "/healthz", healthz, false});
+  table.add({"GET", "/livez", healthz, false});
+  table.add({"GET", "/readyz", readyz, false});
+  table.add({"GET", "/health", readyz, false});
+  table.add({"GET", "/v1/health", readyz, false});
+  table.add({"GET", "/metrics", show_metrics});
+  table.add({"GET", "/version", show_version});
+  return table;
+}
+
 std::string_view missing_key(const App& app, const HttpRequest& head) {
-  const std::string path = routed_path(head);
-  const bool is_open = std::any_of(kRoutes.begin(), kRoutes.end(), [&](const Route& route) {
-    return !route.needs_key && matches(route, path);
-  });
-  if (is_open || app.is_authorized(head.headers.find("Authorization"))) return {};
+  if (!app.routes().needs_key(head.method, routed_path(head)) ||
+      app.is_authorized(head.headers.find("Authorization"))) {
+    return {};
+  }
   return "Authorization: missing or wrong API key (expected Bearer <key>)";
 }
 

@@ -1,15 +1,14 @@
 #include "openllm/server.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <utility>
 
 #include "base/error.h"
+#include "base/mutex.h"
 #include "base/start_thread.h"
 #include "server/app.h"
-#include "server/error_map.h"
+#include "server/dialect.h"
 #include "server/http/transport.h"
 #include "server/routes.h"
 
@@ -46,8 +45,13 @@ void check_options(const ServerOptions& options) {
           options.shutdown_timeout_s);
 }
 
-server::TransportOptions transport_options(const ServerOptions& options) {
+/// The options, once they are known to be right.
+const ServerOptions& checked(const ServerOptions& options) {
   check_options(options);
+  return options;
+}
+
+server::TransportOptions transport_options(const ServerOptions& options) {
   server::TransportOptions result;
   result.host = options.host;
   if (result.host.size() > 2 && result.host.front() == '[' && result.host.back() == ']')
@@ -65,15 +69,16 @@ server::TransportOptions transport_options(const ServerOptions& options) {
 
 class Server::Impl {
  public:
-  Impl(LLM llm, const ServerOptions& options)
-      : app_(std::move(llm), options),
+  Impl(std::vector<ServedModel> models, const ServerOptions& options)
+      : app_(std::move(models), checked(options)),
         transport_(
             transport_options(options),
             [this](std::shared_ptr<server::Exchange> exchange) {
               server::dispatch(app_, std::move(exchange));
             },
             [this](int status, const std::string& message, const server::Headers& request) {
-              server::HttpResponse response = server::error_response(status, message);
+              server::HttpResponse response = server::error_response(
+                  server::kOpenAiDialect, server::error_report(status, message));
               app_.cors().add_headers(request, response.headers);
               return response;
             },
@@ -84,20 +89,17 @@ class Server::Impl {
   ~Impl() { stop(); }
 
   void start() {
-    const std::lock_guard changing(change_mutex_);
-    if (was_started_) {
-      base::fail(ErrorCode::kInvalidArgument,
-                 "server: ", is_running_ ? "runs already" : "was stopped (make another one)");
-    }
+    const base::MutexLock changing(change_mutex_);
+    require_not_started();
     app_.large_bodies.start();
     transport_.start();
     try {
-      loader_ = base::start_thread([this] { app_.load(); });
+      loader_ = base::start_thread([this] { app_.models().load(); });
     } catch (...) {  // nobody would load the model that requests wait for
       transport_.stop();
       throw;
     }
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     is_running_ = was_started_ = true;
   }
 
@@ -105,41 +107,51 @@ class Server::Impl {
 
   void wait_until_ready() const {
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       if (!was_started_) base::fail(ErrorCode::kInvalidArgument, "server: not started");
     }
-    app_.wait_until_loaded();
+    app_.models().wait_until_loaded();
   }
 
   void wait() {
-    std::unique_lock lock(mutex_);
-    stopped_.wait(lock, [this] { return !is_running_; });
+    base::MutexLock lock(mutex_);
+    while (is_running_) stopped_.wait(lock);
   }
 
   void stop() {
-    const std::lock_guard changing(change_mutex_);
+    const base::MutexLock changing(change_mutex_);
+    if (loader_.joinable()) app_.models().stop_loading();
     transport_.stop();
     if (loader_.joinable()) loader_.join();
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       is_running_ = false;
     }
     stopped_.notify_all();
   }
 
  private:
+  void require_not_started() {
+    const base::MutexLock lock(mutex_);
+    if (!was_started_) return;
+    base::fail(ErrorCode::kInvalidArgument,
+               "server: ", is_running_ ? "runs already" : "was stopped (make another one)");
+  }
+
   server::App app_;
   server::Transport transport_;
-  std::thread loader_;
-  std::mutex change_mutex_;  // while starting or stopping
-  mutable std::mutex mutex_;
-  std::condition_variable stopped_;
-  bool is_running_ = false;
-  bool was_started_ = false;
+  std::thread loader_ GUARDED_BY(change_mutex_);
+  base::Mutex change_mutex_;  // while starting or stopping
+  mutable base::Mutex mutex_;
+  base::CondVar stopped_;
+  bool is_running_ GUARDED_BY(mutex_) = false;
+  bool was_started_ GUARDED_BY(mutex_) = false;
 };
 
 Server::Server(LLM llm, const ServerOptions& options)
-    : impl_(std::make_unique<Impl>(std::move(llm), options)) {}
+    : Server(std::vector<ServedModel>{ServedModel{std::move(llm)}}, options) {}
+Server::Server(std::vector<ServedModel> models, const ServerOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(models), options)) {}
 Server::~Server() = default;
 void Server::start() { impl_->start(); }
 std::uint16_t Server::port() const noexcept { return impl_->port(); }

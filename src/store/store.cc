@@ -66,12 +66,9 @@ std::int64_t int_member(const Json& json, const char* key) {
 Entry read_entry(const fs::path& folder, std::string name, std::string version) {
   std::string text;
   try {
-    text = base::read_file((folder / kInfoFile).string(), kMaxInfoBytes);
+    text = base::read_file((folder / kInfoFile).string(), kMaxInfoBytes, kInfoFile);
   } catch (const Error& error) {
-    std::string what = error.what();
-    const std::string prefix = (folder / "").string();
-    if (what.starts_with(prefix)) what.erase(0, prefix.size());
-    throw Error(ErrorCode::kCorruptData, what);
+    throw Error(ErrorCode::kCorruptData, error.what(), error.where());
   }
   const Json info = Json::parse(text, kInfoFile);
   info.as_object(kInfoFile);

@@ -122,6 +122,15 @@ Answer call(std::uint16_t port, const std::string& request) {
   return probe.read_answer();
 }
 
+bool is_listening(std::uint16_t port) {
+  try {
+    const Probe probe(port);
+    return true;
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+}
+
 std::vector<std::string> events(const std::string& body) {
   std::vector<std::string> result;
   std::size_t pos = 0;

@@ -49,6 +49,8 @@ std::string get(const std::string& path, const std::string& headers = "");
 std::string post(const std::string& path, const std::string& body, const std::string& headers = "");
 /// One request on a connection of its own.
 Answer call(std::uint16_t port, const std::string& request);
+/// Whether something accepts connections there.
+bool is_listening(std::uint16_t port);
 /// Data of the events of a stream.
 std::vector<std::string> events(const std::string& body);
 /// Waits for `condition`, ten seconds at most.

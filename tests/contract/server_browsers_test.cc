@@ -1,4 +1,4 @@
-// The HTTP contract of the server: what web pages may do.
+// The HTTP contract of the server: requests of web pages.
 
 #include <gmock/gmock.h>
 
@@ -58,7 +58,7 @@ TEST_F(ServerTest, ListedOriginsMayReadEveryAnswer) {
   check(ask(get("/v1/models", page)), 401);
   check(ask(get("/nowhere", page + key)), 404);
   check(ask(get("/v1/completions", page + key)), 405);
-  // What is refused before it is a whole request.
+  // Requests that are refused before they are whole.
   check(ask(get("/", page + "Content-Length: 10001\r\n")), 413);
   check(ask(get("/", page + "Transfer-Encoding: gzip\r\n")), 501);
   check(ask(get("/", page + "Transfer-Encoding: chunked\r\n") + "ZZ\r\n"), 400);

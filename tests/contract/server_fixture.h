@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -15,12 +16,21 @@ inline constexpr const char* kTemplate =
     "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt "
     "%}assistant: {% endif %}";
 
-inline LLM make_llm() {
-  LoadOptions options;
+inline LLM make_llm(LoadOptions options = {}) {
   options.chat_template = kTemplate;
   options.n_threads = 1;
   return LLM(OPENLLM_TEST_DATA "/stories260K/hf", options);
 }
+
+/// Lets tests decide when loading goes on.
+struct Gate {
+  std::atomic<bool> open{false};
+  void pass() { open.wait(false); }
+  void release() {
+    open = true;
+    open.notify_all();
+  }
+};
 
 /// A real server with the small stories model.
 class ServerTest : public ::testing::Test {
@@ -53,7 +63,12 @@ class ServerTest : public ::testing::Test {
 inline std::string str(const base::Json& json, std::initializer_list<const char*> path) {
   const base::Json* at = &json;
   for (const char* key : path) {
-    at = at->is_array() ? &(*at->if_array()).at(std::stoul(key)) : at->find(key);
+    if (const base::JsonArray* list = at->if_array()) {
+      const std::size_t index = std::stoul(key);
+      at = index < list->size() ? &(*list)[index] : nullptr;
+    } else {
+      at = at->find(key);
+    }
     if (at == nullptr) return "(absent)";
   }
   return at->is_string() ? *at->if_string() : at->dump();

@@ -1,4 +1,4 @@
-// Who has no key is told before a long body is read.
+// Clients without a key are refused before a long body is read.
 
 #include <gmock/gmock.h>
 

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <string>
 #include <utility>
 
 #include "http_probe.h"
@@ -54,6 +55,14 @@ TEST(ServerLifecycle, StoppingBeforeStartingChangesNothing) {
   server.wait();
   server.start();
   EXPECT_EQ(health(server), 200);
+}
+
+TEST(ServerLifecycle, SeveralModelsInBraces) {
+  Server server({{make_llm(), "small"}, {make_llm(), "large", {"gpt-4"}}}, {.port = 0});
+  server.start();
+  server.wait_until_ready();
+  for (const std::string name : {"small", "large", "gpt-4"})
+    EXPECT_EQ(call(server.port(), get("/v1/models/" + name)).status, 200) << name;
 }
 
 TEST(ServerLifecycle, AnLlmThatWasMovedFromServesNobody) {

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -42,6 +41,8 @@ TEST_F(ServerTest, CompletionEqualsTheLibrary) {
   ASSERT_EQ(answer.status, 200) << answer.body;
   const base::Json json = answer.json();
   EXPECT_THAT(str(json, {"id"}), StartsWith("cmpl-"));
+  const Answer named = complete(std::string(kGreedy) + R"(,"request_id":"mine"})");
+  EXPECT_EQ(str(named.json(), {"id"}), "cmpl-mine");
   EXPECT_EQ(str(json, {"object"}), "text_completion");
   EXPECT_EQ(str(json, {"model"}), llm_.id());
   EXPECT_EQ(str(json, {"choices", "0", "finish_reason"}), "length");
@@ -115,6 +116,14 @@ TEST_F(ServerTest, TokenIdsEchoAndLogprobs) {
   ASSERT_EQ(scored.status, 200) << scored.body;
   EXPECT_EQ(str(scored.json(), {"choices", "0", "text"}), "Once");
   EXPECT_EQ(str(scored.json(), {"usage", "completion_tokens"}), "0");
+}
+
+TEST_F(ServerTest, AnAnswerThatItsTimeoutCutsIsLate) {
+  start();
+  const Answer late = complete(
+      R"({"prompt":"Once","temperature":0,"max_tokens":400,"ignore_eos":true,"timeout":0.001})");
+  EXPECT_EQ(late.status, 504) << late.body;
+  EXPECT_EQ(str(late.json(), {"error", "code"}), "deadline_exceeded");
 }
 
 TEST_F(ServerTest, ChatWholeAndStreamed) {
@@ -295,7 +304,7 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   const Answer hopeless = complete("{\"prompt\":[" + prompts + "]" + endless);
   EXPECT_EQ(hopeless.status, 400) << hopeless.body;
   EXPECT_THAT(str(hopeless.json(), {"error", "message"}), HasSubstr("at most 41, got 64 prompts"));
-  // What had found a place went with the request that failed.
+  // The choices that had found a place went with the request that failed.
   EXPECT_TRUE(eventually([&] { return is_idle(); }));
   {
     Probe first(port());
@@ -311,16 +320,6 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   EXPECT_EQ(too_many.status, 400) << too_many.body;
   EXPECT_EQ(str(too_many.json(), {"error", "param"}), "n");
 }
-
-/// Lets tests decide when loading goes on.
-struct Gate {
-  std::atomic<bool> open{false};
-  void pass() { open.wait(false); }
-  void release() {
-    open = true;
-    open.notify_all();
-  }
-};
 
 TEST_F(ServerTest, RequestsWaitForTheModel) {
   const auto gate = std::make_shared<Gate>();

@@ -11,6 +11,7 @@
 #include "openllm/error.h"
 #include "server/api/chat_request.h"
 #include "server/api/completion_request.h"
+#include "server/api/native_request.h"
 
 namespace {
 
@@ -41,6 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   only_errors([&] { openllm::server::parse_completion_request(bytes); });
   only_errors([&] { openllm::server::parse_chat_request(bytes); });
+  only_errors([&] { openllm::server::parse_native_request(bytes); });
   if (decode(bytes, size + 1) != decode(bytes, 3)) std::abort();
   return 0;
 }

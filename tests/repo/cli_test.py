@@ -54,7 +54,7 @@ class Usage(unittest.TestCase):
         self.assertRegex(run("--version").stdout, r"^openllm \d+\.\d+\.\d+\n$")
         overview = run("--help")
         self.assertEqual(overview.returncode, 0)
-        for command in ("run", "start", "query", "models", "info", "tokenize", "logits", "backends"):
+        for command in ("run", "start", "query", "models", "info", "tokenize", "logits", "fields", "backends"):
             self.assertIn(command, overview.stdout)
             detail = run(command, "--help")
             self.assertEqual((detail.returncode, detail.stderr), (0, ""))
@@ -173,6 +173,42 @@ class Usage(unittest.TestCase):
         self.assertIn("native", [entry["name"] for entry in names["backends"] if entry["available"]])
         self.assertEqual({entry["name"] for entry in names["devices"]}, {"cpu", "reference"})
         self.assertIn("cpu", run("backends").stdout)
+
+    def test_fields(self):
+        rows = json.loads(run("fields", "--json").stdout)
+        self.assertGreaterEqual(len(rows), 50)
+        self.assertTrue(all(row["help"] for row in rows if row["supported"]))
+        # Fields of other engines are known: accepted while they ask for nothing, else refused by name.
+        for row in rows:
+            if row["supported"]:
+                continue
+            option = "--" + row["name"].replace("_", "-")
+            arguments = ["run", TINY, "--prompt-ids", "1", "--max-new-tokens", "1", option]
+            self.check_error(run(*arguments, "7"), 4, option)
+            self.assertEqual(run(*arguments, row["neutral"][0]).returncode, 0, option)
+            self.assertNotIn(option, run("run", "--help").stdout)
+
+    def test_the_environment_never_beats_an_option(self):
+        environment = {"OPENLLM_BACKEND": "vllm", "OPENLLM_GENERATION_MAX_NEW_TOKENS": "3"}
+        self.check_error(run("run", TINY, "--prompt-ids", "1", environment=environment), 8, "OPENLLM_BACKEND")
+        native = ["--backend", "native"]
+        for arguments in (["run", TINY, "--prompt-ids", "1", "--json"], ["logits", TINY, "--prompt-ids", "1"]):
+            result = run(*arguments, *native, environment=environment)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        answer = json.loads(run("run", TINY, "--prompt-ids", "1", "--ignore-eos", "--json", *native,
+                                environment=environment).stdout)
+        self.assertEqual(len(answer["outputs"][0]["token_ids"]), 3)
+        answer = json.loads(run("run", TINY, "--prompt-ids", "1", "--ignore-eos", "--json", "--max-new-tokens", "2",
+                                *native, environment=environment).stdout)
+        self.assertEqual(len(answer["outputs"][0]["token_ids"]), 2)
+
+    def test_typing_errors_in_the_environment_are_told(self):
+        for environment in ({"OPENLLM_CONFIG": '{"temprature": 0}'}, {"OPENLLM_GENERATION_TEMPRATURE": "0"},
+                            {"OPENLLM_SAMPLING_TEMPRATURE": "0"}):
+            result = run("run", TINY, "--prompt-ids", "1", environment=environment)
+            self.check_error(result, 2, list(environment)[0], "did you mean temperature?")
+        result = run("run", TINY, "--prompt-ids", "1", environment={"OPENLLM_GENERATION_NUM_BEAMS": "4"})
+        self.check_error(result, 4, "OPENLLM_GENERATION_NUM_BEAMS")
 
     def test_store(self):
         with tempfile.TemporaryDirectory() as home:
@@ -524,10 +560,13 @@ class StoppedChat(OnTerminal):
 
 class Serving(unittest.TestCase):
     def setUp(self):
+        # Options win over the environment.
+        environment = {**os.environ, "OPENLLM_BACKEND": "vllm", "OPENLLM_GENERATION_TEMPERATURE": "0.9"}
         self.process = subprocess.Popen([PROGRAM, "start", STORIES, "--port", "0", "--shutdown-timeout", "2",
+                                         "--backend", "native", "--temperature", "0",
                                          "--allow-origin", "https://a.example", "--allow-origin", "https://b.example"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        text=True)
+                                        text=True, env=environment)
         self.lines = ""
         while "ready" not in self.lines:
             line = self.process.stderr.readline()
@@ -565,6 +604,11 @@ class Serving(unittest.TestCase):
         self.assertIn("chat template", with_system.stderr)
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.process.wait(TIMEOUT), 0)
+
+    def test_its_options_are_the_defaults_of_requests(self):
+        greedy = run("run", STORIES, "Once upon a time", "--temperature", "0", "--max-new-tokens", "24").stdout
+        asked = run("query", "Once upon a time", "--raw", "--endpoint", self.address, "--max-new-tokens", "24")
+        self.assertEqual(asked.stdout, greedy, asked.stderr)
 
     def test_pages_of_named_origins_may_use_it(self):
         for origin, allowed in (("https://a.example", True), ("https://b.example", True), ("https://c.example", False)):

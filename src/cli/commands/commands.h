@@ -14,6 +14,7 @@ int models_remove_command(const Arguments& arguments);
 int info_command(const Arguments& arguments);
 int tokenize_command(const Arguments& arguments);
 int logits_command(const Arguments& arguments);
+int fields_command(const Arguments& arguments);
 int backends_command(const Arguments& arguments);
 
 }  // namespace openllm::cli

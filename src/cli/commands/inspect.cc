@@ -1,4 +1,4 @@
-// The commands that show what a model or its tokenizer makes of something: logits, tokenize, info.
+// Commands that inspect a model or its tokenizer: logits, tokenize, info.
 
 #include <array>
 #include <charconv>

@@ -32,9 +32,9 @@ std::string padded(std::string text, std::size_t width) {
   return text;
 }
 
-/// A damaged file should not get into the store, nor a folder whose parts do not fit together.
+/// Keeps damaged files, and folders whose parts do not fit together, out of the store.
 void check_model(const std::string& path) {
-  // A path, and not a name in the store.
+  // Without "./" it could be the name of a stored model.
   const bool is_clear = path.starts_with('/') || path.starts_with('.') || path.starts_with('~');
   try {
     const LLM model(is_clear ? path : "./" + path);

@@ -8,14 +8,14 @@
 namespace openllm::cli {
 namespace {
 
-/// One way to ask, and what it takes.
+/// A question to a server, with all that asking it needs.
 struct Question {
   const Client& client;
   const Arguments& arguments;
   const InterruptGuard& guard;
   GenerateOptions options;
 
-  /// Answers, and prints the answer. Returns the exit status.
+  /// Asks, and prints the answer. Returns the exit status.
   int ask(const Prompt& prompt) const {
     const bool show = arguments.stream && !arguments.json && options.n == 1;
     if (!arguments.stream) {
@@ -45,7 +45,7 @@ struct Question {
     return status_of(last);
   }
 
-  /// The text goes on as it is, as far as `run` would go.
+  /// Has the text continued as it is, by as many tokens as `run` would.
   int continue_text(const std::string& text) {
     if (!options.max_new_tokens) options.max_new_tokens = kCompletionTokens;
     return ask(text);
@@ -78,8 +78,11 @@ int query_command(const Arguments& arguments) {
   try {
     status = question.ask(messages);
   } catch (const Error& error) {
-    // A model without a chat template: nothing was answered yet. Like `run`, continue the text.
-    if (error.code() != ErrorCode::kUnsupported || !arguments.system.empty()) throw;
+    // A model without a chat template, or a server without chats: nothing was answered yet. Like
+    // `run`, continue the text.
+    const bool has_no_chat =
+        error.code() == ErrorCode::kUnsupported && error.reason() != ErrorReason::kUnsupportedField;
+    if (!has_no_chat || !arguments.system.empty()) throw;
     status = question.continue_text(text);
   }
   return guard.interrupted() ? kExitInterrupted : status;

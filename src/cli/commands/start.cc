@@ -36,7 +36,7 @@ std::string shell_word(std::string_view text) {
   return word + "'";
 }
 
-/// A first request to try, which the model can answer.
+/// Prints the address and a first request that the model can answer.
 void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port) {
   const std::string address = address_of(options, port);
   const std::string key = options.api_keys.empty() ? "" : " -H 'Authorization: Bearer YOUR_KEY'";

@@ -26,10 +26,16 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
   return spec;
 }
 
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  layout.paired_heads = true;
+  return layout;
+}
+
 }  // namespace
 
 Family llama_family() {
-  return {"llama", {"llama"}, {"llama"}, from_hf, from_gguf, hf::llama_layout(), gguf::layout()};
+  return {"llama", {"llama"}, {"llama"}, from_hf, from_gguf, hf::llama_layout(), gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -52,9 +52,9 @@ std::int64_t Layer::scratch(std::int64_t n_rows) const noexcept {
   if (cross_) {
     halves = std::max(halves, Scratch::size_of(n_rows, cross_->width()) + cross_->scratch(n_rows));
   }
-  // h and mixed of all rows, then of the rows with results; the FFN's output of parallel layers.
-  return 3 * Scratch::size_of(n_rows, dim_) + 2 * Scratch::size_of(n_rows, mixer_->width()) +
-         halves;
+  // h, the FFN's output of parallel layers, and mixed of all rows, then of the rows with results.
+  return (residual_.parallel ? 2 : 1) * Scratch::size_of(n_rows, dim_) +
+         2 * Scratch::size_of(n_rows, mixer_->width()) + halves;
 }
 
 std::vector<Layer::KvUser*> Layer::kv_users() {

@@ -7,12 +7,13 @@ using device::Tensor;
 Linear::Linear(BlockBuilder& builder, const std::vector<LinearPart>& parts, std::int64_t n_in,
                At at)
     : pieces_(builder.loader.linear(parts, n_in, at)) {
+  builder.loader.list_modules(parts, n_in, at, pieces_);
   for (const LinearPart& part : parts) n_out_ += part.n_out;
 }
 
 void Linear::run(Run& run, Tensor x, Tensor out) const {
   for (const LinearPiece& piece : pieces_) {
-    run.device.linear(*piece.weight, piece.bias.get(), {}, x,
+    run.device.linear(*piece.weight, piece.bias.get(), run.deltas(piece), x,
                       out.columns(piece.begin, piece.weight->out_features()));
   }
 }
@@ -24,7 +25,8 @@ void Linear::run(Run& run, const Input& input, Tensor out) const {
   }
   const Norm& norm = *input.norm;
   run.device.norm_linear(norm.spec(), norm.weight(), norm.bias(), *pieces_[0].weight,
-                         pieces_[0].bias.get(), {}, input.x, input.scratch, out);
+                         pieces_[0].bias.get(), run.deltas(pieces_[0]), input.x, input.scratch,
+                         out);
 }
 
 void Linear::run_gated(Run& run, device::Activation activation, Tensor gate_up, Tensor scratch,
@@ -34,8 +36,8 @@ void Linear::run_gated(Run& run, device::Activation activation, Tensor gate_up, 
     this->run(run, scratch, out);
     return;
   }
-  run.device.gated_linear(activation, *pieces_[0].weight, pieces_[0].bias.get(), {}, gate_up,
-                          scratch, out);
+  run.device.gated_linear(activation, *pieces_[0].weight, pieces_[0].bias.get(),
+                          run.deltas(pieces_[0]), gate_up, scratch, out);
 }
 
 }  // namespace openllm::model

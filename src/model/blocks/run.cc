@@ -26,4 +26,22 @@ device::Tensor Scratch::take(std::int64_t rows, std::int64_t cols) {
   return tensor;
 }
 
+void Run::use(StepAdapters& of_step) noexcept {
+  adapters = of_step.rows;
+  output_adapters = of_step.output_rows;
+  delta_memory = &of_step.deltas;
+}
+
+device::LinearDeltas Run::deltas(const LinearPiece& piece) const {
+  if (adapters.empty()) return {};
+  delta_memory->clear();
+  for (const AdapterRows& rows : adapters) {
+    for (const MountedAdapter::Delta& delta : rows.adapter->of(piece.id)) {
+      delta_memory->push_back({rows.first_row, rows.n_rows, delta.out_begin, delta.a.get(),
+                               delta.b.get(), delta.scale});
+    }
+  }
+  return *delta_memory;
+}
+
 }  // namespace openllm::model

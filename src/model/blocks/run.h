@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "device/device.h"
+#include "model/adapters/adapters.h"
 
 namespace openllm::model {
 
@@ -38,13 +39,6 @@ class Scratch {
   std::int64_t used_ = 0;
 };
 
-/// Neighbouring rows that use the same adapter.
-struct AdapterRows {
-  std::int32_t adapter = 0;
-  std::int64_t first_row = 0;
-  std::int64_t n_rows = 0;
-};
-
 /// One step as the blocks see it.
 struct Run {
   device::Device& device;
@@ -57,6 +51,14 @@ struct Run {
   /// with results.
   std::span<const AdapterRows> adapters{};
   std::span<const AdapterRows> output_adapters{};
+  /// Memory of `deltas`; needed where rows have adapters.
+  std::vector<device::LowRankDelta>* delta_memory = nullptr;
+
+  /// `of_step`: of this step's rows; must outlive the run.
+  void use(StepAdapters& of_step) noexcept;
+  /// Deltas that the adapters of the rows at work add to a piece of a linear; valid until the next
+  /// call.
+  device::LinearDeltas deltas(const LinearPiece& piece) const;
 };
 
 }  // namespace openllm::model

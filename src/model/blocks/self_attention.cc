@@ -79,7 +79,9 @@ class SelfAttention final : public Mixer {
     if (index.has(role::kQkv, at) || !index.knows(role::kQ)) {
       return {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
     }
-    return {{role::kQ, n_q, spec.bias}, {role::kK, n_kv, spec.bias}, {role::kV, n_kv, spec.bias}};
+    return {{role::kQ, n_q, spec.bias, spec.head_dim},
+            {role::kK, n_kv, spec.bias, spec.head_dim},
+            {role::kV, n_kv, spec.bias}};
   }
 
   const SelfAttentionSpec spec_;

@@ -3,6 +3,8 @@
 #include <string_view>
 #include <vector>
 
+#include "format/checkpoint.h"
+
 namespace openllm::model {
 
 /// What a module does in the network, whatever a file calls it. Each block declares the roles of
@@ -36,6 +38,19 @@ struct ModuleLayout {
   std::vector<std::string_view> ignored{};
   /// Linear weights are stored [in, out] (GPT-2's Conv1D).
   bool transposed = false;
+  /// The outputs 0 .. n - 1 of each head of Q and K are stored in the order 0, n/2, 1, n/2 + 1, ...
+  /// of the family's other file format (for RoPE that turns neighbours).
+  bool paired_heads = false;
+};
+
+/// A family's modules in every file format.
+struct Layouts {
+  const ModuleLayout* hf = nullptr;
+  const ModuleLayout* gguf = nullptr;
+
+  const ModuleLayout& of(format::Checkpoint::Kind kind) const noexcept {
+    return kind == format::Checkpoint::Kind::kGguf ? *gguf : *hf;
+  }
 };
 
 /// Which one of the modules of a role.
@@ -43,6 +58,18 @@ struct At {
   int layer = 0;
   int expert = 0;
   int n_experts = 0;  ///< 0: not a module of experts.
+  friend bool operator==(const At&, const At&) = default;
 };
+
+/// A module of the network, whatever a file calls it.
+struct ModuleRef {
+  Role role;
+  At at{};
+  bool in_encoder = false;  ///< Of an encoder-decoder model.
+  friend bool operator==(const ModuleRef&, const ModuleRef&) = default;
+};
+/// The modules that a layout calls so, behind any of its prefixes. There may be several: a name may
+/// have other roles in other layers.
+std::vector<ModuleRef> find_modules(const ModuleLayout& layout, std::string_view name);
 
 }  // namespace openllm::model

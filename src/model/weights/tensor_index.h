@@ -18,6 +18,7 @@ class TensorIndex {
   /// The stack whose modules are looked up; at first that of the decoder, or the only one.
   enum class Stack { kDecoder, kEncoder };
   void use(Stack stack) noexcept { stack_ = stack; }
+  Stack stack() const noexcept { return stack_; }
   /// True when the family has such modules at all.
   bool knows(Role role) const noexcept;
   /// True when each expert has modules of its own; else their tensors are stacked in one.

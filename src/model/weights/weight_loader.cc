@@ -12,12 +12,13 @@ using device::WeightRole;
 using device::WeightSource;
 using tensor::Shape;
 
-WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const ModuleLayout& layout,
+WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
                            device::Device& device, const std::function<void(double)>& progress)
-    : layout_(layout),
+    : layouts_(layouts),
+      layout_(layouts_.of(checkpoint.kind())),
       device_(device),
       progress_(progress),
-      index_(checkpoint, layout),
+      index_(checkpoint, layout_),
       schemes_(make_schemes(checkpoint)) {
   for (const auto& tensor : checkpoint.tensors()) total_bytes_ += tensor.view.bytes.size();
 }
@@ -138,6 +139,26 @@ WeightPtr WeightLoader::rows(Role role, At at, const Shape& shape, std::int64_t 
   view.bytes = view.bytes.subspan(row_bytes * static_cast<std::size_t>(begin),
                                   row_bytes * static_cast<std::size_t>(n));
   return upload({.parts = {{view, name, turned}}}, WeightRole::kLinear, true);
+}
+
+void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64_t n_in, At at,
+                                std::vector<LinearPiece>& pieces) {
+  std::int64_t begin = 0;
+  std::size_t i = 0;
+  const bool in_encoder = index_.stack() == TensorIndex::Stack::kEncoder;
+  for (LinearPiece& piece : pieces) {
+    piece.id = n_listed_pieces_++;
+    const std::int64_t end = piece.begin + piece.weight->out_features();
+    for (; i < parts.size() && begin < end; begin += parts[i++].n_out) {
+      const LinearPart& part = parts[i];
+      modules_.push_back({{part.role, at, in_encoder},
+                          piece.id,
+                          begin - piece.begin,
+                          part.n_out,
+                          n_in,
+                          part.head_dim});
+    }
+  }
 }
 
 WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in) {

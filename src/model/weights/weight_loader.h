@@ -20,6 +20,7 @@ struct LinearPart {
   Role role;
   std::int64_t n_out = 0;
   bool has_bias = false;
+  int head_dim = 0;  ///< Of Q and K, which RoPE turns; else 0.
 };
 
 /// Outputs of a linear that come from tensors of one kind; a device need not mix kinds in a weight.
@@ -27,6 +28,17 @@ struct LinearPiece {
   WeightPtr weight{};
   WeightPtr bias{};
   std::int64_t begin = 0;  ///< First output column of this piece.
+  int id = -1;             ///< Number of the piece among those that can have adapters.
+};
+
+/// A module that a linear was stacked from, and where: an adapter adds to its outputs.
+struct LinearModule {
+  ModuleRef ref;
+  int piece = 0;               ///< LinearPiece::id
+  std::int64_t out_begin = 0;  ///< First column in the piece.
+  std::int64_t n_out = 0;
+  std::int64_t n_in = 0;
+  int head_dim = 0;  ///< As LinearPart's.
 };
 
 /// Takes the weights of blocks from the file to the device. Total: a missing, surplus or wrongly
@@ -34,11 +46,12 @@ struct LinearPiece {
 class WeightLoader {
  public:
   /// All arguments must outlive the loader. `progress` may be empty; it gets the loaded fraction.
-  WeightLoader(const format::Checkpoint& checkpoint, const ModuleLayout& layout,
-               device::Device& device, const std::function<void(double)>& progress);
+  WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts, device::Device& device,
+               const std::function<void(double)>& progress);
 
   device::Device& device() noexcept { return device_; }
   TensorIndex& index() noexcept { return index_; }
+  const Layouts& layouts() const noexcept { return layouts_; }
 
   /// A norm's weight or bias, [n]: `module`.weight or `module`.bias.
   WeightPtr vector(Role role, At at, std::int64_t n);
@@ -62,6 +75,12 @@ class WeightLoader {
   /// output when it is tied).
   WeightPtr table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step);
 
+  /// Numbers the pieces of a linear and lists the modules in them, for blocks that ask the step's
+  /// Run for the deltas of its pieces. Modules that are not listed cannot have adapters.
+  void list_modules(const std::vector<LinearPart>& parts, std::int64_t n_in, At at,
+                    std::vector<LinearPiece>& pieces);
+  const std::vector<LinearModule>& listed_modules() const noexcept { return modules_; }
+
   std::int64_t n_parameters() const noexcept { return n_parameters_; }
   /// Bytes that one decoding step reads.
   std::size_t step_bytes() const noexcept { return step_bytes_; }
@@ -76,11 +95,14 @@ class WeightLoader {
   device::WeightPart take_bias(const LinearPart& part, At at);
   device::WeightPart take_part(const LinearPart& part, std::int64_t n_in, At at, bool transposed);
 
-  const ModuleLayout& layout_;
+  const Layouts layouts_;
+  const ModuleLayout& layout_;  ///< That of the file.
   device::Device& device_;
   const std::function<void(double)>& progress_;
   TensorIndex index_;
   const std::vector<std::unique_ptr<WeightScheme>> schemes_;
+  std::vector<LinearModule> modules_{};
+  int n_listed_pieces_ = 0;
   std::int64_t n_parameters_ = 0;
   std::size_t step_bytes_ = 0;
   std::size_t total_bytes_ = 0;

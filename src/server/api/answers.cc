@@ -1,33 +1,30 @@
 #include "server/api/answers.h"
 
-#include "base/json.h"
+#include <utility>
 
 namespace openllm::server {
 namespace {
 
-std::string begin_answer(const AnswerHead& head, std::string_view object) {
-  std::string out;
-  out.reserve(256);
-  out += R"({"id":)";
-  base::append_json_string(out, head.id);
-  out += R"(,"object":)";
-  base::append_json_string(out, object);
-  out += R"(,"created":)";
-  append_int(out, head.created);
-  out += R"(,"model":)";
-  base::append_json_string(out, head.model);
-  out += R"(,"choices":[)";
-  return out;
+/// Opens the object and its list of choices. Both answers and chunks begin so.
+void begin_answer(base::JsonWriter& json, const AnswerHead& head, std::string_view object) {
+  json.begin_object();
+  json.member("id", head.id).member("object", object).member("created", head.created);
+  json.member("model", head.model).key("choices").begin_array();
 }
 
-void append_finish(std::string& out, const char* reason) {
-  out += R"(,"finish_reason":)";
-  if (reason == nullptr) {
-    out += "null";
-  } else {
-    base::append_json_string(out, reason);
-  }
+void write_finish(base::JsonWriter& json, const char* reason) {
+  json.key("finish_reason").text_or_null(reason == nullptr ? "" : reason);
 }
+
+/// An answer's text and the writer at its end.
+struct Text {
+  std::string out{};
+  base::JsonWriter json{out};
+
+  Text() { out.reserve(256); }
+  Text(const Text&) = delete;
+  Text& operator=(const Text&) = delete;
+};
 
 }  // namespace
 
@@ -36,145 +33,141 @@ const char* finish_name(const std::optional<FinishReason>& reason) noexcept {
   return *reason == FinishReason::kLength ? "length" : "stop";
 }
 
-std::string CompletionAnswer::begin() const { return begin_answer(head_, "text_completion"); }
+void CompletionAnswer::write_logprobs(std::string& out, const Piece& piece, std::string_view text,
+                                      LogprobWriter::TextOffset& offset) const {
+  std::vector<std::int32_t> ids = piece.chunk->token_ids;
+  std::vector<TokenLogprobs> lists = *piece.chunk->logprobs;
+  if (piece.echo != nullptr && piece.echo->prompt_logprobs && piece.echo->prompt_token_ids) {
+    ids.insert(ids.begin(), piece.echo->prompt_token_ids->begin(),
+               piece.echo->prompt_token_ids->end());
+    lists.insert(lists.begin(), piece.echo->prompt_logprobs->begin(),
+                 piece.echo->prompt_logprobs->end());
+  }
+  logprobs_.append_completion(out, text, ids, lists, offset);
+}
 
 void CompletionAnswer::append_choice(std::string& out, const Piece& piece,
                                      LogprobWriter::TextOffset& offset) const {
-  out += R"({"index":)";
-  append_int(out, piece.index);
-  out += R"(,"text":)";
+  base::JsonWriter json(out);
   const std::string text = piece.echo_text + piece.chunk->text;
-  base::append_json_string(out, text);
-  out += R"(,"logprobs":)";
-  if (!piece.chunk->logprobs) {
-    out += "null";
+  json.begin_object().member("index", piece.index).member("text", text).key("logprobs");
+  if (piece.chunk->logprobs) {
+    std::string logprobs;
+    write_logprobs(logprobs, piece, text, offset);
+    json.raw(logprobs);
   } else {
-    std::vector<std::int32_t> ids = piece.chunk->token_ids;
-    std::vector<TokenLogprobs> lists = *piece.chunk->logprobs;
-    if (piece.echo != nullptr && piece.echo->prompt_logprobs && piece.echo->prompt_token_ids) {
-      ids.insert(ids.begin(), piece.echo->prompt_token_ids->begin(),
-                 piece.echo->prompt_token_ids->end());
-      lists.insert(lists.begin(), piece.echo->prompt_logprobs->begin(),
-                   piece.echo->prompt_logprobs->end());
-    }
-    logprobs_.append_completion(out, text, ids, lists, offset);
+    json.null();
   }
   if (return_token_ids_) {
-    out += R"(,"token_ids":)";
-    append_ids(out, piece.chunk->token_ids);
-    if (piece.prompt_token_ids != nullptr) {
-      out += R"(,"prompt_token_ids":)";
-      append_ids(out, *piece.prompt_token_ids);
-    }
+    json.member("token_ids", piece.chunk->token_ids);
+    if (piece.prompt_token_ids != nullptr) json.member("prompt_token_ids", *piece.prompt_token_ids);
   }
-  append_finish(out, finish_name(piece.chunk->finish_reason));
-  out += '}';
+  write_finish(json, finish_name(piece.chunk->finish_reason));
+  json.end_object();
 }
 
 std::string CompletionAnswer::chunk(std::string_view choice) const {
-  std::string out = begin();
-  out += choice;
-  out += include_usage_ ? R"(],"usage":null})" : "]}";
-  return out;
+  Text text;
+  begin_answer(text.json, head_, "text_completion");
+  text.json.raw(choice).end_array();
+  if (include_usage_) text.json.key("usage").null();
+  text.json.end_object();
+  return std::move(text.out);
 }
 
 std::string CompletionAnswer::usage_chunk(const Usage& usage) const { return whole("", usage); }
 
 std::string CompletionAnswer::whole(std::string_view choices, const Usage& usage) const {
-  std::string out = begin();
-  out += choices;
-  out += R"(],"usage":)";
-  append_usage(out, usage);
-  out += '}';
-  return out;
+  Text text;
+  begin_answer(text.json, head_, "text_completion");
+  text.json.raw(choices).end_array().key("usage");
+  write_usage(text.json, usage);
+  text.json.end_object();
+  return std::move(text.out);
 }
 
-std::string ChatAnswer::begin(std::string_view object) const { return begin_answer(head_, object); }
-
-std::string ChatAnswer::end_chunk(std::string text,
-                                  const std::vector<std::int32_t>* prompt_token_ids) const {
-  text += include_usage_ ? R"(}],"usage":null)" : "}]";
-  if (return_token_ids_ && prompt_token_ids != nullptr) {
-    text += R"(,"prompt_token_ids":)";
-    append_ids(text, *prompt_token_ids);
-  }
-  text += '}';
-  return text;
+/// Closes the choice, the list of choices and the chunk.
+void ChatAnswer::end_chunk(base::JsonWriter& json,
+                           const std::vector<std::int32_t>* prompt_token_ids) const {
+  json.end_object().end_array();
+  if (include_usage_) json.key("usage").null();
+  if (return_token_ids_ && prompt_token_ids != nullptr)
+    json.member("prompt_token_ids", *prompt_token_ids);
+  json.end_object();
 }
 
 std::string ChatAnswer::role_chunk(int index,
                                    const std::vector<std::int32_t>* prompt_token_ids) const {
-  std::string out = begin("chat.completion.chunk");
-  out += R"({"index":)";
-  append_int(out, index);
-  out += R"(,"delta":{"role":"assistant","content":""},"logprobs":null)";
-  append_finish(out, nullptr);
-  return end_chunk(std::move(out), prompt_token_ids);
+  Text text;
+  begin_answer(text.json, head_, "chat.completion.chunk");
+  text.json.begin_object().member("index", index).key("delta").begin_object();
+  text.json.member("role", "assistant").member("content", "").end_object();
+  text.json.key("logprobs").null();
+  write_finish(text.json, nullptr);
+  end_chunk(text.json, prompt_token_ids);
+  return std::move(text.out);
 }
 
-void ChatAnswer::append_logprobs(std::string& out, const CompletionChunk& chunk) const {
-  out += R"(,"logprobs":)";
+void ChatAnswer::write_logprobs(base::JsonWriter& json, const CompletionChunk& chunk) const {
+  json.key("logprobs");
   if (chunk.logprobs) {
-    logprobs_.append_chat(out, *chunk.logprobs);
+    std::string logprobs;
+    logprobs_.append_chat(logprobs, *chunk.logprobs);
+    json.raw(logprobs);
   } else {
-    out += "null";
+    json.null();
   }
-  if (return_token_ids_) {
-    out += R"(,"token_ids":)";
-    append_ids(out, chunk.token_ids);
-  }
+  if (return_token_ids_) json.member("token_ids", chunk.token_ids);
 }
 
 std::string ChatAnswer::text_chunk(const CompletionChunk& chunk) const {
-  std::string out = begin("chat.completion.chunk");
-  out += R"({"index":)";
-  append_int(out, chunk.index);
-  out += R"(,"delta":{"content":)";
-  base::append_json_string(out, chunk.delta);
-  out += '}';
-  append_logprobs(out, chunk);
-  append_finish(out, nullptr);
-  return end_chunk(std::move(out));
+  Text text;
+  begin_answer(text.json, head_, "chat.completion.chunk");
+  text.json.begin_object().member("index", chunk.index);
+  text.json.key("delta").begin_object().member("content", chunk.delta).end_object();
+  write_logprobs(text.json, chunk);
+  write_finish(text.json, nullptr);
+  end_chunk(text.json);
+  return std::move(text.out);
 }
 
 std::string ChatAnswer::finish_chunk(int index, const char* reason) const {
-  std::string out = begin("chat.completion.chunk");
-  out += R"({"index":)";
-  append_int(out, index);
-  out += R"(,"delta":{},"logprobs":null)";
-  append_finish(out, reason);
-  return end_chunk(std::move(out));
+  Text text;
+  begin_answer(text.json, head_, "chat.completion.chunk");
+  text.json.begin_object().member("index", index);
+  text.json.key("delta").begin_object().end_object().key("logprobs").null();
+  write_finish(text.json, reason);
+  end_chunk(text.json);
+  return std::move(text.out);
 }
 
 std::string ChatAnswer::usage_chunk(const Usage& usage) const {
-  std::string out = begin("chat.completion.chunk");
-  out += R"(],"usage":)";
-  append_usage(out, usage);
-  out += '}';
-  return out;
+  Text text;
+  begin_answer(text.json, head_, "chat.completion.chunk");
+  text.json.end_array().key("usage");
+  write_usage(text.json, usage);
+  text.json.end_object();
+  return std::move(text.out);
 }
 
 std::string ChatAnswer::whole(const GenerationOutput& output, const Usage& usage) const {
-  std::string out = begin("chat.completion");
+  Text text;
+  base::JsonWriter& json = text.json;
+  begin_answer(json, head_, "chat.completion");
   for (const CompletionChunk& chunk : output.outputs) {
-    if (&chunk != &output.outputs.front()) out += ',';
-    out += R"({"index":)";
-    append_int(out, chunk.index);
-    out += R"(,"message":{"role":"assistant","content":)";
-    base::append_json_string(out, chunk.text);
-    out += R"(,"refusal":null})";
-    append_logprobs(out, chunk);
-    append_finish(out, finish_name(chunk.finish_reason));
-    out += '}';
+    json.begin_object().member("index", chunk.index).key("message").begin_object();
+    json.member("role", "assistant").member("content", chunk.text).key("refusal").null();
+    json.end_object();
+    write_logprobs(json, chunk);
+    write_finish(json, finish_name(chunk.finish_reason));
+    json.end_object();
   }
-  out += R"(],"usage":)";
-  append_usage(out, usage);
-  if (return_token_ids_ && output.prompt_token_ids) {
-    out += R"(,"prompt_token_ids":)";
-    append_ids(out, *output.prompt_token_ids);
-  }
-  out += '}';
-  return out;
+  json.end_array().key("usage");
+  write_usage(json, usage);
+  if (return_token_ids_ && output.prompt_token_ids)
+    json.member("prompt_token_ids", *output.prompt_token_ids);
+  json.end_object();
+  return std::move(text.out);
 }
 
 }  // namespace openllm::server

@@ -6,21 +6,22 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json_writer.h"
 #include "openllm/outputs.h"
-#include "server/api/json_text.h"
 #include "server/api/logprobs.h"
+#include "server/api/usage.h"
 
 namespace openllm::server {
 
-/// What every chunk and every whole answer of a request begins with.
+/// Beginning of every chunk and every whole answer of a request.
 struct AnswerHead {
   std::string id{};
   std::int64_t created = 0;  ///< Seconds since 1970.
   std::string model{};
 };
 
-/// "stop" or "length" of what ended normally; nullptr while it runs. Cancelled and failed choices
-/// have no JSON form.
+/// "stop" or "length" of a choice that ended normally; nullptr while it runs. Cancelled and failed
+/// choices have no JSON form.
 const char* finish_name(const std::optional<FinishReason>& reason) noexcept;
 
 /// Makes the answers of /v1/completions, whole and in chunks.
@@ -33,7 +34,7 @@ class CompletionAnswer {
         include_usage_(include_usage),
         return_token_ids_(return_token_ids) {}
 
-  /// One choice's news. `echo`: the prompt comes first (in the first chunk).
+  /// The new part of one choice. `echo`: the prompt comes first (in the first chunk).
   struct Piece {
     int index = 0;
     const CompletionChunk* chunk = nullptr;
@@ -49,7 +50,8 @@ class CompletionAnswer {
   std::string whole(std::string_view choices, const Usage& usage) const;
 
  private:
-  std::string begin() const;
+  void write_logprobs(std::string& out, const Piece& piece, std::string_view text,
+                      LogprobWriter::TextOffset& offset) const;
 
   AnswerHead head_;
   LogprobWriter logprobs_;
@@ -75,10 +77,9 @@ class ChatAnswer {
   std::string whole(const GenerationOutput& output, const Usage& usage) const;
 
  private:
-  std::string begin(std::string_view object) const;
-  std::string end_chunk(std::string text,
-                        const std::vector<std::int32_t>* prompt_token_ids = nullptr) const;
-  void append_logprobs(std::string& out, const CompletionChunk& chunk) const;
+  void end_chunk(base::JsonWriter& json,
+                 const std::vector<std::int32_t>* prompt_token_ids = nullptr) const;
+  void write_logprobs(base::JsonWriter& json, const CompletionChunk& chunk) const;
 
   AnswerHead head_;
   LogprobWriter logprobs_;

@@ -6,7 +6,7 @@
 #include <new>
 
 #include "base/json.h"
-#include "server/error_map.h"
+#include "server/dialect.h"
 
 namespace openllm::server {
 namespace {
@@ -129,9 +129,13 @@ TEST(ChatAnswer, Chunks) {
                 R"("prompt_tokens_details":{"cached_tokens":2}}})"));
 }
 
+HttpResponse error_response(const std::exception& error) {
+  return server::error_response(kOpenAiDialect, error_report(error));
+}
+
 TEST(Errors, Bodies) {
   EXPECT_EQ(
-      error_body(400, "n: bad", "n"),
+      error_body(error_report(400, "n: bad", "n")),
       R"({"error":{"message":"n: bad","type":"invalid_request_error","param":"n","code":null}})");
   const HttpResponse full = error_response(Error(ErrorCode::kBusy, "remote: come back later"));
   EXPECT_EQ(full.status, 429);
@@ -142,21 +146,17 @@ TEST(Errors, Bodies) {
     EXPECT_EQ(limit.status, 400) << message;
     EXPECT_EQ(limit.headers.find("retry-after"), "") << "it would be no use";
   }
-  const HttpResponse length =
-      error_response(Error(ErrorCode::kInvalidArgument, "prompt: too long for the context"));
-  EXPECT_THAT(length.body, HasSubstr(R"("param":"prompt","code":"context_length_exceeded")"));
-  for (const char* message :
-       {"request: prompt token 0: no such id (expected 0 to 5, got 9)",
-        "request: empty prompt (expected at least one token)", "prompt: too long"}) {
-    EXPECT_THAT(error_response(Error(ErrorCode::kInvalidArgument, message)).body,
-                HasSubstr(R"("param":"prompt")"));
-  }
-  EXPECT_THAT(
-      error_response(Error(ErrorCode::kInvalidArgument, "sampling: logit_bias: no such token"))
-          .body,
-      HasSubstr(R"("param":"logit_bias")"));
-  EXPECT_THAT(error_response(Error(ErrorCode::kInvalidArgument, "request: no sink")).body,
-              HasSubstr(R"("param":null)"));
+  const auto body = [](const char* where, ErrorReason reason) {
+    return error_response(Error(ErrorCode::kInvalidArgument, "m", where, reason)).body;
+  };
+  EXPECT_THAT(body("prompt", ErrorReason::kContextTooLong),
+              HasSubstr(R"("param":"prompt","code":"context_length_exceeded")"));
+  EXPECT_THAT(body("max_new_tokens", ErrorReason::kNone),
+              HasSubstr(R"("param":"max_tokens","code":null)"));
+  EXPECT_THAT(body("", ErrorReason::kNone), HasSubstr(R"("param":null,"code":null)"));
+  // No word of a message counts.
+  EXPECT_THAT(error_response(Error(ErrorCode::kInvalidArgument, "prompt: too long")).body,
+              HasSubstr(R"("param":null,"code":null)"));
   EXPECT_EQ(error_response(Error(ErrorCode::kUnsupported, "x")).status, 400);
   EXPECT_EQ(error_response(std::bad_alloc()).status, 503);
 }

@@ -85,6 +85,8 @@ Message parse_message(const base::Json& json, std::size_t index) {
   return message;
 }
 
+}  // namespace
+
 std::vector<Message> parse_messages(const Fields& body) {
   const base::JsonArray* list = body.array("messages");
   if (list == nullptr) body.fail_missing("messages");
@@ -98,6 +100,8 @@ std::vector<Message> parse_messages(const Fields& body) {
   for (std::size_t i = 0; i < list->size(); ++i) messages.push_back(parse_message((*list)[i], i));
   return messages;
 }
+
+namespace {
 
 void parse_tools(const Fields& body, GenerateOptions& options) {
   const base::JsonArray* tools = body.array("tools");
@@ -138,7 +142,8 @@ void parse_template_variables(const Fields& body, GenerateOptions& options) {
     if (variables.find("reasoning_effort") == nullptr) variables["reasoning_effort"] = *effort;
   }
   if (!variables.if_object()->empty()) options.chat_template_json = variables.dump();
-  options.add_generation_prompt = body.boolean("add_generation_prompt").value_or(true);
+  if (body.boolean("add_special_tokens").value_or(false))
+    body.fail_unsupported("add_special_tokens", "the chat template has them");
   if (body.boolean("continue_final_message").value_or(false)) {
     body.fail_unsupported("continue_final_message", "this server does not have that feature");
   }
@@ -147,10 +152,8 @@ void parse_template_variables(const Fields& body, GenerateOptions& options) {
 }
 
 void parse_length_and_logprobs(const Fields& body, GenerateOptions& options) {
-  constexpr int kMax = std::numeric_limits<int>::max();
-  auto length = body.integer("max_completion_tokens", 0, kMax);
-  const auto old_name = body.integer("max_tokens", 0, kMax);
-  if (!length) length = old_name;
+  // OpenAI's newer name; it wins over max_tokens.
+  const auto length = body.integer("max_completion_tokens", 0, std::numeric_limits<int>::max());
   if (length) options.max_new_tokens = static_cast<int>(*length);
   const bool logprobs = body.boolean("logprobs").value_or(false);
   const auto top = body.integer("top_logprobs", 0, kMaxLogprobs);
@@ -162,10 +165,10 @@ void parse_length_and_logprobs(const Fields& body, GenerateOptions& options) {
 }  // namespace
 
 ChatRequest parse_chat_request(std::string_view text) {
-  const base::Json json = base::Json::parse(text, "request body");
+  const base::Json json = parse_body(text);
   const Fields body(json);
   ChatRequest request;
-  static_cast<CommonRequest&>(request) = parse_common(body);
+  static_cast<CommonRequest&>(request) = parse_common(json, fields::kChat);
   request.messages = parse_messages(body);
   parse_tools(body, request.options);
   parse_template_variables(body, request.options);

@@ -13,7 +13,10 @@ struct ChatRequest : CommonRequest {
   std::vector<Message> messages{};
 };
 
-/// Throws ApiError or Error kInvalidArgument. Needs no model.
+/// The messages of a body; fails without any.
+std::vector<Message> parse_messages(const Fields& body);
+
+/// Throws kInvalidArgument or kUnsupported, with the field. Needs no model.
 ChatRequest parse_chat_request(std::string_view body);
 
 }  // namespace openllm::server

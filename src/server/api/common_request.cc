@@ -1,22 +1,20 @@
 #include "server/api/common_request.h"
 
 #include <array>
-#include <charconv>
-#include <limits>
 
 #include "base/error.h"
+#include "fields/body.h"
+#include "server/http/exchange.h"
 
 namespace openllm::server {
 namespace {
 
-constexpr int kMaxInt = std::numeric_limits<int>::max();
-
-/// Fields that change the answer and that this server lacks. A value that asks for nothing is fine.
-constexpr std::array<std::string_view, 38> kUnsupported{"audio",
+/// Names that change the answer, that this server lacks and that are no fields of generation: those
+/// are in the table (fields/table.cc). A value that asks for nothing is fine.
+constexpr std::array<std::string_view, 31> kUnsupported{"audio",
                                                         "web_search_options",
                                                         "functions",
                                                         "suffix",
-                                                        "use_beam_search",
                                                         "guided_json",
                                                         "guided_regex",
                                                         "guided_choice",
@@ -28,23 +26,17 @@ constexpr std::array<std::string_view, 38> kUnsupported{"audio",
                                                         "regex",
                                                         "ebnf",
                                                         "stop_regex",
-                                                        "allowed_token_ids",
                                                         "bad_words",
                                                         "truncate_prompt_tokens",
-                                                        "typical_p",
                                                         "top_n_sigma",
                                                         "xtc_probability",
                                                         "dry_multiplier",
                                                         "mirostat",
                                                         "dynatemp_range",
-                                                        "prompt_logprobs",
                                                         "prompt_embeds",
                                                         "chat_template",
                                                         "documents",
-                                                        "length_penalty",
-                                                        "no_repeat_ngram_size",
                                                         "lora",
-                                                        "adapter_name",
                                                         "logits_processors",
                                                         "thinking_token_budget",
                                                         "repetition_detection",
@@ -64,10 +56,6 @@ void refuse_unsupported(const Fields& body) {
   for (const std::string_view name : kUnsupported) {
     const base::Json* value = body.find(name);
     if (value == nullptr || asks_for_nothing(*value)) continue;
-    if ((name == "typical_p" || name == "length_penalty") && value->is_number() &&
-        value->as_double(name) == 1.0) {
-      continue;  // their neutral value
-    }
     body.fail_unsupported(name, "this server does not have that feature");
   }
   if (const base::Json* format = body.object("response_format")) {
@@ -84,75 +72,29 @@ void refuse_unsupported(const Fields& body) {
   }
 }
 
-std::map<std::int32_t, float> parse_logit_bias(const Fields& body) {
-  std::map<std::int32_t, float> result;
-  const base::Json* bias = body.object("logit_bias");
-  if (bias == nullptr) return result;
-  const Fields entries(*bias, "logit_bias");
-  for (const auto& [key, value] : *bias->if_object()) {
-    std::int32_t id = -1;
-    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (error != std::errc{} || end != key.data() + key.size() || id < 0) {
-      body.fail_value("logit_bias", "token ids as names", key);
-    }
-    const auto number = entries.number(key, -100.0, 100.0);
-    if (number) result[id] = static_cast<float>(*number);
-  }
-  return result;
-}
-
-std::optional<float> to_float(std::optional<double> value) {
-  return value ? std::optional<float>(static_cast<float>(*value)) : std::nullopt;
-}
-
-std::optional<int> to_int(std::optional<std::int64_t> value) {
-  return value ? std::optional<int>(static_cast<int>(*value)) : std::nullopt;
-}
-
-void parse_sampling(const Fields& body, GenerateOptions& options) {
-  options.temperature = to_float(body.number("temperature", 0.0, 2.0));
-  options.top_p = to_float(body.number("top_p", 0.0, 1.0));
-  options.top_k = to_int(body.integer("top_k", -1, kMaxInt));
-  options.min_p = to_float(body.number("min_p", 0.0, 1.0));
-  options.repetition_penalty = to_float(body.number("repetition_penalty", 1e-3, 100.0));
-  options.presence_penalty = to_float(body.number("presence_penalty", -2.0, 2.0));
-  options.frequency_penalty = to_float(body.number("frequency_penalty", -2.0, 2.0));
-  options.logit_bias = parse_logit_bias(body);
-  if (const auto seed = body.integer("seed", std::numeric_limits<std::int64_t>::min(),
-                                     std::numeric_limits<std::int64_t>::max())) {
-    options.seed = static_cast<std::uint64_t>(*seed);
-  }
-  options.n = static_cast<int>(body.integer("n", 1, 128).value_or(1));
-  if (const auto best_of = body.integer("best_of", 1, 128); best_of && *best_of != options.n) {
-    if (*best_of < options.n)
-      body.fail_value("best_of", base::cat("n (", options.n, ")"), std::to_string(*best_of));
-    body.fail_unsupported("best_of", "only the value of n");
-  }
-}
-
-void parse_stops(const Fields& body, GenerateOptions& options) {
-  options.stop = body.strings("stop", kMaxStops);
-  for (const std::string& stop : options.stop) {
-    if (stop.empty()) body.fail_value("stop", "texts that are not empty", "an empty text");
-  }
-  options.stop_token_ids = body.token_ids("stop_token_ids");
-  options.include_stop_in_output = body.boolean("include_stop_str_in_output").value_or(false);
-  options.ignore_eos = body.boolean("ignore_eos").value_or(false);
-  options.min_new_tokens = to_int(body.integer("min_tokens", 0, kMaxInt));
+/// OpenAI's best_of: more answers made than shown, which this server lacks.
+void check_best_of(const Fields& body, int n_choices) {
+  const auto best_of = body.integer("best_of", 1, 128);
+  if (!best_of || *best_of == n_choices) return;
+  if (*best_of < n_choices)
+    body.fail_value("best_of", base::cat("n (", n_choices, ")"), std::to_string(*best_of));
+  body.fail_unsupported("best_of", "only the value of n");
 }
 
 }  // namespace
 
-CommonRequest parse_common(const Fields& body) {
+std::string answer_id(std::string_view prefix, const CommonRequest& request) {
+  const std::string& given = request.options.request_id;
+  return given.empty() ? random_id(prefix) : base::cat(prefix, given);
+}
+
+CommonRequest parse_common(const base::Json& json, fields::Way way) {
+  const Fields body(json);
   refuse_unsupported(body);
   CommonRequest request;
   if (const std::string* model = body.string("model")) request.model = *model;
-  parse_sampling(body, request.options);
-  parse_stops(body, request.options);
-  request.options.skip_special_tokens = body.boolean("skip_special_tokens").value_or(true);
-  request.options.truncate_prompt = body.boolean("truncate_prompt").value_or(false);
-  request.options.priority =
-      static_cast<int>(body.integer("priority", -kMaxInt, kMaxInt).value_or(0));
+  fields::read_body(json, way, request.options);
+  check_best_of(body, request.options.n);
   request.stream = body.boolean("stream").value_or(false);
   if (const base::Json* stream_options = body.object("stream_options")) {
     if (!request.stream) body.fail_value("stream_options", "stream to be true", "stream false");

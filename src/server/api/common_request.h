@@ -1,13 +1,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
+#include "fields/field.h"
 #include "openllm/options.h"
 #include "server/api/fields.h"
 
 namespace openllm::server {
 
-/// What both kinds of generation requests have.
+/// The part of a request that completions and chats share.
 struct CommonRequest {
   std::string model{};  ///< Empty: the one that is served.
   GenerateOptions options{};
@@ -17,12 +19,15 @@ struct CommonRequest {
   bool return_tokens_as_token_ids = false;  ///< As in vLLM: logprobs name tokens "token_id:N".
 };
 
-/// Reads the sampling fields, `model`, `stream` and the rest that completions and chat share;
-/// everything but the prompt, the length and the logprobs. Unknown names are ignored; names of
-/// features that we know and lack fail.
-CommonRequest parse_common(const Fields& body);
+/// An answer's id: the request_id that was given, else a random one.
+std::string answer_id(std::string_view prefix, const CommonRequest& request);
+
+/// Reads the fields of the table, `model`, `stream` and the rest that completions and chat share;
+/// all but the prompt and what the two read differently. `json` must be an object. Names that are
+/// neither in the table of fields nor known to this server are ignored; features that we know and
+/// lack are kUnsupported.
+CommonRequest parse_common(const base::Json& json, fields::Way way);
 
 constexpr int kMaxLogprobs = 20;
-constexpr std::size_t kMaxStops = 16;
 
 }  // namespace openllm::server

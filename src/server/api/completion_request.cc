@@ -1,9 +1,9 @@
 #include "server/api/completion_request.h"
 
-#include <limits>
 #include <utility>
 
 #include "base/error.h"
+#include "fields/values.h"
 
 namespace openllm::server {
 namespace {
@@ -14,7 +14,7 @@ Prompt parse_prompt(const Fields& body, const base::Json& value, const std::stri
   if (const std::string* text = value.if_string()) return Prompt(*text);
   if (const base::JsonArray* ids = value.if_array()) {
     if (ids->empty()) body.fail_value(where, "at least one token", "an empty array");
-    return Prompt(parse_token_ids(*ids, where));
+    return Prompt(fields::read_token_ids(value, where));
   }
   body.fail_type(where, "string or array of token ids", value);
 }
@@ -41,20 +41,16 @@ std::vector<Prompt> parse_prompts(const Fields& body) {
 }  // namespace
 
 CompletionRequest parse_completion_request(std::string_view text) {
-  const base::Json json = base::Json::parse(text, "request body");
+  const base::Json json = parse_body(text);
   const Fields body(json);
   CompletionRequest request;
-  static_cast<CommonRequest&>(request) = parse_common(body);
+  static_cast<CommonRequest&>(request) = parse_common(json, fields::kCompletions);
   request.prompts = parse_prompts(body);
   request.echo = body.boolean("echo").value_or(false);
-  constexpr int kDefaultMaxTokens = 16;  // OpenAI's
-  request.options.max_new_tokens = static_cast<int>(
-      body.integer("max_tokens", 0, std::numeric_limits<int>::max()).value_or(kDefaultMaxTokens));
-  if (const auto logprobs = body.integer("logprobs", 0, kMaxLogprobs)) {
-    request.options.logprobs = static_cast<int>(*logprobs);
-    if (request.echo) request.options.prompt_logprobs = static_cast<int>(*logprobs);
-  }
-  request.options.add_special_tokens = body.boolean("add_special_tokens").value_or(true);
+  constexpr int kDefaultLength = 16;  // OpenAI's
+  GenerateOptions& options = request.options;
+  if (!options.max_new_tokens) options.max_new_tokens = kDefaultLength;
+  if (request.echo) options.prompt_logprobs = options.logprobs;
   return request;
 }
 

@@ -14,7 +14,7 @@ struct CompletionRequest : CommonRequest {
   bool echo = false;
 };
 
-/// Throws ApiError or Error kInvalidArgument. Needs no model.
+/// Throws kInvalidArgument or kUnsupported, with the field. Needs no model.
 CompletionRequest parse_completion_request(std::string_view body);
 
 }  // namespace openllm::server

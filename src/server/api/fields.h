@@ -4,15 +4,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/json.h"
-#include "server/error_map.h"
+#include "openllm/error.h"
 
 namespace openllm::server {
 
 /// Reads the members of a JSON object with strict types. A null member counts as absent, as
-/// OpenAI's SDKs send it. Every failure is an ApiError naming the member: `temperature: wrong type
+/// OpenAI's SDKs send it. Every failure is an Error that names the member: `temperature: wrong type
 /// (expected number, got string)`.
 class Fields {
  public:
@@ -24,12 +23,7 @@ class Fields {
   std::optional<bool> boolean(std::string_view name) const;
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t min,
                                       std::int64_t max) const;
-  std::optional<double> number(std::string_view name, double min, double max) const;
   const std::string* string(std::string_view name) const;
-  /// A string, or a list of at most `max_count` strings.
-  std::vector<std::string> strings(std::string_view name, std::size_t max_count) const;
-  /// A list of token ids.
-  std::vector<std::int32_t> token_ids(std::string_view name) const;
   const base::JsonArray* array(std::string_view name) const;
   /// Null, or a value that is an object.
   const base::Json* object(std::string_view name) const;
@@ -48,7 +42,7 @@ class Fields {
   std::string path_;
 };
 
-/// The ids of a JSON array of integers; `where` names it. Fails unless each is in [0, 2^31).
-std::vector<std::int32_t> parse_token_ids(const base::JsonArray& array, const std::string& where);
+/// A request's body as JSON. Throws kInvalidArgument.
+base::Json parse_body(std::string_view text);
 
 }  // namespace openllm::server

@@ -1,12 +1,12 @@
 #include "server/api/logprobs.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <set>
 #include <utility>
 
-#include "base/json.h"
 #include "base/utf8.h"
-#include "server/api/json_text.h"
 
 namespace openllm::server {
 namespace {
@@ -32,6 +32,15 @@ std::size_t count_code_points(const std::string& bytes) {
   }));
 }
 
+/// Infinities and NaN become -9999, as OpenAI writes impossible logprobs.
+void write_logprob(base::JsonWriter& json, float value) {
+  if (std::isfinite(value)) {
+    json.value(value);
+  } else {
+    json.raw("-9999.0");
+  }
+}
+
 /// SentencePiece writes the space before the first word into its token but not into the text.
 void close_first_space(LogprobWriter::TextOffset& offset, std::string_view text) {
   if (!offset.is_space_open || text.empty()) return;
@@ -41,12 +50,18 @@ void close_first_space(LogprobWriter::TextOffset& offset, std::string_view text)
 
 }  // namespace
 
-void LogprobWriter::append_name(std::string& out, std::int32_t id, bool is_chat) const {
-  if (as_ids_) {
-    base::append_json_string(out, "token_id:" + std::to_string(id));
-  } else {
-    base::append_json_string(out, printable(vocabulary_.bytes(id), is_chat));
-  }
+LogprobWriter::Vocabulary LogprobWriter::vocabulary_of(const LLM& llm, bool hides_special) {
+  Vocabulary vocabulary;
+  vocabulary.bytes = [&llm](std::int32_t id) { return llm.token_text(id); };
+  vocabulary.is_special = [&llm](std::int32_t id) {
+    return llm.detokenize({id}, true).empty() && !llm.detokenize({id}, false).empty();
+  };
+  vocabulary.hides_special = hides_special;
+  return vocabulary;
+}
+
+std::string LogprobWriter::name(std::int32_t id, bool is_chat) const {
+  return as_ids_ ? "token_id:" + std::to_string(id) : printable(vocabulary_.bytes(id), is_chat);
 }
 
 TokenLogprobs LogprobWriter::top(const TokenLogprobs& list, bool always_chosen) const {
@@ -72,7 +87,7 @@ void LogprobWriter::advance(TextOffset& offset, std::string_view text, std::int3
   if (bytes.empty()) return;
   if (vocabulary_.is_special(id)) {
     if (vocabulary_.hides_special) return;
-    // What the tokenizer puts before a prompt is not part of its text.
+    // A token that the tokenizer puts before a prompt is not part of its text.
     if (!offset.has_text && text.substr(0, bytes.size()) != bytes) return;
   }
   offset.n_code_points += count_code_points(bytes);
@@ -82,77 +97,80 @@ void LogprobWriter::advance(TextOffset& offset, std::string_view text, std::int3
   }
 }
 
+void LogprobWriter::write_top(base::JsonWriter& json, const TokenLogprobs& list) const {
+  json.begin_object();
+  std::set<std::string> seen;  // different tokens can have the same text: the likelier one stays
+  for (const TokenLogprob& entry : top(list, true)) {
+    const std::string text = name(entry.token_id, false);
+    if (!seen.insert(text).second) continue;
+    json.key(text);
+    write_logprob(json, entry.logprob);
+  }
+  json.end_object();
+}
+
 void LogprobWriter::append_completion(std::string& out, std::string_view text,
                                       std::span<const std::int32_t> ids,
                                       std::span<const TokenLogprobs> lists,
                                       TextOffset& offset) const {
-  std::string tokens;
-  std::string logprobs;
-  std::string tops;
-  std::string offsets;
+  std::array<std::string, 4> parts;
+  base::JsonWriter tokens(parts[0]);
+  base::JsonWriter logprobs(parts[1]);
+  base::JsonWriter tops(parts[2]);
+  base::JsonWriter offsets(parts[3]);
   close_first_space(offset, text);
   const std::size_t n = std::min(ids.size(), lists.size());
   for (std::size_t i = 0; i < n; ++i) {
-    if (i > 0) {
-      for (std::string* part : {&tokens, &logprobs, &tops, &offsets}) *part += ',';
-    }
-    append_name(tokens, ids[i], false);
-    append_int(offsets, static_cast<std::int64_t>(offset.n_code_points));
+    tokens.value(name(ids[i], false));
+    offsets.value(static_cast<std::int64_t>(offset.n_code_points));
     advance(offset, text, ids[i]);
     if (lists[i].empty()) {
-      logprobs += "null";
-      tops += "null";
+      logprobs.null();
+      tops.null();
       continue;
     }
-    append_logprob(logprobs, lists[i].front().logprob);
-    tops += '{';
-    std::set<std::string> seen;  // different tokens can have the same text: the likelier one stays
-    for (const TokenLogprob& entry : top(lists[i], true)) {
-      std::string name;
-      append_name(name, entry.token_id, false);
-      if (!seen.insert(name).second) continue;
-      if (seen.size() > 1) tops += ',';
-      tops += name;
-      tops += ':';
-      append_logprob(tops, entry.logprob);
-    }
-    tops += '}';
+    write_logprob(logprobs, lists[i].front().logprob);
+    write_top(tops, lists[i]);
   }
-  out += R"({"tokens":[)" + tokens + R"(],"token_logprobs":[)" + logprobs + R"(],"top_logprobs":)";
-  out += n_top_ > 0 ? "[" + tops + "]" : "null";
-  out += R"(,"text_offset":[)" + offsets + "]}";
+  base::JsonWriter json(out);
+  json.begin_object();
+  json.key("tokens").begin_array().raw(parts[0]).end_array();
+  json.key("token_logprobs").begin_array().raw(parts[1]).end_array();
+  json.key("top_logprobs");
+  if (n_top_ > 0) {
+    json.begin_array().raw(parts[2]).end_array();
+  } else {
+    json.null();
+  }
+  json.key("text_offset").begin_array().raw(parts[3]).end_array();
+  json.end_object();
 }
 
-void LogprobWriter::append_chat_token(std::string& out, const TokenLogprob& entry) const {
-  out += R"({"token":)";
-  append_name(out, entry.token_id, true);
-  out += R"(,"logprob":)";
-  append_logprob(out, entry.logprob);
-  out += R"(,"bytes":[)";
-  bool is_first = true;
-  for (const char c : vocabulary_.bytes(entry.token_id)) {
-    if (!std::exchange(is_first, false)) out += ',';
-    append_int(out, static_cast<unsigned char>(c));
-  }
-  out += ']';
+void LogprobWriter::write_chat_token(base::JsonWriter& json, const TokenLogprob& entry) const {
+  json.member("token", name(entry.token_id, true)).key("logprob");
+  write_logprob(json, entry.logprob);
+  json.key("bytes").begin_array();
+  for (const char c : vocabulary_.bytes(entry.token_id))
+    json.value(int{static_cast<unsigned char>(c)});
+  json.end_array();
 }
 
 void LogprobWriter::append_chat(std::string& out, std::span<const TokenLogprobs> lists) const {
-  out += R"({"content":[)";
-  for (std::size_t i = 0; i < lists.size(); ++i) {
-    if (lists[i].empty()) continue;
-    if (i > 0) out += ',';
-    append_chat_token(out, lists[i].front());
-    out += R"(,"top_logprobs":[)";
-    bool is_first = true;
-    for (const TokenLogprob& entry : top(lists[i], false)) {
-      if (!std::exchange(is_first, false)) out += ',';
-      append_chat_token(out, entry);
-      out += '}';
+  base::JsonWriter json(out);
+  json.begin_object().key("content").begin_array();
+  for (const TokenLogprobs& list : lists) {
+    if (list.empty()) continue;
+    json.begin_object();
+    write_chat_token(json, list.front());
+    json.key("top_logprobs").begin_array();
+    for (const TokenLogprob& entry : top(list, false)) {
+      json.begin_object();
+      write_chat_token(json, entry);
+      json.end_object();
     }
-    out += "]}";
+    json.end_array().end_object();
   }
-  out += R"(],"refusal":null})";
+  json.end_array().key("refusal").null().end_object();
 }
 
 }  // namespace openllm::server

@@ -4,6 +4,8 @@
 #include <span>
 #include <string>
 
+#include "base/json_writer.h"
+#include "openllm/llm.h"
 #include "openllm/outputs.h"
 
 namespace openllm::server {
@@ -16,6 +18,9 @@ class LogprobWriter {
     std::function<bool(std::int32_t)> is_special{};
     bool hides_special = true;  ///< Special tokens are left out of the text.
   };
+  /// The vocabulary of a model. `llm` must outlive it.
+  static Vocabulary vocabulary_of(const LLM& llm, bool hides_special);
+
   /// `as_ids`: tokens are named "token_id:N". `n_top`: how many of the most likely tokens to list.
   LogprobWriter(Vocabulary vocabulary, bool as_ids, int n_top)
       : vocabulary_(std::move(vocabulary)), as_ids_(as_ids), n_top_(n_top) {}
@@ -29,7 +34,7 @@ class LogprobWriter {
 
   /// {"tokens":[...],"token_logprobs":[...],"top_logprobs":[...],"text_offset":[...]} of
   /// /v1/completions. `lists[i]` belongs to `ids[i]`; an empty one is the first prompt token, whose
-  /// logprob is null. `text` is what the tokens became.
+  /// logprob is null. `text` is the text of the tokens.
   void append_completion(std::string& out, std::string_view text, std::span<const std::int32_t> ids,
                          std::span<const TokenLogprobs> lists, TextOffset& offset) const;
   /// {"content":[...],"refusal":null} of /v1/chat/completions.
@@ -37,8 +42,11 @@ class LogprobWriter {
 
  private:
   void advance(TextOffset& offset, std::string_view text, std::int32_t id) const;
-  void append_name(std::string& out, std::int32_t id, bool is_chat) const;
-  void append_chat_token(std::string& out, const TokenLogprob& entry) const;
+  std::string name(std::int32_t id, bool is_chat) const;
+  /// The most likely tokens of one position, by name.
+  void write_top(base::JsonWriter& json, const TokenLogprobs& list) const;
+  /// The members of one token, inside its object.
+  void write_chat_token(base::JsonWriter& json, const TokenLogprob& entry) const;
   TokenLogprobs top(const TokenLogprobs& list, bool always_chosen) const;
 
   Vocabulary vocabulary_;

@@ -4,21 +4,27 @@
 
 #include "server/api/chat_request.h"
 #include "server/api/completion_request.h"
+#include "server/error_map.h"
 
 namespace openllm::server {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 /// The error that parsing gives, as "param|code|message".
 std::string failure(const std::function<void()>& parse) {
   try {
     parse();
-  } catch (const ApiError& error) {
-    return error.param() + "|" + error.api_code() + "|" + error.what();
   } catch (const Error& error) {
-    return std::string("||") + error.what();
+    const base::Json body = base::Json::parse(openai_error_body(error_report(error)), "body");
+    const base::Json& details = *body.find("error");
+    const auto text = [&](const char* name) {
+      const std::string* value = details.find(name)->if_string();
+      return value == nullptr ? std::string() : *value;
+    };
+    return text("param") + "|" + text("code") + "|" + text("message");
   }
   return "no error";
 }
@@ -143,6 +149,25 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{R"("seed":1.5)", "seed"}, BadField{R"("presence_penalty":3)", "presence_penalty"},
         BadField{R"("use_beam_search":true)", "use_beam_search"},
         BadField{R"("response_format":{"type":"json_object"})", "response_format"}));
+
+TEST(CompletionRequest, KnownFieldsOfGenerationAreNeverIgnored) {
+  for (const char* field :
+       {"num_beams", "stream_interval", "no_repeat_ngram_size", "min_length", "typical_p",
+        "forced_eos_token_id", "eos_token_id", "prompt_logprobs"}) {
+    const std::string member = "\"" + std::string(field) + "\":7";
+    const std::string expected = std::string(field) + "|unsupported_parameter|" + field;
+    EXPECT_THAT(completion_failure(R"({"prompt":"a",)" + member + "}"), StartsWith(expected));
+    EXPECT_THAT(chat_failure(member), StartsWith(expected));
+  }
+  EXPECT_EQ(completion_failure(R"({"prompt":"a","num_beams":1,"stream_interval":1})"), "no error");
+  EXPECT_EQ(parse_completion_request(R"({"prompt":"a","max_new_tokens":5})").options.max_new_tokens,
+            5);
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","max_tokens":5,"max_new_tokens":6})"),
+              HasSubstr("given twice"));
+  EXPECT_THAT(chat_failure(R"("add_special_tokens":true)"),
+              StartsWith("add_special_tokens|unsupported_parameter|"));
+  EXPECT_EQ(chat_failure(R"("add_special_tokens":false)"), "no error");
+}
 
 TEST(CompletionRequest, RangesNameTheBoundThatWasPassed) {
   EXPECT_THAT(completion_failure(R"({"prompt":"a","max_tokens":-1})"),

@@ -1,82 +1,89 @@
 #include <ctime>
-#include <functional>
 #include <utility>
 
-#include "server/apart.h"
 #include "server/api/answers.h"
 #include "server/api/chat_request.h"
-#include "server/error_map.h"
 #include "server/generation.h"
 #include "server/routes.h"
 
 namespace openllm::server {
 namespace {
 
-void send_chunks(Exchange& exchange, const ChatAnswer& answer, const CommonRequest& request,
-                 const GenerationOutput& output, bool is_first) {
-  if (is_first) {
+class ChatWriter final : public AnswerWriter {
+ public:
+  /// `request` must outlive the writer.
+  ChatWriter(Exchange& exchange, const CommonRequest& request, ModelSet::Selection model)
+      : exchange_(exchange),
+        request_(request),
+        answer_(
+            {answer_id("chatcmpl-", request), std::time(nullptr), std::move(model.name)},
+            {LogprobWriter::vocabulary_of(model.entry->llm(), request.options.skip_special_tokens),
+             request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
+            request.include_usage, request.return_token_ids),
+        is_over_(static_cast<std::size_t>(request.options.n), false) {}
+
+  void on_output(std::size_t /*prompt*/, const GenerationOutput& output, bool is_first) override {
+    if (!request_.stream) {
+      last_ = output;
+      return;
+    }
+    if (is_first) send_roles(output);
+    send_texts(output);
+    send_ends(output);
+  }
+
+  void finish(const Usage& usage) override {
+    if (request_.stream) {
+      if (request_.include_usage) exchange_.send_event(answer_.usage_chunk(usage));
+      return;
+    }
+    HttpResponse response;
+    response.body = answer_.whole(last_, usage);
+    exchange_.respond(std::move(response));
+  }
+
+ private:
+  void send_roles(const GenerationOutput& output) {
     const auto* ids = output.prompt_token_ids ? &*output.prompt_token_ids : nullptr;
+    for (const CompletionChunk& chunk : output.outputs)
+      exchange_.send_event(answer_.role_chunk(chunk.index, ids));
+  }
+
+  void send_texts(const GenerationOutput& output) {
     for (const CompletionChunk& chunk : output.outputs) {
-      exchange.send_event(answer.role_chunk(chunk.index, ids));
+      const bool has_tokens =
+          (request_.return_token_ids || chunk.logprobs) && chunk.n_delta_tokens > 0;
+      if (!chunk.delta.empty() || has_tokens) exchange_.send_event(answer_.text_chunk(chunk));
     }
   }
-  for (const CompletionChunk& chunk : output.outputs) {
-    const bool has_tokens =
-        (request.return_token_ids || chunk.logprobs) && chunk.n_delta_tokens > 0;
-    if (!chunk.delta.empty() || has_tokens) exchange.send_event(answer.text_chunk(chunk));
+
+  void send_ends(const GenerationOutput& output) {
+    for (std::size_t i = 0; i < output.outputs.size(); ++i) {
+      const char* reason = finish_name(output.outputs[i].finish_reason);
+      if (reason == nullptr || is_over_[i]) continue;
+      is_over_[i] = true;
+      exchange_.send_event(answer_.finish_chunk(static_cast<int>(i), reason));
+    }
   }
-}
+
+  Exchange& exchange_;
+  const CommonRequest& request_;
+  const ChatAnswer answer_;
+  std::vector<bool> is_over_;
+  GenerationOutput last_;
+};
 
 }  // namespace
 
-Task<Nothing> chat_completions(App& app, Exchange& exchange) {
-  ChatRequest request;
-  const std::string& body = exchange.request().body;
-  const std::function<void()> parse = [&] { request = parse_chat_request(body); };
-  co_await Apart(app.large_bodies, app.executor, body.size(), parse);
-  AnswerHead head{random_id("chatcmpl-"), std::time(nullptr), app.require_model(request.model)};
-  request.options.output_kind = request.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
-  const ChatAnswer answer(std::move(head), make_logprob_writer(app.llm(), request),
-                          request.include_usage, request.return_token_ids);
-  std::vector<Prompt> prompts;
-  prompts.emplace_back(std::move(request.messages));
-
-  UsageCounter usage;
-  std::vector<bool> is_over(static_cast<std::size_t>(request.options.n), false);
-  GenerationOutput last;
-  const OnOutput on_output = [&](std::size_t /*prompt*/, const GenerationOutput& output,
-                                 bool is_first) {
-    usage.add(output, is_first);
-    if (!request.stream) {
-      last = output;
-      return;
-    }
-    send_chunks(exchange, answer, request, output, is_first);
-    for (std::size_t i = 0; i < output.outputs.size(); ++i) {
-      const char* reason = finish_name(output.outputs[i].finish_reason);
-      if (reason == nullptr || is_over[i]) continue;
-      is_over[i] = true;
-      exchange.send_event(answer.finish_chunk(static_cast<int>(i), reason));
-    }
-  };
-  Task<Nothing> run = run_generation(app, exchange, prompts, request.options, on_output);
-  try {
-    co_await std::move(run);
-  } catch (const Error& error) {
-    // A code of its own: clients may continue the text instead.
-    if (error.code() != ErrorCode::kUnsupported || app.llm().info().has_chat_template) throw;
-    throw ApiError(ErrorCode::kUnsupported, error.what(), "messages", "chat_template_missing");
-  }
-
-  if (request.stream) {
-    if (request.include_usage) exchange.send_event(answer.usage_chunk(usage.usage()));
-    exchange.send_event("[DONE]");
-  } else {
-    HttpResponse response;
-    response.body = answer.whole(last, usage.usage());
-    exchange.respond(std::move(response));
-  }
-  co_return Nothing{};
+Task<void> chat_completions(Call& call) {
+  Task<ChatRequest> parsing = read_request(call, parse_chat_request);
+  ChatRequest request = co_await std::move(parsing);
+  const ModelSet::Selection model = call.app.models().require(request.model);
+  GenerationJob job{*model.entry, {}, request.options, request.stream};
+  job.prompts.emplace_back(std::move(request.messages));
+  ChatWriter writer(call.exchange, request, model);
+  Task<void> serving = serve_generation(call, std::move(job), writer);
+  co_await std::move(serving);
 }
 
 }  // namespace openllm::server

@@ -1,8 +1,6 @@
 #include <ctime>
-#include <functional>
 #include <utility>
 
-#include "server/apart.h"
 #include "server/api/answers.h"
 #include "server/api/completion_request.h"
 #include "server/generation.h"
@@ -11,24 +9,23 @@
 namespace openllm::server {
 namespace {
 
-/// One answer in the making: choices of all prompts are numbered through.
-class Completions {
+/// Choices of all prompts are numbered through.
+class CompletionWriter final : public AnswerWriter {
  public:
-  Completions(App& app, Exchange& exchange, CompletionRequest request, const std::string& model)
-      : app_(app),
-        exchange_(exchange),
-        request_(std::move(request)),
-        answer_({random_id("cmpl-"), std::time(nullptr), model},
-                make_logprob_writer(app.llm(), request_), request_.include_usage,
-                request_.return_token_ids),
-        n_(static_cast<std::size_t>(request_.options.n)),
-        choices_(request_.prompts.size() * n_),
+  /// `request` must outlive the writer, its prompts need not.
+  CompletionWriter(Exchange& exchange, const CompletionRequest& request, ModelSet::Selection model)
+      : exchange_(exchange),
+        request_(request),
+        llm_(model.entry->llm()),
+        answer_({answer_id("cmpl-", request), std::time(nullptr), std::move(model.name)},
+                {LogprobWriter::vocabulary_of(llm_, request.options.skip_special_tokens),
+                 request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
+                request.include_usage, request.return_token_ids),
+        n_(static_cast<std::size_t>(request.options.n)),
+        choices_(request.prompts.size() * n_),
         offsets_(choices_.size()) {}
 
-  const CompletionRequest& request() const noexcept { return request_; }
-
-  void on_output(std::size_t prompt, const GenerationOutput& output, bool is_first) {
-    usage_.add(output, is_first);
+  void on_output(std::size_t prompt, const GenerationOutput& output, bool is_first) override {
     CompletionAnswer::Piece piece;
     if (is_first && request_.echo) {
       piece.echo = &output;
@@ -37,9 +34,9 @@ class Completions {
     if (is_first && output.prompt_token_ids) piece.prompt_token_ids = &*output.prompt_token_ids;
     for (const CompletionChunk& chunk : output.outputs) {
       const std::size_t choice = prompt * n_ + static_cast<std::size_t>(chunk.index);
-      const bool is_news =
+      const bool has_news =
           chunk.n_delta_tokens > 0 || chunk.finish_reason || !chunk.text.empty() || is_first;
-      if (choices_[choice].is_over || !is_news) continue;
+      if (choices_[choice].is_over || !has_news) continue;
       choices_[choice].is_over = chunk.finish_reason.has_value();
       piece.index = static_cast<int>(choice);
       piece.chunk = &chunk;
@@ -53,19 +50,16 @@ class Completions {
     }
   }
 
-  void finish() {
+  void finish(const Usage& usage) override {
     if (request_.stream) {
-      if (request_.include_usage) exchange_.send_event(answer_.usage_chunk(usage_.usage()));
-      exchange_.send_event("[DONE]");
+      if (request_.include_usage) exchange_.send_event(answer_.usage_chunk(usage));
       return;
     }
     std::string all;
-    for (const Choice& choice : choices_) {
-      if (!all.empty()) all += ',';
-      all += choice.json;
-    }
+    base::JsonWriter list(all);
+    for (const Choice& choice : choices_) list.raw(choice.json);
     HttpResponse response;
-    response.body = answer_.whole(all, usage_.usage());
+    response.body = answer_.whole(all, usage);
     exchange_.respond(std::move(response));
   }
 
@@ -78,38 +72,28 @@ class Completions {
   std::string prompt_text(const GenerationOutput& output) const {
     if (!output.prompt.empty() || !output.prompt_token_ids || output.prompt_token_ids->empty())
       return output.prompt;
-    return app_.llm().detokenize(*output.prompt_token_ids, request_.options.skip_special_tokens);
+    return llm_.detokenize(*output.prompt_token_ids, request_.options.skip_special_tokens);
   }
 
-  App& app_;
   Exchange& exchange_;
-  const CompletionRequest request_;
+  const CompletionRequest& request_;
+  const LLM& llm_;
   const CompletionAnswer answer_;
   const std::size_t n_;
   std::vector<Choice> choices_;
   std::vector<LogprobWriter::TextOffset> offsets_;
-  UsageCounter usage_;
 };
 
 }  // namespace
 
-Task<Nothing> completions(App& app, Exchange& exchange) {
-  CompletionRequest request;
-  const std::string& body = exchange.request().body;
-  const std::function<void()> parse = [&] { request = parse_completion_request(body); };
-  co_await Apart(app.large_bodies, app.executor, body.size(), parse);
-  const std::string model = app.require_model(request.model);
-  request.options.output_kind = request.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
-  Completions answer(app, exchange, std::move(request), model);
-  const OnOutput on_output = [&answer](std::size_t prompt, const GenerationOutput& output,
-                                       bool is_first) {
-    answer.on_output(prompt, output, is_first);
-  };
-  Task<Nothing> run =
-      run_generation(app, exchange, answer.request().prompts, answer.request().options, on_output);
-  co_await std::move(run);
-  answer.finish();
-  co_return Nothing{};
+Task<void> completions(Call& call) {
+  Task<CompletionRequest> parsing = read_request(call, parse_completion_request);
+  CompletionRequest request = co_await std::move(parsing);
+  const ModelSet::Selection model = call.app.models().require(request.model);
+  CompletionWriter writer(call.exchange, request, model);
+  GenerationJob job{*model.entry, std::move(request.prompts), request.options, request.stream};
+  Task<void> serving = serve_generation(call, std::move(job), writer);
+  co_await std::move(serving);
 }
 
 }  // namespace openllm::server

@@ -6,13 +6,17 @@
 
 namespace openllm::server {
 
-Task<Nothing> show_metrics(App& app, Exchange& exchange) {
+Task<void> show_metrics(Call& call) {
+  std::vector<ModelMetrics> models;
+  for (const auto& entry : call.app.models().entries()) {
+    const bool is_ready = entry->readiness().state == Readiness::State::kReady;
+    models.push_back({entry->name(), entry->llm().stats(), is_ready});
+  }
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  const bool is_ready = app.readiness().state == Readiness::State::kReady;
-  response.body = to_prometheus(app.metrics, app.transport_stats(), app.llm().stats(), is_ready);
-  exchange.respond(std::move(response));
-  co_return Nothing{};
+  response.body = to_prometheus(call.app.metrics, call.app.transport_stats(), models);
+  call.exchange.respond(std::move(response));
+  co_return;
 }
 
 }  // namespace openllm::server

@@ -1,19 +1,18 @@
 #include <utility>
 
 #include "base/json.h"
-#include "server/error_map.h"
 #include "server/routes.h"
 
 namespace openllm::server {
 namespace {
 
-base::Json describe(const App& app, const std::string& name) {
+base::Json describe(const App& app, const ModelEntry& entry, const std::string& name) {
   base::Json model = base::Json::object();
   model["id"] = name;
   model["object"] = "model";
   model["created"] = app.start_time();
   model["owned_by"] = "openllm";
-  const Readiness readiness = app.readiness();
+  const Readiness readiness = entry.readiness();
   if (readiness.state == Readiness::State::kReady)
     model["max_model_len"] = readiness.info.max_context;
   return model;
@@ -21,27 +20,30 @@ base::Json describe(const App& app, const std::string& name) {
 
 }  // namespace
 
-Task<Nothing> list_models(App& app, Exchange& exchange) {
+Task<void> list_models(Call& call) {
   base::Json list = base::Json::object();
   list["object"] = "list";
   list["data"] = base::Json::array();
-  for (const std::string& name : app.model_names()) list["data"].push_back(describe(app, name));
+  for (const auto& entry : call.app.models().entries()) {
+    for (const std::string& name : entry->names())
+      list["data"].push_back(describe(call.app, *entry, name));
+  }
   HttpResponse response;
   response.body = list.dump();
-  exchange.respond(std::move(response));
-  co_return Nothing{};
+  call.exchange.respond(std::move(response));
+  co_return;
 }
 
 /// Ids contain slashes: everything after /v1/models/ is the id.
-Task<Nothing> show_model(App& app, Exchange& exchange) {
+Task<void> show_model(Call& call) {
   constexpr std::string_view kPrefix = "/v1/models/";
-  const std::string path =
-      percent_decode(exchange.request().path).value_or(exchange.request().path);
-  const std::string name = app.require_model(path.substr(kPrefix.size()));
+  const std::string& given = call.exchange.request().path;
+  const std::string path = percent_decode(given).value_or(given);
+  const ModelSet::Selection model = call.app.models().require(path.substr(kPrefix.size()));
   HttpResponse response;
-  response.body = describe(app, name).dump();
-  exchange.respond(std::move(response));
-  co_return Nothing{};
+  response.body = describe(call.app, *model.entry, model.name).dump();
+  call.exchange.respond(std::move(response));
+  co_return;
 }
 
 }  // namespace openllm::server

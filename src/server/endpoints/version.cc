@@ -4,11 +4,11 @@
 
 namespace openllm::server {
 
-Task<Nothing> show_version(App& /*app*/, Exchange& exchange) {
+Task<void> show_version(Call& call) {
   HttpResponse response;
   response.body = R"({"version":")" OPENLLM_VERSION R"("})";
-  exchange.respond(std::move(response));
-  co_return Nothing{};
+  call.exchange.respond(std::move(response));
+  co_return;
 }
 
 }  // namespace openllm::server

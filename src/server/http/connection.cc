@@ -29,7 +29,7 @@ constexpr std::string_view kKeepAliveComment = ": keep-alive\n\n";
 
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
-/// Status for what the parser refused.
+/// Status of the answer to a message that the parser refused.
 int parse_error_status(const error_code& ec) {
   if (ec == http::error::header_limit) return 431;
   if (ec == http::error::body_limit) return 413;
@@ -49,8 +49,8 @@ std::string parse_error_message(const error_code& ec, const TransportOptions& op
   return "request: not valid HTTP/1.1 (" + ec.message() + ")";
 }
 
-/// Takes what `data` has of the message; the number of bytes that are done with. The head is
-/// bounded by the parser, the head of a chunk and the fields after the last one are not.
+/// Feeds `data` to the parser; returns how many bytes it took. The parser bounds the head, but
+/// neither the head of a chunk nor the fields after the last one.
 std::size_t put(Parser& parser, std::string_view data, std::size_t max_header_bytes,
                 error_code& ec) {
   std::size_t n = 0;
@@ -80,7 +80,7 @@ bool is_expecting(const Parser& parser) {
          !parser.get()[http::field::expect].empty();
 }
 
-/// The body is not there yet, and more than goes with a head.
+/// The body is still to come, and too long to come with the head.
 bool has_long_body_ahead(const Parser& parser) {
   constexpr std::uint64_t kShort = 64 * 1024;
   if (parser.is_done()) return false;
@@ -88,7 +88,7 @@ bool has_long_body_ahead(const Parser& parser) {
   return is_expecting(parser) || !length || *length > kShort;
 }
 
-/// What Beast's parser lets through but RFC 9112 wants refused.
+/// Faults of a head that Beast's parser accepts and RFC 9112 does not.
 HeadProblem find_head_problem(const Parser& parser) {
   const auto& message = parser.get();
   const auto count = [&](http::field field) {

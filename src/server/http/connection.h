@@ -18,7 +18,7 @@ namespace openllm::server {
 
 namespace net = boost::asio;
 
-/// What all connections share. Lives on the I/O thread.
+/// State that all connections share. Lives on the I/O thread.
 struct Hub {
   TransportOptions options{};
   Transport::Handler handler{};

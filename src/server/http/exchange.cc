@@ -48,10 +48,15 @@ void Exchange::expect_events() {
   wake_();
 }
 
-void Exchange::send_event(std::string_view data) {
+void Exchange::send_event(std::string_view data, std::string_view name) {
   if (cancelled_ == Cancel::kClientGone || response_) return;
   expects_events_ = true;
   begun_ = true;
+  if (!name.empty()) {
+    output_ += "event: ";
+    output_ += name;
+    output_ += '\n';
+  }
   output_ += "data: ";
   output_ += data;
   output_ += "\n\n";

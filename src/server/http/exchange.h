@@ -20,14 +20,15 @@ class Exchange {
  public:
   enum class Cancel { kNo, kClientGone, kShutdown };
 
-  /// `wake` tells the connection that there is news. `guard` is kept alive as long as the exchange.
+  /// `wake` tells the connection that there is something to send. `guard` is kept alive as long as
+  /// the exchange.
   Exchange(HttpRequest request, std::function<void()> wake, std::shared_ptr<void> guard = {});
 
   // For the handler.
 
   const HttpRequest& request() const noexcept { return request_; }
   const std::string& request_id() const noexcept { return request_id_; }
-  /// Fields that the answer carries, whichever it is. To be set before the answer.
+  /// Header fields of the answer, an error's too. To be set before the answer.
   Headers& common_headers() noexcept { return common_headers_; }
   /// The whole answer. Once, and not after the first event has been sent.
   void respond(HttpResponse response);
@@ -37,8 +38,9 @@ class Exchange {
   /// True once the head of an event stream is on its way: errors can only be events now.
   bool has_begun() const noexcept { return begun_; }
   bool has_answer() const noexcept { return response_.has_value() || begun_; }
-  /// `data: <data>`; the data must not contain line ends (JSON does not).
-  void send_event(std::string_view data);
+  /// `data: <data>`, after `event: <name>` if it has a name; neither may contain line ends (JSON
+  /// does not).
+  void send_event(std::string_view data, std::string_view name = {});
   /// Ends the answer. The handler must not use the exchange afterwards.
   void finish();
   std::stop_token stop_token() const noexcept { return stop_.get_token(); }
@@ -68,7 +70,7 @@ class Exchange {
   std::string take_output();
   bool has_output() const noexcept { return !output_.empty(); }
   bool is_finished() const noexcept { return finished_; }
-  /// What `take_output` gave has been sent: handlers waiting in `drained` go on.
+  /// The bytes that `take_output` gave have been sent: handlers waiting in `drained` go on.
   void resume_waiters();
   /// Nobody will read the answer, or the server stops: asks the handler to end.
   void cancel(Cancel reason);

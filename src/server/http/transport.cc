@@ -7,12 +7,12 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <mutex>
 #include <thread>
 #include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
+#include "base/mutex.h"
 #include "base/start_thread.h"
 #include "server/http/connection.h"
 
@@ -65,7 +65,7 @@ struct Transport::Impl {
   std::unordered_set<std::shared_ptr<Connection>> connections;  // I/O thread
   std::uint16_t port = 0;
   std::thread thread;
-  std::mutex stop_mutex;
+  base::Mutex stop_mutex;
   std::atomic<std::int64_t> n_connections{0};
   std::atomic<std::int64_t> n_accepted{0};
   std::atomic<std::int64_t> n_rejected{0};
@@ -196,7 +196,7 @@ void Transport::start() {
 std::uint16_t Transport::port() const noexcept { return impl_->port; }
 
 void Transport::stop() {
-  const std::lock_guard lock(impl_->stop_mutex);
+  const base::MutexLock lock(impl_->stop_mutex);
   if (!impl_->thread.joinable()) return;
   net::co_spawn(*impl_->io, impl_->drain(), net::detached);
   impl_->thread.join();

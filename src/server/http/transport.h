@@ -21,8 +21,8 @@ struct TransportOptions {
   std::chrono::milliseconds header_timeout{30'000};
   std::chrono::milliseconds idle_timeout{75'000};
   std::chrono::milliseconds write_timeout{60'000};  ///< Longest time a client may read nothing.
-  std::chrono::milliseconds keep_alive_interval{
-      15'000};  ///< Silence before a comment goes into an event stream.
+  /// Silence before a comment goes into an event stream.
+  std::chrono::milliseconds keep_alive_interval{15'000};
   std::chrono::milliseconds shutdown_timeout{30'000};
 };
 
@@ -33,18 +33,17 @@ struct TransportStats {
 };
 
 /// HTTP/1.1 over TCP on one thread of its own. The handler is called on that thread for every
-/// complete request; it must not block, and must see to it that `Exchange::finish` is called in the
-/// end.
+/// complete request; it must not block, and must call `Exchange::finish` in the end.
 class Transport {
  public:
   using Handler = std::function<void(std::shared_ptr<Exchange>)>;
-  /// Makes the answer to something that is not a request the handler could see. `request`: the
-  /// fields of its head that could be read.
+  /// Makes the answer to bytes that are no request for the handler. `request`: the fields of its
+  /// head, as far as they could be read.
   using ErrorBody =
       std::function<HttpResponse(int status, const std::string& message, const Headers& request)>;
 
-  /// Asked before a long body is read (method, path and fields are there): what to refuse the
-  /// request for, with status 401; empty: nothing. So that only who has a key can fill memory.
+  /// Returns why the request is unauthorized (status 401); empty if it is authorized. Called with
+  /// the head, before a long body is read, so that only clients with a key can fill memory.
   using HeadCheck = std::function<std::string_view(const HttpRequest& head)>;
 
   Transport(TransportOptions options, Handler handler, ErrorBody error_body, HeadCheck head_check);

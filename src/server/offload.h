@@ -9,13 +9,14 @@
 
 namespace openllm::server {
 
-/// `co_await Apart(worker, executor, n_bytes, work)` runs `work` and throws what it throws. What
-/// takes long because of its size is done on the worker's thread, so that the I/O thread serves the
-/// others meanwhile; the coroutine goes on through `executor`. All arguments must outlive it.
-class Apart {
+/// `co_await Offload(worker, executor, n_bytes, work)` runs `work` and throws what it throws. Work
+/// on more than a few bytes is done on the worker's thread, so that the I/O thread serves other
+/// clients meanwhile; the coroutine goes on through `executor`. All arguments must outlive the
+/// await.
+class Offload {
  public:
-  Apart(base::Worker& worker, const Executor& executor, std::size_t n_bytes,
-        const std::function<void()>& work)
+  Offload(base::Worker& worker, const Executor& executor, std::size_t n_bytes,
+          const std::function<void()>& work)
       : worker_(worker), executor_(executor), n_bytes_(n_bytes), work_(work) {}
 
   bool await_ready() {

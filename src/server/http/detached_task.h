@@ -5,11 +5,11 @@
 
 namespace openllm::server {
 
-/// A coroutine that runs by itself from its call to its end and owns its frame. Its body must catch
-/// everything.
-struct Flow {
+/// A coroutine that nobody awaits: runs from its call to its end and owns its frame. Its body must
+/// catch everything.
+struct DetachedTask {
   struct promise_type {
-    Flow get_return_object() const noexcept { return {}; }
+    DetachedTask get_return_object() const noexcept { return {}; }
     std::suspend_never initial_suspend() const noexcept { return {}; }
     std::suspend_never final_suspend() const noexcept { return {}; }
     void return_void() const noexcept {}
@@ -17,17 +17,14 @@ struct Flow {
   };
 };
 
-/// What `Task` of no value returns.
-struct Nothing {};
-
-/// Lets one coroutine wait for `n` flows of the same thread.
+/// Lets one coroutine wait for `n` detached tasks of the same thread.
 class Join {
  public:
   explicit Join(std::size_t n) noexcept : pending_(n) {}
   Join(const Join&) = delete;
   Join& operator=(const Join&) = delete;
 
-  /// A flow has ended; `error` may be null. Of several errors the first is kept. The last flow must
+  /// A task has ended; `error` may be null. Of several errors the first is kept. The last task must
   /// call this as its last action: it resumes the waiting coroutine.
   void done(const std::exception_ptr& error) {
     if (error && !error_) error_ = error;

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "fields/field.h"
+
+// Values out of JSON, with strict types. `where` names the value in errors, which are
+// kInvalidArgument: "where: wrong type (expected T, got U)", "where: invalid value (expected ...)".
+namespace openllm::fields {
+
+[[noreturn]] void fail_type(std::string_view where, std::string_view expected,
+                            const base::Json& got);
+/// A long `got` is shortened.
+[[noreturn]] void fail_value(std::string_view where, std::string_view expected,
+                             std::string_view got);
+
+bool read_boolean(const base::Json& value, std::string_view where);
+/// Also numbers without a fraction, as 4.0.
+std::int64_t read_integer(const base::Json& value, std::string_view where, std::int64_t min,
+                          std::int64_t max);
+/// The same with the bounds of a row, and those of `int`.
+int read_integer(const base::Json& value, std::string_view where, const Range& range);
+double read_number(const base::Json& value, std::string_view where, const Range& range);
+/// A string of at most `range.max` bytes.
+std::string read_text(const base::Json& value, std::string_view where, const Range& range = {});
+/// A string, or a list of at most `range.max` strings.
+std::vector<std::string> read_texts(const base::Json& value, std::string_view where,
+                                    const Range& range);
+/// A list of ids in [0, 2^31).
+std::vector<std::int32_t> read_token_ids(const base::Json& value, std::string_view where);
+/// {"12": -100.0}; null members count as absent.
+std::map<std::int32_t, float> read_token_numbers(const base::Json& value, std::string_view where,
+                                                 const Range& range);
+
+/// Throws unless the number is finite and within the range.
+void check_number(double value, std::string_view where, const Range& range, std::string_view shown);
+
+}  // namespace openllm::fields

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""The table of request fields is the only list of them.
+
+    fields_test.py PROGRAM SOURCE_FOLDER
+
+Fails when a file of a layer that fields come in by (server, client, command line, configuration) names a field: adding a
+field would then mean editing that file too. The exceptions below are files where a field has a meaning of its own. Fails
+also when docs/fields.md is not what `openllm fields --markdown` prints.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+PROGRAM = ""
+ROOT = Path()
+
+TABLE = "src/fields/table.cc"
+# Layers and files that fields come in by or go out by.
+WAYS = ("src/server/", "src/client/", "src/cli/", "src/fields/", "src/llm/llm_config.")
+
+# file -> the fields that it may name, because they act there or because a dialect gives them a form of its own.
+EXCEPTIONS = {
+    # OpenAI's own: a default length, echo with logprobs, max_completion_tokens, top_logprobs, tool_choice.
+    "src/server/api/completion_request.cc": {"max_new_tokens", "logprobs", "prompt_logprobs"},
+    "src/server/api/chat_request.cc": {"max_new_tokens", "logprobs", "add_special_tokens", "chat_template_json",
+                                       "chat_template_kwargs", "tools", "tools_json"},
+    "src/server/api/common_request.cc": {"request_id"},  # the answer's id
+    # Fields that stand beside llm_config, and a bound.
+    "src/server/api/native_request.cc": {"stop", "stop_token_ids", "adapter_name", "request_id", "prompt_logprobs"},
+    "src/client/wire.cc": {"logprobs", "request_id"},  # the form of chats; the answer's id
+    "src/cli/answer.cc": {"max_new_tokens"},  # texts end after 128 tokens
+    "src/cli/commands/query.cc": {"max_new_tokens"},
+    "src/cli/arguments.cc": {"add_special_tokens", "temperature"},  # also an option of `tokenize`; in examples
+    "src/cli/commands/inspect.cc": {"add_special_tokens"},
+    "src/llm/llm_config.cc": {"temperature"},  # do_sample
+    # Where answers are made, not where requests are read.
+    "src/server/api/answers.cc": {"logprobs", "prompt_logprobs", "stop"},
+    "src/server/endpoints/completions.cc": {"skip_special_tokens"},
+    "src/server/endpoints/chat_completions.cc": {"skip_special_tokens"},
+    "src/server/endpoints/generate.cc": {"prompt_logprobs", "request_id"},
+    "src/server/http/exchange.h": {"request_id"},
+}
+
+# Layers below requests, where the same words mean other things (the top_k of experts).
+BELOW = re.compile(r"src/(tensor|kernels|format|tokenizer|jinja|step|device|kv|model)/")
+
+# Where a sampling field may act, besides the declaration and the table.
+SAMPLING_ACTS = re.compile(r"src/(sampling/|llm/engine_request\.cc|llm/model_files\.cc|llm/llm_config\.cc)")
+
+
+def rows():
+    result = subprocess.run([PROGRAM, "fields", "--json"], capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
+
+
+def sources():
+    for folder in ("include", "src"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".h", ".cc") and not path.stem.endswith("_test"):
+                code = re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
+                yield str(path.relative_to(ROOT)), code
+
+
+def names_field(code, name):
+    """Short names are words of other meanings too: only text literals count."""
+    pattern = r"\b%s\b" if "_" in name or name == "temperature" else r'"%s"'
+    return re.search(pattern % name, code) is not None
+
+
+class Fields(unittest.TestCase):
+    def test_only_the_table_lists_fields(self):
+        names = [name for row in rows() for name in [row["name"], *row.get("aliases", [])]]
+        self.assertGreaterEqual(len(names), 50)
+        problems = []
+        for path, code in sources():
+            if path == TABLE or not path.startswith(WAYS):
+                continue
+            allowed = EXCEPTIONS.get(path, set())
+            problems += ["%s names %s" % (path, name) for name in names
+                         if name not in allowed and names_field(code, name)]
+        self.assertEqual(problems, [], "fields belong into %s" % TABLE)
+
+    def test_a_sampling_field_is_declared_listed_and_used_and_no_more(self):
+        files = dict(sources())
+        sampling = [row["name"] for row in rows()
+                    if row.get("group") == "Sampling" and ("_" in row["name"] or row["name"] == "temperature")]
+        self.assertIn("min_p", sampling)
+        for name in sampling:
+            named = {path for path, code in files.items() if names_field(code, name)}
+            self.assertIn(TABLE, named)
+            others = {path for path in named
+                      if path not in (TABLE, "include/openllm/options.h")
+                      and not SAMPLING_ACTS.match(path) and not BELOW.match(path)}
+            self.assertEqual(others - {path for path in others if name in EXCEPTIONS.get(path, ())}, set(), name)
+
+    def test_the_page_is_what_the_program_prints(self):
+        printed = subprocess.run([PROGRAM, "fields", "--markdown"], capture_output=True, text=True, check=True).stdout
+        page = (ROOT / "docs" / "fields.md").read_text(encoding="utf-8")
+        self.assertEqual(page, printed, "make it again: openllm fields --markdown > docs/fields.md")
+
+    def test_the_list_for_people_has_all(self):
+        text = subprocess.run([PROGRAM, "fields"], capture_output=True, text=True, check=True).stdout
+        for row in rows():
+            self.assertIn("  " + row["name"], text)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv[1]
+    ROOT = Path(sys.argv[2])
+    unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Makes small LoRA adapters for the tiny models, and their goldens, under tests/data/adapters.
+
+Every adapter is made with Hugging Face peft on a model of tests/data/models (tools/make_tiny_models.py makes those):
+random A and B, large enough that the logits differ far from those of the bare model. Beside the adapter lies
+golden.json, with the members that make_tiny_models.py describes; the logits are those of the unmerged adapter.
+
+Usage: tools/make_adapter_goldens.py [NAME...]       needs torch, transformers, peft, safetensors
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import peft
+import torch
+import transformers
+from safetensors.torch import save_file
+
+DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
+N_GREEDY = 8
+N_PROMPT = 16
+
+# name -> (base model, arguments of LoraConfig, dtype of the stored tensors)
+ADAPTERS = {
+    # parts of the fused QKV
+    "llama-qv": ("llama", dict(r=3, lora_alpha=12, target_modules=["q_proj", "v_proj"]), torch.float32),
+    # everything, with another rank
+    "llama-all": ("llama", dict(
+        r=5, lora_alpha=4, use_rslora=True,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]), torch.bfloat16),
+    # Q and K lie in another order in the GGUF file
+    "llama-gguf": ("llama-gguf", dict(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj", "up_proj"]),
+                   torch.float16),
+    "gemma3": ("gemma3", dict(r=2, lora_alpha=4, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]),
+               torch.float16),
+    # another prefix
+    "gemma3-vision": ("gemma3-vision", dict(
+        r=2, lora_alpha=4, target_modules=r".*language_model\..*\.(q_proj|gate_proj)"), torch.float32),
+    "gpt2": ("gpt2", dict(r=3, lora_alpha=6, fan_in_fan_out=True, target_modules=["c_attn", "c_proj", "c_fc"]),
+             torch.float16),
+    # the model's file has no prefix, the adapter's has
+    "gpt2-bare": ("gpt2-bare", dict(r=2, lora_alpha=4, fan_in_fan_out=True, target_modules=["c_attn"]),
+                  torch.float32),
+    # latent attention (names of its FFN would make peft adapt the routed experts as well)
+    "deepseek2": ("deepseek2", dict(
+        r=2, lora_alpha=4, target_modules=["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "o_proj"]), torch.float16),
+    # both stacks and what is between them
+    "t5": ("t5", dict(r=2, lora_alpha=1, target_modules=["q", "k", "v", "o", "wi", "wo"]), torch.float16),
+}
+
+
+def load_base(name):
+    folder = DATA / "models" / name
+    kind = json.loads((folder / "config.json").read_text())["architectures"][0]
+    return getattr(transformers, kind).from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def fill(model, dtype, seed):
+    """Random A and B, as numbers that `dtype` holds exactly."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if "lora_" not in name:
+            continue
+        noise = torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5
+        parameter.data.copy_(noise.to(dtype).float())
+
+
+def save(model, base, dtype, folder):
+    tensors = {name: value.to(dtype) for name, value in peft.get_peft_model_state_dict(model).items()}
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "adapter_model.safetensors")
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["base_model_name_or_path"] = base
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()  # peft writes a set
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def logits_of(model, ids, source):
+    inputs = {"input_ids": torch.tensor([ids])}
+    if source:
+        inputs = {"input_ids": torch.tensor([source]), "decoder_input_ids": inputs["input_ids"]}
+    with torch.no_grad():
+        return model(**inputs, use_cache=False).logits[0].float()
+
+
+def main(names):
+    for index, (name, (base, arguments, dtype)) in enumerate(ADAPTERS.items()):
+        if names and name not in names:
+            continue
+        folder = DATA / "adapters" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        golden = json.loads((DATA / "models" / base / "golden.json").read_text())
+        prompt, source = golden["prompt"][:N_PROMPT], golden.get("source", [])
+        model = load_base(base)
+        bare = logits_of(model, prompt, source)
+        task = "SEQ_2_SEQ_LM" if source else "CAUSAL_LM"
+        model = peft.get_peft_model(model, peft.LoraConfig(task_type=task, lora_dropout=0.0, **arguments))
+        fill(model, dtype, 500 + index)
+        save(model, base, dtype, folder)
+        # Reloaded, so that nothing but what was saved counts.
+        model = peft.PeftModel.from_pretrained(load_base(base), folder).eval()
+        logits = logits_of(model, prompt, source)
+        ids = list(prompt)
+        for _ in range(N_GREEDY):
+            ids.append(int(logits_of(model, ids, source)[-1].argmax()))
+        logits.numpy().astype("<f4").tofile(folder / "golden.logits")
+        golden = {"prompt": prompt, "greedy": ids[N_PROMPT:], "vocab_size": logits.shape[1], "logits": "golden.logits"}
+        if source:
+            golden["source"] = source
+        (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+        change = float((logits - bare).abs().max())
+        assert change > 0.5, f"the adapter changes next to nothing: {change}"
+        print(f"{name}: largest change {change:.2f}, {sum(f.stat().st_size for f in folder.iterdir())} bytes")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
