@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
 #include <utility>
 
 #include "llm/test_tokenizer.h"
@@ -35,11 +36,18 @@ class RecordingBackend final : public backend::Backend {
 class SinkTest : public testing::Test {
  protected:
   void start(int n_choices, TextRules rules, bool with_tokenizer = true) {
+    if (worker_ != nullptr) settle();
     mailbox_ =
         std::make_shared<Mailbox>(n_choices, true, [](const std::function<void()>&) { FAIL(); });
     worker_ = std::make_shared<base::Worker>();
     sink_ = std::make_shared<OutputSink>("request", n_choices, mailbox_, worker_);
     sink_->configure(std::move(rules), with_tokenizer ? tokenizer_ : nullptr, backend_);
+  }
+  /// Waits until the output thread has done everything that it was given.
+  void settle() {
+    std::promise<void> done;
+    worker_->post([&done] { done.set_value(); });
+    done.get_future().wait();
   }
   void tell(int choice, std::initializer_list<const char*> pieces) {
     for (const char* piece : pieces) {
@@ -82,8 +90,7 @@ TEST_F(SinkTest, TheEngineIsToldOfEachStopStringOnce) {
   EXPECT_THAT(update.choices[1].token_ids, ElementsAre(1, 4, 5));
   EXPECT_THAT(update.choices[2].token_ids, ElementsAre(0, 3));
   EXPECT_DOUBLE_EQ(update.choices[2].logprob_sum, -1.0);
-  sink_.reset();
-  worker_.reset();  // waits for the output thread
+  settle();
   EXPECT_THAT(backend_->stopped,
               testing::UnorderedElementsAre(std::pair("request", 1), std::pair("request", 2)));
   EXPECT_THAT(backend_->cancelled, IsEmpty());

@@ -33,7 +33,7 @@ class StepCheck : public testing::Test {
   /// "" when the step is taken.
   std::string refusal() const {
     try {
-      check_step(step_, spec_, {max_rows_, max_output_rows_, 4, &blocks_, &groups_});
+      check_step(step_, spec_, {max_rows_, max_output_rows_, 4, &blocks_, &groups_, &adapters_});
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
       return error.what();
@@ -61,6 +61,15 @@ class StepCheck : public testing::Test {
   std::vector<int> blocks_{4, 4};
   std::vector<kv::KvGroupSpec> groups_{};
   step::Step step_ = good_step();
+
+ private:
+  // A model without adapters.
+  const MemoryCheckpoint checkpoint_ = small_llama();
+  const ModuleLayout layout_{};
+  const std::function<void(double)> progress_{};
+  const std::unique_ptr<device::Device> device_ = device::make_device("reference", {});
+  WeightLoader loader_{checkpoint_, {&layout_, &layout_}, *device_, progress_};
+  const Adapters adapters_{loader_};
 };
 
 TEST_F(StepCheck, LimitsOfTheStepAreInclusive) {
@@ -141,7 +150,7 @@ TEST_F(StepCheck, SequencesCoverTheRowsInOrder) {
       {"cover the rows in order", [](step::Step& s) { s.sequences[1].rope_len = -1; }},
       {"more rows than the step", [](step::Step& s) { s.sequences[1].n_rows = 2; }},
       {"do not cover all rows", [](step::Step& s) { s.sequences.pop_back(); }},
-      {"no adapter is mounted", [](step::Step& s) { s.sequences[1].adapter = 1; }},
+      {"no such adapter is mounted", [](step::Step& s) { s.sequences[1].adapter = 1; }},
       {"wrong source length", [](step::Step& s) { s.sequences[0].source_len = 1; }},
       {"encoded whole", [](step::Step& s) { s.sequences[0].n_source_rows = 1; }},
       {"wrong number of source tokens", [](step::Step& s) { s.source_ids = {1}; }},
