@@ -16,6 +16,7 @@ from pathlib import Path
 # layer -> the layers it may include. Public headers (openllm/*.h) may be included by all.
 LAYERS = {
     "base": [],
+    "net": ["base"],
     "fields": ["base"],
     "step": [],
     "tensor": ["base"],
@@ -30,12 +31,12 @@ LAYERS = {
     "sampling": ["base"],
     "engine": ["base", "step", "kv", "sampling"],
     "backend": ["base", "step", "tensor", "format", "device", "kv", "model", "sampling", "engine"],
-    "store": ["base"],
+    "store": ["base", "format"],
     "llm": ["base", "fields", "tensor", "format", "tokenizer", "chat", "device", "kv", "model", "sampling", "engine",
             "backend", "store"],
     # Our own first users: the public headers, base for small things, and the table of fields.
     "server": ["base", "fields"],
-    "client": ["base", "fields"],
+    "client": ["base", "net", "fields"],
     "cli": ["base", "fields"],
     "library": [],
 }

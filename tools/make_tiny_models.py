@@ -16,12 +16,16 @@ Some models are written as GGUF too (f32/model.gguf, q8_0/model.gguf), with the 
 layouts of llama.cpp's converter. The Q8_0 file has a golden of its own, computed by transformers from the dequantised
 weights.
 
-Usage: tools/make_tiny_models.py [NAME...]       needs torch, transformers, safetensors, gguf, numpy
+The linears of some models are quantised as GPTQ does, see gptq_format.py: transformers computes their golden from what
+AutoGPTQ makes of the quantised tensors.
+
+Usage: tools/make_tiny_models.py [NAME...]       needs torch, transformers, safetensors, gguf, numpy, auto-gptq
 """
 
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import gguf
@@ -29,6 +33,8 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+
+import gptq_format
 
 ROOT = Path(__file__).resolve().parent.parent / "tests" / "data" / "models"
 N_GREEDY = 20
@@ -39,9 +45,16 @@ def llama3_scaling():
             "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 
 
+def gptq_llama(arguments, **gptq):
+    return ("LlamaConfig", dict(
+        vocab_size=128, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, rms_norm_eps=1e-5, **arguments),
+        dict(n_prompt=30, dtype=torch.float16, gptq=gptq))
+
+
 # name -> (configuration class, its arguments, options)
 # Options: dtype of the stored weights, n_prompt, gguf (also write these GGUF files), shard (bytes per file), prefix
-# (drop it from the tensor names).
+# (drop it from the tensor names), gptq (how to quantise the linears).
 MODELS = {
     # grouped queries, biases everywhere, llama3 RoPE scaling, tied
     "llama": ("LlamaConfig", dict(
@@ -135,6 +148,21 @@ MODELS = {
         vocab_size=110, d_model=32, d_kv=8, d_ff=40, num_layers=2, num_decoder_layers=3, num_heads=4,
         feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0),
         dict(n_prompt=15, n_source=26)),
+    # GPTQ: the usual kind, with the biases of zeros that AutoGPTQ writes
+    "llama-gptq": gptq_llama(dict(tie_word_embeddings=True), bits=4, group_size=32, sym=True, empty_bias=True),
+    # inputs in another order than groups, which gate and up do not share; zero points; real biases
+    "llama-gptq-act-order": gptq_llama(dict(attention_bias=True), bits=4, group_size=32, sym=False, desc_act=True),
+    # a group is a whole row; the head is quantised too
+    "llama-gptq-8bit": gptq_llama({}, bits=8, group_size=-1, sym=False, format="gptq_v2", lm_head=True),
+    "llama-gptq-8bit-act-order": gptq_llama({}, bits=8, group_size=32, sym=True, desc_act=True),
+    # groups that are smaller than what kernels multiply at once
+    "llama-gptq-2bit": gptq_llama({}, bits=2, group_size=16, sym=False, desc_act=True, format="gptq_v2"),
+    # every expert has seen other inputs, so each has an order of its own
+    "mixtral-gptq-act-order": ("MixtralConfig", dict(
+        vocab_size=120, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=64, num_local_experts=4, num_experts_per_tok=2,
+        sliding_window=None),
+        dict(n_prompt=26, dtype=torch.float16, gptq=dict(bits=4, group_size=32, sym=False, desc_act=True))),
 }
 
 
@@ -210,6 +238,13 @@ def drop_prefix(folder, prefix):
         tensors[f"h.{layer}.attn.bias"] = torch.ones(1, 1, 4, 4)
         tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-10000.0)
     save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+
+
+def quantise(model, folder, options):
+    """Returns the model as a reader of the folder gets it, which has quantised linears then."""
+    with tempfile.TemporaryDirectory() as dense:
+        gptq_format.quantise_folder(folder, Path(dense), options)
+        return type(model).from_pretrained(dense, dtype=torch.float32, attn_implementation="eager").eval()
 
 
 # ---- GGUF -----------------------------------------------------------------------------------------------------------
@@ -371,6 +406,8 @@ def main(names):
         model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
         if "prefix" in options:
             drop_prefix(folder, options["prefix"])
+        if "gptq" in options:
+            model = quantise(model, folder, options["gptq"])
         (folder / "generation_config.json").unlink(missing_ok=True)
         text = arguments.get("text_config", arguments)
         prompt = np.random.default_rng(index).integers(3, text["vocab_size"], options["n_prompt"]).tolist()

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "openllm/error.h"
+#include "openllm/options.h"
 
 namespace openllm {
 
@@ -16,6 +17,17 @@ struct Availability {
 
 /// What LoadOptions::backend can name, in the order of preference.
 OPENLLM_API std::vector<Availability> list_backends();
+/// Answers of the backends to one model.
+struct BackendReport {
+  /// In the order of preference; `available`: it can run the model, else `reason` says why not.
+  std::vector<Availability> backends{};
+  std::string chosen{};  ///< The one that an LLM of this model takes; empty when there is none.
+  std::string reason{};  ///< Why this one, or why none. One sentence.
+};
+/// Asks every backend about a model, given as for LLM, without loading it. Throws when there is no
+/// such model or its files are damaged.
+OPENLLM_API BackendReport ask_backends(const std::string& model, const LoadOptions& options = {});
+
 /// What LoadOptions::device can name, in the order of preference.
 OPENLLM_API std::vector<Availability> list_devices();
 

@@ -9,6 +9,7 @@
 #include "openllm/chat.h"
 #include "openllm/options.h"
 #include "openllm/outputs.h"
+#include "openllm/stats.h"
 #include "openllm/stream.h"
 #include "openllm/task.h"
 
@@ -19,7 +20,7 @@ struct ModelInfo {
   std::string id{};            ///< As the OpenAI API shows it.
   std::string path{};          ///< Folder or file it was loaded from.
   std::string architecture{};  ///< Family, for example "llama".
-  std::string format{};        ///< "gguf" or "safetensors".
+  std::string format{};        ///< "gguf", "safetensors", "pytorch" or "none".
   std::string weight_types{};  ///< For example "Q4_1 (210), F32 (61), Q8_0 (1)".
   std::int64_t n_parameters = 0;
   std::int64_t n_embedding_parameters =
@@ -44,23 +45,6 @@ struct BackendInfo {
   std::string reason{};  ///< One sentence.
 };
 
-/// Counters since the engine started, and gauges of now.
-struct EngineStats {
-  std::int64_t n_requests = 0;  ///< Accepted so far.
-  std::int64_t n_finished = 0;  ///< Ended for whatever reason.
-  std::int64_t n_running = 0;   ///< Sequences with cache blocks.
-  std::int64_t n_waiting = 0;   ///< Sequences queued.
-  std::int64_t n_steps = 0;
-  std::int64_t n_prompt_tokens = 0;  ///< Of the accepted requests' prompts, cached ones included.
-  std::int64_t n_cached_tokens = 0;  ///< Prompt tokens found in the prefix cache.
-  std::int64_t n_generated_tokens = 0;
-  std::int64_t n_preemptions = 0;
-  std::int64_t n_blocks_total = 0;  ///< KV cache blocks.
-  std::int64_t n_blocks_free = 0;   ///< Blocks no sequence holds (cached prefixes count as free).
-  std::int64_t max_running = 0;     ///< Most sequences that run at once.
-  std::int64_t max_waiting = 0;     ///< Most sequences queued.
-};
-
 /// How a text prompt is tokenized.
 struct TokenizeOptions {
   bool add_special_tokens = true;  ///< Add what the tokenizer's template adds (BOS ...).
@@ -73,8 +57,11 @@ struct TokenizeOptions {
 /// from, kUnsupported in a process forked after its first use (which has none of its threads).
 class OPENLLM_API LLM {
  public:
-  /// `model`: a name in the model store, a folder, or a `.gguf` file. Resolves it and reads its
-  /// configuration; weights and tokenizer load at first use (or now, with `options.eager`).
+  /// `model`: a path, if it begins with '.', '/' or '~' or ends in ".gguf"; else a name or tag in
+  /// the model store; else a folder with config.json or a .gguf file. Resolves it, reads its
+  /// configuration and chooses the backend; weights and tokenizer load at first use (or now, with
+  /// `options.eager`). A model that no backend can run, or without weights, still has its
+  /// configuration, tokenizer and chat template: the refusal is thrown by what needs a backend.
   explicit LLM(const std::string& model, const LoadOptions& options = {});
   ~LLM();
   LLM(const LLM&);
@@ -105,6 +92,9 @@ class OPENLLM_API LLM {
   /// Loads weights and tokenizer now. Later calls return at once.
   void load() const;
   bool is_loaded() const noexcept;
+  /// Ends what runs with kUnavailable and frees weights, KV cache and tokenizer. The next use loads
+  /// them again.
+  void unload() const;
 
   /// Empty after the LLM was moved from.
   const std::string& id() const noexcept;

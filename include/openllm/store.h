@@ -19,7 +19,7 @@ struct StoredModel {
   std::int64_t bytes = 0;
 };
 
-/// An entry of the store that cannot be used: written by half, changed, or emptied by hand.
+/// An entry of the store that cannot be used: incomplete, or changed by hand.
 struct DamagedModel {
   std::string name{};
   std::string version{};

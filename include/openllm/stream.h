@@ -10,7 +10,7 @@
 namespace openllm {
 
 namespace llm {
-class Request;
+class RequestReader;
 }
 
 /// The outputs of one request as an input range. Destroying it cancels what is still running.
@@ -19,7 +19,7 @@ class Request;
 /// One that was moved from is at its end.
 class OPENLLM_API GenerationStream {
  public:
-  explicit GenerationStream(std::shared_ptr<llm::Request> request);
+  explicit GenerationStream(std::shared_ptr<llm::RequestReader> request);
   ~GenerationStream();
   GenerationStream(GenerationStream&&) noexcept;
   GenerationStream& operator=(GenerationStream&&) noexcept;
@@ -58,7 +58,7 @@ class OPENLLM_API GenerationStream {
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
-  std::shared_ptr<llm::Request> request_;
+  std::shared_ptr<llm::RequestReader> request_;
 };
 
 /// The same for coroutines: `while (const auto* out = co_await stream.next()) ...`.
@@ -66,33 +66,33 @@ class OPENLLM_API GenerationStream {
 /// kInvalidArgument.
 class OPENLLM_API AsyncGenerationStream {
  public:
-  explicit AsyncGenerationStream(std::shared_ptr<llm::Request> request);
+  explicit AsyncGenerationStream(std::shared_ptr<llm::RequestReader> request);
   ~AsyncGenerationStream();
   AsyncGenerationStream(AsyncGenerationStream&&) noexcept;
   AsyncGenerationStream& operator=(AsyncGenerationStream&&) noexcept;
 
   class OPENLLM_API NextAwaiter {
    public:
-    explicit NextAwaiter(llm::Request* request) : request_(request) {}
+    explicit NextAwaiter(llm::RequestReader* request) : request_(request) {}
     bool await_ready();
     bool await_suspend(std::coroutine_handle<> awaiting);
     const GenerationOutput* await_resume();
 
    private:
-    llm::Request* request_;
+    llm::RequestReader* request_;
   };
   /// Awaits the next output; null after the one with `finished`. Valid until the next call.
   NextAwaiter next() { return NextAwaiter(request_.get()); }
 
   class OPENLLM_API AcceptedAwaiter {
    public:
-    explicit AcceptedAwaiter(llm::Request* request) : request_(request) {}
+    explicit AcceptedAwaiter(llm::RequestReader* request) : request_(request) {}
     bool await_ready();
     bool await_suspend(std::coroutine_handle<> awaiting);
     void await_resume();
 
    private:
-    llm::Request* request_;
+    llm::RequestReader* request_;
   };
   /// Awaits that the request has been tokenized, checked and queued, or has ended. Throws what is
   /// wrong with it; then `next` gives null. Not needed: `next` throws the same.
@@ -101,7 +101,7 @@ class OPENLLM_API AsyncGenerationStream {
   void cancel() noexcept;
 
  private:
-  std::shared_ptr<llm::Request> request_;
+  std::shared_ptr<llm::RequestReader> request_;
 };
 
 }  // namespace openllm

@@ -1,66 +1,124 @@
-#include <cstdlib>
+#include "backend/choose.h"
 
-#include "backend/backend.h"
-#include "backend/native.h"
+#include <cstdlib>
+#include <utility>
+
 #include "base/error.h"
 
 namespace openllm::backend {
-
-std::vector<BackendEntry> backends() {
-  return {
-      {"vllm", false, "this build has no vLLM backend", nullptr},
-      {"native", true, "the engine of this library", load_native},
-      {"pt", false, "this build has no PyTorch backend", nullptr},
-  };
-}
-
 namespace {
 
-std::string known_names() {
-  std::string names;
-  for (const BackendEntry& entry : backends()) names += (names.empty() ? "" : ", ") + entry.name;
-  return names;
+Candidate ask(const BackendEntry& entry, const format::ModelSource& source,
+              const LoadOptions& options) {
+  if (!entry.available) return {entry, Refusal{ErrorCode::kUnavailable, entry.reason}};
+  return {entry, entry.supports(source, options)};
 }
 
-BackendEntry require_backend(const std::string& name, const char* source) {
-  for (BackendEntry& entry : backends()) {
-    if (entry.name != name) continue;
-    if (!entry.available)
-      base::fail(ErrorCode::kUnavailable, source, ": backend ", name, ": ", entry.reason);
-    return entry;
+/// An error that says something about the backend, not about the files or the options.
+bool is_inability(const Error& refusal) {
+  return refusal.code() == ErrorCode::kUnsupported || refusal.code() == ErrorCode::kUnavailable ||
+         refusal.code() == ErrorCode::kNotFound;
+}
+
+const BackendEntry& find_entry(const std::vector<BackendEntry>& entries, const std::string& name,
+                               const char* where) {
+  std::string known;
+  for (const BackendEntry& entry : entries) {
+    if (entry.name == name) return entry;
+    known += (known.empty() ? "" : ", ") + entry.name;
   }
-  base::fail(ErrorCode::kNotFound, source, ": unknown backend (expected one of ", known_names(),
-             "; got ", name, ")");
+  base::fail(ErrorCode::kNotFound, where, ": unknown backend (expected one of ", known, "; got ",
+             name, ")");
+}
+
+/// `where` begins messages; `why` is the reason of the choice.
+Choice choose_named(const BackendEntry& entry, const format::ModelSource& source,
+                    const LoadOptions& options, const char* where, const char* why) {
+  if (!entry.available)
+    base::fail(ErrorCode::kUnavailable, where, ": backend ", entry.name, ": ", entry.reason);
+  const Candidate candidate = ask(entry, source, options);
+  if (!candidate.refusal) return {.entry = entry, .reason = why};
+  if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
+  return {.reason = base::cat(candidate.refusal->what(), " (backend ", entry.name, ", ", why, ")"),
+          .code = candidate.refusal->code()};
+}
+
+/// No entry can run the model. The reasons of those that this machine has come first.
+Choice choose_none(const std::vector<Candidate>& asked) {
+  std::string present;
+  std::string absent;
+  ErrorCode code = ErrorCode::kUnsupported;
+  for (const Candidate& candidate : asked) {
+    std::string& list = candidate.entry.available ? present : absent;
+    if (candidate.entry.available && present.empty()) code = candidate.refusal->code();
+    list +=
+        base::cat(list.empty() ? "" : "; ", candidate.entry.name, ": ", candidate.refusal->what());
+  }
+  const char* separator = present.empty() || absent.empty() ? "" : "; ";
+  return {.reason = base::cat("no backend can run this model: ", present, separator, absent),
+          .code = code};
+}
+
+/// The first entry from `begin` on that can run the model; `why` and the reasons of those that
+/// cannot become the reason. Puts these into `asked`. nullopt when there is none.
+std::optional<Choice> choose_first(const std::vector<BackendEntry>& entries, std::size_t begin,
+                                   std::string why, const format::ModelSource& source,
+                                   const LoadOptions& options, std::vector<Candidate>& asked) {
+  for (std::size_t i = begin; i < entries.size(); ++i) {
+    Candidate candidate = ask(entries[i], source, options);
+    if (!candidate.refusal)
+      return Choice{.entry = entries[i], .reason = std::move(why), .is_automatic = true};
+    if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
+    why += base::cat("; ", entries[i].name, " skipped: ", candidate.refusal->what());
+    asked.push_back(std::move(candidate));
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
-Choice choose_backend(const std::string& requested) {
-  if (!requested.empty()) return {require_backend(requested, "backend"), "asked for by name"};
-  const char* from_environment = std::getenv("OPENLLM_BACKEND");
-  if (from_environment != nullptr && *from_environment != '\0') {
-    return {require_backend(from_environment, "OPENLLM_BACKEND"),
-            "set by the environment variable OPENLLM_BACKEND"};
-  }
-  std::string skipped;
-  for (BackendEntry& entry : backends()) {
-    if (entry.available) return {entry, base::cat("the first available one", skipped)};
-    skipped += base::cat("; ", entry.name, " skipped: ", entry.reason);
-  }
-  base::fail(ErrorCode::kInternal, "backend: none available", skipped);
+const BackendEntry& Choice::require() const {
+  if (!entry) throw Error(code, reason);
+  return *entry;
 }
 
-int resolve_max_model_len(const LoadOptions& options, int model_limit) {
-  if (options.max_model_len < 0) {
-    base::fail(ErrorCode::kInvalidArgument, "max_model_len: out of range (expected >= 0, got ",
-               options.max_model_len, ")");
+std::vector<Candidate> ask_backends(const std::vector<BackendEntry>& entries,
+                                    const format::ModelSource& source, const LoadOptions& options) {
+  std::vector<Candidate> answers;
+  for (const BackendEntry& entry : entries) answers.push_back(ask(entry, source, options));
+  return answers;
+}
+
+Choice choose_backend(const std::vector<BackendEntry>& entries, const format::ModelSource& source,
+                      const LoadOptions& options) {
+  if (!options.backend.empty()) {
+    return choose_named(find_entry(entries, options.backend, "backend"), source, options, "backend",
+                        "asked for by name");
   }
-  if (options.max_model_len > model_limit) {
-    base::fail(ErrorCode::kInvalidArgument,
-               "max_model_len: more than the model was made for (expected at most ", model_limit,
-               ", got ", options.max_model_len, ")");
+  const char* variable = std::getenv("OPENLLM_BACKEND");
+  if (variable != nullptr && *variable != '\0') {
+    return choose_named(find_entry(entries, variable, "OPENLLM_BACKEND"), source, options,
+                        "OPENLLM_BACKEND", "set by the environment variable OPENLLM_BACKEND");
   }
-  return options.max_model_len == 0 ? model_limit : options.max_model_len;
+  std::vector<Candidate> asked;
+  auto choice = choose_first(entries, 0, "the first available one", source, options, asked);
+  return choice ? *std::move(choice) : choose_none(asked);
+}
+
+std::optional<Choice> choose_next(const Choice& failed, const Error& failure,
+                                  const std::vector<BackendEntry>& entries,
+                                  const format::ModelSource& source, const LoadOptions& options) {
+  const bool is_its_matter = is_inability(failure) || failure.code() == ErrorCode::kIo ||
+                             failure.code() == ErrorCode::kResourceExhausted ||
+                             failure.code() == ErrorCode::kInternal;
+  if (!failed.is_automatic || !failed.entry || !is_its_matter) return std::nullopt;
+  std::size_t begin = 0;
+  while (begin < entries.size() && entries[begin].name != failed.entry->name) ++begin;
+  std::vector<Candidate> asked;
+  return choose_first(
+      entries, begin + 1,
+      base::cat(failed.reason, "; ", failed.entry->name, " failed to load: ", failure.what()),
+      source, options, asked);
 }
 
 }  // namespace openllm::backend

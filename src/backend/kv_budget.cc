@@ -42,6 +42,19 @@ std::int64_t bytes_for(const std::vector<kv::KvGroupSpec>& groups, const LoadOpt
 
 }  // namespace
 
+int resolve_max_model_len(const LoadOptions& options, int model_limit) {
+  if (options.max_model_len < 0) {
+    base::fail(ErrorCode::kInvalidArgument, "max_model_len: out of range (expected >= 0, got ",
+               options.max_model_len, ")");
+  }
+  if (options.max_model_len > model_limit) {
+    base::fail(ErrorCode::kInvalidArgument,
+               "max_model_len: more than the model was made for (expected at most ", model_limit,
+               ", got ", options.max_model_len, ")");
+  }
+  return options.max_model_len == 0 ? model_limit : options.max_model_len;
+}
+
 KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
                         int max_model_len, std::int64_t available_bytes) {
   const std::int64_t block = options.kv_block_size;

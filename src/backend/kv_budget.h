@@ -9,6 +9,10 @@
 
 namespace openllm::backend {
 
+/// The longest sequence that `options` allow for a model made for `model_limit` positions. Throws
+/// kInvalidArgument.
+int resolve_max_model_len(const LoadOptions& options, int model_limit);
+
 /// How many KV cache blocks each group gets.
 struct KvBudget {
   std::vector<int> blocks_per_group{};

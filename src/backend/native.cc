@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/system_limits.h"
 #include "device/device.h"
+#include "engine/engine.h"
 #include "model/model.h"
 
 namespace openllm::backend {
@@ -52,7 +53,8 @@ class NativeBackend final : public Backend {
   void submit(engine::Request request) override { engine_.submit(std::move(request)); }
   void cancel(const std::string& id) override { engine_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }
-  engine::Stats stats() const override { return engine_.stats(); }
+  EngineStats stats() const override { return engine_.stats(); }
+  void shut_down(const base::Failure& failure) override { engine_.shut_down(failure); }
 
  private:
   base::SteadyClock clock_;
@@ -78,14 +80,13 @@ void require_range(const char* name, int value, int low, int high) {
 }
 
 /// The engine continues texts: it has no use yet for hidden states or for source texts.
-void refuse_other_networks(const format::Checkpoint& checkpoint) {
-  const model::ModelSpec spec = model::read_spec(checkpoint);
+void refuse_other_networks(const model::ModelSpec& spec, const std::string& path) {
   if (!spec.head) {
-    base::fail(ErrorCode::kUnsupported, checkpoint.path(), ": ", spec.architecture,
+    base::fail(ErrorCode::kUnsupported, path, ": ", spec.architecture,
                " is an encoder, which gives no text (embeddings are not supported yet)");
   }
   if (spec.encoder) {
-    base::fail(ErrorCode::kUnsupported, checkpoint.path(), ": ", spec.architecture,
+    base::fail(ErrorCode::kUnsupported, path, ": ", spec.architecture,
                " is an encoder-decoder model, which the native engine cannot run yet");
   }
 }
@@ -103,7 +104,6 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
                options.kv_cache_bytes, ")");
   }
 
-  refuse_other_networks(checkpoint);
   auto device = device::make_device(options.device, {.n_threads = options.n_threads,
                                                      .fast_activations = options.fast_activations});
   model::ModelOptions model_options;
@@ -139,16 +139,46 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
                                          std::move(engine_options));
 }
 
-}  // namespace
+/// Reads the configuration as `load` would. Throws what makes the model impossible here.
+ModelFacts describe(const format::ModelSource& source, const LoadOptions& options) {
+  if (source.layout == format::Layout::kHuggingFace) {
+    if (source.config.find("model_type") == nullptr && !source.architecture.empty()) {
+      base::fail(ErrorCode::kUnsupported, source.path,
+                 "/config.json: has no model_type, and the architecture ", source.architecture,
+                 " is not known by its name");
+    }
+    // Before the weights are looked for: an unknown architecture is the better reason.
+    (void)model::read_spec(*source.without_tensors());
+  }
+  const model::ModelSpec spec = model::read_spec(*source.open_weights());
+  refuse_other_networks(spec, source.path);
+  return {spec.architecture, spec.n_layers(), spec.vocab_size,
+          resolve_max_model_len(options, spec.max_positions)};
+}
 
-std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint,
+std::optional<Refusal> supports(const format::ModelSource& source, const LoadOptions& options) {
+  try {
+    (void)describe(source, options);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
+std::unique_ptr<Backend> load_source(const format::ModelSource& source,
                                      const LoadOptions& options) {
   try {
-    return load(checkpoint, options);
+    return load(*source.open_weights(), options);
   } catch (const std::bad_alloc&) {
-    base::fail(ErrorCode::kResourceExhausted, checkpoint.path(),
+    base::fail(ErrorCode::kResourceExhausted, source.path,
                ": not enough memory for the model, its KV cache and its logits");
   }
+}
+
+}  // namespace
+
+BackendEntry native_backend() {
+  return {"native", true, "the engine of this library", supports, describe, load_source};
 }
 
 }  // namespace openllm::backend

@@ -1,13 +1,11 @@
 #pragma once
 
-#include <memory>
-
-#include "backend/backend.h"
+#include "backend/registry.h"
 
 namespace openllm::backend {
 
-/// Our own engine on a device of this machine.
-std::unique_ptr<Backend> load_native(const format::Checkpoint& checkpoint,
-                                     const LoadOptions& options);
+/// Our own engine on a device of this machine. The only backend that reads a model as a
+/// model::ModelSpec and opens its tensors.
+BackendEntry native_backend();
 
 }  // namespace openllm::backend

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 namespace openllm::base {
@@ -323,7 +324,6 @@ std::string Json::dump() const {
 }
 
 void append_json_string(std::string& out, std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
   out += '"';
   std::size_t pos = 0;
   while (pos < text.size()) {
@@ -358,8 +358,7 @@ void append_json_string(std::string& out, std::string_view text) {
       default:
         if (byte < 0x20) {
           out += "\\u00";
-          out += kHex[byte >> 4U];
-          out += kHex[byte & 15U];
+          append_hex(out, byte);
         } else {
           out += static_cast<char>(byte);
         }

@@ -1,5 +1,6 @@
 #include "base/system_limits.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -142,5 +143,7 @@ int available_cpus(const SystemFiles& files) {
                     : static_cast<int>(std::thread::hardware_concurrency());
   return static_cast<int>(std::clamp<std::int64_t>(cgroup_cpus(files), 1, std::max(n, 1)));
 }
+
+void return_free_memory() noexcept { ::malloc_trim(0); }
 
 }  // namespace openllm::base

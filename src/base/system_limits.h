@@ -20,4 +20,8 @@ std::int64_t available_memory(const SystemFiles& files = {});
 /// groups' quota, rounded up.
 int available_cpus(const SystemFiles& files = {});
 
+/// Gives memory that was freed back to the system: the allocator keeps it otherwise, to use it
+/// again. Takes milliseconds; for after something large is gone.
+void return_free_memory() noexcept;
+
 }  // namespace openllm::base

@@ -33,7 +33,7 @@ class Worker {
 
 /// Runs tasks by the size of their text on one of two workers, so that small ones never wait for
 /// large ones. In order within each.
-class Lanes {
+class TwoPriorityPool {
  public:
   /// Parsing or tokenizing this much takes a few milliseconds.
   static constexpr std::size_t kMaxSmallBytes = 64 << 10;

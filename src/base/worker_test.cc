@@ -12,12 +12,12 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr std::size_t kSmall = Lanes::kMaxSmallBytes;
+constexpr std::size_t kSmall = TwoPriorityPool::kMaxSmallBytes;
 
-TEST(Lanes, SmallTasksDoNotWaitForLargeOnes) {
+TEST(TwoPriorityPool, SmallTasksDoNotWaitForLargeOnes) {
   std::latch gate(1);
   std::atomic<bool> large_done = false;
-  Lanes lanes;
+  TwoPriorityPool lanes;
   lanes.post(kSmall + 1, [&] {
     gate.wait();
     large_done = true;
@@ -28,10 +28,10 @@ TEST(Lanes, SmallTasksDoNotWaitForLargeOnes) {
   gate.count_down();
 }
 
-TEST(Lanes, InOrderWithinEach) {
+TEST(TwoPriorityPool, InOrderWithinEach) {
   std::vector<int> small, large;
   {
-    Lanes lanes;
+    TwoPriorityPool lanes;
     for (int i = 0; i < 5; ++i) {
       lanes.post(0, [&small, i] { small.push_back(i); });
       lanes.post(1 << 20, [&large, i] { large.push_back(i); });
@@ -41,10 +41,10 @@ TEST(Lanes, InOrderWithinEach) {
   EXPECT_THAT(large, ElementsAre(0, 1, 2, 3, 4));
 }
 
-TEST(Lanes, ATaskMayDestroyThem) {
+TEST(TwoPriorityPool, ATaskMayDestroyThem) {
   std::promise<void> done;
   std::latch posted(1);  // nobody may still be within `post`
-  auto lanes = std::make_shared<Lanes>();
+  auto lanes = std::make_shared<TwoPriorityPool>();
   lanes->post(0, [] {});
   lanes->post(1 << 20, [&, last = lanes]() mutable {
     posted.wait();

@@ -154,7 +154,10 @@ void add_inspection(CLI::App& app, Arguments& a) {
 
   CLI::App* backends =
       add_command(&app, "backends", "Show which backends and devices exist, and why (not)",
-                  "Example:\n  openllm backends");
+                  "Examples:\n"
+                  "  openllm backends\n"
+                  "  openllm backends ./model-folder    which of them can run this model");
+  backends->add_option("MODEL", a.model, kModelHelp);
   backends->add_flag("--json", a.json, "Print JSON");
 }
 

@@ -11,9 +11,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mutex.h"
-#include "client/http.h"
-#include "client/sse.h"
 #include "client/wire.h"
+#include "net/http.h"
+#include "net/sse.h"
+#include "net/url.h"
 
 namespace openllm {
 namespace {
@@ -32,37 +33,30 @@ void check_key(const std::string& key) {
   }
 }
 
+/// "http://host:port", with the path that the server may have, and without the "/v1" of OpenAI's
+/// base_url.
 std::string normalised_address(std::string address) {
   if (address.find("://") == std::string::npos) address = "http://" + address;
-  const std::size_t end = address.find("://");
-  for (std::size_t i = 0; i < end; ++i) {
-    if (address[i] >= 'A' && address[i] <= 'Z') address[i] = static_cast<char>(address[i] | 0x20);
-  }
-  const std::string scheme = address.substr(0, end);
-  const std::size_t host = end + 3;
-  const bool has_host = host < address.size() && address.find_first_of("/?#", host) != host;
-  if ((scheme != "http" && scheme != "https") || !has_host) {
+  const std::optional<net::Url> url = net::parse_url(address);
+  if (!url || (url->scheme != "http" && url->scheme != "https")) {
     base::fail(ErrorCode::kInvalidArgument,
                "client: bad address (expected http://host:port or https://host, got ",
-               client::shown_url(address), ")");
+               net::shown_url(address), ")");
   }
-  while (!address.empty() && address.back() == '/') address.pop_back();
-  constexpr std::string_view kVersion = "/v1";  // as OpenAI's base_url has it
-  if (address.size() > kVersion.size() &&
-      address.substr(address.size() - kVersion.size()) == kVersion) {
-    address.resize(address.size() - kVersion.size());
-  }
-  return address;
+  std::string_view path = url->path;
+  while (path.ends_with('/')) path.remove_suffix(1);
+  if (path.ends_with("/v1")) path.remove_suffix(3);
+  return base::cat(url->origin(), path);
 }
 
 /// The error of a refused call, with the address where that may be what is wrong.
-Error refusal(const client::HttpCall& call, const client::HttpAnswer& answer) {
+Error refusal(const net::HttpCall& call, const net::HttpAnswer& answer) {
   const Error error = client::make_error(answer.status, answer.body);
-  const std::string url = client::shown_url(call.url);
+  const std::string url = net::shown_url(call.url);
   if (answer.status >= 300 && answer.status < 400 && !answer.location.empty()) {
-    return {error.code(), base::cat("server: HTTP status ", answer.status, ": ", url, " is now ",
-                                    client::printable(client::shown_url(answer.location)),
-                                    " (give that address)")};
+    return {error.code(),
+            base::cat("server: HTTP status ", answer.status, ": ", url, " is now ",
+                      client::printable(net::shown_url(answer.location)), " (give that address)")};
   }
   const bool may_be_wrong = answer.status == 404 || answer.status == 405;
   return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what(),
@@ -73,7 +67,7 @@ bool can_retry(int status) { return status == 408 || status == 429 || status >= 
 
 /// Sleeps. Returns false when the call is stopped, or its deadline comes before the end of the
 /// pause.
-bool pause(std::chrono::milliseconds time, const client::HttpCall& call) {
+bool pause(std::chrono::milliseconds time, const net::HttpCall& call) {
   const auto end = std::chrono::steady_clock::now() + time;
   const bool is_late = call.deadline && *call.deadline <= end;
   std::mutex mutex;
@@ -101,7 +95,7 @@ class Client::Impl {
 
   bool health() const {
     try {
-      return client::http_call(make_call("/readyz")).status == 200;
+      return net::http_call(make_call("/readyz")).status == 200;
     } catch (const Error&) {
       return false;
     }
@@ -121,8 +115,8 @@ class Client::Impl {
   }
 
   GenerationOutput generate(const Prompt& prompt, const GenerateOptions& options) const {
-    client::HttpCall request = make_generation_call(prompt, options, false);
-    const client::HttpAnswer answer = call(request);
+    net::HttpCall request = make_generation_call(prompt, options, false);
+    const net::HttpAnswer answer = call(request);
     GenerationOutput output = empty_output(prompt, options);
     if (answer.was_ended) return ended(std::move(output), answer);
     client::merge_answer(output, client::parse_answer(answer.body));
@@ -132,9 +126,9 @@ class Client::Impl {
   GenerationOutput generate_stream(
       const Prompt& prompt, const GenerateOptions& options,
       const std::function<bool(const GenerationOutput&)>& on_output) const {
-    client::HttpCall request = make_generation_call(prompt, options, true);
+    net::HttpCall request = make_generation_call(prompt, options, true);
     GenerationOutput output = empty_output(prompt, options);
-    client::SseDecoder decoder;
+    net::SseDecoder decoder;
     bool is_done = false;
     bool has_news = false;
     const bool only_final = options.output_kind == OutputKind::kFinalOnly;
@@ -149,7 +143,7 @@ class Client::Impl {
       return true;
     };
     request.on_body = [&](std::string_view bytes) { return decoder.feed(bytes, on_data); };
-    client::HttpAnswer answer = call(request);
+    net::HttpAnswer answer = call(request);
     // Some servers do not stream and give the whole answer at once; others are no such servers.
     if (!answer.was_ended && !has_news && !is_done && !answer.body.empty())
       answer.was_ended = !on_answer(answer.body);
@@ -161,18 +155,19 @@ class Client::Impl {
   }
 
  private:
-  client::HttpCall make_call(const std::string& path) const {
-    client::HttpCall request;
+  net::HttpCall make_call(const std::string& path) const {
+    net::HttpCall request;
+    request.where = "client";
     request.url = options_.address + path;
     request.api_key = options_.api_key;
     request.timeout_s = options_.timeout_s;
     return request;
   }
 
-  client::HttpCall make_generation_call(const Prompt& prompt, const GenerateOptions& options,
-                                        bool stream) const {
+  net::HttpCall make_generation_call(const Prompt& prompt, const GenerateOptions& options,
+                                     bool stream) const {
     const bool is_chat = prompt.messages() != nullptr;
-    client::HttpCall request = make_call(is_chat ? "/v1/chat/completions" : "/v1/completions");
+    net::HttpCall request = make_call(is_chat ? "/v1/chat/completions" : "/v1/completions");
     request.body = client::make_body(prompt, options, model(), stream);
     request.stop_token = options.stop_token;
     if (options.timeout) {
@@ -190,7 +185,7 @@ class Client::Impl {
     return output;
   }
 
-  static GenerationOutput ended(GenerationOutput output, const client::HttpAnswer& answer) {
+  static GenerationOutput ended(GenerationOutput output, const net::HttpAnswer& answer) {
     output.finished = true;
     const FinishReason reason = answer.is_late ? FinishReason::kDeadline : FinishReason::kCancelled;
     for (CompletionChunk& chunk : output.outputs) {
@@ -200,11 +195,11 @@ class Client::Impl {
   }
 
   /// Makes the call, with retries. Throws the error that the server answers.
-  client::HttpAnswer call(const client::HttpCall& request) const {
+  net::HttpAnswer call(const net::HttpCall& request) const {
     constexpr auto kFirstPause = std::chrono::milliseconds(500);
     constexpr int kLongestPauseS = 60;
     for (int attempt = 0;; ++attempt) {
-      client::HttpAnswer answer = client::http_call(request);
+      net::HttpAnswer answer = net::http_call(request);
       if (answer.status == 200 || answer.was_ended) return answer;
       if (!can_retry(answer.status) || attempt >= options_.max_retries) {
         throw refusal(request, answer);

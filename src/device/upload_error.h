@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "base/error.h"
 #include "device/device.h"
 
@@ -7,9 +9,9 @@ namespace openllm::device {
 
 /// Throws what every device says of a value that is NaN or infinite; `element` counts in the file's
 /// order.
-[[noreturn]] inline void fail_not_finite(const WeightPart& part, std::int64_t element,
+[[noreturn]] inline void fail_not_finite(const std::string& tensor, std::int64_t element,
                                          float value) {
-  base::fail(ErrorCode::kCorruptData, "tensor ", part.name, ": element ", element,
+  base::fail(ErrorCode::kCorruptData, "tensor ", tensor, ": element ", element,
              ": not finite (expected a finite number, got ", value, ")");
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,20 +10,53 @@
 
 namespace openllm::device {
 
-/// One tensor of a weight, as the file has it.
-struct WeightPart {
-  tensor::TensorView view;
+/// A tensor beside the one that a part is named after.
+struct SideTensor {
+  tensor::TensorView view{};
   std::string name{};  ///< For messages.
+};
+
+/// What makes a matrix [n_out, n_in] of integer codes, when scales and zero points are tensors of
+/// their own:
+///
+///   w[o, i] = scale[g, o] * (code[o, i] - zero[g, o]),  g the group of input i.
+///
+/// Now for GPTQ. What other schemes need: AWQ and compressed-tensors a further Order (words of
+/// interleaved outputs; words of inputs row by row, with scales [n_out, groups]); FP8 with a scale
+/// per block a kind of code and the number of outputs that share a scale; bitsandbytes a table of
+/// the values that codes stand for.
+struct GroupedCodes {
+  /// How codes, scales and zero points lie in their tensors.
+  enum class Order : std::uint8_t {
+    /// Codes: I32 [n_in * bits / 32, n_out], a word has consecutive inputs of one output. Scales:
+    /// F16, BF16 or F32 [groups, n_out]. Zero points: I32 [groups, n_out * bits / 32], a word has
+    /// consecutive outputs of one group. The first code is in a word's lowest bits.
+    kWordsOfInputs,
+  };
+  Order order = Order::kWordsOfInputs;
+  int bits = 4;  ///< Of a code: 2, 4 or 8.
+  std::int64_t n_out = 0;
+  std::int64_t n_in = 0;
+  SideTensor scales{};
+  SideTensor zeros{};  ///< Without bytes: every zero point is 2^(bits - 1).
+  /// Added to every stored zero point. Fields carry into their neighbours: the words are sums.
+  int zero_offset = 0;
+  std::int64_t group_size = 0;           ///< Input i is of group i / group_size,
+  std::vector<std::int32_t> group_of{};  ///< or, if not empty, of group_of[i].
+};
+
+/// A matrix or vector, as the file has it.
+struct WeightPart {
+  tensor::TensorView view;  ///< The values, or the codes.
+  std::string name{};       ///< For messages.
   /// The view is [in, out] instead of [out, in] (GPT-2's Conv1D).
   bool transposed = false;
+  std::optional<GroupedCodes> grouped{};
 };
 
 /// A weight between file and device: parts are stacked along the output dimension (fused QKV, gate
-/// and up). `scheme` leaves room for weights whose codes, scales and zero points are separate
-/// tensors.
+/// and up).
 struct WeightSource {
-  enum class Scheme { kDense };
-  Scheme scheme = Scheme::kDense;
   std::vector<WeightPart> parts{};
 };
 

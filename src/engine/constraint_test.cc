@@ -123,7 +123,7 @@ TEST_F(ConstraintTest, TheEndWaitsUntilEveryConstraintAllowsIt) {
   EXPECT_GT(sink->tokens[0].size(), 6U);
   EXPECT_GT(shorter->tokens[0].size(), 4U);
   for (const auto& answer : {sink, shorter}) {
-    EXPECT_EQ(answer->reasons[0], EndReason::kStop);
+    EXPECT_EQ(answer->reasons[0], FinishReason::kStop);
     for (std::size_t i = 0; i + 1 < answer->tokens[0].size(); ++i) {
       EXPECT_GE(answer->tokens[0][i], kVocab / 2);
     }

@@ -77,7 +77,7 @@ void Core::add(std::unique_ptr<RequestState>& request) {
 
   if (r.max_new == 0) {  // nothing to sample: only the first choice has something to do, if any
     for (const auto& choice : r.choices) {
-      if (choice->n_target() == 0) end(*choice, EndReason::kLength);
+      if (choice->n_target() == 0) end(*choice, FinishReason::kLength);
     }
   }
   release_held(r);
@@ -122,7 +122,7 @@ void Core::emit(const Sequence& sequence, What what) {
   emissions_.push_back({sequence.request->request.sink, sequence.sampling.choice, std::move(what)});
 }
 
-void Core::end(Sequence& sequence, EndReason reason, const FailurePtr& failure) {
+void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failure) {
   if (sequence.state == Sequence::State::kEnded) return;
   if (sequence.state == Sequence::State::kRunning) erase_from(running_, &sequence);
   if (sequence.state == Sequence::State::kWaiting) erase_from(waiting_, &sequence);
@@ -139,7 +139,7 @@ void Core::end(Sequence& sequence, EndReason reason, const FailurePtr& failure) 
   }
 }
 
-void Core::end_request(RequestState& r, EndReason reason, const FailurePtr& failure) {
+void Core::end_request(RequestState& r, FinishReason reason, const FailurePtr& failure) {
   for (const auto& choice : r.choices) end(*choice, reason, failure);
 }
 
@@ -152,7 +152,7 @@ void Core::forget_ended() {
   closed_.clear();
 }
 
-void Core::end_choice(const std::string& id, int choice, EndReason reason) {
+void Core::end_choice(const std::string& id, int choice, FinishReason reason) {
   const auto found = requests_.find(id);
   if (found == requests_.end()) return;
   RequestState& r = *found->second;
@@ -174,7 +174,7 @@ void Core::expire_deadlines() {
     RequestState& r = *entry.second;
     if (!r.request.deadline) continue;
     if (*r.request.deadline <= now) {
-      end_request(r, EndReason::kDeadline);
+      end_request(r, FinishReason::kDeadline);
     } else {
       next_deadline_ = std::min(next_deadline_, *r.request.deadline);
     }
@@ -182,7 +182,7 @@ void Core::expire_deadlines() {
   forget_ended();
 }
 
-void Core::end_all(EndReason reason, const FailurePtr& failure) {
+void Core::end_all(FinishReason reason, const FailurePtr& failure) {
   for (const auto& entry : requests_) end_request(*entry.second, reason, failure);
   forget_ended();
 }
@@ -302,9 +302,9 @@ void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
   emit(sequence, TokenEvent{sample.token, sample.logprob, std::exchange(sample.top, {})});
   const auto& stops = r.request.stop_token_ids;
   if (std::find(stops.begin(), stops.end(), sample.token) != stops.end()) {
-    end(sequence, EndReason::kStop);
+    end(sequence, FinishReason::kStop);
   } else if (sequence.n_generated() >= r.max_new) {
-    end(sequence, EndReason::kLength);
+    end(sequence, FinishReason::kLength);
   }
 }
 
@@ -333,7 +333,7 @@ void Core::commit_one(Sequence& sequence, StepOutput& output, const float* logit
   if (samples) {
     append_token(sequence, output.sample);
   } else if (sequence.n_computed >= sequence.n_target()) {
-    end(sequence, EndReason::kLength);
+    end(sequence, FinishReason::kLength);
   }
   release_held(r);
 }
@@ -350,7 +350,7 @@ void Core::commit(std::span<StepOutput> outputs, const float* logits) {
     if (sequence.state == Sequence::State::kEnded)
       continue;  // another choice of its request failed
     if (const auto& failure = outputs[i].failure) {
-      end_request(*sequence.request, EndReason::kError,
+      end_request(*sequence.request, FinishReason::kError,
                   std::make_shared<const base::Failure>(*failure));
     } else {
       commit_one(sequence, outputs[i], logits);
@@ -367,7 +367,7 @@ void Core::step() {
   // The first in rank always gets a row, so this cannot happen; ending it keeps the others going if
   // it does.
   if (batch_.empty()) {
-    end_request(*running_.front()->request, EndReason::kError,
+    end_request(*running_.front()->request, FinishReason::kError,
                 make_failure(ErrorCode::kInternal, "engine: no sequence can run"));
     reservation.commit();
     forget_ended();
@@ -388,14 +388,15 @@ void Core::step() {
     reservation.commit();
     commit(outputs, logits);
   } else {
-    for (Sequence* sequence : batch_) end_request(*sequence->request, EndReason::kError, failure);
+    for (Sequence* sequence : batch_)
+      end_request(*sequence->request, FinishReason::kError, failure);
     reservation.commit();  // ending freed them all
   }
   forget_ended();
 }
 
-Stats Core::stats() const {
-  Stats stats = stats_;
+EngineStats Core::stats() const {
+  EngineStats stats = stats_;
   stats.n_running = static_cast<std::int64_t>(running_.size());
   stats.n_blocks_total = cache_.n_total();
   stats.n_blocks_free = cache_.n_free();

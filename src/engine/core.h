@@ -48,7 +48,7 @@ struct PromptLogits {
 /// Shared by all that one failure ends: telling them of a lack of memory takes none.
 using FailurePtr = std::shared_ptr<const base::Failure>;
 struct EndEvent {
-  EndReason reason = EndReason::kStop;
+  FinishReason reason = FinishReason::kStop;
   int n_cached_tokens = 0;
   FailurePtr failure{};  ///< Set for kError.
 };
@@ -93,9 +93,9 @@ class Core {
   /// they were.
   void add(std::unique_ptr<RequestState>& request);
   /// `choice` < 0: all of them. Unknown or ended ones are ignored.
-  void end_choice(const std::string& id, int choice, EndReason reason);
+  void end_choice(const std::string& id, int choice, FinishReason reason);
   void expire_deadlines();
-  void end_all(EndReason reason, const FailurePtr& failure = nullptr);
+  void end_all(FinishReason reason, const FailurePtr& failure = nullptr);
 
   /// Admit, plan, reserve, run, sample, commit. What there is to tell is in `emissions` afterwards.
   void step();
@@ -104,13 +104,13 @@ class Core {
   /// Ids whose last choice ended since the caller last cleared the list.
   std::vector<std::string>& finished_ids() noexcept { return finished_ids_; }
   /// Everything but n_waiting, which also counts what was not added yet.
-  Stats stats() const;
+  EngineStats stats() const;
   void check_invariants() const;
 
  private:
   void reserve_for(int n_choices);
-  void end(Sequence& sequence, EndReason reason, const FailurePtr& failure = nullptr);
-  void end_request(RequestState& request, EndReason reason, const FailurePtr& failure = nullptr);
+  void end(Sequence& sequence, FinishReason reason, const FailurePtr& failure = nullptr);
+  void end_request(RequestState& request, FinishReason reason, const FailurePtr& failure = nullptr);
   void forget_ended();
   void make_waiting(Sequence& sequence);
   void release_held(RequestState& request);
@@ -154,7 +154,7 @@ class Core {
 
   std::vector<Emission> emissions_;
   std::vector<std::string> finished_ids_;
-  Stats stats_;
+  EngineStats stats_;
 };
 
 }  // namespace openllm::engine

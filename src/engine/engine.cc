@@ -25,7 +25,7 @@ constexpr bool kDebug = true;
 struct EndChoice {
   std::string id;
   int choice;  // < 0: all
-  EndReason reason;
+  FinishReason reason;
 };
 using Command = std::variant<std::unique_ptr<RequestState>, EndChoice>;
 
@@ -55,7 +55,9 @@ class Engine::Impl {
     if (start_thread) thread_ = base::start_thread([this] { loop(); });
   }
 
-  ~Impl() {
+  ~Impl() { shut_down(FinishReason::kCancelled, nullptr); }
+
+  void shut_down(FinishReason reason, const FailurePtr& failure) {
     {
       const base::MutexLock lock(mutex_);
       closing_ = true;
@@ -63,7 +65,7 @@ class Engine::Impl {
     wake_.notify_all();
     if (thread_.joinable()) thread_.join();
     take_commands();
-    core_.end_all(EndReason::kCancelled);
+    core_.end_all(reason, failure);
     publish();
     emit();
   }
@@ -104,7 +106,7 @@ class Engine::Impl {
     wake_.notify_one();
   }
 
-  Stats stats() const {
+  EngineStats stats() const {
     const base::MutexLock lock(mutex_);
     return stats_;
   }
@@ -121,7 +123,8 @@ class Engine::Impl {
       core_.step();
       if (kDebug || options_.check_invariants) core_.check_invariants();
     } catch (const std::exception& e) {
-      core_.end_all(EndReason::kError, std::make_shared<const base::Failure>(base::failure_of(e)));
+      core_.end_all(FinishReason::kError,
+                    std::make_shared<const base::Failure>(base::failure_of(e)));
     }
     publish();
     emit();
@@ -169,13 +172,13 @@ class Engine::Impl {
         ids_.erase(request.id);
       }
       for (int i = 0; i < request.n_choices; ++i)
-        request.sink->on_end(i, EndReason::kError, 0, failure);
+        request.sink->on_end(i, FinishReason::kError, 0, failure);
     }
   }
 
   /// Makes the committed state visible, before anyone is told about it.
   void publish() {
-    Stats latest = core_.stats();
+    EngineStats latest = core_.stats();
     const base::MutexLock lock(mutex_);
     latest.n_requests = stats_.n_requests;
     latest.n_waiting = core_.n_waiting() + n_inbox_;
@@ -198,7 +201,7 @@ class Engine::Impl {
   std::vector<Command> inbox_ GUARDED_BY(mutex_);
   std::int64_t n_inbox_ GUARDED_BY(mutex_) = 0;  // sequences of the requests in it
   std::unordered_set<std::string> ids_ GUARDED_BY(mutex_);
-  Stats stats_ GUARDED_BY(mutex_);
+  EngineStats stats_ GUARDED_BY(mutex_);
   bool closing_ GUARDED_BY(mutex_) = false;
 
   std::thread thread_;
@@ -211,12 +214,15 @@ Engine::~Engine() = default;
 
 void Engine::submit(Request request) { impl_->submit(std::move(request)); }
 void Engine::cancel(const std::string& id, int choice) {
-  impl_->post(EndChoice{id, choice, EndReason::kCancelled});
+  impl_->post(EndChoice{id, choice, FinishReason::kCancelled});
 }
 void Engine::stop_choice(const std::string& id, int choice) {
-  impl_->post(EndChoice{id, choice, EndReason::kStop});
+  impl_->post(EndChoice{id, choice, FinishReason::kStop});
 }
-Stats Engine::stats() const { return impl_->stats(); }
+EngineStats Engine::stats() const { return impl_->stats(); }
+void Engine::shut_down(const base::Failure& failure) {
+  impl_->shut_down(FinishReason::kError, std::make_shared<const base::Failure>(failure));
+}
 bool Engine::step() { return impl_->step(); }
 
 }  // namespace openllm::engine

@@ -9,6 +9,7 @@
 #include "engine/request.h"
 #include "engine/step_runner.h"
 #include "kv/kv_spec.h"
+#include "openllm/stats.h"
 
 namespace openllm::engine {
 
@@ -26,25 +27,6 @@ struct EngineOptions {
   bool check_invariants = false;  ///< After every step; debug builds do it anyway.
   std::vector<kv::KvGroupSpec> kv_groups{};
   std::vector<int> blocks_per_group{};
-};
-
-struct Stats {
-  std::int64_t n_requests = 0;
-  std::int64_t n_finished = 0;
-  std::int64_t n_running = 0;
-  std::int64_t n_waiting = 0;
-  std::int64_t n_steps = 0;
-  std::int64_t n_step_rows = 0;       ///< Rows computed, all steps together.
-  std::int64_t n_step_sequences = 0;  ///< Sum over the steps: / n_steps is the mean batch.
-  std::int64_t n_prompt_tokens = 0;
-  std::int64_t n_cached_tokens = 0;
-  std::int64_t n_generated_tokens = 0;
-  std::int64_t n_preemptions = 0;
-  std::int64_t n_split_prefills = 0;  ///< Prompts computed in more than one chunk.
-  std::int64_t n_blocks_total = 0;
-  std::int64_t n_blocks_free = 0;  ///< Held by no sequence (cached prefixes included).
-  std::int64_t max_running = 0;    ///< Most sequences of a step.
-  std::int64_t max_waiting = 0;
 };
 
 /// Continuous batching over one model. Owns one thread; every method may be called from any thread.
@@ -69,7 +51,10 @@ class Engine {
   /// A stop found above the engine (stop string): the choice ends with kStop. Tokens sampled in the
   /// meantime are delivered and not the caller's any more. Unknown or ended choices are ignored.
   void stop_choice(const std::string& id, int choice);
-  Stats stats() const;
+  EngineStats stats() const;
+  /// Ends every request with kError and `failure`, and the thread; `submit` is refused from then
+  /// on. Called at most once, and not by a sink.
+  void shut_down(const base::Failure& failure);
 
   /// One transaction: admit, plan, reserve, run, sample, commit, emit. False when there was nothing
   /// to do.

@@ -79,7 +79,7 @@ TEST(EngineSubmit, RefusesWhatNeverFitsAndClipsTheRest) {
   const auto sink = b.submit(r);
   b.run_all();
   EXPECT_EQ(sink->tokens[0].size(), 5U);
-  EXPECT_EQ(sink->reasons[0], EndReason::kLength);
+  EXPECT_EQ(sink->reasons[0], FinishReason::kLength);
 }
 
 TEST(EngineSubmit, QueueIsBounded) {
@@ -105,7 +105,7 @@ TEST(Engine, StopTokensAndMinimum) {
   r.stop_token_ids = {free_run.tokens[3], 100000, -5};
   const auto stopped = b.submit(r);
   b.run_all();
-  EXPECT_EQ(stopped->reasons[0], EndReason::kStop);
+  EXPECT_EQ(stopped->reasons[0], FinishReason::kStop);
   EXPECT_LE(stopped->tokens[0].size(), 4U);
   EXPECT_EQ(stopped->tokens[0].back(), free_run.tokens[3]);
   r.min_new_tokens = 10;
@@ -122,7 +122,7 @@ TEST(Engine, ZeroNewTokensGivesPromptOnly) {
   const auto nothing = b.submit(r);
   b.run_all();
   EXPECT_EQ(b.runner.n_calls, 0);
-  EXPECT_EQ(nothing->reasons, (std::vector{EndReason::kLength, EndReason::kLength}));
+  EXPECT_EQ(nothing->reasons, (std::vector{FinishReason::kLength, FinishReason::kLength}));
 
   r.n_prompt_logprobs = 2;
   r.prompt_logits = true;
@@ -149,7 +149,7 @@ TEST(Engine, ZeroNewTokensGivesPromptOnly) {
   one.n_prompt_logprobs = 0;
   const auto single = b.submit(one);
   b.run_all();
-  EXPECT_EQ(single->reasons[0], EndReason::kLength);
+  EXPECT_EQ(single->reasons[0], FinishReason::kLength);
   EXPECT_TRUE(single->prompt.empty());
 }
 
@@ -184,7 +184,7 @@ TEST(Engine, CancellingTheFirstChoiceLetsTheOthersGoOn) {
   b.engine.cancel("a", 0);
   b.run_all();
   EXPECT_EQ(sink->reasons,
-            (std::vector{EndReason::kCancelled, EndReason::kLength, EndReason::kLength}));
+            (std::vector{FinishReason::kCancelled, FinishReason::kLength, FinishReason::kLength}));
   EXPECT_EQ(sink->tokens[2], expected_answer(r, 2, kVocab, b.options).tokens);
 }
 
@@ -215,8 +215,29 @@ TEST(Engine, CancelAndDeadlineFreeBlocksBeforeTheNextStep) {
   const int calls = b.runner.n_calls;
   b.engine.step();
   EXPECT_EQ(b.runner.n_calls, calls);
-  EXPECT_EQ(cancelled->reasons[0], EndReason::kCancelled);
-  EXPECT_EQ(late->reasons[0], EndReason::kDeadline);
+  EXPECT_EQ(cancelled->reasons[0], FinishReason::kCancelled);
+  EXPECT_EQ(late->reasons[0], FinishReason::kDeadline);
+  EXPECT_EQ(b.engine.stats().n_blocks_free, b.engine.stats().n_blocks_total);
+}
+
+TEST(Engine, ShuttingDownEndsEveryRequestWithItsFailure) {
+  Bench b;
+  Request running = make_request("a", 20, 50);
+  Request queued = make_request("b", 20, 50);
+  const auto first = b.submit(running);
+  for (int i = 0; i < 4; ++i) b.engine.step();
+  const auto second = b.submit(queued);
+  b.engine.shut_down({ErrorCode::kUnavailable, "gone"});
+  for (const auto& sink : {first, second}) {
+    EXPECT_EQ(sink->reasons[0], FinishReason::kError);
+    EXPECT_EQ(sink->codes[0], ErrorCode::kUnavailable);
+    EXPECT_EQ(sink->errors[0], "gone");
+    EXPECT_EQ(sink->n_ends[0], 1);
+  }
+  EXPECT_FALSE(first->tokens[0].empty());
+  EXPECT_THAT(refusal(b, make_request("c", 3, 3), ErrorCode::kUnavailable),
+              HasSubstr("shutting down"));
+  b.engine.cancel("a");  // ignored
   EXPECT_EQ(b.engine.stats().n_blocks_free, b.engine.stats().n_blocks_total);
 }
 
@@ -232,9 +253,9 @@ TEST(Engine, FailingStepFailsItsRequestsOnly) {
   b.engine.step();
   b.runner.fail_every = 0;
   b.run_all();
-  EXPECT_EQ(failed->reasons[0], EndReason::kError);
+  EXPECT_EQ(failed->reasons[0], FinishReason::kError);
   EXPECT_EQ(failed->errors[0], "fake: step failed");
-  EXPECT_EQ(fine->reasons[0], EndReason::kLength);
+  EXPECT_EQ(fine->reasons[0], FinishReason::kLength);
 }
 
 class NanRunner final : public StepRunner {
@@ -269,8 +290,8 @@ TEST(Engine, NanLogitsFailOneRequestOfTheBatch) {
   }
   while (engine.step()) {
   }
-  EXPECT_EQ(sinks[0]->reasons[0], EndReason::kLength);
-  EXPECT_EQ(sinks[1]->reasons[0], EndReason::kError);
+  EXPECT_EQ(sinks[0]->reasons[0], FinishReason::kLength);
+  EXPECT_EQ(sinks[1]->reasons[0], FinishReason::kError);
   EXPECT_THAT(sinks[1]->errors[0], HasSubstr("NaN"));
 }
 

@@ -193,7 +193,7 @@ class RecordingSink : public EventSink {
     tokens[c].push_back(event.token);
     logprobs[c].push_back(event.logprob);
   }
-  void on_end(int choice, EndReason reason, int cached,
+  void on_end(int choice, FinishReason reason, int cached,
               const base::Failure& failure) noexcept override {
     const auto c = static_cast<std::size_t>(choice);
     ++n_ends[c];
@@ -208,7 +208,7 @@ class RecordingSink : public EventSink {
 
   std::vector<std::vector<std::int32_t>> tokens;
   std::vector<std::vector<float>> logprobs;
-  std::vector<EndReason> reasons;
+  std::vector<FinishReason> reasons;
   std::vector<std::string> errors;
   std::vector<ErrorCode> codes;
   std::vector<int> n_ends;
@@ -240,7 +240,7 @@ inline EngineOptions small_options(int block_size = 4, int full_blocks = 64, int
 /// What a request's choice must produce, computed without an engine.
 struct Expected {
   std::vector<std::int32_t> tokens;
-  EndReason reason = EndReason::kLength;
+  FinishReason reason = FinishReason::kLength;
 };
 inline Expected expected_answer(const Request& r, int choice, int vocab, const EngineOptions& o) {
   Expected result;
@@ -274,7 +274,7 @@ inline Expected expected_answer(const Request& r, int choice, int vocab, const E
     counts.add_output(token);
     result.tokens.push_back(token);
     if (std::count(r.stop_token_ids.begin(), r.stop_token_ids.end(), token) > 0) {
-      result.reason = EndReason::kStop;
+      result.reason = FinishReason::kStop;
       break;
     }
   }

@@ -54,7 +54,7 @@ class SafeSink final : public RecordingSink {
     const base::PauseFailingNew pause;
     RecordingSink::on_token(choice, std::move(event));
   }
-  void on_end(int choice, EndReason reason, int cached,
+  void on_end(int choice, FinishReason reason, int cached,
               const base::Failure& failure) noexcept override {
     const base::PauseFailingNew pause;
     RecordingSink::on_end(choice, reason, cached, failure);
@@ -115,17 +115,17 @@ void expect_all_told(Round& round) {
     for (std::size_t c = 0; c < sink.n_ends.size(); ++c) {
       ASSERT_EQ(sink.n_ends[c], round.taken[i] ? 1 : 0) << round.requests[i].id;
       if (!round.taken[i]) continue;
-      if (sink.reasons[c] == EndReason::kError) {
+      if (sink.reasons[c] == FinishReason::kError) {
         EXPECT_EQ(sink.codes[c], ErrorCode::kResourceExhausted) << sink.errors[c];
         EXPECT_EQ(sink.errors[c], "out of memory");
-      } else if (sink.reasons[c] == EndReason::kLength) {
+      } else if (sink.reasons[c] == FinishReason::kLength) {
         const Expected expected =
             expected_answer(round.requests[i], static_cast<int>(c), kVocab, round.options);
         EXPECT_EQ(sink.tokens[c], expected.tokens) << round.requests[i].id;
       }
     }
   }
-  const Stats stats = round.engine->stats();
+  const EngineStats stats = round.engine->stats();
   EXPECT_EQ(stats.n_blocks_free, stats.n_blocks_total);
   EXPECT_EQ(stats.n_waiting, 0);
   EXPECT_EQ(stats.n_running, 0);

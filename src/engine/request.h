@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/failure.h"
+#include "openllm/outputs.h"
 #include "sampling/sampler.h"
 
 namespace openllm::engine {
@@ -16,13 +17,11 @@ namespace openllm::engine {
 /// Most choices of a request.
 inline constexpr int kMaxChoices = 128;
 
-enum class EndReason : std::uint8_t { kStop, kLength, kCancelled, kDeadline, kError };
-
 /// A token as it leaves the engine.
 struct TokenEvent {
   std::int32_t token = 0;
   float logprob = 0.0F;
-  std::vector<sampling::LogprobEntry> top{};
+  std::vector<TokenLogprob> top{};
 };
 
 /// Receives what a request produces. Called on the engine thread, so it must return fast and not
@@ -39,7 +38,7 @@ class EventSink {
   virtual void on_token(int choice, TokenEvent event) noexcept = 0;
   /// `n_cached_tokens`: prompt tokens found in the prefix cache. `failure` is set for kError. A
   /// stop token that ended the choice was delivered by on_token before and is not text.
-  virtual void on_end(int choice, EndReason reason, int n_cached_tokens,
+  virtual void on_end(int choice, FinishReason reason, int n_cached_tokens,
                       const base::Failure& failure) noexcept = 0;
 };
 

@@ -51,7 +51,7 @@ class Traffic {
     check_all();
   }
 
-  Stats stats() const { return engine_.stats(); }
+  EngineStats stats() const { return engine_.stats(); }
   std::size_t most_sequences() const { return runner_.most_sequences; }
   int n_late = 0;
 
@@ -120,7 +120,7 @@ class Traffic {
       for (int c = 0; c < t.request.n_choices; ++c) check_choice(t, c);
       if (!t.disturbed && runner_.fail_every == 0) check_prompt(t);
     }
-    const Stats s = engine_.stats();
+    const EngineStats s = engine_.stats();
     EXPECT_EQ(s.n_blocks_free, s.n_blocks_total);
     EXPECT_EQ(s.n_running, 0);
     EXPECT_EQ(s.n_waiting, 0);
@@ -131,10 +131,10 @@ class Traffic {
     ASSERT_EQ(t.sink->n_ends[c], 1);
     const Expected want = expected_answer(t.request, choice, kVocab, options_);
     const auto& got = t.sink->tokens[c];
-    const EndReason reason = t.sink->reasons[c];
+    const FinishReason reason = t.sink->reasons[c];
     ASSERT_LE(got.size(), want.tokens.size());
     ASSERT_TRUE(std::equal(got.begin(), got.end(), want.tokens.begin()));
-    if (reason == EndReason::kError) {
+    if (reason == FinishReason::kError) {
       ASSERT_GT(runner_.fail_every, 0) << t.sink->errors[c];
       ASSERT_EQ(t.sink->errors[c], "fake: step failed");
     } else if (!t.disturbed) {
@@ -171,7 +171,7 @@ class Traffic {
 };
 
 TEST(EngineTraffic, EveryRequestGetsWhatItGetsAlone) {
-  Stats sum;
+  EngineStats sum;
   std::size_t most = 0;
   int n_late = 0;
   std::mt19937 random(7);
@@ -198,7 +198,7 @@ TEST(EngineTraffic, EveryRequestGetsWhatItGetsAlone) {
     Traffic traffic(round, o, round % 4 == 3 ? 37 : 0);
     traffic.run(200);
     if (HasFatalFailure()) return;
-    const Stats s = traffic.stats();
+    const EngineStats s = traffic.stats();
     sum.n_preemptions += s.n_preemptions;
     sum.n_cached_tokens += s.n_cached_tokens;
     sum.n_split_prefills += s.n_split_prefills;
@@ -229,13 +229,13 @@ class WaitingSink final : public EventSink {
     const std::lock_guard lock(mutex_);
     tokens_.push_back(event.token);
   }
-  void on_end(int, EndReason reason, int, const base::Failure&) noexcept override {
+  void on_end(int, FinishReason reason, int, const base::Failure&) noexcept override {
     const std::lock_guard lock(mutex_);
     reason_ = reason;
     ++n_ends_;
     ended_.notify_all();
   }
-  EndReason wait() {
+  FinishReason wait() {
     std::unique_lock lock(mutex_);
     ended_.wait(lock, [&] { return n_ends_ > 0; });
     EXPECT_EQ(n_ends_, 1);
@@ -250,7 +250,7 @@ class WaitingSink final : public EventSink {
   std::mutex mutex_;
   std::condition_variable ended_;
   std::vector<std::int32_t> tokens_;
-  EndReason reason_ = EndReason::kError;
+  FinishReason reason_ = FinishReason::kError;
   int n_ends_ = 0;
 };
 
@@ -274,7 +274,7 @@ TEST(EngineThreads, ManyThreadsSubmitAndCancel) {
         engine.submit(r);
         if (i % 4 == 1) engine.cancel(r.id);
         (void)engine.stats();
-        if (sink->wait() != EndReason::kLength) continue;
+        if (sink->wait() != FinishReason::kLength) continue;
         EXPECT_EQ(sink->tokens(), expected_answer(r, 0, kVocab, o).tokens);
         ++n_whole;
       }
@@ -303,8 +303,8 @@ TEST(EngineThreads, DestructionEndsEverything) {
     }
   }
   for (const auto& sink : sinks) {
-    const EndReason reason = sink->wait();
-    EXPECT_TRUE(reason == EndReason::kCancelled || reason == EndReason::kLength);
+    const FinishReason reason = sink->wait();
+    EXPECT_TRUE(reason == FinishReason::kCancelled || reason == FinishReason::kLength);
   }
 }
 

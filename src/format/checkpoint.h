@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "format/locate.h"
 #include "tensor/tensor_view.h"
 
 namespace openllm::format {
@@ -26,7 +27,7 @@ struct UnreadableTensor {
 /// Thread safety: const methods from any thread. Views stay valid as long as the checkpoint.
 class Checkpoint {
  public:
-  enum class Kind { kHuggingFace, kGguf };
+  using Kind = Layout;
 
   virtual ~Checkpoint() = default;
   virtual Kind kind() const noexcept = 0;
@@ -45,9 +46,8 @@ class Checkpoint {
   virtual void drop_pages(const tensor::TensorView& view) const noexcept = 0;
 };
 
-/// Opens a GGUF file (with its `-00001-of-0000N` siblings), or a folder that holds config.json with
-/// model.safetensors(.index.json), or a folder that holds a single .gguf model (one file or one set
-/// of siblings). Throws kNotFound, kUnsupported or kCorruptData naming file and place.
+/// Opens the weights of the model that `locate_model` finds: GGUF, or safetensors beside
+/// config.json. Throws kNotFound, kUnsupported or kCorruptData naming file and place.
 std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path);
 
 /// Opens an adapter: a folder as peft writes it, adapter_config.json beside

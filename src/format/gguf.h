@@ -1,15 +1,11 @@
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <optional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/mapped_file.h"
 #include "format/checkpoint.h"
+#include "format/gguf_metadata.h"
 
 namespace openllm::format {
 
@@ -18,6 +14,8 @@ namespace openllm::format {
 class Gguf final : public Checkpoint {
  public:
   explicit Gguf(const std::string& path);
+  /// The same of a file whose metadata has been read already.
+  explicit Gguf(std::shared_ptr<const GgufMetadata> metadata);
   ~Gguf() override;
 
   Kind kind() const noexcept override { return Kind::kGguf; }
@@ -26,13 +24,7 @@ class Gguf final : public Checkpoint {
   const std::vector<NamedTensor>& tensors() const noexcept override;
   const std::vector<UnreadableTensor>& unreadable() const noexcept override;
   void drop_pages(const tensor::TensorView& view) const noexcept override;
-
-  /// Metadata arrays of any length. nullopt when absent; kCorruptData when present with another
-  /// element type.
-  std::optional<std::vector<std::string_view>> string_array(std::string_view key) const;
-  std::optional<std::vector<std::int64_t>> int_array(
-      std::string_view key) const;  ///< Any integer type or bool.
-  std::optional<std::vector<float>> float_array(std::string_view key) const;
+  const GgufMetadata& metadata() const noexcept;
 
  private:
   struct Impl;

@@ -41,6 +41,9 @@ class Reader {
  public:
   Reader(const std::string& path, std::span<const std::byte> file) : path_(path), file_(file) {}
 
+  Reader(const std::string& path, std::span<const std::byte> file, std::size_t pos)
+      : path_(path), file_(file), pos_(pos) {}
+
   std::size_t pos() const noexcept { return pos_; }
   std::size_t left() const noexcept { return file_.size() - pos_; }
   std::span<const std::byte> since(std::size_t begin) const noexcept {
@@ -351,49 +354,47 @@ std::string_view name_of(ValueType type) noexcept {
   return kValueTypes[static_cast<std::size_t>(type)].name;
 }
 
-namespace {
-
-Header read_header(Reader& in, std::uint64_t& n_tensors) {
+Header parse_metadata(const std::string& path, std::span<const std::byte> file) {
+  Reader in(path, file);
   read_start(in);
   Header header;
-  n_tensors = in.count(kMinTensorBytes, "number of tensors");
+  header.n_tensors = in.count(kMinTensorBytes, "number of tensors");
   const std::uint64_t n_metadata = in.count(kMinKeyValueBytes, "number of metadata entries");
   header.metadata = read_metadata(in, n_metadata);
   header.alignment = read_alignment(in, header.metadata);
+  header.end = in.pos();
   return header;
 }
 
-}  // namespace
-
-Header parse_metadata(const std::string& path, std::span<const std::byte> file) {
-  Reader in(path, file);
-  std::uint64_t n_tensors = 0;
-  return read_header(in, n_tensors);
-}
-
-Header parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors,
-             std::uint64_t first_alignment) {
-  Reader in(path, file);
-  std::uint64_t n_tensors = 0;
-  Header header = read_header(in, n_tensors);
+std::uint64_t parse_tensors(const std::string& path, std::span<const std::byte> file,
+                            const Header& header, TensorList& tensors,
+                            std::uint64_t first_alignment) {
+  Reader in(path, file, header.end);
   std::vector<TensorInfo> infos;
-  infos.reserve(static_cast<std::size_t>(n_tensors));
-  for (std::uint64_t i = 0; i < n_tensors; ++i) {
+  infos.reserve(static_cast<std::size_t>(header.n_tensors));
+  for (std::uint64_t i = 0; i < header.n_tensors; ++i) {
     in.set_subject(base::cat("tensor ", i));
     infos.push_back(read_tensor_info(in));
-  }
-  if (header.alignment == 0) {
-    const bool as_first = ends_with_file(infos, in.pos(), file.size(), first_alignment);
-    header.alignment = as_first ? first_alignment : kDefaultAlignment;
   }
   DataSection data;
   data.file = file;
   data.alignment = header.alignment;
+  if (data.alignment == 0) {
+    const bool as_first = ends_with_file(infos, in.pos(), file.size(), first_alignment);
+    data.alignment = as_first ? first_alignment : kDefaultAlignment;
+  }
   data.begin = pad(in.pos(), data.alignment);
   data.size = data.begin < file.size() ? file.size() - data.begin : 0;
   TensorPlacer placer(path, data, tensors);
   for (const TensorInfo& info : infos) placer.place(info);
   placer.finish();
+  return data.alignment;
+}
+
+Header parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors,
+             std::uint64_t first_alignment) {
+  Header header = parse_metadata(path, file);
+  header.alignment = parse_tensors(path, file, header, tensors, first_alignment);
   return header;
 }
 

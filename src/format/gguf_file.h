@@ -53,6 +53,8 @@ inline constexpr std::uint64_t kDefaultAlignment = 32;
 struct Header {
   std::vector<KeyValue> metadata;  ///< In the file's order; keys are unique.
   std::uint64_t alignment = 0;     ///< Of the tensors' data; parse_metadata: 0 when not given.
+  std::uint64_t n_tensors = 0;
+  std::size_t end = 0;  ///< Where the descriptions of the tensors begin.
 };
 
 /// Reads and checks a whole file; appends its tensors to `tensors`. Throws kCorruptData or
@@ -65,6 +67,10 @@ Header parse(const std::string& path, std::span<const std::byte> file, TensorLis
 
 /// The metadata alone.
 Header parse_metadata(const std::string& path, std::span<const std::byte> file);
+/// The rest of a file whose metadata is `header`. Returns the alignment of its tensors.
+std::uint64_t parse_tensors(const std::string& path, std::span<const std::byte> file,
+                            const Header& header, TensorList& tensors,
+                            std::uint64_t first_alignment = kDefaultAlignment);
 
 /// Calls `visit(element)` with each string of a checked array of strings.
 template <typename Visit>

@@ -36,12 +36,12 @@ TEST(Gguf, ReadsARealModel) {
   EXPECT_EQ(model.config().find("llama.block_count")->as_int("test"), 5);
   EXPECT_EQ(model.config().find("general.architecture")->as_string("test"), "llama");
   EXPECT_EQ(model.config().find("tokenizer.ggml.tokens"), nullptr);  // long arrays stay in the file
-  const auto tokens = model.string_array("tokenizer.ggml.tokens");
+  const auto tokens = model.metadata().string_array("tokenizer.ggml.tokens");
   ASSERT_TRUE(tokens);
   EXPECT_EQ(tokens->size(), 512U);
   EXPECT_EQ((*tokens)[3], "<0x00>");
-  EXPECT_EQ(model.float_array("tokenizer.ggml.scores")->size(), 512U);
-  EXPECT_EQ(model.int_array("tokenizer.ggml.token_type")->at(1), 3);
+  EXPECT_EQ(model.metadata().float_array("tokenizer.ggml.scores")->size(), 512U);
+  EXPECT_EQ(model.metadata().int_array("tokenizer.ggml.token_type")->at(1), 3);
   for (std::size_t i = 1; i < model.tensors().size(); ++i) {
     EXPECT_LT(model.tensors()[i - 1].name, model.tensors()[i].name);
   }
@@ -79,21 +79,24 @@ TEST(Gguf, ReadsEveryMetadataType) {
               R"("big":18446744073709551616.0,"i64":-1099511627776,"f64":0.1,"ints":[-1,7],)"
               R"("bools":[true,false],"strings":["a",""],"floats":[1.0,-2.5],"empty":[],)"
               R"("nested":[[1,2],["z"]]})");
-    EXPECT_EQ(*model.int_array("ints"), (std::vector<std::int64_t>{-1, 7}));
-    EXPECT_EQ(*model.int_array("bools"), (std::vector<std::int64_t>{1, 0}));
-    EXPECT_EQ(*model.string_array("strings"), (std::vector<std::string_view>{"a", ""}));
-    EXPECT_EQ(*model.float_array("floats"), (std::vector<float>{1.0F, -2.5F}));
-    EXPECT_FALSE(model.int_array("absent"));
+    EXPECT_EQ(*model.metadata().int_array("ints"), (std::vector<std::int64_t>{-1, 7}));
+    EXPECT_EQ(*model.metadata().int_array("bools"), (std::vector<std::int64_t>{1, 0}));
+    EXPECT_EQ(*model.metadata().string_array("strings"), (std::vector<std::string_view>{"a", ""}));
+    EXPECT_EQ(*model.metadata().float_array("floats"), (std::vector<float>{1.0F, -2.5F}));
+    EXPECT_FALSE(model.metadata().int_array("absent"));
   }
 }
 
 TEST(Gguf, RefusesAnArrayOfAnotherType) {
   const TempFolder folder;
   const Gguf model(folder.write("m.gguf", every_type().build()));
-  EXPECT_EQ(error_of([&] { (void)model.string_array("ints"); }).code(), ErrorCode::kCorruptData);
-  EXPECT_EQ(error_of([&] { (void)model.int_array("floats"); }).code(), ErrorCode::kCorruptData);
-  EXPECT_EQ(error_of([&] { (void)model.float_array("strings"); }).code(), ErrorCode::kCorruptData);
-  const Error error = error_of([&] { (void)model.float_array("u8"); });
+  EXPECT_EQ(error_of([&] { (void)model.metadata().string_array("ints"); }).code(),
+            ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of([&] { (void)model.metadata().int_array("floats"); }).code(),
+            ErrorCode::kCorruptData);
+  EXPECT_EQ(error_of([&] { (void)model.metadata().float_array("strings"); }).code(),
+            ErrorCode::kCorruptData);
+  const Error error = error_of([&] { (void)model.metadata().float_array("u8"); });
   EXPECT_NE(std::string(error.what()).find("key u8: wrong type (expected an array, got u8)"),
             std::string::npos)
       << error.what();
@@ -107,7 +110,7 @@ TEST(Gguf, LongArraysAreLeftOutOfTheConfig) {
   const Gguf model(folder.write("m.gguf", b.build()));
   EXPECT_NE(model.config().find("short"), nullptr);
   EXPECT_EQ(model.config().find("long"), nullptr);
-  EXPECT_EQ(model.int_array("long")->size(), 65U);
+  EXPECT_EQ(model.metadata().int_array("long")->size(), 65U);
 }
 
 TEST(Gguf, ShapesAlignmentAndQuantisedSizes) {

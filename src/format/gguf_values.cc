@@ -3,6 +3,8 @@
 #include <bit>
 #include <utility>
 
+#include "base/error.h"
+
 namespace openllm::format::gguf {
 namespace {
 
@@ -87,6 +89,24 @@ double real(const Value& value, std::uint64_t i) noexcept {
   const std::uint64_t raw = load_le(value.data, static_cast<std::size_t>(i) * n, n);
   if (value.type == ValueType::kF64) return std::bit_cast<double>(raw);
   return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(raw)));
+}
+
+std::optional<std::int64_t> find_count(const Header& header, const std::string& path,
+                                       std::string_view key, std::int64_t max) {
+  for (const KeyValue& entry : header.metadata) {
+    if (entry.key != key) continue;
+    if (entry.value.is_array || !is_integer(entry.value.type)) {
+      base::fail(ErrorCode::kCorruptData, path, ": key ", key,
+                 ": wrong type (expected an integer)");
+    }
+    const std::uint64_t value = integer_bits(entry.value, 0);
+    if (value > static_cast<std::uint64_t>(max)) {
+      base::fail(ErrorCode::kCorruptData, path, ": key ", key, ": bad value (expected 0 to ", max,
+                 ")");
+    }
+    return static_cast<std::int64_t>(value);
+  }
+  return std::nullopt;
 }
 
 base::Json to_config(const Header& header) {

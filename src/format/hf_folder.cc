@@ -118,10 +118,17 @@ HfFolder::HfFolder(const std::string& path, const FolderNames& names)
   tensors_.sort_and_check(path_);
 }
 
+bool HfFolder::has_config(const std::string& path) {
+  return exists(in_folder(path, kModelFolder.config));
+}
+
+base::Json HfFolder::read_config(const std::string& path) {
+  return read_json(in_folder(path, kModelFolder.config), kMaxConfigBytes);
+}
+
 bool HfFolder::looks_like_one(const std::string& path) {
-  return exists(in_folder(path, kModelFolder.config)) &&
-         (exists(in_folder(path, kModelFolder.weights)) ||
-          exists(in_folder(path, kModelFolder.index)));
+  return has_config(path) && (exists(in_folder(path, kModelFolder.weights)) ||
+                              exists(in_folder(path, kModelFolder.index)));
 }
 
 void HfFolder::open_sharded(const std::string& index_path) {

@@ -28,6 +28,9 @@ class HfFolder final : public Checkpoint {
  public:
   explicit HfFolder(const std::string& path, const FolderNames& names = kModelFolder);
 
+  static bool has_config(const std::string& path);
+  /// config.json as a JSON object. Throws kNotFound or kCorruptData.
+  static base::Json read_config(const std::string& path);
   /// True when the folder has a config.json and weights this class reads.
   static bool looks_like_one(const std::string& path);
 

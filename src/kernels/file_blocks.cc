@@ -190,6 +190,9 @@ std::int64_t file_bytes_per_256(PackFormat format) noexcept {
       return 210;
     case PackFormat::kIQ4_XS:
       return 136;
+    case PackFormat::kU4:
+    case PackFormat::kU8:
+      break;  // no file has such blocks
   }
   return 0;
 }

@@ -8,7 +8,8 @@
 
 namespace openllm::kernels {
 
-/// Layouts of packed weights, one per file format that has its own.
+/// Layouts of packed weights: one per file format that has its own, and those of codes that come
+/// with scales and zero points apart.
 enum class PackFormat : std::uint8_t {
   kF32,
   kF16,
@@ -26,13 +27,17 @@ enum class PackFormat : std::uint8_t {
   kIQ4_NL,
   kIQ4_XS,
   kMXFP4,
+  kU4,  ///< Codes of at most 4 bits.
+  kU8,  ///< Of 8 bits.
 };
 
 /// How the factor of a group is kept.
 enum class ScaleKind : std::uint8_t {
   kNone,
-  kF16,    ///< [G][16] f16, each followed by the minimum's 16 if any.
-  kF32,    ///< [G][16] f32.
+  kF16,      ///< [G][16] f16, each followed by the minimum's 16 if any.
+  kF32,      ///< [G][16] f32.
+  kF32Zero,  ///< [G][16] f32, each followed by 16 int8: the zero points less the offset of the
+             ///< codes. min = -scale * that.
   kSuper,  ///< Per 256 elements: 16 f16 factors (and 16 of the minimum), then 16 int8 per subgroup
            ///< (and 16).
 };
@@ -49,22 +54,24 @@ struct PackTraits {
 };
 
 constexpr PackTraits kPackTraits[] = {
-    {0, ScaleKind::kNone, false, 1, -1, 0},  // F32
-    {0, ScaleKind::kNone, false, 1, -1, 0},  // F16
-    {0, ScaleKind::kNone, false, 1, -1, 0},  // BF16
-    {4, ScaleKind::kF16, false, 1, 3, 0},    // Q4_0
-    {4, ScaleKind::kF16, true, 1, -1, 0},    // Q4_1
-    {5, ScaleKind::kF16, false, 1, 4, 0},    // Q5_0
-    {5, ScaleKind::kF16, true, 1, -1, 0},    // Q5_1
-    {8, ScaleKind::kF16, false, 1, 7, 0},    // Q8_0
-    {4, ScaleKind::kSuper, true, 2, -1, 0},  // Q2_K
-    {4, ScaleKind::kSuper, false, 2, 2, 0},  // Q3_K
-    {4, ScaleKind::kSuper, true, 1, -1, 0},  // Q4_K
-    {5, ScaleKind::kSuper, true, 1, -1, 0},  // Q5_K
-    {6, ScaleKind::kSuper, false, 2, 5, 0},  // Q6_K
-    {4, ScaleKind::kF16, false, 1, 7, 1},    // IQ4_NL
-    {4, ScaleKind::kSuper, false, 1, 7, 1},  // IQ4_XS
-    {4, ScaleKind::kF32, false, 1, 7, 2},    // MXFP4
+    {0, ScaleKind::kNone, false, 1, -1, 0},   // F32
+    {0, ScaleKind::kNone, false, 1, -1, 0},   // F16
+    {0, ScaleKind::kNone, false, 1, -1, 0},   // BF16
+    {4, ScaleKind::kF16, false, 1, 3, 0},     // Q4_0
+    {4, ScaleKind::kF16, true, 1, -1, 0},     // Q4_1
+    {5, ScaleKind::kF16, false, 1, 4, 0},     // Q5_0
+    {5, ScaleKind::kF16, true, 1, -1, 0},     // Q5_1
+    {8, ScaleKind::kF16, false, 1, 7, 0},     // Q8_0
+    {4, ScaleKind::kSuper, true, 2, -1, 0},   // Q2_K
+    {4, ScaleKind::kSuper, false, 2, 2, 0},   // Q3_K
+    {4, ScaleKind::kSuper, true, 1, -1, 0},   // Q4_K
+    {5, ScaleKind::kSuper, true, 1, -1, 0},   // Q5_K
+    {6, ScaleKind::kSuper, false, 2, 5, 0},   // Q6_K
+    {4, ScaleKind::kF16, false, 1, 7, 1},     // IQ4_NL
+    {4, ScaleKind::kSuper, false, 1, 7, 1},   // IQ4_XS
+    {4, ScaleKind::kF32, false, 1, 7, 2},     // MXFP4
+    {4, ScaleKind::kF32Zero, true, 1, 3, 0},  // U4
+    {8, ScaleKind::kF32Zero, true, 1, 7, 0},  // U8
 };
 
 constexpr std::int64_t kTileRows = 16;
@@ -90,6 +97,7 @@ constexpr std::int64_t scale_record_bytes(const PackTraits traits) {
   const std::int64_t both = traits.has_min ? 2 : 1;
   if (traits.scale == ScaleKind::kF16) return 32 * both;
   if (traits.scale == ScaleKind::kF32) return 64;
+  if (traits.scale == ScaleKind::kF32Zero) return 64 + 16;
   return 32 * both + 8 * traits.n_sub * 16 * both;
 }
 

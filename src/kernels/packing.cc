@@ -84,8 +84,9 @@ void put_scales(const FileGroup& file, const PackTraits traits, std::int64_t n_g
     return;
   }
   for (std::int64_t g = 0; g < n_groups; ++g, record += bytes) {
-    if (traits.scale == ScaleKind::kF32) {
+    if (traits.scale == ScaleKind::kF32 || traits.scale == ScaleKind::kF32Zero) {
       std::memcpy(record + 4 * lane, &file.scale_f32[g], 4);
+      if (traits.scale == ScaleKind::kF32Zero) std::memcpy(record + 64 + lane, &file.zero[g], 1);
       continue;
     }
     std::memcpy(record + 2 * lane, &file.scale[g], 2);
@@ -102,6 +103,7 @@ float half_at(const unsigned char* p) {
 struct Factors {
   float scale = 0.0F;
   float minimum = 0.0F;
+  int zero = 0;  ///< Subtracted from the code, beside its offset.
 };
 
 Factors factors_at(const unsigned char* scales, const PackTraits traits, std::int64_t k,
@@ -111,6 +113,12 @@ Factors factors_at(const unsigned char* scales, const PackTraits traits, std::in
   Factors f;
   if (traits.scale == ScaleKind::kF32) {
     std::memcpy(&f.scale, scales + k / kGroup * bytes + 4 * lane, 4);
+    return f;
+  }
+  if (traits.scale == ScaleKind::kF32Zero) {
+    const unsigned char* zeros = scales + k / kGroup * bytes + 64;
+    std::memcpy(&f.scale, scales + k / kGroup * bytes + 4 * lane, 4);
+    f.zero = static_cast<std::int8_t>(zeros[lane]);
     return f;
   }
   const bool super = traits.scale == ScaleKind::kSuper;
@@ -136,6 +144,26 @@ int value_of(std::uint8_t code, const PackTraits traits) {
 std::int64_t plain_offset(PackFormat format, std::int64_t k, std::int64_t lane) {
   if (format == PackFormat::kBF16) return ((k / 2 * kTileRows + lane) * 2 + k % 2) * 2;
   return (k * kTileRows + lane) * element_bytes(format);
+}
+
+/// Writes a row whose 256 elements from k on (or the n there are) `read(k, n, group)` gives.
+template <typename Read>
+void put_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row, Read read) {
+  const PackTraits traits = traits_of(matrix.format);
+  const std::int64_t lane = row % kTileRows;
+  unsigned char* codes = data + row / kTileRows * matrix.tile_bytes;
+  unsigned char* record = scales_of(matrix, data, row);
+  const std::int64_t records = traits.scale == ScaleKind::kSuper ? 1 : 8;
+  for (std::int64_t k = 0; k < matrix.k; k += kSuperGroup) {
+    const std::int64_t n = std::min(kSuperGroup, matrix.k - k);
+    FileGroup file;
+    read(k, n, file);
+    for (std::int64_t i = 0; i < n; i += kGroup) {
+      put_codes(codes + (k + i) / kGroup * group_bytes(traits), traits, lane, file.codes + i);
+    }
+    put_scales(file, traits, n / kGroup, lane, record);
+    record += records * scale_record_bytes(traits);
+  }
 }
 
 void pack_plain_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
@@ -233,21 +261,25 @@ void pack_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
               const unsigned char* blocks) {
   const PackTraits traits = traits_of(matrix.format);
   if (traits.bits == 0) return pack_plain_row(matrix, data, row, blocks);
-  const std::int64_t lane = row % kTileRows;
-  unsigned char* codes = data + row / kTileRows * matrix.tile_bytes;
-  unsigned char* record = scales_of(matrix, data, row);
-  const std::int64_t records = traits.scale == ScaleKind::kSuper ? 1 : 8;
-  for (std::int64_t k = 0; k < matrix.k; k += kSuperGroup) {
-    const std::int64_t n = std::min(kSuperGroup, matrix.k - k);
-    FileGroup file;
-    read_blocks(matrix.format, blocks + k / kSuperGroup * file_bytes_per_256(matrix.format), n,
-                file);
-    for (std::int64_t i = 0; i < n; i += kGroup) {
-      put_codes(codes + (k + i) / kGroup * group_bytes(traits), traits, lane, file.codes + i);
+  const std::int64_t bytes = file_bytes_per_256(matrix.format);
+  put_row(matrix, data, row, [&](std::int64_t k, std::int64_t n, FileGroup& file) {
+    read_blocks(matrix.format, blocks + k / kSuperGroup * bytes, n, file);
+  });
+}
+
+void pack_codes(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
+                const CodeRow& source) {
+  const PackTraits traits = traits_of(matrix.format);
+  put_row(matrix, data, row, [&](std::int64_t k, std::int64_t n, FileGroup& file) {
+    std::memcpy(file.codes, source.codes + k, static_cast<std::size_t>(n));
+    for (std::int64_t g = 0; g < n / kGroup; ++g) {
+      const float scale = source.scales[k / kGroup + g];
+      const int zero = source.zeros[k / kGroup + g];
+      file.scale[g] = tensor::f32_to_f16(scale);
+      file.scale_f32[g] = scale;
+      file.zero[g] = static_cast<std::int8_t>(zero - (1 << traits.offset_shift));
     }
-    put_scales(file, traits, n / kGroup, lane, record);
-    record += records * scale_record_bytes(traits);
-  }
+  });
 }
 
 void unpack_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
@@ -262,7 +294,7 @@ void unpack_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
     const unsigned char* group = codes + k / kGroup * group_bytes(traits);
     for (std::int64_t i = 0; i < step; ++i) {
       const std::uint8_t code = get_code(group, traits, panel_index((k + i) % kGroup, lane));
-      const float product = f.scale * static_cast<float>(value_of(code, traits));
+      const float product = f.scale * static_cast<float>(value_of(code, traits) - f.zero);
       out[k + i] = traits.has_min ? product + f.minimum : product;
     }
   }

@@ -24,6 +24,18 @@ std::size_t packed_bytes(const PackedMatrix& matrix) noexcept;
 void pack_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
               const unsigned char* blocks);
 
+/// A row as codes, with a scale and a zero point for every 32 of them: value = scale * (code -
+/// zero).
+struct CodeRow {
+  const std::uint8_t* codes = nullptr;  ///< [k]
+  const float* scales = nullptr;        ///< [k / 32]
+  const std::uint8_t* zeros = nullptr;  ///< [k / 32]
+};
+/// Writes it into zero-initialised packed memory of kU4 or kU8; also of kQ4_0 or kQ8_0, which have
+/// no room for other zero points than 8 or 128 nor for scales that are no F16 values.
+void pack_codes(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
+                const CodeRow& source);
+
 /// The row's values, exactly as the file type's to_f32 gives them.
 void unpack_row(const PackedMatrix& matrix, std::int64_t row, float* out);
 

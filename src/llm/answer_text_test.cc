@@ -147,8 +147,8 @@ TEST(AnswerText, ThroughTheSinkEachChoiceHasItsParser) {
   };
   for (const char* piece : {"<think>", "Hm", " so", "</think>", "Yes", " STO"}) tell(0, piece);
   for (const char* piece : {"Yes", "<think>", "Hm", "STO", "P", "!"}) tell(1, piece);
-  sink->on_end(0, engine::EndReason::kLength, 0, {});
-  sink->on_end(1, engine::EndReason::kLength, 0, {});
+  sink->on_end(0, FinishReason::kLength, 0, {});
+  sink->on_end(1, FinishReason::kLength, 0, {});
   const Update update = mailbox->wait();
   EXPECT_TRUE(update.finished);
   EXPECT_EQ(shown(update.choices[0].segments), "[Hm so]{Yes STO}");

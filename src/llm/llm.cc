@@ -3,14 +3,14 @@
 #include <utility>
 
 #include "base/error.h"
-#include "llm/core.h"
+#include "llm/instance.h"
 #include "llm/last_output.h"
 
 namespace openllm {
 
-class LLM::Impl final : public llm::Core {
+class LLM::Impl final : public llm::Instance {
  public:
-  using Core::Core;
+  using Instance::Instance;
 
   static std::shared_ptr<Impl> make(const std::string& model, const LoadOptions& options) {
     return {new Impl(model, options), [](const Impl* impl) {
@@ -21,7 +21,7 @@ class LLM::Impl final : public llm::Core {
 };
 
 LLM::LLM(const std::string& model, const LoadOptions& options) : impl_(Impl::make(model, options)) {
-  if (options.eager) impl_->load();
+  if (options.eager) load();
 }
 LLM::~LLM() = default;
 LLM::LLM(const LLM&) = default;
@@ -82,36 +82,40 @@ Task<GenerationOutput> LLM::async_chat(std::vector<Message> messages,
   return async_generate(Prompt(std::move(messages)), std::move(options));
 }
 
-void LLM::load() const { impl().load(); }
-bool LLM::is_loaded() const noexcept { return impl_ != nullptr && impl_->is_loaded(); }
+void LLM::load() const { (void)impl().load(); }
+void LLM::unload() const { impl().runtime().unload(); }
+bool LLM::is_loaded() const noexcept {
+  return impl_ != nullptr && impl_->runtime().backend_or_null() != nullptr;
+}
 const std::string& LLM::id() const noexcept {
   static const std::string kNone;
-  return impl_ == nullptr ? kNone : impl_->id();
+  return impl_ == nullptr ? kNone : impl_->model().id();
 }
 std::string LLM::tag() const { return impl().tag(); }
 ModelInfo LLM::info() const { return impl().info(); }
 BackendInfo LLM::backend() const { return impl().backend_info(); }
-LLMConfig LLM::config() const { return impl().config(); }
+LLMConfig LLM::config() const { return impl().model().config(); }
 EngineStats LLM::stats() const { return impl().stats(); }
 
 std::vector<std::int32_t> LLM::tokenize(std::string_view text,
                                         const TokenizeOptions& options) const {
-  return impl().require_tokenizer()->encode(text, {.add_special_tokens = options.add_special_tokens,
-                                                   .parse_special = options.parse_special});
+  return impl().model().require_tokenizer()->encode(
+      text,
+      {.add_special_tokens = options.add_special_tokens, .parse_special = options.parse_special});
 }
 
 std::string LLM::detokenize(const std::vector<std::int32_t>& token_ids,
                             bool skip_special_tokens) const {
-  return impl().require_tokenizer()->decode(token_ids, skip_special_tokens);
+  return impl().model().require_tokenizer()->decode(token_ids, skip_special_tokens);
 }
 
 std::string LLM::token_text(std::int32_t token_id) const {
-  return std::string(impl().require_tokenizer()->token_bytes(token_id));
+  return std::string(impl().model().require_tokenizer()->token_bytes(token_id));
 }
 
 std::string LLM::apply_chat_template(const std::vector<Message>& messages,
                                      const GenerateOptions& options) const {
-  return impl().render(messages, options);
+  return impl().model().render(messages, options);
 }
 
 std::vector<float> LLM::logits(const std::vector<std::int32_t>& token_ids) const {

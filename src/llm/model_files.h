@@ -1,13 +1,9 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "base/json.h"
-#include "chat/template.h"
-#include "format/checkpoint.h"
-#include "model/blocks/model_spec.h"
+#include "format/model_source.h"
 #include "openllm/llm.h"
 #include "tokenizer/tokenizer.h"
 
@@ -19,23 +15,21 @@ struct ResolvedModel {
   std::string id;       ///< Name in the store, or the last part of the path.
   std::string version;  ///< Store version, or "local".
 };
-/// `model`: a path that exists, or a name in the store. A string that begins with '.', '/' or '~'
-/// or ends in ".gguf" is always a path. Throws kNotFound saying where was looked.
+/// One meaning per string: a string that begins with '.', '/' or '~' or ends in ".gguf" is a path;
+/// any other is a name or tag in the store, or, if the store does not have it, a folder that holds
+/// a model. Throws kNotFound saying where was looked.
 ResolvedModel resolve_model(const std::string& model);
+/// The model that `resolve_model` finds, opened without its tensors.
+format::ModelSource open_source(const std::string& model);
 
-/// The tokenizer that belongs to a checkpoint; null when it has none.
-std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::Checkpoint& checkpoint);
-/// Jinja source of the checkpoint's chat template; nullopt when it has none.
-std::optional<std::string> find_chat_template(const format::Checkpoint& checkpoint);
-/// The model's own defaults for requests, with LLMConfig's names: generation_config.json of a
-/// Hugging Face folder, the `general.sampling.*` metadata of a GGUF file; null when it has none.
-base::Json read_generation_config(const format::Checkpoint& checkpoint);
+/// The model's tokenizer; null when its files have none.
+std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::ModelSource& source);
 /// Sets the fields of `config` that the model's files have: its defaults for requests, and
 /// config.json's eos_token_id where those have none. Throws kCorruptData naming the place.
-void apply_model_defaults(LLMConfig& config, const format::Checkpoint& checkpoint);
+void apply_model_defaults(LLMConfig& config, const format::ModelSource& source);
 
-/// All but what depends on the tokenizer, the template and the backend.
-ModelInfo describe_model(const ResolvedModel& resolved, const format::Checkpoint& checkpoint,
-                         const model::ModelSpec& spec);
+/// Sizes and types of the weights, and the outline of the configuration, so far as they can be
+/// read; nothing about tokenizer and backend. `vocab_size` > 0 is a better one than the outline's.
+ModelInfo describe_files(const format::ModelSource& source, int vocab_size = 0);
 
 }  // namespace openllm::llm

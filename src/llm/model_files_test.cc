@@ -3,8 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "format/test_files.h"
 #include "openllm/llm.h"
+#include "openllm/store.h"
 
 namespace openllm::llm {
 namespace {
@@ -16,37 +21,6 @@ using format::testing::TempFolder;
 using ::testing::HasSubstr;
 
 constexpr std::uint32_t kI32 = 5;
-constexpr std::uint32_t kF32 = 6;
-
-base::Json generation_config_of(const GgufBuilder& builder) {
-  const TempFolder folder;
-  const std::string path = folder.write("m.gguf", builder.build());
-  return read_generation_config(*format::open_checkpoint(path));
-}
-
-TEST(GenerationConfig, OfGgufIsItsSamplingMetadata) {
-  GgufBuilder b;
-  b.text("general.architecture", "llama").key("general.sampling.temp", kF32, le(0.5F));
-  b.key("general.sampling.top_k", kI32, le(std::int32_t{20}));
-  b.key("general.sampling.top_p", kF32, le(0.75F)).key("general.sampling.min_p", kF32, le(0.0F));
-  b.key("general.sampling.penalty_repeat", kF32, le(1.25F));
-  EXPECT_EQ(generation_config_of(b).dump(),
-            R"({"temperature":0.5,"top_k":20,"top_p":0.75,"min_p":0.0,"repetition_penalty":1.25})");
-}
-
-TEST(GenerationConfig, MeansWhatLlamaCppMeans) {
-  GgufBuilder b;
-  b.key("general.sampling.temp", kF32, le(-1.0F));  // greedy
-  b.key("general.sampling.penalty_repeat", kF32, le(1.25F));
-  b.key("general.sampling.penalty_last_n", kI32, le(std::int32_t{0}));  // off
-  EXPECT_EQ(generation_config_of(b).dump(), R"({"temperature":0,"repetition_penalty":1})");
-}
-
-TEST(GenerationConfig, OfGgufIsNullWithoutMetadata) {
-  GgufBuilder b;
-  b.text("general.architecture", "llama");
-  EXPECT_TRUE(generation_config_of(b).is_null());
-}
 
 /// A copy of the small model with one more file.
 class ModelWithDefaults {
@@ -110,14 +84,69 @@ TEST(GenerationConfig, ErrorsNameTheFile) {
   }
 }
 
+/// A working folder and a store of its own.
+class ResolveModel : public ::testing::Test {
+ protected:
+  ResolveModel() : before_(std::filesystem::current_path()) {
+    std::filesystem::current_path(folder_.path());
+    ::setenv("OPENLLM_HOME", (folder_.path() + "/store").c_str(), 1);
+  }
+  ~ResolveModel() override {
+    std::filesystem::current_path(before_);
+    ::unsetenv("OPENLLM_HOME");
+  }
+  /// Adds the small model to the store.
+  static StoredModel add(const std::string& name) {
+    return ModelStore().add(name, std::string(OPENLLM_TEST_DATA) + "/models/llama");
+  }
+  static std::string message(const std::string& model) {
+    const Error error = error_of([&] { (void)resolve_model(model); });
+    EXPECT_EQ(error.code(), ErrorCode::kNotFound) << model;
+    return error.what();
+  }
+
+  TempFolder folder_;
+  std::filesystem::path before_;
+};
+
+TEST_F(ResolveModel, AFolderDoesNotHideAStoredModel) {
+  const StoredModel stored = add("me/Tiny");
+  std::filesystem::create_directories("me/Tiny");
+  EXPECT_EQ(resolve_model("me/Tiny").path, stored.path) << "an empty folder";
+  std::ofstream("me/Tiny/config.json") << "{}";
+  EXPECT_EQ(resolve_model("me/Tiny").path, stored.path) << "another model";
+  EXPECT_EQ(resolve_model("./me/Tiny").path, "./me/Tiny") << "an explicit path";
+  EXPECT_EQ(resolve_model("native-me--tiny:" + stored.version).path, stored.path);
+}
+
+TEST_F(ResolveModel, AFolderWithAModelNeedsNoStore) {
+  std::filesystem::create_directories("local/model");
+  EXPECT_THAT(message("local/model"), HasSubstr("the folder of that name has none"));
+  EXPECT_THAT(message("local/model"), HasSubstr(folder_.path() + "/store"));
+  std::ofstream("local/model/config.json") << "{}";
+  EXPECT_EQ(resolve_model("local/model").path, "local/model");
+  EXPECT_EQ(resolve_model("local/model").version, "local");
+  const TempFolder gguf;
+  gguf.write("x.gguf", "GGUF");
+  std::filesystem::create_directory_symlink(gguf.path(), "linked");
+  EXPECT_EQ(resolve_model("linked").path, "linked");
+}
+
+TEST_F(ResolveModel, MessagesNameTheStore) {
+  EXPECT_THAT(message("no/such"), HasSubstr(folder_.path() + "/store"));
+  add("me/Tiny");
+  EXPECT_THAT(message("me/Tniy"), HasSubstr("did you mean me/Tiny?"));
+  EXPECT_THAT(message("./me/Tiny"), HasSubstr("no such file or folder: ./me/Tiny"));
+}
+
 TEST(LoadTokenizer, ErrorsNameTheFile) {
   const TempFolder folder;
   GgufBuilder b;
   b.key("tokenizer.ggml.model", kI32, le(std::int32_t{7}));
   b.array("tokenizer.ggml.tokens", 8, 1, format::testing::gguf_string("a"));
   const std::string path = folder.write("m.gguf", b.build());
-  const auto checkpoint = format::open_checkpoint(path);
-  const Error error = error_of([&] { load_tokenizer(*checkpoint); });
+  const format::ModelSource source = format::open_model(path);
+  const Error error = error_of([&] { load_tokenizer(source); });
   EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
   EXPECT_THAT(error.what(), HasSubstr(path + ": tokenizer.ggml.model: wrong type"));
 }
@@ -128,8 +157,8 @@ TEST(LoadTokenizer, ErrorsNameTheFolderOnce) {
   for (const char* name : {"config.json", "model.safetensors"})
     std::filesystem::copy(source + name, folder.path() + "/" + name);
   folder.write("tokenizer.json", R"({"added_tokens": 5})");
-  const auto checkpoint = format::open_checkpoint(folder.path());
-  const Error error = error_of([&] { load_tokenizer(*checkpoint); });
+  const format::ModelSource opened = format::open_model(folder.path());
+  const Error error = error_of([&] { load_tokenizer(opened); });
   EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
   EXPECT_THAT(error.what(), ::testing::StartsWith(folder.path() + ": tokenizer.json: "));
 }

@@ -6,29 +6,13 @@
 namespace openllm::llm {
 namespace {
 
-FinishReason finish_reason(engine::EndReason reason) {
-  switch (reason) {
-    case engine::EndReason::kStop:
-      return FinishReason::kStop;
-    case engine::EndReason::kLength:
-      return FinishReason::kLength;
-    case engine::EndReason::kCancelled:
-      return FinishReason::kCancelled;
-    case engine::EndReason::kDeadline:
-      return FinishReason::kDeadline;
-    case engine::EndReason::kError:
-      return FinishReason::kError;
-  }
-  return FinishReason::kError;
-}
-
 /// The chosen token first, then the top ones without it.
 TokenLogprobs logprob_list(const engine::TokenEvent& event) {
   TokenLogprobs list;
   list.reserve(event.top.size() + 1);
   list.push_back({event.token, event.logprob});
-  for (const sampling::LogprobEntry& entry : event.top) {
-    if (entry.token != event.token) list.push_back({entry.token, entry.logprob});
+  for (const TokenLogprob& entry : event.top) {
+    if (entry.token_id != event.token) list.push_back(entry);
   }
   return list;
 }
@@ -91,7 +75,7 @@ void OutputSink::on_token(int choice, engine::TokenEvent event) noexcept {
   push({choice, std::move(event)});
 }
 
-void OutputSink::on_end(int choice, engine::EndReason reason, int n_cached_tokens,
+void OutputSink::on_end(int choice, FinishReason reason, int n_cached_tokens,
                         const base::Failure& failure) noexcept {
   push({choice, End{reason, n_cached_tokens, failure}});
 }
@@ -157,12 +141,12 @@ void OutputSink::handle_end(Update& update, int index, const End& end) {
   if (choice.ended) return;
   choice.ended = true;
   ChoiceUpdate& delta = update.choices[static_cast<std::size_t>(index)];
-  delta.finish_reason = finish_reason(end.reason);
+  delta.finish_reason = end.reason;
   if (choice.text) {
     choice.text->flush(delta.segments);
     if (choice.text->stopped()) delta.finish_reason = FinishReason::kStop;
   }
-  if (end.reason == engine::EndReason::kError) update.error.emplace(base::to_error(end.failure));
+  if (end.reason == FinishReason::kError) update.error.emplace(base::to_error(end.failure));
 }
 
 void OutputSink::cancel() noexcept {

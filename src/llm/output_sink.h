@@ -33,7 +33,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   void on_prompt_logprobs(int first, std::vector<engine::TokenEvent> events) noexcept override;
   void on_prompt_logits(int first, int n, const float* logits) noexcept override;
   void on_token(int choice, engine::TokenEvent event) noexcept override;
-  void on_end(int choice, engine::EndReason reason, int n_cached_tokens,
+  void on_end(int choice, FinishReason reason, int n_cached_tokens,
               const base::Failure& failure) noexcept override;
 
   /// Marks the request as cancelled and cancels it in the backend if it got there.
@@ -45,7 +45,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
 
  private:
   struct End {
-    engine::EndReason reason;
+    FinishReason reason;
     int n_cached_tokens;
     base::Failure failure;
   };

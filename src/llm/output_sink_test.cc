@@ -20,7 +20,7 @@ bool tell(OutputSink& sink, long n) {
   sink.on_prompt_logprobs(1, std::move(events));
   sink.on_prompt_logits(0, 2, logits.data());
   sink.on_token(0, std::move(token));
-  sink.on_end(0, engine::EndReason::kLength, 0, {});
+  sink.on_end(0, FinishReason::kLength, 0, {});
   return failing.has_failed();
 }
 
@@ -62,7 +62,7 @@ TEST(OutputSink, AnErrorKeepsItsCode) {
       std::make_shared<Mailbox>(1, false, [](const std::function<void()>&) { FAIL(); });
   const auto sink = std::make_shared<OutputSink>("r", 1, mailbox, std::make_shared<base::Worker>());
   sink->configure({}, nullptr, {});
-  sink->on_end(0, engine::EndReason::kError, 0, {ErrorCode::kIo, "device: went away"});
+  sink->on_end(0, FinishReason::kError, 0, {ErrorCode::kIo, "device: went away"});
   const Update update = mailbox->wait();
   ASSERT_TRUE(update.error);
   EXPECT_EQ(update.error->code(), ErrorCode::kIo);

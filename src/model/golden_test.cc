@@ -29,6 +29,11 @@ std::vector<Case> cases() {
   for (const char* name : {"llama-gguf", "qwen3", "gemma3"}) {
     all.push_back({std::string(name) + "/q8_0/model.gguf", std::string(name) + "/q8_0", true});
   }
+  for (const char* name :
+       {"llama-gptq", "llama-gptq-act-order", "llama-gptq-8bit", "llama-gptq-8bit-act-order",
+        "llama-gptq-2bit", "mixtral-gptq-act-order"}) {
+    all.push_back({name, name, true});
+  }
   return all;
 }
 

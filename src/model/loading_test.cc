@@ -182,6 +182,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadValue{"tie_word_embeddings", "\"yes\"", ErrorCode::kCorruptData},
                     BadValue{"attention_bias", "1", ErrorCode::kCorruptData},
                     BadValue{"quantization_config", "{\"bits\": 4}", ErrorCode::kUnsupported},
+                    BadValue{"quantization_config", "[4]", ErrorCode::kCorruptData},
                     BadValue{"per_layer_config", "{\"0\": {}}", ErrorCode::kUnsupported},
                     BadValue{"is_causal", "false", ErrorCode::kUnsupported}));
 

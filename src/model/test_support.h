@@ -186,6 +186,12 @@ class MemoryCheckpoint final : public format::Checkpoint {
     std::sort(tensors_.begin(), tensors_.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
   }
+  /// Adds a tensor whose bytes somebody else keeps.
+  void add(const std::string& name, const tensor::TensorView& view) {
+    tensors_.push_back({name, view});
+    std::sort(tensors_.begin(), tensors_.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+  }
   void set(const std::string& name, std::size_t index, float value) {
     for (format::NamedTensor& tensor : tensors_) {
       if (tensor.name != name) continue;

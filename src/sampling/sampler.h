@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "openllm/outputs.h"
 #include "sampling/constraint.h"
 #include "sampling/select.h"
 
@@ -44,14 +45,10 @@ class TokenCounts {
   std::vector<std::pair<std::int32_t, std::int32_t>> index_;  // open addressing: token -> place
 };
 
-struct LogprobEntry {
-  std::int32_t token = 0;
-  float logprob = 0.0F;
-};
 struct Sample {
   std::int32_t token = 0;
   float logprob = 0.0F;             ///< log-softmax of the raw logits at the token.
-  std::vector<LogprobEntry> top{};  ///< The `n_top` most likely, falling; may contain the token.
+  std::vector<TokenLogprob> top{};  ///< The `n_top` most likely, falling; may contain the token.
 };
 
 /// Whether the token with the highest score is taken instead of a random one.

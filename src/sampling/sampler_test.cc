@@ -283,7 +283,7 @@ TEST(Sampler, LogprobsAreOfRawLogits) {
   std::vector<float> falling = logits;
   std::sort(falling.rbegin(), falling.rend());
   for (std::size_t i = 0; i < 5; ++i) {
-    EXPECT_EQ(logits[static_cast<std::size_t>(s.top[i].token)], falling[i]);
+    EXPECT_EQ(logits[static_cast<std::size_t>(s.top[i].token_id)], falling[i]);
     EXPECT_NEAR(s.top[i].logprob, static_cast<double>(falling[i]) - std::log(sum), 1e-5);
   }
   EXPECT_EQ(sampler.score(logits, 17, 2000).top.size(), 1000U);
@@ -291,7 +291,7 @@ TEST(Sampler, LogprobsAreOfRawLogits) {
   const std::vector<float> ties{1.0F, 2.0F, 2.0F, 1.0F, 2.0F};
   const Sample t = Sampler(5).score(ties, 3, 4);
   std::vector<std::int32_t> ids;
-  for (const LogprobEntry& e : t.top) ids.push_back(e.token);
+  for (const TokenLogprob& e : t.top) ids.push_back(e.token_id);
   EXPECT_EQ(ids, (std::vector<std::int32_t>{1, 2, 4, 0}));
 }
 

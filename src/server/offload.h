@@ -20,7 +20,7 @@ class Offload {
       : worker_(worker), executor_(executor), n_bytes_(n_bytes), work_(work) {}
 
   bool await_ready() {
-    if (n_bytes_ > base::Lanes::kMaxSmallBytes) return false;
+    if (n_bytes_ > base::TwoPriorityPool::kMaxSmallBytes) return false;
     run();
     return true;
   }

@@ -4,14 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
+#include "format/locate.h"
+#include "format/split_name.h"
 #include "store/sha256.h"
 
 namespace openllm::store {
@@ -62,44 +63,18 @@ class File {
   int fd_;
 };
 
-bool begins_with_gguf_magic(const fs::path& path) {
-  std::array<char, 4> magic{};
-  std::ifstream in(path, std::ios::binary);
-  in.read(magic.data(), magic.size());
-  return in.gcount() == 4 && std::string_view(magic.data(), 4) == "GGUF";
-}
-
-/// For "x-00002-of-00005.gguf" the names of all five parts; else the name alone.
+/// Names of all files of the model that `name` is a file of.
 std::vector<std::string> split_parts(const std::string& name) {
-  constexpr std::size_t kTail = sizeof("-00001-of-00005.gguf") - 1;
-  const auto digits = [](std::string_view s) {
-    return std::all_of(s.begin(), s.end(),
-                       [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; });
-  };
-  if (name.size() <= kTail) return {name};
-  const std::string tail = name.substr(name.size() - kTail);
-  const std::string total = tail.substr(10, 5);
-  if (tail[0] != '-' || !digits(tail.substr(1, 5)) || tail.substr(6, 4) != "-of-" || !digits(total))
-    return {name};
+  const std::optional<format::SplitName> split = format::parse_split_name(name);
+  if (!split || split->count < 1) return {name};
   std::vector<std::string> parts;
-  const int n = std::stoi(total);
-  for (int i = 1; i <= n; ++i) {
-    std::string number = std::to_string(i);
-    number.insert(0, 5 - number.size(), '0');
-    parts.push_back(
-        base::cat(name.substr(0, name.size() - kTail), "-", number, "-of-", total, ".gguf"));
-  }
-  return parts.empty() ? std::vector<std::string>{name} : parts;
-}
-
-/// Of a split model the first file counts; image encoders (mmproj) lie beside a model.
-bool is_gguf_model(const std::string& name) {
-  if (!name.ends_with(".gguf") || name.starts_with("mmproj")) return false;
-  return split_parts(name).front() == name;
+  for (int i = 1; i <= split->count; ++i) parts.push_back(split->at(i));
+  return parts;
 }
 
 Source inspect_file(const fs::path& path) {
-  if (path.extension() != ".gguf" || !fs::is_regular_file(path) || !begins_with_gguf_magic(path)) {
+  if (path.extension() != ".gguf" || !fs::is_regular_file(path) ||
+      !format::starts_with_gguf_magic(path.string())) {
     base::fail(ErrorCode::kInvalidArgument, path.string(),
                ": not a model (expected a folder or a .gguf file)");
   }
@@ -142,13 +117,14 @@ Source inspect_folder(const fs::path& folder) {
             [](const SourceFile& a, const SourceFile& b) { return a.to < b.to; });
   bool has_config = false;
   bool has_safetensors = false;
-  std::vector<std::string> gguf;
+  std::vector<std::string> names;
   for (const SourceFile& file : source.files) {
     if (file.to.has_parent_path()) continue;
     has_config = has_config || file.to == "config.json";
     has_safetensors = has_safetensors || file.to.extension() == ".safetensors";
-    if (is_gguf_model(file.to.string())) gguf.push_back(file.to.string());
+    names.push_back(file.to.string());
   }
+  const std::vector<std::string> gguf = format::select_gguf_models(std::move(names));
   if (has_config && has_safetensors) {
     source.format = "safetensors";
   } else if (gguf.size() > 1) {

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/hex.h"
 
 namespace openllm::store {
 
@@ -31,12 +32,8 @@ std::string Sha256::hex() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
   base::check(EVP_DigestFinal_ex(context_->md, digest.data(), &size) == 1, "sha256: cannot finish");
-  constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
-  for (unsigned i = 0; i < size; ++i) {
-    out += kDigits[digest[i] >> 4U];
-    out += kDigits[digest[i] & 15U];
-  }
+  for (unsigned i = 0; i < size; ++i) base::append_hex(out, digest[i]);
   return out;
 }
 

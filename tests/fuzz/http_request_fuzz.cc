@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "client/sse.h"
+#include "net/sse.h"
 #include "openllm/error.h"
 #include "server/api/chat_request.h"
 #include "server/api/completion_request.h"
@@ -26,7 +26,7 @@ void only_errors(F parse) {
 
 std::vector<std::string> decode(std::string_view bytes, std::size_t piece) {
   std::vector<std::string> events;
-  openllm::client::SseDecoder decoder;
+  openllm::net::SseDecoder decoder;
   for (std::size_t i = 0; i < bytes.size(); i += piece) {
     decoder.feed(bytes.substr(i, piece), [&](std::string_view data) {
       events.emplace_back(data);

@@ -174,6 +174,43 @@ class Usage(unittest.TestCase):
         self.assertEqual({entry["name"] for entry in names["devices"]}, {"cpu", "reference"})
         self.assertIn("cpu", run("backends").stdout)
 
+    def test_a_model_without_weights_that_nothing_runs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "config.json").write_text(
+                json.dumps({"architectures": ["FooForCausalLM"], "model_type": "foo"}))
+            tokenizer = DATA / "stories260K/hf/tokenizer.json"
+            (Path(folder) / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+            info = json.loads(run("info", folder, "--json").stdout)
+            self.assertEqual((info["architecture"], info["format"], info["backend"]), ("foo", "none", None))
+            self.assertIn("unknown architecture", info["backend_reason"])
+            self.assertEqual(run("tokenize", folder, "Once upon a time").stdout,
+                             run("tokenize", str(DATA / "stories260K/hf"), "Once upon a time").stdout)
+            report = json.loads(run("backends", folder, "--json").stdout)
+            self.assertIsNone(report["chosen"])
+            reasons = {entry["name"]: entry["reason"] for entry in report["backends"]}
+            self.assertIn("foo", reasons["native"])
+            self.assertIn("vLLM", reasons["vllm"])
+            self.assertIn("PyTorch", reasons["pt"])
+            self.assertIn("Chosen: none", run("backends", folder).stdout)
+            self.check_error(run("run", folder, "hi"), 4, "foo", "no backend can run this model")
+
+    def test_backends_of_a_model(self):
+        report = json.loads(run("backends", STORIES, "--json").stdout)
+        self.assertEqual(report["chosen"], "native")
+        self.assertIn("Chosen: native (the first available one", run("backends", STORIES).stdout)
+        wanted = run("backends", STORIES, "--json", environment={"OPENLLM_BACKEND": "vllm"})
+        self.assertEqual(json.loads(wanted.stdout)["chosen"], None)
+        self.check_error(run("backends", "no/such"), 3, "no/such")
+
+    def test_a_folder_does_not_hide_a_stored_model(self):
+        with tempfile.TemporaryDirectory() as home:
+            store = {"OPENLLM_HOME": home}
+            run("models", "add", "me/Tiny", TINY, environment=store)
+            os.makedirs(Path(home) / "work/me/Tiny")
+            result = subprocess.run([PROGRAM, "info", "me/Tiny", "--json"], capture_output=True, text=True,
+                                    cwd=Path(home) / "work", env={"OPENLLM_HOME": home}, check=False)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(json.loads(result.stdout)["id"], "me/Tiny")
     def test_fields(self):
         rows = json.loads(run("fields", "--json").stdout)
         self.assertGreaterEqual(len(rows), 50)

@@ -30,16 +30,27 @@ void print_list(const char* title, const std::vector<Availability>& list) {
 }  // namespace
 
 int backends_command(const Arguments& arguments) {
-  const std::vector<Availability> backends = list_backends();
+  const bool has_model = !arguments.model.empty();
+  BackendReport report;
+  if (has_model) report = ask_backends(arguments.model, arguments.load);
+  const std::vector<Availability> backends = has_model ? report.backends : list_backends();
   const std::vector<Availability> devices = list_devices();
   if (arguments.json) {
     base::Json json = base::Json::object();
     json["backends"] = to_json(backends);
     json["devices"] = to_json(devices);
+    if (has_model) {
+      json["chosen"] = report.chosen.empty() ? base::Json() : base::Json(report.chosen);
+      json["reason"] = report.reason;
+    }
     print(json.dump() + "\n");
     return 0;
   }
-  print_list("Backends (--backend):", backends);
+  print_list(has_model ? "Backends for this model:" : "Backends (--backend):", backends);
+  if (has_model) {
+    print(base::cat("Chosen: ", report.chosen.empty() ? "none" : report.chosen, " (", report.reason,
+                    ")\n"));
+  }
   print_list("Devices of the native backend (--device):", devices);
   return 0;
 }

@@ -86,6 +86,9 @@ int info_command(const Arguments& arguments) {
   json["max_context"] = info.max_context;
   json["has_tokenizer"] = info.has_tokenizer;
   json["has_chat_template"] = info.has_chat_template;
+  const BackendReport report = ask_backends(arguments.model);
+  json["backend"] = report.chosen.empty() ? base::Json() : base::Json(report.chosen);
+  json["backend_reason"] = report.reason;
   if (arguments.json) {
     print(json.dump() + "\n");
     return 0;

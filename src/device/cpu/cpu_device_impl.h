@@ -116,6 +116,8 @@ class CpuDevice final : public Device {
   struct Forms {
     bool quantised = false;
     bool bf16 = false;
+    /// The order of columns in the quantised form; null: as they come.
+    const std::int32_t* order = nullptr;
     bool any() const noexcept { return quantised || bf16; }
   };
   Forms forms_of(const CpuWeight& weight) const noexcept;
@@ -161,7 +163,8 @@ class CpuDevice final : public Device {
   std::exception_ptr failure_{};
   AlignedMemory quant_memory_{};
   kernels::QuantRows quant_{};
-  AlignedMemory bf16_memory_{};  ///< [T, in rounded up to even]
+  AlignedMemory bf16_memory_{};    ///< [T, in rounded up to even]
+  AlignedMemory sorted_memory_{};  ///< [T, in], f32
   AlignedMemory delta_memory_{};
   std::vector<Cut> cuts_{};
   std::vector<Product> products_{};

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "device/cpu/cpu_device_impl.h"
 #include "device/routed_slots.h"
@@ -50,6 +51,12 @@ void CpuDevice::grouped_linear(const Routing& routing, std::span<const Weight* c
     const RoutedSlots& slots = slots_of(routing);
     Forms forms;
     products_.clear();
+    const auto expert_of = [this](std::int64_t row) {
+      const auto next = std::upper_bound(
+          products_.begin(), products_.end(), row,
+          [](std::int64_t r, const Product& product) { return r < product.row_begin; });
+      return std::prev(next)->weight;
+    };
     for (std::size_t e = 0; e < experts.size(); ++e) {
       const auto expert = static_cast<int>(e);
       const std::int64_t begin = slots.begin(expert);
@@ -59,12 +66,16 @@ void CpuDevice::grouped_linear(const Routing& routing, std::span<const Weight* c
       const Forms own = forms_of(weight);
       forms.quantised |= own.quantised;
       forms.bf16 |= own.bf16;
+      if (own.order != nullptr) forms.order = own.order;
       products_.push_back({&weight, biases.empty() ? nullptr : vector_of(biases[e]), begin, end});
     }
     if (forms.any()) {
       reserve_forms(forms, x.rows, x.cols, Rows::kInRanges);
-      for_rows(x.rows, 0.3 * static_cast<double>(x.cols),
-               [&](std::int64_t row) { convert(forms, x, row); });
+      for_rows(x.rows, 0.3 * static_cast<double>(x.cols), [&](std::int64_t row) {
+        Forms own = forms;
+        if (forms.order != nullptr) own.order = expert_of(row)->column_order();
+        convert(own, x, row);
+      });
     }
     multiply(products_, x, row_of(out, 0), out.stride, {});
   });

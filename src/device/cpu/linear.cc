@@ -47,6 +47,7 @@ ChunkSize chunk_size(const kernels::PackedMatrix& matrix, std::int64_t n_rows, i
 
 CpuDevice::Forms CpuDevice::forms_of(const CpuWeight& weight) const noexcept {
   Forms forms;
+  forms.order = weight.column_order();
   for (const Segment& segment : weight.segments()) {
     forms.quantised |= kernels::is_quantised(segment.matrix.format);
     forms.bf16 |= rounds_to_bf16(segment.matrix.format);
@@ -60,11 +61,20 @@ void CpuDevice::convert(Forms forms, Tensor x, std::int64_t row) {
     auto* rows = reinterpret_cast<std::uint16_t*>(bf16_memory_.data());
     kernels_.to_bf16(from, x.cols, rows + row * round_to_even(x.cols));
   }
-  if (forms.quantised) kernels_.quantise_row(from, x.cols, row, &quant_);
+  if (!forms.quantised) return;
+  if (forms.order != nullptr) {
+    float* sorted = reinterpret_cast<float*>(sorted_memory_.data()) + row * x.cols;
+    for (std::int64_t k = 0; k < x.cols; ++k) sorted[k] = from[forms.order[k]];
+    from = sorted;
+  }
+  kernels_.quantise_row(from, x.cols, row, &quant_);
 }
 
 void CpuDevice::reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k, Rows rows) {
   if (forms.quantised) reserve_quant(n_rows, k, rows);
+  if (forms.order != nullptr) {
+    sorted_memory_.reserve(static_cast<std::size_t>(n_rows * k) * sizeof(float));
+  }
   if (forms.bf16) {
     bf16_memory_.reserve(static_cast<std::size_t>(n_rows * round_to_even(k)) * 2);
   }

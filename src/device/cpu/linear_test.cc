@@ -160,8 +160,7 @@ TEST(CpuLinear, PartsOfDifferentTypesAreStacked) {
     const TestWeight b = make_weight(DType::kQ6_K, 7, k, random);
     const TestWeight c = make_weight(DType::kF16, 5, k, random);
     const TestWeight c2 = make_weight(DType::kF16, 30, k, random);
-    const WeightSource source{WeightSource::Scheme::kDense,
-                              {{a.view()}, {b.view()}, {c.view()}, {c2.view()}}};
+    const WeightSource source{{{a.view()}, {b.view()}, {c.view()}, {c2.view()}}};
     const auto weight = device->upload(source, WeightRole::kLinear);
     EXPECT_EQ(weight->out_features(), 62);
     EXPECT_EQ(weight->in_features(), k);
@@ -188,7 +187,7 @@ TEST(CpuLinear, TakesTransposedPlainWeights) {
     const auto device = device_of("");
     Random random(9);
     const TestWeight w = make_weight(type, 24, 40, random);  // [in, out]
-    WeightSource source{WeightSource::Scheme::kDense, {{w.view()}}};
+    WeightSource source{{{w.view()}}};
     source.parts[0].transposed = true;
     const auto weight = device->upload(source, WeightRole::kLinear);
     ASSERT_EQ(weight->out_features(), 40);
@@ -367,7 +366,7 @@ TEST(CpuUpload, RefusesWhatItCannotTake) {
   const auto device = device_of("");
   Random random(1);
   const TestWeight w = make_weight(DType::kQ4_0, 4, 64, random);
-  WeightSource source{WeightSource::Scheme::kDense, {{w.view(), "w"}}};
+  WeightSource source{{{w.view(), "w"}}};
   source.parts[0].transposed = true;
   expect_error(ErrorCode::kUnsupported, [&] { device->upload(source, WeightRole::kLinear); });
   source.parts[0].transposed = false;

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "base/error.h"
+#include "device/cpu/grouped_part.h"
 #include "device/upload_error.h"
 #include "kernels/packing.h"
 
@@ -21,6 +23,7 @@ struct RowSource {
   PackFormat format = PackFormat::kF32;
   std::int64_t n_rows = 0;
   std::int64_t n_columns = 0;
+  std::shared_ptr<const GroupedPart> grouped{};
 };
 
 void check_bytes(const WeightPart& part) {
@@ -35,6 +38,11 @@ void check_bytes(const WeightPart& part) {
 }
 
 RowSource check_matrix(const WeightPart& part) {
+  if (part.grouped) {
+    auto grouped = std::make_shared<const GroupedPart>(part);
+    const GroupedRows& rows = grouped->rows();
+    return {&part, grouped->format(), rows.n_rows(), rows.n_columns(), std::move(grouped)};
+  }
   if (part.view.shape.n_dims() != 2) {
     base::fail(ErrorCode::kCorruptData, "tensor ", part.name,
                ": wrong shape (expected two dimensions, got ", part.view.shape.to_string(), ")");
@@ -46,7 +54,7 @@ RowSource check_matrix(const WeightPart& part) {
                part.transposed ? "transposed " : "", type.name);
   }
   check_bytes(part);
-  RowSource rows{&part, *format, part.view.shape[0], part.view.shape[1]};
+  RowSource rows{&part, *format, part.view.shape[0], part.view.shape[1], nullptr};
   if (part.transposed) std::swap(rows.n_rows, rows.n_columns);
   if (!part.transposed && rows.n_columns % type.block_elems != 0) {
     base::fail(ErrorCode::kCorruptData, "tensor ", part.name, ": row length does not fit ",
@@ -84,7 +92,8 @@ const unsigned char* row_bytes(const RowSource& rows, std::int64_t i,
   type.to_f32(bytes, values.data(), values.size());
   const std::size_t k = tensor::find_not_finite(part.view.dtype, bytes, values.size()).value_or(0);
   const auto column = static_cast<std::int64_t>(k);
-  fail_not_finite(part, part.transposed ? column * rows.n_rows + i : i * rows.n_columns + column,
+  fail_not_finite(part.name,
+                  part.transposed ? column * rows.n_rows + i : i * rows.n_columns + column,
                   values[k]);
 }
 
@@ -92,6 +101,33 @@ const unsigned char* row_bytes(const RowSource& rows, std::int64_t i,
 void keep_least(std::atomic<std::int64_t>& least, std::int64_t value) noexcept {
   std::int64_t seen = least.load(std::memory_order_relaxed);
   while (value < seen && !least.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+  }
+}
+
+/// Packs row `row` of the part as row `to` of the segment. False when a value is not finite.
+bool pack_row(const RowSource& rows, std::int64_t row, Segment& segment, std::int64_t to,
+              std::vector<unsigned char>& buffer) {
+  if (rows.grouped) {
+    rows.grouped->pack_row(row, segment.matrix, segment.memory.data(), to);
+    return true;
+  }
+  const unsigned char* bytes = row_bytes(rows, row, buffer);
+  kernels::pack_row(segment.matrix, segment.memory.data(), to, bytes);
+  return !tensor::find_not_finite(rows.part->view.dtype, bytes,
+                                  static_cast<std::size_t>(rows.n_columns));
+}
+
+/// Packs a tile of the stacked parts; lowers `first_bad` to a row with a value that is not finite.
+void pack_tile(std::span<const RowSource> parts, std::int64_t tile, Segment& segment,
+               std::atomic<std::int64_t>& first_bad) {
+  std::vector<unsigned char> buffer;
+  const std::int64_t begin = tile * kernels::kTileRows;
+  const std::int64_t end = std::min(begin + kernels::kTileRows, segment.matrix.n_rows);
+  std::size_t part = 0;
+  std::int64_t part_begin = 0;
+  for (std::int64_t row = begin; row < end; ++row) {
+    while (row - part_begin >= parts[part].n_rows) part_begin += parts[part++].n_rows;
+    if (!pack_row(parts[part], row - part_begin, segment, row, buffer)) keep_least(first_bad, row);
   }
 }
 
@@ -104,29 +140,39 @@ Segment pack_segment(std::span<const RowSource> parts, std::int64_t first_row,
   segment.matrix = kernels::packed_shape(parts[0].format, n_rows, parts[0].n_columns);
   segment.memory = AlignedMemory(kernels::packed_bytes(segment.matrix));
   segment.matrix.data = segment.memory.data();
-  const tensor::DType dtype = parts[0].part->view.dtype;
-  const auto n_columns = static_cast<std::size_t>(parts[0].n_columns);
   const std::int64_t n_tiles = (n_rows + kernels::kTileRows - 1) / kernels::kTileRows;
   std::atomic<std::int64_t> first_bad{n_rows};
+  std::atomic<bool> no_memory{false};
   team.run(static_cast<std::size_t>(n_tiles), [&](std::size_t tile) {
-    std::vector<unsigned char> buffer;
-    const std::int64_t begin = static_cast<std::int64_t>(tile) * kernels::kTileRows;
-    const std::int64_t end = std::min(begin + kernels::kTileRows, n_rows);
-    std::size_t part = 0;
-    std::int64_t part_begin = 0;
-    for (std::int64_t row = begin; row < end; ++row) {
-      while (row - part_begin >= parts[part].n_rows) part_begin += parts[part++].n_rows;
-      const unsigned char* bytes = row_bytes(parts[part], row - part_begin, buffer);
-      if (tensor::find_not_finite(dtype, bytes, n_columns)) keep_least(first_bad, row);
-      kernels::pack_row(segment.matrix, segment.memory.data(), row, bytes);
+    try {
+      pack_tile(parts, static_cast<std::int64_t>(tile), segment, first_bad);
+    } catch (const std::bad_alloc&) {  // must not leave a thread of the team
+      no_memory.store(true, std::memory_order_relaxed);
     }
   });
+  if (no_memory.load(std::memory_order_relaxed)) throw std::bad_alloc();
   std::int64_t bad = first_bad.load(std::memory_order_relaxed);
   for (const RowSource& part : parts) {
     if (bad < part.n_rows) fail_in_row(part, bad);
     bad -= part.n_rows;
   }
   return segment;
+}
+
+/// The order of the inputs that the quantised parts share.
+std::vector<std::int32_t> common_order(std::span<const RowSource> parts) {
+  const std::vector<std::int32_t>* order = nullptr;
+  const std::vector<std::int32_t> none;
+  for (const RowSource& part : parts) {
+    if (!kernels::is_quantised(part.format)) continue;
+    const auto& own = part.grouped ? part.grouped->column_order() : none;
+    if (order == nullptr) order = &own;
+    if (own != *order) {
+      base::fail(ErrorCode::kUnsupported, "tensor ", part.part->name,
+                 ": the cpu device does not stack parts whose inputs are grouped differently");
+    }
+  }
+  return order == nullptr ? none : *order;
 }
 
 std::vector<float> read_vector(const WeightSource& source) {
@@ -143,7 +189,7 @@ std::vector<float> read_vector(const WeightSource& source) {
     values.resize(begin + n);
     type.to_f32(part.view.bytes.data(), values.data() + begin, n);
     if (const auto bad = tensor::find_not_finite(part.view.dtype, part.view.bytes.data(), n))
-      fail_not_finite(part, static_cast<std::int64_t>(*bad), values[begin + *bad]);
+      fail_not_finite(part.name, static_cast<std::int64_t>(*bad), values[begin + *bad]);
   }
   return values;
 }
@@ -151,7 +197,7 @@ std::vector<float> read_vector(const WeightSource& source) {
 }  // namespace
 
 std::size_t CpuWeight::bytes() const noexcept {
-  std::size_t n = vector_.size() * sizeof(float);
+  std::size_t n = vector_.size() * sizeof(float) + column_order_.size() * sizeof(std::int32_t);
   for (const Segment& segment : segments_) n += kernels::packed_bytes(segment.matrix);
   return n;
 }
@@ -182,6 +228,7 @@ std::unique_ptr<CpuWeight> CpuWeight::upload(const WeightSource& source, WeightR
     }
   }
   weight->in_features_ = parts.front().n_columns;
+  weight->column_order_ = common_order(parts);
   for (std::size_t begin = 0; begin < parts.size();) {
     std::size_t end = begin;
     std::int64_t n_rows = 0;

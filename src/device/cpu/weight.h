@@ -25,6 +25,10 @@ class CpuWeight final : public Weight {
   std::size_t bytes() const noexcept override;
 
   const std::vector<Segment>& segments() const noexcept { return segments_; }
+  /// The order in which quantised segments take the inputs; null: as they come.
+  const std::int32_t* column_order() const noexcept {
+    return column_order_.empty() ? nullptr : column_order_.data();
+  }
   /// Of vectors; null for matrices.
   const float* vector() const noexcept { return vector_.empty() ? nullptr : vector_.data(); }
   /// Writes row `row` in f32.
@@ -37,6 +41,7 @@ class CpuWeight final : public Weight {
   std::int64_t out_features_ = 0;
   std::int64_t in_features_ = 0;
   std::vector<Segment> segments_{};
+  std::vector<std::int32_t> column_order_{};
   std::vector<float> vector_{};
 };
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "device/grouped_rows.h"
 #include "device/upload_error.h"
 
 namespace openllm::device {
@@ -32,7 +33,7 @@ std::vector<float> to_f32(const WeightPart& part) {
   std::vector<float> values(count);
   type.to_f32(view.bytes.data(), values.data(), count);
   if (const auto bad = tensor::find_not_finite(view.dtype, view.bytes.data(), count))
-    fail_not_finite(part, static_cast<std::int64_t>(*bad), values[*bad]);
+    fail_not_finite(part.name, static_cast<std::int64_t>(*bad), values[*bad]);
   return values;
 }
 
@@ -42,6 +43,7 @@ struct Matrix {
 };
 
 Matrix part_shape(const WeightPart& part, WeightRole role) {
+  if (part.grouped) return {part.grouped->n_out, part.grouped->n_in};
   const tensor::Shape& shape = part.view.shape;
   if (role == WeightRole::kVector) return {1, shape.n_elems()};
   if (shape.n_dims() != 2) {
@@ -52,6 +54,15 @@ Matrix part_shape(const WeightPart& part, WeightRole role) {
 }
 
 void append_part(const WeightPart& part, Matrix shape, std::vector<float>& out) {
+  if (part.grouped) {
+    const GroupedRows rows(part);
+    const std::size_t begin = out.size();
+    out.resize(begin + static_cast<std::size_t>(shape.out * shape.in));
+    for (std::int64_t r = 0; r < shape.out; ++r) {
+      rows.read_row(r, out.data() + begin + static_cast<std::size_t>(r * shape.in));
+    }
+    return;
+  }
   const std::vector<float> values = to_f32(part);
   if (!part.transposed) {
     out.insert(out.end(), values.begin(), values.end());

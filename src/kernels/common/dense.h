@@ -86,6 +86,10 @@ void linear(const LinearArgs* args) {
       return QuantKernel<PackFormat::kIQ4_XS>::run(*args);
     case PackFormat::kMXFP4:
       return QuantKernel<PackFormat::kMXFP4>::run(*args);
+    case PackFormat::kU4:
+      return QuantKernel<PackFormat::kU4>::run(*args);
+    case PackFormat::kU8:
+      return QuantKernel<PackFormat::kU8>::run(*args);
   }
 }
 

@@ -110,6 +110,9 @@ OPENLLM_INLINE void load_scales(const unsigned char* scales, std::int64_t g, int
     if constexpr (kTraits.has_min) *minimum = load_f16(scales + g * kRecord + 32);
   } else if constexpr (kTraits.scale == ScaleKind::kF32) {
     *scale = load(reinterpret_cast<const float*>(scales + g * kRecord));
+  } else if constexpr (kTraits.scale == ScaleKind::kF32Zero) {
+    *scale = load(reinterpret_cast<const float*>(scales + g * kRecord));
+    *minimum = mul(sub(zero(), *scale), load_i8(scales + g * kRecord + 64));
   } else {
     const unsigned char* p = scales + (g / 8) * kRecord;
     const unsigned char* q = p + 32 * kBoth + ((g % 8) * kTraits.n_sub + s) * 16 * kBoth;

@@ -188,10 +188,6 @@ device::Activation activation_named(const Config& config, std::string_view key,
 }
 
 void refuse_unsupported(const Config& config) {
-  if (config.has("quantization_config")) {
-    config.unsupported("quantization_config",
-                       "quantised safetensors are not supported (use GGUF or unquantised weights)");
-  }
   if (config.has("per_layer_config")) {
     config.unsupported("per_layer_config", "layers of different sizes are not supported");
   }

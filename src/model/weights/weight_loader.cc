@@ -12,6 +12,19 @@ using device::WeightRole;
 using device::WeightSource;
 using tensor::Shape;
 
+namespace {
+
+/// True when a device need not keep the parts apart: values of one type, or codes of one size whose
+/// inputs are grouped alike.
+bool of_one_kind(const WeightPart& a, const WeightPart& b) {
+  if (a.view.dtype != b.view.dtype || a.grouped.has_value() != b.grouped.has_value()) return false;
+  return !a.grouped ||
+         (a.grouped->bits == b.grouped->bits && a.grouped->group_size == b.grouped->group_size &&
+          a.grouped->group_of == b.grouped->group_of);
+}
+
+}  // namespace
+
 WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
                            device::Device& device, const std::function<void(double)>& progress)
     : layouts_(layouts),
@@ -31,10 +44,19 @@ WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool
   } catch (const Error& error) {
     throw Error(error.code(), base::cat(checkpoint.path(), ": ", error.what()));
   }
+  const auto done = [&](const tensor::TensorView& view) {
+    done_bytes_ += view.bytes.size();
+    checkpoint.drop_pages(view);
+  };
   for (const WeightPart& part : source.parts) {
-    n_parameters_ += part.view.shape.n_elems();
-    done_bytes_ += part.view.bytes.size();
-    checkpoint.drop_pages(part.view);
+    done(part.view);
+    if (part.grouped) {
+      n_parameters_ += part.grouped->n_out * part.grouped->n_in;
+      done(part.grouped->scales.view);
+      done(part.grouped->zeros.view);
+    } else {
+      n_parameters_ += part.view.shape.n_elems();
+    }
   }
   if (read_each_step) step_bytes_ += weight->bytes();
   if (progress_ && total_bytes_ > 0) {
@@ -101,8 +123,8 @@ std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& par
   };
   for (const LinearPart& part : parts) {
     WeightPart taken = take_part(part, n_in, at, layout_.transposed);
-    const bool fits = weight.parts.empty() || (weight.parts[0].view.dtype == taken.view.dtype &&
-                                               bias.parts.empty() != part.has_bias);
+    const bool fits = weight.parts.empty() ||
+                      (of_one_kind(weight.parts[0], taken) && bias.parts.empty() != part.has_bias);
     if (!fits) finish_piece();
     weight.parts.push_back(std::move(taken));
     if (part.has_bias) bias.parts.push_back(take_bias(part, at));

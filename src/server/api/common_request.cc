@@ -3,8 +3,8 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/random_id.h"
 #include "fields/body.h"
-#include "server/http/exchange.h"
 
 namespace openllm::server {
 namespace {
@@ -85,7 +85,7 @@ void check_best_of(const Fields& body, int n_choices) {
 
 std::string answer_id(std::string_view prefix, const CommonRequest& request) {
   const std::string& given = request.options.request_id;
-  return given.empty() ? random_id(prefix) : base::cat(prefix, given);
+  return given.empty() ? base::random_id(prefix) : base::cat(prefix, given);
 }
 
 CommonRequest parse_common(const base::Json& json, fields::Way way) {

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 namespace openllm::server {
@@ -15,13 +16,10 @@ namespace {
 /// completions, "\xe2\x80" in chat.
 std::string printable(const std::string& bytes, bool is_chat) {
   if (base::is_valid_utf8(bytes)) return bytes;
-  constexpr std::string_view kHex = "0123456789abcdef";
   std::string text = is_chat ? "" : "bytes:";
   for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
     text += "\\x";
-    text += kHex[byte >> 4U];
-    text += kHex[byte & 15U];
+    base::append_hex(text, static_cast<unsigned char>(c));
   }
   return text;
 }

@@ -1,8 +1,9 @@
 #include "server/http/exchange.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
+
+#include "base/random_id.h"
 
 namespace openllm::server {
 namespace {
@@ -18,21 +19,10 @@ bool is_usable_id(std::string_view id) {
 
 }  // namespace
 
-std::string random_id(std::string_view prefix) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::random_device device;
-  std::string id(prefix);
-  for (int word = 0; word < 4; ++word) {
-    unsigned bits = device();
-    for (int i = 0; i < 8; ++i, bits >>= 4U) id += kHex[bits & 15U];
-  }
-  return id;
-}
-
 Exchange::Exchange(HttpRequest request, std::function<void()> wake, std::shared_ptr<void> guard)
     : request_(std::move(request)), wake_(std::move(wake)), guard_(std::move(guard)) {
   const std::string_view given = request_.headers.find("X-Request-Id");
-  request_id_ = is_usable_id(given) ? std::string(given) : random_id("req-");
+  request_id_ = is_usable_id(given) ? std::string(given) : base::random_id("req-");
   common_headers_.add("X-Request-Id", request_id_);
 }
 

@@ -91,7 +91,4 @@ class Exchange {
   bool finished_ = false;
 };
 
-/// `prefix` and 32 random hexadecimal digits.
-std::string random_id(std::string_view prefix);
-
 }  // namespace openllm::server

@@ -4,6 +4,9 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <string>
+
+#include "openllm/version.h"
 
 namespace openllm::server {
 namespace {
@@ -134,7 +137,7 @@ std::string make_head(const HttpResponse& response, std::optional<std::size_t> l
   head += reason_phrase(response.status);
   head += "\r\n";
   append_field(head, "Date", http_date(std::time(nullptr)));
-  append_field(head, "Server", "openllm/" OPENLLM_VERSION);
+  append_field(head, "Server", std::string("openllm/") + version());
   if (!response.content_type.empty()) append_field(head, "Content-Type", response.content_type);
   if (length) {
     // 204 has no body by definition and must not announce one.

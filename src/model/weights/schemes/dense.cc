@@ -15,6 +15,10 @@ class DenseScheme final : public WeightScheme {
         transposed ? tensor::Shape{n_in, n_out} : tensor::Shape{n_out, n_in};
     return {index.take(name, shape), name, transposed};
   }
+  std::optional<WeightContent> content_of(const format::Checkpoint& /*checkpoint*/,
+                                          const format::NamedTensor& tensor) const override {
+    return WeightContent{std::string(tensor::info(tensor.view.dtype).name), tensor.view.shape};
+  }
 };
 
 }  // namespace

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "device/weight.h"
+#include "model/config/config.h"
+#include "model/weights/contents.h"
 #include "model/weights/tensor_index.h"
 
 namespace openllm::model {
@@ -20,13 +23,21 @@ class WeightScheme {
   /// stores plain matrices as [n_in, n_out].
   virtual device::WeightPart take(TensorIndex& index, const std::string& module, std::int64_t n_out,
                                   std::int64_t n_in, bool transposed) const = 0;
+  /// What the tensor holds: nullopt when it is not of this scheme, an empty type when another
+  /// tensor stands for the module.
+  virtual std::optional<WeightContent> content_of(const format::Checkpoint& checkpoint,
+                                                  const format::NamedTensor& tensor) const = 0;
 };
 
 /// `module`.weight, in any element type of the file format.
 std::unique_ptr<WeightScheme> make_dense_scheme();
 
+/// Integer codes with scales and zero points per group of inputs, from its `quantization_config`.
+std::unique_ptr<WeightScheme> make_gptq_scheme(const Config& config);
+
 /// The schemes that a checkpoint's configuration names, and last the dense one, which modules
-/// without codes have.
+/// without codes have. Throws kUnsupported naming what
+/// it does not know.
 std::vector<std::unique_ptr<WeightScheme>> make_schemes(const format::Checkpoint& checkpoint);
 
 }  // namespace openllm::model

@@ -1,8 +1,8 @@
-#include "client/sse.h"
+#include "net/sse.h"
 
 #include "base/error.h"
 
-namespace openllm::client {
+namespace openllm::net {
 
 bool SseDecoder::feed(std::string_view bytes,
                       base::FunctionRef<bool(std::string_view data)> on_data) {
@@ -55,4 +55,4 @@ bool SseDecoder::end_line(base::FunctionRef<bool(std::string_view data)> on_data
   return go_on;
 }
 
-}  // namespace openllm::client
+}  // namespace openllm::net

@@ -1,4 +1,4 @@
-#include "client/sse.h"
+#include "net/sse.h"
 
 #include <gmock/gmock.h>
 
@@ -6,7 +6,7 @@
 
 #include "openllm/error.h"
 
-namespace openllm::client {
+namespace openllm::net {
 namespace {
 
 using ::testing::ElementsAre;
@@ -88,4 +88,4 @@ TEST(SseDecoder, EndlessEventsFail) {
 }
 
 }  // namespace
-}  // namespace openllm::client
+}  // namespace openllm::net

@@ -12,17 +12,18 @@
 
 namespace openllm::llm {
 
-class Core;
+class Instance;
 
 /// A running request as its reader sees it. Destroying it cancels what still runs. Keeps the model
 /// alive.
-class Request {
+class RequestReader {
  public:
-  Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox,
-          std::shared_ptr<OutputSink> sink, const GenerateOptions& options, std::string request_id);
-  ~Request();
-  Request(const Request&) = delete;
-  Request& operator=(const Request&) = delete;
+  RequestReader(std::shared_ptr<Instance> instance, std::shared_ptr<Mailbox> mailbox,
+                std::shared_ptr<OutputSink> sink, const GenerateOptions& options,
+                std::string request_id);
+  ~RequestReader();
+  RequestReader(const RequestReader&) = delete;
+  RequestReader& operator=(const RequestReader&) = delete;
 
   /// Waits for an update; null after the last output. Throws what made the request fail.
   const GenerationOutput* next();
@@ -35,7 +36,7 @@ class Request {
  private:
   void merge(Update update);
 
-  const std::shared_ptr<Core> core_;
+  const std::shared_ptr<Instance> instance_;
   const std::shared_ptr<Mailbox> mailbox_;
   const std::shared_ptr<OutputSink> sink_;
   const OutputKind kind_;

@@ -1,4 +1,4 @@
-#include "client/http.h"
+#include "net/http.h"
 
 #include <curl/curl.h>
 
@@ -13,8 +13,9 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "net/url.h"
 
-namespace openllm::client {
+namespace openllm::net {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -64,7 +65,7 @@ std::size_t on_bytes(char* data, std::size_t size, std::size_t count, void* user
       return 0;  // curl ends the transfer
     }
     if (state.answer.body.size() + bytes.size() > kMaxBody)
-      base::fail(ErrorCode::kIo, "client: answer too large");
+      base::fail(ErrorCode::kIo, state.call->where, ": answer too large");
     state.answer.body += bytes;
     return bytes.size();
   } catch (...) {
@@ -120,17 +121,9 @@ void initialise_curl() {
 
 /// A proxy knows nothing of this machine's loopback addresses, whatever the environment says about
 /// proxies.
-bool is_loopback(const std::string& url) {
-  const std::unique_ptr<CURLU, void (*)(CURLU*)> parsed(curl_url(),
-                                                        [](CURLU* all) { curl_url_cleanup(all); });
-  char* host = nullptr;
-  if (parsed == nullptr || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
-      curl_url_get(parsed.get(), CURLUPART_HOST, &host, 0) != CURLUE_OK) {
-    return false;
-  }
-  const std::string name(host);
-  curl_free(host);
-  return name == "localhost" || name == "[::1]" || name.rfind("127.", 0) == 0;
+bool is_loopback(const std::string& text) {
+  const std::optional<Url> url = parse_url(text);
+  return url && url->is_loopback();
 }
 
 /// Milliseconds until the deadline; at least 1, as 0 means none to curl, and no more than it can
@@ -167,22 +160,12 @@ void set_options(CURL* curl, const HttpCall& call, State& state, curl_slist* hea
 
 }  // namespace
 
-std::string shown_url(std::string_view url) {
-  const std::size_t scheme = url.find("://");
-  const std::size_t begin = scheme == std::string_view::npos ? 0 : scheme + 3;
-  const std::size_t end = std::min(url.find_first_of("/?#", begin), url.size());
-  const std::size_t at = url.substr(0, end).rfind('@');
-  std::string shown(url.substr(0, begin));
-  shown += url.substr(at == std::string_view::npos || at < begin ? begin : at + 1);
-  return shown;
-}
-
 HttpAnswer http_call(const HttpCall& call) {
   initialise_curl();
   const std::unique_ptr<CURL, void (*)(CURL*)> curl(
       curl_easy_init(), [](CURL* handle) { curl_easy_cleanup(handle); });
   if (curl == nullptr)
-    base::fail(ErrorCode::kResourceExhausted, "client: cannot make a curl handle");
+    base::fail(ErrorCode::kResourceExhausted, call.where, ": cannot make a curl handle");
   curl_slist* list = nullptr;
   if (!call.body.empty()) list = curl_slist_append(list, "Content-Type: application/json");
   if (!call.body.empty()) list = curl_slist_append(list, "Expect:");
@@ -205,17 +188,18 @@ HttpAnswer http_call(const HttpCall& call) {
     state.answer.was_ended = state.answer.is_late = true;
   if (result == CURLE_OK || state.answer.was_ended) return state.answer;
   if (state.timed_out || result == CURLE_OPERATION_TIMEDOUT) {
-    base::fail(ErrorCode::kDeadline, "client: no answer from ", shown_url(call.url), " for ",
+    base::fail(ErrorCode::kDeadline, call.where, ": no answer from ", shown_url(call.url), " for ",
                call.timeout_s, " s");
   }
   if (result == CURLE_URL_MALFORMAT)
-    base::fail(ErrorCode::kInvalidArgument, "client: not a usable address: ", shown_url(call.url));
+    base::fail(ErrorCode::kInvalidArgument, call.where,
+               ": not a usable address: ", shown_url(call.url));
   if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) {
-    base::fail(ErrorCode::kUnavailable, "client: cannot reach ", shown_url(call.url), " (",
+    base::fail(ErrorCode::kUnavailable, call.where, ": cannot reach ", shown_url(call.url), " (",
                curl_easy_strerror(result), ")");
   }
-  base::fail(ErrorCode::kIo, "client: ", shown_url(call.url), " failed (",
+  base::fail(ErrorCode::kIo, call.where, ": ", shown_url(call.url), " failed (",
              curl_easy_strerror(result), ")");
 }
 
-}  // namespace openllm::client
+}  // namespace openllm::net

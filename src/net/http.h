@@ -7,9 +7,10 @@
 #include <string>
 #include <string_view>
 
-namespace openllm::client {
+namespace openllm::net {
 
 struct HttpCall {
+  std::string where = "http";  ///< Begins the messages of errors.
   std::string url{};
   std::string body{};  ///< Not empty: POST of JSON.
   std::string api_key{};
@@ -36,7 +37,4 @@ struct HttpAnswer {
 /// `on_body` throws.
 HttpAnswer http_call(const HttpCall& call);
 
-/// The URL as messages may show it: without the password that it may have.
-std::string shown_url(std::string_view url);
-
-}  // namespace openllm::client
+}  // namespace openllm::net

@@ -6,7 +6,7 @@
 
 #include "base/function_ref.h"
 
-namespace openllm::client {
+namespace openllm::net {
 
 /// Decodes an event stream as the HTML standard says (section 9.2.6), whatever the borders of the
 /// pieces it comes in. Only the data of events is kept; ids, event names and retry times are read
@@ -33,4 +33,4 @@ class SseDecoder {
   bool is_first_line_ = true;
 };
 
-}  // namespace openllm::client
+}  // namespace openllm::net

@@ -1,8 +1,8 @@
-#include "llm/request.h"
+#include "llm/request_reader.h"
 
 #include <utility>
 
-#include "llm/core.h"
+#include "llm/instance.h"
 #include "openllm/stream.h"
 
 namespace openllm::llm {
@@ -24,10 +24,10 @@ std::string content_of(const chat::Segments& segments) {
 
 }  // namespace
 
-Request::Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox,
-                 std::shared_ptr<OutputSink> sink, const GenerateOptions& options,
-                 std::string request_id)
-    : core_(std::move(core)),
+RequestReader::RequestReader(std::shared_ptr<Instance> instance, std::shared_ptr<Mailbox> mailbox,
+                             std::shared_ptr<OutputSink> sink, const GenerateOptions& options,
+                             std::string request_id)
+    : instance_(std::move(instance)),
       mailbox_(std::move(mailbox)),
       sink_(std::move(sink)),
       kind_(options.output_kind),
@@ -43,17 +43,17 @@ Request::Request(std::shared_ptr<Core> core, std::shared_ptr<Mailbox> mailbox,
   }
 }
 
-Request::~Request() {
-  if (!core_->is_of_this_process()) return;
+RequestReader::~RequestReader() {
+  if (!instance_->is_of_this_process()) return;
   mailbox_->abandon();
   if (!output_.finished) sink_->cancel();
 }
 
-void Request::cancel() noexcept { sink_->cancel(); }
+void RequestReader::cancel() noexcept { sink_->cancel(); }
 
-const GenerationOutput* Request::next() {
+const GenerationOutput* RequestReader::next() {
   if (output_.finished) return nullptr;
-  core_->require_this_process();
+  instance_->runtime().require_this_process();
   Update update = mailbox_->wait();
   if (update.error) {
     output_.finished = true;
@@ -63,7 +63,7 @@ const GenerationOutput* Request::next() {
   return &output_;
 }
 
-void Request::merge(Update update) {
+void RequestReader::merge(Update update) {
   if (update.prompt) {
     output_.prompt = std::move(update.prompt->text);
     output_.prompt_token_ids = std::move(update.prompt->token_ids);
@@ -104,7 +104,7 @@ void Request::merge(Update update) {
 
 namespace openllm {
 
-GenerationStream::GenerationStream(std::shared_ptr<llm::Request> request)
+GenerationStream::GenerationStream(std::shared_ptr<llm::RequestReader> request)
     : request_(std::move(request)) {}
 GenerationStream::~GenerationStream() = default;
 GenerationStream::GenerationStream(GenerationStream&&) noexcept = default;
@@ -116,7 +116,7 @@ void GenerationStream::cancel() noexcept {
   if (request_ != nullptr) request_->cancel();
 }
 
-AsyncGenerationStream::AsyncGenerationStream(std::shared_ptr<llm::Request> request)
+AsyncGenerationStream::AsyncGenerationStream(std::shared_ptr<llm::RequestReader> request)
     : request_(std::move(request)) {}
 AsyncGenerationStream::~AsyncGenerationStream() = default;
 AsyncGenerationStream::AsyncGenerationStream(AsyncGenerationStream&&) noexcept = default;

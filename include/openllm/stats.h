@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+namespace openllm {
+
+/// Counters since the engine started, and gauges of now.
+struct EngineStats {
+  std::int64_t n_requests = 0;  ///< Accepted so far.
+  std::int64_t n_finished = 0;  ///< Ended for whatever reason.
+  std::int64_t n_running = 0;   ///< Sequences with cache blocks.
+  std::int64_t n_waiting = 0;   ///< Sequences queued.
+  std::int64_t n_steps = 0;
+  std::int64_t n_step_rows = 0;       ///< Rows computed, all steps together.
+  std::int64_t n_step_sequences = 0;  ///< Sum over the steps: / n_steps is the mean batch.
+  std::int64_t n_prompt_tokens = 0;   ///< Of the accepted requests' prompts, cached ones included.
+  std::int64_t n_cached_tokens = 0;   ///< Prompt tokens found in the prefix cache.
+  std::int64_t n_generated_tokens = 0;
+  std::int64_t n_preemptions = 0;
+  std::int64_t n_split_prefills = 0;  ///< Prompts computed in more than one chunk.
+  std::int64_t n_blocks_total = 0;    ///< KV cache blocks.
+  std::int64_t n_blocks_free = 0;     ///< Blocks no sequence holds (cached prefixes count as free).
+  std::int64_t max_running = 0;       ///< Most sequences that run at once.
+  std::int64_t max_waiting = 0;       ///< Most sequences queued.
+};
+
+}  // namespace openllm

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace openllm::format {
+
+/// File layouts of a model.
+enum class Layout {
+  kHuggingFace,  ///< A folder with config.json.
+  kGguf,         ///< One file, or the files of a split.
+};
+
+/// What a path to a model leads to.
+struct Location {
+  Layout layout = Layout::kHuggingFace;
+  std::string path{};  ///< The folder, or a GGUF file.
+};
+
+/// Finds the model at `path`: a GGUF file, a folder that holds config.json, or a folder with a
+/// single GGUF model (one file or one split). A folder with both is a Hugging Face folder when it
+/// has safetensors, else its GGUF file counts. Throws kNotFound, kInvalidArgument or kUnsupported
+/// saying what was expected there.
+Location locate_model(const std::string& path);
+
+/// True for a folder that `locate_model` would take for a model's, weights or not.
+bool is_model_folder(const std::string& path);
+
+/// GGUF models among the names of a folder's files, sorted: of a split model the first file; image
+/// encoders (mmproj) do not count.
+std::vector<std::string> select_gguf_models(std::vector<std::string> names);
+
+/// The file begins as GGUF files do.
+bool starts_with_gguf_magic(const std::string& path);
+
+}  // namespace openllm::format

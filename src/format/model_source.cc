@@ -1,0 +1,233 @@
+#include "format/model_source.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <initializer_list>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "format/gguf.h"
+#include "format/hf_folder.h"
+
+namespace openllm::format {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The configuration of a model whose tensors are not opened.
+class ConfigOnly final : public Checkpoint {
+ public:
+  ConfigOnly(Layout layout, std::string path, base::Json config)
+      : layout_(layout), path_(std::move(path)), config_(std::move(config)) {}
+  Kind kind() const noexcept override { return layout_; }
+  const std::string& path() const noexcept override { return path_; }
+  const base::Json& config() const noexcept override { return config_; }
+  const std::vector<NamedTensor>& tensors() const noexcept override { return tensors_; }
+  void drop_pages(const tensor::TensorView& /*view*/) const noexcept override {}
+
+ private:
+  const Layout layout_;
+  const std::string path_;
+  const base::Json config_;
+  const std::vector<NamedTensor> tensors_;
+};
+
+/// Path of the file, or empty when there is none.
+std::string find_file(const std::string& folder, const char* name) {
+  const fs::path path = fs::path(folder) / name;
+  std::error_code ignored;
+  return fs::exists(path, ignored) ? path.string() : std::string();
+}
+
+std::string text_of(const base::Json* value) {
+  return value != nullptr && value->if_string() != nullptr ? *value->if_string() : std::string();
+}
+
+/// tokenizer_config.json holds a string, or a list of named templates of which "default" counts.
+std::optional<std::string> template_of_config(const base::Json& config) {
+  const base::Json* value = config.find("chat_template");
+  if (value == nullptr || value->is_null()) return std::nullopt;
+  if (const std::string* source = value->if_string()) return *source;
+  for (const base::Json& entry : value->as_array("tokenizer_config.json: chat_template")) {
+    const base::Json* source = entry.find("template");
+    if (source != nullptr && text_of(entry.find("name")) == "default")
+      return source->as_string("tokenizer_config.json: chat_template: template");
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> find_chat_template(const std::string& folder) {
+  const std::string file = find_file(folder, "chat_template.jinja");
+  if (!file.empty()) return base::read_file(file);
+  if (auto source = template_of_config(read_json_file(folder, "chat_template.json"))) return source;
+  return template_of_config(read_json_file(folder, "tokenizer_config.json"));
+}
+
+/// llama.cpp's metadata under our names. Its mirostat and XTC samplers have no counterpart here.
+base::Json gguf_generation_defaults(const base::Json& metadata) {
+  struct Name {
+    const char* gguf;
+    const char* ours;
+  };
+  constexpr Name kNames[] = {{"general.sampling.temp", "temperature"},
+                             {"general.sampling.top_k", "top_k"},
+                             {"general.sampling.top_p", "top_p"},
+                             {"general.sampling.min_p", "min_p"},
+                             {"general.sampling.penalty_repeat", "repetition_penalty"}};
+  base::Json config;
+  for (const auto& [gguf, ours] : kNames) {
+    if (const base::Json* value = metadata.find(gguf)) config[ours] = *value;
+  }
+  // There, any temperature below 0 is greedy too, and a penalty over the last 0 tokens is off.
+  const auto number = [&](const char* name) {
+    const base::Json* value = metadata.find(name);
+    return value != nullptr && value->is_number() ? std::optional(value->as_double(name))
+                                                  : std::nullopt;
+  };
+  if (number("general.sampling.temp").value_or(1.0) < 0.0) config["temperature"] = 0;
+  if (number("general.sampling.penalty_last_n") == 0.0) config["repetition_penalty"] = 1;
+  return config;
+}
+
+/// By the names of the folder's files.
+WeightFormat find_weights(const std::string& folder) {
+  WeightFormat found = WeightFormat::kNone;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.ends_with(".safetensors")) return WeightFormat::kSafetensors;
+    const bool is_pytorch = name.starts_with("pytorch_model") && name.ends_with(".bin");
+    if (is_pytorch) found = WeightFormat::kPytorch;
+  }
+  return found;
+}
+
+std::string hf_architecture(const base::Json& config) {
+  std::string name = text_of(config.find("model_type"));
+  if (!name.empty()) return name;
+  const base::Json* list = config.find("architectures");
+  if (list == nullptr || list->if_array() == nullptr || list->if_array()->empty()) return {};
+  return text_of(&list->if_array()->front());
+}
+
+void open_hf(ModelSource& source) {
+  source.config = HfFolder::read_config(source.path);
+  source.weights = find_weights(source.path);
+  source.architecture = hf_architecture(source.config);
+  if (const base::Json* quantisation = source.config.find("quantization_config"))
+    source.quantisation = text_of(quantisation->find("quant_method"));
+  source.chat_template = find_chat_template(source.path);
+  source.generation_defaults = read_json_file(source.path, "generation_config.json");
+  source.generation_defaults_place = (fs::path(source.path) / "generation_config.json").string();
+  source.tokenizer_path = find_file(source.path, "tokenizer.json");
+  source.tokenizer_config_path = find_file(source.path, "tokenizer_config.json");
+}
+
+void open_gguf(ModelSource& source, const std::string& file) {
+  source.gguf = std::make_shared<const GgufMetadata>(file);
+  source.config = source.gguf->config();
+  source.weights = WeightFormat::kGguf;
+  source.architecture = text_of(source.config.find("general.architecture"));
+  const base::Json* chat_template = source.config.find("tokenizer.chat_template");
+  if (chat_template != nullptr && chat_template->if_string() != nullptr)
+    source.chat_template = *chat_template->if_string();
+  source.generation_defaults = gguf_generation_defaults(source.config);
+  source.generation_defaults_place = file + ": general.sampling";
+}
+
+/// The last part of the path, without ".gguf".
+std::string name_of(const std::string& path) {
+  const fs::path normal = fs::path(path).lexically_normal();
+  std::string name = normal.filename().string();
+  if (name.empty()) name = normal.parent_path().filename().string();
+  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+  return name.empty() ? path : name;
+}
+
+/// The first of these members that is a size; 0 when none is.
+int size_of(const base::Json& config, std::initializer_list<std::string> keys) {
+  constexpr std::int64_t kMax = std::int64_t{1} << 30;
+  for (const std::string& key : keys) {
+    const base::Json* value = config.find(key);
+    const std::int64_t* number = value == nullptr ? nullptr : value->if_int();
+    if (number != nullptr && *number > 0 && *number <= kMax) return static_cast<int>(*number);
+  }
+  return 0;
+}
+
+}  // namespace
+
+const char* to_string(WeightFormat format) noexcept {
+  switch (format) {
+    case WeightFormat::kNone:
+      return "none";
+    case WeightFormat::kSafetensors:
+      return "safetensors";
+    case WeightFormat::kGguf:
+      return "gguf";
+    case WeightFormat::kPytorch:
+      return "pytorch";
+  }
+  return "none";
+}
+
+ModelOutline ModelSource::outline() const {
+  if (gguf != nullptr) {
+    const std::string prefix = architecture + ".";
+    ModelOutline outline{size_of(config, {prefix + "block_count"}),
+                         size_of(config, {prefix + "vocab_size"}),
+                         size_of(config, {prefix + "context_length"})};
+    const std::uint64_t n_tokens = gguf->array_length("tokenizer.ggml.tokens").value_or(0);
+    constexpr std::uint64_t kMaxTokens = 1U << 30U;
+    if (n_tokens > 0 && n_tokens <= kMaxTokens) outline.vocab_size = static_cast<int>(n_tokens);
+    return outline;
+  }
+  // Models of text and images keep the decoder's sizes one level down.
+  const base::Json* inner = config.find("text_config");
+  const base::Json& text = inner != nullptr && inner->is_object() ? *inner : config;
+  return {size_of(text, {"num_hidden_layers", "n_layer", "n_layers", "num_layers"}),
+          size_of(text, {"vocab_size", "padded_vocab_size"}),
+          size_of(text, {"max_position_embeddings", "n_positions", "n_ctx", "max_seq_len",
+                         "seq_length", "max_sequence_length"})};
+}
+
+std::unique_ptr<Checkpoint> ModelSource::open_weights() const {
+  return gguf != nullptr ? std::make_unique<Gguf>(gguf) : open_checkpoint(path);
+}
+
+std::unique_ptr<Checkpoint> ModelSource::without_tensors() const {
+  return std::make_unique<ConfigOnly>(layout, path, config);
+}
+
+ModelSource open_model(const std::string& path) {
+  const Location found = locate_model(path);
+  ModelSource source;
+  source.id = name_of(path);
+  source.version = "local";
+  source.path = path;
+  source.layout = found.layout;
+  if (found.layout == Layout::kGguf) {
+    open_gguf(source, found.path);
+  } else {
+    open_hf(source);
+  }
+  return source;
+}
+
+base::Json read_json_file(const std::string& folder, std::string_view name) {
+  const fs::path path = fs::path(folder) / name;
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return {};
+  try {
+    return base::Json::parse(base::read_file(path.string()), path.string());
+  } catch (const Error& error) {
+    // What is wrong with a file is not the caller's fault.
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    throw Error(ErrorCode::kCorruptData, error.what(), error.where());
+  }
+}
+
+}  // namespace openllm::format

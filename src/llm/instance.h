@@ -1,0 +1,71 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "llm/local_model.h"
+#include "llm/mailbox.h"
+#include "llm/output_sink.h"
+#include "llm/request_reader.h"
+#include "llm/runtime.h"
+#include "openllm/llm.h"
+
+namespace openllm::llm {
+
+/// What all copies of an LLM share: the model on disk, the running engine once it is needed, and
+/// the way of a request from the one to the other. Thread safety: every method from any thread.
+class Instance : public std::enable_shared_from_this<Instance> {
+ public:
+  Instance(const std::string& model, const LoadOptions& options);
+  ~Instance();
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+
+  LocalModel& model() noexcept { return model_; }
+  Runtime& runtime() noexcept { return runtime_; }
+
+  /// As Runtime::is_of_this_process.
+  bool is_of_this_process() const noexcept { return runtime_.is_of_this_process(); }
+
+  /// The loaded backend; loads it first if need be.
+  std::shared_ptr<backend::Backend> load();
+
+  /// Prepares and submits on the calling thread; throws what is wrong with the request.
+  std::shared_ptr<RequestReader> start(const Prompt& prompt, const GenerateOptions& options);
+  /// Prepares and submits on a thread of the library; errors come out of RequestReader::next.
+  std::shared_ptr<RequestReader> start_async(Prompt prompt, GenerateOptions options);
+  /// Logits of every position of `token_ids`.
+  std::vector<float> logits(const std::vector<std::int32_t>& token_ids);
+
+  std::string tag() const;
+  ModelInfo info();
+  BackendInfo backend_info();
+  EngineStats stats() const;
+
+ private:
+  struct Started {
+    std::shared_ptr<RequestReader> request;
+    std::shared_ptr<Mailbox> mailbox;
+    std::shared_ptr<OutputSink> sink;
+    std::string engine_id;
+    bool prompt_logits = false;
+  };
+  Started make_request(const GenerateOptions& options);
+  /// Template, tokenizer, defaults, submit.
+  void submit(const Started& started, const Prompt& prompt, const GenerateOptions& options);
+  Executor resume_executor(const GenerateOptions& options);
+  const ModelInfo& static_info();
+
+  LocalModel model_;
+  Runtime runtime_;
+  std::atomic<std::uint64_t> next_request_{0};
+  base::Mutex info_mutex_;
+  /// All but what depends on tokenizer and backend.
+  std::optional<ModelInfo> info_ GUARDED_BY(info_mutex_);
+};
+
+}  // namespace openllm::llm

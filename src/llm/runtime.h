@@ -1,0 +1,76 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/choose.h"
+#include "base/mutex.h"
+#include "base/worker.h"
+#include "llm/local_model.h"
+#include "openllm/options.h"
+
+namespace openllm::llm {
+
+/// The running side of a model: its backend while it is loaded, and the threads that serve its
+/// requests. Thread safety: every method from any thread.
+class Runtime {
+ public:
+  /// Chooses one of `entries`; loads nothing.
+  Runtime(LocalModel& model, const LoadOptions& options,
+          std::vector<backend::BackendEntry> entries = backend::backends());
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  /// False in a process that was forked from the one that loaded the model: it has none of the
+  /// threads, and locks may be held by them for ever. Nothing may be destroyed there.
+  bool is_of_this_process() const noexcept;
+  /// Throws kUnsupported there. Otherwise threads may be started: the Runtime belongs to this
+  /// process.
+  void require_this_process();
+
+  const LoadOptions& options() const noexcept { return options_; }
+  /// The backend that is loaded, or will be first.
+  backend::Choice choice() const;
+  /// Its name; "none" when no backend can run the model.
+  std::string backend_name() const;
+
+  /// The backend. The first call loads it, and the tokenizer; a failed attempt can be repeated.
+  /// Where nobody named a backend and the chosen one cannot load, the next takes its place. Throws
+  /// why no backend can run the model.
+  std::shared_ptr<backend::Backend> load();
+  /// Null while it is not loaded.
+  std::shared_ptr<backend::Backend> backend_or_null() const;
+  /// Ends what runs with kUnavailable and gives the memory back; `load` loads again. Waits for a
+  /// `load` on another thread.
+  void unload();
+
+  /// Turns tokens into text. Shared with the sinks: an answer may end after the Runtime.
+  const std::shared_ptr<base::Worker>& output() const noexcept { return output_; }
+  /// Resumes coroutines.
+  const std::shared_ptr<base::Worker>& resume() const noexcept { return resume_; }
+  /// Prepares prompts of asynchronous requests.
+  base::TwoPriorityPool& front() noexcept { return front_; }
+
+ private:
+  std::shared_ptr<backend::Backend> load_chosen() REQUIRES(load_mutex_);
+
+  LocalModel& model_;
+  const LoadOptions options_;
+  const std::vector<backend::BackendEntry> entries_;
+
+  std::atomic<int> process_{0};  // id; 0 before the first thread
+  base::Mutex load_mutex_;       // held while loading and unloading
+  mutable base::Mutex backend_mutex_;
+  backend::Choice choice_ GUARDED_BY(backend_mutex_);
+  std::shared_ptr<backend::Backend> backend_ GUARDED_BY(backend_mutex_);  // null: not loaded
+
+  // Threads, made by their first task.
+  const std::shared_ptr<base::Worker> output_;
+  const std::shared_ptr<base::Worker> resume_;
+  base::TwoPriorityPool front_;
+};
+
+}  // namespace openllm::llm
