@@ -43,7 +43,7 @@ TEST(CoreDeadlines, EachRequestEndsAtItsOwn) {
       const bool over = cases[i].ends_at_ms >= 0 && cases[i].ends_at_ms <= now;
       EXPECT_EQ(sinks[i]->ended(), over) << "request " << i << " at " << now << " ms";
       if (over) {
-        EXPECT_EQ(sinks[i]->reasons[0], EndReason::kDeadline);
+        EXPECT_EQ(sinks[i]->reasons[0], FinishReason::kDeadline);
       }
     }
   }
@@ -70,7 +70,7 @@ TEST(CoreDeadlines, AllChoicesEndAlsoThoseThatWait) {
   b.engine.step();
   b.clock.time += milliseconds(1);
   b.engine.step();
-  EXPECT_THAT(sink->reasons, testing::Each(EndReason::kDeadline));
+  EXPECT_THAT(sink->reasons, testing::Each(FinishReason::kDeadline));
   EXPECT_THAT(sink->n_ends, testing::Each(1));
   EXPECT_FALSE(b.engine.step());
 }
@@ -226,6 +226,22 @@ TEST(CoreCache, AnswersServeAsPrefixOnlyIfCachingIsOn) {
   }
 }
 
+TEST(CoreCache, ChoicesWaitForTheFirstOnlyToFindItsPrompt) {
+  for (const bool caching : {true, false}) {
+    EngineOptions o = small_options();
+    o.prefix_caching = caching;
+    Bench b(o);
+    Request r = make_request("a", 41, 2);
+    r.n_choices = 3;
+    b.submit(r);
+    b.engine.step();
+    EXPECT_EQ(b.engine.stats().n_running, caching ? 1 : 3);
+    EXPECT_EQ(b.engine.stats().n_waiting, caching ? 2 : 0);
+    b.run_all();
+    EXPECT_EQ(b.engine.stats().n_step_rows, caching ? 41 + 2 + 3 : 3 * 42);
+  }
+}
+
 TEST(CoreCache, ReportsOfThePromptNeedAllOfIt) {
   Bench b;
   Request r = make_request("a", 21, 2);
@@ -251,11 +267,10 @@ TEST(CoreStats, CountWhatHappened) {
   EXPECT_EQ(b.engine.stats().n_waiting, 0);
   EXPECT_EQ(b.engine.stats().n_running, 2);
   b.run_all();
-  const Stats s = b.engine.stats();
+  const EngineStats s = b.engine.stats();
   EXPECT_EQ(s.n_requests, 2);
   EXPECT_EQ(s.n_finished, 2);
-  EXPECT_EQ(s.n_running, 0);
-  EXPECT_EQ(s.n_waiting, 0);
+  EXPECT_EQ(s.n_running + s.n_waiting, 0);
   EXPECT_EQ(s.n_prompt_tokens, 22);
   EXPECT_EQ(s.n_generated_tokens, 5);
   EXPECT_EQ(s.n_step_rows, 20 + 2 + 2 + 1);
@@ -327,7 +342,7 @@ TEST(CoreEnds, ChoicesThatAreNotThereOrOverAreIgnored) {
   b.engine.stop_choice("a", 1);
   b.engine.cancel("a", 1);
   b.run_all();
-  EXPECT_EQ(sink->reasons, (std::vector{EndReason::kLength, EndReason::kStop}));
+  EXPECT_EQ(sink->reasons, (std::vector{FinishReason::kLength, FinishReason::kStop}));
   EXPECT_THAT(sink->n_ends, ElementsAre(1, 1));
   EXPECT_EQ(sink->tokens[0].size(), 6U);
 }
@@ -342,7 +357,7 @@ TEST(CoreEnds, StopAndLengthTogetherAreAStop) {
   const auto sink = b.submit(r);
   b.run_all();
   EXPECT_EQ(sink->tokens[0], expected.tokens);
-  EXPECT_EQ(sink->reasons[0], EndReason::kStop);
+  EXPECT_EQ(sink->reasons[0], FinishReason::kStop);
 }
 
 /// Keeps the numbers of likely tokens that come with each token.

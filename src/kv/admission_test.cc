@@ -206,6 +206,24 @@ TEST(FindPrefix, EndsAtTheFirstMissingBlockOfAnyGroup) {
   EXPECT_THROW(cache.take_prefix(taker, chain(6)), Error);
 }
 
+TEST(FindPrefix, ABlockThatOneGroupGaveOutEndsIt) {
+  for (const bool second_is_smaller : {false, true}) {
+    const std::vector<int> sizes =
+        second_is_smaller ? std::vector<int>{16, 5} : std::vector<int>{5, 16};
+    BlockCache cache({KvGroupSpec{}, KvGroupSpec{}}, sizes, 4);
+    const auto keys = chain(5);
+    {
+      SequenceBlocks s;
+      ASSERT_TRUE(cache.grow(s, 20));
+      cache.publish(s, 0, keys);
+    }
+    EXPECT_EQ(cache.find_prefix(keys), 5);
+    SequenceBlocks other;  // takes the last block of the smaller group, a nameless one of the other
+    ASSERT_TRUE(cache.grow(other, 4));
+    EXPECT_EQ(cache.find_prefix(keys), 4);
+  }
+}
+
 TEST(BlockPool, PublishingANamedBlockAgainChangesNothing) {
   BlockPool pool(3);
   const auto keys = chain(3);

@@ -27,7 +27,8 @@ class RecordingBackend final : public backend::Backend {
   void submit(engine::Request /*request*/) override {}
   void cancel(const std::string& id) override { cancelled.push_back(id); }
   void stop_choice(const std::string& id, int choice) override { stopped.emplace_back(id, choice); }
-  engine::Stats stats() const override { return {}; }
+  EngineStats stats() const override { return {}; }
+  void shut_down(const base::Failure& /*failure*/) override {}
 
   std::vector<std::string> cancelled;
   std::vector<std::pair<std::string, int>> stopped;
@@ -54,7 +55,7 @@ class SinkTest : public testing::Test {
       sink_->on_token(choice, {tokenizer_->find_token(piece).value(), -0.5F, {}});
     }
   }
-  void end(int choice, engine::EndReason reason = engine::EndReason::kLength, int cached = 0) {
+  void end(int choice, FinishReason reason = FinishReason::kLength, int cached = 0) {
     sink_->on_end(choice, reason, cached, {});
   }
   static std::string text(const ChoiceUpdate& choice) {
@@ -140,7 +141,7 @@ TEST_F(SinkTest, StopsMayBelongToTheText) {
     EXPECT_EQ(text(mailbox_->wait().choices[0]), include ? "aEND" : "a");
     start(1, {.skip_special_tokens = false, .include_stop = include, .stop_token_ids = {7}});
     tell(0, {"a", "<end>"});
-    end(0, engine::EndReason::kStop);
+    end(0, FinishReason::kStop);
     const Update update = mailbox_->wait();
     EXPECT_EQ(text(update.choices[0]), include ? "a<end>" : "a");
     EXPECT_THAT(update.choices[0].token_ids, ElementsAre(0, 7));
@@ -150,29 +151,24 @@ TEST_F(SinkTest, StopsMayBelongToTheText) {
 
 TEST_F(SinkTest, CachedTokensAreThoseOfThePromptNotOfEveryChoice) {
   start(3, {});
-  end(0, engine::EndReason::kLength, 5);
-  end(1, engine::EndReason::kLength, 8);
-  end(2, engine::EndReason::kLength, 8);
+  end(0, FinishReason::kLength, 5);
+  end(1, FinishReason::kLength, 8);
+  end(2, FinishReason::kLength, 8);
   EXPECT_EQ(mailbox_->wait().n_cached_tokens, 8);
   start(1, {.stop = {"END"}});
   tell(0, {"END"});
-  end(0, engine::EndReason::kCancelled, 4);  // it has its end already
+  end(0, FinishReason::kCancelled, 4);  // it has its end already
   Update update = mailbox_->wait();
   EXPECT_EQ(update.choices[0].finish_reason, FinishReason::kStop);
 }
 
 TEST_F(SinkTest, EveryEndHasItsReason) {
-  using engine::EndReason;
-  const std::pair<EndReason, FinishReason> reasons[] = {
-      {EndReason::kStop, FinishReason::kStop},
-      {EndReason::kLength, FinishReason::kLength},
-      {EndReason::kCancelled, FinishReason::kCancelled},
-      {EndReason::kDeadline, FinishReason::kDeadline}};
-  for (const auto& [reason, want] : reasons) {
+  for (const FinishReason reason : {FinishReason::kStop, FinishReason::kLength,
+                                    FinishReason::kCancelled, FinishReason::kDeadline}) {
     start(1, {});
     end(0, reason);
     const Update update = mailbox_->wait();
-    EXPECT_EQ(update.choices[0].finish_reason, want);
+    EXPECT_EQ(update.choices[0].finish_reason, reason);
     EXPECT_TRUE(update.finished);
     EXPECT_FALSE(update.error);
   }
