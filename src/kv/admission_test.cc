@@ -212,11 +212,10 @@ TEST(FindPrefix, ABlockThatOneGroupGaveOutEndsIt) {
         second_is_smaller ? std::vector<int>{16, 5} : std::vector<int>{5, 16};
     BlockCache cache({KvGroupSpec{}, KvGroupSpec{}}, sizes, 4);
     const auto keys = chain(5);
-    {
-      SequenceBlocks s;
-      ASSERT_TRUE(cache.grow(s, 20));
-      cache.publish(s, 0, keys);
-    }
+    SequenceBlocks s;
+    ASSERT_TRUE(cache.grow(s, 20));
+    cache.publish(s, 0, keys);
+    s.clear();  // its last block first
     EXPECT_EQ(cache.find_prefix(keys), 5);
     SequenceBlocks other;  // takes the last block of the smaller group, a nameless one of the other
     ASSERT_TRUE(cache.grow(other, 4));
