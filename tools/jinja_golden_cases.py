@@ -224,6 +224,13 @@ _STATEMENTS = r"""
 {% set x %}a{{ n }}b{% endset %}[{{ x }}]
 {% set x | upper | replace('A', 'z') %}a{{ n }}b{% endset %}[{{ x }}]
 {% set x = 5 %}{% set y %}{% set x = 6 %}{{ x }}{% endset %}{{ x }}{{ y }}
+{% set x | replace('a', y) %}{% set y = 'b' %}a{% endset %}{{ x }}{{ y }}
+{% set y = 'c' %}{% set x | replace('a', y) %}{% set y = 'b' %}a{% endset %}{{ x }}{{ y }}
+{% set y = 'c' %}{% filter replace('a', y) %}{% set y = 'b' %}a{% endfilter %}{{ y }}
+{% set ns = namespace(v='') %}{% set ns.v | replace('a', y) | upper %}{% set y = 'b' %}aa{% endset %}{{ ns.v }}
+{% for y in 'pq' %}{% set x | replace('a', y) %}{% if loop.first %}{% set y = 'b' %}{% endif %}a{% endset %}{{ x }}{% endfor %}
+{% macro m(y) %}{% set x | replace('a', y) %}{% set y = 'b' %}a{% endset %}{{ x }}{{ y }}{% endmacro %}{{ m('k') }}
+{% for i in l %}{% set x | replace('a', loop.index | string) %}a{% endset %}{{ x }}{% endfor %}
 {% for x in l %}{{ x }},{% endfor %}
 {% for x in l %}{{ x }}{% if not loop.last %}, {% endif %}{% endfor %}
 {% for x in l if x > 1 %}{{ loop.index }}/{{ loop.length }}:{{ x }} {% endfor %}

@@ -6,44 +6,15 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/fake_runner.h"
+#include "engine/test_bench.h"
 
 namespace openllm::engine {
 namespace {
 
+using test::Bench;
+using test::kVocab;
+using test::make_request;
 using testing::HasSubstr;
-
-constexpr int kVocab = 61;
-
-struct Bench {
-  explicit Bench(EngineOptions o = small_options())
-      : options(o), runner(kVocab, options), engine(runner, options, clock, false) {}
-  std::shared_ptr<RecordingSink> submit(Request& r) {
-    auto sink = std::make_shared<RecordingSink>(r.n_choices);
-    sink->vocab = kVocab;
-    r.sink = sink;
-    engine.submit(r);
-    return sink;
-  }
-  void run_all() {
-    for (int i = 0; i < 5000 && engine.step(); ++i) {
-    }
-    EXPECT_EQ(engine.stats().n_blocks_free, engine.stats().n_blocks_total);
-  }
-
-  EngineOptions options;
-  FakeClock clock;
-  FakeRunner runner;
-  Engine engine;
-};
-
-Request make_request(const std::string& id, int n_prompt, int max_new) {
-  Request r;
-  r.id = id;
-  for (int i = 0; i < n_prompt; ++i) r.prompt_ids.push_back((i * 7 + 3) % kVocab);
-  r.max_new_tokens = max_new;
-  return r;
-}
 
 std::string refusal(Bench& b, Request r, ErrorCode code = ErrorCode::kInvalidArgument) {
   try {

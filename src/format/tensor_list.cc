@@ -17,9 +17,10 @@ std::string printable(std::string_view text) {
   std::string out;
   std::size_t pos = 0;
   while (pos < text.size()) {
+    const std::size_t before = out.size();
     const char32_t c = base::decode_utf8(text, pos);
     base::append_utf8(out, c < 0x20 || (c >= 0x7F && c < 0xA0) ? U'?' : c);
-    if (out.size() > kMaxPrintable) return out + "...";
+    if (out.size() > kMaxPrintable) return out.substr(0, before) + "...";
   }
   return out;
 }

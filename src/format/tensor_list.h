@@ -12,7 +12,7 @@
 namespace openllm::format {
 
 /// A name from a file, made fit for an error message: valid UTF-8, no control characters, at most
-/// 100 bytes.
+/// 100 bytes, and "..." where that leaves something out.
 std::string printable(std::string_view text);
 
 /// Collects the tensors of one or several files and proves them consistent.

@@ -151,6 +151,9 @@ TEST(AddedTokens, FlagsAndSpecials) {
                           " food foo_ \xC3\xA9"
                           "foo (",
                           "2:foo", ")"));
+  // A word ends with the text, whatever lies behind it in memory.
+  EXPECT_THAT(pieces(matcher, std::string_view("food").substr(0, 3)), ElementsAre("2:foo"));
+  EXPECT_THAT(pieces(matcher, std::string_view("afoo").substr(1)), ElementsAre("2:foo"));
   EXPECT_THAT(pieces(matcher, "a<s>b", false), ElementsAre("a<s>b"));
   EXPECT_THAT(pieces(matcher, "a<s>b"), ElementsAre("a", "3:<s>", "b"));
   EXPECT_THROW(matcher.add({.id = 4}, std::string(5000, 'x')), Error);

@@ -2,7 +2,9 @@
 
 #include <cstring>
 #include <limits>
+#include <optional>
 
+#include "base/error.h"
 #include "device/cpu/test_support.h"
 
 namespace openllm::device {
@@ -218,6 +220,56 @@ TEST(CpuAttention, BitsDependOnTheRowAndTheCacheAlone) {
           << isa << " scene " << number;
       ++number;
     }
+  }
+}
+
+// Keys and values are rounded to the nearest half when they are written: numbers that are halves
+// already give the same bits.
+TEST(CpuAttention, HalvesAreTheNearestOnes) {
+  std::vector<std::unique_ptr<Device>> devices;
+  for (const std::string& isa : cpu_isas()) devices.push_back(make_cpu_device({2, isa}));
+  devices.push_back(make_device("reference", {}));
+  for (const auto& device : devices) {
+    for (const int dim : {64, 40, 7}) {
+      const AttentionSpec spec{4, 2, dim, dim, 0.2F};
+      Scene raw(spec, 16, false, {33, 5}, 12);
+      raw.f16 = true;
+      const Scene rounded(spec, 16, true, {33, 5}, 12);
+      ASSERT_NE(raw.k, rounded.k);
+      EXPECT_EQ(raw.run(*device, 8), rounded.run(*device, 8)) << device->isa() << " " << dim;
+    }
+  }
+}
+
+TEST(CpuAttention, CachesOfBadSizesAreRefused) {
+  const auto device = make_cpu_device({});
+  const auto code_of = [&](const KvCacheSpec& spec) -> std::optional<ErrorCode> {
+    try {
+      device->allocate_kv(spec);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return std::nullopt;
+  };
+  struct Case {
+    KvCacheSpec spec;
+    std::optional<ErrorCode> code;
+  };
+  const std::vector<Case> cases = {
+      {{1, false, {{0, 1, 1, 1}}, {0}}, std::nullopt},
+      {{0, false, {{0, 1, 1, 1}}, {1}}, ErrorCode::kInvalidArgument},
+      {{4, false, {{0, 0, 8, 8}}, {1}}, ErrorCode::kUnsupported},
+      {{4, false, {{0, 1, 0, 8}}, {1}}, ErrorCode::kUnsupported},
+      {{4, false, {{0, 1, 8, 0}}, {1}}, ErrorCode::kUnsupported},
+      {{4, false, {{0, 1, 1 << 20, 8}}, {1}}, ErrorCode::kUnsupported},
+      {{4, false, {{0, 1, 8, 1 << 20}}, {1}}, ErrorCode::kUnsupported},
+      {{4, false, {{1, 1, 8, 8}}, {1}}, ErrorCode::kInternal},
+      {{4, false, {{-2, 1, 8, 8}}, {1}}, ErrorCode::kInternal},
+      {{4, false, {{0, 1, 8, 8}}, {-1}}, ErrorCode::kInternal},
+      {{4, false, {{KvLayerSpec::kOwnRows, 1, 8, 8}}, {}}, std::nullopt},
+  };
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    EXPECT_EQ(code_of(cases[i].spec), cases[i].code) << i;
   }
 }
 

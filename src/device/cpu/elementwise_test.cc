@@ -121,6 +121,51 @@ TEST(CpuElementwise, LookupsAgreeWithTheReference) {
   });
 }
 
+/// No row of the table is read for id -1: without given embeddings such rows stay as they are.
+TEST(CpuElementwise, RowsWithoutATokenAreLeftAlone) {
+  std::vector<std::unique_ptr<Device>> devices;
+  for (const std::string& isa : cpu_isas()) devices.push_back(make_cpu_device({2, isa}));
+  for (const auto& device : devices) {
+    for (const bool add : {false, true}) {
+      for (const float scale : {1.0F, 2.0F}) {
+        Random random(37);
+        const TestWeight weight = make_weight(tensor::DType::kF32, 5, 24, random);
+        const auto table = upload(*device, weight, WeightRole::kEmbedding);
+        const TestTensor x(*device, 3, 24, std::vector<float>(72, 0.5F));
+        step::Step step = step_of({0, 1, 2});
+        step.token_ids = {4, -1, 0};
+        device->begin_step(step);
+        device->embed(*table, {.scale = scale, .add = add}, x);
+        device->finish_step();
+        const auto got = x.values();
+        for (std::size_t i = 0; i < 24; ++i) {
+          const float before = add ? 0.5F : 0.0F;
+          EXPECT_FLOAT_EQ(got[i], before + scale * weight.values[4 * 24 + i]);
+          EXPECT_EQ(got[24 + i], 0.5F);
+          EXPECT_FLOAT_EQ(got[48 + i], before + scale * weight.values[i]);
+        }
+      }
+    }
+  }
+}
+
+/// Two ropes of one step, and one rope in two steps: each turns by its own table.
+TEST(CpuElementwise, RopesKeepATableForEachStep) {
+  const RopeSpec first{RopeStyle::kHalves, 4, {1.0F, 0.1F}, 1.0F, {}};
+  const RopeSpec second{RopeStyle::kHalves, 4, {1.0F, 0.1F}, 1.5F, {}};
+  compare(2, 8, 1.0F, 1e-6, [&](Device& device, Tensor x) {
+    const auto a = device.make_rope(first);
+    const auto b = device.make_rope(second);
+    for (const std::int32_t position : {3, 70}) {
+      const step::Step step = step_of({position, position + 1});
+      device.begin_step(step);
+      device.rope(*a, 4, x);
+      device.rope(*b, 4, x);
+      device.finish_step();
+    }
+  });
+}
+
 TEST(CpuElementwise, AddAndGatherAgreeWithTheReference) {
   compare(33, 50, 1.0F, 1e-6, [](Device& device, Tensor x) { device.add(x, x, 0.5F, x); });
   compare(4, 50, 1.0F, 0.0, [](Device& device, Tensor x) {

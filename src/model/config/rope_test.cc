@@ -60,6 +60,104 @@ TEST(RopeTest, TypeIsTheOlderNameOfRopeType) {
             RopeParameters::Type::kDefault);
 }
 
+struct Frequencies {
+  const char* json;
+  int max_positions;
+  std::vector<float> inv_freq;
+  double attention_factor;
+  double theta = 100.0;
+};
+
+// Expected values: transformers 5.24, ROPE_INIT_FUNCTIONS. Heads have 8 dimensions.
+TEST(RopeTest, FrequenciesOfTransformers) {
+  const std::vector<Frequencies> cases = {
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024)",
+       4096,
+       {1.0F, 0.316227764F, 0.0812500045F, 0.0197642371F},
+       1.138629436},
+      // So short that both ends of the ramp are dimension 0: its width is zero but for 0.001.
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4)",
+       64,
+       {1.0F, 0.079056941F, 0.0250000004F, 0.00790569466F},
+       1.138629436},
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 16)",
+       64,
+       {1.0F, 0.079056941F, 0.0250000004F, 0.00790569466F},
+       1.138629436},
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024,
+          "beta_fast": 4, "beta_slow": 4, "truncate": false)",
+       4096,
+       {1.0F, 0.316227764F, 0.100000001F, 0.0316227786F},
+       1.138629436},
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024,
+          "truncate": false)",
+       4096,
+       {1.0F, 0.316227764F, 0.0853986368F, 0.0191267766F},
+       1.138629436},
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024,
+          "beta_fast": 10, "beta_slow": 2)",
+       4096,
+       {1.0F, 0.316227764F, 0.100000001F, 0.0197642371F},
+       1.138629436},
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024,
+          "mscale": 0.5, "mscale_all_dim": 2.0)",
+       4096,
+       {1.0F, 0.316227764F, 0.0812500045F, 0.0197642371F},
+       0.8371949816},
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024,
+          "mscale": 0.5)",
+       4096,
+       {1.0F, 0.316227764F, 0.0812500045F, 0.0197642371F},
+       1.138629436},
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024,
+          "attention_factor": 0.25)",
+       4096,
+       {1.0F, 0.316227764F, 0.0812500045F, 0.0197642371F},
+       0.25},
+      // The ramp would end behind the last dimension.
+      {R"("rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1024)",
+       4096,
+       {1.0F, 0.562341332F, 0.316227764F, 0.151153743F},
+       1.138629436,
+       10.0},
+      {R"("rope_type": "yarn", "factor": 1, "original_max_position_embeddings": 4096)",
+       4096,
+       {1.0F, 0.316227764F, 0.100000001F, 0.0316227786F},
+       1.0},
+      {R"("rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4,
+          "original_max_position_embeddings": 64)",
+       4096,
+       {1.0F, 0.244384587F, 0.0130422562F, 0.00395284733F},
+       1.0},
+      {R"("rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4,
+          "original_max_position_embeddings": 512)",
+       4096,
+       {1.0F, 0.316227764F, 0.100000001F, 0.0184966773F},
+       1.0},
+  };
+  for (const Frequencies& c : cases) {
+    SCOPED_TRACE(c.json);
+    const device::RopeSpec rope = make_rope(
+        read(base::cat(R"({"rope_theta": )", c.theta, ", ", c.json, "}"), 8, c.max_positions));
+    ASSERT_EQ(rope.inv_freq.size(), c.inv_freq.size());
+    for (std::size_t i = 0; i < c.inv_freq.size(); ++i) {
+      EXPECT_NEAR(rope.inv_freq[i], c.inv_freq[i], 1e-6F * c.inv_freq[i]) << i;
+    }
+    EXPECT_NEAR(rope.attention_factor, c.attention_factor, 1e-6);
+    EXPECT_EQ(rope.n_rotary, 8);
+  }
+}
+
+TEST(RopeTest, FactorsOfTheFileDivideTheFrequencies) {
+  device::RopeSpec rope = make_rope(read("{}"));
+  divide_frequencies(rope, std::vector<float>{1.0F, 2.0F, 4.0F, 8.0F, 16.0F});
+  EXPECT_FLOAT_EQ(rope.inv_freq[1], 0.05F);
+  EXPECT_FLOAT_EQ(rope.inv_freq[3], 0.001F / 8.0F);
+  divide_frequencies(rope, std::vector<float>{2.0F});
+  EXPECT_FLOAT_EQ(rope.inv_freq[0], 0.5F);
+  EXPECT_FLOAT_EQ(rope.inv_freq[1], 0.05F);
+}
+
 struct Refusal {
   const char* json;
   ErrorCode code;

@@ -1,0 +1,235 @@
+// The native backend with a small model: each option reaches the part that it is for, and a request
+// reaches the device with everything that changes its numbers.
+
+#include "backend/native.h"
+
+#include <functional>
+#include <future>
+#include <limits>
+
+#include "backend/kv_budget.h"
+#include "format/test_files.h"
+#include "model/test_support.h"
+
+namespace openllm::backend {
+namespace {
+
+using model::test::error_of;
+using model::test::small_llama;
+using testing::HasSubstr;
+
+constexpr std::size_t kVocab = 11;
+
+/// The backend with a model from a folder that holds the checkpoint.
+std::unique_ptr<Backend> load_native(const model::test::MemoryCheckpoint& checkpoint,
+                                     const LoadOptions& options) {
+  base::Json header = base::Json::object();
+  std::string data;
+  for (const format::NamedTensor& tensor : checkpoint.tensors()) {
+    base::JsonArray shape;
+    for (int i = 0; i < tensor.view.shape.n_dims(); ++i) shape.emplace_back(tensor.view.shape[i]);
+    base::JsonArray range;
+    range.emplace_back(static_cast<std::int64_t>(data.size()));
+    data.append(reinterpret_cast<const char*>(tensor.view.bytes.data()), tensor.view.bytes.size());
+    range.emplace_back(static_cast<std::int64_t>(data.size()));
+    base::Json& entry = header[tensor.name];
+    entry["dtype"] = "F32";
+    entry["shape"] = base::Json(std::move(shape));
+    entry["data_offsets"] = base::Json(std::move(range));
+  }
+  const format::testing::TempFolder folder;
+  folder.write("config.json", checkpoint.config().dump());
+  folder.write("model.safetensors", format::testing::safetensors(header.dump(), data));
+  return native_backend().load(format::open_model(folder.path()), options);
+}
+
+/// Keeps what one choice produced; `wait` returns when it has ended.
+class Sink final : public engine::EventSink {
+ public:
+  void on_prompt_logprobs(int, std::vector<engine::TokenEvent>) noexcept override {}
+  void on_prompt_logits(int, int n, const float* values) noexcept override {
+    logits.insert(logits.end(), values, values + static_cast<std::size_t>(n) * kVocab);
+  }
+  void on_token(int, engine::TokenEvent event) noexcept override { tokens.push_back(event.token); }
+  void on_end(int, FinishReason end, int cached, const base::Failure&) noexcept override {
+    reason = end;
+    n_cached = cached;
+    done_.set_value();
+  }
+  void wait() { done_.get_future().wait(); }
+
+  std::vector<float> logits;
+  std::vector<std::int32_t> tokens;
+  FinishReason reason{};
+  int n_cached = -1;
+
+ private:
+  std::promise<void> done_;
+};
+
+engine::Request request_of(std::vector<std::int32_t> ids, int max_new) {
+  engine::Request r;
+  r.id = "r";
+  r.prompt_ids = std::move(ids);
+  r.max_new_tokens = max_new;
+  r.sampling.temperature = 0.0F;
+  return r;
+}
+
+std::shared_ptr<Sink> run(Backend& backend, engine::Request request) {
+  const auto sink = std::make_shared<Sink>();
+  request.sink = sink;
+  backend.submit(std::move(request));
+  sink->wait();
+  return sink;
+}
+
+LoadOptions small_options() {
+  LoadOptions options;
+  options.device = "reference";
+  options.kv_block_size = 4;
+  options.max_step_tokens = 16;
+  options.max_sequences = 2;
+  options.kv_cache_bytes = 1 << 20;
+  return options;
+}
+
+/// RoPE factors are chosen by prompt and longest answer, and that length goes from the request
+/// through engine and step to the device.
+TEST(NativeBackend, TheAdmittedLengthChoosesRopeFactors) {
+  auto checkpoint = small_llama();
+  checkpoint.mutable_config()["rope_scaling"] =
+      base::Json::parse(R"({"type": "dynamic", "factor": 3.0})", "test");
+  checkpoint.mutable_config()["max_position_embeddings"] = 16;
+  const std::vector<std::int32_t> ids = {1, 2, 3, 4, 5, 6};
+  const auto backend = load_native(checkpoint, small_options());
+  EXPECT_EQ(backend->max_model_len(), 48);
+  std::vector<std::vector<float>> seen;
+  for (const int max_new : {2, 10, 11, 30, 1000}) {
+    engine::Request request = request_of(ids, max_new);
+    request.prompt_logits = true;
+    request.stop_token_ids = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};  // one token is enough
+    seen.push_back(run(*backend, request)->logits);
+    model::test::Runner model(checkpoint, "reference");
+    model.set_rope_len(std::min(6 + max_new, 48));
+    EXPECT_EQ(seen.back(), model.step({{0, ids}})) << max_new;
+  }
+  EXPECT_EQ(seen[0], seen[1]);  // up to 16 the plain factors
+  EXPECT_NE(seen[1], seen[2]);
+  EXPECT_NE(seen[2], seen[3]);
+  EXPECT_NE(seen[3], seen[4]);
+}
+
+TEST(NativeBackend, OtherLengthsShareNoPrefixWhereRopeGrows) {
+  for (const bool grows : {false, true}) {
+    auto checkpoint = small_llama();
+    if (grows) {
+      checkpoint.mutable_config()["rope_scaling"] =
+          base::Json::parse(R"({"type": "dynamic", "factor": 3.0})", "test");
+    }
+    const auto backend = load_native(checkpoint, small_options());
+    const std::vector<std::int32_t> ids = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    run(*backend, request_of(ids, 2));
+    EXPECT_EQ(run(*backend, request_of(ids, 2))->n_cached, 8);
+    EXPECT_EQ(run(*backend, request_of(ids, 3))->n_cached, grows ? 0 : 8);
+  }
+}
+
+TEST(NativeBackend, GreedyAnswersAreThoseOfTheModel) {
+  const auto checkpoint = small_llama();
+  const auto backend = load_native(checkpoint, small_options());
+  const std::vector<std::int32_t> ids = {3, 1, 4};
+  const auto sink = run(*backend, request_of(ids, 8));
+  EXPECT_EQ(sink->reason, FinishReason::kLength);
+  model::test::Runner model(checkpoint, "reference");
+  std::vector<std::int32_t> next = ids;
+  std::vector<std::int32_t> want;
+  for (int i = 0; i < 8; ++i) {
+    const std::vector<float> logits = model.step({{0, next}}, false);
+    want.push_back(
+        static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+    next = {want.back()};
+  }
+  EXPECT_EQ(sink->tokens, want);
+}
+
+TEST(NativeBackend, OptionsReachTheEngine) {
+  const std::vector<std::int32_t> ids = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  for (const bool caching : {true, false}) {
+    LoadOptions options = small_options();
+    options.prefix_caching = caching;
+    const auto backend = load_native(small_llama(), options);
+    run(*backend, request_of(ids, 1));
+    EXPECT_EQ(run(*backend, request_of(ids, 1))->n_cached, caching ? 8 : 0);
+  }
+  LoadOptions options = small_options();
+  options.max_queue = 3;
+  options.max_sequences = 5;
+  options.max_model_len = 20;
+  options.kv_cache_bytes = 64 * 4 * 7;  // 64 bytes for a token, 4 tokens in a block
+  auto backend = load_native(small_llama(), options);
+  EXPECT_EQ(backend->max_model_len(), 20);
+  EXPECT_EQ(backend->stats().max_waiting, 3);
+  EXPECT_EQ(backend->stats().max_running, 5);
+  EXPECT_EQ(backend->stats().n_blocks_total, 7);
+  EXPECT_EQ(backend->device(), "reference");
+  EXPECT_EQ(backend->vocab_size(), static_cast<int>(kVocab));
+  const auto sink = run(*backend, request_of(ids, 100));
+  EXPECT_EQ(sink->tokens.size(), 11U);  // to 20
+  options.max_step_tokens = 4;
+  options.kv_dtype = "f16";
+  backend = load_native(small_llama(), options);
+  EXPECT_EQ(backend->stats().max_running, 4);
+  EXPECT_EQ(backend->stats().n_blocks_total, 14);
+  const std::int64_t before = backend->stats().n_steps;
+  run(*backend, request_of(ids, 1));
+  EXPECT_EQ(backend->stats().n_steps - before, 3);  // 9 rows, 4 in a step
+}
+
+TEST(NativeBackend, OptionsOutOfRangeAreNamed) {
+  using Change = std::function<void(LoadOptions&)>;
+  struct Case {
+    const char* words;
+    Change change;
+  };
+  const std::vector<Case> cases = {
+      {"max_step_tokens: out of range (expected 1 to 65536, got 0)",
+       [](LoadOptions& o) { o.max_step_tokens = 0; }},
+      {"max_step_tokens", [](LoadOptions& o) { o.max_step_tokens = 65537; }},
+      {"max_sequences", [](LoadOptions& o) { o.max_sequences = 0; }},
+      {"max_sequences", [](LoadOptions& o) { o.max_sequences = 4097; }},
+      {"max_queue", [](LoadOptions& o) { o.max_queue = 0; }},
+      {"kv_block_size", [](LoadOptions& o) { o.kv_block_size = 0; }},
+      {"kv_block_size", [](LoadOptions& o) { o.kv_block_size = 1025; }},
+      {"n_threads", [](LoadOptions& o) { o.n_threads = -1; }},
+      {"n_threads", [](LoadOptions& o) { o.n_threads = 1025; }},
+      {"kv_cache_bytes", [](LoadOptions& o) { o.kv_cache_bytes = -1; }},
+      {"kv_dtype", [](LoadOptions& o) { o.kv_dtype = "f8"; }},
+      {"max_model_len", [](LoadOptions& o) { o.max_model_len = 33; }},
+      {"max_model_len", [](LoadOptions& o) { o.max_model_len = -1; }},
+  };
+  for (const Case& c : cases) {
+    LoadOptions options = small_options();
+    c.change(options);
+    const Error error = error_of([&] { load_native(small_llama(), options); });
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << c.words;
+    EXPECT_THAT(error.what(), HasSubstr(c.words));
+  }
+}
+
+TEST(MaxModelLen, MayBeTheLimitOfTheModelAndNotMore) {
+  const auto resolve = [](int wanted, int limit) {
+    LoadOptions options;
+    options.max_model_len = wanted;
+    return resolve_max_model_len(options, limit);
+  };
+  EXPECT_EQ(resolve(0, 100), 100);
+  EXPECT_EQ(resolve(1, 100), 1);
+  EXPECT_EQ(resolve(100, 100), 100);
+  for (const int wanted : {-1, 101, std::numeric_limits<int>::max()}) {
+    EXPECT_EQ(error_of([&] { resolve(wanted, 100); }).code(), ErrorCode::kInvalidArgument);
+  }
+}
+
+}  // namespace
+}  // namespace openllm::backend
