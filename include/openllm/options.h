@@ -21,8 +21,7 @@ namespace openllm {
 ///   1. the numbers in parentheses below,
 ///   2. those of the model's family, if it has any,
 ///   3. the model's files: generation_config.json; in GGUF the metadata `general.sampling.*`,
-///   4. the environment: OPENLLM_CONFIG (a JSON object), over it OPENLLM_GENERATION_<FIELD>, over
-///   it
+///   4. the environment: OPENLLM_CONFIG (a JSON object), then OPENLLM_GENERATION_<FIELD>, then
 ///      OPENLLM_SAMPLING_<FIELD>; a field that does not exist is an error,
 ///   5. LoadOptions::config,
 ///   6. the request (GenerateOptions).
