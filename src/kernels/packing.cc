@@ -35,27 +35,35 @@ void or_u32(unsigned char* p, std::uint32_t v) {
   std::memcpy(p, &v, 4);
 }
 
-/// Puts the 32 codes of a row into a group of its tile, four neighbours (one lane of a dot product)
-/// at a time.
-void put_codes(unsigned char* group, const PackTraits traits, std::int64_t lane,
-               const std::uint8_t* codes) {
+/// The codes' bits above the fourth, of 32 codes of 5 or 6 bits.
+template <int kBits>
+void put_top_bits(unsigned char* group, std::int64_t lane, const std::uint8_t* codes) {
   for (int j = 0; j < 8; ++j) {
-    const std::uint32_t four = read_u32(codes + 4 * j);
-    const std::int64_t at = 64 * j + 4 * lane;
-    if (traits.bits == 8) {
-      or_u32(group + at, four);
-      continue;
-    }
-    or_u32(group + at % 256, (four & 0x0F0F0F0FU) << (j < 4 ? 0U : 4U));
-    const std::uint32_t top = (four >> 4U) & 0x03030303U;
-    if (traits.bits == 5) {
+    const std::uint32_t top = (read_u32(codes + 4 * j) >> 4U) & 0x03030303U;
+    if constexpr (kBits == 5) {
       const std::uint32_t bits = (top | top >> 7U | top >> 14U | top >> 21U) & 15U;
       unsigned char& pair = group[256 + 8 * j + lane / 2];
       pair = static_cast<unsigned char>(pair | (bits << (lane % 2 * 4)));
-    } else if (traits.bits == 6) {
+    } else {
       or_u32(group + 256 + j / 4 * 64 + 4 * lane, top << static_cast<unsigned>(j % 4 * 2));
     }
   }
+}
+
+/// Puts the 32 codes of a row into a group of its tile, four neighbours (one lane of a dot product)
+/// at a time; of up to 6 bits, the codes 16 further on are the upper halves of the same bytes.
+void put_codes(unsigned char* group, int bits, std::int64_t lane, const std::uint8_t* codes) {
+  if (bits == 8) {
+    for (int j = 0; j < 8; ++j) or_u32(group + 64 * j + 4 * lane, read_u32(codes + 4 * j));
+    return;
+  }
+  for (int j = 0; j < 4; ++j) {
+    const std::uint32_t low = read_u32(codes + 4 * j) & 0x0F0F0F0FU;
+    const std::uint32_t high = read_u32(codes + 4 * j + 16) & 0x0F0F0F0FU;
+    or_u32(group + 64 * j + 4 * lane, low | high << 4U);
+  }
+  if (bits == 5) put_top_bits<5>(group, lane, codes);
+  if (bits == 6) put_top_bits<6>(group, lane, codes);
 }
 
 std::uint8_t get_code(const unsigned char* group, const PackTraits traits, std::int64_t index) {
@@ -159,7 +167,7 @@ void put_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row, 
     FileGroup file;
     read(k, n, file);
     for (std::int64_t i = 0; i < n; i += kGroup) {
-      put_codes(codes + (k + i) / kGroup * group_bytes(traits), traits, lane, file.codes + i);
+      put_codes(codes + (k + i) / kGroup * group_bytes(traits), traits.bits, lane, file.codes + i);
     }
     put_scales(file, traits, n / kGroup, lane, record);
     record += records * scale_record_bytes(traits);
