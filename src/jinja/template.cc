@@ -9,8 +9,8 @@ namespace {
 constexpr std::size_t kMaxSourceBytes = std::size_t{4} << 20U;
 constexpr std::size_t kMaxMessageBytes = 2000;
 
-[[noreturn]] void report(std::string_view name, const Failure& failure, int line) {
-  base::fail(failure.code, name, ": line ", line, ": ", shorten(failure.message, kMaxMessageBytes));
+[[noreturn]] void report(std::string_view name, const TemplateError& error, int line) {
+  base::fail(error.code, name, ": line ", line, ": ", shorten(error.message, kMaxMessageBytes));
 }
 
 }  // namespace
@@ -36,8 +36,8 @@ Template Template::parse(std::string_view source, std::string_view name) {
     impl->name = name;
     impl->ast = parse_template(base::sanitize_utf8(source), line);
     return Template(std::move(impl));
-  } catch (const Failure& failure) {
-    report(name, failure, line);
+  } catch (const TemplateError& error) {
+    report(name, error, line);
   }
 }
 
@@ -47,12 +47,12 @@ std::string Template::render(const base::Json& context, const Limits& limits) co
     Interpreter interpreter(impl_->ast, context, limits);
     try {
       return interpreter.run();
-    } catch (const Failure&) {
+    } catch (const TemplateError&) {
       line = interpreter.line();
       throw;
     }
-  } catch (const Failure& failure) {
-    report(impl_->name, failure, line);
+  } catch (const TemplateError& error) {
+    report(impl_->name, error, line);
   }
 }
 

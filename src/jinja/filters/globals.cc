@@ -11,7 +11,7 @@ namespace {
 
 Value global_raise(Runtime& runtime, const Value& /*self*/, const Args& args) {
   const Bound a("raise_exception", args, {"message"}, 1);
-  throw Failure{ErrorCode::kInvalidArgument, str(runtime, a.at(0))};
+  throw TemplateError{ErrorCode::kInvalidArgument, str(runtime, a.at(0))};
 }
 
 Value global_strftime_now(Runtime& runtime, const Value& /*self*/, const Args& args) {

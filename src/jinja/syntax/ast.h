@@ -112,7 +112,7 @@ struct Ast {
   std::vector<NameId> unset;       ///< Of `body`.
 };
 
-/// Throws Failure after setting `line`.
+/// Throws TemplateError after setting `line`.
 Ast parse_template(std::string_view source, int& line);
 
 }  // namespace openllm::jinja

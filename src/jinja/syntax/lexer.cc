@@ -6,7 +6,7 @@
 #include "jinja/syntax/string_literal.h"
 #include "jinja/syntax/token.h"
 #include "jinja/text/text.h"
-#include "jinja/values/failure.h"
+#include "jinja/values/template_error.h"
 
 namespace openllm::jinja {
 namespace {

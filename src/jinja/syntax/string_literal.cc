@@ -3,7 +3,7 @@
 #include <cctype>
 
 #include "base/utf8.h"
-#include "jinja/values/failure.h"
+#include "jinja/values/template_error.h"
 
 namespace openllm::jinja {
 namespace {

@@ -30,7 +30,7 @@ struct Token {
 };
 
 /// Splits a template into tokens, with trim_blocks and lstrip_blocks. `source` is valid UTF-8.
-/// Throws Failure after setting `line`. Ends with one kEnd.
+/// Throws TemplateError after setting `line`. Ends with one kEnd.
 std::vector<Token> tokenize(std::string_view source, int& line);
 
 }  // namespace openllm::jinja

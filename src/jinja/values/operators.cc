@@ -96,7 +96,7 @@ const char* symbol(Op op) noexcept {
 }
 
 void fail_undefined(const Value& value) {
-  throw Failure{ErrorCode::kInvalidArgument, value.missing().message};
+  throw TemplateError{ErrorCode::kInvalidArgument, value.missing().message};
 }
 
 bool truth(Runtime& runtime, const Value& value) {

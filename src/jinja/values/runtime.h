@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "jinja/limits.h"
-#include "jinja/values/failure.h"
 #include "jinja/values/object.h"
+#include "jinja/values/template_error.h"
 
 namespace openllm::jinja {
 

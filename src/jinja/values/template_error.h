@@ -9,19 +9,19 @@ namespace openllm::jinja {
 
 /// The exception of a template that cannot be parsed or rendered. jinja::Template turns it into an
 /// openllm::Error that names the line.
-struct Failure {
+struct TemplateError {
   ErrorCode code = ErrorCode::kInvalidArgument;
   std::string message;
 };
 
 template <typename... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
-  throw Failure{ErrorCode::kInvalidArgument, base::cat(parts...)};
+  throw TemplateError{ErrorCode::kInvalidArgument, base::cat(parts...)};
 }
 
 template <typename... Parts>
 [[noreturn]] void fail_limit(const Parts&... parts) {
-  throw Failure{ErrorCode::kResourceExhausted, base::cat(parts...)};
+  throw TemplateError{ErrorCode::kResourceExhausted, base::cat(parts...)};
 }
 
 /// At most `limit` bytes of a text, whole characters, for messages.

@@ -1,4 +1,4 @@
-#include "jinja/values/failure.h"
+#include "jinja/values/template_error.h"
 
 namespace openllm::jinja {
 
