@@ -1,0 +1,30 @@
+"""The program under test, for cli_test.py and cli_terminal_test.py: PROGRAM TEST_DATA_FOLDER [unittest's arguments]."""
+
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+PROGRAM = os.path.abspath(sys.argv[1])
+DATA = Path(sys.argv[2])
+TINY = str(DATA / "models" / "llama")  # a model without a tokenizer
+# A model with a tokenizer and without a chat template.
+STORIES = str(next(iter(sorted((DATA / "stories260K").rglob("*.gguf"))), ""))
+TIMEOUT = 120
+if not STORIES:
+    sys.exit("no stories model below %s" % DATA)
+
+
+def run(*arguments, stdin=subprocess.DEVNULL, home=None, environment=None):
+    env = {"PATH": os.environ["PATH"], "HOME": home or "/nonexistent", **(environment or {})}
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
+        if name in os.environ:
+            env[name] = os.environ[name]
+    options = {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin}
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=TIMEOUT, env=env,
+                          check=False, **options)
+
+
+def main():
+    unittest.main(module="__main__", argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
