@@ -100,6 +100,7 @@ struct PositionBiasSpec {
   };
   Kind kind = Kind::kSlopes;
   std::vector<float> slopes{};  ///< kSlopes: one for each head.
+  int n_heads = 0;              ///< kBuckets
   int n_buckets = 0;            ///< kBuckets
   int max_distance = 0;         ///< kBuckets: all larger ones share the last bucket.
   bool bidirectional = false;   ///< kBuckets: half of them for keys behind the query.

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <set>
 
-#include "engine/fake_runner.h"
+#include "engine/test_bench.h"
 #include "sampling/test_constraints.h"
 
 namespace openllm::engine {
@@ -16,37 +16,13 @@ using sampling::ForcedTokens;
 using sampling::HashConstraint;
 using testing::ElementsAre;
 
-constexpr int kVocab = 61;
+using test::kVocab;
+using test::make_request;
 
-class ConstraintTest : public testing::Test {
+class ConstraintTest : public testing::Test, protected test::Bench {
  protected:
-  explicit ConstraintTest(EngineOptions o = small_options())
-      : options(std::move(o)), runner(kVocab, options), engine(runner, options, clock, false) {}
-  std::shared_ptr<RecordingSink> submit(Request r) {
-    auto sink = std::make_shared<RecordingSink>(r.n_choices);
-    r.sink = sink;
-    engine.submit(std::move(r));
-    return sink;
-  }
-  void run_all() {
-    for (int i = 0; i < 5000 && engine.step(); ++i) {
-    }
-    EXPECT_EQ(engine.stats().n_blocks_free, engine.stats().n_blocks_total);
-  }
-
-  EngineOptions options;
-  FakeClock clock;
-  FakeRunner runner;
-  Engine engine;
+  using test::Bench::Bench;
 };
-
-Request make_request(const std::string& id, int n_prompt, int max_new) {
-  Request r;
-  r.id = id;
-  for (int i = 0; i < n_prompt; ++i) r.prompt_ids.push_back((i * 7 + 3) % kVocab);
-  r.max_new_tokens = max_new;
-  return r;
-}
 
 sampling::ConstraintFactory forced(std::vector<std::int32_t> tokens) {
   return [tokens = std::move(tokens)](const ConstraintContext&) {

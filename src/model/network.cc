@@ -26,7 +26,10 @@ Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
   for (Stack* stack : {stack_.get(), encoder_ ? &encoder_->stack() : nullptr}) {
     if (stack == nullptr) continue;
     for (Layer& layer : stack->layers()) {
-      for (Layer::KvUser* user : layer.kv_users()) place_kv(*user);
+      for (Layer::KvUser* user : layer.kv_users()) {
+        place_kv(*user);
+        whole_sequences_ |= stack == stack_.get() && user->mixer->kv_need().own_rows;
+      }
     }
   }
   make_buffers();
@@ -114,7 +117,7 @@ step::Outputs Network::forward(const step::Step& step) {
   base::check(kv_ != nullptr, "model: forward before allocate_kv");
   check_step(step, spec_,
              {options_.max_rows, options_.max_output_rows, options_.kv_block_size,
-              &blocks_per_group_, &groups_, adapters_.get()});
+              &blocks_per_group_, &groups_, adapters_.get(), whole_sequences_});
   adapters_->find_rows(step, step_adapters_);
   if (!step.source_ids.empty()) {
     encoder_->run({device_, step, *kv_, ropes_, *scratch_}, spec_.dim, *adapters_,

@@ -43,6 +43,7 @@ class Network final : public Model {
   std::vector<std::unique_ptr<device::Rope>> ropes_{};
   std::vector<kv::KvGroupSpec> groups_{};
   std::vector<device::KvLayerSpec> kv_layers_{};
+  bool whole_sequences_ = false;  ///< Some layer of the stack sees only the rows of a step.
   std::vector<int> blocks_per_group_{};
   std::unique_ptr<device::KvCache> kv_{};
   std::unique_ptr<Scratch> scratch_{};

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <variant>
 
 #include "base/error.h"
 
@@ -76,14 +75,9 @@ void check_sequences(const step::Step& step, const Adapters& adapters) {
 /// Source texts come whole, and only where an encoder reads them.
 void check_sources(const step::Step& step, const ModelSpec& spec, const StepLimits& limits) {
   std::int64_t n_sources = 0;
-  bool sees_all = false;
-  for (const LayerSpec& layer : spec.layers) {
-    const auto* attention = std::get_if<SelfAttentionSpec>(&layer.mixer);
-    sees_all = sees_all || (attention != nullptr && attention->sees_all);
-  }
   for (std::size_t s = 0; s < step.sequences.size(); ++s) {
     const step::SequenceRows& sequence = step.sequences[s];
-    require(!sees_all || sequence.past_len == 0, "sequence ", s,
+    require(!limits.whole_sequences || sequence.past_len == 0, "sequence ", s,
             ": an encoder reads whole sequences (expected past_len 0, got ", sequence.past_len,
             ")");
     require(spec.encoder ? sequence.source_len > 0 : sequence.source_len == 0, "sequence ", s,

@@ -16,6 +16,7 @@ struct StepLimits {
   const std::vector<int>* blocks_per_group = nullptr;
   const std::vector<kv::KvGroupSpec>* groups = nullptr;
   const Adapters* adapters = nullptr;  ///< Those that sequences may name.
+  bool whole_sequences = false;        ///< A sequence's rows must come in one step (encoders).
 };
 
 /// Devices trust the step: everything they index with is checked here. Throws kInvalidArgument.

@@ -33,7 +33,9 @@ class StepCheck : public testing::Test {
   /// "" when the step is taken.
   std::string refusal() const {
     try {
-      check_step(step_, spec_, {max_rows_, max_output_rows_, 4, &blocks_, &groups_, &adapters_});
+      check_step(
+          step_, spec_,
+          {max_rows_, max_output_rows_, 4, &blocks_, &groups_, &adapters_, whole_sequences_});
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
       return error.what();
@@ -57,6 +59,7 @@ class StepCheck : public testing::Test {
 
   int max_rows_ = 5;
   int max_output_rows_ = 2;
+  bool whole_sequences_ = false;
   ModelSpec spec_{};
   std::vector<int> blocks_{4, 4};
   std::vector<kv::KvGroupSpec> groups_{};
@@ -255,11 +258,7 @@ TEST_F(StepCheck, SourcesComeWholeOrNotAtAll) {
 }
 
 TEST_F(StepCheck, EncodersReadWholeSequences) {
-  LayerSpec layer;
-  SelfAttentionSpec attention;
-  attention.sees_all = true;
-  layer.mixer = attention;
-  spec_.layers.push_back(layer);
+  whole_sequences_ = true;
   EXPECT_THAT(refusal(), testing::HasSubstr("sequence 1: an encoder reads whole sequences"));
   step_.sequences[1].past_len = 0;
   step_.block_tables[1].ids[1] = 1;  // its window begins there now

@@ -24,8 +24,8 @@ struct AdapterSource {
 };
 
 /// Reads an adapter's folder (format::open_adapter); the tensors are views into it. Total: a
-/// setting or a tensor that changes the numbers and is not implemented is kUnsupported and named;
-/// what contradicts itself is kCorruptData.
+/// setting or a tensor that changes the numbers in a way that is unknown here is kUnsupported and
+/// named; what contradicts itself is kCorruptData.
 AdapterSource read_adapter(const format::Checkpoint& checkpoint);
 
 }  // namespace openllm::model

@@ -62,8 +62,8 @@ device::Activation read_activation(const Config& config, std::string_view key,
 device::Activation activation_named(const Config& config, std::string_view key,
                                     std::string_view name);
 
-/// Refuses what changes the numbers and is not implemented: bidirectional attention, layers that
-/// differ one by one.
+/// Refuses settings that change the numbers and have no block here: bidirectional attention, layers
+/// that differ one by one.
 void refuse_unsupported(const Config& config);
 
 /// Module names of llama's style, without q/k norms and sandwich norms.

@@ -28,6 +28,7 @@ StackSpec make_stack(const Config& config, const SelfAttentionSpec& attention,
   StackSpec stack;
   device::PositionBiasSpec bias;
   bias.kind = device::PositionBiasSpec::Kind::kBuckets;
+  bias.n_heads = attention.n_heads;
   bias.n_buckets = config.int_or("relative_attention_num_buckets", 32, 4, 1 << 16);
   bias.max_distance =
       config.int_or("relative_attention_max_distance", 128, bias.n_buckets, kMaxPositions);

@@ -2,32 +2,17 @@
 
 #include <algorithm>
 #include <utility>
-#include <variant>
 
 namespace openllm::model {
-namespace {
 
 using device::Tensor;
 
-/// Heads of the attention that uses the bias.
-std::int64_t heads_of_bias(const StackSpec& spec, int bias) {
-  for (const LayerSpec& layer : spec.layers) {
-    const auto* attention = std::get_if<SelfAttentionSpec>(&layer.mixer);
-    if (attention != nullptr && attention->position_bias == bias) return attention->n_heads;
-  }
-  return 1;
-}
-
-}  // namespace
-
 Stack::Stack(const StackSpec& spec, BlockBuilder& builder, std::unique_ptr<Embedding> embedding)
     : embedding_(std::move(embedding)) {
-  for (std::size_t i = 0; i < spec.position_biases.size(); ++i) {
-    const device::PositionBiasSpec& bias = spec.position_biases[i];
+  for (const device::PositionBiasSpec& bias : spec.position_biases) {
     WeightPtr table;
     if (bias.kind == device::PositionBiasSpec::Kind::kBuckets) {
-      table = builder.loader.table(role::kPositionBias, bias.n_buckets,
-                                   heads_of_bias(spec, static_cast<int>(i)), false);
+      table = builder.loader.table(role::kPositionBias, bias.n_buckets, bias.n_heads, false);
     }
     position_biases_.push_back(builder.loader.device().make_position_bias(bias, table.get()));
     bias_tables_.push_back(std::move(table));
