@@ -100,8 +100,8 @@ void run_case(device::Device& dev, const Case& c, const openllm::bench::MachineL
   std::fflush(stdout);
 }
 
-/// Attention of one new token of one sequence: 30 layers of 9 heads on 3 of 64, so that the keys and
-/// values of a long context fit no cache.
+/// Attention of one new token of one sequence: 30 layers of 9 heads on 3 of 64, so that the keys
+/// and values of a long context fit no cache.
 void run_attention(device::Device& dev, device::KvType type, int context,
                    const openllm::bench::MachineLimits& machine) {
   constexpr int kLayers = 30;
@@ -135,9 +135,10 @@ void run_attention(device::Device& dev, device::KvType type, int context,
   };
   for (int past = 0; past < context; past += 256) run(past, std::min(256, context - past), true);
   const double seconds = best_time([&] { run(context - 1, 1, false); }, 1.0);
-  const double bytes = double{kLayers} * 6 * static_cast<double>(device::kv_head_bytes(type, 64)) * context;
-  std::printf("attention %-4s %6d tokens: %6.2f ms, %5.1f GB/s %3.0f%%\n", kNames[static_cast<int>(type)],
-              context, seconds * 1e3, bytes / seconds * 1e-9,
+  const double bytes =
+      double{kLayers} * 6 * static_cast<double>(device::kv_head_bytes(type, 64)) * context;
+  std::printf("attention %-4s %6d tokens: %6.2f ms, %5.1f GB/s %3.0f%%\n",
+              kNames[static_cast<int>(type)], context, seconds * 1e3, bytes / seconds * 1e-9,
               100.0 * bytes / seconds * 1e-9 / machine.read_gb_per_s);
 }
 

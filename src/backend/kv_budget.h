@@ -26,9 +26,9 @@ struct KvBudget {
 KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
                         int max_model_len, std::int64_t available_bytes);
 
-/// How keys and values are kept. `dtype` is LoadOptions::kv_dtype. "auto": f16 halves the memory that
-/// attention reads, and its rounding is below that of quantised weights, but not below that of plain
-/// ones; the reference device, which defines what is right, rounds nothing. Throws
+/// How keys and values are kept. `dtype` is LoadOptions::kv_dtype. "auto": f16 halves the memory
+/// that attention reads, and its rounding is below that of quantised weights, but not below that of
+/// plain ones; the reference device, which defines what is right, rounds nothing. Throws
 /// kInvalidArgument.
 device::KvType choose_kv_type(const std::string& dtype, const std::string& device,
                               bool quantised_weights);

@@ -54,8 +54,8 @@ struct LinearArgs {
 
 enum class Act : std::uint8_t { kSilu, kGelu, kGeluTanh, kQuickGelu, kRelu, kReluSquared, kTanh };
 
-/// How keys and values are kept. Int8: a scale for each 32 entries of a token's head; the last group
-/// may be smaller.
+/// How keys and values are kept. Int8: a scale for each 32 entries of a token's head; the last
+/// group may be smaller.
 enum class KvFormat : std::uint8_t { kF32, kF16, kI8 };
 constexpr std::int64_t kKvScaleGroup = 32;
 constexpr std::int64_t kv_element_bytes(KvFormat format) {

@@ -42,8 +42,8 @@ BlockCache::BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& 
       base::fail(ErrorCode::kInvalidArgument, "kv: group ", g,
                  ": too few blocks (expected at least 1, got ", blocks_per_group[g], ")");
     }
-    pools_.push_back(std::make_unique<BlockPool>(
-        blocks_per_group[g], first_cached_target(blocks_per_group[g])));
+    pools_.push_back(
+        std::make_unique<BlockPool>(blocks_per_group[g], first_cached_target(blocks_per_group[g])));
   }
 }
 

@@ -239,8 +239,8 @@ TEST(KvDtypeTest, RoundedCachesAreCloseToFullOnes) {
     const auto checkpoint = format::open_checkpoint(data_path(name));
     const Golden golden = read_golden(data_path(name));
     for (const char* device : {"reference", "cpu"}) {
-      for (const auto& [type, most] : {std::pair{device::KvType::kF16, 0.05},
-                                       std::pair{device::KvType::kInt8, 0.3}}) {
+      for (const auto& [type, most] :
+           {std::pair{device::KvType::kF16, 0.05}, std::pair{device::KvType::kInt8, 0.3}}) {
         Runner model(*checkpoint, device, type);
         const std::vector<float> logits = model.step({{0, golden.prompt}});
         const double difference = worst_difference(logits, golden.logits.data());

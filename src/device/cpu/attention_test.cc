@@ -76,7 +76,8 @@ struct Scene {
   }
 
   KvCacheSpec cache_spec() const {
-    return {block_size, type, {{0, spec.n_kv_heads, spec.head_dim, spec.value_dim}}, {n_blocks + 1}};
+    return {
+        block_size, type, {{0, spec.n_kv_heads, spec.head_dim, spec.value_dim}}, {n_blocks + 1}};
   }
 
   /// Runs each sequence in chunks of `chunk` tokens, all sequences together in a step.
@@ -189,18 +190,24 @@ struct Scene {
 std::vector<Scene> scenes() {
   std::vector<Scene> list;
   //                     heads, kv, key dim, value dim, scale, window, cap
-  list.emplace_back(AttentionSpec{9, 3, 64, 64, 0.125F}, 32, KvType::kF32, std::vector<int>{70, 1, 33}, 1);
-  list.emplace_back(AttentionSpec{4, 4, 12, 12, 0.3F}, 16, KvType::kF32, std::vector<int>{40, 17}, 2);
-  list.emplace_back(AttentionSpec{4, 1, 256, 256, 0.06F, 20}, 8, KvType::kF32, std::vector<int>{90, 30},
-                    3);
-  list.emplace_back(AttentionSpec{6, 2, 40, 40, 1.0F, 0, 5.0F}, 5, KvType::kF16, std::vector<int>{37, 12},
-                    4);
-  list.emplace_back(AttentionSpec{8, 1, 16, 16, 0.25F, 300}, 32, KvType::kF16, std::vector<int>{700}, 5);
-  list.emplace_back(AttentionSpec{2, 2, 80, 80, 0.1F}, 64, KvType::kF32, std::vector<int>{600, 3}, 6);
-  list.emplace_back(AttentionSpec{3, 1, 128, 128, 0.1F}, 300, KvType::kF32, std::vector<int>{310}, 7);
+  list.emplace_back(AttentionSpec{9, 3, 64, 64, 0.125F}, 32, KvType::kF32,
+                    std::vector<int>{70, 1, 33}, 1);
+  list.emplace_back(AttentionSpec{4, 4, 12, 12, 0.3F}, 16, KvType::kF32, std::vector<int>{40, 17},
+                    2);
+  list.emplace_back(AttentionSpec{4, 1, 256, 256, 0.06F, 20}, 8, KvType::kF32,
+                    std::vector<int>{90, 30}, 3);
+  list.emplace_back(AttentionSpec{6, 2, 40, 40, 1.0F, 0, 5.0F}, 5, KvType::kF16,
+                    std::vector<int>{37, 12}, 4);
+  list.emplace_back(AttentionSpec{8, 1, 16, 16, 0.25F, 300}, 32, KvType::kF16,
+                    std::vector<int>{700}, 5);
+  list.emplace_back(AttentionSpec{2, 2, 80, 80, 0.1F}, 64, KvType::kF32, std::vector<int>{600, 3},
+                    6);
+  list.emplace_back(AttentionSpec{3, 1, 128, 128, 0.1F}, 300, KvType::kF32, std::vector<int>{310},
+                    7);
   list.emplace_back(AttentionSpec{7, 1, 1, 1, 1.0F}, 1, KvType::kF32, std::vector<int>{20, 9}, 8);
   // Latent attention: values narrower than keys; and the other way round.
-  list.emplace_back(AttentionSpec{5, 1, 40, 24, 0.2F}, 32, KvType::kF32, std::vector<int>{70, 11}, 9);
+  list.emplace_back(AttentionSpec{5, 1, 40, 24, 0.2F}, 32, KvType::kF32, std::vector<int>{70, 11},
+                    9);
   list.emplace_back(AttentionSpec{4, 2, 12, 50, 0.3F}, 16, KvType::kF16, std::vector<int>{300}, 10);
   list.emplace_back(AttentionSpec{9, 3, 64, 64, 0.125F}, 32, KvType::kInt8,
                     std::vector<int>{70, 1, 33}, 13);

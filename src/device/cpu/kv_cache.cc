@@ -63,9 +63,8 @@ CpuKvCache::CpuKvCache(const KvCacheSpec& spec)
     Layer layer;
     layer.spec = layer_spec;
     const std::int64_t value_lanes = lanes(layer_spec.value_dim);
-    layer.key_bytes =
-        lanes(block_size_) *
-        (layer_spec.head_dim * element + kernels::kv_scale_groups(layer_spec.head_dim) * scale);
+    layer.key_bytes = lanes(block_size_) * (layer_spec.head_dim * element +
+                                            kernels::kv_scale_groups(layer_spec.head_dim) * scale);
     layer.value_bytes =
         block_size_ * (value_lanes * element + kernels::kv_scale_groups(value_lanes) * scale);
     layer.block_bytes = layer_spec.n_kv_heads * (layer.key_bytes + layer.value_bytes);

@@ -39,7 +39,7 @@ struct Unit {
   std::int64_t slot;      ///< Of the first position in its block.
   std::int64_t position;  ///< Of the first position in the sequence.
   std::int64_t n;         ///< Positions, <= 32.
-  const unsigned char* next_keys;    ///< Of the first position of the unit after this one.
+  const unsigned char* next_keys;  ///< Of the first position of the unit after this one.
   const unsigned char* next_values;
 };
 
@@ -162,8 +162,7 @@ OPENLLM_INLINE void gather_values(const AttentionTile& tile, const Unit& unit, s
                                   std::int64_t end, float (*weights)[kUnit], float* const* acc) {
   constexpr int kWide = 4;
   const std::int64_t stride = (tile.value_dim + 15) / 16 * 16;
-  const auto* const scales =
-      reinterpret_cast<const float*>(unit.values + tile.block_size * stride);
+  const auto* const scales = reinterpret_cast<const float*>(unit.values + tile.block_size * stride);
   std::int64_t d = 0;
   for (; d + 16 * kWide <= tile.value_dim; d += 16 * kWide) {
     VF a[kQueries][kWide];
