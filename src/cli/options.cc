@@ -133,7 +133,7 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
       [&load](const std::string& text) { load.kv_cache_bytes = parse_bytes(text); },
       "Memory for the KV cache, for example 2GiB (default: chosen)")
       ->type_name("BYTES");
-  app->add_option("--kv-dtype", load.kv_dtype, "auto, f32 or f16")->capture_default_str();
+  app->add_option("--kv-dtype", load.kv_dtype, "auto, f32, f16 or int8")->capture_default_str();
   number_with_default(app, "--kv-block-size", load.kv_block_size, "Tokens per KV cache block");
   app->add_flag("!--no-prefix-caching", load.prefix_caching, "Do not reuse cached prefixes");
   converted(

@@ -60,6 +60,12 @@ void note_short_context(const LLM& llm) {
                  " (--kv-cache-bytes gives it more memory)\n"));
 }
 
+void note_cache_size(const LLM& llm) {
+  constexpr std::int64_t kMiB = std::int64_t{1} << 20U;
+  note(base::cat("openllm: the KV cache takes up memory as it fills, at most ",
+                 (llm.stats().kv_bytes_total + kMiB - 1) / kMiB, " MiB\n"));
+}
+
 }  // namespace
 
 int start_command(const Arguments& arguments) {
@@ -78,6 +84,7 @@ int start_command(const Arguments& arguments) {
       server.wait_until_ready();
       has_loaded = true;
       note_short_context(llm);
+      note_cache_size(llm);
       note("openllm: ready; Ctrl-C stops\n");
     } catch (...) {
       failure = std::current_exception();
