@@ -17,7 +17,7 @@ class ChatWriter final : public AnswerWriter {
         request_(request),
         answer_(
             {answer_id("chatcmpl-", request), std::time(nullptr), std::move(model.name)},
-            {LogprobWriter::vocabulary_of(model.entry->llm(), request.options.skip_special_tokens),
+            {LogprobWriter::vocabulary_of(model.entry->llm()),
              request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
             request.include_usage, request.return_token_ids),
         is_over_(static_cast<std::size_t>(request.options.n), false) {}
