@@ -62,6 +62,8 @@ void add_start(CLI::App& app, Arguments& a) {
   repeated(start, "--allow-origin", s.allowed_origins,
            "Web page that may use the server: scheme://host[:port], or \"*\"; may be repeated")
       ->type_name("ORIGIN");
+  start->add_flag("--allow-priority", s.allow_priority,
+                  "Let clients run before others by a priority below 0");
   converted(
       start, "--max-body-bytes",
       [&s](const std::string& text) {

@@ -124,12 +124,13 @@ PromptText::PromptText(const LLM& llm, const GenerationOutput& first, const Wish
   const std::vector<std::int32_t>& ids =
       first.prompt_token_ids ? *first.prompt_token_ids : kNone;
   const bool has_text = !first.prompt.empty() || ids.empty();
+  const bool joins = wishes.echo && !has_text;
+  if (wishes.echo && has_text) echo = first.prompt;
+  if (!joins && !wishes.logprobs) return;
   const bool continues = std::any_of(ids.begin(), ids.end(),
                                      [&](std::int32_t id) { return !is_special(llm, id); });
   std::vector<std::int64_t> known;
-  if (!wishes.echo || has_text) {
-    if (wishes.echo) echo = first.prompt;
-    if (!wishes.logprobs) return;
+  if (!joins) {
     if (wishes.echo) known = offsets_within(llm, echo, ids);
     offsets.emplace(llm.text_decoder(wishes.skip_special, continues), count_code_points(echo));
   } else {

@@ -9,7 +9,8 @@ namespace {
 void begin_answer(base::JsonWriter& json, const AnswerHead& head, std::string_view object) {
   json.begin_object();
   json.member("id", head.id).member("object", object).member("created", head.created);
-  json.member("model", head.model).key("choices").begin_array();
+  json.member("model", head.model).member("system_fingerprint", head.system_fingerprint);
+  json.key("choices").begin_array();
 }
 
 void write_finish(base::JsonWriter& json, const char* reason) {

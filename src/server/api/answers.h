@@ -18,6 +18,7 @@ struct AnswerHead {
   std::string id{};
   std::int64_t created = 0;  ///< Seconds since 1970.
   std::string model{};
+  std::string system_fingerprint{};  ///< Changes with the model and with the library.
 };
 
 /// "stop" or "length" of a choice that ended normally; nullptr while it runs. Cancelled and failed

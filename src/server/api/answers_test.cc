@@ -79,10 +79,11 @@ TEST(Logprobs, TokensAsIds) {
 }
 
 TEST(ChatAnswer, Chunks) {
-  const ChatAnswer answer({"chatcmpl-1", 7, "a/b"}, writer(0), true, false);
+  const ChatAnswer answer({"chatcmpl-1", 7, "a/b", "fp_1"}, writer(0), true, false);
   EXPECT_EQ(
       answer.role_chunk(0, nullptr),
-      R"({"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"a/b","choices":[{"index":0,)"
+      R"({"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"a/b",)"
+      R"("system_fingerprint":"fp_1","choices":[{"index":0,)"
       R"("delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"usage":null})");
   CompletionChunk chunk;
   chunk.index = 1;

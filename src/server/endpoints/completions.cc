@@ -5,6 +5,8 @@
 #include "server/api/answers.h"
 #include "server/api/completion_request.h"
 #include "server/completion_text.h"
+#include "server/caller.h"
+#include "server/fingerprint.h"
 #include "server/generation.h"
 #include "server/routes.h"
 
@@ -19,7 +21,8 @@ class CompletionWriter final : public AnswerWriter {
       : exchange_(exchange),
         request_(request),
         llm_(model.entry->llm()),
-        answer_({answer_id("cmpl-", request), std::time(nullptr), std::move(model.name)},
+        answer_({answer_id("cmpl-", request), std::time(nullptr), std::move(model.name),
+          model_fingerprint(model.entry->llm())},
                 {LogprobWriter::vocabulary_of(llm_),
                  request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
                 request.include_usage, request.return_token_ids),
@@ -89,6 +92,7 @@ class CompletionWriter final : public AnswerWriter {
 Task<void> completions(Call& call) {
   Task<CompletionRequest> parsing = read_request(call, parse_completion_request);
   CompletionRequest request = co_await std::move(parsing);
+  set_caller(call, request.options);
   const ModelSet::Selection model = call.app.models().require(request.model);
   CompletionWriter writer(call.exchange, request, model);
   GenerationJob job{*model.entry, std::move(request.prompts), request.options, request.stream};

@@ -281,8 +281,9 @@ net::awaitable<void> Connection::run() {
     }
     go_on = false;
     if (outcome.error_status != 0) {
-      const HttpResponse answer =
+      HttpResponse answer =
           hub_.error_body(outcome.error_status, outcome.error, outcome.refused.headers);
+      answer.headers.add("X-Request-Id", request_id_of(outcome.refused.headers));
       co_await send_response(outcome.refused, answer, false);
     }
   }

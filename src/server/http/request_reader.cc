@@ -37,7 +37,7 @@ RequestReader::RequestReader(const Limits& limits)
     : limits_(limits), parser_(std::make_unique<Parser>()) {
   parser_->header_limit(static_cast<std::uint32_t>(limits.head_bytes));
   parser_->body_limit(limits.body_bytes);
-  parser_->eager(true);
+  parser_->eager(false);  // stop behind the head: fields behind the body would be added to its own
 }
 RequestReader::~RequestReader() = default;
 
@@ -55,7 +55,7 @@ bool RequestReader::has_long_body_ahead() const {
 }
 
 std::size_t RequestReader::put(std::string_view data) {
-  if (!has_head_ && !check_head_size(data)) return data.size();
+  if (!has_head_ && (!check_head_size(data) || !check_lines(data))) return data.size();
   error_code ec;
   std::size_t n = 0;
   try {
@@ -86,6 +86,7 @@ std::size_t RequestReader::put(std::string_view data) {
   if (!ec && parser_->is_header_done() && !has_head_) {
     read_head();
     has_head_ = true;
+    parser_->eager(true);
     check_head();
   }
   return n;
@@ -105,6 +106,18 @@ bool RequestReader::check_head_size(std::string_view data) {
     refuse(414, base::cat("request target: too long (expected at most ", limits_.target_bytes,
                           " bytes)"));
   }
+  return false;
+}
+
+/// The parser joins lines that begin with a space to those before; RFC 9112, 5.2, forbids them.
+bool RequestReader::check_lines(std::string_view data) {
+  const std::string_view head = data.substr(0, data.find(kEndOfHead));
+  const bool begins_so = has_line_ && (head.starts_with(' ') || head.starts_with('\t'));
+  if (!begins_so && head.find("\r\n ") == std::string_view::npos &&
+      head.find("\r\n\t") == std::string_view::npos) {
+    return true;
+  }
+  refuse(400, "request head: has a folded line (expected one line for each field)");
   return false;
 }
 
@@ -159,6 +172,9 @@ void RequestReader::check_coding() {
                            ? "Content-Length: not allowed together with Transfer-Encoding"
                            : "Content-Length: more than one");
   }
+  const std::string_view length = head_.headers.find("Content-Length");
+  if (length.find_first_not_of("0123456789") != std::string_view::npos)
+    return refuse(400, base::cat("Content-Length: not a number (got ", shown(length), ")"));
   if (n_codings == 0) return;
   // HTTP/1.0 has no codings: whoever passed such a message on may have seen another end of it.
   if (head_.is_http10) return refuse(400, "Transfer-Encoding: not allowed with HTTP/1.0");

@@ -52,6 +52,7 @@ class RequestReader {
 
   void refuse(int status, std::string what) { problem_ = {status, std::move(what)}; }
   bool check_head_size(std::string_view data);
+  bool check_lines(std::string_view data);
   void check_head();
   void check_expectation();
   void check_coding();
