@@ -93,6 +93,7 @@ void add_query(CLI::App& app, Arguments& a) {
       ->envname("OPENLLM_ENDPOINT");
   query->add_option("--api-key", a.client.api_key, "Key of the server")
       ->envname("OPENLLM_AUTH_TOKEN");
+  query->add_option("-m,--model", a.client.model, "Model to ask (default: the server's first)");
   number_with_default(query, "--silence-timeout", a.client.timeout_s,
                       "Longest silence of the server in seconds");
   query->add_option("--system", a.system, "System message");
