@@ -62,6 +62,8 @@ void add_start(CLI::App& app, Arguments& a) {
   repeated(start, "--allow-origin", s.allowed_origins,
            "Web page that may use the server: scheme://host[:port], or \"*\"; may be repeated")
       ->type_name("ORIGIN");
+  start->add_flag("--allow-priority", s.allow_priority,
+                  "Let clients run before others by a priority below 0");
   converted(
       start, "--max-body-bytes",
       [&s](const std::string& text) {
@@ -91,6 +93,7 @@ void add_query(CLI::App& app, Arguments& a) {
       ->envname("OPENLLM_ENDPOINT");
   query->add_option("--api-key", a.client.api_key, "Key of the server")
       ->envname("OPENLLM_AUTH_TOKEN");
+  query->add_option("-m,--model", a.client.model, "Model to ask (default: the server's first)");
   number_with_default(query, "--silence-timeout", a.client.timeout_s,
                       "Longest silence of the server in seconds");
   query->add_option("--system", a.system, "System message");
