@@ -57,6 +57,8 @@ void add_start(CLI::App& app, Arguments& a) {
   number_with_default(start, "-p,--port", s.port, "Port; 0: any free one");
   repeated(start, "--api-key", s.api_keys, "Key that clients must send; may be repeated")
       ->envname("OPENLLM_API_KEY");
+  start->add_flag("--strict", s.strict,
+                  "Refuse members of requests that nobody knows, instead of ignoring them");
   repeated(start, "--alias", s.model_aliases,
            "Further name that requests may use; \"*\": any; may be repeated");
   repeated(start, "--allow-origin", s.allowed_origins,

@@ -42,8 +42,8 @@ std::string joined(const std::vector<std::string>& parts) {
 /// The names besides `name`.
 std::vector<std::string> aliases_of(const Field& field) {
   std::vector<std::string> names;
-  for (const std::string_view name : {field.openai, field.alias}) {
-    if (!name.empty()) names.emplace_back(name);
+  for (const std::string_view name : fields::names_of(field)) {
+    if (name != field.name) names.emplace_back(name);
   }
   return names;
 }
@@ -65,8 +65,11 @@ std::string openai_range_of(const Field& field) {
 }
 
 std::vector<std::string> neutral_of(const AbsentField& field) {
-  std::vector<std::string> values{std::string(field.neutral)};
-  if (!field.also_neutral.empty()) values.emplace_back(field.also_neutral);
+  std::vector<std::string> values;
+  for (const std::string_view value : {field.neutral, field.also_neutral}) {
+    if (!value.empty()) values.emplace_back(value);
+  }
+  if (values.empty()) values.emplace_back("null");
   return values;
 }
 

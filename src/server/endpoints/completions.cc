@@ -89,6 +89,7 @@ class CompletionWriter final : public AnswerWriter {
 Task<void> completions(Call& call) {
   Task<CompletionRequest> parsing = read_request(call, parse_completion_request);
   CompletionRequest request = co_await std::move(parsing);
+  call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
   CompletionWriter writer(call.exchange, request, model);
   GenerationJob job{*model.entry, std::move(request.prompts), request.options, request.stream};
