@@ -152,7 +152,11 @@ void add_inspection(CLI::App& app, Arguments& a) {
       add_command(&app, "fields", "List the fields that requests and configurations have",
                   "Examples:\n  openllm fields\n  openllm fields --json");
   auto* json = list->add_flag("--json", a.json, "Print JSON");
-  list->add_flag("--markdown", a.markdown, "Print the page docs/fields.md")->excludes(json);
+  auto* page = list->add_flag("--markdown", a.markdown, "Print the page docs/fields.md");
+  page->excludes(json);
+  list->add_flag("--bodies", a.bodies, "Print what HTTP bodies may have, as in docs/serving.md")
+      ->excludes(json)
+      ->excludes(page);
 
   CLI::App* backends =
       add_command(&app, "backends", "Show which backends and devices exist, and why (not)",

@@ -108,7 +108,7 @@ TEST(Logprobs, TokensAsIds) {
                                     std::vector<TokenLogprobs>{{{4, -1.0F}}}, offset);
   EXPECT_EQ(
       out,
-      R"({"tokens":["token_id:4"],"token_logprobs":[-1],"top_logprobs":null,"text_offset":[0]})");
+      R"({"tokens":["token_id:4"],"token_logprobs":[-1],"top_logprobs":[],"text_offset":[0]})");
 }
 
 TEST(ChatAnswer, Chunks) {

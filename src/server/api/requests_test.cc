@@ -60,14 +60,41 @@ TEST(CompletionRequest, FourKindsOfPrompts) {
   EXPECT_THAT(*lists.prompts[1].token_ids(), ElementsAre(3));
 }
 
+TEST(CompletionRequest, TextsAndIdsMayBeMixed) {
+  const auto list = parse_completion_request(R"({"prompt":["a",[1,2],"b"]})");
+  ASSERT_EQ(list.prompts.size(), 3U);
+  EXPECT_EQ(*list.prompts[0].text(), "a");
+  EXPECT_THAT(*list.prompts[1].token_ids(), ElementsAre(1, 2));
+  EXPECT_TRUE(list.mixed.empty());
+  // Each letter is a token; 0 begins a text.
+  const auto tokenize = [](const std::string& text, bool add_special_tokens) {
+    std::vector<std::int32_t> ids(text.begin(), text.end());
+    if (add_special_tokens) ids.insert(ids.begin(), 0);
+    return ids;
+  };
+  auto one = parse_completion_request(R"({"prompt":["a",7,"bc",8.0]})");
+  ASSERT_EQ(one.prompts.size(), 1U);
+  join_mixed_prompts(one, tokenize);
+  EXPECT_THAT(*one.prompts[0].token_ids(), ElementsAre(0, 'a', 7, 'b', 'c', 8));
+  auto two =
+      parse_completion_request(R"({"prompt":["x",[7,"a"],["b",7]],"add_special_tokens":false})");
+  ASSERT_EQ(two.prompts.size(), 3U);
+  join_mixed_prompts(two, tokenize);
+  EXPECT_EQ(*two.prompts[0].text(), "x");
+  EXPECT_THAT(*two.prompts[1].token_ids(), ElementsAre(7, 'a'));
+  EXPECT_THAT(*two.prompts[2].token_ids(), ElementsAre('b', 7));
+}
+
 TEST(CompletionRequest, BadPrompts) {
   EXPECT_THAT(completion_failure("{}"), HasSubstr("prompt|missing_required_parameter|"));
   EXPECT_THAT(completion_failure(R"({"prompt":5})"),
               HasSubstr("expected string or array of token ids, got integer"));
   EXPECT_THAT(completion_failure(R"({"prompt":[]})"), HasSubstr("prompt: invalid value"));
   EXPECT_THAT(completion_failure(R"({"prompt":[[]]})"), HasSubstr("prompt[0]|"));
-  EXPECT_THAT(completion_failure(R"({"prompt":["a",1]})"), HasSubstr("prompt[1]: wrong type"));
-  EXPECT_THAT(completion_failure(R"({"prompt":[1,"a"]})"), HasSubstr("prompt[1]|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":["a",true]})"), HasSubstr("prompt[1]: wrong type"));
+  EXPECT_THAT(completion_failure(R"({"prompt":["a",[1],2]})"), HasSubstr("prompt[2]: wrong type"));
+  EXPECT_THAT(completion_failure(R"({"prompt":[1,[2]]})"), HasSubstr("prompt[1]|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":["a",-1]})"), HasSubstr("prompt[1]: invalid value"));
   EXPECT_THAT(completion_failure(R"({"prompt":[-1]})"), HasSubstr("got -1"));
   EXPECT_THAT(completion_failure(R"({"prompt":[1.5]})"), HasSubstr("got 1.5"));
   EXPECT_THAT(completion_failure(R"({"prompt":[99999999999]})"),

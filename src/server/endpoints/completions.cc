@@ -1,4 +1,6 @@
 #include <ctime>
+#include <functional>
+#include <limits>
 #include <utility>
 
 #include "server/api/answers.h"
@@ -84,6 +86,18 @@ class CompletionWriter final : public AnswerWriter {
   std::vector<LogprobWriter::TextOffset> offsets_;
 };
 
+/// Tokenizes the texts of prompts that have token ids too, away from the I/O thread: the tokenizer
+/// may have to be loaded first.
+Task<void> join_prompts(Call& call, CompletionRequest& request, const LLM& llm) {
+  const std::function<void()> work = [&] {
+    join_mixed_prompts(request, [&llm](const std::string& text, bool add_special_tokens) {
+      return llm.tokenize(text, {.add_special_tokens = add_special_tokens});
+    });
+  };
+  constexpr std::size_t kAlways = std::numeric_limits<std::size_t>::max();
+  co_await Offload(call.app.large_bodies, call.app.executor, kAlways, work);
+}
+
 }  // namespace
 
 Task<void> completions(Call& call) {
@@ -91,6 +105,10 @@ Task<void> completions(Call& call) {
   CompletionRequest request = co_await std::move(parsing);
   call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  if (!request.mixed.empty()) {
+    Task<void> joining = join_prompts(call, request, model.entry->llm());
+    co_await std::move(joining);
+  }
   CompletionWriter writer(call.exchange, request, model);
   GenerationJob job{*model.entry, std::move(request.prompts), request.options, request.stream};
   Task<void> serving = serve_generation(call, std::move(job), writer);
