@@ -27,8 +27,8 @@ namespace openllm {
 ///   6. the request (GenerateOptions).
 /// docs/fields.md lists every field with its range.
 struct LLMConfig {
-  /// Tokens to generate at most (20). Conversations go on to the end of the context instead, unless
-  /// the request has a limit.
+  /// Tokens to generate at most (20); -1: to the end of the context, where conversations go anyway
+  /// unless the request has a limit.
   std::optional<int> max_new_tokens{};
   /// No end-of-sequence or stop token before so many tokens (0).
   std::optional<int> min_new_tokens{};

@@ -57,6 +57,8 @@ void add_start(CLI::App& app, Arguments& a) {
   number_with_default(start, "-p,--port", s.port, "Port; 0: any free one");
   repeated(start, "--api-key", s.api_keys, "Key that clients must send; may be repeated")
       ->envname("OPENLLM_API_KEY");
+  start->add_flag("--strict", s.strict,
+                  "Refuse members of requests that nobody knows, instead of ignoring them");
   repeated(start, "--alias", s.model_aliases,
            "Further name that requests may use; \"*\": any; may be repeated");
   repeated(start, "--allow-origin", s.allowed_origins,
@@ -153,7 +155,11 @@ void add_inspection(CLI::App& app, Arguments& a) {
       add_command(&app, "fields", "List the fields that requests and configurations have",
                   "Examples:\n  openllm fields\n  openllm fields --json");
   auto* json = list->add_flag("--json", a.json, "Print JSON");
-  list->add_flag("--markdown", a.markdown, "Print the page docs/fields.md")->excludes(json);
+  auto* page = list->add_flag("--markdown", a.markdown, "Print the page docs/fields.md");
+  page->excludes(json);
+  list->add_flag("--bodies", a.bodies, "Print what HTTP bodies may have, as in docs/serving.md")
+      ->excludes(json)
+      ->excludes(page);
 
   CLI::App* backends =
       add_command(&app, "backends", "Show which backends and devices exist, and why (not)",

@@ -20,6 +20,7 @@ struct Arguments {
   bool raw = false;
   bool json = false;
   bool markdown = false;  ///< fields
+  bool bodies = false;    ///< fields
   bool verbose = false;
   bool stream = true;
   LoadOptions load{};

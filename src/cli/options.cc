@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <algorithm>
+#include <charconv>
 #include <variant>
 
 #include "base/error.h"
@@ -19,6 +20,25 @@ std::string dashed(std::string_view name) {
   return option;
 }
 
+/// A number of 64 bits, signed or not; -1: none, as in requests.
+std::optional<std::uint64_t> parse_seed(const std::string& text) {
+  std::uint64_t seed = 0;
+  if (text.size() > 1 && text.front() == '-') {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) {
+      base::fail(
+          ErrorCode::kInvalidArgument,
+          "expected a whole number from -9223372036854775808 to 18446744073709551615, got \"", text,
+          "\"");
+    }
+    if (value == -1) return std::nullopt;
+    return static_cast<std::uint64_t>(value);
+  }
+  parse_into(text, seed);
+  return seed;
+}
+
 /// Makes the option of a row from the type of its member.
 class Binder {
  public:
@@ -34,6 +54,7 @@ class Binder {
   void bind(std::optional<Number>& target) const {
     number(app_, flag_, target, help_);
   }
+  void bind(std::optional<std::uint64_t>& target) const { bind(target, parse_seed, "NUMBER"); }
   void bind(std::optional<std::chrono::milliseconds>& target) const {
     bind(target, parse_seconds, "SECONDS");
   }
@@ -99,6 +120,7 @@ base::Json json_or_text(const std::string& text) {
 /// Hidden options, so that the answer to them is not "unknown option".
 void add_absent_fields(CLI::App* app) {
   for (const fields::AbsentField& field : fields::absent()) {
+    if (!field.is_option) continue;
     const std::string flag = dashed(field.name);
     app->add_option_function<std::string>(
            flag,

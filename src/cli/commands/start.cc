@@ -36,6 +36,24 @@ std::string shell_word(std::string_view text) {
   return word + "'";
 }
 
+/// Refuses keys that look set and protect nothing: an empty variable is a secret that did not
+/// arrive, and must not open the server to everyone.
+void require_keys(const std::vector<std::string>& keys) {
+  constexpr const char* kVariable = "OPENLLM_API_KEY";
+  const char* variable = std::getenv(kVariable);
+  const auto refuse = [](std::string_view source) {
+    base::fail_at(
+        ErrorCode::kInvalidArgument, source,
+        "no key (expected one or more characters other than spaces; leave it out to serve "
+        "without keys)");
+  };
+  if (keys.empty() && variable != nullptr) refuse(kVariable);
+  for (const std::string& key : keys) {
+    if (key.find_first_not_of(" \t\r\n") != std::string::npos) continue;
+    refuse(variable != nullptr && key == variable ? kVariable : "--api-key");
+  }
+}
+
 /// Prints the address and a first request that the model can answer.
 void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port) {
   const std::string address = address_of(options, port);
@@ -69,13 +87,16 @@ void note_cache_size(const LLM& llm) {
 }  // namespace
 
 int start_command(const Arguments& arguments) {
+  require_keys(arguments.server.api_keys);
   block_termination_signals();  // before any thread exists, so that all of them inherit it
   LoadOptions load = arguments.load;
   load.progress = progress_bar();
   const LLM llm(arguments.model, load);
-  Server server(llm, arguments.server);
+  ServerOptions options = arguments.server;
+  options.log = [](const std::string& line) { note(base::cat("openllm: ", line, "\n")); };
+  Server server(llm, options);
   server.start();
-  announce(llm, arguments.server, server.port());
+  announce(llm, options, server.port());
 
   std::atomic<bool> has_loaded{false};  // or failed to
   std::exception_ptr failure;           // read after has_loaded
