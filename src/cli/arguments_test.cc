@@ -23,7 +23,7 @@ TEST(Arguments, GoWhereTheyBelong) {
                         "7",
                         "--kv-cache-bytes",
                         "1MiB",
-                        "-n",
+                        "--n",
                         "3",
                         "--json",
                         "--seed",
@@ -32,7 +32,7 @@ TEST(Arguments, GoWhereTheyBelong) {
   ASSERT_FALSE(parsed.exit_status);
   const Arguments& a = parsed.arguments;
   EXPECT_EQ(a.command, "run");
-  EXPECT_EQ(a.text, "[INST] hi [/INST]");
+  EXPECT_THAT(a.source.words, ElementsAre("[INST] hi [/INST]"));
   EXPECT_THAT(a.generate.stop, ElementsAre("[a,b]", "c d"));
   EXPECT_EQ(a.generate.top_k, 7);
   EXPECT_EQ(a.generate.seed, 18446744073709551615ULL);

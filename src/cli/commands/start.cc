@@ -11,6 +11,7 @@
 #include "cli/commands/commands.h"
 #include "cli/exit_status.h"
 #include "cli/interrupt.h"
+#include "cli/progress_line.h"
 #include "cli/terminal.h"
 
 namespace openllm::cli {
@@ -37,7 +38,8 @@ std::string shell_word(std::string_view text) {
 }
 
 /// Prints the address and a first request that the model can answer.
-void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port) {
+void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port,
+              const ProgressLine& screen) {
   const std::string address = address_of(options, port);
   const std::string key = options.api_keys.empty() ? "" : " -H 'Authorization: Bearer YOUR_KEY'";
   const bool chats = llm.info().has_chat_template;
@@ -47,9 +49,10 @@ void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port) 
   base::append_json_string(body, llm.id());
   body += chats ? R"(, "messages": [{"role": "user", "content": "Hello"}]})"
                 : R"(, "prompt": "Hello"})";
-  note(base::cat("openllm: serving ", llm.id(), " at ", address, "\n  curl ",
-                 has_brackets ? shell_word(url) : url, " -H 'Content-Type: application/json'", key,
-                 " \\\n    -d ", shell_word(body), "\n"));
+  screen.note(base::cat("openllm: serving ", llm.id(), " at ", address, "\n  curl ",
+                        has_brackets ? shell_word(url) : url,
+                        " -H 'Content-Type: application/json'", key, " \\\n    -d ",
+                        shell_word(body), "\n"));
 }
 
 void note_short_context(const LLM& llm) {
@@ -65,11 +68,12 @@ void note_short_context(const LLM& llm) {
 int start_command(const Arguments& arguments) {
   block_termination_signals();  // before any thread exists, so that all of them inherit it
   LoadOptions load = arguments.load;
-  load.progress = progress_bar();
+  const ProgressLine screen;  // loading goes on while the address is told
+  load.progress = screen.callback();
   const LLM llm(arguments.model, load);
   Server server(llm, arguments.server);
   server.start();
-  announce(llm, arguments.server, server.port());
+  announce(llm, arguments.server, server.port(), screen);
 
   std::atomic<bool> has_loaded{false};  // or failed to
   std::exception_ptr failure;           // read after has_loaded
@@ -78,7 +82,7 @@ int start_command(const Arguments& arguments) {
       server.wait_until_ready();
       has_loaded = true;
       note_short_context(llm);
-      note("openllm: ready; Ctrl-C stops\n");
+      screen.note("openllm: ready; Ctrl-C stops\n");
     } catch (...) {
       failure = std::current_exception();
       has_loaded = true;
