@@ -70,6 +70,7 @@ ChatSession::ChatSession(const Responder& responder, const Arguments& arguments,
 }
 
 int ChatSession::run() {
+  const InterruptShield shield;
   note(base::cat(chat_ ? "Chat with " : "Each input is continued by ", responder_.name(),
                  ". /help lists the commands.\n"));
   while (const std::optional<Input> input = read_input()) {

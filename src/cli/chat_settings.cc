@@ -85,7 +85,12 @@ base::Json fields_to_json(const GenerateOptions& options) {
   for (const fields::Field& field : fields::all()) {
     if ((field.ways & fields::kCommandLine) == 0) continue;
     base::Json value = fields::get(field, options);
-    if (!(value == fields::get(field, GenerateOptions{}))) object[field.name] = std::move(value);
+    if (value == fields::get(field, GenerateOptions{})) continue;
+    if (field.type == fields::Type::kNumber) {  // 0.2, not 0.20000000298
+      const auto number = static_cast<float>(value.as_double(field.name));
+      value = base::Json::parse(base::cat(number), field.name);
+    }
+    object[field.name] = std::move(value);
   }
   return object;
 }

@@ -151,6 +151,16 @@ InterruptGuard::~InterruptGuard() {
   watcher_->thread.join();
 }
 
+struct InterruptShield::Impl {
+  struct sigaction previous {};
+};
+
+InterruptShield::InterruptShield() : impl_(std::make_unique<Impl>()) {
+  set_handler(SIGINT, SIG_IGN, &impl_->previous);
+}
+
+InterruptShield::~InterruptShield() { ::sigaction(SIGINT, &impl_->previous, nullptr); }
+
 void block_termination_signals() {
   const sigset_t set = termination_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);

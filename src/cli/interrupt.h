@@ -54,6 +54,20 @@ class InterruptGuard {
   std::unique_ptr<Watcher> watcher_;
 };
 
+/// Has Ctrl-C do nothing during the lifetime of the object, but where one of the above takes it:
+/// for the moments between them.
+class InterruptShield {
+ public:
+  InterruptShield();
+  ~InterruptShield();
+  InterruptShield(const InterruptShield&) = delete;
+  InterruptShield& operator=(const InterruptShield&) = delete;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 /// Blocks SIGINT and SIGTERM in this thread and those it starts from now on.
 void block_termination_signals();
 /// Waits for one of them.

@@ -2,6 +2,8 @@
 
 #include <histedit.h>
 #include <poll.h>
+#include <signal.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,6 +41,20 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
   out.append(text, begin);
   return out;
 }
+
+/// The keys that make signals on this terminal.
+struct SignalKeys {
+  SignalKeys() {
+    struct termios mode {};
+    if (::tcgetattr(STDIN_FILENO, &mode) != 0) return;
+    interrupt = static_cast<char>(mode.c_cc[VINTR]);
+    stop = static_cast<char>(mode.c_cc[VSUSP]);
+    quit = static_cast<char>(mode.c_cc[VQUIT]);
+  }
+  char interrupt = '\x03';
+  char stop = '\x1A';
+  char quit = '\x1C';
+};
 
 /// Switches bracketed paste, where the terminal may know it.
 void mark_pastes(bool on) {
@@ -98,6 +114,7 @@ struct LineReader::Impl {
   const InterruptPipe* interrupts = nullptr;  // while a line is read
   bool interrupted = false;
   bool is_untouched = true;  // no key since the line began
+  SignalKeys keys;
   PasteFilter paste;
   std::string bytes;     // read and not yet given to libedit
   int width = 0;         // of the terminal, as libedit knows it
@@ -111,6 +128,9 @@ struct LineReader::Impl {
   void follow_size();
   /// Rows from the first one of the prompt to the cursor, on a terminal that is so wide.
   std::size_t rows_to_cursor(int columns) const;
+  /// Takes a key away that would have been a signal, and does what the signal does. True: it was
+  /// one.
+  bool take_signal_key(char key);
   /// A signal that stops or ends the program does so with the terminal as it was found.
   void give_way(int signal);
 };
@@ -183,16 +203,32 @@ bool LineReader::Impl::fill() {
   // the change to single keys turns into a NUL byte (Linux, n_tty). Nothing else sends NUL on
   // purpose.
   std::replace(buffer.begin(), buffer.begin() + got, '\0', '\x04');
-  is_untouched = false;
   bytes += paste.push({buffer.data(), static_cast<std::size_t>(got)});
   return true;
 }
 
+bool LineReader::Impl::take_signal_key(char key) {
+  const bool is_signal = key == keys.interrupt || key == keys.stop || key == keys.quit;
+  if (!is_signal || key == '\0') return false;  // NUL: the terminal has no such key
+  bytes.erase(0, 1);
+  if (key == keys.interrupt) {
+    interrupted = true;
+  } else {
+    give_way(key == keys.stop ? SIGTSTP : SIGQUIT);
+  }
+  return true;
+}
+
 int LineReader::Impl::next(wchar_t* out) {
-  while (bytes.empty() || base::incomplete_utf8_tail(bytes) == bytes.size()) {
-    if (!fill()) return 0;
+  while (true) {
+    while (bytes.empty() || base::incomplete_utf8_tail(bytes) == bytes.size()) {
+      if (!fill()) return 0;
+    }
+    if (!take_signal_key(bytes.front())) break;
+    if (interrupted) return 0;
   }
   follow_size();
+  is_untouched = false;
   std::size_t used = 0;
   *out = static_cast<wchar_t>(base::decode_utf8(bytes, used));
   bytes.erase(0, used);
@@ -225,6 +261,9 @@ LineReader::LineReader() : impl_(std::make_unique<Impl>()) {
       });
   ::el_set(impl_->edit, EL_EDITOR, "emacs");
   ::el_set(impl_->edit, EL_SIGNAL, 0);
+  // Ctrl-C and the like come as keys, in their place among the others. As signals they would throw
+  // away what was typed before and not yet read.
+  ::el_set(impl_->edit, EL_SETTY, "-d", "-isig", nullptr);
   ::el_set(impl_->edit, EL_HIST, ::history, impl_->history);
   ::el_set(impl_->edit, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   ::el_set(impl_->edit, EL_BIND, kRedraw, "ed-redisplay", nullptr);
@@ -247,7 +286,7 @@ LineReader::Line LineReader::read(const std::string& prompt) {
   const InterruptPipe interrupts(InterruptPipe::Second::kNothing, InterruptPipe::Others::kCaught);
   impl_->interrupts = &interrupts;
   impl_->interrupted = false;
-  impl_->is_untouched = impl_->bytes.empty();
+  impl_->is_untouched = true;
   mark_pastes(true);
   impl_->follow_size();
   int length = 0;

@@ -62,7 +62,7 @@ std::string expected_real(const fields::Range& range) {
   const std::string bounds = fields::to_string(range);
   const bool has_both = std::isfinite(range.min) && std::isfinite(range.max);
   const bool is_between = has_both && !range.is_above_min;
-  return base::cat("a number", bounds.empty() ? "" : (is_between ? " from " : " "), bounds);
+  return base::cat("a number", bounds.empty() ? "" : (is_between ? " from " : " that is "), bounds);
 }
 
 }  // namespace
