@@ -69,9 +69,11 @@ std::string expected_real(const fields::Range& range) {
 
 template <typename Number>
 void parse_into(std::string_view text, Number& out, const fields::Range& range) {
-  const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
+  const bool has_plus = text.starts_with('+');
+  const std::string_view digits = text.substr(has_plus ? 1 : 0);
+  const bool has_one_sign = !digits.starts_with('+') && !(has_plus && digits.starts_with('-'));
   Number value{};
-  const bool is_number = !digits.starts_with('+') && parse_number(digits, value);
+  const bool is_number = has_one_sign && parse_number(digits, value);
   if constexpr (std::is_floating_point_v<Number>) {
     if (is_number && std::isfinite(value) && holds(range, static_cast<double>(value))) {
       out = value;
