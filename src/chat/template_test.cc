@@ -8,10 +8,15 @@ namespace openllm::chat {
 namespace {
 
 const std::vector<Message> kHello = {{.role = "user", .content = "Hello"}};
-const SpecialTokens kTokens = {.bos = "<s>", .eos = "</s>"};
+
+base::Json special_tokens() {
+  return base::Json::parse(R"({"bos_token": "<s>", "eos_token": "</s>"})", "test");
+}
 
 std::string render(const std::string& source, const GenerateOptions& options = {}) {
-  return Template::parse(source).render(kHello, options, kTokens);
+  return Template::parse(source + "{# #}{% if messages %}{% endif %}")
+      .render(kHello, options, special_tokens(), {})
+      .text;
 }
 
 std::string error_of(const std::string& source, const GenerateOptions& options = {}) {

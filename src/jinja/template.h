@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "jinja/limits.h"
@@ -24,6 +25,11 @@ class Template {
   /// `context` is an object with the variables of the template. raise_exception() gives
   /// kInvalidArgument with its message; strftime_now uses the local time.
   std::string render(const base::Json& context, const Limits& limits = {}) const;
+
+  /// The source has a variable of that name, whatever it does with it.
+  bool mentions(std::string_view variable) const noexcept;
+  /// As find_sought_texts in syntax/sought_texts.h.
+  std::vector<std::string> sought_texts() const;
 
  private:
   struct Impl;

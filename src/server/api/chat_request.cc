@@ -144,9 +144,6 @@ void parse_template_variables(const Fields& body, GenerateOptions& options) {
   if (!variables.if_object()->empty()) options.chat_template_json = variables.dump();
   if (body.boolean("add_special_tokens").value_or(false))
     body.fail_unsupported("add_special_tokens", "the chat template has them");
-  if (body.boolean("continue_final_message").value_or(false)) {
-    body.fail_unsupported("continue_final_message", "this server does not have that feature");
-  }
   if (body.boolean("echo").value_or(false))
     body.fail_unsupported("echo", "only for /v1/completions");
 }
