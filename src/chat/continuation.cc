@@ -65,6 +65,9 @@ void Continuation::cut(std::string& rendered) const {
   const bool keeps_space = rendered.compare(at + tag_.size(), 1, " ") == 0;
   rendered.resize(at);
   if (!keeps_space) rendered.resize(rendered.find_last_not_of(kBlanks) + 1);
+  // A template may write the message more than once.
+  for (std::size_t i = rendered.find(tag_); i != std::string::npos; i = rendered.find(tag_, i))
+    rendered.erase(i, tag_.size() + (rendered.compare(i + tag_.size(), 1, " ") == 0 ? 1 : 0));
 }
 
 }  // namespace openllm::chat

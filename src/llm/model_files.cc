@@ -141,6 +141,41 @@ std::string note_what_is_there(const std::string& model) {
                       : base::cat(" (the file of that name is ", what, ")");
 }
 
+/// A path that somebody wrote for the name of a stored model. Empty when the store has none.
+std::string note_stored(std::string name) {
+  while (name.starts_with("./")) name.erase(0, 2);
+  while (name.ends_with('/')) name.pop_back();
+  try {
+    const std::optional<ModelStore> store = find_store();
+    const auto stored = store ? store->find(name) : std::nullopt;
+    return stored ? base::cat("; the store has ", stored->name, ", without ./ in front")
+                  : std::string();
+  } catch (const Error&) {
+    return {};  // the first error counts
+  }
+}
+
+/// As ModelStore::find. What is damaged there is not replaced by a folder of the same name, but the
+/// message tells of it.
+std::optional<StoredModel> find_stored(const ModelStore& store, const std::string& name) {
+  try {
+    return store.find(name);
+  } catch (const Error& error) {
+    if (!format::is_model_folder(name)) throw;
+    throw Error(error.code(), base::cat(error.what(), "; ./", name, " is a folder with a model"),
+                error.where());
+  }
+}
+
+format::ModelSource open_resolved(const ResolvedModel& resolved, const std::string& model) {
+  try {
+    return format::open_model(resolved.path);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound || resolved.version != "local") throw;
+    throw Error(error.code(), base::cat(error.what(), note_stored(model)), error.where());
+  }
+}
+
 [[noreturn]] void fail_not_found(const std::string& model, const std::optional<ModelStore>& store) {
   const std::optional<std::string> meant = store ? store->nearest(model) : std::nullopt;
   base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound}, "model: ", model,
@@ -180,12 +215,12 @@ ResolvedModel resolve_model(const std::string& model) {
     const std::string path = expand_home(model);
     std::error_code ignored;
     if (!fs::exists(path, ignored))
-      base::fail(ErrorCode::kNotFound, "model: no such file or folder: ", path);
+      base::fail(ErrorCode::kNotFound, "model: no such file or folder: ", path, note_stored(model));
     return {path, {}, "local"};
   }
   const std::optional<ModelStore> store = find_store();
   if (store) {
-    if (const auto stored = store->find(model))
+    if (const auto stored = find_stored(*store, model))
       return {stored->path, stored->name, stored->version};
   }
   // Last, and only if it is a model's: a folder must not hide a stored model by its name.
@@ -196,7 +231,7 @@ ResolvedModel resolve_model(const std::string& model) {
 
 format::ModelSource open_source(const std::string& model) {
   const ResolvedModel resolved = resolve_model(model);
-  format::ModelSource source = format::open_model(resolved.path);
+  format::ModelSource source = open_resolved(resolved, model);
   if (!resolved.id.empty()) source.id = resolved.id;
   source.version = resolved.version;
   return source;

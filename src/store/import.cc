@@ -105,6 +105,9 @@ void collect(const fs::path& folder, const fs::path& prefix, int depth,
     } else if (entry.is_regular_file()) {
       if (prefix.empty() && name == "model.json") continue;  // the store's own
       out.push_back({entry.path(), prefix / name});
+    } else if (entry.is_symlink() && !entry.exists()) {
+      base::fail(ErrorCode::kNotFound, entry.path().string(), ": a link to ",
+                 fs::read_symlink(entry.path()).string(), ", which is not there");
     }
     if (out.size() > kMaxFiles)
       base::fail(ErrorCode::kInvalidArgument, folder.string(), ": too many files for a model");
