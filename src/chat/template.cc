@@ -4,16 +4,22 @@
 
 #include "base/error.h"
 #include "chat/continuation.h"
+#include "chat/reads.h"
 
 namespace openllm::chat {
 
 Template Template::parse(std::string source, const std::string& place) {
   jinja::Template code = jinja::Template::parse(source, place);
-  if (!code.mentions("messages")) {
+  if (!code.reads("messages")) {
     base::fail_at(ErrorCode::kInvalidArgument, place, source.empty() ? "empty" : "reads no messages",
                   " (expected a template of conversations; this one would swallow them)");
   }
   return {std::move(source), std::move(code)};
+}
+
+void Template::require_read(const std::vector<Message>& messages, const GenerateOptions& options,
+                            std::string_view model) const {
+  chat::require_read(code_, messages, options, model);
 }
 
 RenderedPrompt Template::render(const std::vector<Message>& messages,

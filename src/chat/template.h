@@ -19,6 +19,10 @@ class Template {
   /// no messages: it would give the same prompt for every conversation.
   static Template parse(std::string source, const std::string& place = "chat template");
 
+  /// Throws kUnsupported for what the template would ignore; see chat/reads.h.
+  void require_read(const std::vector<Message>& messages, const GenerateOptions& options,
+                    std::string_view model) const;
+
   /// The prompt of `messages`. Uses `tools_json`, `chat_template_json`, `add_generation_prompt`,
   /// `continue_final_message` and `special_tokens_in_messages` of the options. Throws
   /// kInvalidArgument where the template refuses the messages, and kResourceExhausted where
@@ -28,7 +32,6 @@ class Template {
 
   const std::string& source() const noexcept { return source_; }
   /// As jinja::Template.
-  bool mentions(std::string_view variable) const noexcept { return code_.mentions(variable); }
   std::vector<std::string> sought_texts() const { return code_.sought_texts(); }
 
  private:

@@ -1,9 +1,8 @@
 #include "jinja/template.h"
 
-#include <algorithm>
-
 #include "base/utf8.h"
 #include "jinja/eval/interpreter.h"
+#include "jinja/syntax/names_read.h"
 #include "jinja/syntax/sought_texts.h"
 
 namespace openllm::jinja {
@@ -21,6 +20,7 @@ constexpr std::size_t kMaxMessageBytes = 2000;
 struct Template::Impl {
   std::string name;
   Ast ast;
+  NamesRead read;
 };
 
 Template::Template(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -38,15 +38,11 @@ Template Template::parse(std::string_view source, std::string_view name) {
     auto impl = std::make_unique<Impl>();
     impl->name = name;
     impl->ast = parse_template(base::sanitize_utf8(source), line);
+    impl->read = find_names_read(impl->ast, "messages");
     return Template(std::move(impl));
   } catch (const TemplateError& error) {
     report(name, error, line);
   }
-}
-
-bool Template::mentions(std::string_view variable) const noexcept {
-  const std::vector<std::string>& names = impl_->ast.names;
-  return std::find(names.begin(), names.end(), variable) != names.end();
 }
 
 std::vector<std::string> Template::sought_texts() const { return find_sought_texts(impl_->ast); }
@@ -64,6 +60,14 @@ std::string Template::render(const base::Json& context, const Limits& limits) co
   } catch (const TemplateError& error) {
     report(impl_->name, error, line);
   }
+}
+
+bool Template::reads(std::string_view variable) const {
+  return impl_->read.variables.count(std::string(variable)) != 0;
+}
+
+bool Template::reads_in_messages(std::string_view member) const {
+  return impl_->read.all_members || impl_->read.members.count(std::string(member)) != 0;
 }
 
 }  // namespace openllm::jinja

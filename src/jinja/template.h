@@ -26,10 +26,13 @@ class Template {
   /// kInvalidArgument with its message; strftime_now uses the local time.
   std::string render(const base::Json& context, const Limits& limits = {}) const;
 
-  /// The source has a variable of that name, whatever it does with it.
-  bool mentions(std::string_view variable) const noexcept;
   /// As find_sought_texts in syntax/sought_texts.h.
   std::vector<std::string> sought_texts() const;
+  /// False if no value of the variable can change what the template renders, because its text never
+  /// reads it.
+  bool reads(std::string_view variable) const;
+  /// The same for a member of the objects in the list `messages`.
+  bool reads_in_messages(std::string_view member) const;
 
  private:
   struct Impl;

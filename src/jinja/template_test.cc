@@ -233,12 +233,5 @@ TEST(SoughtTexts, AreThoseThatTheTemplateComparesWith) {
             "a;b;c;d;");
 }
 
-TEST(Mentions, EveryVariableOfTheSource) {
-  const Template code = Template::parse("{% for m in messages %}{{ m.tools }}{{ x }}{% endfor %}");
-  EXPECT_TRUE(code.mentions("messages"));
-  EXPECT_TRUE(code.mentions("x"));
-  EXPECT_FALSE(code.mentions("tools"));
-}
-
 }  // namespace
 }  // namespace openllm::jinja

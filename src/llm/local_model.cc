@@ -129,6 +129,7 @@ chat::RenderedPrompt LocalModel::render_guarded(const std::vector<Message>& mess
   choose_template(options);
   const auto tokenizer = require_tokenizer();
   const UsableTemplate usable = require_template(options, *tokenizer);
+  usable.code.require_read(messages, options, source_.id);
   return usable.code.render(messages, options, tokenizer->special_tokens_map(), usable.rules);
 }
 
