@@ -217,7 +217,7 @@ TEST(Json, Builds) {
 
 TEST(JsonOfPython, NumbersThatJsonHasNot) {
   const Json json = Json::parse_python(
-      R"({"a": [NaN, Infinity, -Infinity, 1], "NaN": "Infinity \\" NaN", "b": -Infinity})", "f");
+      R"({"a": [NaN, Infinity, -Infinity, 1], "NaN": "Infinity \" NaN", "b": -Infinity})", "f");
   const JsonArray& a = json.find("a")->as_array("a");
   EXPECT_TRUE(std::isnan(a[0].as_double("a")));
   EXPECT_EQ(a[1].as_double("a"), std::numeric_limits<double>::infinity());

@@ -108,11 +108,17 @@ ControlWords::ControlWords(std::vector<std::string> words) {
   }
   std::sort(words_.begin(), words_.end());
   words_.erase(std::unique(words_.begin(), words_.end()), words_.end());
+  for (unsigned byte = 0; byte < begins_.size(); ++byte) {
+    const char c = lower(static_cast<char>(byte));
+    begins_[byte] = std::any_of(words_.begin(), words_.end(),
+                                [c](const std::string& word) { return word.front() == c; });
+  }
 }
 
 std::vector<std::size_t> ControlWords::find(std::string_view text) const {
   std::vector<std::size_t> places;
-  for (std::size_t begin = 0; begin < text.size() && !words_.empty(); ++begin) {
+  for (std::size_t begin = 0; begin < text.size(); ++begin) {
+    if (!begins_[static_cast<unsigned char>(text[begin])]) continue;
     // The words that go on as the text does, ever fewer of them.
     auto first = words_.begin();
     auto last = words_.end();

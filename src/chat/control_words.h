@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -33,6 +34,7 @@ class ControlWords {
 
  private:
   std::vector<std::string> words_;  // lower case, sorted
+  std::array<bool, 256> begins_{};  // by byte: some word begins so, in either letter case
 };
 
 /// The words of a template's conversations that are to be text, by who wrote them.

@@ -49,6 +49,9 @@ class GgufBuilder {
       build_byte_level();
     } else if (gguf_.model == "llama") {
       build_sentencepiece();
+    } else if (gguf_.model.empty()) {
+      base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.model",
+                    "missing (expected gpt2 or llama)");
     } else {
       base::fail(ErrorCode::kUnsupported, "gguf: tokenizer model \"", gguf_.model.substr(0, 100),
                  "\" (known: gpt2 llama)");

@@ -179,6 +179,9 @@ TEST(GgufTokenizer, WhatDecidesHowTextIsCutMustBeThere) {
   vocab = byte_level();
   vocab.pre.clear();
   EXPECT_THAT(error_of(vocab), StartsWith("corrupt_data tokenizer.ggml.pre: missing"));
+  vocab = byte_level();
+  vocab.model.clear();
+  EXPECT_THAT(error_of(vocab), StartsWith("corrupt_data tokenizer.ggml.model: missing"));
   vocab = sentencepiece();
   vocab.scores.clear();
   EXPECT_THAT(error_of(vocab), StartsWith("corrupt_data tokenizer.ggml.scores: missing"));
