@@ -1,11 +1,20 @@
 #include "chat/template.h"
 
+#include <optional>
+
+#include "base/error.h"
+#include "chat/continuation.h"
 #include "chat/reads.h"
 
 namespace openllm::chat {
 
-Template Template::parse(std::string_view source) {
-  return Template(jinja::Template::parse(source, "chat template"));
+Template Template::parse(std::string source, const std::string& place) {
+  jinja::Template code = jinja::Template::parse(source, place);
+  if (!code.reads("messages")) {
+    base::fail_at(ErrorCode::kInvalidArgument, place, source.empty() ? "empty" : "reads no messages",
+                  " (expected a template of conversations; this one would swallow them)");
+  }
+  return {std::move(source), std::move(code)};
 }
 
 void Template::require_read(const std::vector<Message>& messages, const GenerateOptions& options,
@@ -13,9 +22,22 @@ void Template::require_read(const std::vector<Message>& messages, const Generate
   chat::require_read(code_, messages, options, model);
 }
 
-std::string Template::render(const std::vector<Message>& messages, const GenerateOptions& options,
-                             const SpecialTokens& tokens) const {
-  return code_.render(template_context(messages, options, tokens));
+RenderedPrompt Template::render(const std::vector<Message>& messages,
+                                const GenerateOptions& options, const base::Json& special_tokens,
+                                const ControlRules& rules) const {
+  if (options.continue_final_message && options.add_generation_prompt) {
+    base::fail_at(ErrorCode::kInvalidArgument, "continue_final_message",
+                  "cannot be set together with add_generation_prompt, which begins another message");
+  }
+  base::Json context = request_context(messages, options);
+  ControlMarks marks;
+  if (!options.special_tokens_in_messages) marks = ControlMarks::put(rules, source_, context);
+  std::optional<Continuation> continuation;
+  if (options.continue_final_message) continuation = Continuation::put(source_, context);
+  add_model_context(context, options, special_tokens);
+  std::string rendered = code_.render(context);
+  if (continuation) continuation->cut(rendered);
+  return marks.take(std::move(rendered));
 }
 
 }  // namespace openllm::chat
