@@ -188,7 +188,7 @@ void parse_template_variables(const Fields& body, GenerateOptions& options) {
 
 void parse_length_and_logprobs(const Fields& body, GenerateOptions& options) {
   // OpenAI's newer name; it wins over max_tokens.
-  const auto length = body.integer("max_completion_tokens", 0, std::numeric_limits<int>::max());
+  const auto length = body.integer("max_completion_tokens", -1, std::numeric_limits<int>::max());
   if (length) options.max_new_tokens = static_cast<int>(*length);
   const bool logprobs = body.boolean("logprobs").value_or(false);
   const auto top = body.integer("top_logprobs", 0, kMaxLogprobs);
