@@ -162,7 +162,8 @@ struct LoadOptions {
   int max_queue = 4096;
   /// Memory for the KV cache; 0: chosen from the model and the machine.
   std::int64_t kv_cache_bytes = 0;
-  /// "f32", "f16" or "auto": f16 beside quantised weights, but not on the reference device.
+  /// "f32", "f16", "int8" (with a scale for each 32 entries; docs/performance.md says what it
+  /// costs), or "auto": f16 beside quantised weights, but not on the reference device.
   std::string kv_dtype = "auto";
   /// Tokens per KV cache block.
   int kv_block_size = 32;

@@ -38,7 +38,6 @@ constexpr std::array kCommands{
 };
 
 void report(std::string_view what, std::string_view hint = {}) {
-  clear_progress_bar();
   note(base::cat("openllm: error: ", what, hint, "\n"));
 }
 

@@ -11,6 +11,8 @@ namespace {
 
 std::string_view error_type(int status) noexcept {
   switch (status) {
+    case 401:
+      return "authentication_error";
     case 429:
       return "rate_limit_error";
     case 501:  // the request is what is wrong

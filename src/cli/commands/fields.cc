@@ -73,7 +73,7 @@ std::vector<std::string> neutral_of(const AbsentField& field) {
   return values;
 }
 
-std::string shown_flag(const Field& field) {
+std::string all_flags(const Field& field) {
   std::string flag = flag_of(field);
   flag.erase(std::remove(flag.begin(), flag.end(), '!'), flag.end());
   return flag;
@@ -89,7 +89,7 @@ base::Json describe(const Field& field) {
   base::Json row = base::Json::object();
   row["name"] = field.name;
   row["aliases"] = list_of(aliases_of(field));
-  row["option"] = shown_flag(field);
+  row["option"] = all_flags(field);
   row["type"] = fields::to_string(field.type);
   row["group"] = fields::to_string(field.group);
   row["default"] = default_of(field);
@@ -163,7 +163,7 @@ void print_markdown() {
     for (const std::string& alias : aliases_of(field)) names += base::cat(" (`", alias, "`)");
     const base::Json value = default_of(field);
     const std::string openai = openai_range_of(field);
-    page += base::cat("| ", names, "<br>", field.help, " | `", shown_flag(field), "` | ",
+    page += base::cat("| ", names, "<br>", field.help, " | `", all_flags(field), "` | ",
                       fields::to_string(field.type), " | ", value.is_null() ? "" : value.dump(),
                       " | ", range_of(field), " | ", openai.empty() ? range_of(field) : openai,
                       " | ", joined(ways_of(field)), " |\n");
