@@ -8,10 +8,15 @@ namespace openllm::chat {
 namespace {
 
 const std::vector<Message> kHello = {{.role = "user", .content = "Hello"}};
-const SpecialTokens kTokens = {.bos = "<s>", .eos = "</s>"};
+
+base::Json special_tokens() {
+  return base::Json::parse(R"({"bos_token": "<s>", "eos_token": "</s>"})", "test");
+}
 
 std::string render(const std::string& source, const GenerateOptions& options = {}) {
-  return Template::parse(source).render(kHello, options, kTokens);
+  return Template::parse(source + "{# #}{% if messages %}{% endif %}")
+      .render(kHello, options, special_tokens(), {})
+      .text;
 }
 
 std::string error_of(const std::string& source, const GenerateOptions& options = {}) {
@@ -58,6 +63,17 @@ TEST(ChatTemplate, ErrorsNameTheChatTemplateAndTheLine) {
             "invalid_argument chat template: line 2: No system role");
   EXPECT_EQ(error_of("{% nope %}"),
             "invalid_argument chat template: line 1: Encountered unknown tag 'nope'.");
+}
+
+TEST(ChatTemplate, DevelopersAreTheSystemWhereTheTemplateDoesNotLookForThem) {
+  const auto role_of = [](const std::string& source) {
+    return Template::parse(source)
+        .render({{.role = "developer", .content = "Be brief"}}, {}, special_tokens(), {})
+        .text;
+  };
+  EXPECT_EQ(role_of("{{ messages[0].role }}"), "system");
+  EXPECT_EQ(role_of("{% if messages[0].role == 'developer' %}dev{% endif %}"), "dev");
+  EXPECT_EQ(role_of("{% if messages[0]['role'] in ['developer', 'x'] %}dev{% endif %}"), "dev");
 }
 
 }  // namespace

@@ -209,7 +209,6 @@ constexpr AbsentField kAbsent[] = {
     body("min_dynamic_patch"),
     body("prompt_embeds"),
     body("suffix", "\"\""),
-    body("continue_final_message", "false"),
     body("input_prefix"),
     body("input_suffix"),
     body("input_extra"),

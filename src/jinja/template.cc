@@ -1,8 +1,11 @@
 #include "jinja/template.h"
 
+#include <algorithm>
+
 #include "base/utf8.h"
 #include "jinja/eval/interpreter.h"
 #include "jinja/syntax/names_read.h"
+#include "jinja/syntax/sought_texts.h"
 
 namespace openllm::jinja {
 namespace {
@@ -43,6 +46,13 @@ Template Template::parse(std::string_view source, std::string_view name) {
     report(name, error, line);
   }
 }
+
+bool Template::mentions(std::string_view variable) const noexcept {
+  const std::vector<std::string>& names = impl_->ast.names;
+  return std::find(names.begin(), names.end(), variable) != names.end();
+}
+
+std::vector<std::string> Template::sought_texts() const { return find_sought_texts(impl_->ast); }
 
 std::string Template::render(const base::Json& context, const Limits& limits) const {
   int line = 1;

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "jinja/limits.h"
@@ -30,6 +31,10 @@ class Template {
   bool reads(std::string_view variable) const;
   /// The same for a member of the objects in the list `messages`.
   bool reads_in_messages(std::string_view member) const;
+  /// The source has a variable of that name, whatever it does with it.
+  bool mentions(std::string_view variable) const noexcept;
+  /// As find_sought_texts in syntax/sought_texts.h.
+  std::vector<std::string> sought_texts() const;
 
  private:
   struct Impl;

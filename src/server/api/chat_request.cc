@@ -24,7 +24,7 @@ std::string parse_role(const Fields& message) {
   const std::string* role = message.string("role");
   if (role == nullptr) message.fail_missing("role");
   if (role->empty()) message.fail_value("role", "a role", "an empty text");
-  return *role == "developer" ? "system" : *role;
+  return *role;
 }
 
 /// The text of a string or of a list of text parts, which stand on lines of their own. Answers that

@@ -233,7 +233,7 @@ TEST(ChatRequest, Messages) {
             "function":{"name":"f","arguments":"{\"x\": 1}"}}]},
           {"role":"tool","tool_call_id":"1","content":"2"}]})");
   ASSERT_EQ(request.messages.size(), 4U);
-  EXPECT_EQ(request.messages[0].role, "system");
+  EXPECT_EQ(request.messages[0].role, "developer") << "the template decides";
   EXPECT_EQ(request.messages[1].content, "a\nb");
   EXPECT_THAT(request.messages[2].extra_json, HasSubstr(R"("arguments":{"x":1})"));
   EXPECT_EQ(request.messages[3].extra_json, R"({"tool_call_id":"1"})");
