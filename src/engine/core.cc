@@ -67,9 +67,7 @@ void Core::add(std::unique_ptr<RequestState>& request) {
 
   r.arrival = next_arrival_++;
   r.max_new = static_cast<int>(std::min<std::int64_t>(r.max_new, max_len_ - r.n_prompt));
-  std::uint64_t salt[] = {r.request.prefix_salt, static_cast<std::uint64_t>(r.request.adapter), 0};
-  if (options_.rope_depends_on_length) salt[2] = static_cast<std::uint64_t>(r.n_prompt + r.max_new);
-  r.root = kv::root_key(salt);
+  r.root = prefix_root(r, options_.rope_depends_on_length);
   if (r.request.deadline) next_deadline_ = std::min(next_deadline_, *r.request.deadline);
   ++stats_.n_requests;
   stats_.n_prompt_tokens += r.n_prompt;
@@ -209,7 +207,7 @@ bool Core::make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix) {
   };
   while (running_.size() >= max_running_ || (!running_.empty() && !fits())) {
     Sequence& last = *running_.back();
-    if (last.request->request.priority >= sequence.request->request.priority) return false;
+    if (last.request->request.priority <= sequence.request->request.priority) return false;
     preempt(last);
   }
   return true;
@@ -221,7 +219,7 @@ void Core::admit() {
   while (!waiting_.empty()) {
     Sequence& sequence = *waiting_.front();
     if (running_.size() >= max_running_ &&
-        running_.back()->request->request.priority >= sequence.request->request.priority) {
+        running_.back()->request->request.priority <= sequence.request->request.priority) {
       return;
     }
     const std::span<const kv::BlockKey> prefix = cached_prefix(sequence);

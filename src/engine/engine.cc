@@ -51,7 +51,10 @@ class Engine::Impl {
  public:
   Impl(StepRunner& runner, const EngineOptions& options, const base::Clock& clock,
        bool start_thread)
-      : options_(options), core_(runner, options, clock), stats_(core_.stats()) {
+      : options_(options),
+        core_(runner, options, clock),
+        max_open_(core_.stats().max_open()),
+        stats_(core_.stats()) {
     if (start_thread) thread_ = base::start_thread([this] { loop(); });
   }
 
@@ -72,9 +75,9 @@ class Engine::Impl {
 
   void submit(Request request) {
     validate_request(request, core_.vocab_size(), core_.max_len());
-    if (request.n_choices > options_.max_queue) {  // would not fit an empty queue either
+    if (request.n_choices > max_open_) {  // would not fit an idle engine either
       base::fail_at(ErrorCode::kInvalidArgument, "n",
-                    "more choices than the queue holds (expected at most ", options_.max_queue,
+                    "more choices than the engine holds at once (expected at most ", max_open_,
                     ", got ", request.n_choices, ")");
     }
     const int n_choices = request.n_choices;
@@ -82,9 +85,10 @@ class Engine::Impl {
     {
       const base::MutexLock lock(mutex_);
       if (closing_) base::fail(ErrorCode::kUnavailable, "engine: shutting down");
-      if (stats_.n_waiting + n_choices > options_.max_queue) {
-        base::fail(ErrorCode::kBusy, "engine: queue full (expected at most ", options_.max_queue,
-                   " waiting, got ", stats_.n_waiting + n_choices, ")");
+      const std::int64_t n_open = stats_.n_running + stats_.n_waiting + n_choices;
+      if (n_open > max_open_) {
+        base::fail(ErrorCode::kBusy, "engine: queue full (expected at most ", max_open_,
+                   " choices running or waiting, got ", n_open, ")");
       }
       base::reserve_more(inbox_, 1);
       if (!ids_.insert(state->request.id).second) {
@@ -194,6 +198,7 @@ class Engine::Impl {
 
   const EngineOptions options_;
   Core core_;
+  const std::int64_t max_open_;
   std::vector<Command> commands_;
 
   mutable base::Mutex mutex_;

@@ -295,7 +295,7 @@ TEST(Engine, NanLogitsFailOneRequestOfTheBatch) {
   EXPECT_THAT(sinks[1]->errors[0], HasSubstr("NaN"));
 }
 
-TEST(Engine, HigherPriorityTakesThePlaceOfLower) {
+TEST(Engine, LowerPriorityTakesThePlaceOfHigher) {
   EngineOptions o = small_options();
   o.max_sequences = 1;
   Bench b(o);
@@ -303,7 +303,7 @@ TEST(Engine, HigherPriorityTakesThePlaceOfLower) {
   const auto low_sink = b.submit(low);
   for (int i = 0; i < 4; ++i) b.engine.step();
   Request high = make_request("high", 10, 3);
-  high.priority = 1;
+  high.priority = -1;
   const auto high_sink = b.submit(high);
   while (!high_sink->ended()) b.engine.step();
   EXPECT_FALSE(low_sink->ended());

@@ -70,7 +70,11 @@ struct RequestState {
   }
 };
 
-/// Whether `a` runs before `b`: higher priority, then earlier arrival, then lower choice. A total
+/// Names what begins a prefix that sequences may share: all that changes the numbers, and whose it
+/// is.
+kv::BlockKey prefix_root(const RequestState& request, bool rope_depends_on_length);
+
+/// Whether `a` runs before `b`: lower priority, then earlier arrival, then lower choice. A total
 /// order, so the first is never preempted and always gets on: no two sequences can preempt each
 /// other for ever.
 bool ranks_before(const Sequence* a, const Sequence* b) noexcept;
