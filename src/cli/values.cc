@@ -47,6 +47,7 @@ void parse_into(std::string_view text, Number& out) {
 }
 template void parse_into(std::string_view, int&);
 template void parse_into(std::string_view, float&);
+template void parse_into(std::string_view, double&);
 template void parse_into(std::string_view, std::uint16_t&);
 template void parse_into(std::string_view, std::uint64_t&);
 

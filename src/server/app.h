@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/worker.h"
 #include "openllm/server.h"
 #include "server/cors.h"
+#include "server/http/message.h"
 #include "server/metrics.h"
 #include "server/model_set.h"
 #include "server/route_table.h"
@@ -31,6 +33,9 @@ class App {
 
   /// Compares in a time that does not depend on where the keys differ. True if no keys are wanted.
   bool is_authorized(std::string_view authorization) const noexcept;
+  /// On whose behalf an authorized request comes: a name for each key, the same for all without
+  /// keys.
+  std::string tenant_of(const HttpRequest& request) const;
 
   // Set before the first request.
   Executor executor{};          ///< Runs things on the I/O thread.
@@ -39,6 +44,9 @@ class App {
   Metrics metrics{};  ///< I/O thread only.
 
  private:
+  /// Which of the keys it is; the number of keys if none.
+  std::size_t find_key(std::string_view authorization) const noexcept;
+
   const ServerOptions options_;
   ModelSet models_;
   RouteTable routes_;
