@@ -16,13 +16,15 @@ import json
 import os
 import sys
 
+from crowd import crowd
+from http_client import ask
 from overload import find_capacity, flood, offer, retrying_clients
 from report import print_all
 from scenes import SCENES, gaps_of_streams, one_token_beside
 from servers import Server
 from workload import Workload, read_trace
 
-PARTS = ["overload", "retries", "flood", "scenes", "gaps"]
+PARTS = ["overload", "retries", "flood", "scenes", "gaps", "crowd"]
 KEYS = ["loud", "quiet"]
 
 
@@ -86,6 +88,9 @@ async def measure(server, args, workload, parts):
     if "gaps" in parts:
         server.wait_until_idle()
         result["gaps"] = await gaps_of_streams(server)
+    if "crowd" in parts:
+        server.wait_until_idle()
+        result["crowd"] = await crowd(server)
     return result
 
 
@@ -97,8 +102,6 @@ async def measure_flood(server, args, workload):
 
 async def find_capacity_of_key(server, workload):
     """Roughly, by a few clients with the loud key."""
-    from http_client import ask  # noqa: PLC0415
-
     async def client(first):
         for i in range(first, first + 8):
             work = workload.work(6_000_000 + i)

@@ -49,7 +49,8 @@ def print_all(results):
                     [[r["server"], r["capacity"]["rate"], r["capacity"]["tokens_per_s"], r["peak_mib"], r["idle_after"]]
                      for r in results if "loads" in r]))
     for part, title in (("retries", "Clients with two retries, at the end of the load"),
-                        ("flood", "One key's flood beside another key's requests")):
+                        ("flood", "One key's flood beside another key's requests"),
+                        ("crowd", "Idle connections, readers that never read, clients that go away")):
         chosen = [r for r in results if part in r]
         if chosen:
             keys = list(chosen[0][part])
