@@ -10,6 +10,8 @@
 
 #include "engine/engine.h"
 #include "engine/sequence.h"
+#include "engine/shares.h"
+#include "engine/step_costs.h"
 #include "engine/step_sampler.h"
 #include "kv/block_cache.h"
 
@@ -114,12 +116,15 @@ class Core {
   void forget_ended();
   void make_waiting(Sequence& sequence);
   void release_held(RequestState& request);
+  void leave_running(Sequence& sequence);
   void preempt(Sequence& sequence);
 
+  Sequence* pick();
   void admit();
   bool make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix);
   std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
   void plan();
+  StepShape shape() const;
   void reserve(StepReservation& reservation);
   void commit(std::span<StepOutput> outputs, const float* logits);
   void commit_one(Sequence& sequence, StepOutput& output, const float* logits);
@@ -136,6 +141,8 @@ class Core {
   const std::int64_t max_len_;
   const std::size_t max_running_;
   StepSampler sampler_;
+  CostModel costs_;
+  Shares shares_;
 
   std::unordered_map<std::string, std::unique_ptr<RequestState>> requests_;
   std::vector<Sequence*> running_;     // in rank order
@@ -146,6 +153,7 @@ class Core {
   base::Clock::TimePoint next_deadline_ = base::Clock::TimePoint::max();
 
   // Of one step; kept for their capacity.
+  std::vector<Waiter> waiters_;
   std::vector<Candidate> candidates_;
   std::vector<PlannedRows> planned_;
   std::vector<Sequence*> batch_;
