@@ -136,6 +136,7 @@ void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failur
   if (sequence.state == Sequence::State::kWaiting) erase_from(waiting_, &sequence);
   if (sequence.state == Sequence::State::kHeld) --n_held_;
   sequence.state = Sequence::State::kEnded;
+  if (reason == FinishReason::kStop) lengths_.add_end();
   sequence.blocks.clear();
   sequence.n_rows = 0;
 
@@ -344,6 +345,7 @@ void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
   if (sampling::uses_counts(sequence.sampling)) sequence.counts.add_output(sample.token);
   ++stats_.n_generated_tokens;
   r.tenant->served += 2;
+  if (!r.request.stop_token_ids.empty()) lengths_.add_token();
   emit(sequence, TokenEvent{sample.token, sample.logprob, std::exchange(sample.top, {})});
   const auto& stops = r.request.stop_token_ids;
   if (std::find(stops.begin(), stops.end(), sample.token) != stops.end()) {
@@ -434,54 +436,16 @@ void Core::step() {
     const StepShape computed = shape();
     const std::span<StepOutput> outputs = sampler_.sample(runner_, batch_, logits);
     reservation.commit();
+    const std::int64_t n_tokens = stats_.n_generated_tokens;
     commit(outputs, logits);
-    costs_.observe(computed, std::chrono::duration<double>(clock_.now() - start).count());
+    measure(computed, std::chrono::duration<double>(clock_.now() - start).count(),
+            stats_.n_generated_tokens - n_tokens);
   } else {
     for (Sequence* sequence : batch_)
       end_request(*sequence->request, FinishReason::kError, failure);
     reservation.commit();  // ending freed them all
   }
   forget_ended();
-}
-
-EngineStats Core::stats() const {
-  EngineStats stats = stats_;
-  stats.n_running = static_cast<std::int64_t>(running_.size());
-  stats.n_blocks_total = cache_.n_total();
-  stats.n_blocks_free = cache_.n_free();
-  stats.max_running = static_cast<std::int64_t>(max_running_);
-  stats.max_waiting = options_.max_queue;
-  return stats;
-}
-
-void Core::check_invariants() const {
-  std::vector<const kv::SequenceBlocks*> blocks;
-  std::int64_t n_held = 0;
-  std::size_t n_waiting = 0;
-  std::size_t n_running = 0;
-  for (const auto& entry : requests_) {
-    int n_open = 0;
-    for (const auto& s : entry.second->choices) {
-      blocks.push_back(&s->blocks);
-      n_held += s->state == Sequence::State::kHeld ? 1 : 0;
-      n_waiting += s->state == Sequence::State::kWaiting ? 1U : 0U;
-      n_running += s->state == Sequence::State::kRunning ? 1U : 0U;
-      n_open += s->state == Sequence::State::kEnded ? 0 : 1;
-      base::check(s->state == Sequence::State::kRunning || s->blocks.n_blocks() == 0,
-                  "engine: a sequence holds blocks without running");
-      base::check(s->n_computed <= s->blocks.n_blocks() * options_.block_size ||
-                      s->state != Sequence::State::kRunning,
-                  "engine: computed tokens without blocks");
-    }
-    base::check(n_open == entry.second->n_open && n_open > 0,
-                "engine: wrong count of open choices");
-  }
-  base::check(n_held == n_held_ && n_waiting == waiting_.size() && n_running == running_.size(),
-              "engine: sequences and lists disagree");
-  base::check(std::is_sorted(running_.begin(), running_.end(), ranks_before) &&
-                  std::is_sorted(waiting_.begin(), waiting_.end(), ranks_before),
-              "engine: lists out of order");
-  cache_.check(blocks);
 }
 
 }  // namespace openllm::engine

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/load.h"
 #include "engine/sequence.h"
 #include "engine/shares.h"
 #include "engine/step_costs.h"
@@ -105,8 +106,10 @@ class Core {
   std::vector<Emission>& emissions() noexcept { return emissions_; }
   /// Ids whose last choice ended since the caller last cleared the list.
   std::vector<std::string>& finished_ids() noexcept { return finished_ids_; }
-  /// Everything but n_waiting, which also counts what was not added yet.
+  /// Everything but n_waiting, which also counts what was not added yet, and the estimate.
   EngineStats stats() const;
+  /// What is ahead of a request that comes now.
+  void fill(Load& load);
   void check_invariants() const;
 
  private:
@@ -125,6 +128,7 @@ class Core {
   std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
   void plan();
   StepShape shape() const;
+  void measure(const StepShape& computed, double step_s, std::int64_t n_tokens) noexcept;
   void reserve(StepReservation& reservation);
   void commit(std::span<StepOutput> outputs, const float* logits);
   void commit_one(Sequence& sequence, StepOutput& output, const float* logits);
@@ -143,6 +147,13 @@ class Core {
   StepSampler sampler_;
   CostModel costs_;
   Shares shares_;
+  AnswerLengths lengths_;
+  // Of the last steps, older ones counting less.
+  double recent_s_ = 0;
+  double recent_tokens_ = 0;
+  double recent_steps_ = 0;
+  double step_s_ = 0;  // mean of them
+  std::uint64_t load_stamp_ = 0;
 
   std::unordered_map<std::string, std::unique_ptr<RequestState>> requests_;
   std::vector<Sequence*> running_;     // in rank order

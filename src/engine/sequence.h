@@ -60,7 +60,8 @@ struct RequestState {
   std::int64_t arrival = 0;  ///< Set by the core, as are max_new and root.
   int n_prompt = 0;
   int max_new = 0;
-  int n_open = 0;  ///< Choices not ended.
+  int n_open = 0;            ///< Choices not ended.
+  bool joins_group = false;  ///< Others of its group were there when it came.
   /// Prompt tokens found in the prefix cache by the first choice to run; < 0: none ran yet.
   int n_cached = -1;
   std::shared_ptr<Tenant> tenant{};  ///< Set by the core, as is `group`.

@@ -21,6 +21,7 @@ struct Group {
   std::int64_t served = 0;  ///< Rows.
   int n_running = 0;        ///< Sequences.
   int n_open = 0;           ///< Requests.
+  std::uint64_t stamp = 0;  ///< Of the last count that it was in.
 };
 
 /// Who shares the engine's time. Tenants are compared by what they were given while they had
