@@ -272,7 +272,7 @@ void Core::admit() {
   }
 }
 
-void Core::plan() {
+void Core::plan(const StepCosts& costs) {
   candidates_.clear();
   for (const Sequence* sequence : running_) {
     candidates_.push_back(sequence->candidate());
@@ -280,7 +280,7 @@ void Core::plan() {
     candidates_.back().tenant_served = sequence->request->tenant->served;
   }
   const Budget budget{options_.max_step_tokens, options_.max_sequences, options_.max_output_rows};
-  plan_step(candidates_, budget, costs_.costs(), planned_);
+  plan_step(candidates_, budget, costs, planned_);
   batch_.clear();
   for (const PlannedRows& planned : planned_) {
     Sequence* sequence = running_[static_cast<std::size_t>(planned.candidate)];
@@ -410,9 +410,15 @@ void Core::step() {
   const base::Clock::TimePoint start = clock_.now();
   admit();
   if (running_.empty()) return;
-  plan();
   StepReservation reservation;
+  StepCosts costs = costs_.costs();
+  plan(costs);
   reserve(reservation);
+  if (batch_.empty() && costs.decodes_due) {  // the decodes have no blocks, and the first in rank
+    costs.decodes_due = false;                // was left out: it does get on
+    plan(costs);
+    reserve(reservation);
+  }
   // The first in rank always gets a row, so this cannot happen; ending it keeps the others going if
   // it does.
   if (batch_.empty()) {

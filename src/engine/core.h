@@ -126,7 +126,7 @@ class Core {
   void admit();
   bool make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix);
   std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
-  void plan();
+  void plan(const StepCosts& costs);
   StepShape shape() const;
   void measure(const StepShape& computed, double step_s, std::int64_t n_tokens) noexcept;
   void reserve(StepReservation& reservation);

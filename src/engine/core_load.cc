@@ -90,6 +90,8 @@ EngineStats Core::stats() const {
   stats.n_running = static_cast<std::int64_t>(running_.size());
   stats.n_blocks_total = cache_.n_total();
   stats.n_blocks_free = cache_.n_free();
+  stats.kv_bytes_total = cache_.bytes_total();
+  stats.kv_bytes_touched = cache_.bytes_touched();
   stats.max_running = static_cast<std::int64_t>(max_running_);
   stats.max_waiting = options_.max_queue;
   stats.step_s = step_s_;

@@ -58,9 +58,10 @@ class Planner {
   }
 
   void give_prompts() {
-    if (prompts_.empty()) return;
-    row_s_ = decodes_.decode_rows > 0 ? costs_.prompt_row_beside : costs_.prompt_row_alone;
-    const double base = decodes_.decode_rows > 0 ? seconds(costs_, decodes_) : costs_.fixed;
+    const bool has_decodes = decodes_.decode_rows > 0;
+    if (prompts_.empty() || (has_decodes && costs_.decodes_due)) return;
+    row_s_ = has_decodes ? costs_.prompt_row_beside : costs_.prompt_row_alone;
+    const double base = has_decodes ? seconds(costs_, decodes_) : costs_.fixed;
     double time = step_limit_s(costs_, decodes_, static_cast<int>(prompts_.size())) - base;
     n_rows_left_ = costs_.measured ? budget_.rows : std::min(budget_.rows, kFirstRows);
     const auto served = [&](std::size_t i) { return candidates_[i].tenant_served; };

@@ -53,7 +53,8 @@ double step_limit_s(const StepCosts& costs, const StepShape& decodes, int n_prom
 /// rank, so that long ones get on; one to those whose group will have been given least when they
 /// are done (`n_served` + `n_remaining`), so that short and new ones do not wait behind them; and,
 /// where there are several tenants, one to the tenant that was given least. In each part lower
-/// priority comes first. What one part leaves the others take. The first in rank always gets rows.
+/// priority comes first. What one part leaves the others take. The first in rank always gets rows,
+/// but in a step of decodes alone when one is due to be measured.
 void plan_step(std::span<const Candidate> candidates, Budget budget, const StepCosts& costs,
                std::vector<PlannedRows>& out);
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 namespace openllm::engine {
@@ -13,27 +12,33 @@ struct StepShape {
   double prompt_keys = 0;
 };
 
-/// Seconds that the parts of a step take. A row of a prompt costs more in a small chunk beside
-/// decodes than in a large one alone, so that there are two figures for it.
+/// Seconds that the parts of a step take. A row of a prompt costs something else in a small chunk
+/// beside decodes than in a large one alone, so that there are two figures for it.
 struct StepCosts {
-  double fixed = 1e-3;
+  double fixed = 3e-3;
   double decode_row = 3e-4;
-  double decode_key = 1e-8;
+  double decode_key = 3e-7;
   double prompt_row_beside = 5e-4;
   double prompt_row_alone = 5e-4;
-  double prompt_key = 1e-8;
-  bool measured = false;  ///< False: nothing is known yet, and the above are guesses.
+  double prompt_key = 5e-8;
+  bool measured = false;     ///< False: nothing is known yet, and the above are guesses.
+  bool decodes_due = false;  ///< A step of decodes alone should be measured again.
 };
 
 double seconds(const StepCosts& costs, const StepShape& shape) noexcept;
 
 /// Learns the costs from measured steps.
 ///
+/// Steps of decodes alone tell what decodes cost; others what their prompts add, with the rest
+/// taken as known. (Learning all from all steps, chunks of one size would shift costs between
+/// decodes and prompts, and the size follows from those.) So that the known part does not grow old
+/// during a long prompt, `decodes_due` asks for a step of decodes alone now and then.
+///
 /// Each step corrects the parts in proportion to what they contributed to it (Kaczmarz' projection,
-/// in the metric of the costs themselves), so that costs stay positive, a part that did not occur
-/// keeps its value for as long as it likes, and what occurs is forgotten within some dozens of
-/// steps. A step counts at most as twice and at least as half of what was expected: one that the
-/// machine interrupted changes little, and a machine that is slower from now on is followed.
+/// in the metric of the costs themselves): costs stay positive, a part that did not occur keeps its
+/// value, and what occurs is forgotten within some dozens of steps. A step counts at most as twice
+/// and at least as half of what was expected: one that the machine interrupted changes little, and
+/// a machine that is slower from now on is followed.
 class CostModel {
  public:
   const StepCosts& costs() const noexcept { return costs_; }
@@ -41,10 +46,22 @@ class CostModel {
   void observe(const StepShape& shape, double measured_s) noexcept;
 
  private:
-  static constexpr std::size_t kParts = 6;
+  struct Part {
+    double& cost;
+    double count;
+  };
+  void learn_decodes(const StepShape& shape, double measured_s) noexcept;
+  void learn_prompts(const StepShape& shape, double measured_s) noexcept;
+  template <std::size_t N>
+  static void correct(const Part (&parts)[N], double expected_s, double measured_s,
+                      int n_seen) noexcept;
 
   StepCosts costs_;
-  std::array<int, kParts> n_seen_{};  // steps in which the part mattered
+  // Steps of each kind; n_since_ counts from the last one of decodes alone.
+  int n_decodes_ = 0;
+  int n_beside_ = 0;
+  int n_alone_ = 0;
+  int n_since_ = 0;
 };
 
 }  // namespace openllm::engine

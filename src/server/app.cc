@@ -3,7 +3,7 @@
 #include <ctime>
 #include <utility>
 
-#include "base/error.h"
+#include "server/fingerprint.h"
 #include "server/routes.h"
 
 namespace openllm::server {
@@ -29,29 +29,33 @@ App::App(std::vector<ServedModel> models, ServerOptions options)
       cors_(options_.allowed_origins),
       start_time_(std::time(nullptr)) {}
 
-std::size_t App::find_key(std::string_view authorization) const noexcept {
-  const std::size_t n_keys = options_.api_keys.size();
+const std::string* App::find_key(std::string_view given) const noexcept {
+  const std::string* found = nullptr;
+  for (const std::string& known : options_.api_keys) {
+    if (constant_time_equal(given, known) != 0U && !given.empty()) found = &known;
+  }
+  return found;
+}
+
+const std::string* App::find_key(const Headers& headers) const noexcept {
   constexpr std::string_view kScheme = "Bearer ";
-  if (authorization.size() < kScheme.size() ||
-      !equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
-    return n_keys;
+  std::string_view given = headers.find("Authorization");
+  if (given.size() >= kScheme.size() &&
+      equal_ignoring_case(given.substr(0, kScheme.size()), kScheme)) {
+    given.remove_prefix(kScheme.size());
+    while (given.starts_with(' ')) given.remove_prefix(1);
+    if (const std::string* key = find_key(given)) return key;
   }
-  std::string_view key = authorization.substr(kScheme.size());
-  while (!key.empty() && key.front() == ' ') key.remove_prefix(1);
-  std::size_t found = n_keys;
-  for (std::size_t i = 0; i < n_keys; ++i) {  // all of them, found or not
-    if (constant_time_equal(key, options_.api_keys[i]) != 0) found = i;
-  }
-  return key.empty() ? n_keys : found;
+  return find_key(headers.find("X-Api-Key"));
 }
 
-bool App::is_authorized(std::string_view authorization) const noexcept {
-  return options_.api_keys.empty() || find_key(authorization) < options_.api_keys.size();
+bool App::is_authorized(const Headers& headers) const noexcept {
+  return options_.api_keys.empty() || find_key(headers) != nullptr;
 }
 
-std::string App::tenant_of(const HttpRequest& request) const {
-  if (options_.api_keys.empty()) return {};
-  return base::cat("key ", find_key(request.headers.find("Authorization")));
+std::string App::tenant_of(const Headers& headers) const {
+  const std::string* key = options_.api_keys.empty() ? nullptr : find_key(headers);
+  return key == nullptr ? "" : "key-" + fingerprint(*key);
 }
 
 }  // namespace openllm::server

@@ -94,7 +94,7 @@ class Visit {
   Visit(const Call& call, const GenerationJob& job)
       : llm_(job.model.llm()),
         admission_(job.model.admission()),
-        visitor_{call.app.tenant_of(call.exchange.request()),
+        visitor_{call.app.tenant_of(call.exchange.request().headers),
                  fingerprint(call.exchange.request().path, call.exchange.request().body)} {
     admission_.entered(visitor_);
   }

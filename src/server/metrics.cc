@@ -28,7 +28,7 @@ using M = ModelMetrics;
 
 double count(std::int64_t n) { return static_cast<double>(n); }
 
-constexpr std::array<ModelValue, 17> kModelValues{{
+constexpr std::array<ModelValue, 19> kModelValues{{
     {"openllm_ready", "gauge", "1 when the model is loaded.",
      [](const M& m) { return m.is_ready ? 1.0 : 0.0; }},
     {"openllm_requests_total", "counter", "Requests the engine accepted.",
@@ -65,6 +65,10 @@ constexpr std::array<ModelValue, 17> kModelValues{{
      [](const M& m) { return m.engine.prompt_rows_per_s; }},
     {"openllm_generated_tokens_per_second", "gauge", "Tokens generated, lately.",
      [](const M& m) { return m.engine.tokens_per_s; }},
+    {"openllm_cache_bytes", "gauge", "Memory of all blocks of the cache.",
+     [](const M& m) { return count(m.engine.kv_bytes_total); }},
+    {"openllm_cache_touched_bytes", "gauge", "Memory of the blocks used so far.",
+     [](const M& m) { return count(m.engine.kv_bytes_touched); }},
 }};
 
 /// The value of a label, in quotes.
@@ -128,7 +132,7 @@ std::string to_prometheus(const Metrics& metrics, const TransportStats& transpor
     out += base::cat("openllm_requests_refused_total{reason=\"", reason, "\"} ", n, "\n");
   append_value(out, "openllm_http_disconnects_total", "counter", "Answers whose client went away.",
                metrics.n_disconnects);
-  append_value(out, "openllm_http_connections", "gauge", "Open connections.",
+  append_value(out, "openllm_http_open_connections", "gauge", "Open connections.",
                transport.n_connections);
   append_value(out, "openllm_http_connections_total", "counter", "Connections accepted.",
                transport.n_accepted);
