@@ -24,7 +24,7 @@ unsigned constant_time_equal(std::string_view given, std::string_view key) noexc
 
 App::App(std::vector<ServedModel> models, ServerOptions options)
     : options_(std::move(options)),
-      models_(std::move(models), options_.model_aliases),
+      models_(std::move(models), options_.model_aliases, Admission::Seconds(options_.max_wait_s)),
       routes_(built_in_routes()),
       cors_(options_.allowed_origins),
       start_time_(std::time(nullptr)) {}
