@@ -27,8 +27,8 @@ namespace openllm {
 ///   6. the request (GenerateOptions).
 /// docs/fields.md lists every field with its range.
 struct LLMConfig {
-  /// Tokens to generate at most (20). Conversations go on to the end of the context instead, unless
-  /// the request has a limit.
+  /// Tokens to generate at most (20); -1: to the end of the context, where conversations go anyway
+  /// unless the request has a limit.
   std::optional<int> max_new_tokens{};
   /// No end-of-sequence or stop token before so many tokens (0).
   std::optional<int> min_new_tokens{};
@@ -162,7 +162,8 @@ struct LoadOptions {
   int max_queue = 4096;
   /// Memory for the KV cache; 0: chosen from the model and the machine.
   std::int64_t kv_cache_bytes = 0;
-  /// "f32", "f16" or "auto": f16 beside quantised weights, but not on the reference device.
+  /// "f32", "f16", "int8" (with a scale for each 32 entries; docs/performance.md says what it
+  /// costs), or "auto": f16 beside quantised weights, but not on the reference device.
   std::string kv_dtype = "auto";
   /// Tokens per KV cache block.
   int kv_block_size = 32;

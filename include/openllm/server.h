@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,13 @@ struct ServerOptions {
   std::vector<std::string> allowed_origins{};
   /// Clients may give a `priority` below 0, and so run before the requests of others.
   bool allow_priority = false;
+  /// Refuse members of OpenAI's bodies that nobody knows, instead of ignoring them and saying so in
+  /// the answer's header field `openllm-ignored-fields`.
+  bool strict = false;
+  /// Called with one line for what the owner of the server should know, for example a member that
+  /// was ignored (once for each name). Runs on the server's I/O thread: it must neither block nor
+  /// throw.
+  std::function<void(const std::string& line)> log{};
 };
 
 /// One of the models of a server.

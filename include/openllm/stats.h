@@ -20,6 +20,8 @@ struct EngineStats {
   std::int64_t n_split_prefills = 0;  ///< Prompts computed in more than one chunk.
   std::int64_t n_blocks_total = 0;    ///< KV cache blocks.
   std::int64_t n_blocks_free = 0;     ///< Blocks no sequence holds (cached prefixes count as free).
+  std::int64_t kv_bytes_total = 0;    ///< Memory of all of them.
+  std::int64_t kv_bytes_touched = 0;  ///< Of those used so far: what the cache takes up now.
   std::int64_t max_running = 0;       ///< Most sequences that run at once.
   std::int64_t max_waiting = 0;       ///< Most sequences queued when all places are taken.
 

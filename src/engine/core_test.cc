@@ -256,7 +256,8 @@ TEST(CoreCache, ReportsOfThePromptNeedAllOfIt) {
 
 TEST(CoreStats, CountWhatHappened) {
   Bench b;
-  Request a = make_request("a", 20, 3);  // 16 + 4 rows, then two decodes
+  // 14 rows beside the 2 of "c", then 6 beside a decode, then two decodes.
+  Request a = make_request("a", 20, 3);
   Request c = make_request("c", 2, 2);
   c.prompt_ids = {50, 51};
   b.submit(a);
@@ -275,7 +276,7 @@ TEST(CoreStats, CountWhatHappened) {
   EXPECT_EQ(s.n_generated_tokens, 5);
   EXPECT_EQ(s.n_step_rows, 20 + 2 + 2 + 1);
   EXPECT_EQ(s.n_steps, 4);
-  EXPECT_EQ(s.n_step_sequences, 1 + 2 + 2 + 1);
+  EXPECT_EQ(s.n_step_sequences, 2 + 2 + 1 + 1);
   EXPECT_EQ(s.n_split_prefills, 1);
   EXPECT_EQ(s.n_cached_tokens, 0);
   EXPECT_EQ(s.n_preemptions, 0);

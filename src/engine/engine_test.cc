@@ -85,17 +85,24 @@ TEST(EngineSubmit, RefusesWhatNeverFitsAndClipsTheRest) {
 TEST(EngineSubmit, QueueIsBounded) {
   EngineOptions o = small_options();
   o.max_queue = 3;
+  o.max_sequences = 2;
   Bench b(o);
+  EXPECT_EQ(b.engine.stats().max_open(), 5);
   Request r = make_request("a", 3, 2);
-  r.n_choices = 3;
+  r.n_choices = 4;
   b.submit(r);
-  EXPECT_THAT(refusal(b, make_request("b", 3, 2), ErrorCode::kBusy), HasSubstr("queue full"));
+  Request one = make_request("b", 3, 2);
+  b.submit(one);
+  EXPECT_THAT(refusal(b, make_request("c", 3, 2), ErrorCode::kBusy), HasSubstr("queue full"));
+  b.engine.step();
+  ASSERT_GT(b.engine.stats().n_running, 0);  // who runs counts as well
+  EXPECT_THAT(refusal(b, make_request("c", 3, 2), ErrorCode::kBusy), HasSubstr("queue full"));
   b.run_all();
-  Request again = make_request("b", 3, 2);
-  b.submit(again);
+  r.n_choices = 5;
+  b.submit(r);  // all at once, when nobody else is there
   b.run_all();
-  again.n_choices = 4;  // waiting would not help
-  EXPECT_THAT(refusal(b, again, ErrorCode::kInvalidArgument), HasSubstr("at most 3, got 4"));
+  r.n_choices = 6;  // waiting would not help
+  EXPECT_THAT(refusal(b, r, ErrorCode::kInvalidArgument), HasSubstr("at most 5, got 6"));
 }
 
 TEST(Engine, StopTokensAndMinimum) {

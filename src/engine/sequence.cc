@@ -59,6 +59,8 @@ Candidate Sequence::candidate() const noexcept {
   c.report_begin = std::max(0, n_reported - n_computed);
   c.report_end = std::max(c.report_begin, report_end - n_computed);
   c.wants_last = request->max_new > 0;
+  c.n_past = n_computed;
+  c.priority = request->request.priority;
   return c;
 }
 

@@ -42,6 +42,7 @@ engine::Request make_engine_request(const GenerateOptions& options, const LLMCon
   LLMConfig merged = config;
   if (is_chat) merged.max_new_tokens = max_model_len;
   fields::merge(merged, options);
+  if (merged.max_new_tokens == -1) merged.max_new_tokens = max_model_len;
   engine::Request request;
   request.max_new_tokens = merged.max_new_tokens.value();
   request.min_new_tokens = merged.min_new_tokens.value();

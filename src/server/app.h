@@ -8,6 +8,7 @@
 #include "base/worker.h"
 #include "openllm/server.h"
 #include "server/cors.h"
+#include "server/ignored_names.h"
 #include "server/metrics.h"
 #include "server/model_set.h"
 #include "server/route_table.h"
@@ -40,7 +41,8 @@ class App {
   Executor executor{};          ///< Runs things on the I/O thread.
   base::Worker large_bodies{};  ///< Parses bodies that would hold the I/O thread for long.
   std::function<TransportStats()> transport_stats{};
-  Metrics metrics{};  ///< I/O thread only.
+  Metrics metrics{};             ///< I/O thread only.
+  IgnoredNames ignored_names{};  ///< I/O thread only.
 
  private:
   const std::string* find_key(std::string_view given) const noexcept;

@@ -75,7 +75,7 @@ TEST(Logprobs, TokensAsIds) {
   writer(0, true).append_completion(out, {{4}, {{{4, -1.0F}}}, {0}});
   EXPECT_EQ(
       out,
-      R"({"tokens":["token_id:4"],"token_logprobs":[-1],"top_logprobs":null,"text_offset":[0]})");
+      R"({"tokens":["token_id:4"],"token_logprobs":[-1],"top_logprobs":[],"text_offset":[0]})");
 }
 
 TEST(ChatAnswer, Chunks) {

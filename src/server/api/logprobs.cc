@@ -94,12 +94,10 @@ void LogprobWriter::append_completion(std::string& out, const PlacedTokens& plac
   json.begin_object();
   json.key("tokens").begin_array().raw(parts[0]).end_array();
   json.key("token_logprobs").begin_array().raw(parts[1]).end_array();
-  json.key("top_logprobs");
-  if (n_top_ > 0) {
-    json.begin_array().raw(parts[2]).end_array();
-  } else {
-    json.null();
-  }
+  // Without likely tokens the list is empty, not null: clients go through it.
+  json.key("top_logprobs").begin_array();
+  if (n_top_ > 0) json.raw(parts[2]);
+  json.end_array();
   json.key("text_offset").begin_array().raw(parts[3]).end_array();
   json.end_object();
 }

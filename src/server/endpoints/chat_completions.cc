@@ -82,6 +82,7 @@ Task<void> chat_completions(Call& call) {
   Task<ChatRequest> parsing = read_request(call, parse_chat_request);
   ChatRequest request = co_await std::move(parsing);
   set_caller(call, request.options);
+  call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
   GenerationJob job{*model.entry, {}, request.options, request.stream};
   job.prompts.emplace_back(std::move(request.messages));

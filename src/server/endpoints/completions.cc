@@ -1,11 +1,13 @@
 #include <ctime>
+#include <functional>
+#include <limits>
 #include <optional>
 #include <utility>
 
 #include "server/api/answers.h"
 #include "server/api/completion_request.h"
-#include "server/completion_text.h"
 #include "server/caller.h"
+#include "server/completion_text.h"
 #include "server/fingerprint.h"
 #include "server/generation.h"
 #include "server/routes.h"
@@ -22,9 +24,9 @@ class CompletionWriter final : public AnswerWriter {
         request_(request),
         llm_(model.entry->llm()),
         answer_({answer_id("cmpl-", request), std::time(nullptr), std::move(model.name),
-          model_fingerprint(model.entry->llm())},
-                {LogprobWriter::vocabulary_of(llm_),
-                 request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
+                 model_fingerprint(model.entry->llm())},
+                {LogprobWriter::vocabulary_of(llm_), request.return_tokens_as_token_ids,
+                 request.options.logprobs.value_or(0)},
                 request.include_usage, request.return_token_ids),
         n_(static_cast<std::size_t>(request.options.n)),
         choices_(request.prompts.size() * n_) {}
@@ -87,13 +89,30 @@ class CompletionWriter final : public AnswerWriter {
   std::vector<Choice> choices_;
 };
 
+/// Tokenizes the texts of prompts that have token ids too, away from the I/O thread: the tokenizer
+/// may have to be loaded first.
+Task<void> join_prompts(Call& call, CompletionRequest& request, const LLM& llm) {
+  const std::function<void()> work = [&] {
+    join_mixed_prompts(request, [&llm](const std::string& text, bool add_special_tokens) {
+      return llm.tokenize(text, {.add_special_tokens = add_special_tokens});
+    });
+  };
+  constexpr std::size_t kAlways = std::numeric_limits<std::size_t>::max();
+  co_await Offload(call.app.large_bodies, call.app.executor, kAlways, work);
+}
+
 }  // namespace
 
 Task<void> completions(Call& call) {
   Task<CompletionRequest> parsing = read_request(call, parse_completion_request);
   CompletionRequest request = co_await std::move(parsing);
   set_caller(call, request.options);
+  call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  if (!request.mixed.empty()) {
+    Task<void> joining = join_prompts(call, request, model.entry->llm());
+    co_await std::move(joining);
+  }
   CompletionWriter writer(call.exchange, request, model);
   GenerationJob job{*model.entry, std::move(request.prompts), request.options, request.stream};
   Task<void> serving = serve_generation(call, std::move(job), writer);
