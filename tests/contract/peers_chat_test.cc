@@ -38,8 +38,8 @@ std::string content_of(const base::Json& answer, const char* choice = "0") {
 
 TEST_F(PeersChat, AStreamBeginsWithTheRoleAndEndsWithTheReason) {
   const base::Json expected = whole(std::string(kHi) + "}");
-  const auto all = chunks(std::string(kHi) +
-                          R"(,"stream":true,"stream_options":{"include_usage":true}})");
+  const auto all =
+      chunks(std::string(kHi) + R"(,"stream":true,"stream_options":{"include_usage":true}})");
   ASSERT_GE(all.size(), 4U);
   EXPECT_EQ(str(all[0], {"choices", "0", "delta"}), R"({"role":"assistant","content":""})");
   std::string content;
@@ -95,8 +95,8 @@ TEST_F(PeersChat, LogprobsSpellTheAnswer) {
 TEST_F(PeersChat, MessagesThatAreNone) {
   for (const char* messages :
        {"null", "\"string\"", "[]", "{}", "[123]", "[{}]", R"([{"role":123}])",
-        R"([{"content":"hello"}])", R"([{"role":"system","content":123}])",
-        R"([{"role":"user"}])", R"([{"role":"user","content":"test"},{}])",
+        R"([{"content":"hello"}])", R"([{"role":"system","content":123}])", R"([{"role":"user"}])",
+        R"([{"role":"user","content":"test"},{}])",
         R"([{"role":"user","content":[{"type":"text"}]}])",
         R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}])",
         R"([{"role":"user","content":[{"type":"input_audio","input_audio":{}}]}])"}) {

@@ -175,7 +175,8 @@ TEST_F(PeersCompletion, SeedsDecideWhatIsDrawn) {
 TEST_F(PeersCompletion, TheCacheChangesNothing) {
   std::string words = "Once";
   for (int i = 0; i < 60; ++i) words += " upon a time";
-  const std::string body = R"({"prompt":")" + words + R"(","seed":42,"temperature":1,"max_tokens":9)";
+  const std::string body =
+      R"({"prompt":")" + words + R"(","seed":42,"temperature":1,"max_tokens":9)";
   const std::string fresh = text_of(whole(body + R"(,"cache_salt":"a"})"));
   EXPECT_EQ(text_of(whole(body + R"(,"cache_salt":"a"})")), fresh) << "out of the cache";
   EXPECT_EQ(text_of(whole(body + R"(,"cache_salt":"b"})")), fresh);
@@ -198,8 +199,8 @@ TEST_F(PeersCompletion, StopsEndTheTextBeforeThem) {
   const std::string full =
       text_of(whole(R"({"prompt":"Once upon a time","max_tokens":30,"temperature":0})"));
   const std::string stop = full.substr(full.size() / 2, 3);
-  const std::string body = R"({"prompt":"Once upon a time","max_tokens":30,"temperature":0,"stop":[")" +
-                           stop + R"("])";
+  const std::string body =
+      R"({"prompt":"Once upon a time","max_tokens":30,"temperature":0,"stop":[")" + stop + R"("])";
   const base::Json json = whole(body + "}");
   EXPECT_EQ(text_of(json), full.substr(0, full.find(stop)));
   EXPECT_EQ(str(json, {"choices", "0", "finish_reason"}), "stop");
