@@ -129,6 +129,9 @@ void add_start(CLI::App& app, Arguments& a) {
   number_with_default(start, "--shutdown-timeout", s.shutdown_timeout_s,
                       "Seconds running answers get at the end",
                       {.min = 0, .max = kWholeSeconds.max});
+  number(start, "--max-wait", s.max_wait_s,
+         "Longest wait in seconds; requests that would wait longer are refused (429); 0: any")
+      ->default_str(base::cat(s.max_wait_s));
   add_load_options(start, a.load);
   add_config_fields(start, a.load.config);
 }

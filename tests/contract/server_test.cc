@@ -320,8 +320,8 @@ TEST_F(ServerTest, AFullQueueIsToldWithATimeToWait) {
   }
   EXPECT_TRUE(eventually([&] { return is_idle(); }));
   EXPECT_EQ(complete(std::string(kGreedy) + "}").status, 200);
-  // More than an empty queue holds: waiting would not help.
-  const Answer too_many = complete(R"({"prompt":"Once","n":41,"max_tokens":4})");
+  // More than an idle server holds: waiting would not help.
+  const Answer too_many = complete(R"({"prompt":"Once","n":42,"max_tokens":4})");
   EXPECT_EQ(too_many.status, 400) << too_many.body;
   EXPECT_EQ(str(too_many.json(), {"error", "param"}), "n");
 }
