@@ -13,3 +13,4 @@
 #include "openllm/stream.h"
 #include "openllm/task.h"
 #include "openllm/version.h"
+#include "openllm/when_all.h"

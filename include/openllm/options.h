@@ -108,8 +108,9 @@ struct GenerateOptions {
   std::optional<std::chrono::milliseconds> timeout{};
   /// Cancels the request when a stop is requested.
   CoAwaitSafe<std::stop_token> stop_token{};
-  /// Resumes coroutines that wait for this request. Empty, or if it throws: they resume on a thread
-  /// of the library, never the engine's.
+  /// Resumes coroutines that wait for this request; called on a thread of the library. Empty, or if
+  /// it throws: they resume on threads of the library, never the engine's. These are several
+  /// (docs/cpp.md), so coroutines of different requests may run at the same time.
   CoAwaitSafe<Executor> executor{};
   /// Mounted LoRA adapter to use; empty: none. No adapter can be mounted yet: every name is
   /// kNotFound.
@@ -122,9 +123,10 @@ struct GenerateOptions {
   bool add_generation_prompt = true;
 };
 
-/// Reports the progress of loading; `fraction` is in [0, 1]. Runs within `load`, so it must not ask
-/// the same LLM for anything that loads. An exception from it ends loading, which may be tried
-/// again.
+/// Reports the progress of loading; `fraction` is in [0, 1]. Runs within `load`, so what loads or
+/// unloads the same LLM throws kInvalidArgument there. An exception from it ends loading, which may
+/// be tried again, with an Error (kCancelled, where "progress") that has it nested
+/// (std::rethrow_if_nested).
 using ProgressCallback = std::function<void(const std::string& stage, double fraction)>;
 
 /// How a model is loaded.

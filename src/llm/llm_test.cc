@@ -563,13 +563,13 @@ TEST(Llm, JsonHasEveryField) {
   const auto output = shared_llm().generate(
       std::vector<std::int32_t>{1, 403}, {.max_new_tokens = 2, .temperature = 0.0F, .logprobs = 1});
   const base::Json json = base::Json::parse(to_json(output), "output");
-  for (const char* field :
-       {"prompt", "finished", "outputs", "prompt_token_ids", "prompt_logprobs", "request_id"}) {
+  for (const char* field : {"prompt", "finished", "outputs", "prompt_token_ids", "prompt_logprobs",
+                            "request_id", "n_cached_tokens", "error", "usage", "timing"}) {
     EXPECT_NE(json.find(field), nullptr) << field;
   }
   const base::Json& chunk = json.find("outputs")->as_array("outputs")[0];
-  for (const char* field :
-       {"index", "text", "token_ids", "cumulative_logprob", "logprobs", "finish_reason"}) {
+  for (const char* field : {"index", "text", "token_ids", "cumulative_logprob", "logprobs",
+                            "finish_reason", "delta", "n_delta_tokens"}) {
     EXPECT_NE(chunk.find(field), nullptr) << field;
   }
   EXPECT_EQ(chunk.find("logprobs")->as_array("logprobs")[0].as_object("entry").size(), 1U);
