@@ -48,9 +48,9 @@ int resolve_max_model_len(const LoadOptions& options, int model_limit) {
                options.max_model_len, ")");
   }
   if (options.max_model_len > model_limit) {
-    base::fail(ErrorCode::kInvalidArgument,
-               "max_model_len: more than the model was made for (expected at most ", model_limit,
-               ", got ", options.max_model_len, ")");
+    base::fail_at(ErrorCode::kInvalidArgument, "max_model_len",
+                  "more than the model was made for (expected at most ", model_limit, ", got ",
+                  options.max_model_len, ")");
   }
   return options.max_model_len == 0 ? model_limit : options.max_model_len;
 }
@@ -94,8 +94,8 @@ bool choose_kv_f16(const std::string& dtype, const std::string& device, bool qua
   if (dtype == "f16") return true;
   if (dtype == "f32") return false;
   if (dtype == "auto") return quantised_weights && device != "reference";
-  base::fail(ErrorCode::kInvalidArgument, "kv_dtype: unknown (expected auto, f32 or f16, got ",
-             dtype, ")");
+  base::fail_at(ErrorCode::kInvalidArgument, "kv_dtype",
+                "unknown (expected auto, f32 or f16, got ", dtype, ")");
 }
 
 }  // namespace openllm::backend
