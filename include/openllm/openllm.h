@@ -12,5 +12,6 @@
 #include "openllm/store.h"
 #include "openllm/stream.h"
 #include "openllm/task.h"
+#include "openllm/text_decoder.h"
 #include "openllm/version.h"
 #include "openllm/when_all.h"

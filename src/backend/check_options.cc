@@ -43,7 +43,7 @@ void check_options(const LoadOptions& options) {
   require_not_negative("max_model_len", options.max_model_len);
   require_not_negative("kv_cache_bytes", options.kv_cache_bytes);
   require_device(options.device);
-  (void)choose_kv_f16(options.kv_dtype, options.device, false);
+  (void)choose_kv_type(options.kv_dtype, options.device, false);
 }
 
 }  // namespace openllm::backend

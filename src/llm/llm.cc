@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "llm/instance.h"
 #include "llm/last_output.h"
+#include "llm/text_decoder.h"
 
 namespace openllm {
 
@@ -124,6 +125,11 @@ std::string LLM::detokenize(const std::vector<std::int32_t>& token_ids,
                             bool skip_special_tokens) const {
   for (const std::int32_t id : token_ids) impl().require_token("token_ids", id);
   return impl().model().require_tokenizer()->decode(token_ids, skip_special_tokens);
+}
+
+TextDecoder LLM::text_decoder(bool skip_special_tokens, bool continues_text) const {
+  return TextDecoder(std::make_unique<TextDecoder::Impl>(impl().model().require_tokenizer(),
+                                                         skip_special_tokens, continues_text));
 }
 
 std::string LLM::token_text(std::int32_t token_id) const {
