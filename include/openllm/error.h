@@ -1,9 +1,5 @@
 #pragma once
 
-#if __cplusplus < 202002L
-#error "openllm needs C++20 (compile with -std=c++20 or later)"
-#endif
-
 #include <chrono>
 #include <memory>
 #include <stdexcept>

@@ -90,8 +90,9 @@ TEST(Coroutine, OutputsCountAndMeasure) {
     EXPECT_EQ(last.usage.n_prompt_tokens, 3);
     EXPECT_EQ(last.usage.n_completion_tokens, 18);
     EXPECT_EQ(last.usage.n_cached_tokens, last.n_cached_tokens);
-    ASSERT_TRUE(last.timing.first_token_s.has_value());
-    EXPECT_GE(*last.timing.first_token_s, last.timing.queued_s.value_or(0.0));
+    ASSERT_TRUE(last.timing.queued_s && last.timing.first_token_s);
+    EXPECT_GE(*last.timing.queued_s, 0.0);
+    EXPECT_GE(*last.timing.first_token_s, *last.timing.queued_s);
     EXPECT_GE(last.timing.total_s, *last.timing.first_token_s);
     n_seen += last.usage.n_completion_tokens;
   }

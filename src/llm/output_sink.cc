@@ -50,9 +50,7 @@ void OutputSink::guarded(Body body) noexcept {
   }
 }
 
-void OutputSink::on_start(int /*choice*/, base::Clock::TimePoint when) noexcept {
-  started_.store(std::min(started_.load(), when));  // on one thread only
-}
+void OutputSink::on_start(base::Clock::TimePoint when) noexcept { started_.store(when); }
 
 void OutputSink::on_prompt_logprobs(int /*first*/,
                                     std::vector<engine::TokenEvent> events) noexcept {

@@ -32,7 +32,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   void configure(TextRules rules, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                  std::weak_ptr<backend::Backend> backend);
 
-  void on_start(int choice, base::Clock::TimePoint when) noexcept override;
+  void on_start(base::Clock::TimePoint when) noexcept override;
   void on_prompt_logprobs(int first, std::vector<engine::TokenEvent> events) noexcept override;
   void on_prompt_logits(int first, int n, const float* logits) noexcept override;
   void on_token(int choice, engine::TokenEvent event) noexcept override;
@@ -79,7 +79,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
 
   using TimePoint = base::Clock::TimePoint;
   const TimePoint submitted_ = std::chrono::steady_clock::now();
-  std::atomic<TimePoint> started_{kNever};  // of the choice that started first
+  std::atomic<TimePoint> started_{kNever};
   std::atomic<TimePoint> first_token_{kNever};
   static constexpr TimePoint kNever = TimePoint::max();
 

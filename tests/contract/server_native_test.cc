@@ -230,7 +230,7 @@ TEST_F(ServerNative, AnErrorWithinAStreamIsItsLastEvent) {
   options.shutdown_timeout_s = 0;
   start(options);
   Probe probe(port());
-  const std::string config = R"("llm_config":{"max_new_tokens":100000,"ignore_eos":true,"n":8}})";
+  const std::string config = R"("llm_config":{"max_new_tokens":100000,"ignore_eos":true,"n":128}})";
   probe.send(post("/v1/generate_stream", R"({"prompt":"Once",)" + config));
   ASSERT_TRUE(probe.read_until("data: "));
   server_->stop();
@@ -242,7 +242,7 @@ TEST_F(ServerNative, ADisconnectEndsTheRequest) {
   start();
   {
     Probe probe(port());
-    const std::string config = R"("llm_config":{"max_new_tokens":100000,"ignore_eos":true,"n":8}})";
+    const std::string config = R"("llm_config":{"max_new_tokens":100000,"ignore_eos":true,"n":128}})";
     probe.send(post("/v1/generate_stream", R"({"prompt":"Once",)" + config));
     ASSERT_TRUE(probe.read_until("data: "));
   }

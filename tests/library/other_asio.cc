@@ -1,6 +1,7 @@
-// A program with a Boost.Asio of its own, which is not the library's: another version, or the same one configured otherwise
-// (CMakeLists.txt). Names of both are alike and their layouts are not, so a library that exports its own would run the
-// program's functions on its own objects, and the other way round.
+// A program with a Boost.Asio of its own, which is not the library's: another version, or the same
+// one configured otherwise (CMakeLists.txt). Names of both are alike and their layouts are not, so
+// a library that exports its own would run the program's functions on its own objects, and the
+// other way round.
 //   other_asio MODEL
 #include <openllm/openllm.h>
 
