@@ -1,10 +1,12 @@
 #include "cli/answer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
 #include "base/error.h"
 #include "cli/exit_status.h"
+#include "cli/options.h"
 #include "cli/terminal.h"
 #include "fields/access.h"
 
@@ -40,12 +42,11 @@ std::string describe(const Timing& t) {
       all_at_once ? rate(t.n_answer, t.total_s) : rate(n_decoded, t.total_s - t.first_token_s));
 }
 
-GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOptions& options,
-                        Show show, Timing& timing) {
+GenerationOutput answer(const Responder& responder, const Prompt& prompt,
+                        const GenerateOptions& options, Show show, Timing& timing) {
   const auto begin = Clock::now();
-  GenerationOutput last;
   bool first = true;
-  for (const GenerationOutput& output : llm.generate_iterator(prompt, options)) {
+  const auto on_output = [&](const GenerationOutput& output) {
     if (first) {
       timing.first_token_s = seconds_since(begin);
       timing.n_first = 0;
@@ -53,8 +54,9 @@ GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOpti
     }
     first = false;
     if (show == Show::kStream && output.outputs.size() == 1) print_answer(output.outputs[0].delta);
-    if (output.finished) last = output;
-  }
+    return !options.stop_token.stop_requested();
+  };
+  const GenerationOutput last = responder.respond(prompt, options, on_output);
   timing.total_s = seconds_since(begin);
   timing.n_prompt = last.prompt_token_ids ? last.prompt_token_ids->size() : 0;
   timing.n_cached = static_cast<std::size_t>(last.n_cached_tokens);
@@ -74,27 +76,63 @@ void print_result(const GenerationOutput& output, bool json) {
   }
 }
 
-int status_of(const GenerationOutput& output) {
+int status_of(const GenerationOutput& output, const GenerateOptions& asked,
+              const GenerateOptions& options) {
+  bool is_cut = false;
   for (const CompletionChunk& chunk : output.outputs) {
     if (chunk.finish_reason == FinishReason::kDeadline) {
       note("openllm: the answer was cut when its time was over\n");
       return exit_status(ErrorCode::kDeadline);
     }
+    is_cut = is_cut || chunk.finish_reason == FinishReason::kLength;
+  }
+  if (is_cut && !asked.max_new_tokens) {
+    note(options.max_new_tokens
+             ? base::cat("openllm: note: the text was cut after ", *options.max_new_tokens,
+                         " tokens (--max-tokens N sets another length)\n")
+             : "openllm: note: the answer was cut where its length or the context ended\n");
   }
   return 0;
+}
+
+void rethrow_for_user(const Error& error, const std::string& context) {
+  if (error.reason() == ErrorReason::kContextTooLong) {
+    throw Error(error.code(),
+                base::cat("the prompt does not fit into the ", context,
+                          " (--truncate-prompt keeps its end)"),
+                "prompt", error.reason());
+  }
+  const fields::Field* field = fields::find(error.where());
+  if (field == nullptr || (field->ways & fields::kCommandLine) == 0) throw error;
+  throw Error(error.code(), base::cat(error.what(), " (option ", shown_flag(*field), ")"),
+              error.where(), error.reason());
+}
+
+void check_shown(const Arguments& arguments) {
+  const GenerateOptions& options = arguments.generate;
+  if (!arguments.json && (options.logprobs || options.prompt_logprobs)) {
+    base::fail(ErrorCode::kInvalidArgument, options.logprobs ? "--logprobs" : "--prompt-logprobs",
+               ": only --json shows them");
+  }
+}
+
+void check_template_is_used(const GenerateOptions& options, const std::string& system,
+                            std::string_view why_not) {
+  if (!system.empty())
+    base::fail(ErrorCode::kInvalidArgument, "--system: needs a chat template, which ", why_not);
+  for (const fields::Field& field : fields::all()) {
+    const bool is_of_chats =
+        (field.ways & fields::kChat) != 0 && (field.ways & fields::kCompletions) == 0;
+    if (!is_of_chats || fields::get(field, options) == fields::get(field, GenerateOptions{}))
+      continue;
+    base::fail(ErrorCode::kInvalidArgument, shown_flag(field), ": needs a chat template, which ",
+               why_not);
+  }
 }
 
 std::vector<Message> with_system(const std::string& system) {
   if (system.empty()) return {};
   return {{.role = "system", .content = system}};
-}
-
-void limit_completion(const LLM& llm, GenerateOptions& options) {
-  // A limit from the environment or the model's files counts as asked for.
-  if (options.max_new_tokens ||
-      llm.config().max_new_tokens != fields::initial_config().max_new_tokens)
-    return;
-  options.max_new_tokens = kCompletionTokens;
 }
 
 }  // namespace openllm::cli

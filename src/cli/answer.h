@@ -3,7 +3,11 @@
 #include <openllm/llm.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "cli/arguments.h"
+#include "cli/responder.h"
 
 namespace openllm::cli {
 
@@ -26,21 +30,28 @@ enum class Show { kStream, kNothing };
 
 /// Answers one prompt. Show::kStream shows the text of a single choice; several choices are not
 /// shown before the end. Returns the last output.
-GenerationOutput answer(const LLM& llm, const Prompt& prompt, const GenerateOptions& options,
-                        Show show, Timing& timing);
+GenerationOutput answer(const Responder& responder, const Prompt& prompt,
+                        const GenerateOptions& options, Show show, Timing& timing);
 
 /// Prints the whole output: as JSON, or as text, with a number before each of several choices.
 void print_result(const GenerationOutput& output, bool json);
 
-/// Exit status for an answer: 0, or that of kDeadline if --timeout cut it.
-int status_of(const GenerationOutput& output);
+/// Exit status for an answer: 0, or that of kDeadline if --timeout cut it. Says so then, and also
+/// when the answer was cut by a length that `options` do not ask for. `asked`: what the user gave.
+int status_of(const GenerationOutput& output, const GenerateOptions& asked,
+              const GenerateOptions& options);
+
+/// Throws the error again, in words of the command line where the library's name its fields.
+/// `context`: what a prompt that is too long does not fit into.
+[[noreturn]] void rethrow_for_user(const Error& error, const std::string& context);
+
+/// Throws kInvalidArgument for options that this command could only ignore: logprobs that are not
+/// shown, settings of a chat template that is not used.
+void check_shown(const Arguments& arguments);
+void check_template_is_used(const GenerateOptions& options, const std::string& system,
+                            std::string_view why_not);
 
 /// The conversation's beginning: the system message, or nothing if it is empty.
 std::vector<Message> with_system(const std::string& system);
-
-/// Length of continued texts in tokens, unless another one is given: most base models never end
-/// them.
-constexpr int kCompletionTokens = 128;
-void limit_completion(const LLM& llm, GenerateOptions& options);
 
 }  // namespace openllm::cli

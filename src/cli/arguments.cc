@@ -2,19 +2,25 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <functional>
 #include <sstream>
 
 #include "base/error.h"
-#include "base/nearest.h"
 #include "cli/exit_status.h"
 #include "cli/options.h"
+#include "cli/peer_names.h"
 #include "cli/terminal.h"
+#include "cli/usage_error.h"
 #include "cli/values.h"
 
 namespace openllm::cli {
 namespace {
 
-constexpr const char* kModelHelp = "Name in the model store, folder, or .gguf file";
+/// Times that are given in whole seconds: at most a year.
+constexpr fields::Range kWholeSeconds{.min = 1, .max = 31536000};
+
+/// Ends the help of an argument that CLI11 does not know to be required: -m may stand in for it.
+constexpr std::string_view kRequired = " (required)";
 
 CLI::App* add_command(CLI::App* parent, const char* name, const char* help, const char* examples) {
   CLI::App* command = parent->add_subcommand(name, help);
@@ -22,23 +28,56 @@ CLI::App* add_command(CLI::App* parent, const char* name, const char* help, cons
   return command;
 }
 
+void add_model(CLI::App* command, Arguments& a) {
+  command->add_option("MODEL", a.model,
+                      base::cat("Name in the model store, folder, or .gguf file", kRequired));
+  named(command, "-m,--model", a.model_option, "The model, in place of MODEL");
+}
+
+/// Where the prompt comes from; `name` is that of the argument.
+void add_source(CLI::App* command, const char* name, const char* help, Arguments& a) {
+  const auto add_word = [&a](const std::string& word) { a.source.words.push_back(word); };
+  command->add_option_function<std::string>(name, add_word, help);
+  command->add_option_function<std::string>("INPUT", add_word,
+                                            base::cat("\"-\": standard input, after ", name));
+  optional(command, "-p,--prompt", a.source.prompt, base::cat("The same as ", name));
+  repeated(command, "-f,--file", a.source.files,
+           base::cat("File whose text stands before ", name, "; may be repeated"))
+      ->type_name("FILE");
+}
+
+void add_prompt_ids(CLI::App* command, Arguments& a) {
+  converted(
+      command, "--prompt-ids", [&a](const std::string& text) { a.prompt_ids = parse_ids(text); },
+      "Token ids instead of a text: 1,2,3 (needs no tokenizer)")
+      ->type_name("IDS");
+}
+
+void add_chat_options(CLI::App* command, Arguments& a) {
+  command->add_option("--system", a.system, "System message");
+  command->add_flag("--raw", a.raw, "Continue the text as it is, without the chat template");
+  command->add_flag("--json", a.json, "Print the final output as JSON");
+  command->add_flag("!--no-history", a.history, "Do not keep a chat's lines for the next one");
+}
+
 void add_run(CLI::App& app, Arguments& a) {
   CLI::App* run = add_command(
       &app, "run", "Answer a prompt, or chat",
+      "Without PROMPT, -f, --prompt-ids and standard input, a terminal gets a chat.\n"
       "Examples:\n"
       "  openllm run HuggingFaceTB/SmolLM2-135M-Instruct \"What is the capital of France?\"\n"
       "  openllm run HuggingFaceTB/SmolLM2-135M-Instruct              a chat\n"
       "  openllm run ./model.gguf --raw \"Once upon a time\" --temperature 0\n"
-      "  echo \"Say hello\" | openllm run ./model-folder --json\n"
+      "  openllm run ./model-folder \"What does this do?\" < main.c    the text, then the "
+      "question\n"
+      "  openllm run ./model-folder \"Correct this:\" - < letter.txt   the text where - stands\n"
       "  openllm run ./model-folder --prompt-ids 1,2,3 --json --logprobs 5");
-  run->add_option("MODEL", a.model, kModelHelp)->required();
-  optional(run, "PROMPT", a.text, "Without it: standard input, or a chat on a terminal");
-  optional(run, "--prompt-ids", a.prompt_ids,
-           "Token ids instead of a text: 1,2,3 (needs no tokenizer)")
-      ->type_name("IDS");
-  run->add_option("--system", a.system, "System message");
-  run->add_flag("--raw", a.raw, "Continue the text as it is, without the chat template");
-  run->add_flag("--json", a.json, "Print the final output as JSON");
+  add_model(run, a);
+  add_source(run, "PROMPT",
+             "The question; standard input that is no terminal stands before it, or where - does",
+             a);
+  add_prompt_ids(run, a);
+  add_chat_options(run, a);
   run->add_flag("-v,--verbose", a.verbose,
                 "End with load time and tokens per second, on standard error");
   add_request_fields(run, Asked::kLlm, a.generate);
@@ -52,51 +91,68 @@ void add_start(CLI::App& app, Arguments& a) {
                   "  openllm start HuggingFaceTB/SmolLM2-135M-Instruct\n"
                   "  openllm start ./model.gguf --host 0.0.0.0 --port 8000 --api-key secret");
   ServerOptions& s = a.server;
-  start->add_option("MODEL", a.model, kModelHelp)->required();
-  start->add_option("--host", s.host, "Address to listen on")->capture_default_str();
+  add_model(start, a);
+  named(start, "--host", s.host, with_default("Address to listen on", s.host));
   number_with_default(start, "-p,--port", s.port, "Port; 0: any free one");
-  repeated(start, "--api-key", s.api_keys, "Key that clients must send; may be repeated")
+  repeated(start, "--api-key", s.api_keys,
+           "Key that clients must send; may be repeated (default: none, anybody may ask)")
       ->envname("OPENLLM_API_KEY");
+  start->add_flag("--strict", s.strict,
+                  "Refuse members of requests that nobody knows, instead of ignoring them");
   repeated(start, "--alias", s.model_aliases,
            "Further name that requests may use; \"*\": any; may be repeated");
   repeated(start, "--allow-origin", s.allowed_origins,
            "Web page that may use the server: scheme://host[:port], or \"*\"; may be repeated")
       ->type_name("ORIGIN");
+  start->add_flag("--allow-priority", s.allow_priority,
+                  "Let clients run before others by a priority below 0");
   converted(
       start, "--max-body-bytes",
       [&s](const std::string& text) {
-        s.max_body_bytes = static_cast<std::size_t>(parse_bytes(text));
+        s.max_body_bytes = static_cast<std::size_t>(parse_bytes(text, 1));
       },
       "Largest request (default: 16MiB)")
       ->type_name("BYTES");
-  number_with_default(start, "--max-connections", s.max_connections, "Most open connections");
+  converted(
+      start, "--max-connections",
+      [&s](const std::string& text) {
+        int most = 0;
+        parse_into(text, most, {.min = 1});
+        s.max_connections = static_cast<std::size_t>(most);
+      },
+      with_default("Most open connections", std::to_string(s.max_connections)))
+      ->type_name("NUMBER");
   number_with_default(start, "--header-timeout", s.header_timeout_s,
-                      "Seconds a client has to send a request");
+                      "Seconds a client has to send a request", kWholeSeconds);
   number_with_default(start, "--idle-timeout", s.idle_timeout_s,
-                      "Seconds a connection may wait for its next request");
+                      "Seconds a connection may wait for its next request", kWholeSeconds);
   number_with_default(start, "--shutdown-timeout", s.shutdown_timeout_s,
-                      "Seconds running answers get at the end");
+                      "Seconds running answers get at the end",
+                      {.min = 0, .max = kWholeSeconds.max});
   add_load_options(start, a.load);
   add_config_fields(start, a.load.config);
 }
 
 void add_query(CLI::App& app, Arguments& a) {
   CLI::App* query =
-      add_command(&app, "query", "Ask a running server",
+      add_command(&app, "query", "Ask a running server, or chat with it",
+                  "Without PROMPT, -f and standard input, a terminal gets a chat.\n"
                   "Examples:\n"
                   "  openllm query \"What is the capital of France?\" --temperature 0\n"
+                  "  openllm query                                               a chat\n"
                   "  OPENLLM_ENDPOINT=http://10.0.0.5:3000 openllm query --json \"Hello\"");
-  optional(query, "PROMPT", a.text, "The question; without it: standard input");
-  query->add_option("--endpoint", a.client.address, "Server (default: http://127.0.0.1:3000)")
+  add_source(query, "PROMPT",
+             "The question; standard input that is no terminal stands before it, or where - does",
+             a);
+  named(query, "--endpoint", a.client.address, "Server (default: http://127.0.0.1:3000)")
       ->envname("OPENLLM_ENDPOINT");
-  query->add_option("--api-key", a.client.api_key, "Key of the server")
+  query->add_option("--api-key", a.client.api_key, "Key of the server (default: none)")
       ->envname("OPENLLM_AUTH_TOKEN");
+  query->add_option("-m,--model", a.client.model, "Model to ask (default: the server's first)");
   number_with_default(query, "--silence-timeout", a.client.timeout_s,
-                      "Longest silence of the server in seconds");
-  query->add_option("--system", a.system, "System message");
-  query->add_flag("--raw", a.raw, "Continue the text, without the chat template");
+                      "Longest silence of the server in seconds", kWholeSeconds);
+  add_chat_options(query, a);
   query->add_flag("--stream,!--no-stream", a.stream, "Print the answer as it is made (default)");
-  query->add_flag("--json", a.json, "Print the final output as JSON");
   add_request_fields(query, Asked::kServer, a.generate);
 }
 
@@ -127,104 +183,73 @@ void add_models(CLI::App& app, Arguments& a) {
 void add_inspection(CLI::App& app, Arguments& a) {
   CLI::App* info =
       add_command(&app, "info", "Show what a model is", "Example:\n  openllm info ./model.gguf");
-  info->add_option("MODEL", a.model, kModelHelp)->required();
+  add_model(info, a);
   info->add_flag("--json", a.json, "Print JSON");
 
   CLI::App* tokenize = add_command(&app, "tokenize", "Show the tokens of a text",
                                    "Example:\n  openllm tokenize ./model.gguf \"Hello world\"");
-  tokenize->add_option("MODEL", a.model, kModelHelp)->required();
-  optional(tokenize, "TEXT", a.text, "The text; without it: standard input");
+  add_model(tokenize, a);
+  add_source(tokenize, "TEXT", "The text; without it: standard input", a);
   tokenize->add_flag("--json", a.json, "Print JSON");
   add_field(tokenize, *fields::find("add_special_tokens"), a.generate);
 
-  CLI::App* logits = add_command(
-      &app, "logits", "Print the logits of every position as JSON",
-      "Example:\n  openllm logits ./model.gguf --prompt-ids 1,403,407 --device reference");
-  logits->add_option("MODEL", a.model, kModelHelp)->required();
-  CLI::Option* ids =
-      optional(logits, "--prompt-ids", a.prompt_ids, "Token ids: 1,2,3")->type_name("IDS");
-  optional(logits, "--prompt", a.text, "A text instead")->excludes(ids);
+  CLI::App* logits =
+      add_command(&app, "logits", "Print the logits of every position as JSON",
+                  "Examples:\n"
+                  "  openllm logits ./model.gguf \"Once upon a time\"\n"
+                  "  openllm logits ./model.gguf --prompt-ids 1,403,407 --device reference");
+  add_model(logits, a);
+  add_source(logits, "PROMPT", "The text; without it: standard input", a);
+  add_prompt_ids(logits, a);
   add_load_options(logits, a.load);
 
   CLI::App* list =
       add_command(&app, "fields", "List the fields that requests and configurations have",
                   "Examples:\n  openllm fields\n  openllm fields --json");
   auto* json = list->add_flag("--json", a.json, "Print JSON");
-  list->add_flag("--markdown", a.markdown, "Print the page docs/fields.md")->excludes(json);
+  auto* page = list->add_flag("--markdown", a.markdown, "Print the page docs/fields.md");
+  page->excludes(json);
+  list->add_flag("--bodies", a.bodies, "Print what HTTP bodies may have, as in docs/serving.md")
+      ->excludes(json)
+      ->excludes(page);
 
   CLI::App* backends =
       add_command(&app, "backends", "Show which backends and devices exist, and why (not)",
                   "Examples:\n"
                   "  openllm backends\n"
                   "  openllm backends ./model-folder    which of them can run this model");
-  backends->add_option("MODEL", a.model, kModelHelp);
+  backends->add_option("MODEL", a.model, "Name in the model store, folder, or .gguf file");
   backends->add_flag("--json", a.json, "Print JSON");
 }
 
-/// The innermost command of the command line, and its full name.
-const CLI::App& innermost(const CLI::App& app, std::string& name) {
-  name = "openllm";
-  const CLI::App* at = &app;
-  while (!at->get_subcommands().empty()) {
-    at = at->get_subcommands().front();
-    name += " " + at->get_name();
-  }
-  return *at;
+/// -m in place of MODEL: then the word at MODEL's place is the first of the prompt.
+void sort_words(Arguments& a) {
+  if (a.model_option.empty()) return;
+  if (!a.model.empty()) a.source.words.insert(a.source.words.begin(), a.model);
+  a.model = a.model_option;
 }
 
-/// The names of the options, or of the commands, that `app` knows.
-std::vector<std::string> known_names(const CLI::App& app, bool options) {
-  std::vector<std::string> names;
-  if (options) {
-    for (const CLI::Option* option : app.get_options()) {
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-      for (const std::string& name : option->get_fnames()) names.push_back("--" + name);
-    }
-  } else {
-    for (const CLI::App* command :
-         app.get_subcommands(std::function<bool(const CLI::App*)>([](auto*) { return true; }))) {
-      names.push_back(command->get_name());
+/// What CLI11 cannot check. Throws kInvalidArgument.
+void check(const CLI::App& command, Arguments& a) {
+  const bool takes_model = command.get_option_no_throw("--model") != nullptr;
+  const bool takes_prompt = command.get_option_no_throw("--prompt") != nullptr;
+  if (takes_model) {
+    sort_words(a);
+    if (a.model.empty()) {
+      base::fail(ErrorCode::kInvalidArgument,
+                 "MODEL is missing (expected a name in the model store, a folder or a .gguf file)");
     }
   }
-  return names;
-}
-
-/// The error for an unexpected word: the word, and the nearest known one.
-std::string describe_extra(const CLI::App& app, const std::string& word) {
-  const bool is_option = word.size() > 1 && word[0] == '-';
-  const std::string given = word.substr(0, is_option ? word.find('=') : std::string::npos);
-  const std::vector<std::string> known = known_names(app, is_option);
-  const std::optional<std::string> meant = base::nearest(given, known);
-  const std::string hint = meant ? "; did you mean " + *meant + "?" : "";
-  if (is_option) return base::cat("unknown option ", given, hint);
-  if (!known.empty()) return base::cat("unknown command ", given, hint);
-  return base::cat("one argument too many: ", word,
-                   " (a text of several words is one argument when it is quoted)");
-}
-
-/// The same for all unexpected words. After "--", none is an option.
-std::string describe_extras(const CLI::App& app, const std::vector<std::string>& words) {
-  if (words.front() != "--" || words.size() == 1) return describe_extra(app, words.front());
-  return base::cat("one argument too many: ", words[1], " (options stand before --)");
-}
-
-/// Prints the error in one line, with the command whose help explains it.
-int usage_error(const CLI::App& app, const CLI::ParseError& error) {
-  std::string command;
-  const CLI::App& at = innermost(app, command);
-  const std::vector<std::string> extras = at.remaining();
-  std::string what = extras.empty() ? error.what() : describe_extras(at, extras);
-  if (extras.empty() && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && &at == &app) {
-    what = "a command is missing";
+  if (takes_prompt) {
+    check_source(a.source, a.command);
+  } else if (!a.source.words.empty()) {
+    base::fail(ErrorCode::kInvalidArgument, "one argument too many: ", a.source.words.front(),
+               " (the model is given by --model)");
   }
-  for (char& c : what) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  }
-  note(base::cat("openllm: error: ", what, " (see `", command, " --help`)\n"));
-  return kExitUsage;
 }
 
-/// Hides the value that a flag sets, which CLI11 shows: "--no-stream{false}".
+/// Hides the value that a flag sets, which CLI11 shows: "--no-stream{false}"; and how often an
+/// argument may stand: "PROMPT(0x)".
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
@@ -234,6 +259,12 @@ class HelpFormatter : public CLI::Formatter {
       name.erase(at, kValue.size());
     }
     return name;
+  }
+  std::string make_option_usage(const CLI::Option* option) const override {
+    const std::string name = make_option_name(option, true);
+    const bool is_required =
+        option->get_required() || option->get_description().ends_with(kRequired);
+    return is_required ? name : "[" + name + "]";
   }
 };
 
@@ -248,6 +279,42 @@ void let_the_last_win(CLI::App& app) {
   for (CLI::App* command :
        app.get_subcommands(std::function<bool(CLI::App*)>([](auto*) { return true; }))) {
     let_the_last_win(*command);
+  }
+}
+
+/// `help run` is `run --help`.
+void turn_help_into_an_option(const CLI::App& app, std::vector<std::string>& words) {
+  if (words[0] != "help") return;
+  words.erase(words.begin());
+  const std::vector<std::string> known = known_names(app, false);
+  if (words.empty() || std::find(known.begin(), known.end(), words[0]) != known.end())
+    words.emplace_back("--help");
+}
+
+/// The command whose options the words have; `app` itself when they name none.
+const CLI::App& command_of(const CLI::App& app, const std::vector<std::string>& words) {
+  const std::vector<const CLI::App*> found = app.get_subcommands(
+      std::function<bool(const CLI::App*)>([&](auto* at) { return at->get_name() == words[0]; }));
+  return found.empty() ? app : *found.front();
+}
+
+void parse(CLI::App& app, std::vector<std::string> words, ParsedArguments& parsed) {
+  Arguments& a = parsed.arguments;
+  try {
+    words = with_our_names(command_of(app, words), words);
+    std::reverse(words.begin(), words.end());  // as CLI11 wants them
+    app.parse(std::move(words));
+    const CLI::App& command = innermost(app, a.command);
+    a.command.erase(0, std::string_view("openllm ").size());
+    check(command, a);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) {
+      parsed.exit_status = usage_error(app, error);
+      return;
+    }
+    std::ostringstream help;
+    parsed.exit_status = app.exit(error, help, help);
+    print(help.str());
   }
 }
 
@@ -277,27 +344,15 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
     return parsed;
   }
   std::vector<std::string> words(argv + 1, argv + argc);
-  if (words[0] == "help") {  // `help run` is `run --help`
-    words.erase(words.begin());
-    const std::vector<std::string> known = known_names(app, false);
-    if (words.empty() || std::find(known.begin(), known.end(), words[0]) != known.end())
-      words.emplace_back("--help");
-  }
-  std::reverse(words.begin(), words.end());  // as CLI11 wants them
+  turn_help_into_an_option(app, words);
+  const CLI::App& command = command_of(app, words);
   try {
-    app.parse(std::move(words));
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) {
-      parsed.exit_status = usage_error(app, error);
-      return parsed;
-    }
-    std::ostringstream help;
-    parsed.exit_status = app.exit(error, help, help);
-    print(help.str());
-    return parsed;
+    parse(app, std::move(words), parsed);
+  } catch (const Error& error) {
+    report_usage(command.get_name() == "openllm" ? "openllm" : "openllm " + command.get_name(),
+                 error.what());
+    parsed.exit_status = exit_status(error.code());
   }
-  innermost(app, a.command);
-  a.command.erase(0, std::string_view("openllm ").size());
   return parsed;
 }
 

@@ -2,26 +2,33 @@
 
 #include <openllm/openllm.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "cli/prompt_source.h"
 
 namespace openllm::cli {
 
 /// Values of all options and arguments of the command line. Each command reads its part.
 struct Arguments {
-  std::string command{};                    ///< "run", "models add", ...
-  std::string model{};                      ///< MODEL, or NAME of the store
-  std::string path{};                       ///< models add
-  std::string version{};                    ///< models add
-  std::optional<std::string> text{};        ///< run, query, tokenize, logits; absent: not given
-  std::optional<std::string> prompt_ids{};  ///< run, logits: "1,2,3"
+  std::string command{};  ///< "run", "models add", ...
+  std::string model{};    ///< MODEL, or NAME of the store
+  /// -m MODEL, until the words are sorted: then MODEL, if it stands there, begins the prompt.
+  std::string model_option{};
+  std::string path{};                                     ///< models add
+  std::string version{};                                  ///< models add
+  PromptSource source{};                                  ///< run, query, tokenize, logits
+  std::optional<std::vector<std::int32_t>> prompt_ids{};  ///< run, logits
   std::string system{};
   bool raw = false;
   bool json = false;
   bool markdown = false;  ///< fields
+  bool bodies = false;    ///< fields
   bool verbose = false;
   bool stream = true;
+  bool history = true;  ///< Chats: keep the lines for the next one.
   LoadOptions load{};
   GenerateOptions generate{};
   ServerOptions server{};

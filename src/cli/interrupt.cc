@@ -23,6 +23,7 @@ std::atomic<int> signal_fd{-1};
 std::atomic<int> signal_count{0};
 std::atomic<bool> second_ends{false};
 std::atomic<int> other_signal{0};
+std::atomic<bool> size_changed{false};
 
 constexpr std::array kOtherSignals{SIGTSTP, SIGTERM, SIGHUP, SIGQUIT};
 
@@ -41,6 +42,11 @@ extern "C" void on_interrupt(int /*signal*/) {
 
 extern "C" void on_other(int signal) {
   other_signal.store(signal);
+  wake();
+}
+
+extern "C" void on_resize(int /*signal*/) {
+  size_changed.store(true);
   wake();
 }
 
@@ -72,15 +78,18 @@ struct InterruptPipe::Impl {
   struct sigaction previous {};
   bool catches_others = false;
   std::array<struct sigaction, kOtherSignals.size()> previous_others{};
+  struct sigaction previous_resize {};
 };
 
 InterruptPipe::InterruptPipe(Second second, Others others) : impl_(std::make_unique<Impl>()) {
   signal_count.store(0);
   other_signal.store(0);
+  size_changed.store(false);
   second_ends.store(second == Second::kEndsProgram);
   signal_fd.store(impl_->fd);
   impl_->catches_others = others == Others::kCaught;
   set_handler(SIGINT, on_interrupt, &impl_->previous);
+  if (impl_->catches_others) set_handler(SIGWINCH, on_resize, &impl_->previous_resize);
   for (std::size_t i = 0; impl_->catches_others && i < kOtherSignals.size(); ++i) {
     struct sigaction& previous = impl_->previous_others.at(i);
     set_handler(kOtherSignals.at(i), on_other, &previous);
@@ -92,6 +101,7 @@ InterruptPipe::InterruptPipe(Second second, Others others) : impl_(std::make_uni
 InterruptPipe::~InterruptPipe() {
   for (std::size_t i = 0; impl_->catches_others && i < kOtherSignals.size(); ++i)
     ::sigaction(kOtherSignals.at(i), &impl_->previous_others.at(i), nullptr);
+  if (impl_->catches_others) ::sigaction(SIGWINCH, &impl_->previous_resize, nullptr);
   ::sigaction(SIGINT, &impl_->previous, nullptr);
   signal_fd.store(-1);
   ::close(impl_->fd);
@@ -99,13 +109,13 @@ InterruptPipe::~InterruptPipe() {
 
 int InterruptPipe::fd() const noexcept { return impl_->fd; }
 
-void InterruptPipe::drain() const noexcept {
+InterruptPipe::Taken InterruptPipe::take() const noexcept {
   std::uint64_t count = 0;
-  (void)!::read(impl_->fd, &count, sizeof(count));
-  signal_count.store(0);
+  (void)!::read(impl_->fd, &count, sizeof(count));  // before what it announces is taken
+  return {.n_interrupts = signal_count.exchange(0),
+          .other = other_signal.exchange(0),
+          .is_resized = size_changed.exchange(false)};
 }
-
-int InterruptPipe::take_other() const noexcept { return other_signal.exchange(0); }
 
 void InterruptPipe::give_way(int signal) const noexcept {
   set_handler(signal, SIG_DFL, nullptr);
@@ -140,6 +150,16 @@ InterruptGuard::~InterruptGuard() {
   (void)!::write(watcher_->end_fd, &one, sizeof(one));
   watcher_->thread.join();
 }
+
+struct InterruptShield::Impl {
+  struct sigaction previous {};
+};
+
+InterruptShield::InterruptShield() : impl_(std::make_unique<Impl>()) {
+  set_handler(SIGINT, SIG_IGN, &impl_->previous);
+}
+
+InterruptShield::~InterruptShield() { ::sigaction(SIGINT, &impl_->previous, nullptr); }
 
 void block_termination_signals() {
   const sigset_t set = termination_signals();

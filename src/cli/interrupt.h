@@ -19,12 +19,15 @@ class InterruptPipe {
   InterruptPipe(const InterruptPipe&) = delete;
   InterruptPipe& operator=(const InterruptPipe&) = delete;
 
-  /// Readable once Ctrl-C was pressed.
+  /// Readable once there is something to take.
   int fd() const noexcept;
-  /// Takes the interrupts that came so far.
-  void drain() const noexcept;
-  /// The latest of the other signals since the last call; 0: none.
-  int take_other() const noexcept;
+  /// What came since the last call.
+  struct Taken {
+    int n_interrupts = 0;     ///< Ctrl-C.
+    int other = 0;            ///< The latest of the other signals; 0: none.
+    bool is_resized = false;  ///< The terminal has another size. Only with Others::kCaught.
+  };
+  Taken take() const noexcept;
   /// Gives the other signal its usual effect: the program ends, or stops until it is continued.
   /// Returns when the program goes on.
   void give_way(int signal) const noexcept;
@@ -49,6 +52,20 @@ class InterruptGuard {
   struct Watcher;
   std::stop_source source_;
   std::unique_ptr<Watcher> watcher_;
+};
+
+/// Has Ctrl-C do nothing during the lifetime of the object, but where one of the above takes it:
+/// for the moments between them.
+class InterruptShield {
+ public:
+  InterruptShield();
+  ~InterruptShield();
+  InterruptShield(const InterruptShield&) = delete;
+  InterruptShield& operator=(const InterruptShield&) = delete;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 /// Blocks SIGINT and SIGTERM in this thread and those it starts from now on.

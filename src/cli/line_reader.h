@@ -18,7 +18,9 @@ class PasteFilter {
   /// Returns the bytes held back, once no more arrive.
   std::string flush();
   bool holds_back() const noexcept { return !held_.empty(); }
-  /// The signs turned back into line ends and tabs.
+  /// Line ends and tabs as the signs that stand for them in one line.
+  static std::string in_one_line(std::string_view text);
+  /// The signs turned back.
   static std::string restore(std::string_view line);
 
  private:
@@ -31,7 +33,7 @@ class PasteFilter {
 /// standard error.
 class LineReader {
  public:
-  explicit LineReader(std::string prompt);
+  LineReader();
   ~LineReader();
   LineReader(const LineReader&) = delete;
   LineReader& operator=(const LineReader&) = delete;
@@ -39,9 +41,12 @@ class LineReader {
   struct Line {
     std::string text{};
     bool interrupted = false;  ///< Ctrl-C.
+    bool is_untouched = true;  ///< No key but the one that ended it.
     bool end = false;          ///< Ctrl-D, or the terminal is gone.
   };
-  Line read();
+  Line read(const std::string& prompt);
+  /// Adds what was read, which may have several lines, to what the arrow keys bring back.
+  void remember(std::string_view text);
 
  private:
   struct Impl;

@@ -1,11 +1,14 @@
 #include "cli/options.h"
 
 #include <algorithm>
+#include <charconv>
 #include <variant>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
+#include "cli/defaults.h"
+#include "fields/access.h"
 #include "fields/body.h"
 
 namespace openllm::cli {
@@ -19,25 +22,53 @@ std::string dashed(std::string_view name) {
   return option;
 }
 
+/// A number of 64 bits, signed or not; -1: none, as in requests.
+std::optional<std::uint64_t> parse_seed(const std::string& text) {
+  std::uint64_t seed = 0;
+  if (text.size() > 1 && text.front() == '-') {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) {
+      base::fail(
+          ErrorCode::kInvalidArgument,
+          "expected a whole number from -9223372036854775808 to 18446744073709551615, got \"", text,
+          "\"");
+    }
+    if (value == -1) return std::nullopt;
+    return static_cast<std::uint64_t>(value);
+  }
+  parse_into(text, seed);
+  return seed;
+}
+
 /// Makes the option of a row from the type of its member.
 class Binder {
  public:
-  Binder(CLI::App* app, const fields::Field& field)
+  Binder(CLI::App* app, const fields::Field& field, std::string_view default_value)
       : app_(app),
+        field_(field),
         flag_(flag_of(field)),
-        help_(field.flag_help.empty() ? field.help : field.flag_help) {}
+        help_(field.flag_help.empty() ? field.help : field.flag_help) {
+    if (!default_value.empty()) help_ = with_default(help_, std::string(default_value));
+  }
 
  protected:
   void bind(bool& target) const { app_->add_flag(flag_, target, help_); }
-  void bind(int& target) const { number_with_default(app_, flag_, target, help_); }
+  void bind(int& target) const {
+    number(app_, flag_, target, with_default(help_, std::to_string(target)), field_.range);
+  }
   template <typename Number>
   void bind(std::optional<Number>& target) const {
-    number(app_, flag_, target, help_);
+    number(app_, flag_, target, help_, field_.range);
   }
+  void bind(std::optional<std::uint64_t>& target) const { bind(target, parse_seed, "NUMBER"); }
   void bind(std::optional<std::chrono::milliseconds>& target) const {
     bind(target, parse_seconds, "SECONDS");
   }
-  void bind(std::string& target) const { optional(app_, flag_, target, help_); }
+  void bind(std::string& target) const {
+    if (field_.type == fields::Type::kJson) return bind(target, checked_json, "JSON");
+    optional(app_, flag_, target, help_);
+  }
   void bind(std::vector<std::string>& target) const {
     repeated(app_, flag_, target, help_ + "; may be repeated");
   }
@@ -53,7 +84,13 @@ class Binder {
   }
 
  private:
+  static std::string checked_json(const std::string& text) {
+    base::Json::parse(text, "value");
+    return text;
+  }
+
   CLI::App* app_;
+  const fields::Field& field_;
   std::string flag_;
   std::string help_;
 };
@@ -61,8 +98,9 @@ class Binder {
 /// For a member of GenerateOptions.
 class RequestBinder : Binder {
  public:
-  RequestBinder(CLI::App* app, const fields::Field& field, GenerateOptions& generate)
-      : Binder(app, field), generate_(generate) {}
+  RequestBinder(CLI::App* app, const fields::Field& field, std::string_view default_value,
+                GenerateOptions& generate)
+      : Binder(app, field, default_value), generate_(generate) {}
   void operator()(std::monostate /*none*/) const {}
   template <typename Member>
   void operator()(Member member) const {
@@ -76,8 +114,9 @@ class RequestBinder : Binder {
 /// For a member of LLMConfig.
 class ConfigBinder : Binder {
  public:
-  ConfigBinder(CLI::App* app, const fields::Field& field, LLMConfig& config)
-      : Binder(app, field), config_(config) {}
+  ConfigBinder(CLI::App* app, const fields::Field& field, std::string_view default_value,
+               LLMConfig& config)
+      : Binder(app, field, default_value), config_(config) {}
   void operator()(std::monostate /*none*/) const {}
   template <typename Member>
   void operator()(Member member) const {
@@ -96,9 +135,39 @@ base::Json json_or_text(const std::string& text) {
   }
 }
 
+/// The default that help tells for a field that the model's files may have one for; empty: none.
+std::string initial_of(const fields::Field& field) {
+  const base::Json value = fields::get(field, fields::initial_config());
+  if (value.is_null()) return "";
+  const std::string text = value.dump();
+  return text.ends_with(".0") ? text.substr(0, text.size() - 2) : text;
+}
+
+/// Length has a default of its own in every place; the others come from the model.
+std::string default_of(const fields::Field& field, Asked asked) {
+  if (field.request == fields::RequestMember(&GenerateOptions::max_new_tokens)) {
+    return base::cat("with a chat template to the end of the answer or the context, else ",
+                     kCompletionTokens);
+  }
+  const std::string value = initial_of(field);
+  if (value.empty() || asked == Asked::kServer) return value.empty() ? "" : "the server's";
+  return "the model's, else " + value;
+}
+
+std::string default_of_server(const fields::Field& field) {
+  if (field.config == fields::ConfigMember(&LLMConfig::max_new_tokens)) {
+    return base::cat(initial_of(field),
+                     "; of native requests that continue a text: OpenAI's completions end after "
+                     "16, chats at the end of the answer");
+  }
+  const std::string value = initial_of(field);
+  return value.empty() ? "" : "the model's, else " + value;
+}
+
 /// Hidden options, so that the answer to them is not "unknown option".
 void add_absent_fields(CLI::App* app) {
   for (const fields::AbsentField& field : fields::absent()) {
+    if (!field.is_option) continue;
     const std::string flag = dashed(field.name);
     app->add_option_function<std::string>(
            flag,
@@ -113,28 +182,46 @@ void add_absent_fields(CLI::App* app) {
 
 }  // namespace
 
+std::string with_default(const std::string& help, const std::string& value) {
+  return base::cat(help, help.ends_with(')') ? "; default: " : " (default: ", value, ")");
+}
+
+CLI::Option* named(CLI::App* app, const std::string& name, std::string& target,
+                   const std::string& help) {
+  const auto set = [&target](const std::string& text) {
+    if (text.empty()) base::fail(ErrorCode::kInvalidArgument, "expected a text, got \"\"");
+    target = text;
+  };
+  return converted(app, name, set, help)->type_name("TEXT");
+}
+
 void add_load_options(CLI::App* app, LoadOptions& load) {
   app->option_defaults()->group("Loading");
-  app->add_option("--device", load.device, "cpu or reference (default: the best available)");
+  named(app, "--device", load.device, "cpu or reference (default: the best available)");
   // The library reads OPENLLM_BACKEND itself. CLI11 would apply it on behalf of every command that
   // has this option, over what was given to the one that runs.
-  app->add_option("--backend", load.backend,
-                  "native (default: $OPENLLM_BACKEND, else the best available)");
+  named(app, "--backend", load.backend,
+        "native (default: $OPENLLM_BACKEND, else the best available)");
   app->add_flag("--fast-activations", load.fast_activations,
                 "Faster prompts and batches, less exact answers");
-  number(app, "--threads", load.n_threads, "Threads of the cpu device (default: one per CPU)");
-  number(app, "--max-model-len", load.max_model_len,
-         "Longest sequence in tokens (default: the model's)");
-  number_with_default(app, "--max-step-tokens", load.max_step_tokens, "Most tokens of one step");
-  number_with_default(app, "--max-sequences", load.max_sequences, "Most sequences of one step");
-  number_with_default(app, "--max-queue", load.max_queue, "Most requests that may wait");
+  number(app, "-t,--threads", load.n_threads, "Threads of the cpu device; 0: one per CPU (default)",
+         {.min = 0, .max = 1024});
+  number(app, "-c,--max-model-len", load.max_model_len,
+         "Context: the longest sequence in tokens; 0: the model's (default)", {.min = 0});
+  number_with_default(app, "--max-step-tokens", load.max_step_tokens, "Most tokens of one step",
+                      {.min = 1, .max = 1 << 16});
+  number_with_default(app, "--max-sequences", load.max_sequences, "Most sequences of one step",
+                      {.min = 1, .max = 4096});
+  number_with_default(app, "--max-queue", load.max_queue, "Most requests that may wait",
+                      {.min = 1, .max = 1 << 24});
   converted(
       app, "--kv-cache-bytes",
       [&load](const std::string& text) { load.kv_cache_bytes = parse_bytes(text); },
-      "Memory for the KV cache, for example 2GiB (default: chosen)")
+      "Memory for the KV cache, for example 2GiB; 0: chosen from model and machine (default)")
       ->type_name("BYTES");
-  app->add_option("--kv-dtype", load.kv_dtype, "auto, f32, f16 or int8")->capture_default_str();
-  number_with_default(app, "--kv-block-size", load.kv_block_size, "Tokens per KV cache block");
+  named(app, "--kv-dtype", load.kv_dtype, with_default("auto, f32, f16 or int8", load.kv_dtype));
+  number_with_default(app, "--kv-block-size", load.kv_block_size, "Tokens per KV cache block",
+                      {.min = 1, .max = 1024});
   app->add_flag("!--no-prefix-caching", load.prefix_caching, "Do not reuse cached prefixes");
   converted(
       app, "--chat-template",
@@ -149,8 +236,14 @@ std::string flag_of(const fields::Field& field) {
   return field.flag.empty() ? dashed(field.name) : std::string(field.flag);
 }
 
+std::string shown_flag(const fields::Field& field) {
+  std::string flag = flag_of(field);
+  flag.erase(0, flag.find('-'));  // "!--no-..."
+  return flag.substr(0, flag.find(','));
+}
+
 void add_field(CLI::App* app, const fields::Field& field, GenerateOptions& generate) {
-  std::visit(RequestBinder{app, field, generate}, field.request);
+  std::visit(RequestBinder{app, field, "", generate}, field.request);
 }
 
 void add_request_fields(CLI::App* app, Asked asked, GenerateOptions& generate) {
@@ -158,7 +251,7 @@ void add_request_fields(CLI::App* app, Asked asked, GenerateOptions& generate) {
     const bool is_asked = asked == Asked::kLlm || (field.ways & fields::kOpenAI) != 0;
     if ((field.ways & fields::kCommandLine) == 0 || !is_asked) continue;
     app->option_defaults()->group(fields::to_string(field.group));
-    add_field(app, field, generate);
+    std::visit(RequestBinder{app, field, default_of(field, asked), generate}, field.request);
   }
   add_absent_fields(app);
 }
@@ -167,7 +260,7 @@ void add_config_fields(CLI::App* app, LLMConfig& config) {
   app->option_defaults()->group("Defaults of requests");
   for (const fields::Field& field : fields::all()) {
     if ((field.ways & fields::kCommandLine) != 0)
-      std::visit(ConfigBinder{app, field, config}, field.config);
+      std::visit(ConfigBinder{app, field, default_of_server(field), config}, field.config);
   }
   add_absent_fields(app);
 }

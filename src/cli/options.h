@@ -12,6 +12,9 @@
 // Reading of options, and the groups of options that several commands share.
 namespace openllm::cli {
 
+/// The help with its default: "Port (default: 3000)".
+std::string with_default(const std::string& help, const std::string& value);
+
 /// A text that may be absent: an optional of one, or a text of GenerateOptions.
 template <typename Target>
 CLI::Option* optional(CLI::App* app, const std::string& name, Target& target,
@@ -39,19 +42,24 @@ CLI::Option* converted(CLI::App* app, const std::string& name, Convert convert,
 /// A number, read strictly: CLI11 would take -1 and 2^64 for an unsigned one. `Target` is the
 /// number, or an optional of it.
 template <typename Target>
-CLI::Option* number(CLI::App* app, const std::string& name, Target& target,
-                    const std::string& help) {
+CLI::Option* number(CLI::App* app, const std::string& name, Target& target, const std::string& help,
+                    const fields::Range& range = {}) {
   CLI::Option* option = converted(
-      app, name, [&target](const std::string& text) { parse_into(text, target); }, help);
+      app, name, [&target, range](const std::string& text) { parse_into(text, target, range); },
+      help);
   return option->type_name("NUMBER");
 }
 
-/// The same, with the present value shown as the default.
+/// The same, with the present value told as the default.
 template <typename Number>
 CLI::Option* number_with_default(CLI::App* app, const std::string& name, Number& target,
-                                 const std::string& help) {
-  return number(app, name, target, help)->default_str(std::to_string(target));
+                                 const std::string& help, const fields::Range& range = {}) {
+  return number(app, name, target, with_default(help, std::to_string(target)), range);
 }
+
+/// A text that is not empty: an empty one comes from a variable that is not set.
+CLI::Option* named(CLI::App* app, const std::string& name, std::string& target,
+                   const std::string& help);
 
 /// An option that may be repeated, each time with one text (CLI11 would split "[a,b]" and take
 /// further words).
@@ -65,17 +73,20 @@ inline CLI::Option* repeated(CLI::App* app, const std::string& name,
 /// Options of how a model is loaded.
 void add_load_options(CLI::App* app, LoadOptions& load);
 
-/// The options of a row as CLI11 spells them: "-t,--temperature"; a '!' makes a flag that takes
+/// The options of a row as CLI11 spells them: "--temperature,--temp"; a '!' makes a flag that takes
 /// back.
 std::string flag_of(const fields::Field& field);
+
+/// The first of them as a user writes it: "--temperature", "--show-special-tokens".
+std::string shown_flag(const fields::Field& field);
 
 /// The option of one row of the table of fields; the row must be a field of requests.
 void add_field(CLI::App* app, const fields::Field& field, GenerateOptions& generate);
 
-/// Selects the rows that get an option.
+/// Who is asked: selects the rows that get an option, and the defaults that help tells.
 enum class Asked {
-  kLlm,     ///< All that an LLM of this process can be asked for.
-  kServer,  ///< Those that a server can be asked for.
+  kLlm,     ///< An LLM of this process.
+  kServer,  ///< A running server: only what can be asked of one.
 };
 /// An option for each field of requests. Fields that are known from other engines and that cannot
 /// be honoured are hidden options: they throw kUnsupported unless their value asks for nothing.

@@ -1,55 +1,68 @@
 #include "cli/terminal.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
+#include <cwchar>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace openllm::cli {
 namespace {
 
-/// Another program may have made a stream that it shares with this one non-blocking.
-void wait_for(int fd, short event) {
+/// Another program may have made a stream that it shares with this one non-blocking. False when
+/// nothing happened within the time; -1: none.
+bool wait_for(int fd, short event, int timeout_ms = -1) {
   pollfd entry{fd, event, 0};
-  (void)::poll(&entry, 1, -1);
+  return ::poll(&entry, 1, timeout_ms) != 0;
+}
+
+/// Closes it.
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() { ::close(fd_); }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+
+ private:
+  int fd_;
+};
+
+/// All bytes of `fd`, without one line end at the end. `name` names it in errors.
+std::string read_all(int fd, const std::string& name) {
+  std::string text;
+  std::array<char, 16384> buffer{};
+  while (true) {
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n == 0) break;
+    if (n > 0) {
+      text.append(buffer.data(), static_cast<std::size_t>(n));
+      if (text.size() > kMaxInputBytes) {
+        base::fail_at(ErrorCode::kInvalidArgument, name, "too long (expected at most ",
+                      kMaxInputBytes, " bytes)");
+      }
+    } else if (errno == EAGAIN) {
+      wait_for(fd, POLLIN);
+    } else if (errno != EINTR) {
+      base::fail_at(ErrorCode::kIo, name, "cannot be read: ", std::strerror(errno));
+    }
+  }
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+  return text;
 }
 
 }  // namespace
-
-ProgressCallback progress_bar() {
-  if (!stderr_is_terminal()) return {};
-  auto shown = std::make_shared<std::string>();
-  return [shown](const std::string& stage, double fraction) {
-    const double part = std::clamp(fraction, 0.0, 1.0);
-    const int percent = static_cast<int>(std::lround(part * 100.0));
-    // A line that wraps could not be taken back. 10: brackets, spaces and " 100 %".
-    const int room = terminal_width() - static_cast<int>(stage.size()) - 10;
-    const auto width = static_cast<std::size_t>(std::clamp(room, 0, 30));
-    const auto filled = static_cast<std::size_t>(part * static_cast<double>(width));
-    const std::string bar = width == 0 ? ""
-                                       : base::cat(stage, " [", std::string(filled, '#'),
-                                                   std::string(width - filled, '.'), "] ");
-    std::string line = base::cat("\r\033[K", bar, percent, " %", percent == 100 ? "\r\033[K" : "");
-    if (line == *shown) return;
-    note(line);
-    *shown = std::move(line);
-  };
-}
-
-void clear_progress_bar() {
-  if (stderr_is_terminal()) note("\r\033[K");
-}
 
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) != 0; }
 
@@ -65,23 +78,30 @@ int terminal_width() {
   return size.ws_col;
 }
 
-std::string read_stdin() {
-  std::string text;
-  std::array<char, 16384> buffer{};
-  while (true) {
-    const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-    if (n == 0) break;
-    if (n > 0) {
-      text.append(buffer.data(), static_cast<std::size_t>(n));
-    } else if (errno == EAGAIN) {
-      wait_for(STDIN_FILENO, POLLIN);
-    } else if (errno != EINTR) {
-      base::fail(ErrorCode::kIo, "standard input: ", std::strerror(errno));
-    }
+std::size_t columns_of(std::string_view text) {
+  std::size_t columns = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const int width = ::wcwidth(static_cast<wchar_t>(base::decode_utf8(text, at)));
+    columns += width < 0 ? 1 : static_cast<std::size_t>(width);
   }
-  if (text.ends_with('\n')) text.pop_back();
-  if (text.ends_with('\r')) text.pop_back();
-  return text;
+  return columns;
+}
+
+std::string read_stdin() {
+  constexpr int kPatienceMs = 3000;
+  if (!stdin_is_terminal() && !wait_for(STDIN_FILENO, POLLIN, kPatienceMs))
+    note("openllm: reading standard input; `</dev/null` says that there is none\n");
+  return read_all(STDIN_FILENO, "standard input");
+}
+
+std::string read_text_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    base::fail_at(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, path,
+                  "cannot be opened: ", std::strerror(errno));
+  }
+  const FileDescriptor owner(fd);
+  return read_all(fd, path);
 }
 
 void print(std::string_view text) {

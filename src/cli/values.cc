@@ -1,5 +1,6 @@
 #include "cli/values.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -31,44 +32,96 @@ std::vector<std::string_view> split(std::string_view text) {
   return parts;
 }
 
+/// The text as it is shown in errors: long ones are cut.
+std::string quoted(std::string_view text) {
+  constexpr std::size_t kMost = 60;
+  const bool is_long = text.size() > kMost;
+  return base::cat('"', text.substr(0, kMost), is_long ? "..." : "", '"');
+}
+
+[[noreturn]] void refuse(std::string_view expected, std::string_view text) {
+  base::fail(ErrorCode::kInvalidArgument, "expected ", expected, ", got ", quoted(text));
+}
+
+bool holds(const fields::Range& range, double value) {
+  return value <= range.max && (range.is_above_min ? value > range.min : value >= range.min);
+}
+
+/// "a whole number from 0 to 65535": the range and what the type holds.
+template <typename Number>
+std::string expected_integer(const fields::Range& range) {
+  using Limits = std::numeric_limits<Number>;
+  const bool is_low = range.min <= static_cast<double>(Limits::min());
+  const bool is_high = range.max >= static_cast<double>(Limits::max());
+  return base::cat("a whole number from ",
+                   is_low ? std::to_string(Limits::min()) : base::cat(range.min), " to ",
+                   is_high ? std::to_string(Limits::max()) : base::cat(range.max));
+}
+
+std::string expected_real(const fields::Range& range) {
+  const std::string bounds = fields::to_string(range);
+  const bool has_both = std::isfinite(range.min) && std::isfinite(range.max);
+  const bool is_between = has_both && !range.is_above_min;
+  return base::cat("a number", bounds.empty() ? "" : (is_between ? " from " : " that is "), bounds);
+}
+
 }  // namespace
 
 template <typename Number>
-void parse_into(std::string_view text, Number& out) {
-  const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
-  if (!digits.starts_with('+') && parse_number(digits, out)) return;
+void parse_into(std::string_view text, Number& out, const fields::Range& range) {
+  const bool has_plus = text.starts_with('+');
+  const std::string_view digits = text.substr(has_plus ? 1 : 0);
+  const bool has_one_sign = !digits.starts_with('+') && !(has_plus && digits.starts_with('-'));
+  Number value{};
+  const bool is_number = has_one_sign && parse_number(digits, value);
   if constexpr (std::is_floating_point_v<Number>) {
-    base::fail(ErrorCode::kInvalidArgument, "expected a number, got \"", text, "\"");
+    if (is_number && std::isfinite(value) && holds(range, static_cast<double>(value))) {
+      out = value;
+      return;
+    }
+    double wide = 0.0;
+    const bool is_too_large = !is_number && parse_number(digits, wide) && std::isfinite(wide);
+    refuse(is_too_large && !std::isfinite(range.max) ? "a number below 3.4e38 in size"
+                                                     : expected_real(range),
+           text);
   } else {
-    base::fail(ErrorCode::kInvalidArgument, "expected a whole number from ",
-               std::numeric_limits<Number>::min(), " to ", std::numeric_limits<Number>::max(),
-               ", got \"", text, "\"");
+    if (!is_number || !holds(range, static_cast<double>(value)))
+      refuse(expected_integer<Number>(range), text);
+    out = value;
   }
 }
-template void parse_into(std::string_view, int&);
-template void parse_into(std::string_view, float&);
-template void parse_into(std::string_view, std::uint16_t&);
-template void parse_into(std::string_view, std::uint64_t&);
+template void parse_into(std::string_view, int&, const fields::Range&);
+template void parse_into(std::string_view, float&, const fields::Range&);
+template void parse_into(std::string_view, std::uint16_t&, const fields::Range&);
+template void parse_into(std::string_view, std::uint64_t&, const fields::Range&);
+
+std::optional<std::uint64_t> parse_seed(std::string_view text) {
+  if (text == "-1") return std::nullopt;
+  std::uint64_t seed = 0;
+  if (!parse_number(text, seed))
+    refuse("a whole number from 0 to 18446744073709551615, or -1 for a random one", text);
+  return seed;
+}
 
 std::vector<std::int32_t> parse_ids(std::string_view text) {
+  constexpr std::string_view kExpected =
+      "token ids, whole numbers from 0 to 2147483647 separated by commas";
   std::vector<std::int32_t> ids;
+  const std::string_view whole = text;
   // As --json prints them.
   if (text.size() >= 2 && text.front() == '[' && text.back() == ']') {
     text = text.substr(1, text.size() - 2);
   }
   for (const std::string_view part : split(text)) {
     std::int32_t id = 0;
-    if (!parse_number(part, id)) {
-      base::fail(ErrorCode::kInvalidArgument,
-                 "token ids: expected whole numbers separated by commas, got \"", part, "\"");
-    }
+    if (!parse_number(part, id) || id < 0) refuse(kExpected, part);
     ids.push_back(id);
   }
-  if (ids.empty()) base::fail(ErrorCode::kInvalidArgument, "token ids: expected at least one");
+  if (ids.empty()) refuse("at least one token id", whole);
   return ids;
 }
 
-std::int64_t parse_bytes(std::string_view text) {
+std::int64_t parse_bytes(std::string_view text, std::int64_t least) {
   constexpr std::array<std::pair<std::string_view, double>, 14> kUnits{{{"", 1.0},
                                                                         {"b", 1.0},
                                                                         {"k", 0x1p10},
@@ -93,11 +146,12 @@ std::int64_t parse_bytes(std::string_view text) {
     }
     for (const auto& [name, factor] : kUnits) {
       const double bytes = number * factor;
-      if (unit == name && bytes >= 0.0 && bytes < 0x1p62) return static_cast<std::int64_t>(bytes);
+      const bool fits = bytes >= static_cast<double>(least) && bytes < 0x1p62;
+      if (unit == name && fits) return static_cast<std::int64_t>(bytes);
     }
   }
-  base::fail(ErrorCode::kInvalidArgument,
-             "size: expected a number and perhaps KiB, MiB or GiB, got \"", text, "\"");
+  refuse(base::cat("a size of at least ", least, " bytes, for example 500000, 512MiB or 2GiB"),
+         text);
 }
 
 std::map<std::int32_t, float> parse_biases(std::string_view text) {
@@ -106,20 +160,20 @@ std::map<std::int32_t, float> parse_biases(std::string_view text) {
     const std::size_t equals = part.find('=');
     std::int32_t id = 0;
     float value = 0.0F;
-    if (equals == std::string_view::npos || !parse_number(part.substr(0, equals), id) ||
-        !parse_number(part.substr(equals + 1), value)) {
-      base::fail(ErrorCode::kInvalidArgument, "logit bias: expected ID=NUMBER, got \"", part, "\"");
+    if (equals == std::string_view::npos || !parse_number(part.substr(0, equals), id) || id < 0 ||
+        !parse_number(part.substr(equals + 1), value) || !std::isfinite(value)) {
+      refuse("token ids with their numbers, for example 12=-100,7=1.5", part);
     }
     biases[id] = value;
   }
+  if (biases.empty()) refuse("token ids with their numbers, for example 12=-100,7=1.5", text);
   return biases;
 }
 
 std::chrono::milliseconds parse_seconds(std::string_view text) {
   double seconds = 0.0;
-  if (!parse_number(text, seconds) || !(seconds > 0.0) || seconds > 1e7) {
-    base::fail(ErrorCode::kInvalidArgument, "time: expected seconds above 0, got \"", text, "\"");
-  }
+  if (!parse_number(text, seconds) || !(seconds > 0.0) || seconds > 1e7)
+    refuse("seconds, a number above 0 and at most 10000000", text);
   return std::chrono::milliseconds(std::max<std::int64_t>(1, std::llround(seconds * 1e3)));
 }
 

@@ -114,7 +114,7 @@ std::string to_prometheus(const Metrics& metrics, const TransportStats& transpor
   }
   append_value(out, "openllm_http_disconnects_total", "counter", "Answers whose client went away.",
                metrics.n_disconnects);
-  append_value(out, "openllm_http_connections", "gauge", "Open connections.",
+  append_value(out, "openllm_http_open_connections", "gauge", "Open connections.",
                transport.n_connections);
   append_value(out, "openllm_http_connections_total", "counter", "Connections accepted.",
                transport.n_accepted);

@@ -54,7 +54,7 @@ class Usage(unittest.TestCase):
         self.check_error(run("run", "x", "--kv-cache-bytes", "2 parsecs", "hi"), 2, "2 parsecs")
         self.check_error(run("run", TINY, "hi", "--prompt-ids", "1,2"), 2, "not both")
         self.check_error(run("run", TINY, "--prompt-ids", "1,x"), 2, "x")
-        self.check_error(run("logits", TINY), 2, "--prompt-ids")
+        self.check_error(run("logits", TINY), 2, "standard input")
 
     def test_says_what_may_have_been_meant(self):
         self.check_error(run("rum", "x"), 2, "unknown command rum; did you mean run?")
@@ -66,10 +66,10 @@ class Usage(unittest.TestCase):
         result = run("run", STORIES, "--max-new-tokens", "1", "--", "-5 + 3")
         self.assertEqual(result.returncode, 0, result.stderr)
         result = run("run", STORIES, "--", "-5 + 3", "--max-new-tokens", "1")
-        self.check_error(result, 2, "one argument too many: --max-new-tokens", "before --")
+        self.check_error(result, 2, "one argument too many: ", "before --")
 
     def test_numbers_are_read_strictly(self):
-        for arguments in (["--seed", "-1"], ["--seed", "18446744073709551616"], ["--top-k", "1.5"],
+        for arguments in (["--seed", "-2"], ["--seed", "18446744073709551616"], ["--top-k", "1.5"],
                           ["--temperature", "warm"], ["--temperature", "1e300"], ["--threads", "0x2"]):
             self.check_error(run("run", TINY, "--prompt-ids", "1", *arguments), 2, arguments[0], arguments[1])
         self.check_error(run("start", TINY, "--port", "65536"), 2, "65535")
@@ -324,12 +324,12 @@ class Generation(unittest.TestCase):
         self.assertIn("time was over", result.stderr)
 
     def test_options(self):
-        first = run("run", STORIES, "Once", "--seed", "7", "--max-new-tokens", "12", "-n", "2", "--stop", "[x,y]",
+        first = run("run", STORIES, "Once", "--seed", "7", "--max-new-tokens", "12", "--n", "2", "--stop", "[x,y]",
                     "--stop", "zzz", "--top-p", "0.9", "--verbose")
         self.assertEqual(first.returncode, 0, first.stderr)
         self.assertRegex(first.stdout, r"(?s)^\[0\] .*\n\[1\] .*\n$")
         self.assertRegex(first.stderr, r"load [\d.]+ s \| prompt \d+ tokens.* tokens/s \| answer 24 tokens, .* tokens/s")
-        again = run("run", STORIES, "Once", "--seed", "7", "--max-new-tokens", "12", "-n", "2", "--stop", "[x,y]",
+        again = run("run", STORIES, "Once", "--seed", "7", "--max-new-tokens", "12", "--n", "2", "--stop", "[x,y]",
                     "--stop", "zzz", "--top-p", "0.9")
         self.assertEqual(first.stdout, again.stdout)
 
@@ -343,7 +343,7 @@ class Generation(unittest.TestCase):
         self.assertEqual(output["prompt_token_ids"], [1, 2, 3])
 
     def test_errors_of_requests(self):
-        for arguments in (["--temperature", "nan"], ["--top-p", "-1"], ["--max-new-tokens", "-1"], ["-n", "0"]):
+        for arguments in (["--temperature", "nan"], ["--top-p", "-1"], ["--max-new-tokens", "-1"], ["--n", "0"]):
             result = run("run", STORIES, "Once", *arguments)
             self.assertEqual(result.returncode, 2, "%s: %s" % (arguments, result.stderr))
         self.assertEqual(run("run", TINY, "text").returncode, 4)
@@ -367,7 +367,7 @@ class Generation(unittest.TestCase):
 
     def test_interrupt_stops_the_answer(self):
         process = subprocess.Popen([PROGRAM, "run", TINY, "--prompt-ids", "1", "--max-new-tokens", "60", "--device",
-                                    "reference", "--ignore-eos", "-n", "64"],
+                                    "reference", "--ignore-eos", "--n", "64"],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)

@@ -2,12 +2,14 @@
 
 #include <array>
 #include <charconv>
+#include <optional>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "cli/commands/commands.h"
+#include "cli/progress_line.h"
+#include "cli/prompt_source.h"
 #include "cli/terminal.h"
-#include "cli/values.h"
 
 namespace openllm::cli {
 namespace {
@@ -20,17 +22,29 @@ void append_float(std::string& out, float value) {
   out += text.find_first_of("in") == std::string_view::npos ? text : "null";
 }
 
+/// The text to look at; on a terminal, without any, what is typed until Ctrl-D.
+std::string text_of(const Arguments& arguments, std::string_view command) {
+  const std::optional<std::string> text = gather_prompt(arguments.source, command, Blank::kTaken);
+  return text ? *text : read_stdin();
+}
+
 }  // namespace
 
 int logits_command(const Arguments& arguments) {
-  if (!arguments.prompt_ids && !arguments.text) {
-    base::fail(ErrorCode::kInvalidArgument, "logits: give --prompt-ids or --prompt");
+  if (arguments.prompt_ids && !arguments.source.is_empty()) {
+    base::fail(ErrorCode::kInvalidArgument, "logits: give PROMPT or --prompt-ids, not both");
   }
+  const ProgressLine progress;
   LoadOptions load = arguments.load;
-  load.progress = progress_bar();
+  load.progress = progress.callback();
   const LLM llm(arguments.model, load);
-  const std::vector<std::int32_t> ids =
-      arguments.prompt_ids ? parse_ids(*arguments.prompt_ids) : llm.tokenize(*arguments.text);
+  std::vector<std::int32_t> ids;
+  if (arguments.prompt_ids) {
+    refuse_standard_input("logits", "--prompt-ids");
+    ids = *arguments.prompt_ids;
+  } else {
+    ids = llm.tokenize(text_of(arguments, "logits"));
+  }
   const std::vector<float> logits = llm.logits(ids);
   const std::size_t vocab = ids.empty() ? 0 : logits.size() / ids.size();
   base::Json id_list = base::Json::array();
@@ -51,7 +65,7 @@ int logits_command(const Arguments& arguments) {
 
 int tokenize_command(const Arguments& arguments) {
   const LLM llm(arguments.model);
-  const std::string text = arguments.text ? *arguments.text : read_stdin();
+  const std::string text = text_of(arguments, "tokenize");
   const auto ids =
       llm.tokenize(text, {.add_special_tokens = arguments.generate.add_special_tokens});
   base::Json list = base::Json::array();

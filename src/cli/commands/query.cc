@@ -1,6 +1,9 @@
 #include "base/error.h"
 #include "cli/answer.h"
+#include "cli/chat_session.h"
+#include "cli/chat_settings.h"
 #include "cli/commands/commands.h"
+#include "cli/defaults.h"
 #include "cli/exit_status.h"
 #include "cli/interrupt.h"
 #include "cli/terminal.h"
@@ -21,7 +24,7 @@ struct Question {
     if (!arguments.stream) {
       const GenerationOutput output = client.generate(prompt, options);
       print_result(output, arguments.json);
-      return status_of(output);
+      return status_of(output, arguments.generate, options);
     }
     bool has_text = false;
     const auto on_output = [&](const GenerationOutput& output) {
@@ -42,7 +45,7 @@ struct Question {
     } else {
       print_result(last, arguments.json);
     }
-    return status_of(last);
+    return status_of(last, arguments.generate, options);
   }
 
   /// Has the text continued as it is, by as many tokens as `run` would.
@@ -50,40 +53,53 @@ struct Question {
     if (!options.max_new_tokens) options.max_new_tokens = kCompletionTokens;
     return ask(text);
   }
+
+  int answer(const std::string& text) {
+    if (arguments.raw) return continue_text(text);
+    std::vector<Message> messages = with_system(arguments.system);
+    messages.push_back({.role = "user", .content = text});
+    try {
+      return ask(messages);
+    } catch (const Error& error) {
+      // A model without a chat template, or a server without chats: nothing was answered yet. Like
+      // `run`, continue the text.
+      const bool has_no_chat = error.code() == ErrorCode::kUnsupported &&
+                               error.reason() != ErrorReason::kUnsupportedField;
+      if (!has_no_chat || !arguments.system.empty()) throw;
+      return continue_text(text);
+    }
+  }
 };
+
+int chat(const Client& client, const Arguments& arguments) {
+  if (arguments.json || !arguments.stream) {
+    base::fail(ErrorCode::kInvalidArgument, arguments.json ? "--json" : "--no-stream",
+               ": needs a PROMPT or standard input");
+  }
+  check_for_chat(arguments.generate);
+  const std::vector<std::string> models = client.models();
+  if (models.empty()) base::fail(ErrorCode::kNotFound, "query: the server has no models");
+  const ServerResponder responder(client, models.front());
+  return ChatSession(responder, arguments, Asked::kServer).run();
+}
 
 }  // namespace
 
 int query_command(const Arguments& arguments) {
-  if (!arguments.text && stdin_is_terminal()) {
-    base::fail(ErrorCode::kInvalidArgument,
-               "query: PROMPT is missing (give it, or pipe it into standard input)");
-  }
-  const std::string text = arguments.text ? *arguments.text : read_stdin();
+  if (arguments.raw)
+    check_template_is_used(arguments.generate, arguments.system, "--raw does not use");
   const Client client(arguments.client);
+  if (arguments.source.is_empty() && stdin_is_terminal()) return chat(client, arguments);
+  check_shown(arguments);
+  const std::string text = gather_prompt(arguments.source, "query").value_or("");
   const InterruptGuard guard(InterruptPipe::Second::kEndsProgram);
   Question question{client, arguments, guard, arguments.generate};
   question.options.stop_token = guard.token();
-  if (arguments.raw) {
-    if (!arguments.system.empty()) {
-      base::fail(ErrorCode::kInvalidArgument,
-                 "--system: needs a chat template, which --raw does not use");
-    }
-    const int status = question.continue_text(text);
-    return guard.interrupted() ? kExitInterrupted : status;
-  }
-  std::vector<Message> messages = with_system(arguments.system);
-  messages.push_back({.role = "user", .content = text});
   int status = 0;
   try {
-    status = question.ask(messages);
+    status = question.answer(text);
   } catch (const Error& error) {
-    // A model without a chat template, or a server without chats: nothing was answered yet. Like
-    // `run`, continue the text.
-    const bool has_no_chat =
-        error.code() == ErrorCode::kUnsupported && error.reason() != ErrorReason::kUnsupportedField;
-    if (!has_no_chat || !arguments.system.empty()) throw;
-    status = question.continue_text(text);
+    rethrow_for_user(error, "context of the server's model");
   }
   return guard.interrupted() ? kExitInterrupted : status;
 }

@@ -3,30 +3,33 @@
 #include "base/error.h"
 #include "cli/answer.h"
 #include "cli/chat_session.h"
+#include "cli/chat_settings.h"
 #include "cli/commands/commands.h"
 #include "cli/exit_status.h"
 #include "cli/interrupt.h"
+#include "cli/progress_line.h"
 #include "cli/terminal.h"
-#include "cli/values.h"
 
 namespace openllm::cli {
 namespace {
 
+bool uses_template(const LLM& llm, const Arguments& arguments) {
+  return !arguments.prompt_ids && !arguments.raw && llm.info().has_chat_template;
+}
+
 Prompt make_prompt(const LLM& llm, const Arguments& arguments, const std::string& text,
                    GenerateOptions& options) {
-  if (!arguments.prompt_ids && !arguments.raw && llm.info().has_chat_template) {
+  if (uses_template(llm, arguments)) {
     std::vector<Message> messages = with_system(arguments.system);
     messages.push_back({.role = "user", .content = text});
     return messages;
   }
-  if (!arguments.system.empty()) {
-    base::fail(
-        ErrorCode::kInvalidArgument, "--system: needs a chat template, which ",
-        arguments.prompt_ids ? "token ids do" : (arguments.raw ? "--raw does" : "this model does"),
-        arguments.prompt_ids ? " not use" : (arguments.raw ? " not use" : " not have"));
-  }
-  limit_completion(llm, options);
-  if (arguments.prompt_ids) return parse_ids(*arguments.prompt_ids);
+  check_template_is_used(options, arguments.system,
+                         arguments.prompt_ids ? "token ids do not use"
+                         : arguments.raw      ? "--raw does not use"
+                                              : "this model does not have");
+  if (!options.max_new_tokens) options.max_new_tokens = LocalResponder(llm).completion_tokens();
+  if (arguments.prompt_ids) return *arguments.prompt_ids;
   return text;
 }
 
@@ -37,45 +40,67 @@ int answer_once(const LLM& llm, const Arguments& arguments, const std::string& t
   options.stop_token = guard.token();
   const Prompt prompt = make_prompt(llm, arguments, text, options);
   Timing timing{.load_s = load_s};
-  const GenerationOutput output =
-      answer(llm, prompt, options, arguments.json ? Show::kNothing : Show::kStream, timing);
+  GenerationOutput output;
+  try {
+    output = answer(LocalResponder(llm), prompt, options,
+                    arguments.json ? Show::kNothing : Show::kStream, timing);
+  } catch (const Error& error) {
+    rethrow_for_user(error, base::cat("context of ", llm.info().max_context, " tokens"));
+  }
   if (arguments.json || output.outputs.size() != 1) {
     print_result(output, arguments.json);
   } else {
     print("\n");  // the rest is there already
   }
   if (arguments.verbose) note(describe(timing) + "\n");
-  return guard.interrupted() ? kExitInterrupted : status_of(output);
+  return guard.interrupted() ? kExitInterrupted : status_of(output, arguments.generate, options);
+}
+
+/// What the command line alone shows to be wrong should cost neither a load nor a wait.
+void check(const Arguments& arguments, bool is_chat) {
+  if (arguments.prompt_ids && !arguments.source.is_empty()) {
+    base::fail(ErrorCode::kInvalidArgument, "run: give PROMPT or --prompt-ids, not both");
+  }
+  if (is_chat && arguments.json)
+    base::fail(ErrorCode::kInvalidArgument, "--json: needs a PROMPT or standard input");
+  if (is_chat) {
+    check_for_chat(arguments.generate);
+  } else {
+    check_shown(arguments);
+  }
+  if (arguments.raw || arguments.prompt_ids) {
+    check_template_is_used(arguments.generate, arguments.system,
+                           arguments.raw ? "--raw does not use" : "token ids do not use");
+  }
 }
 
 }  // namespace
 
 int run_command(const Arguments& arguments) {
-  if (arguments.prompt_ids && arguments.text) {
-    base::fail(ErrorCode::kInvalidArgument, "run: give PROMPT or --prompt-ids, not both");
-  }
-  // A wrong list should not cost a load.
-  if (arguments.prompt_ids) parse_ids(*arguments.prompt_ids);
-  const bool has_prompt = arguments.text || arguments.prompt_ids;
-  const bool chat = !has_prompt && stdin_is_terminal();
-  if (chat && arguments.json)
-    base::fail(ErrorCode::kInvalidArgument, "--json: needs a PROMPT or standard input");
-
+  const bool is_chat = !arguments.prompt_ids && arguments.source.is_empty() && stdin_is_terminal();
+  check(arguments, is_chat);
+  const ProgressLine progress;
   LoadOptions load = arguments.load;
-  load.progress = progress_bar();
+  load.progress = progress.callback();
   // An unknown model is reported before standard input is read.
   const LLM llm(arguments.model, load);
-  const std::string text = has_prompt || chat ? arguments.text.value_or("") : read_stdin();
+  std::string text;
+  if (arguments.prompt_ids) {
+    refuse_standard_input("run", "--prompt-ids");
+  } else if (!is_chat) {
+    text = gather_prompt(arguments.source, "run").value_or("");
+  }
   const auto begin = std::chrono::steady_clock::now();
   llm.load();
   const double load_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (chat && !llm.info().has_tokenizer) {
+  if (is_chat && !llm.info().has_tokenizer) {
     base::fail(ErrorCode::kUnsupported, "run: ", llm.id(),
                " has no tokenizer to chat with (give --prompt-ids)");
   }
-  if (chat) return ChatSession(llm, arguments, load_s).run();
-  return answer_once(llm, arguments, text, load_s);
+  if (!is_chat) return answer_once(llm, arguments, text, load_s);
+  const LocalResponder responder(llm);
+  return ChatSession(responder, arguments, Asked::kLlm, load_s).run();
 }
 
 }  // namespace openllm::cli

@@ -1,0 +1,304 @@
+#include "cli/peer_names.h"
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/error.h"
+#include "cli/options.h"
+#include "fields/field.h"
+
+namespace openllm::cli {
+namespace {
+
+/// What a name of another program means here.
+enum class Means {
+  kSame,    ///< `ours` is the same option under our name.
+  kOther,   ///< Nothing of that form, but `ours` says how to get it.
+  kAbsent,  ///< This version cannot do it: `ours` says why.
+};
+
+/// An option that users know from llama.cpp, Ollama or vLLM. `neutral` is the value that asks for
+/// what happens anyway; of an option without a value, "" with `has_value` false.
+struct PeerName {
+  std::string_view name;
+  Means means = Means::kSame;
+  std::string_view ours{};
+  bool has_value = true;
+  std::optional<std::string_view> neutral{};
+};
+
+constexpr std::string_view kNoGpu =
+    "models run on the CPU here; `openllm backends` lists the devices";
+constexpr std::string_view kNoFetch =
+    "models come into the store by `scripts/fetch-model` or `openllm models add`";
+constexpr std::string_view kNoGrammar = "this version does not have grammars";
+constexpr std::string_view kNoSampler = "this version does not have that sampler";
+constexpr std::string_view kNoSpeculation = "this version has no draft models";
+constexpr std::string_view kThreads = "--threads sets the threads of all steps";
+constexpr std::string_view kPenalty =
+    "--repetition-penalty is over the whole prompt and answer, not over the last tokens";
+
+using enum Means;
+constexpr PeerName kPeerNames[] = {
+    // Length and context.
+    {"-n", kOther, "--n N is the number of answers, --max-tokens N their length"},
+    {"--predict", kSame, "--max-new-tokens"},
+    {"--n-predict", kSame, "--max-new-tokens"},
+    {"--num-predict", kSame, "--max-new-tokens"},
+    {"--ctx-size", kSame, "--max-model-len"},
+    {"--num-ctx", kSame, "--max-model-len"},
+    {"--keep", kOther, "--truncate-prompt keeps the end of a prompt that is too long", true, "0"},
+    {"--no-context-shift", kOther, "", false, ""},
+    {"--context-shift", kAbsent, "an answer ends where the context ends", false},
+    // Prompt.
+    {"-sys", kSame, "--system"},
+    {"--system-prompt", kSame, "--system"},
+    {"-sysf", kOther, "--system TEXT sets the system message"},
+    {"--system-prompt-file", kOther, "--system TEXT sets the system message"},
+    {"--chat-template-file", kSame, "--chat-template"},
+    {"--chat-template-kwargs", kSame, "--template-json"},
+    {"--jinja", kOther, "", false, ""},
+    {"--no-jinja", kAbsent, "templates are always Jinja", false},
+    {"-cnv", kOther, "without PROMPT a terminal gets a chat", false},
+    {"--conversation", kOther, "without PROMPT a terminal gets a chat", false},
+    {"-no-cnv", kOther, "--raw continues the text without the chat template", false},
+    {"--no-conversation", kOther, "--raw continues the text without the chat template", false},
+    {"-i", kOther, "without PROMPT a terminal gets a chat", false},
+    {"--interactive", kOther, "without PROMPT a terminal gets a chat", false},
+    {"-e", kOther, "the shell can write them: $'one\\ntwo'", false},
+    {"--escape", kOther, "the shell can write them: $'one\\ntwo'", false},
+    {"--no-escape", kOther, "", false, ""},
+    {"-bf", kOther, "-f FILE reads the prompt from a file"},
+    {"--binary-file", kOther, "-f FILE reads the prompt from a file"},
+    {"-r", kOther, "--stop TEXT ends the answer"},
+    {"--reverse-prompt", kOther, "--stop TEXT ends the answer"},
+    {"--no-display-prompt", kOther, "", false, ""},
+    {"--nohistory", kSame, "--no-history", false},
+    {"--nowordwrap", kOther, "", false, ""},
+    {"--simple-io", kOther, "", false, ""},
+    {"--format", kAbsent, kNoGrammar},
+    {"--think", kAbsent, "--template-json sets what a chat template asks for"},
+    {"--image", kAbsent, "this version reads text only"},
+    {"--mmproj", kAbsent, "this version reads text only"},
+    // Sampling.
+    {"-s", kSame, "--seed"},
+    {"--samplers", kAbsent, kNoSampler},
+    {"--repeat-penalty", kOther, kPenalty, true, "1.0"},
+    {"--repeat-last-n", kOther, kPenalty},
+    {"--typical", kAbsent, kNoSampler, true, "1.0"},
+    {"--typical-p", kAbsent, kNoSampler, true, "1.0"},
+    {"--top-nsigma", kAbsent, kNoSampler, true, "-1"},
+    {"--tfs", kAbsent, kNoSampler, true, "1.0"},
+    {"--xtc-probability", kAbsent, kNoSampler, true, "0"},
+    {"--xtc-threshold", kAbsent, kNoSampler},
+    {"--dry-multiplier", kAbsent, kNoSampler, true, "0"},
+    {"--dry-base", kAbsent, kNoSampler},
+    {"--dry-allowed-length", kAbsent, kNoSampler},
+    {"--dynatemp-range", kAbsent, kNoSampler, true, "0"},
+    {"--mirostat", kAbsent, kNoSampler, true, "0"},
+    {"--mirostat-lr", kAbsent, kNoSampler},
+    {"--mirostat-ent", kAbsent, kNoSampler},
+    {"-l", kOther, "--logit-bias ID=NUMBER"},
+    {"--grammar", kAbsent, kNoGrammar},
+    {"--grammar-file", kAbsent, kNoGrammar},
+    {"-j", kAbsent, kNoGrammar},
+    {"--json-schema", kAbsent, kNoGrammar},
+    // Loading.
+    {"-ngl", kAbsent, kNoGpu, true, "0"},
+    {"--gpu-layers", kAbsent, kNoGpu, true, "0"},
+    {"--n-gpu-layers", kAbsent, kNoGpu, true, "0"},
+    {"-sm", kAbsent, kNoGpu},
+    {"--split-mode", kAbsent, kNoGpu},
+    {"-ts", kAbsent, kNoGpu},
+    {"--tensor-split", kAbsent, kNoGpu},
+    {"-mg", kAbsent, kNoGpu},
+    {"--main-gpu", kAbsent, kNoGpu},
+    {"--gpu-memory-utilization", kAbsent, kNoGpu},
+    {"-tp", kAbsent, kNoGpu, true, "1"},
+    {"--tensor-parallel-size", kAbsent, kNoGpu, true, "1"},
+    {"--pipeline-parallel-size", kAbsent, kNoGpu, true, "1"},
+    {"-fa", kAbsent, "attention has one form", true, "auto"},
+    {"--flash-attn", kAbsent, "attention has one form", true, "auto"},
+    {"-tb", kOther, kThreads},
+    {"--threads-batch", kOther, kThreads},
+    {"--threads-http", kOther, kThreads},
+    {"-b", kOther, "--max-step-tokens bounds the tokens of one step"},
+    {"--batch-size", kOther, "--max-step-tokens bounds the tokens of one step"},
+    {"-ub", kOther, "--max-step-tokens bounds the tokens of one step"},
+    {"--ubatch-size", kOther, "--max-step-tokens bounds the tokens of one step"},
+    {"-np", kOther, "--max-sequences bounds the answers that are made at a time"},
+    {"--parallel", kOther, "--max-sequences bounds the answers that are made at a time"},
+    {"--max-num-seqs", kSame, "--max-sequences"},
+    {"--max-num-batched-tokens", kSame, "--max-step-tokens"},
+    {"--block-size", kSame, "--kv-block-size"},
+    {"--kv-cache-dtype", kSame, "--kv-dtype"},
+    {"-ctk", kOther, "--kv-dtype sets the type of keys and values"},
+    {"--cache-type-k", kOther, "--kv-dtype sets the type of keys and values"},
+    {"-ctv", kOther, "--kv-dtype sets the type of keys and values"},
+    {"--cache-type-v", kOther, "--kv-dtype sets the type of keys and values"},
+    {"-cb", kOther, "", false, ""},
+    {"--cont-batching", kOther, "", false, ""},
+    {"--no-cont-batching", kAbsent, "requests are always batched", false},
+    {"--enable-prefix-caching", kOther, "", false, ""},
+    {"--no-enable-prefix-caching", kSame, "--no-prefix-caching", false},
+    {"--mlock", kAbsent, "weights are not locked in memory", false},
+    {"--no-mmap", kAbsent, "files are always mapped", false},
+    {"--mmap", kOther, "", false, ""},
+    {"--numa", kAbsent, "`numactl` places the program"},
+    {"--dtype", kAbsent, "weights are computed with as they are stored", true, "auto"},
+    {"--quantization", kAbsent, "weights are computed with as they are stored"},
+    {"--rope-scaling", kAbsent, "positions are the model's own"},
+    {"--rope-freq-base", kAbsent, "positions are the model's own"},
+    {"--rope-freq-scale", kAbsent, "positions are the model's own"},
+    {"--lora", kAbsent, "this version cannot mount adapters"},
+    {"--enable-lora", kAbsent, "this version cannot mount adapters", false},
+    {"-md", kAbsent, kNoSpeculation},
+    {"--model-draft", kAbsent, kNoSpeculation},
+    {"--trust-remote-code", kAbsent, "no code comes with models here", false},
+    {"--tokenizer", kOther, "the tokenizer is the model's own"},
+    {"--revision", kOther, "NAME:VERSION chooses one of the store"},
+    {"-hf", kAbsent, kNoFetch},
+    {"--hf-repo", kAbsent, kNoFetch},
+    {"-hff", kAbsent, kNoFetch},
+    {"--hf-file", kAbsent, kNoFetch},
+    {"-mu", kAbsent, kNoFetch},
+    {"--model-url", kAbsent, kNoFetch},
+    {"--download-dir", kAbsent, kNoFetch},
+    // Server.
+    {"-a", kSame, "--alias"},
+    {"--served-model-name", kOther, "--alias NAME is a further name of the model"},
+    {"--api-key-file", kOther, "OPENLLM_API_KEY or --api-key sets the key"},
+    {"--allowed-origins", kOther, "--allow-origin ORIGIN, once for each of them"},
+    {"--metrics", kOther, "", false, ""},
+    {"--no-webui", kOther, "", false, ""},
+    {"--embedding", kAbsent, "this version gives no embeddings", false},
+    {"--embeddings", kAbsent, "this version gives no embeddings", false},
+    {"--reranking", kAbsent, "this version does not rank", false},
+    {"--ssl-key-file", kAbsent, "a proxy in front of it can speak HTTPS"},
+    {"--ssl-cert-file", kAbsent, "a proxy in front of it can speak HTTPS"},
+    {"--log-disable", kOther, "", false, ""},
+    {"--keepalive", kAbsent, "the model stays as long as the program"},
+};
+
+const PeerName* find_peer_name(std::string_view name) {
+  const auto* found = std::find_if(std::begin(kPeerNames), std::end(kPeerNames),
+                                   [&](const PeerName& peer) { return peer.name == name; });
+  return found == std::end(kPeerNames) ? nullptr : found;
+}
+
+bool is_same_value(std::string_view a, std::string_view b) {
+  if (a == b) return true;
+  const auto number = [](std::string_view text) -> std::optional<float> {
+    float value = 0.0F;
+    try {
+      parse_into(text, value);
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+    return value;
+  };
+  return number(a) && number(a) == number(b);
+}
+
+/// Walks through the words of one command.
+class Translator {
+ public:
+  Translator(const CLI::App& command, std::vector<std::string> words)
+      : command_(command), words_(std::move(words)) {}
+
+  std::vector<std::string> run() {
+    while (at_ < words_.size()) {
+      const std::string word = words_[at_++];
+      if (word == "--") {
+        out_.push_back(word);
+        while (at_ < words_.size()) out_.push_back(words_[at_++]);
+      } else if (word.size() > 1 && word[0] == '-') {
+        take_option(word);
+      } else {
+        out_.push_back(word);
+      }
+    }
+    return std::move(out_);
+  }
+
+ private:
+  const CLI::Option* find(const std::string& name) const {
+    return command_.get_option_no_throw(name);
+  }
+
+  void take_option(const std::string& word) {
+    const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
+    std::string name = word.substr(0, equals);
+    if (name.starts_with("--")) std::replace(name.begin(), name.end(), '_', '-');
+    std::optional<std::string> value;
+    if (equals != std::string::npos) value = word.substr(equals + 1);
+    if (const CLI::Option* known = find(name)) {
+      out_.push_back(value ? name + "=" + *value : name);
+      if (!value && known->get_items_expected_max() > 0 && at_ < words_.size())
+        out_.push_back(words_[at_++]);
+      return;
+    }
+    if (const PeerName* peer = find_peer_name(name)) return take_peer(*peer, name, value);
+    if (const PeerName* peer = find_short(name))
+      return take_peer(*peer, std::string(peer->name), name.substr(2));
+    if (const std::string ours = our_flag(name); !ours.empty()) {
+      out_.push_back(value ? ours + "=" + *value : ours);
+      if (!value && at_ < words_.size()) out_.push_back(words_[at_++]);
+      return;
+    }
+    out_.push_back(word);
+  }
+
+  /// A name of one letter that has its value attached: "-n128".
+  const PeerName* find_short(const std::string& name) const {
+    const bool has_digits = name.size() > 2 && name[1] != '-' && name[2] >= '0' && name[2] <= '9';
+    if (!has_digits || find(name.substr(0, 2)) != nullptr) return nullptr;
+    return find_peer_name(name.substr(0, 2));
+  }
+
+  /// Our option for a field of requests that is written with another of its names; empty: none.
+  std::string our_flag(const std::string& name) const {
+    if (!name.starts_with("--")) return "";
+    std::string field_name = name.substr(2);
+    std::replace(field_name.begin(), field_name.end(), '-', '_');
+    const fields::Field* field = fields::find(field_name);
+    if (field == nullptr || field->type == fields::Type::kBoolean) return "";
+    const std::string ours = shown_flag(*field);
+    return find(ours) == nullptr ? "" : ours;
+  }
+
+  void take_peer(const PeerName& peer, const std::string& name,
+                 const std::optional<std::string>& given) {
+    if (peer.means == Means::kSame) {
+      const std::string ours(peer.ours);
+      if (find(ours) == nullptr) {  // another command's option
+        out_.push_back(given ? name + "=" + *given : name);
+        return;
+      }
+      out_.push_back(given ? ours + "=" + *given : ours);
+      if (!given && peer.has_value && at_ < words_.size()) out_.push_back(words_[at_++]);
+      return;
+    }
+    std::optional<std::string> value = given;
+    if (!value && peer.has_value && at_ < words_.size()) value = words_[at_++];
+    if (peer.neutral && is_same_value(value.value_or(""), *peer.neutral)) return;
+    base::fail(
+        peer.means == Means::kAbsent ? ErrorCode::kUnsupported : ErrorCode::kInvalidArgument, name,
+        peer.means == Means::kAbsent ? " cannot be done: " : " is not an option here: ", peer.ours);
+  }
+
+  const CLI::App& command_;
+  std::vector<std::string> words_;
+  std::size_t at_ = 0;
+  std::vector<std::string> out_;
+};
+
+}  // namespace
+
+std::vector<std::string> with_our_names(const CLI::App& command, std::vector<std::string> words) {
+  return Translator(command, std::move(words)).run();
+}
+
+}  // namespace openllm::cli
