@@ -237,14 +237,15 @@ TEST(EncoderDecoderTest, SourcesComeWholeAndFromTheVocabulary) {
 // send a row to other experts).
 TEST(KvDtypeTest, RoundedCachesAreCloseToFullOnes) {
   using device::KvType;
-  struct Case {
+  struct Rounded {
     const char* model;
     KvType type;
     double most;  ///< Error relative to the size of the logits.
   };
-  for (const Case& c : {Case{"mistral", KvType::kF16, 0.002}, Case{"gemma3", KvType::kF16, 0.002},
-                        Case{"deepseek2", KvType::kF16, 0.1}, Case{"mistral", KvType::kInt8, 0.05},
-                        Case{"gemma3", KvType::kInt8, 0.05}, Case{"deepseek2", KvType::kInt8, 0.5}}) {
+  for (const Rounded& c :
+       {Rounded{"mistral", KvType::kF16, 0.002}, Rounded{"gemma3", KvType::kF16, 0.002},
+        Rounded{"deepseek2", KvType::kF16, 0.1}, Rounded{"mistral", KvType::kInt8, 0.05},
+        Rounded{"gemma3", KvType::kInt8, 0.05}, Rounded{"deepseek2", KvType::kInt8, 0.5}}) {
     const auto checkpoint = format::open_checkpoint(data_path(c.model));
     const Golden golden = read_golden(data_path(c.model));
     for (const char* device : {"reference", "cpu"}) {
