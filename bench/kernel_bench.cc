@@ -24,11 +24,11 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// Best time of a call, over at least five calls and 0.15 s.
+/// Best time of a call, over at least five calls and `seconds`.
 template <typename Call>
-double best_time(Call call) {
+double best_time(Call call, double seconds = 0.15) {
   double best = 1e9;
-  const double end = now() + 0.15;
+  const double end = now() + seconds;
   for (int i = 0; i < 5 || now() < end; ++i) {
     const double start = now();
     call();
@@ -100,6 +100,48 @@ void run_case(device::Device& dev, const Case& c, const openllm::bench::MachineL
   std::fflush(stdout);
 }
 
+/// Attention of one new token of one sequence: 30 layers of 9 heads on 3 of 64, so that the keys
+/// and values of a long context fit no cache.
+void run_attention(device::Device& dev, device::KvType type, int context,
+                   const openllm::bench::MachineLimits& machine) {
+  constexpr int kLayers = 30;
+  constexpr const char* kNames[] = {"f32", "f16", "int8"};
+  const device::AttentionSpec spec{9, 3, 64, 64, 0.125F};
+  const int n_blocks = context / 32 + 1;
+  device::KvCacheSpec cache_spec{32, type, {}, {n_blocks}};
+  for (int i = 0; i < kLayers; ++i) cache_spec.layers.push_back({0, 3, 64, 64});
+  const auto cache = dev.allocate_kv(cache_spec);
+  const auto buffer = dev.allocate(512 * 1024 * sizeof(float));
+  auto* const values = static_cast<float*>(buffer->data());
+  for (std::int64_t i = 0; i < 512 * 1024; ++i)
+    values[i] =
+        static_cast<float>(openllm::base::random_unit(1, 2, static_cast<std::uint64_t>(i)) - 0.5);
+  openllm::step::Step step;
+  step.block_tables.resize(1);
+  for (int b = 0; b < n_blocks; ++b) step.block_tables[0].ids.push_back(b);
+  step.block_tables[0].begin = {0, n_blocks};
+  const auto run = [&](int past, int n, bool write) {
+    step.sequences = {{0, n, past}};
+    step.token_ids.assign(static_cast<std::size_t>(n), 0);
+    step.positions.assign(static_cast<std::size_t>(n), past);
+    const device::Tensor q{values, n, 576, 576};
+    const device::Tensor kv{values, n, 192, 192};
+    dev.begin_step(step);
+    for (int layer = 0; layer < kLayers; ++layer) {
+      if (write) dev.write_kv(*cache, layer, kv, kv);
+      if (!write) dev.attention(spec, *cache, layer, q, {values + 300 * 1024, n, 576, 576});
+    }
+    dev.finish_step();
+  };
+  for (int past = 0; past < context; past += 256) run(past, std::min(256, context - past), true);
+  const double seconds = best_time([&] { run(context - 1, 1, false); }, 1.0);
+  const double bytes =
+      double{kLayers} * 6 * static_cast<double>(device::kv_head_bytes(type, 64)) * context;
+  std::printf("attention %-4s %6d tokens: %6.2f ms, %5.1f GB/s %3.0f%%\n",
+              kNames[static_cast<int>(type)], context, seconds * 1e3, bytes / seconds * 1e-9,
+              100.0 * bytes / seconds * 1e-9 / machine.read_gb_per_s);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -116,6 +158,10 @@ int main(int argc, char** argv) {
               machine.read_gb_per_s, machine.f32_gflop_per_s, machine.int8_gop_per_s);
   const std::size_t min_bytes = static_cast<std::size_t>(argc > 3 ? std::atoi(argv[3]) : 160)
                                 << 20U;
+  for (const int context : {512, 8000}) {
+    for (const auto type : {device::KvType::kF32, device::KvType::kF16, device::KvType::kInt8})
+      run_attention(*dev, type, context, machine);
+  }
   const openllm::step::Step step;  // the operations that are timed ask nothing of it
   dev->begin_step(step);
   const std::vector<Case> cases = {

@@ -1,7 +1,7 @@
 // Decode, prefill and batching of a model through the public API, beside the machine's limits
 // measured in the same round. Prints one table, or JSON with --json.
-//   model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] [--streams 8,32]
-//   [--json]
+//   model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] [--context 8000,...]
+//   [--streams 8,32] [--kv-dtype auto] [--json]
 
 #include <openllm/openllm.h>
 
@@ -27,6 +27,8 @@ struct Settings {
   int rounds = 5;
   int prompt = 512;
   int decode = 128;
+  std::vector<int> contexts = {};  // prompts before which one sequence decodes
+  std::string kv_dtype = "auto";
   std::vector<int> streams = {8, 32};
   bool json = false;
 };
@@ -69,9 +71,10 @@ double prefill_rate(const openllm::LLM& llm, int n_prompt) {
   return n_prompt / seconds_since(begin);
 }
 
-/// Tokens per second after the first one.
-double decode_rate(const openllm::LLM& llm, int n_tokens) {
-  auto stream = llm.generate_iterator(make_prompt(8, llm.info().vocab_size), greedy(n_tokens + 1));
+/// Tokens per second after the first one, behind a prompt of `n_prompt` tokens.
+double decode_rate(const openllm::LLM& llm, int n_prompt, int n_tokens) {
+  auto stream =
+      llm.generate_iterator(make_prompt(n_prompt, llm.info().vocab_size), greedy(n_tokens + 1));
   const auto* output = stream.next();
   const auto begin = Clock::now();
   const auto first = output->outputs[0].token_ids.size();
@@ -106,7 +109,7 @@ double batching_rate(const openllm::LLM& llm, int n_streams) {
 
 constexpr const char* kUsage =
     "usage: model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] "
-    "[--streams 8,32] [--json]\n";
+    "[--context 8000,...] [--streams 8,32] [--kv-dtype auto] [--json]\n";
 
 [[noreturn]] void refuse(const std::string& message) {
   std::cerr << "model_bench: " << message << '\n' << kUsage;
@@ -129,7 +132,7 @@ Settings parse(int argc, char** argv) {
       if (i + 1 >= argc) refuse(name + ": needs a value");
       std::vector<int> all;
       char* end = argv[++i];
-      if (*end == '\0' && name == "--streams") return all;  // without them
+      if (*end == '\0' && (name == "--streams" || name == "--context")) return all;  // without them
       do {
         all.push_back(parse_count(name, all.empty() ? end : end + 1, &end));
       } while (*end == ',');
@@ -147,6 +150,11 @@ Settings parse(int argc, char** argv) {
       settings.prompt = counts().front();
     } else if (name == "--decode") {
       settings.decode = counts().front();
+    } else if (name == "--context") {
+      settings.contexts = counts();
+    } else if (name == "--kv-dtype") {
+      if (i + 1 >= argc) refuse(name + ": needs a value");
+      settings.kv_dtype = argv[++i];
     } else if (name == "--streams") {
       settings.streams = counts();
     } else if (name == "--json") {
@@ -208,6 +216,7 @@ int run(const Settings& settings) {
   openllm::LoadOptions load;
   load.n_threads = settings.n_threads;
   load.prefix_caching = false;
+  load.kv_dtype = settings.kv_dtype;
   load.eager = true;
   const openllm::LLM llm(settings.model, load);
   const openllm::ModelInfo info = llm.info();
@@ -217,12 +226,16 @@ int run(const Settings& settings) {
 
   std::vector<Row> rows;
   rows.push_back({Kind::kPrefill, "prefill", [&] { return prefill_rate(llm, settings.prompt); }});
-  rows.push_back({Kind::kDecode, "decode", [&] { return decode_rate(llm, settings.decode); }});
+  rows.push_back({Kind::kDecode, "decode", [&] { return decode_rate(llm, 8, settings.decode); }});
+  for (const int n : settings.contexts) {
+    rows.push_back({Kind::kDecode, "at " + std::to_string(n),
+                    [&, n] { return decode_rate(llm, n, settings.decode); }});
+  }
   for (const int n : settings.streams) {
     rows.push_back({Kind::kStreams, std::to_string(n) + " streams",
                     [&llm, n] { return batching_rate(llm, n); }});
   }
-  (void)decode_rate(llm, 4);
+  (void)decode_rate(llm, 8, 4);
   std::vector<double> reads;
   std::vector<double> flops;
   std::vector<double> ops;

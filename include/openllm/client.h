@@ -8,10 +8,12 @@
 #include "openllm/chat.h"
 #include "openllm/options.h"
 #include "openllm/outputs.h"
+#include "openllm/stream.h"
+#include "openllm/task.h"
 
 namespace openllm {
 
-/// Address of the server, and the client's patience.
+/// Address of the server, whom to ask there, and the client's patience.
 struct ClientOptions {
   /// Address of the server, with or without "/v1". Empty: $OPENLLM_ENDPOINT, else
   /// http://127.0.0.1:3000.
@@ -22,10 +24,14 @@ struct ClientOptions {
   int timeout_s = 300;
   /// Further attempts after the statuses 408, 429 and 5xx.
   int max_retries = 2;
+  /// The model to ask, as /v1/models lists it. Empty: the first one there.
+  std::string model{};
 };
 
-/// Talks to an openllm server (or any OpenAI-compatible one).
-/// Thread safety: every method from any thread.
+/// Talks to an openllm server (or any OpenAI-compatible one), with the verbs of `LLM`.
+/// Text prompts and token ids go to /v1/completions, messages to /v1/chat/completions. Fields that
+/// no server takes (docs/fields.md) are kUnsupported.
+/// Thread safety: every method from any thread. Streams and tasks may outlive the Client.
 /// Errors: every method throws `openllm::Error`; kInvalidArgument after the Client was moved from.
 class OPENLLM_API Client {
  public:
@@ -38,21 +44,34 @@ class OPENLLM_API Client {
   bool health() const;
   /// Ids that /v1/models lists.
   std::vector<std::string> models() const;
-  /// Asks the server's first model. Text prompts go to /v1/completions, messages to
-  /// /v1/chat/completions; token ids are kUnsupported, as are fields that no server takes
-  /// (docs/fields.md).
+
+  /// Answers and returns the last output.
   GenerationOutput generate(const Prompt& prompt, const GenerateOptions& options = {}) const;
-  /// The same, with a call of `on_output`, unless that is empty, after every event of the answer. A
-  /// return value of false cancels the request; an exception ends it and is passed on. Returns the
-  /// last output.
+  /// Answers bit by bit.
+  GenerationStream generate_iterator(const Prompt& prompt,
+                                     const GenerateOptions& options = {}) const;
+  /// `generate` for coroutines; `.get()` blocks. The call begins at once, on a thread of its own.
+  Task<GenerationOutput> async_generate(Prompt prompt, GenerateOptions options = {}) const;
+  /// `generate_iterator` for coroutines.
+  AsyncGenerationStream async_generate_iterator(const Prompt& prompt,
+                                                const GenerateOptions& options = {}) const;
+  /// The same verbs for a conversation.
+  GenerationOutput chat(const std::vector<Message>& messages,
+                        const GenerateOptions& options = {}) const;
+  Task<GenerationOutput> async_chat(std::vector<Message> messages,
+                                    GenerateOptions options = {}) const;
+
+  /// `generate` with a call of `on_output`, unless that is empty, after every event of the answer,
+  /// on this thread. A return value of false cancels the request; an exception ends it and is
+  /// passed on. Returns the last output.
   GenerationOutput generate_stream(
       const Prompt& prompt, const GenerateOptions& options,
       const std::function<bool(const GenerationOutput&)>& on_output) const;
 
  private:
   class Impl;
-  const Impl& impl() const;
-  std::unique_ptr<Impl> impl_;
+  const std::shared_ptr<const Impl>& impl() const;
+  std::shared_ptr<const Impl> impl_;
 };
 
 }  // namespace openllm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -49,7 +50,7 @@ class OPENLLM_API Error : public std::runtime_error {
  public:
   /// `where` is not added to the message.
   Error(ErrorCode code, const std::string& message, std::string_view where = {},
-        ErrorReason reason = ErrorReason::kNone);
+        ErrorReason reason = ErrorReason::kNone, std::chrono::milliseconds retry_after = {});
 
   ErrorCode code() const noexcept { return code_; }
   ErrorReason reason() const noexcept { return reason_; }
@@ -58,10 +59,13 @@ class OPENLLM_API Error : public std::runtime_error {
   std::string_view where() const noexcept {
     return where_ == nullptr ? std::string_view() : std::string_view(*where_);
   }
+  /// After kBusy: an estimate of the time after which the same request would be taken; 0: none.
+  std::chrono::milliseconds retry_after() const noexcept { return retry_after_; }
 
  private:
   ErrorCode code_;
   ErrorReason reason_;
+  std::chrono::milliseconds retry_after_;
   std::shared_ptr<const std::string> where_;  // shared: copying an exception must not throw
 };
 

@@ -12,4 +12,5 @@
 #include "openllm/store.h"
 #include "openllm/stream.h"
 #include "openllm/task.h"
+#include "openllm/text_decoder.h"
 #include "openllm/version.h"

@@ -27,8 +27,8 @@ namespace openllm {
 ///   6. the request (GenerateOptions).
 /// docs/fields.md lists every field with its range.
 struct LLMConfig {
-  /// Tokens to generate at most (20). Conversations go on to the end of the context instead, unless
-  /// the request has a limit.
+  /// Tokens to generate at most (20); -1: to the end of the context, where conversations go anyway
+  /// unless the request has a limit.
   std::optional<int> max_new_tokens{};
   /// No end-of-sequence or stop token before so many tokens (0).
   std::optional<int> min_new_tokens{};
@@ -102,10 +102,22 @@ struct GenerateOptions {
   OutputKind output_kind = OutputKind::kCumulative;
   /// Name of the request in its outputs; empty: a generated one.
   CoAwaitSafe<std::string> request_id{};
-  /// Order among requests when not all can run: higher runs first.
+  /// Order among requests when not all can run: lower runs first.
   int priority = 0;
   /// Time after which the request ends with FinishReason::kDeadline.
   std::optional<std::chrono::milliseconds> timeout{};
+  /// On whose behalf: requests are served in turn by tenant, so that many of one do not delay those
+  /// of another, and tenants share no cached prefix. Empty is a tenant like any other.
+  CoAwaitSafe<std::string> tenant{};
+  /// Calls of one tenant with the same group, say the prompts of a batch, count as one request when
+  /// the engine shares its time out, and are taken or refused as one by `max_wait`. Empty: the call
+  /// is a group of its own.
+  CoAwaitSafe<std::string> group{};
+  /// Fail with kBusy instead of waiting longer than this for the first step, judged by what the
+  /// engine has measured. Error::retry_after tells when to come again.
+  std::optional<std::chrono::milliseconds> max_wait{};
+  /// Requests share cached prefixes only with those of the same salt.
+  CoAwaitSafe<std::string> cache_salt{};
   /// Cancels the request when a stop is requested.
   CoAwaitSafe<std::stop_token> stop_token{};
   /// Resumes coroutines that wait for this request. Empty, or if it throws: they resume on a thread
@@ -150,7 +162,8 @@ struct LoadOptions {
   int max_queue = 4096;
   /// Memory for the KV cache; 0: chosen from the model and the machine.
   std::int64_t kv_cache_bytes = 0;
-  /// "f32", "f16" or "auto": f16 beside quantised weights, but not on the reference device.
+  /// "f32", "f16", "int8" (with a scale for each 32 entries; docs/performance.md says what it
+  /// costs), or "auto": f16 beside quantised weights, but not on the reference device.
   std::string kv_dtype = "auto";
   /// Tokens per KV cache block.
   int kv_block_size = 32;

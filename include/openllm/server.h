@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,7 +14,8 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 3000;  ///< 0: any free port.
   /// If not empty, every route but the health ones (/healthz, /livez, /readyz, /health) wants
-  /// `Authorization: Bearer <one of these>`.
+  /// `Authorization: Bearer <one of these>` or `X-Api-Key: <one of these>`. Keys share no cached
+  /// prompts, and are served in turn.
   std::vector<std::string> api_keys{};
   std::size_t max_body_bytes = std::size_t{16} << 20U;
   std::size_t max_connections = 4096;
@@ -26,6 +28,15 @@ struct ServerOptions {
   /// Web pages of other origins that may use the server from a browser (CORS): exact origins such
   /// as "https://example.com", or "*" for every page. Empty: none.
   std::vector<std::string> allowed_origins{};
+  /// Clients may give a `priority` below 0, and so run before the requests of others.
+  bool allow_priority = false;
+  /// Refuse members of OpenAI's bodies that nobody knows, instead of ignoring them and saying so in
+  /// the answer's header field `openllm-ignored-fields`.
+  bool strict = false;
+  /// Called with one line for what the owner of the server should know, for example a member that
+  /// was ignored (once for each name). Runs on the server's I/O thread: it must neither block nor
+  /// throw.
+  std::function<void(const std::string& line)> log{};
 };
 
 /// One of the models of a server.

@@ -20,8 +20,19 @@ struct EngineStats {
   std::int64_t n_split_prefills = 0;  ///< Prompts computed in more than one chunk.
   std::int64_t n_blocks_total = 0;    ///< KV cache blocks.
   std::int64_t n_blocks_free = 0;     ///< Blocks no sequence holds (cached prefixes count as free).
+  std::int64_t kv_bytes_total = 0;    ///< Memory of all of them.
+  std::int64_t kv_bytes_touched = 0;  ///< Of those used so far: what the cache takes up now.
   std::int64_t max_running = 0;       ///< Most sequences that run at once.
-  std::int64_t max_waiting = 0;       ///< Most sequences queued.
+  std::int64_t max_waiting = 0;       ///< Most sequences queued when all places are taken.
+
+  // Measured; 0 until there is something to measure.
+  double step_s = 0.0;             ///< Time of a step, lately.
+  double prompt_rows_per_s = 0.0;  ///< Speed at which prompts are computed when nothing else runs.
+  double tokens_per_s = 0.0;       ///< Tokens of answers, lately.
+  double estimated_wait_s = 0.0;   ///< Until the first step of a short request submitted now.
+
+  /// Most sequences taken at once; a request with more choices is never taken.
+  std::int64_t max_open() const noexcept { return max_running + max_waiting; }
 };
 
 }  // namespace openllm

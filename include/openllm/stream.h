@@ -9,9 +9,31 @@
 
 namespace openllm {
 
-namespace llm {
-class RequestReader;
-}
+namespace detail {
+
+/// The request that a stream reads: of an LLM, or of a Client. For streams, not for programs.
+/// Destroying it cancels what still runs.
+class OutputSource {
+ public:
+  OutputSource() = default;
+  OutputSource(const OutputSource&) = delete;
+  OutputSource& operator=(const OutputSource&) = delete;
+  virtual ~OutputSource() = default;
+
+  /// As GenerationStream::next and cancel.
+  virtual const GenerationOutput* next() = 0;
+  virtual void cancel() noexcept = 0;
+
+  enum class Until { kOutput, kAccepted };
+  /// `next` would not block; or it is decided whether the request is accepted.
+  virtual bool is_ready(Until until) = 0;
+  /// `handle` is resumed once `is_ready`. False when it is already: do not suspend.
+  virtual bool suspend(std::coroutine_handle<> handle, Until until) = 0;
+  /// Throws what is wrong with a request that was not accepted.
+  virtual void require_accepted() = 0;
+};
+
+}  // namespace detail
 
 /// The outputs of one request as an input range. Destroying it cancels what is still running.
 /// Thread safety: one thread at a time. `cancel` may be called from any thread.
@@ -19,7 +41,7 @@ class RequestReader;
 /// One that was moved from is at its end.
 class OPENLLM_API GenerationStream {
  public:
-  explicit GenerationStream(std::shared_ptr<llm::RequestReader> request);
+  explicit GenerationStream(std::shared_ptr<detail::OutputSource> request);
   ~GenerationStream();
   GenerationStream(GenerationStream&&) noexcept;
   GenerationStream& operator=(GenerationStream&&) noexcept;
@@ -58,7 +80,7 @@ class OPENLLM_API GenerationStream {
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
-  std::shared_ptr<llm::RequestReader> request_;
+  std::shared_ptr<detail::OutputSource> request_;
 };
 
 /// The same for coroutines: `while (const auto* out = co_await stream.next()) ...`.
@@ -66,33 +88,33 @@ class OPENLLM_API GenerationStream {
 /// kInvalidArgument.
 class OPENLLM_API AsyncGenerationStream {
  public:
-  explicit AsyncGenerationStream(std::shared_ptr<llm::RequestReader> request);
+  explicit AsyncGenerationStream(std::shared_ptr<detail::OutputSource> request);
   ~AsyncGenerationStream();
   AsyncGenerationStream(AsyncGenerationStream&&) noexcept;
   AsyncGenerationStream& operator=(AsyncGenerationStream&&) noexcept;
 
   class OPENLLM_API NextAwaiter {
    public:
-    explicit NextAwaiter(llm::RequestReader* request) : request_(request) {}
+    explicit NextAwaiter(detail::OutputSource* request) : request_(request) {}
     bool await_ready();
     bool await_suspend(std::coroutine_handle<> awaiting);
     const GenerationOutput* await_resume();
 
    private:
-    llm::RequestReader* request_;
+    detail::OutputSource* request_;
   };
   /// Awaits the next output; null after the one with `finished`. Valid until the next call.
   NextAwaiter next() { return NextAwaiter(request_.get()); }
 
   class OPENLLM_API AcceptedAwaiter {
    public:
-    explicit AcceptedAwaiter(llm::RequestReader* request) : request_(request) {}
+    explicit AcceptedAwaiter(detail::OutputSource* request) : request_(request) {}
     bool await_ready();
     bool await_suspend(std::coroutine_handle<> awaiting);
     void await_resume();
 
    private:
-    llm::RequestReader* request_;
+    detail::OutputSource* request_;
   };
   /// Awaits that the request has been tokenized, checked and queued, or has ended. Throws what is
   /// wrong with it; then `next` gives null. Not needed: `next` throws the same.
@@ -101,7 +123,7 @@ class OPENLLM_API AsyncGenerationStream {
   void cancel() noexcept;
 
  private:
-  std::shared_ptr<llm::RequestReader> request_;
+  std::shared_ptr<detail::OutputSource> request_;
 };
 
 }  // namespace openllm

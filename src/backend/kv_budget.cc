@@ -44,13 +44,13 @@ std::int64_t bytes_for(const std::vector<kv::KvGroupSpec>& groups, const LoadOpt
 
 int resolve_max_model_len(const LoadOptions& options, int model_limit) {
   if (options.max_model_len < 0) {
-    base::fail(ErrorCode::kInvalidArgument, "max_model_len: out of range (expected >= 0, got ",
-               options.max_model_len, ")");
+    base::fail_at(ErrorCode::kInvalidArgument, "max_model_len", "out of range (expected >= 0, got ",
+                  options.max_model_len, ")");
   }
   if (options.max_model_len > model_limit) {
-    base::fail(ErrorCode::kInvalidArgument,
-               "max_model_len: more than the model was made for (expected at most ", model_limit,
-               ", got ", options.max_model_len, ")");
+    base::fail_at(ErrorCode::kInvalidArgument, "max_model_len",
+                  "more than the model was made for (expected at most ", model_limit, ", got ",
+                  options.max_model_len, ")");
   }
   return options.max_model_len == 0 ? model_limit : options.max_model_len;
 }
@@ -77,9 +77,9 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOp
     }
   }
   if (low == 0) {
-    base::fail(ErrorCode::kResourceExhausted, "kv_cache_bytes: too small (expected at least ",
-               bytes_for(groups, options, block), " for one block of ", block, " tokens, got ",
-               budget, ")");
+    base::fail_at(ErrorCode::kResourceExhausted, "kv_cache_bytes", "too small (expected at least ",
+                  bytes_for(groups, options, block), " for one block of ", block, " tokens, got ",
+                  budget, ")");
   }
   KvBudget result;
   result.max_model_len = static_cast<int>(std::min<std::int64_t>(max_model_len, low * block));
@@ -90,12 +90,17 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOp
   return result;
 }
 
-bool choose_kv_f16(const std::string& dtype, const std::string& device, bool quantised_weights) {
-  if (dtype == "f16") return true;
-  if (dtype == "f32") return false;
-  if (dtype == "auto") return quantised_weights && device != "reference";
-  base::fail(ErrorCode::kInvalidArgument, "kv_dtype: unknown (expected auto, f32 or f16, got ",
-             dtype, ")");
+device::KvType choose_kv_type(const std::string& dtype, const std::string& device,
+                              bool quantised_weights) {
+  using device::KvType;
+  if (dtype == "f32") return KvType::kF32;
+  if (dtype == "f16") return KvType::kF16;
+  if (dtype == "int8") return KvType::kInt8;
+  if (dtype == "auto") {
+    return quantised_weights && device != "reference" ? KvType::kF16 : KvType::kF32;
+  }
+  base::fail_at(ErrorCode::kInvalidArgument, "kv_dtype",
+                "unknown (expected auto, f32, f16 or int8, got ", dtype, ")");
 }
 
 }  // namespace openllm::backend

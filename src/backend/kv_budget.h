@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "device/ops.h"
 #include "kv/kv_spec.h"
 #include "openllm/options.h"
 
@@ -25,10 +26,11 @@ struct KvBudget {
 KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
                         int max_model_len, std::int64_t available_bytes);
 
-/// Whether keys and values are kept as f16. `dtype` is LoadOptions::kv_dtype. "auto": f16 halves
-/// the memory that attention reads, and its rounding is below that of quantised weights, but not
-/// below that of plain ones; the reference device, which defines what is right, rounds nothing.
-/// Throws kInvalidArgument.
-bool choose_kv_f16(const std::string& dtype, const std::string& device, bool quantised_weights);
+/// How keys and values are kept. `dtype` is LoadOptions::kv_dtype. "auto": f16 halves the memory
+/// that attention reads, and its rounding is below that of quantised weights, but not below that of
+/// plain ones; the reference device, which defines what is right, rounds nothing. Throws
+/// kInvalidArgument.
+device::KvType choose_kv_type(const std::string& dtype, const std::string& device,
+                              bool quantised_weights);
 
 }  // namespace openllm::backend

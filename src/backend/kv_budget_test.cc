@@ -74,17 +74,25 @@ TEST(KvBudget, HugeSizesDoNotOverflow) {
 }
 
 TEST(KvDtype, AutoRoundsOnlyBesideQuantisedWeightsAndNeverOnTheReferenceDevice) {
-  EXPECT_TRUE(choose_kv_f16("auto", "cpu", true));
-  EXPECT_FALSE(choose_kv_f16("auto", "cpu", false));
-  EXPECT_FALSE(choose_kv_f16("auto", "reference", true));
-  EXPECT_TRUE(choose_kv_f16("f16", "reference", false));
-  EXPECT_FALSE(choose_kv_f16("f32", "cpu", true));
-  try {
-    choose_kv_f16("bf16", "cpu", true);
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-    EXPECT_THAT(error.what(), HasSubstr("kv_dtype: unknown"));
+  using device::KvType;
+  EXPECT_EQ(choose_kv_type("auto", "cpu", true), KvType::kF16);
+  EXPECT_EQ(choose_kv_type("auto", "cpu", false), KvType::kF32);
+  EXPECT_EQ(choose_kv_type("auto", "reference", true), KvType::kF32);
+  for (const bool quantised : {false, true}) {
+    for (const char* device : {"cpu", "reference"}) {
+      EXPECT_EQ(choose_kv_type("f16", device, quantised), KvType::kF16);
+      EXPECT_EQ(choose_kv_type("f32", device, quantised), KvType::kF32);
+      EXPECT_EQ(choose_kv_type("int8", device, quantised), KvType::kInt8);
+    }
+  }
+  for (const char* unknown : {"bf16", "", "F16", "int8 "}) {
+    try {
+      choose_kv_type(unknown, "cpu", true);
+      ADD_FAILURE() << unknown;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      EXPECT_THAT(error.what(), HasSubstr("kv_dtype: unknown"));
+    }
   }
 }
 

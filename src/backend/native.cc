@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "backend/check_options.h"
 #include "backend/kv_budget.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -72,13 +73,6 @@ bool any_weight_is_quantised(const format::Checkpoint& checkpoint) {
                      });
 }
 
-void require_range(const char* name, int value, int low, int high) {
-  if (value < low || value > high) {
-    base::fail(ErrorCode::kInvalidArgument, name, ": out of range (expected ", low, " to ", high,
-               ", got ", value, ")");
-  }
-}
-
 /// The engine continues texts: it has no use yet for hidden states or for source texts.
 void refuse_other_networks(const model::ModelSpec& spec, const std::string& path) {
   if (!spec.head) {
@@ -94,23 +88,14 @@ void refuse_other_networks(const model::ModelSpec& spec, const std::string& path
 constexpr int kMaxOutputRows = 64;
 
 std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOptions& options) {
-  require_range("max_step_tokens", options.max_step_tokens, 1, 1 << 16);
-  require_range("max_sequences", options.max_sequences, 1, 4096);
-  require_range("max_queue", options.max_queue, 1, 1 << 24);
-  require_range("kv_block_size", options.kv_block_size, 1, 1024);
-  require_range("n_threads", options.n_threads, 0, 1024);
-  if (options.kv_cache_bytes < 0) {
-    base::fail(ErrorCode::kInvalidArgument, "kv_cache_bytes: out of range (expected >= 0, got ",
-               options.kv_cache_bytes, ")");
-  }
-
+  check_options(options);
   auto device = device::make_device(options.device, {.n_threads = options.n_threads,
                                                      .fast_activations = options.fast_activations});
   model::ModelOptions model_options;
   model_options.max_rows = options.max_step_tokens;
   model_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
-  model_options.kv_f16 =
-      choose_kv_f16(options.kv_dtype, device->name(), any_weight_is_quantised(checkpoint));
+  model_options.kv_type =
+      choose_kv_type(options.kv_dtype, device->name(), any_weight_is_quantised(checkpoint));
   model_options.kv_block_size = options.kv_block_size;
   if (options.progress) {
     model_options.progress = [&options](double fraction) {
@@ -141,6 +126,7 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
 
 /// Reads the configuration as `load` would. Throws what makes the model impossible here.
 ModelFacts describe(const format::ModelSource& source, const LoadOptions& options) {
+  check_options(options);  // told first, whatever the files lack
   if (source.layout == format::Layout::kHuggingFace) {
     if (source.config.find("model_type") == nullptr && !source.architecture.empty()) {
       base::fail(ErrorCode::kUnsupported, source.path,

@@ -6,6 +6,7 @@
 #include <functional>
 #include <future>
 #include <limits>
+#include <optional>
 
 #include "backend/kv_budget.h"
 #include "format/test_files.h"
@@ -20,9 +21,9 @@ using testing::HasSubstr;
 
 constexpr std::size_t kVocab = 11;
 
-/// The backend with a model from a folder that holds the checkpoint.
-std::unique_ptr<Backend> load_native(const model::test::MemoryCheckpoint& checkpoint,
-                                     const LoadOptions& options) {
+/// Calls body(source) with a folder that holds the checkpoint.
+template <typename Body>
+auto with_folder(const model::test::MemoryCheckpoint& checkpoint, Body body) {
   base::Json header = base::Json::object();
   std::string data;
   for (const format::NamedTensor& tensor : checkpoint.tensors()) {
@@ -40,7 +41,23 @@ std::unique_ptr<Backend> load_native(const model::test::MemoryCheckpoint& checkp
   const format::testing::TempFolder folder;
   folder.write("config.json", checkpoint.config().dump());
   folder.write("model.safetensors", format::testing::safetensors(header.dump(), data));
-  return native_backend().load(format::open_model(folder.path()), options);
+  return body(format::open_model(folder.path()));
+}
+
+std::unique_ptr<Backend> load_native(const model::test::MemoryCheckpoint& checkpoint,
+                                     const LoadOptions& options) {
+  return with_folder(checkpoint, [&](const format::ModelSource& source) {
+    return native_backend().load(source, options);
+  });
+}
+
+/// Whether constructors choose the backend for these options; throws what they throw.
+std::optional<Refusal> ask_native(const LoadOptions& options) {
+  return with_folder(small_llama(), [&](const format::ModelSource& source) {
+    const auto refusal = native_backend().supports(source, options);
+    if (refusal && refusal->code() == ErrorCode::kInvalidArgument) throw *refusal;
+    return refusal;
+  });
 }
 
 /// Keeps what one choice produced; `wait` returns when it has ended.
@@ -205,6 +222,9 @@ TEST(NativeBackend, OptionsOutOfRangeAreNamed) {
       {"n_threads", [](LoadOptions& o) { o.n_threads = 1025; }},
       {"kv_cache_bytes", [](LoadOptions& o) { o.kv_cache_bytes = -1; }},
       {"kv_dtype", [](LoadOptions& o) { o.kv_dtype = "f8"; }},
+      {"kv_dtype", [](LoadOptions& o) { o.kv_dtype = ""; }},
+      {"device: no such device (expected one of cpu, reference; got gpu)",
+       [](LoadOptions& o) { o.device = "gpu"; }},
       {"max_model_len", [](LoadOptions& o) { o.max_model_len = 33; }},
       {"max_model_len", [](LoadOptions& o) { o.max_model_len = -1; }},
   };
@@ -214,7 +234,12 @@ TEST(NativeBackend, OptionsOutOfRangeAreNamed) {
     const Error error = error_of([&] { load_native(small_llama(), options); });
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << c.words;
     EXPECT_THAT(error.what(), HasSubstr(c.words));
+    // Known before anything is loaded, and thrown even where the model is none: it is no inability.
+    const Error early = error_of([&] { (void)ask_native(options); });
+    EXPECT_EQ(early.code(), ErrorCode::kInvalidArgument) << c.words;
+    EXPECT_THAT(early.what(), HasSubstr(c.words));
   }
+  EXPECT_FALSE(ask_native(small_options()).has_value());
 }
 
 TEST(MaxModelLen, MayBeTheLimitOfTheModelAndNotMore) {

@@ -55,10 +55,12 @@ const char* to_string(ErrorReason reason) noexcept {
   return "none";
 }
 
-Error::Error(ErrorCode code, const std::string& message, std::string_view where, ErrorReason reason)
+Error::Error(ErrorCode code, const std::string& message, std::string_view where, ErrorReason reason,
+             std::chrono::milliseconds retry_after)
     : std::runtime_error(message),
       code_(code),
       reason_(reason),
+      retry_after_(retry_after),
       where_(where.empty() ? nullptr : std::make_shared<const std::string>(where)) {}
 
 namespace base::detail {

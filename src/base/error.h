@@ -39,12 +39,13 @@ template <typename... Parts>
 struct Site {
   std::string_view where{};                 ///< As Error::where.
   ErrorReason reason = ErrorReason::kNone;  ///< As Error::reason.
+  std::chrono::milliseconds retry_after{};  ///< As Error::retry_after.
 };
 
 /// Throws with the parts as the whole message, and `site` beside it.
 template <typename... Parts>
 [[noreturn]] void fail_with(ErrorCode code, const Site& site, const Parts&... parts) {
-  throw Error(code, cat(parts...), site.where, site.reason);
+  throw Error(code, cat(parts...), site.where, site.reason, site.retry_after);
 }
 
 /// Throws "where: what", and `where` beside it.

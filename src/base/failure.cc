@@ -10,11 +10,12 @@ Failure failure_of(const std::exception& error) {
   }
   const auto* ours = dynamic_cast<const Error*>(&error);
   if (ours == nullptr) return {ErrorCode::kInternal, error.what()};
-  return {ours->code(), ours->what(), std::string(ours->where()), ours->reason()};
+  return {ours->code(), ours->what(), std::string(ours->where()), ours->reason(),
+          ours->retry_after()};
 }
 
 Error to_error(const Failure& failure) {
-  return {failure.code, failure.message, failure.where, failure.reason};
+  return {failure.code, failure.message, failure.where, failure.reason, failure.retry_after};
 }
 
 }  // namespace openllm::base

@@ -13,6 +13,7 @@ struct Failure {
   std::string message{};
   std::string where{};                      ///< As Error::where.
   ErrorReason reason = ErrorReason::kNone;  ///< As Error::reason.
+  std::chrono::milliseconds retry_after{};  ///< As Error::retry_after.
 };
 
 /// The failure of an exception: our own errors as they are, a lack of memory as kResourceExhausted,

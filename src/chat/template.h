@@ -16,6 +16,10 @@ class Template {
   /// `source` is Jinja. Throws kInvalidArgument "chat template: line N: ...".
   static Template parse(std::string_view source);
 
+  /// Throws kUnsupported for what the template would ignore; see chat/reads.h.
+  void require_read(const std::vector<Message>& messages, const GenerateOptions& options,
+                    std::string_view model) const;
+
   /// The prompt of `messages`. Uses `tools_json`, `chat_template_json` and `add_generation_prompt`
   /// of the options. Throws kInvalidArgument where the template refuses the messages, and
   /// kResourceExhausted where rendering needs too much work or memory.

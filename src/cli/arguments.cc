@@ -97,11 +97,15 @@ void add_start(CLI::App& app, Arguments& a) {
   repeated(start, "--api-key", s.api_keys,
            "Key that clients must send; may be repeated (default: none, anybody may ask)")
       ->envname("OPENLLM_API_KEY");
+  start->add_flag("--strict", s.strict,
+                  "Refuse members of requests that nobody knows, instead of ignoring them");
   repeated(start, "--alias", s.model_aliases,
            "Further name that requests may use; \"*\": any; may be repeated");
   repeated(start, "--allow-origin", s.allowed_origins,
            "Web page that may use the server: scheme://host[:port], or \"*\"; may be repeated")
       ->type_name("ORIGIN");
+  start->add_flag("--allow-priority", s.allow_priority,
+                  "Let clients run before others by a priority below 0");
   converted(
       start, "--max-body-bytes",
       [&s](const std::string& text) {
@@ -144,6 +148,7 @@ void add_query(CLI::App& app, Arguments& a) {
       ->envname("OPENLLM_ENDPOINT");
   query->add_option("--api-key", a.client.api_key, "Key of the server (default: none)")
       ->envname("OPENLLM_AUTH_TOKEN");
+  query->add_option("-m,--model", a.client.model, "Model to ask (default: the server's first)");
   number_with_default(query, "--silence-timeout", a.client.timeout_s,
                       "Longest silence of the server in seconds", kWholeSeconds);
   add_chat_options(query, a);
@@ -202,7 +207,11 @@ void add_inspection(CLI::App& app, Arguments& a) {
       add_command(&app, "fields", "List the fields that requests and configurations have",
                   "Examples:\n  openllm fields\n  openllm fields --json");
   auto* json = list->add_flag("--json", a.json, "Print JSON");
-  list->add_flag("--markdown", a.markdown, "Print the page docs/fields.md")->excludes(json);
+  auto* page = list->add_flag("--markdown", a.markdown, "Print the page docs/fields.md");
+  page->excludes(json);
+  list->add_flag("--bodies", a.bodies, "Print what HTTP bodies may have, as in docs/serving.md")
+      ->excludes(json)
+      ->excludes(page);
 
   CLI::App* backends =
       add_command(&app, "backends", "Show which backends and devices exist, and why (not)",

@@ -25,6 +25,7 @@ struct Arguments {
   bool raw = false;
   bool json = false;
   bool markdown = false;  ///< fields
+  bool bodies = false;    ///< fields
   bool verbose = false;
   bool stream = true;
   bool history = true;  ///< Chats: keep the lines for the next one.

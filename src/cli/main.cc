@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "cli/commands/commands.h"
+#include "cli/environment.h"
 #include "cli/exit_status.h"
 #include "cli/terminal.h"
 
@@ -56,6 +57,8 @@ int run(int argc, char** argv) {
     const ParsedArguments parsed = parse_arguments(argc, argv);
     model = parsed.arguments.model;
     if (parsed.exit_status) return *parsed.exit_status;
+    for (const std::string& sentence : unknown_variables(::environ))
+      note(base::cat("openllm: note: ", sentence, "\n"));
     for (const Command& command : kCommands) {
       if (command.name == parsed.arguments.command) return command.run(parsed.arguments);
     }

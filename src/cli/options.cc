@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <algorithm>
+#include <charconv>
 #include <variant>
 
 #include "base/error.h"
@@ -19,6 +20,25 @@ std::string dashed(std::string_view name) {
   std::string option = base::cat("--", name);
   std::replace(option.begin(), option.end(), '_', '-');
   return option;
+}
+
+/// A number of 64 bits, signed or not; -1: none, as in requests.
+std::optional<std::uint64_t> parse_seed(const std::string& text) {
+  std::uint64_t seed = 0;
+  if (text.size() > 1 && text.front() == '-') {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) {
+      base::fail(
+          ErrorCode::kInvalidArgument,
+          "expected a whole number from -9223372036854775808 to 18446744073709551615, got \"", text,
+          "\"");
+    }
+    if (value == -1) return std::nullopt;
+    return static_cast<std::uint64_t>(value);
+  }
+  parse_into(text, seed);
+  return seed;
 }
 
 /// Makes the option of a row from the type of its member.
@@ -147,6 +167,7 @@ std::string default_of_server(const fields::Field& field) {
 /// Hidden options, so that the answer to them is not "unknown option".
 void add_absent_fields(CLI::App* app) {
   for (const fields::AbsentField& field : fields::absent()) {
+    if (!field.is_option) continue;
     const std::string flag = dashed(field.name);
     app->add_option_function<std::string>(
            flag,
@@ -198,7 +219,7 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
       [&load](const std::string& text) { load.kv_cache_bytes = parse_bytes(text); },
       "Memory for the KV cache, for example 2GiB; 0: chosen from model and machine (default)")
       ->type_name("BYTES");
-  named(app, "--kv-dtype", load.kv_dtype, with_default("auto, f32 or f16", load.kv_dtype));
+  named(app, "--kv-dtype", load.kv_dtype, with_default("auto, f32, f16 or int8", load.kv_dtype));
   number_with_default(app, "--kv-block-size", load.kv_block_size, "Tokens per KV cache block",
                       {.min = 1, .max = 1024});
   app->add_flag("!--no-prefix-caching", load.prefix_caching, "Do not reuse cached prefixes");

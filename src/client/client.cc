@@ -2,15 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <cstdlib>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mutex.h"
+#include "client/request.h"
+#include "client/retry.h"
 #include "client/wire.h"
 #include "net/http.h"
 #include "net/sse.h"
@@ -60,21 +60,16 @@ Error refusal(const net::HttpCall& call, const net::HttpAnswer& answer) {
   }
   const bool may_be_wrong = answer.status == 404 || answer.status == 405;
   return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what(),
-          error.where(), error.reason()};
+          error.where(), error.reason(),
+          answer.retry_after.value_or(std::chrono::milliseconds(0))};
 }
 
-bool can_retry(int status) { return status == 408 || status == 429 || status >= 500; }
-
-/// Sleeps. Returns false when the call is stopped, or its deadline comes before the end of the
-/// pause.
-bool pause(std::chrono::milliseconds time, const net::HttpCall& call) {
-  const auto end = std::chrono::steady_clock::now() + time;
-  const bool is_late = call.deadline && *call.deadline <= end;
-  std::mutex mutex;
-  std::condition_variable_any wake;
-  std::unique_lock lock(mutex);
-  wake.wait_until(lock, call.stop_token, is_late ? *call.deadline : end, [] { return false; });
-  return !is_late && !call.stop_token.stop_requested();
+/// The end of a stream as the task that waits for it wants it.
+Task<GenerationOutput> run_to_end(AsyncGenerationStream stream) {
+  std::optional<GenerationOutput> last;
+  while (const GenerationOutput* output = co_await stream.next()) last = *output;
+  if (!last) base::fail(ErrorCode::kInternal, "client: the request ended without an output");
+  co_return std::move(*last);
 }
 
 }  // namespace
@@ -113,6 +108,11 @@ class Client::Impl {
     }
     return ids;
   }
+
+  /// A call that runs by itself, and keeps `self` alive.
+  static std::shared_ptr<detail::OutputSource> start(const std::shared_ptr<const Impl>& self,
+                                                     Prompt prompt,
+                                                     const GenerateOptions& options);
 
   GenerationOutput generate(const Prompt& prompt, const GenerateOptions& options) const {
     net::HttpCall request = make_generation_call(prompt, options, false);
@@ -196,19 +196,13 @@ class Client::Impl {
 
   /// Makes the call, with retries. Throws the error that the server answers.
   net::HttpAnswer call(const net::HttpCall& request) const {
-    constexpr auto kFirstPause = std::chrono::milliseconds(500);
-    constexpr int kLongestPauseS = 60;
     for (int attempt = 0;; ++attempt) {
       net::HttpAnswer answer = net::http_call(request);
       if (answer.status == 200 || answer.was_ended) return answer;
-      if (!can_retry(answer.status) || attempt >= options_.max_retries) {
+      if (!client::can_retry(answer.status) || attempt >= options_.max_retries)
         throw refusal(request, answer);
-      }
-      const auto time =
-          answer.retry_after_s >= 0
-              ? std::chrono::milliseconds(1000 * std::min(answer.retry_after_s, kLongestPauseS))
-              : kFirstPause * (1 << std::min(attempt, 5));
-      if (!pause(time, request)) {
+      if (!client::pause(client::retry_pause(answer, attempt), request.stop_token,
+                         request.deadline)) {
         answer.was_ended = true;
         answer.is_late = !request.stop_token.stop_requested();
         return answer;
@@ -216,8 +210,9 @@ class Client::Impl {
     }
   }
 
-  /// The server's first model, asked for once.
+  /// The one that was chosen, else the server's first, asked for once.
   std::string model() const {
+    if (!options_.model.empty()) return options_.model;
     const base::MutexLock lock(mutex_);
     if (!model_) {
       const std::vector<std::string> all = models();
@@ -232,24 +227,74 @@ class Client::Impl {
   mutable std::optional<std::string> model_ GUARDED_BY(mutex_);
 };
 
-Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Client::Client(ClientOptions options) : impl_(std::make_shared<Impl>(std::move(options))) {}
 Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
-const Client::Impl& Client::impl() const {
+const std::shared_ptr<const Client::Impl>& Client::impl() const {
   if (impl_ == nullptr)
     base::fail(ErrorCode::kInvalidArgument, "client: has no server (it was moved from)");
-  return *impl_;
+  return impl_;
 }
-bool Client::health() const { return impl().health(); }
-std::vector<std::string> Client::models() const { return impl().models(); }
+bool Client::health() const { return impl()->health(); }
+std::vector<std::string> Client::models() const { return impl()->models(); }
 GenerationOutput Client::generate(const Prompt& prompt, const GenerateOptions& options) const {
-  return impl().generate(prompt, options);
+  return impl()->generate(prompt, options);
+}
+GenerationOutput Client::chat(const std::vector<Message>& messages,
+                              const GenerateOptions& options) const {
+  return generate(Prompt(messages), options);
 }
 GenerationOutput Client::generate_stream(
     const Prompt& prompt, const GenerateOptions& options,
     const std::function<bool(const GenerationOutput&)>& on_output) const {
-  return impl().generate_stream(prompt, options, on_output);
+  return impl()->generate_stream(prompt, options, on_output);
+}
+
+std::shared_ptr<detail::OutputSource> Client::Impl::start(const std::shared_ptr<const Impl>& self,
+                                                          Prompt prompt,
+                                                          const GenerateOptions& options) {
+  GenerateOptions deltas = options;
+  deltas.output_kind = OutputKind::kDelta;
+  return std::make_shared<client::Request>(
+      [self, prompt = std::move(prompt), deltas = std::move(deltas)](
+          const std::stop_token& stop,
+          const std::function<void(const GenerationOutput&)>& on_delta) mutable {
+        deltas.stop_token = stop;
+        bool has_end = false;
+        const auto on_output = [&](const GenerationOutput& output) {
+          has_end = output.finished;
+          on_delta(output);
+          return true;
+        };
+        GenerationOutput last = self->generate_stream(prompt, deltas, on_output);
+        if (has_end) return;
+        for (CompletionChunk& chunk : last.outputs) {  // it has been told of, but of its end
+          chunk.text.clear();
+          chunk.token_ids.clear();
+          chunk.logprobs.reset();
+          chunk.n_delta_tokens = 0;
+        }
+        on_delta(last);
+      },
+      options);
+}
+
+GenerationStream Client::generate_iterator(const Prompt& prompt,
+                                           const GenerateOptions& options) const {
+  return GenerationStream(Impl::start(impl(), prompt, options));
+}
+AsyncGenerationStream Client::async_generate_iterator(const Prompt& prompt,
+                                                      const GenerateOptions& options) const {
+  return AsyncGenerationStream(Impl::start(impl(), prompt, options));
+}
+Task<GenerationOutput> Client::async_generate(Prompt prompt, GenerateOptions options) const {
+  options.output_kind = OutputKind::kFinalOnly;
+  return run_to_end(AsyncGenerationStream(Impl::start(impl(), std::move(prompt), options)));
+}
+Task<GenerationOutput> Client::async_chat(std::vector<Message> messages,
+                                          GenerateOptions options) const {
+  return async_generate(Prompt(std::move(messages)), std::move(options));
 }
 
 }  // namespace openllm

@@ -232,13 +232,15 @@ std::string printable(std::string_view text) {
 
 std::string make_body(const Prompt& prompt, const GenerateOptions& options,
                       const std::string& model, bool stream) {
-  if (prompt.token_ids() != nullptr)
-    base::fail(ErrorCode::kUnsupported, "prompt: token ids cannot be sent; pass text");
   base::Json body = base::Json::object();
   body["model"] = model;
   const auto* messages = prompt.messages();
   if (messages != nullptr) {
     body["messages"] = base::messages_to_json(*messages);
+  } else if (const std::vector<std::int32_t>* ids = prompt.token_ids()) {
+    if (ids->empty()) base::fail_at(ErrorCode::kInvalidArgument, "prompt", "has no tokens");
+    body["prompt"] = base::Json::array();
+    for (const std::int32_t id : *ids) body["prompt"].push_back(id);
   } else {
     body["prompt"] = *prompt.text();
   }

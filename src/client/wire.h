@@ -11,8 +11,8 @@
 
 namespace openllm::client {
 
-/// The body of a request. Throws kUnsupported for token ids and for fields that no server takes
-/// (prompt logprobs, adapters).
+/// The body of a request. Throws kUnsupported for fields that no server takes (prompt logprobs,
+/// adapters).
 std::string make_body(const Prompt& prompt, const GenerateOptions& options,
                       const std::string& model, bool stream);
 

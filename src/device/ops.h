@@ -124,6 +124,13 @@ struct AttentionSpec {
   PositionBias* bias = nullptr;  ///< Added to the scaled scores; null: none.
 };
 
+/// How keys and values are kept.
+enum class KvType : std::uint8_t {
+  kF32,
+  kF16,
+  kInt8,  ///< A scale for each 32 entries of a token's head: 9 bits an entry.
+};
+
 /// The KV cache of all layers. The device knows the layout inside a block.
 struct KvLayerSpec {
   /// A layer that sees the rows of the running step alone, each sequence its own (encoders): its
@@ -136,7 +143,7 @@ struct KvLayerSpec {
 };
 struct KvCacheSpec {
   int block_size = 32;  ///< Tokens per block.
-  bool f16 = false;     ///< Else f32.
+  KvType type = KvType::kF32;
   std::vector<KvLayerSpec> layers{};
   std::vector<int> blocks_per_group{};
   int n_own_blocks = 0;  ///< For kOwnRows: enough for every step's sequences.
@@ -145,6 +152,19 @@ class KvCache {
  public:
   virtual ~KvCache() = default;
 };
+/// Bytes of a token's entries of one head, scales included.
+constexpr std::size_t kv_head_bytes(KvType type, int n) {
+  const auto size = static_cast<std::size_t>(n);
+  switch (type) {
+    case KvType::kF32:
+      return 4 * size;
+    case KvType::kF16:
+      return 2 * size;
+    case KvType::kInt8:
+      return size + (size + 31) / 32 * 4;
+  }
+  return 4 * size;
+}
 
 /// How a mixture chooses experts for a row and weighs them, from the row's scores.
 struct RouterSpec {

@@ -1,6 +1,7 @@
 #include "engine/core.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -63,13 +64,14 @@ void Core::reserve_for(int n_choices) {
 void Core::add(std::unique_ptr<RequestState>& request) {
   RequestState& r = *request;
   reserve_for(r.request.n_choices);
+  r.max_new = static_cast<int>(std::min<std::int64_t>(r.max_new, max_len_ - r.n_prompt));
+  r.root = prefix_root(r, options_.rope_depends_on_length);
+  r.tenant = shares_.tenant(r.request.tenant);
+  r.group = shares_.group(r.request.tenant, r.request.group);
   requests_[r.request.id] = std::move(request);
+  shares_.enter(*r.tenant, *r.group);
 
   r.arrival = next_arrival_++;
-  r.max_new = static_cast<int>(std::min<std::int64_t>(r.max_new, max_len_ - r.n_prompt));
-  std::uint64_t salt[] = {r.request.prefix_salt, static_cast<std::uint64_t>(r.request.adapter), 0};
-  if (options_.rope_depends_on_length) salt[2] = static_cast<std::uint64_t>(r.n_prompt + r.max_new);
-  r.root = kv::root_key(salt);
   if (r.request.deadline) next_deadline_ = std::min(next_deadline_, *r.request.deadline);
   ++stats_.n_requests;
   stats_.n_prompt_tokens += r.n_prompt;
@@ -107,8 +109,14 @@ void Core::make_waiting(Sequence& sequence) {
   insert_ranked(waiting_, &sequence);
 }
 
-void Core::preempt(Sequence& sequence) {
+void Core::leave_running(Sequence& sequence) {
   erase_from(running_, &sequence);
+  --sequence.request->tenant->n_running;
+  --sequence.request->group->n_running;
+}
+
+void Core::preempt(Sequence& sequence) {
+  leave_running(sequence);
   sequence.blocks.clear();
   sequence.n_computed = 0;
   sequence.n_rows = 0;
@@ -124,10 +132,11 @@ void Core::emit(const Sequence& sequence, What what) {
 
 void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failure) {
   if (sequence.state == Sequence::State::kEnded) return;
-  if (sequence.state == Sequence::State::kRunning) erase_from(running_, &sequence);
+  if (sequence.state == Sequence::State::kRunning) leave_running(sequence);
   if (sequence.state == Sequence::State::kWaiting) erase_from(waiting_, &sequence);
   if (sequence.state == Sequence::State::kHeld) --n_held_;
   sequence.state = Sequence::State::kEnded;
+  if (reason == FinishReason::kStop) lengths_.add_end();
   sequence.blocks.clear();
   sequence.n_rows = 0;
 
@@ -146,6 +155,7 @@ void Core::end_request(RequestState& r, FinishReason reason, const FailurePtr& f
 /// Drops requests without open choices.
 void Core::forget_ended() {
   for (const RequestState* r : closed_) {
+    shares_.leave(*r->tenant, *r->group);
     auto node = requests_.extract(r->request.id);
     finished_ids_.push_back(std::move(node.key()));
   }
@@ -199,8 +209,12 @@ std::span<const kv::BlockKey> Core::cached_prefix(Sequence& sequence) {
 }
 
 bool Core::make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix) {
+  const bool is_further = sequence.request->group->n_running > 0;
   const auto fits = [&] {
-    std::fill(outstanding_.begin(), outstanding_.end(), 0);
+    for (std::size_t g = 0; g < outstanding_.size(); ++g) {
+      // As with places: what a group takes beyond its first sequence leaves room for others.
+      outstanding_[g] = is_further ? options_.blocks_per_group[g] / 8 : 0;
+    }
     for (const Sequence* other : running_) {
       cache_.add_outstanding(other->blocks, other->n_target(), options_.max_step_tokens,
                              outstanding_);
@@ -209,46 +223,77 @@ bool Core::make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix) {
   };
   while (running_.size() >= max_running_ || (!running_.empty() && !fits())) {
     Sequence& last = *running_.back();
-    if (last.request->request.priority >= sequence.request->request.priority) return false;
+    if (last.request->request.priority <= sequence.request->request.priority) return false;
     preempt(last);
   }
   return true;
 }
 
-/// In rank order, and nobody overtakes one that does not fit: so long prompts get their turn. One
-/// that fits nowhere runs when it is alone.
+/// The next to get a place; null when none may have one.
+Sequence* Core::pick() {
+  waiters_.clear();
+  for (const Sequence* s : waiting_) {
+    const RequestState& r = *s->request;
+    waiters_.push_back(
+        {r.request.priority, r.tenant->served, r.tenant->n_running, r.group->n_running});
+  }
+  const int picked = pick_waiter(waiters_, static_cast<int>(max_running_),
+                                 static_cast<int>(running_.size()), shares_.has_tenants());
+  return picked < 0 ? nullptr : waiting_[static_cast<std::size_t>(picked)];
+}
+
+/// Nobody overtakes one that was picked and does not fit: so long prompts get their turn. One that
+/// fits nowhere runs when it is alone.
 void Core::admit() {
   while (!waiting_.empty()) {
-    Sequence& sequence = *waiting_.front();
     if (running_.size() >= max_running_ &&
-        running_.back()->request->request.priority >= sequence.request->request.priority) {
+        running_.back()->request->request.priority <= waiting_.front()->request->request.priority) {
       return;
     }
+    Sequence* const picked = pick();
+    if (picked == nullptr) return;
+    Sequence& sequence = *picked;
+    RequestState& r = *sequence.request;
     const std::span<const kv::BlockKey> prefix = cached_prefix(sequence);
     if (!make_room(sequence, prefix)) return;
     cache_.take_prefix(sequence.blocks, prefix);
     sequence.n_computed = static_cast<int>(prefix.size()) * options_.block_size;
-    if (sequence.request->n_cached < 0) {
-      sequence.request->n_cached = std::min(sequence.n_computed, sequence.request->n_prompt);
-      stats_.n_cached_tokens += sequence.request->n_cached;
+    if (r.n_cached < 0) {
+      r.n_cached = std::min(sequence.n_computed, r.n_prompt);
+      stats_.n_cached_tokens += r.n_cached;
     }
+    if (!std::exchange(sequence.was_charged, true))
+      r.tenant->served += sequence.n_target() - sequence.n_computed;
     erase_from(waiting_, &sequence);
     sequence.state = Sequence::State::kRunning;
     insert_ranked(running_, &sequence);
+    ++r.tenant->n_running;
+    ++r.group->n_running;
   }
 }
 
-void Core::plan() {
+void Core::plan(const StepCosts& costs) {
   candidates_.clear();
-  for (const Sequence* sequence : running_) candidates_.push_back(sequence->candidate());
+  for (const Sequence* sequence : running_) {
+    candidates_.push_back(sequence->candidate());
+    candidates_.back().n_served = sequence->request->group->served;
+    candidates_.back().tenant_served = sequence->request->tenant->served;
+  }
   const Budget budget{options_.max_step_tokens, options_.max_sequences, options_.max_output_rows};
-  plan_step(candidates_, budget, planned_);
+  plan_step(candidates_, budget, costs, planned_);
   batch_.clear();
   for (const PlannedRows& planned : planned_) {
     Sequence* sequence = running_[static_cast<std::size_t>(planned.candidate)];
     sequence->n_rows = planned.n_rows;
     batch_.push_back(sequence);
   }
+}
+
+/// What the batch computes, before it is committed.
+StepShape Core::shape() const {
+  StepShape sum;
+  for (const Sequence* s : batch_) add_to_shape(s->candidate(), s->n_rows, sum);
+  return sum;
 }
 
 /// Takes blocks for the planned rows. A chunk shrinks to what is free; a sequence that gets no row
@@ -299,6 +344,8 @@ void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
   sequence.tokens.push_back(sample.token);
   if (sampling::uses_counts(sequence.sampling)) sequence.counts.add_output(sample.token);
   ++stats_.n_generated_tokens;
+  r.tenant->served += 2;
+  if (!r.request.stop_token_ids.empty()) lengths_.add_token();
   emit(sequence, TokenEvent{sample.token, sample.logprob, std::exchange(sample.top, {})});
   const auto& stops = r.request.stop_token_ids;
   if (std::find(stops.begin(), stops.end(), sample.token) != stops.end()) {
@@ -320,6 +367,7 @@ void Core::commit_one(Sequence& sequence, StepOutput& output, const float* logit
   }
   const int full_before = sequence.n_computed / options_.block_size;
   sequence.n_computed += sequence.n_rows;
+  r.group->served += sequence.n_rows;
   sequence.n_rows = 0;
   const int full = sequence.n_computed / options_.block_size;
   if (options_.prefix_caching && full > full_before) {
@@ -359,11 +407,18 @@ void Core::commit(std::span<StepOutput> outputs, const float* logits) {
 }
 
 void Core::step() {
+  const base::Clock::TimePoint start = clock_.now();
   admit();
   if (running_.empty()) return;
-  plan();
   StepReservation reservation;
+  StepCosts costs = costs_.costs();
+  plan(costs);
   reserve(reservation);
+  if (batch_.empty() && costs.decodes_due) {  // the decodes have no blocks, and the first in rank
+    costs.decodes_due = false;                // was left out: it does get on
+    plan(costs);
+    reserve(reservation);
+  }
   // The first in rank always gets a row, so this cannot happen; ending it keeps the others going if
   // it does.
   if (batch_.empty()) {
@@ -384,55 +439,19 @@ void Core::step() {
     failure = std::make_shared<const base::Failure>(base::failure_of(e));
   }
   if (failure == nullptr) {
+    const StepShape computed = shape();
     const std::span<StepOutput> outputs = sampler_.sample(runner_, batch_, logits);
     reservation.commit();
+    const std::int64_t n_tokens = stats_.n_generated_tokens;
     commit(outputs, logits);
+    measure(computed, std::chrono::duration<double>(clock_.now() - start).count(),
+            stats_.n_generated_tokens - n_tokens);
   } else {
     for (Sequence* sequence : batch_)
       end_request(*sequence->request, FinishReason::kError, failure);
     reservation.commit();  // ending freed them all
   }
   forget_ended();
-}
-
-EngineStats Core::stats() const {
-  EngineStats stats = stats_;
-  stats.n_running = static_cast<std::int64_t>(running_.size());
-  stats.n_blocks_total = cache_.n_total();
-  stats.n_blocks_free = cache_.n_free();
-  stats.max_running = static_cast<std::int64_t>(max_running_);
-  stats.max_waiting = options_.max_queue;
-  return stats;
-}
-
-void Core::check_invariants() const {
-  std::vector<const kv::SequenceBlocks*> blocks;
-  std::int64_t n_held = 0;
-  std::size_t n_waiting = 0;
-  std::size_t n_running = 0;
-  for (const auto& entry : requests_) {
-    int n_open = 0;
-    for (const auto& s : entry.second->choices) {
-      blocks.push_back(&s->blocks);
-      n_held += s->state == Sequence::State::kHeld ? 1 : 0;
-      n_waiting += s->state == Sequence::State::kWaiting ? 1U : 0U;
-      n_running += s->state == Sequence::State::kRunning ? 1U : 0U;
-      n_open += s->state == Sequence::State::kEnded ? 0 : 1;
-      base::check(s->state == Sequence::State::kRunning || s->blocks.n_blocks() == 0,
-                  "engine: a sequence holds blocks without running");
-      base::check(s->n_computed <= s->blocks.n_blocks() * options_.block_size ||
-                      s->state != Sequence::State::kRunning,
-                  "engine: computed tokens without blocks");
-    }
-    base::check(n_open == entry.second->n_open && n_open > 0,
-                "engine: wrong count of open choices");
-  }
-  base::check(n_held == n_held_ && n_waiting == waiting_.size() && n_running == running_.size(),
-              "engine: sequences and lists disagree");
-  base::check(std::is_sorted(running_.begin(), running_.end(), ranks_before) &&
-                  std::is_sorted(waiting_.begin(), waiting_.end(), ranks_before),
-              "engine: lists out of order");
-  cache_.check(blocks);
 }
 
 }  // namespace openllm::engine

@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/load.h"
 #include "engine/sequence.h"
+#include "engine/shares.h"
+#include "engine/step_costs.h"
 #include "engine/step_sampler.h"
 #include "kv/block_cache.h"
 
@@ -103,8 +106,10 @@ class Core {
   std::vector<Emission>& emissions() noexcept { return emissions_; }
   /// Ids whose last choice ended since the caller last cleared the list.
   std::vector<std::string>& finished_ids() noexcept { return finished_ids_; }
-  /// Everything but n_waiting, which also counts what was not added yet.
+  /// Everything but n_waiting, which also counts what was not added yet, and the estimate.
   EngineStats stats() const;
+  /// What is ahead of a request that comes now.
+  void fill(Load& load);
   void check_invariants() const;
 
  private:
@@ -114,12 +119,16 @@ class Core {
   void forget_ended();
   void make_waiting(Sequence& sequence);
   void release_held(RequestState& request);
+  void leave_running(Sequence& sequence);
   void preempt(Sequence& sequence);
 
+  Sequence* pick();
   void admit();
   bool make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix);
   std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
-  void plan();
+  void plan(const StepCosts& costs);
+  StepShape shape() const;
+  void measure(const StepShape& computed, double step_s, std::int64_t n_tokens) noexcept;
   void reserve(StepReservation& reservation);
   void commit(std::span<StepOutput> outputs, const float* logits);
   void commit_one(Sequence& sequence, StepOutput& output, const float* logits);
@@ -136,6 +145,15 @@ class Core {
   const std::int64_t max_len_;
   const std::size_t max_running_;
   StepSampler sampler_;
+  CostModel costs_;
+  Shares shares_;
+  AnswerLengths lengths_;
+  // Of the last steps, older ones counting less.
+  double recent_s_ = 0;
+  double recent_tokens_ = 0;
+  double recent_steps_ = 0;
+  double step_s_ = 0;  // mean of them
+  std::uint64_t load_stamp_ = 0;
 
   std::unordered_map<std::string, std::unique_ptr<RequestState>> requests_;
   std::vector<Sequence*> running_;     // in rank order
@@ -146,6 +164,7 @@ class Core {
   base::Clock::TimePoint next_deadline_ = base::Clock::TimePoint::max();
 
   // Of one step; kept for their capacity.
+  std::vector<Waiter> waiters_;
   std::vector<Candidate> candidates_;
   std::vector<PlannedRows> planned_;
   std::vector<Sequence*> batch_;

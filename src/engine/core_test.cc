@@ -105,12 +105,12 @@ TEST(CoreRank, EqualPriorityNeverTakesBlocksOfARunningOne) {
   EXPECT_EQ(b.engine.stats().n_preemptions, 0);
 }
 
-TEST(CoreRank, HigherPriorityRunsFirstThenEarlierArrival) {
+TEST(CoreRank, LowerPriorityRunsFirstThenEarlierArrival) {
   EngineOptions o = small_options();
   o.max_sequences = 1;
   Bench b(o);
   std::vector<std::shared_ptr<RecordingSink>> sinks;
-  const int priorities[] = {0, -1, 3, 0, 3};
+  const int priorities[] = {0, 1, -3, 0, -3};
   for (std::size_t i = 0; i < 5; ++i) {
     Request r = make_request(std::to_string(i), 3, 2);
     r.priority = priorities[i];
@@ -156,7 +156,7 @@ TEST(CorePreemption, StartsAgainWithTheSameAnswerAndCounts) {
   b.engine.step();
   EXPECT_EQ(b.engine.stats().n_split_prefills, 1);  // once for each time the prompt is computed
   Request high = make_request("high", 3, 1);
-  high.priority = 1;
+  high.priority = -1;
   const auto high_sink = b.submit(high);
   b.engine.step();
   EXPECT_TRUE(high_sink->ended());
@@ -177,7 +177,7 @@ TEST(CorePreemption, CachedTokensAreThoseOfTheFirstRun) {
   for (int i = 0; i < 8; ++i) b.engine.step();
   Request high = make_request("high", 3, 1);
   high.prompt_ids[0] = 60;
-  high.priority = 1;
+  high.priority = -1;
   b.submit(high);
   b.run_all();  // "low" finds its own blocks when it comes back
   EXPECT_EQ(b.engine.stats().n_preemptions, 1);
@@ -256,7 +256,8 @@ TEST(CoreCache, ReportsOfThePromptNeedAllOfIt) {
 
 TEST(CoreStats, CountWhatHappened) {
   Bench b;
-  Request a = make_request("a", 20, 3);  // 16 + 4 rows, then two decodes
+  // 14 rows beside the 2 of "c", then 6 beside a decode, then two decodes.
+  Request a = make_request("a", 20, 3);
   Request c = make_request("c", 2, 2);
   c.prompt_ids = {50, 51};
   b.submit(a);
@@ -275,7 +276,7 @@ TEST(CoreStats, CountWhatHappened) {
   EXPECT_EQ(s.n_generated_tokens, 5);
   EXPECT_EQ(s.n_step_rows, 20 + 2 + 2 + 1);
   EXPECT_EQ(s.n_steps, 4);
-  EXPECT_EQ(s.n_step_sequences, 1 + 2 + 2 + 1);
+  EXPECT_EQ(s.n_step_sequences, 2 + 2 + 1 + 1);
   EXPECT_EQ(s.n_split_prefills, 1);
   EXPECT_EQ(s.n_cached_tokens, 0);
   EXPECT_EQ(s.n_preemptions, 0);

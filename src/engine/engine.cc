@@ -1,8 +1,14 @@
 #include "engine/engine.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <exception>
+#include <functional>
+#include <new>
+#include <string>
 #include <thread>
-#include <unordered_set>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 
@@ -29,6 +35,19 @@ struct EndChoice {
 };
 using Command = std::variant<std::unique_ptr<RequestState>, EndChoice>;
 
+Newcomer newcomer_of(const Request& request) {
+  return {.tenant = std::hash<std::string>{}(request.tenant),
+          .priority = request.priority,
+          .n_prompt = static_cast<std::int64_t>(request.prompt_ids.size())};
+}
+
+/// At least a millisecond: 0 says that there is no estimate.
+std::chrono::milliseconds retry_after(double seconds) {
+  constexpr double kMost = 24 * 3600;
+  return std::chrono::milliseconds(
+      std::max<std::int64_t>(1, std::llround(std::min(seconds, kMost) * 1e3)));
+}
+
 void deliver(Emission& emission) {
   EventSink& sink = *emission.sink;
   if (auto* token = std::get_if<TokenEvent>(&emission.what)) {
@@ -51,7 +70,10 @@ class Engine::Impl {
  public:
   Impl(StepRunner& runner, const EngineOptions& options, const base::Clock& clock,
        bool start_thread)
-      : options_(options), core_(runner, options, clock), stats_(core_.stats()) {
+      : options_(options),
+        core_(runner, options, clock),
+        max_open_(core_.stats().max_open()),
+        stats_(core_.stats()) {
     if (start_thread) thread_ = base::start_thread([this] { loop(); });
   }
 
@@ -72,9 +94,9 @@ class Engine::Impl {
 
   void submit(Request request) {
     validate_request(request, core_.vocab_size(), core_.max_len());
-    if (request.n_choices > options_.max_queue) {  // would not fit an empty queue either
+    if (request.n_choices > max_open_) {  // would not fit an idle engine either
       base::fail_at(ErrorCode::kInvalidArgument, "n",
-                    "more choices than the queue holds (expected at most ", options_.max_queue,
+                    "more choices than the engine holds at once (expected at most ", max_open_,
                     ", got ", request.n_choices, ")");
     }
     const int n_choices = request.n_choices;
@@ -82,14 +104,22 @@ class Engine::Impl {
     {
       const base::MutexLock lock(mutex_);
       if (closing_) base::fail(ErrorCode::kUnavailable, "engine: shutting down");
-      if (stats_.n_waiting + n_choices > options_.max_queue) {
-        base::fail(ErrorCode::kBusy, "engine: queue full (expected at most ", options_.max_queue,
-                   " waiting, got ", stats_.n_waiting + n_choices, ")");
-      }
+      const Request& r = state->request;
+      const std::string group = r.group.empty() ? std::string() : group_key(r.tenant, r.group);
+      const bool joins = !group.empty() && open_groups_.contains(group);
+      require_room(r, joins);
       base::reserve_more(inbox_, 1);
-      if (!ids_.insert(state->request.id).second) {
-        base::fail(ErrorCode::kInvalidArgument, "request: id already in use: ", state->request.id);
+      base::reserve_more(load_.tenants, 1);
+      if (!ids_.try_emplace(r.id, group).second)
+        base::fail(ErrorCode::kInvalidArgument, "request: id already in use: ", r.id);
+      try {
+        if (!group.empty()) ++open_groups_[group];
+      } catch (...) {
+        ids_.erase(r.id);
+        throw;
       }
+      state->joins_group = joins;
+      if (!joins) add_newcomer(load_, newcomer_of(r));
       inbox_.emplace_back(std::move(state));
       stats_.n_waiting += n_choices;
       ++stats_.n_requests;
@@ -108,7 +138,9 @@ class Engine::Impl {
 
   EngineStats stats() const {
     const base::MutexLock lock(mutex_);
-    return stats_;
+    EngineStats stats = stats_;
+    stats.estimated_wait_s = estimate_longest_wait_s(load_);
+    return stats;
   }
 
   bool step() {
@@ -169,7 +201,7 @@ class Engine::Impl {
       const base::Failure failure = base::failure_of(e);
       {
         const base::MutexLock lock(mutex_);
-        ids_.erase(request.id);
+        forget(request.id);
       }
       for (int i = 0; i < request.n_choices; ++i)
         request.sink->on_end(i, FinishReason::kError, 0, failure);
@@ -183,8 +215,49 @@ class Engine::Impl {
     latest.n_requests = stats_.n_requests;
     latest.n_waiting = core_.n_waiting() + n_inbox_;
     stats_ = latest;
-    for (const std::string& id : core_.finished_ids()) ids_.erase(id);
+    for (const std::string& id : core_.finished_ids()) forget(id);
     core_.finished_ids().clear();
+    publish_load();
+  }
+
+  void publish_load() REQUIRES(mutex_) {
+    try {
+      core_.fill(load_);
+      for (const Command& command : inbox_) {
+        const auto* state = std::get_if<std::unique_ptr<RequestState>>(&command);
+        if (state != nullptr && !(*state)->joins_group)
+          add_newcomer(load_, newcomer_of((*state)->request));
+      }
+    } catch (const std::bad_alloc&) {
+      // Estimates miss a tenant until the next step.
+    }
+  }
+
+  void forget(const std::string& id) REQUIRES(mutex_) {
+    const auto found = ids_.find(id);
+    if (found == ids_.end()) return;
+    const auto group = open_groups_.find(found->second);
+    if (group != open_groups_.end() && --group->second <= 0) open_groups_.erase(group);
+    ids_.erase(found);
+  }
+
+  /// Throws kBusy when the request is one too many, or would wait longer than it wants to. `joins`:
+  /// its group was taken before, and it with that.
+  void require_room(const Request& request, bool joins) const REQUIRES(mutex_) {
+    const std::int64_t n_open = stats_.n_running + stats_.n_waiting + request.n_choices;
+    if (n_open > max_open_) {
+      base::fail_with(ErrorCode::kBusy,
+                      {.retry_after = retry_after(estimate_ends_s(load_, n_open - max_open_))},
+                      "engine: queue full (expected at most ", max_open_,
+                      " choices running or waiting, got ", n_open, ")");
+    }
+    if (!request.max_wait || joins) return;
+    const double wait_s = estimate_wait_s(load_, newcomer_of(request));
+    const double most_s = std::chrono::duration<double>(*request.max_wait).count();
+    if (wait_s <= most_s) return;
+    base::fail_with(ErrorCode::kBusy, {.retry_after = retry_after(wait_s - most_s)},
+                    "engine: too many requests wait (expected to wait at most ", most_s,
+                    " s, got about ", wait_s, " s)");
   }
 
   void emit() {
@@ -194,13 +267,16 @@ class Engine::Impl {
 
   const EngineOptions options_;
   Core core_;
+  const std::int64_t max_open_;
   std::vector<Command> commands_;
 
   mutable base::Mutex mutex_;
   base::CondVar wake_;
   std::vector<Command> inbox_ GUARDED_BY(mutex_);
   std::int64_t n_inbox_ GUARDED_BY(mutex_) = 0;  // sequences of the requests in it
-  std::unordered_set<std::string> ids_ GUARDED_BY(mutex_);
+  std::unordered_map<std::string, std::string> ids_ GUARDED_BY(mutex_);  // key of the group, if any
+  std::unordered_map<std::string, int> open_groups_ GUARDED_BY(mutex_);  // requests, by key
+  Load load_ GUARDED_BY(mutex_);
   EngineStats stats_ GUARDED_BY(mutex_);
   bool closing_ GUARDED_BY(mutex_) = false;
 

@@ -17,7 +17,7 @@ struct EngineOptions {
   int max_step_tokens = 512;  ///< Most rows of a step.
   int max_sequences = 64;     ///< Most sequences of a step.
   int max_output_rows = 64;   ///< Most rows with logits of a step (bounds prompt-logprob chunks).
-  int max_queue = 4096;       ///< Most waiting sequences.
+  int max_queue = 4096;       ///< Most sequences that wait while all places are taken.
   int max_model_len = 2048;   ///< Longest sequence, prompt and answer.
   int block_size = 32;
   bool prefix_caching = true;
@@ -41,7 +41,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids
-  /// or parameters, more choices than max_queue), kBusy (queue full), kUnavailable
+  /// or parameters, more choices than EngineStats::max_open), kBusy (queue full), kUnavailable
   /// (shutting down), and the errors of constraint factories. max_new_tokens is clipped to the room
   /// left, in max_model_len and in the KV cache.
   void submit(Request request);

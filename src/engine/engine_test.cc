@@ -85,17 +85,24 @@ TEST(EngineSubmit, RefusesWhatNeverFitsAndClipsTheRest) {
 TEST(EngineSubmit, QueueIsBounded) {
   EngineOptions o = small_options();
   o.max_queue = 3;
+  o.max_sequences = 2;
   Bench b(o);
+  EXPECT_EQ(b.engine.stats().max_open(), 5);
   Request r = make_request("a", 3, 2);
-  r.n_choices = 3;
+  r.n_choices = 4;
   b.submit(r);
-  EXPECT_THAT(refusal(b, make_request("b", 3, 2), ErrorCode::kBusy), HasSubstr("queue full"));
+  Request one = make_request("b", 3, 2);
+  b.submit(one);
+  EXPECT_THAT(refusal(b, make_request("c", 3, 2), ErrorCode::kBusy), HasSubstr("queue full"));
+  b.engine.step();
+  ASSERT_GT(b.engine.stats().n_running, 0);  // who runs counts as well
+  EXPECT_THAT(refusal(b, make_request("c", 3, 2), ErrorCode::kBusy), HasSubstr("queue full"));
   b.run_all();
-  Request again = make_request("b", 3, 2);
-  b.submit(again);
+  r.n_choices = 5;
+  b.submit(r);  // all at once, when nobody else is there
   b.run_all();
-  again.n_choices = 4;  // waiting would not help
-  EXPECT_THAT(refusal(b, again, ErrorCode::kInvalidArgument), HasSubstr("at most 3, got 4"));
+  r.n_choices = 6;  // waiting would not help
+  EXPECT_THAT(refusal(b, r, ErrorCode::kInvalidArgument), HasSubstr("at most 5, got 6"));
 }
 
 TEST(Engine, StopTokensAndMinimum) {
@@ -295,7 +302,7 @@ TEST(Engine, NanLogitsFailOneRequestOfTheBatch) {
   EXPECT_THAT(sinks[1]->errors[0], HasSubstr("NaN"));
 }
 
-TEST(Engine, HigherPriorityTakesThePlaceOfLower) {
+TEST(Engine, LowerPriorityTakesThePlaceOfHigher) {
   EngineOptions o = small_options();
   o.max_sequences = 1;
   Bench b(o);
@@ -303,7 +310,7 @@ TEST(Engine, HigherPriorityTakesThePlaceOfLower) {
   const auto low_sink = b.submit(low);
   for (int i = 0; i < 4; ++i) b.engine.step();
   Request high = make_request("high", 10, 3);
-  high.priority = 1;
+  high.priority = -1;
   const auto high_sink = b.submit(high);
   while (!high_sink->ended()) b.engine.step();
   EXPECT_FALSE(low_sink->ended());

@@ -39,7 +39,7 @@ std::vector<Request> make_requests(const FakeClock& clock) {
   all.push_back(make_request("late", 5, 30));
   all.back().deadline = clock.time + std::chrono::seconds(1);
   all.push_back(make_request("urgent", 30, 4));
-  all.back().priority = 1;
+  all.back().priority = -1;
   return all;
 }
 

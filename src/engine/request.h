@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -59,11 +60,16 @@ struct Request {
   /// Deliver the logits of every prompt position. Like prompt logprobs it makes the engine compute
   /// the whole prompt, cached or not.
   bool prompt_logits = false;
-  int priority = 0;
+  int priority = 0;  ///< Lower runs first.
   std::int32_t adapter = 0;
   /// Anything besides tokens and adapter that changes the numbers.
   std::uint64_t prefix_salt = 0;
+  std::string tenant{};      ///< Shares the engine's time with other tenants, but no prefix.
+  std::string group{};       ///< Counts as one request with others of its group; empty: alone.
+  std::string cache_salt{};  ///< Shares prefixes only with equal salts.
   std::optional<base::Clock::TimePoint> deadline{};
+  /// Refuse it when it would wait longer for its first step.
+  std::optional<std::chrono::milliseconds> max_wait{};
   std::shared_ptr<EventSink> sink{};
 };
 

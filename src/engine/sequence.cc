@@ -59,6 +59,8 @@ Candidate Sequence::candidate() const noexcept {
   c.report_begin = std::max(0, n_reported - n_computed);
   c.report_end = std::max(c.report_begin, report_end - n_computed);
   c.wants_last = request->max_new > 0;
+  c.n_past = n_computed;
+  c.priority = request->request.priority;
   return c;
 }
 
@@ -70,10 +72,23 @@ void Sequence::extend_keys(int n_blocks, int block_size) {
   }
 }
 
+kv::BlockKey prefix_root(const RequestState& r, bool rope_depends_on_length) {
+  const std::string& tenant = r.request.tenant;
+  const std::string& salt = r.request.cache_salt;
+  const auto length = rope_depends_on_length ? r.n_prompt + r.max_new : 0;
+  // With both lengths, so that no two pairs of texts read alike.
+  std::vector<std::uint64_t> words = {
+      r.request.prefix_salt, static_cast<std::uint64_t>(r.request.adapter),
+      static_cast<std::uint64_t>(length), tenant.size(), salt.size()};
+  for (const std::string* text : {&tenant, &salt}) {
+    for (const char c : *text) words.push_back(static_cast<unsigned char>(c));
+  }
+  return kv::root_key(words);
+}
+
 bool ranks_before(const Sequence* a, const Sequence* b) noexcept {
   const auto key = [](const Sequence* s) {
-    return std::tuple(-std::int64_t{s->request->request.priority}, s->request->arrival,
-                      s->sampling.choice);
+    return std::tuple(s->request->request.priority, s->request->arrival, s->sampling.choice);
   };
   return key(a) < key(b);
 }

@@ -9,6 +9,7 @@
 
 #include "engine/policy.h"
 #include "engine/request.h"
+#include "engine/shares.h"
 #include "kv/block_cache.h"
 
 namespace openllm::engine {
@@ -33,6 +34,7 @@ struct Sequence {
   int n_reported = 0;  ///< Prompt rows whose logits were delivered; survives preemption.
   int report_end = 0;  ///< Prompt rows whose logits are to be delivered.
   bool split_counted = false;
+  bool was_charged = false;  ///< Its prompt counts as served to its tenant.
   sampling::TokenCounts counts{};
   std::unique_ptr<sampling::Constraint> constraint{};  ///< Null when any token may come.
   kv::SequenceBlocks blocks{};
@@ -58,9 +60,12 @@ struct RequestState {
   std::int64_t arrival = 0;  ///< Set by the core, as are max_new and root.
   int n_prompt = 0;
   int max_new = 0;
-  int n_open = 0;  ///< Choices not ended.
+  int n_open = 0;            ///< Choices not ended.
+  bool joins_group = false;  ///< Others of its group were there when it came.
   /// Prompt tokens found in the prefix cache by the first choice to run; < 0: none ran yet.
   int n_cached = -1;
+  std::shared_ptr<Tenant> tenant{};  ///< Set by the core, as is `group`.
+  std::shared_ptr<Group> group{};
   Sequence* leader = nullptr;  ///< Computes the prompt while other choices are held.
   kv::BlockKey root{};
   std::vector<std::unique_ptr<Sequence>> choices{};
@@ -70,7 +75,11 @@ struct RequestState {
   }
 };
 
-/// Whether `a` runs before `b`: higher priority, then earlier arrival, then lower choice. A total
+/// Names what begins a prefix that sequences may share: all that changes the numbers, and whose it
+/// is.
+kv::BlockKey prefix_root(const RequestState& request, bool rope_depends_on_length);
+
+/// Whether `a` runs before `b`: lower priority, then earlier arrival, then lower choice. A total
 /// order, so the first is never preempted and always gets on: no two sequences can preempt each
 /// other for ever.
 bool ranks_before(const Sequence* a, const Sequence* b) noexcept;

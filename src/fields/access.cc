@@ -94,6 +94,13 @@ void read(const Source& from, std::uint64_t& to) {
   to =
       static_cast<std::uint64_t>(read_integer(from.json, from.where, Limits::min(), Limits::max()));
 }
+/// -1 asks for a random seed in every engine; other negative ones are seeds.
+void read(const Source& from, std::optional<std::uint64_t>& to) {
+  std::uint64_t seed = 0;
+  read(from, seed);
+  to.reset();
+  if (seed != static_cast<std::uint64_t>(-1)) to = seed;
+}
 void read(const Source& from, Milliseconds& to) {
   constexpr double kForever = 1e12;  // so that milliseconds fit
   const double seconds = std::min(kForever, read_number(from.json, from.where, from.range));

@@ -7,27 +7,51 @@
 
 namespace openllm::fields {
 
-const Field* find(std::string_view name) noexcept {
-  if (name.empty()) return nullptr;
-  for (const Field& field : all()) {
-    if (name == field.name || name == field.openai || name == field.alias) return &field;
+namespace {
+
+template <typename Row>
+const Row* find_row(std::span<const Row> rows, std::string_view name) noexcept {
+  for (const Row& row : rows) {
+    if (name == row.name) return &row;
   }
   return nullptr;
 }
 
-const AbsentField* find_absent(std::string_view name) noexcept {
-  for (const AbsentField& field : absent()) {
-    if (name == field.name) return &field;
+}  // namespace
+
+std::vector<std::string_view> names_of(const Field& field) {
+  std::vector<std::string_view> names;
+  if (!field.openai.empty()) names.push_back(field.openai);
+  names.push_back(field.name);
+  for (const std::string_view alias : field.aliases) {
+    if (!alias.empty()) names.push_back(alias);
+  }
+  return names;
+}
+
+const Field* find(std::string_view name) noexcept {
+  if (name.empty()) return nullptr;
+  for (const Field& field : all()) {
+    if (name == field.name || name == field.openai) return &field;
+    for (const std::string_view alias : field.aliases) {
+      if (name == alias) return &field;
+    }
   }
   return nullptr;
+}
+
+const AbsentField* find_absent(std::string_view name) noexcept { return find_row(absent(), name); }
+const BodyMember* find_member(std::string_view name) noexcept {
+  return find_row(body_members(), name);
+}
+const HarmlessMember* find_harmless(std::string_view name) noexcept {
+  return find_row(harmless(), name);
 }
 
 std::string did_you_mean(std::string_view name) {
   std::vector<std::string> known;
   for (const Field& field : all()) {
-    for (const std::string_view each : {field.name, field.openai, field.alias}) {
-      if (!each.empty()) known.emplace_back(each);
-    }
+    for (const std::string_view each : names_of(field)) known.emplace_back(each);
   }
   for (const AbsentField& field : absent()) known.emplace_back(field.name);
   const std::optional<std::string> meant = base::nearest(name, known);

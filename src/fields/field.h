@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -71,7 +72,8 @@ using ConfigMember =
 struct Field {
   std::string_view name{};    ///< Of the member of GenerateOptions, or of generation_config.json.
   std::string_view openai{};  ///< Its name in OpenAI's bodies, where it has another one.
-  std::string_view alias{};   ///< A further name, taken wherever `name` is.
+  /// Further names, of other engines for exactly the same, taken wherever `name` is.
+  std::array<std::string_view, 4> aliases{};
   /// Its options on the command line, as CLI11 spells them; empty: --name with dashes.
   std::string_view flag{};
   Type type = Type::kBoolean;
@@ -94,16 +96,42 @@ struct AbsentField {
   std::string_view name{};
   std::string_view neutral{};       ///< As JSON; null is always neutral.
   std::string_view also_neutral{};  ///< As JSON; empty: none.
+  std::string_view advice{};        ///< What does nearly the same; empty: nothing.
+  bool is_option = true;  ///< Also known on the command line; others are of HTTP bodies alone.
+};
+
+/// A member of HTTP bodies that is no option of generation, or that a dialect reads by hand.
+/// Members of objects within a body have the object's name before them:
+/// "stream_options.include_usage".
+struct BodyMember {
+  std::string_view name{};
+  unsigned ways = 0;           ///< Where it is read. Elsewhere it is refused,
+  std::string_view neutral{};  ///< but for this value, as JSON, and null.
+  std::string_view help{};
+};
+
+/// A member of HTTP bodies that cannot change an answer of this server, whatever its value: not
+/// read.
+struct HarmlessMember {
+  std::string_view name{};
+  std::string_view why{};
 };
 
 /// The rows, in the order of help and documentation.
 std::span<const Field> all() noexcept;
 std::span<const AbsentField> absent() noexcept;
+std::span<const BodyMember> body_members() noexcept;
+std::span<const HarmlessMember> harmless() noexcept;
 
+/// The names of a row: OpenAI's, its own, and its aliases.
+std::vector<std::string_view> names_of(const Field& field);
 /// The row that has `name` as its name, OpenAI name or alias; null if there is none.
 const Field* find(std::string_view name) noexcept;
 const AbsentField* find_absent(std::string_view name) noexcept;
-/// "; did you mean X?", X being the nearest name of both tables; empty when none is near.
+const BodyMember* find_member(std::string_view name) noexcept;
+const HarmlessMember* find_harmless(std::string_view name) noexcept;
+/// "; did you mean X?", X being the nearest name of a field, absent ones too; empty when none is
+/// near.
 std::string did_you_mean(std::string_view name);
 
 const char* to_string(Type type) noexcept;

@@ -38,19 +38,27 @@ std::int64_t read_integer(const base::Json& value, std::string_view where, std::
                           std::int64_t max) {
   if (!value.is_number()) fail_type(where, "integer", value);
   std::int64_t result = 0;
-  bool fits = true;
+  bool is_low = false;
+  bool is_high = false;
   if (const std::int64_t* exact = value.if_int()) {
     result = *exact;
+    is_low = result < min;
+    is_high = result > max;
   } else {
-    constexpr double kEnd = 0x1p63;
+    // Beyond this a number with a fraction or an exponent, or of more than 64 bits, has been
+    // rounded.
+    constexpr double kExact = 0x1p53;
     const double number = value.as_double(where);
     if (std::nearbyint(number) != number) fail_value(where, "integer", value.dump());
-    fits = number >= -kEnd && number < kEnd;
-    if (fits) result = static_cast<std::int64_t>(number);
+    is_low = number < static_cast<double>(min);
+    is_high = number > static_cast<double>(max);
+    if (!is_low && !is_high && std::abs(number) > kExact)
+      fail_value(where, "an integer of 64 bits in digits alone", value.dump());
+    if (!is_low && !is_high) result = static_cast<std::int64_t>(number);
   }
-  if (!fits || result < min || result > max) {
+  if (is_low || is_high) {
     const bool unbounded =
-        result < min && (max == std::numeric_limits<std::int64_t>::max() || max == kMaxInt);
+        is_low && (max == std::numeric_limits<std::int64_t>::max() || max == kMaxInt);
     fail_value(where, unbounded ? base::cat("at least ", min) : base::cat(min, " to ", max),
                value.dump());
   }
@@ -111,30 +119,48 @@ std::vector<std::int32_t> read_token_ids(const base::Json& value, std::string_vi
   std::vector<std::int32_t> ids;
   ids.reserve(list->size());
   for (std::size_t i = 0; i < list->size(); ++i) {
-    const base::Json& item = (*list)[i];
-    const std::int64_t* id = item.if_int();
-    if (id == nullptr || *id < 0 || *id > kMaxInt) {
-      base::fail_at(ErrorCode::kInvalidArgument, base::cat(where, "[", i, "]"),
-                    "not a token id (expected an integer of at least 0, got ",
-                    item.is_number() ? item.dump() : std::string(item.type_name()), ")");
-    }
-    ids.push_back(static_cast<std::int32_t>(*id));
+    ids.push_back(static_cast<std::int32_t>(
+        read_integer((*list)[i], base::cat(where, "[", i, "]"), 0, kMaxInt)));
   }
   return ids;
 }
 
+namespace {
+
+/// The id that a name stands for.
+std::int32_t id_of(std::string_view name, std::string_view where) {
+  std::int32_t id = -1;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id);
+  if (error != std::errc{} || end != name.data() + name.size() || id < 0)
+    fail_value(where, "token ids as names", name);
+  return id;
+}
+
+}  // namespace
+
 std::map<std::int32_t, float> read_token_numbers(const base::Json& value, std::string_view where,
                                                  const Range& range) {
-  if (!value.is_object()) fail_type(where, "object", value);
   std::map<std::int32_t, float> numbers;
-  for (const auto& [key, member] : *value.if_object()) {
-    std::int32_t id = -1;
-    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (error != std::errc{} || end != key.data() + key.size() || id < 0)
-      fail_value(where, "token ids as names", key);
-    if (member.is_null()) continue;
-    numbers[id] = static_cast<float>(read_number(member, base::cat(where, ".", key), range));
+  const auto add = [&](std::int32_t id, const base::Json& number, const std::string& place) {
+    if (number.is_null()) return;
+    const auto [at, is_new] =
+        numbers.emplace(id, static_cast<float>(read_number(number, place, range)));
+    if (!is_new) base::fail_at(ErrorCode::kInvalidArgument, place, "token ", id, " is given twice");
+  };
+  if (const base::JsonArray* pairs = value.if_array()) {
+    for (std::size_t i = 0; i < pairs->size(); ++i) {
+      const std::string place = base::cat(where, "[", i, "]");
+      const base::JsonArray* pair = (*pairs)[i].if_array();
+      if (pair == nullptr || pair->size() != 2)
+        fail_value(place, "a token id and a number", (*pairs)[i].dump());
+      add(static_cast<std::int32_t>(read_integer((*pair)[0], place + "[0]", 0, kMaxInt)),
+          (*pair)[1], place + "[1]");
+    }
+    return numbers;
   }
+  if (!value.is_object()) fail_type(where, "object", value);
+  for (const auto& [name, number] : *value.if_object())
+    add(id_of(name, where), number, base::cat(where, ".", name));
   return numbers;
 }
 

@@ -20,7 +20,7 @@ namespace openllm::fields {
                              std::string_view got);
 
 bool read_boolean(const base::Json& value, std::string_view where);
-/// Also numbers without a fraction, as 4.0.
+/// Also numbers without a fraction, as 4.0, as long as they are exact (up to 2^53).
 std::int64_t read_integer(const base::Json& value, std::string_view where, std::int64_t min,
                           std::int64_t max);
 /// The same with the bounds of a row, and those of `int`.
@@ -31,9 +31,9 @@ std::string read_text(const base::Json& value, std::string_view where, const Ran
 /// A string, or a list of at most `range.max` strings.
 std::vector<std::string> read_texts(const base::Json& value, std::string_view where,
                                     const Range& range);
-/// A list of ids in [0, 2^31).
+/// A list of integers in [0, 2^31).
 std::vector<std::int32_t> read_token_ids(const base::Json& value, std::string_view where);
-/// {"12": -100.0}; null members count as absent.
+/// {"12": -100.0} or [[12, -100.0]]; null numbers count as absent.
 std::map<std::int32_t, float> read_token_numbers(const base::Json& value, std::string_view where,
                                                  const Range& range);
 

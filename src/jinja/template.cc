@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 #include "jinja/eval/interpreter.h"
+#include "jinja/syntax/names_read.h"
 
 namespace openllm::jinja {
 namespace {
@@ -18,6 +19,7 @@ constexpr std::size_t kMaxMessageBytes = 2000;
 struct Template::Impl {
   std::string name;
   Ast ast;
+  NamesRead read;
 };
 
 Template::Template(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -35,6 +37,7 @@ Template Template::parse(std::string_view source, std::string_view name) {
     auto impl = std::make_unique<Impl>();
     impl->name = name;
     impl->ast = parse_template(base::sanitize_utf8(source), line);
+    impl->read = find_names_read(impl->ast, "messages");
     return Template(std::move(impl));
   } catch (const TemplateError& error) {
     report(name, error, line);
@@ -54,6 +57,14 @@ std::string Template::render(const base::Json& context, const Limits& limits) co
   } catch (const TemplateError& error) {
     report(impl_->name, error, line);
   }
+}
+
+bool Template::reads(std::string_view variable) const {
+  return impl_->read.variables.count(std::string(variable)) != 0;
+}
+
+bool Template::reads_in_messages(std::string_view member) const {
+  return impl_->read.all_members || impl_->read.members.count(std::string(member)) != 0;
 }
 
 }  // namespace openllm::jinja

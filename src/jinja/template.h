@@ -25,6 +25,12 @@ class Template {
   /// kInvalidArgument with its message; strftime_now uses the local time.
   std::string render(const base::Json& context, const Limits& limits = {}) const;
 
+  /// False if no value of the variable can change what the template renders, because its text never
+  /// reads it.
+  bool reads(std::string_view variable) const;
+  /// The same for a member of the objects in the list `messages`.
+  bool reads_in_messages(std::string_view member) const;
+
  private:
   struct Impl;
   explicit Template(std::unique_ptr<Impl> impl);

@@ -54,10 +54,22 @@ struct LinearArgs {
 
 enum class Act : std::uint8_t { kSilu, kGelu, kGeluTanh, kQuickGelu, kRelu, kReluSquared, kTanh };
 
+/// How keys and values are kept. Int8: a scale for each 32 entries of a token's head; the last
+/// group may be smaller.
+enum class KvFormat : std::uint8_t { kF32, kF16, kI8 };
+constexpr std::int64_t kKvScaleGroup = 32;
+constexpr std::int64_t kv_element_bytes(KvFormat format) {
+  return format == KvFormat::kF32 ? 4 : (format == KvFormat::kF16 ? 2 : 1);
+}
+constexpr std::int64_t kv_scale_groups(std::int64_t n) {
+  return (n + kKvScaleGroup - 1) / kKvScaleGroup;
+}
+
 /// Query rows that share a KV head and go through the cache together, and the keys they see.
 /// Block b of the sequence has positions [b * block_size, (b + 1) * block_size).
 /// Keys of a block: [head_dim, lanes(block_size)]; values: [block_size, lanes(value_dim)]; lanes:
-/// rounded up to 16.
+/// rounded up to 16. Of int8 the scales follow, f32: [groups(head_dim), lanes(block_size)] of keys,
+/// [block_size, groups(lanes(value_dim))] of values.
 struct AttentionTile {
   static constexpr int kMaxQueries = 6;
   int n_queries = 0;
@@ -72,7 +84,7 @@ struct AttentionTile {
   int block_size = 0;
   float scale = 1.0F;
   float soft_cap = 0.0F;
-  bool f16 = false;
+  KvFormat format = KvFormat::kF32;
   const std::int32_t* blocks = nullptr;  ///< Block ids of the sequence.
   const unsigned char* keys = nullptr;   ///< Of block 0 and this KV head.
   const unsigned char* values = nullptr;
@@ -116,6 +128,8 @@ struct Kernels {
   /// Rotates (2 i, 2 i + 1).
   void (*rotate_pairs)(float* x, const float* cosines, const float* sines, std::int64_t half);
   void (*to_f16)(const float* x, std::int64_t n, std::uint16_t* out);
+  /// x = scales[i / 32] * codes[i], each code the nearest one, the largest of a group +-127.
+  void (*to_i8)(const float* x, std::int64_t n, std::int8_t* codes, float* scales);
   /// Attention over positions [begin, end) into fresh states, one per query.
   void (*attend)(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states);
   /// Adds the later span's state to `state`.

@@ -224,7 +224,7 @@ TEST(FindPrefix, ABlockThatOneGroupGaveOutEndsIt) {
 }
 
 TEST(BlockPool, PublishingANamedBlockAgainChangesNothing) {
-  BlockPool pool(3);
+  BlockPool pool(3, 3);
   const auto keys = chain(3);
   BlockRef a = pool.allocate();
   const BlockRef b = pool.allocate();
@@ -238,12 +238,12 @@ TEST(BlockPool, PublishingANamedBlockAgainChangesNothing) {
   pool.publish(a, keys[2]);
   a.reset();
   EXPECT_FALSE(pool.find(keys[2]));
-  BlockPool other(1);
+  BlockPool other(1, 1);
   EXPECT_THROW(other.publish(b, keys[2]), Error);
 }
 
 TEST(BlockPool, FreeIsOnlyWhatNobodyHolds) {
-  BlockPool pool(2);
+  BlockPool pool(2, 2);
   const auto keys = chain(2);
   BlockRef a = pool.allocate();
   pool.publish(a, keys[0]);
@@ -265,7 +265,7 @@ TEST(BlockPool, FreeIsOnlyWhatNobodyHolds) {
 }
 
 TEST(BlockPool, GivesOutNamelessBlocksThenTheNamedOneThatWasFreedFirst) {
-  BlockPool pool(5);
+  BlockPool pool(5, 5);
   const auto keys = chain(3);
   std::vector<BlockRef> refs;
   for (int i = 0; i < 5; ++i) refs.push_back(pool.allocate());
@@ -286,8 +286,8 @@ TEST(BlockPool, GivesOutNamelessBlocksThenTheNamedOneThatWasFreedFirst) {
 }
 
 TEST(BlockPool, BoundsOfItsSize) {
-  EXPECT_THROW(BlockPool(-1), Error);
-  BlockPool none(0);
+  EXPECT_THROW(BlockPool(-1, 1), Error);
+  BlockPool none(0, 0);
   EXPECT_EQ(none.n_total(), 0);
   EXPECT_FALSE(none.allocate());
   none.check({});

@@ -42,7 +42,8 @@ BlockCache::BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& 
       base::fail(ErrorCode::kInvalidArgument, "kv: group ", g,
                  ": too few blocks (expected at least 1, got ", blocks_per_group[g], ")");
     }
-    pools_.push_back(std::make_unique<BlockPool>(blocks_per_group[g]));
+    pools_.push_back(
+        std::make_unique<BlockPool>(blocks_per_group[g], first_cached_target(blocks_per_group[g])));
   }
 }
 
@@ -55,6 +56,18 @@ std::int64_t BlockCache::n_total() const noexcept {
 std::int64_t BlockCache::n_free() const noexcept {
   std::int64_t sum = 0;
   for (const auto& pool : pools_) sum += pool->n_free();
+  return sum;
+}
+
+std::int64_t BlockCache::bytes_total() const noexcept {
+  std::int64_t sum = 0;
+  for (std::size_t g = 0; g < pools_.size(); ++g) sum += pools_[g]->n_total() * block_bytes(g);
+  return sum;
+}
+
+std::int64_t BlockCache::bytes_touched() const noexcept {
+  std::int64_t sum = 0;
+  for (std::size_t g = 0; g < pools_.size(); ++g) sum += pools_[g]->n_touched() * block_bytes(g);
   return sum;
 }
 

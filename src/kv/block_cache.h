@@ -30,6 +30,10 @@ class SequenceBlocks {
   std::vector<int> n_trimmed_;  // entries at the front known to be empty
 };
 
+/// Free blocks whose content a pool keeps at first before it gives them out again rather than touch
+/// more memory: a share of the pool, but some thousand tokens.
+constexpr int first_cached_target(int n_blocks) { return n_blocks / 32 < 64 ? 64 : n_blocks / 32; }
+
 /// The pools of all groups and the rules that hold across them.
 /// Thread safety: one thread at a time. Must outlive its SequenceBlocks.
 class BlockCache {
@@ -41,6 +45,9 @@ class BlockCache {
 
   std::int64_t n_total() const noexcept;
   std::int64_t n_free() const noexcept;
+  /// Memory of all blocks, and of those that were ever given out.
+  std::int64_t bytes_total() const noexcept;
+  std::int64_t bytes_touched() const noexcept;
 
   /// Longest sequence that fits when it is alone and computed row by row.
   std::int64_t max_tokens() const noexcept;
@@ -81,6 +88,9 @@ class BlockCache {
                     std::int64_t n_rows) const noexcept;
   /// First block that the query at position `n_past` sees.
   int first_visible(std::size_t group, std::int64_t n_past) const noexcept;
+  std::int64_t block_bytes(std::size_t group) const noexcept {
+    return static_cast<std::int64_t>(groups_[group].bytes_per_token) * block_size_;
+  }
   int blocks_for(std::int64_t n_tokens) const noexcept {
     return static_cast<int>((n_tokens + block_size_ - 1) / block_size_);
   }

@@ -37,7 +37,7 @@ TEST(BlockKey, CoversEverythingBefore) {
 }
 
 TEST(BlockPool, GivesOutEveryBlockOnceAndTakesItBack) {
-  BlockPool pool(5);
+  BlockPool pool(5, 5);
   std::vector<BlockRef> refs;
   std::set<int> ids;
   for (int i = 0; i < 5; ++i) {
@@ -59,7 +59,7 @@ TEST(BlockPool, GivesOutEveryBlockOnceAndTakesItBack) {
 }
 
 TEST(BlockPool, NamedBlocksLastLongestAndAreShared) {
-  BlockPool pool(3);
+  BlockPool pool(3, 3);
   const auto keys = chain(3);
   std::int32_t first = -1;
   {
@@ -85,6 +85,89 @@ TEST(BlockPool, NamedBlocksLastLongestAndAreShared) {
   const BlockRef z = pool.allocate();
   EXPECT_EQ(z.id(), first);
   EXPECT_FALSE(pool.contains(keys[0]));
+}
+
+/// `n` texts of one block, one after the other. Returns how many were found.
+int read_texts(BlockPool& pool, std::span<const BlockKey> texts) {
+  int n_found = 0;
+  for (const BlockKey& text : texts) {
+    BlockRef block = pool.find(text);
+    if (block) {
+      ++n_found;
+      continue;
+    }
+    block = pool.allocate();
+    pool.publish(block, text);
+  }
+  return n_found;
+}
+
+TEST(BlockPool, TextsThatDoNotComeBackTouchNoMoreThanTheTarget) {
+  BlockPool pool(1000, 10);
+  EXPECT_EQ(pool.n_touched(), 0);
+  EXPECT_EQ(read_texts(pool, chain(500)), 0);
+  EXPECT_EQ(pool.n_touched(), 10);
+  EXPECT_EQ(pool.n_cached_target(), 10);
+  EXPECT_EQ(pool.n_free(), 1000);
+  pool.check(std::vector<int>(1000, 0));
+  // The last ones are those that are kept.
+  const auto texts = chain(500);
+  EXPECT_TRUE(pool.contains(texts[490]));
+  EXPECT_FALSE(pool.contains(texts[489]));
+}
+
+TEST(BlockPool, TextsThatComeBackAreKeptFromTheirSecondTimeOn) {
+  BlockPool pool(1000, 10);
+  const auto texts = chain(100);
+  EXPECT_EQ(read_texts(pool, texts), 0);
+  EXPECT_EQ(pool.n_touched(), 10);
+  (void)read_texts(pool, texts);
+  EXPECT_GT(pool.n_cached_target(), 70);  // but for names whose place another one took
+  (void)read_texts(pool, texts);
+  EXPECT_GT(read_texts(pool, texts), 90);
+  EXPECT_EQ(read_texts(pool, texts), 100);
+  EXPECT_LE(pool.n_touched(), 110);
+  pool.check(std::vector<int>(1000, 0));
+}
+
+TEST(BlockPool, WhatIsHeldTakesUntouchedBlocksRatherThanAllThatIsCached) {
+  BlockPool pool(20, 4);
+  const auto texts = chain(4);
+  (void)read_texts(pool, texts);
+  EXPECT_EQ(pool.n_touched(), 4);
+  std::vector<BlockRef> held;
+  held.push_back(pool.allocate());  // four are cached, the target: the oldest goes
+  EXPECT_EQ(pool.n_touched(), 4);
+  EXPECT_FALSE(pool.contains(texts[0]));
+  for (int i = 0; i < 16; ++i) held.push_back(pool.allocate());
+  EXPECT_EQ(pool.n_touched(), 20);
+  EXPECT_TRUE(pool.contains(texts[1]));
+  for (int i = 0; i < 3; ++i) held.push_back(pool.allocate());
+  EXPECT_FALSE(pool.allocate());
+  EXPECT_FALSE(pool.contains(texts[3]));
+  pool.check(std::vector<int>(20, 1));
+  held.clear();
+  EXPECT_EQ(pool.n_free(), 20);
+  pool.check(std::vector<int>(20, 0));
+}
+
+TEST(BlockCache, TellsItsBytes) {
+  KvGroupSpec wide;
+  wide.bytes_per_token = 100;
+  KvGroupSpec narrow = window_group(4);
+  narrow.bytes_per_token = 3;
+  BlockCache cache({wide, narrow}, {5, 7}, 2);
+  EXPECT_EQ(cache.bytes_total(), 5 * 200 + 7 * 6);
+  EXPECT_EQ(cache.bytes_touched(), 0);
+  {
+    SequenceBlocks s;
+    ASSERT_TRUE(cache.grow(s, 5));
+    EXPECT_EQ(cache.bytes_touched(), 3 * 206);
+  }
+  EXPECT_EQ(cache.bytes_touched(), 3 * 206);
+  SequenceBlocks s;
+  ASSERT_TRUE(cache.grow(s, 6));
+  EXPECT_EQ(cache.bytes_touched(), 3 * 206);
 }
 
 TEST(BlockCache, RefusesNonsense) {

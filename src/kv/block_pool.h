@@ -46,24 +46,36 @@ class BlockRef {
 /// The blocks of one KV group: counts and names only, no bytes. Free blocks whose content has a
 /// name stay findable until they are given out again, least recently used first.
 ///
+/// A block that was never given out is untouched: its memory costs nothing yet. So a pool decides
+/// between keeping what it has cached and touching another block. It keeps up to `n_cached_target`
+/// named free blocks. The target starts small and grows by one whenever a name comes back that was
+/// dropped: the content was computed a second time, which a larger cache would have saved. Thus
+/// texts that never return cost no more than the first target, and those that do soon find their
+/// blocks kept.
+///
 /// Invariants (`check` checks the first three):
-/// 1. A block is free exactly when it has no shares; then it is in the free list, once.
+/// 1. A touched block is free exactly when it has no shares; then it is in the free list, once.
+///    Untouched ones are those from n_touched on; they are free too.
 /// 2. shares = number of BlockRefs that hold the block; free + held = n_total.
 /// 3. The index has exactly the named blocks, each under its own key; no two blocks share a key.
 /// 4. A name outlives the last share and ends when the block is given out by `allocate`, so what
 ///    `find` gives has the content that its name says.
-/// 5. Free blocks without a name are given out before named ones; of those the one that became free
-///    first.
+/// 5. Given out are, in this order: free blocks without a name; below the target of named free
+///    blocks an untouched one; the named one that became free first; an untouched one.
 ///
 /// Must outlive its BlockRefs. Thread safety: one thread at a time.
 class BlockPool {
  public:
-  explicit BlockPool(int n_blocks);
+  /// `n_cached_target`: at first; more than the pool has is all of it.
+  BlockPool(int n_blocks, int n_cached_target);
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
   int n_total() const noexcept { return static_cast<int>(blocks_.size()) - 1; }
   int n_free() const noexcept { return n_free_; }
+  /// Blocks that were ever given out.
+  int n_touched() const noexcept { return n_touched_; }
+  int n_cached_target() const noexcept { return n_cached_target_; }
 
   /// A block with undefined content and no name, or an empty ref when every block is held.
   BlockRef allocate() noexcept;
@@ -90,6 +102,10 @@ class BlockPool {
     BlockKey key{};
   };
   void release(std::int32_t id) noexcept;
+  std::int32_t take_free() noexcept;
+  BlockKey& dropped_place(const BlockKey& key) noexcept {
+    return dropped_[key.low & (dropped_.size() - 1)];
+  }
   void link_before(std::int32_t id, std::int32_t next) noexcept;
   void unlink(std::int32_t id) noexcept;
   Block& at(std::int32_t id) noexcept { return blocks_[static_cast<std::size_t>(id)]; }
@@ -99,6 +115,12 @@ class BlockPool {
   std::vector<Block> blocks_;
   std::int32_t sentinel_;
   int n_free_ = 0;
+  int n_cached_ = 0;  // free and named
+  int n_touched_ = 0;
+  int n_cached_target_;
+  // Names of blocks that were given out again, by their hash: a place knows the last of those that
+  // fall on it. Of a fixed size, so that dropping a name takes no memory.
+  std::vector<BlockKey> dropped_;
   std::unordered_map<BlockKey, std::int32_t, BlockKeyHash> index_;
 };
 

@@ -42,6 +42,7 @@ engine::Request make_engine_request(const GenerateOptions& options, const LLMCon
   LLMConfig merged = config;
   if (is_chat) merged.max_new_tokens = max_model_len;
   fields::merge(merged, options);
+  if (merged.max_new_tokens == -1) merged.max_new_tokens = max_model_len;
   engine::Request request;
   request.max_new_tokens = merged.max_new_tokens.value();
   request.min_new_tokens = merged.min_new_tokens.value();
@@ -50,6 +51,10 @@ engine::Request make_engine_request(const GenerateOptions& options, const LLMCon
   request.n_logprobs = options.logprobs.value_or(0);
   request.n_prompt_logprobs = options.prompt_logprobs.value_or(-1);
   request.priority = options.priority;
+  request.tenant = options.tenant;
+  request.group = options.group;
+  request.cache_salt = options.cache_salt;
+  request.max_wait = options.max_wait;
   sampling::SamplingParams& sampling = request.sampling;
   sampling.temperature = merged.temperature.value();
   sampling.top_k = merged.top_k.value();

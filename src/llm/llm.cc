@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "llm/instance.h"
 #include "llm/last_output.h"
+#include "llm/text_decoder.h"
 
 namespace openllm {
 
@@ -107,6 +108,11 @@ std::vector<std::int32_t> LLM::tokenize(std::string_view text,
 std::string LLM::detokenize(const std::vector<std::int32_t>& token_ids,
                             bool skip_special_tokens) const {
   return impl().model().require_tokenizer()->decode(token_ids, skip_special_tokens);
+}
+
+TextDecoder LLM::text_decoder(bool skip_special_tokens, bool continues_text) const {
+  return TextDecoder(std::make_unique<TextDecoder::Impl>(impl().model().require_tokenizer(),
+                                                         skip_special_tokens, continues_text));
 }
 
 std::string LLM::token_text(std::int32_t token_id) const {

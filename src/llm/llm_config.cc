@@ -46,6 +46,7 @@ class Source {
                       ": there is no such field", fields::did_you_mean(name));
     }
     if (!fields::has_config(*field)) {
+      if (fields::is_neutral(*field, value)) return;
       base::fail_with(ErrorCode::kUnsupported, {name, ErrorReason::kUnsupportedField}, place,
                       ": only requests have this field, no configuration");
     }
@@ -65,10 +66,49 @@ class Source {
   bool is_greedy_ = false;
 };
 
+/// The value of a variable for one field. A value that is no JSON is its text: shells take quotes
+/// away, and the field says what it expects.
+base::Json value_of(std::string_view text, std::string_view variable) {
+  try {
+    return base::Json::parse(text, variable);
+  } catch (const Error&) {
+    return base::Json(text);
+  }
+}
+
+std::string_view expected_of(const fields::Field& field) {
+  switch (field.type) {
+    case fields::Type::kInteger:
+      return "an integer";
+    case fields::Type::kNumber:
+      return "a number";
+    default:
+      return "a list of token ids";
+  }
+}
+
+/// Texts are quoted in messages; long ones would drown them.
+std::string shown(std::string_view text) {
+  constexpr std::size_t kMax = 60;
+  return text.size() <= kMax ? std::string(text) : base::cat(text.substr(0, kMax), "...");
+}
+
 std::string lower(std::string_view text) {
   std::string result(text);
   for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return result;
+}
+
+void set_variable(Source& source, std::string_view field, std::string_view text,
+                  std::string_view variable) {
+  const base::Json value = value_of(text, variable);
+  const fields::Field* row = fields::find(field);
+  if (row != nullptr && fields::has_config(*row) && value.is_string()) {
+    // No field of a configuration is a text.
+    base::fail_with(ErrorCode::kInvalidArgument, {row->name}, variable,
+                    ": invalid value (expected ", expected_of(*row), ", got ", shown(text), ")");
+  }
+  source.set(field, value, variable);
 }
 
 /// The variables of the environment that begin with `prefix` and have a value.
@@ -81,7 +121,7 @@ LLMConfig read_variables(std::string_view prefix) {
     const std::string_view name = variable.substr(0, equals);
     const std::string_view value = variable.substr(equals + 1);
     if (value.empty()) continue;
-    source.set(lower(name.substr(prefix.size())), base::Json::parse(value, name), name);
+    set_variable(source, lower(name.substr(prefix.size())), value, name);
   }
   return source.config();
 }

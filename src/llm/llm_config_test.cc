@@ -175,7 +175,7 @@ TEST(LlmConfig, RangesAreChecked) {
     }
     return false;
   };
-  EXPECT_TRUE(fails([](LLMConfig& c) { c.max_new_tokens = -1; }));
+  EXPECT_TRUE(fails([](LLMConfig& c) { c.max_new_tokens = -2; }));
   EXPECT_TRUE(fails([](LLMConfig& c) { c.temperature = -0.1F; }));
   EXPECT_TRUE(fails([](LLMConfig& c) { c.temperature = NAN; }));
   EXPECT_TRUE(fails([](LLMConfig& c) { c.top_p = 1.5F; }));

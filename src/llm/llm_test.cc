@@ -385,7 +385,7 @@ TEST(Llm, BadRequestsSayWhatIsWrong) {
   EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.n = 0}); }),
               HasSubstr("n: invalid value"));
   EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.stop = {""}}); }), HasSubstr("stop"));
-  EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.max_new_tokens = -1}); }),
+  EXPECT_THAT(error_text([&] { (void)llm.generate("x", {.max_new_tokens = -2}); }),
               HasSubstr("max_new_tokens"));
   EXPECT_EQ(error_code([&] { (void)llm.chat({{.role = "user", .content = "hi"}}); }),
             ErrorCode::kUnsupported);

@@ -70,6 +70,7 @@ std::string LocalModel::render(const std::vector<Message>& messages,
                                const GenerateOptions& options) {
   if (messages.empty()) base::fail_at(ErrorCode::kInvalidArgument, "messages", "empty");
   const chat::Template& chat_template = require_template();
+  chat_template.require_read(messages, options, source_.id);
   const auto tokenizer = require_tokenizer();
   return chat_template.render(messages, options,
                               {.bos = tokenizer->bos_piece(), .eos = tokenizer->eos_piece()});

@@ -8,16 +8,21 @@
 namespace openllm::llm {
 namespace {
 
-void check_length(std::size_t n_tokens, int room, std::string_view bound = "") {
-  if (n_tokens <= static_cast<std::size_t>(room)) return;
-  base::fail_with(ErrorCode::kInvalidArgument, {"prompt", ErrorReason::kContextTooLong},
-                  "prompt: too long for the context (expected at most ", room, " tokens, got ",
-                  bound, n_tokens, "); set truncate_prompt to keep its last tokens");
-}
-
 /// Most tokens of a prompt that is not truncated.
 int room_of(const PromptLimits& limits) {
   return limits.max_new_tokens > 0 ? limits.max_model_len - 1 : limits.max_model_len;
+}
+
+/// Some clients look for the words "maximum context length", which OpenAI's message has.
+void check_length(std::size_t n_tokens, const PromptLimits& limits, std::string_view bound = "") {
+  const int room = room_of(limits);
+  if (n_tokens <= static_cast<std::size_t>(room)) return;
+  base::fail_with(ErrorCode::kInvalidArgument, {"prompt", ErrorReason::kContextTooLong},
+                  "prompt: too long for the context (expected at most ", room, " tokens, got ",
+                  bound, n_tokens, "): this model's maximum context length is ",
+                  limits.max_model_len,
+                  " tokens, prompt and answer together; set truncate_prompt to keep the prompt's "
+                  "last tokens");
 }
 
 void truncate(std::vector<std::int32_t>& ids, const PromptLimits& limits) {
@@ -30,7 +35,7 @@ void truncate(std::vector<std::int32_t>& ids, const PromptLimits& limits) {
 }
 
 PreparedPrompt tokenize(LocalModel& model, const Prompt& prompt, const GenerateOptions& options,
-                        int room) {
+                        const PromptLimits& limits) {
   PreparedPrompt prepared;
   const auto tokenizer = model.require_tokenizer();
   tokenizer::EncodeOptions encode;
@@ -43,7 +48,7 @@ PreparedPrompt tokenize(LocalModel& model, const Prompt& prompt, const GenerateO
   }
   // What cannot fit is refused before the time is spent to know how long it is.
   if (!options.truncate_prompt)
-    check_length(tokenizer->min_tokens(prepared.text), room, "at least ");
+    check_length(tokenizer->min_tokens(prepared.text), limits, "at least ");
   prepared.token_ids = tokenizer->encode(prepared.text, encode);
   if (prepared.token_ids.empty() && options.add_special_tokens && tokenizer->bos_id()) {
     // An empty prompt starts at the beginning of a text.
@@ -56,17 +61,16 @@ PreparedPrompt tokenize(LocalModel& model, const Prompt& prompt, const GenerateO
 
 PreparedPrompt prepare_prompt(LocalModel& model, const Prompt& prompt,
                               const GenerateOptions& options, const PromptLimits& limits) {
-  const int room = room_of(limits);
   PreparedPrompt prepared;
   if (const auto* ids = prompt.token_ids()) {
     prepared.token_ids = *ids;
   } else {
-    prepared = tokenize(model, prompt, options, room);
+    prepared = tokenize(model, prompt, options, limits);
   }
   if (options.truncate_prompt) {
     truncate(prepared.token_ids, limits);
   } else {
-    check_length(prepared.token_ids.size(), room);
+    check_length(prepared.token_ids.size(), limits);
   }
   return prepared;
 }

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "llm/instance.h"
-#include "openllm/stream.h"
 
 namespace openllm::llm {
 namespace {
@@ -50,6 +49,20 @@ RequestReader::~RequestReader() {
 }
 
 void RequestReader::cancel() noexcept { sink_->cancel(); }
+
+bool RequestReader::is_ready(Until until) {
+  return output_.finished || mailbox_->ready(until == Until::kOutput ? Mailbox::Until::kUpdate
+                                                                     : Mailbox::Until::kAccepted);
+}
+
+bool RequestReader::suspend(std::coroutine_handle<> handle, Until until) {
+  return mailbox_->suspend(handle, until == Until::kOutput ? Mailbox::Until::kUpdate
+                                                           : Mailbox::Until::kAccepted);
+}
+
+void RequestReader::require_accepted() {
+  if (mailbox_->is_refused()) next();
+}
 
 const GenerationOutput* RequestReader::next() {
   if (output_.finished) return nullptr;
@@ -101,49 +114,3 @@ void RequestReader::merge(Update update) {
 }
 
 }  // namespace openllm::llm
-
-namespace openllm {
-
-GenerationStream::GenerationStream(std::shared_ptr<llm::RequestReader> request)
-    : request_(std::move(request)) {}
-GenerationStream::~GenerationStream() = default;
-GenerationStream::GenerationStream(GenerationStream&&) noexcept = default;
-GenerationStream& GenerationStream::operator=(GenerationStream&&) noexcept = default;
-const GenerationOutput* GenerationStream::next() {
-  return request_ == nullptr ? nullptr : request_->next();
-}
-void GenerationStream::cancel() noexcept {
-  if (request_ != nullptr) request_->cancel();
-}
-
-AsyncGenerationStream::AsyncGenerationStream(std::shared_ptr<llm::RequestReader> request)
-    : request_(std::move(request)) {}
-AsyncGenerationStream::~AsyncGenerationStream() = default;
-AsyncGenerationStream::AsyncGenerationStream(AsyncGenerationStream&&) noexcept = default;
-AsyncGenerationStream& AsyncGenerationStream::operator=(AsyncGenerationStream&&) noexcept = default;
-void AsyncGenerationStream::cancel() noexcept {
-  if (request_ != nullptr) request_->cancel();
-}
-
-bool AsyncGenerationStream::NextAwaiter::await_ready() {
-  return request_ == nullptr || request_->is_over() || request_->mailbox().ready();
-}
-bool AsyncGenerationStream::NextAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
-  return request_->mailbox().suspend(awaiting);
-}
-const GenerationOutput* AsyncGenerationStream::NextAwaiter::await_resume() {
-  return request_ == nullptr ? nullptr : request_->next();
-}
-
-bool AsyncGenerationStream::AcceptedAwaiter::await_ready() {
-  return request_ == nullptr || request_->is_over() ||
-         request_->mailbox().ready(llm::Mailbox::Until::kAccepted);
-}
-bool AsyncGenerationStream::AcceptedAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
-  return request_->mailbox().suspend(awaiting, llm::Mailbox::Until::kAccepted);
-}
-void AsyncGenerationStream::AcceptedAwaiter::await_resume() {
-  if (request_ != nullptr && request_->mailbox().is_refused()) request_->next();
-}
-
-}  // namespace openllm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <coroutine>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "llm/output_sink.h"
 #include "openllm/options.h"
 #include "openllm/outputs.h"
+#include "openllm/stream.h"
 
 namespace openllm::llm {
 
@@ -16,20 +18,19 @@ class Instance;
 
 /// A running request as its reader sees it. Destroying it cancels what still runs. Keeps the model
 /// alive.
-class RequestReader {
+class RequestReader final : public detail::OutputSource {
  public:
   RequestReader(std::shared_ptr<Instance> instance, std::shared_ptr<Mailbox> mailbox,
                 std::shared_ptr<OutputSink> sink, const GenerateOptions& options,
                 std::string request_id);
-  ~RequestReader();
-  RequestReader(const RequestReader&) = delete;
-  RequestReader& operator=(const RequestReader&) = delete;
+  ~RequestReader() override;
 
   /// Waits for an update; null after the last output. Throws what made the request fail.
-  const GenerationOutput* next();
-  void cancel() noexcept;
-  Mailbox& mailbox() noexcept { return *mailbox_; }
-  bool is_over() const noexcept { return output_.finished; }
+  const GenerationOutput* next() override;
+  void cancel() noexcept override;
+  bool is_ready(Until until) override;
+  bool suspend(std::coroutine_handle<> handle, Until until) override;
+  void require_accepted() override;
   /// Logits of the prompt, if the engine was asked for them.
   std::vector<float> take_prompt_logits() noexcept { return std::move(prompt_logits_); }
 

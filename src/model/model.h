@@ -17,7 +17,7 @@ namespace openllm::model {
 struct ModelOptions {
   int max_rows = 512;        ///< Most rows of one forward call; sizes the buffers.
   int max_output_rows = 64;  ///< Most rows whose results one call may ask for.
-  bool kv_f16 = false;
+  device::KvType kv_type = device::KvType::kF32;
   int kv_block_size = 32;
   std::function<void(double)> progress{};  ///< Fraction of weights loaded.
 };

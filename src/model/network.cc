@@ -14,7 +14,7 @@ Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
     : spec_(std::move(spec)),
       options_{options.max_rows,
                std::min(options.max_output_rows, options.max_rows),
-               options.kv_f16,
+               options.kv_type,
                options.kv_block_size,
                {}},
       device_(loader.device()) {
@@ -84,8 +84,8 @@ void Network::place_kv(Layer::KvUser& user) {
   }
   group->layers.push_back(user.index);
   group->bytes_per_token += static_cast<std::size_t>(need.n_heads) *
-                            static_cast<std::size_t>(need.key_dim + need.value_dim) *
-                            (options_.kv_f16 ? sizeof(std::uint16_t) : sizeof(float));
+                            (device::kv_head_bytes(options_.kv_type, need.key_dim) +
+                             device::kv_head_bytes(options_.kv_type, need.value_dim));
   kv_layers_.push_back(
       {static_cast<int>(group - groups_.begin()), need.n_heads, need.key_dim, need.value_dim});
 }
@@ -109,7 +109,7 @@ void Network::allocate_kv(const std::vector<int>& blocks_per_group) {
   base::check(blocks_per_group.size() == groups_.size(), "model: wrong number of KV groups");
   // A step may have as many sequences as rows, each with a block of its own.
   kv_ = device_.allocate_kv(
-      {options_.kv_block_size, options_.kv_f16, kv_layers_, blocks_per_group, options_.max_rows});
+      {options_.kv_block_size, options_.kv_type, kv_layers_, blocks_per_group, options_.max_rows});
   blocks_per_group_ = blocks_per_group;
 }
 

@@ -19,7 +19,7 @@ TEST_P(StoriesTest, GreedyIdsAndLogits) {
   const base::JsonArray& positions = golden.find("positions")->as_array("positions");
   const base::JsonArray& logits_at = golden.find("logits")->as_array("logits");
 
-  Runner model(*checkpoint, std::get<1>(GetParam()), false, 1, 256);
+  Runner model(*checkpoint, std::get<1>(GetParam()), device::KvType::kF32, 1, 256);
   std::vector<std::int32_t> ids;
   std::int32_t next = 1;  // beginning of sequence
   std::size_t checked = 0;

@@ -75,14 +75,14 @@ class Runner {
   static constexpr int kBlockSize = 4;
   static constexpr int kMaxRows = 96;
 
-  Runner(const format::Checkpoint& checkpoint, const std::string& device_name, bool kv_f16 = false,
-         int n_sequences = 4, int max_len = 80)
+  Runner(const format::Checkpoint& checkpoint, const std::string& device_name,
+         device::KvType kv_type = device::KvType::kF32, int n_sequences = 4, int max_len = 80)
       : device_(device::make_device(device_name, {.n_threads = 1})) {
     ModelOptions options;
     options.max_rows = kMaxRows;
     options.max_output_rows = kMaxRows;
     options.kv_block_size = kBlockSize;
-    options.kv_f16 = kv_f16;
+    options.kv_type = kv_type;
     model_ = Model::load(checkpoint, *device_, options);
     const int blocks = (max_len + kBlockSize - 1) / kBlockSize;
     tables_.resize(model_->kv_groups().size());

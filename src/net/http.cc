@@ -27,6 +27,7 @@ struct State {
   std::exception_ptr error{};
   Clock::time_point last_byte = Clock::now();
   bool timed_out = false;
+  bool has_fine_retry_after = false;
 };
 
 std::string lower(std::string text) {
@@ -74,19 +75,29 @@ std::size_t on_bytes(char* data, std::size_t size, std::size_t count, void* user
   }
 }
 
+/// "retry-after: 2", or OpenAI's "retry-after-ms: 1500", which is finer and wins. Dates are not read.
+void read_retry_after(State& state, std::string_view line) {
+  constexpr std::string_view kSeconds = "retry-after:";
+  constexpr std::string_view kMilliseconds = "retry-after-ms:";
+  const bool is_fine = line.starts_with(kMilliseconds);
+  if (!is_fine && !line.starts_with(kSeconds)) return;
+  line.remove_prefix((is_fine ? kMilliseconds : kSeconds).size());
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  double value = -1.0;
+  std::from_chars(line.data(), line.data() + line.size(), value);
+  constexpr double kMost = 1e9;
+  if (!(value >= 0.0) || (!is_fine && state.has_fine_retry_after)) return;
+  state.has_fine_retry_after = is_fine;
+  state.answer.retry_after = std::chrono::milliseconds(
+      static_cast<std::int64_t>(std::min(is_fine ? value : value * 1000.0, kMost)));
+}
+
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
   State& state = *static_cast<State*>(user);
   state.last_byte = Clock::now();
   const std::string_view given(data, size * count);
   const std::string line = lower(std::string(given));
-  constexpr std::string_view kRetryAfter = "retry-after:";
-  if (line.substr(0, kRetryAfter.size()) == kRetryAfter) {
-    const std::size_t begin = line.find_first_not_of(' ', kRetryAfter.size());
-    int seconds = -1;
-    if (begin != std::string::npos)
-      std::from_chars(line.data() + begin, line.data() + line.size(), seconds);
-    state.answer.retry_after_s = seconds;
-  }
+  read_retry_after(state, line);
   constexpr std::string_view kLocation = "location:";
   if (line.substr(0, kLocation.size()) == kLocation) {
     const std::size_t begin = given.find_first_not_of(' ', kLocation.size());
@@ -158,6 +169,33 @@ void set_options(CURL* curl, const HttpCall& call, State& state, curl_slist* hea
   curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 }
 
+/// Performs the transfer. A stop ends it at once, also while nothing comes.
+CURLcode perform(CURL* curl, const HttpCall& call) {
+  const std::unique_ptr<CURLM, void (*)(CURLM*)> multi(
+      curl_multi_init(), [](CURLM* handle) { curl_multi_cleanup(handle); });
+  if (multi == nullptr || curl_multi_add_handle(multi.get(), curl) != CURLM_OK)
+    return CURLE_OUT_OF_MEMORY;
+  CURLcode result = CURLE_OK;
+  {
+    const std::stop_callback on_stop(call.stop_token, [&] { curl_multi_wakeup(multi.get()); });
+    constexpr int kMostMs = 500;  // the silence is looked at that often
+    int n_running = 1;
+    while (n_running > 0 && !call.stop_token.stop_requested() && result == CURLE_OK) {
+      if (curl_multi_perform(multi.get(), &n_running) != CURLM_OK ||
+          (n_running > 0 &&
+           curl_multi_poll(multi.get(), nullptr, 0, kMostMs, nullptr) != CURLM_OK)) {
+        result = CURLE_FAILED_INIT;
+      }
+    }
+    if (n_running > 0 && result == CURLE_OK) result = CURLE_ABORTED_BY_CALLBACK;
+    int n_left = 0;
+    if (const CURLMsg* end = curl_multi_info_read(multi.get(), &n_left); end != nullptr)
+      result = end->data.result;
+  }
+  curl_multi_remove_handle(multi.get(), curl);
+  return result;
+}
+
 }  // namespace
 
 HttpAnswer http_call(const HttpCall& call) {
@@ -177,7 +215,9 @@ HttpAnswer http_call(const HttpCall& call) {
   state.call = &call;
   state.curl = curl.get();
   set_options(curl.get(), call, state, headers.get());
-  const CURLcode result = curl_easy_perform(curl.get());
+  const CURLcode result = perform(curl.get(), call);
+  if (result == CURLE_ABORTED_BY_CALLBACK && call.stop_token.stop_requested())
+    state.answer.was_ended = true;
   if (state.error) std::rethrow_exception(state.error);
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);

@@ -26,7 +26,8 @@ struct HttpCall {
 struct HttpAnswer {
   int status = 0;
   std::string body{};
-  int retry_after_s = -1;  ///< < 0: not given.
+  /// When the server wants to be asked again, if it says so.
+  std::optional<std::chrono::milliseconds> retry_after{};
   std::string location{};  ///< Where a redirection points.
   bool was_ended = false;  ///< By `on_body`, the stop token or the deadline.
   bool is_late = false;    ///< By the deadline.

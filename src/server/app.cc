@@ -3,6 +3,7 @@
 #include <ctime>
 #include <utility>
 
+#include "server/fingerprint.h"
 #include "server/routes.h"
 
 namespace openllm::server {
@@ -28,18 +29,33 @@ App::App(std::vector<ServedModel> models, ServerOptions options)
       cors_(options_.allowed_origins),
       start_time_(std::time(nullptr)) {}
 
-bool App::is_authorized(std::string_view authorization) const noexcept {
-  if (options_.api_keys.empty()) return true;
-  constexpr std::string_view kScheme = "Bearer ";
-  if (authorization.size() < kScheme.size() ||
-      !equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
-    return false;
+const std::string* App::find_key(std::string_view given) const noexcept {
+  const std::string* found = nullptr;
+  for (const std::string& known : options_.api_keys) {
+    if (constant_time_equal(given, known) != 0U && !given.empty()) found = &known;
   }
-  std::string_view key = authorization.substr(kScheme.size());
-  while (!key.empty() && key.front() == ' ') key.remove_prefix(1);
-  unsigned matches = 0;
-  for (const std::string& known : options_.api_keys) matches |= constant_time_equal(key, known);
-  return matches != 0 && !key.empty();
+  return found;
+}
+
+const std::string* App::find_key(const Headers& headers) const noexcept {
+  constexpr std::string_view kScheme = "Bearer ";
+  std::string_view given = headers.find("Authorization");
+  if (given.size() >= kScheme.size() &&
+      equal_ignoring_case(given.substr(0, kScheme.size()), kScheme)) {
+    given.remove_prefix(kScheme.size());
+    while (given.starts_with(' ')) given.remove_prefix(1);
+    if (const std::string* key = find_key(given)) return key;
+  }
+  return find_key(headers.find("X-Api-Key"));
+}
+
+bool App::is_authorized(const Headers& headers) const noexcept {
+  return options_.api_keys.empty() || find_key(headers) != nullptr;
+}
+
+std::string App::tenant_of(const Headers& headers) const {
+  const std::string* key = options_.api_keys.empty() ? nullptr : find_key(headers);
+  return key == nullptr ? "" : "key-" + fingerprint(*key);
 }
 
 }  // namespace openllm::server

@@ -8,6 +8,7 @@
 #include "base/worker.h"
 #include "openllm/server.h"
 #include "server/cors.h"
+#include "server/ignored_names.h"
 #include "server/metrics.h"
 #include "server/model_set.h"
 #include "server/route_table.h"
@@ -29,16 +30,24 @@ class App {
   const Cors& cors() const noexcept { return cors_; }
   std::int64_t start_time() const noexcept { return start_time_; }
 
-  /// Compares in a time that does not depend on where the keys differ. True if no keys are wanted.
-  bool is_authorized(std::string_view authorization) const noexcept;
+  /// Whether the fields have one of the API keys, as `Authorization: Bearer <key>` or as
+  /// `X-Api-Key: <key>`; true if none is wanted. Takes a time that does not depend on where the
+  /// keys differ.
+  bool is_authorized(const Headers& headers) const noexcept;
+  /// On whose behalf a request comes: equal for equal keys, and empty if none is wanted.
+  std::string tenant_of(const Headers& headers) const;
 
   // Set before the first request.
   Executor executor{};          ///< Runs things on the I/O thread.
   base::Worker large_bodies{};  ///< Parses bodies that would hold the I/O thread for long.
   std::function<TransportStats()> transport_stats{};
-  Metrics metrics{};  ///< I/O thread only.
+  Metrics metrics{};             ///< I/O thread only.
+  IgnoredNames ignored_names{};  ///< I/O thread only.
 
  private:
+  const std::string* find_key(std::string_view given) const noexcept;
+  const std::string* find_key(const Headers& headers) const noexcept;
+
   const ServerOptions options_;
   ModelSet models_;
   RouteTable routes_;

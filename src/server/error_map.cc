@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "base/error.h"
 #include "base/json_writer.h"
 #include "fields/field.h"
 
@@ -10,6 +11,8 @@ namespace {
 
 std::string_view error_type(int status) noexcept {
   switch (status) {
+    case 401:
+      return "authentication_error";
     case 429:
       return "rate_limit_error";
     case 501:  // the request is what is wrong
@@ -61,10 +64,18 @@ std::string_view api_code(ErrorReason reason) noexcept {
   return {};
 }
 
-/// OpenAI's name for a field of GenerateOptions.
-std::string_view openai_name(std::string_view where) noexcept {
-  const fields::Field* field = fields::find(where);
-  return field == nullptr || where != field->name || field->openai.empty() ? where : field->openai;
+/// OpenAI's name for a field of GenerateOptions, or for a member of one.
+std::string openai_name(std::string_view where) {
+  const std::size_t dot = where.find('.');
+  const std::string_view first = where.substr(0, dot);
+  const fields::Field* field = fields::find(first);
+  if (field == nullptr || first != field->name || field->openai.empty()) return std::string(where);
+  if (dot == std::string_view::npos) return std::string(field->openai);
+  // Variables of the template that have a name of their own in bodies.
+  const std::string_view member = where.substr(dot + 1);
+  const fields::BodyMember* own = fields::find_member(member);
+  if (own != nullptr && (own->ways & fields::kChat) != 0) return std::string(member);
+  return base::cat(field->openai, where.substr(dot));
 }
 
 }  // namespace
@@ -127,7 +138,7 @@ std::string error_body(const ErrorReport& error) {
 
 std::string openai_error_body(const ErrorReport& error) {
   ErrorReport renamed = error;
-  renamed.param = std::string(openai_name(error.param));
+  renamed.param = openai_name(error.param);
   return error_body(renamed);
 }
 

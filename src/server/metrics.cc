@@ -26,7 +26,7 @@ struct ModelValue {
 
 using M = ModelMetrics;
 
-constexpr std::array<ModelValue, 12> kModelValues{{
+constexpr std::array<ModelValue, 14> kModelValues{{
     {"openllm_ready", "gauge", "1 when the model is loaded.",
      [](const M& m) { return std::int64_t{m.is_ready ? 1 : 0}; }},
     {"openllm_requests_total", "counter", "Requests the engine accepted.",
@@ -51,6 +51,10 @@ constexpr std::array<ModelValue, 12> kModelValues{{
      [](const M& m) { return m.engine.n_blocks_total; }},
     {"openllm_cache_blocks_free", "gauge", "Blocks no sequence holds.",
      [](const M& m) { return m.engine.n_blocks_free; }},
+    {"openllm_cache_bytes", "gauge", "Memory of all blocks of the cache.",
+     [](const M& m) { return m.engine.kv_bytes_total; }},
+    {"openllm_cache_touched_bytes", "gauge", "Memory of the blocks used so far.",
+     [](const M& m) { return m.engine.kv_bytes_touched; }},
 }};
 
 /// The value of a label, in quotes.
@@ -110,7 +114,7 @@ std::string to_prometheus(const Metrics& metrics, const TransportStats& transpor
   }
   append_value(out, "openllm_http_disconnects_total", "counter", "Answers whose client went away.",
                metrics.n_disconnects);
-  append_value(out, "openllm_http_connections", "gauge", "Open connections.",
+  append_value(out, "openllm_http_open_connections", "gauge", "Open connections.",
                transport.n_connections);
   append_value(out, "openllm_http_connections_total", "counter", "Connections accepted.",
                transport.n_accepted);

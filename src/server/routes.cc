@@ -1,9 +1,12 @@
 #include "server/routes.h"
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "server/dialect.h"
 #include "server/http/detached_task.h"
 
@@ -36,10 +39,13 @@ void check_content_type(const HttpRequest& request) {
   }
 }
 
-std::string routed_path(const HttpRequest& request) {
-  std::string path = percent_decode(request.path).value_or(request.path);
-  if (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path;
+/// Why no route can have such a path; empty if one could.
+std::string_view path_problem(const HttpRequest& request) {
+  const std::optional<std::string> path = percent_decode(request.path);
+  if (!path) return "has a % without two hexadecimal digits";
+  if (!base::is_valid_utf8(*path)) return "is not UTF-8";
+  const auto is_control = [](char c) { return (c >= 0 && c < 0x20) || c == 0x7F; };
+  return std::any_of(path->begin(), path->end(), is_control) ? "has control characters" : "";
 }
 
 /// Answers a request whose path has no route for its method.
@@ -88,6 +94,9 @@ Target find_target(const App& app, Exchange& exchange) {
     exchange.respond(std::move(*answer));
   } else if (const std::string_view refusal = missing_key(app, request); !refusal.empty()) {
     exchange.respond(error_response(*target.dialect, error_report(401, refusal)));
+  } else if (const std::string_view problem = path_problem(request); !problem.empty()) {
+    const std::string message = base::cat("path: ", problem, " (got ", shown(request.path), ")");
+    exchange.respond(error_response(*target.dialect, error_report(400, message)));
   } else if (match.route == nullptr) {
     answer_unroutable(app, exchange, path, *target.dialect);
   } else {
@@ -142,12 +151,18 @@ DetachedTask run_endpoint(App& app, std::shared_ptr<Exchange> exchange) {
 
 }  // namespace
 
+std::string routed_path(const HttpRequest& request) {
+  std::string path = percent_decode(request.path).value_or(request.path);
+  if (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
 std::string_view missing_key(const App& app, const HttpRequest& head) {
   if (!app.routes().needs_key(head.method, routed_path(head)) ||
-      app.is_authorized(head.headers.find("Authorization"))) {
+      app.is_authorized(head.headers)) {
     return {};
   }
-  return "Authorization: missing or wrong API key (expected Bearer <key>)";
+  return "Authorization: missing or wrong API key (expected Bearer <key>, or X-Api-Key: <key>)";
 }
 
 void dispatch(App& app, std::shared_ptr<Exchange> exchange) {

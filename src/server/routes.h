@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "openllm/task.h"
@@ -20,6 +21,9 @@ struct Call {
 /// Finds the endpoint of a request, runs it, and answers for it when it fails. `app` must outlive
 /// the exchange.
 void dispatch(App& app, std::shared_ptr<Exchange> exchange);
+
+/// The path as routes have it: decoded, without a slash at the end.
+std::string routed_path(const HttpRequest& request);
 
 /// Why the request is unauthorized; empty if it is authorized.
 std::string_view missing_key(const App& app, const HttpRequest& head);

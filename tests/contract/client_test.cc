@@ -89,7 +89,8 @@ TEST_F(ClientTest, ErrorsCarryTheServersMessage) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
     EXPECT_THAT(error.what(), HasSubstr("temperature"));
   }
-  EXPECT_THROW(client.generate(std::vector<std::int32_t>{1, 2}), Error);
+  EXPECT_THROW(client.generate(std::vector<std::int32_t>{}), Error);
+  EXPECT_THROW(client.generate(std::vector<std::int32_t>{-1}), Error);
   ClientOptions wrong = client_options_;
   wrong.api_key = "wrong";
   EXPECT_THROW(Client(wrong).models(), Error);

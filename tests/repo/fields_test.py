@@ -5,7 +5,8 @@
 
 Fails when a file of a layer that fields come in by (server, client, command line, configuration) names a field: adding a
 field would then mean editing that file too. The exceptions below are files where a field has a meaning of its own. Fails
-also when docs/fields.md is not what `openllm fields --markdown` prints.
+also when docs/fields.md is not what `openllm fields --markdown` prints, or the list in docs/serving.md is not what
+`openllm fields --bodies` prints.
 """
 
 import json
@@ -19,6 +20,8 @@ PROGRAM = ""
 ROOT = Path()
 
 TABLE = "src/fields/table.cc"
+# Also of fields that we lack.
+TABLES = (TABLE, "src/fields/absent.cc")
 # Layers and files that fields come in by or go out by.
 WAYS = ("src/server/", "src/client/", "src/cli/", "src/fields/", "src/llm/llm_config.")
 
@@ -27,7 +30,7 @@ EXCEPTIONS = {
     # OpenAI's own: a default length, echo with logprobs, max_completion_tokens, top_logprobs, tool_choice.
     "src/server/api/completion_request.cc": {"max_new_tokens", "logprobs", "prompt_logprobs"},
     "src/server/api/chat_request.cc": {"max_new_tokens", "logprobs", "add_special_tokens", "chat_template_json",
-                                       "chat_template_kwargs", "tools", "tools_json"},
+                                       "chat_template_kwargs", "max_completion_tokens", "tools", "tools_json"},
     "src/server/api/common_request.cc": {"request_id"},  # the answer's id
     # Fields that stand beside llm_config, and a bound.
     "src/server/api/native_request.cc": {"stop", "stop_token_ids", "adapter_name", "request_id", "prompt_logprobs"},
@@ -79,11 +82,12 @@ def names_field(code, name):
 
 class Fields(unittest.TestCase):
     def test_only_the_table_lists_fields(self):
-        names = [name for row in rows() for name in [row["name"], *row.get("aliases", [])]]
+        # Members of bodies alone are words such as "text", which mean other things elsewhere.
+        names = [name for row in rows() if not row.get("bodies_only") for name in [row["name"], *row.get("aliases", [])]]
         self.assertGreaterEqual(len(names), 50)
         problems = []
         for path, code in sources():
-            if path == TABLE or not path.startswith(WAYS):
+            if path in TABLES or not path.startswith(WAYS):
                 continue
             allowed = EXCEPTIONS.get(path, set())
             problems += ["%s names %s" % (path, name) for name in names
@@ -99,7 +103,7 @@ class Fields(unittest.TestCase):
             named = {path for path, code in files.items() if names_field(code, name)}
             self.assertIn(TABLE, named)
             others = {path for path in named
-                      if path not in (TABLE, "include/openllm/options.h")
+                      if path not in (*TABLES, "include/openllm/options.h")
                       and not SAMPLING_ACTS.match(path) and not BELOW.match(path)}
             self.assertEqual(others - {path for path in others if name in EXCEPTIONS.get(path, ())}, set(), name)
 
@@ -107,6 +111,22 @@ class Fields(unittest.TestCase):
         printed = subprocess.run([PROGRAM, "fields", "--markdown"], capture_output=True, text=True, check=True).stdout
         page = (ROOT / "docs" / "fields.md").read_text(encoding="utf-8")
         self.assertEqual(page, printed, "make it again: openllm fields --markdown > docs/fields.md")
+
+    def test_the_list_of_bodies_is_what_the_program_prints(self):
+        printed = subprocess.run([PROGRAM, "fields", "--bodies"], capture_output=True, text=True, check=True).stdout
+        page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+        begin, end = "<!-- openllm fields --bodies -->\n\n", "\n<!-- end -->"
+        self.assertEqual(page.count(begin), 1)
+        between = page.split(begin)[1].split(end)[0]
+        self.assertEqual(between, printed, "put what `openllm fields --bodies` prints between the two marks")
+
+    def test_each_member_of_bodies_is_listed_once(self):
+        printed = subprocess.run([PROGRAM, "fields", "--bodies"], capture_output=True, text=True, check=True).stdout
+        cells = [re.findall(r"`([^`]+)`", line) for line in printed.splitlines() if line.startswith("| ")]
+        names = [row[0] for row in cells if row]
+        for name in ("max_tokens", "prompt", "num_beams", "repeat_penalty", "stream_options.include_usage"):
+            self.assertEqual(names.count(name), 1, name)
+        self.assertIn("`user`", printed)
 
     def test_the_list_for_people_has_all(self):
         text = subprocess.run([PROGRAM, "fields"], capture_output=True, text=True, check=True).stdout

@@ -42,8 +42,8 @@ std::string joined(const std::vector<std::string>& parts) {
 /// The names besides `name`.
 std::vector<std::string> aliases_of(const Field& field) {
   std::vector<std::string> names;
-  for (const std::string_view name : {field.openai, field.alias}) {
-    if (!name.empty()) names.emplace_back(name);
+  for (const std::string_view name : fields::names_of(field)) {
+    if (name != field.name) names.emplace_back(name);
   }
   return names;
 }
@@ -65,8 +65,11 @@ std::string openai_range_of(const Field& field) {
 }
 
 std::vector<std::string> neutral_of(const AbsentField& field) {
-  std::vector<std::string> values{std::string(field.neutral)};
-  if (!field.also_neutral.empty()) values.emplace_back(field.also_neutral);
+  std::vector<std::string> values;
+  for (const std::string_view value : {field.neutral, field.also_neutral}) {
+    if (!value.empty()) values.emplace_back(value);
+  }
+  if (values.empty()) values.emplace_back("null");
   return values;
 }
 
@@ -105,6 +108,7 @@ void print_json() {
     base::Json row = base::Json::object();
     row["name"] = field.name;
     row["supported"] = false;
+    row["bodies_only"] = !field.is_option;
     row["neutral"] = list_of(neutral_of(field));
     list.push_back(std::move(row));
   }
@@ -136,7 +140,10 @@ constexpr const char* kAbsentPage =
     "\n"
     "They are known from other engines and never ignored: these values ask for what happens anyway "
     "and\n"
-    "are accepted, any other value is an error that names the field.\n"
+    "are accepted, any other value is an error that names the field. [serving.md](serving.md) "
+    "lists "
+    "more\n"
+    "names, which bodies of HTTP requests may have.\n"
     "\n"
     "| field | accepted |\n"
     "| --- | --- |\n";
@@ -162,9 +169,93 @@ void print_markdown() {
                       " | ", joined(ways_of(field)), " |\n");
   }
   page += kAbsentPage;
-  for (const AbsentField& field : fields::absent())
-    page += base::cat("| `", field.name, "` | ", joined(neutral_of(field)), " |\n");
+  for (const AbsentField& field : fields::absent()) {
+    if (field.is_option)
+      page += base::cat("| `", field.name, "` | ", joined(neutral_of(field)), " |\n");
+  }
   print(page);
+}
+
+constexpr const char* kTakenList =
+    "Taken (`x`: under any of the names; two of them are an error):\n"
+    "\n"
+    "| member | also | completions | chat | native | meaning |\n"
+    "| --- | --- | --- | --- | --- | --- |\n";
+constexpr const char* kRefusedList =
+    "\n"
+    "Refused with 400 `unsupported_parameter`, whatever the value, but for `null` and what stands "
+    "beside the name:\n"
+    "\n"
+    "| member | accepted | what comes near |\n"
+    "| --- | --- | --- |\n";
+constexpr const char* kHarmlessList =
+    "\n"
+    "Ignored, because no value of theirs can change an answer of this server:\n"
+    "\n"
+    "| why | members |\n"
+    "| --- | --- |\n";
+
+/// Three cells of a table: which routes read the member.
+std::string cells_of(unsigned ways) {
+  std::string cells;
+  for (const fields::Way way : {fields::kCompletions, fields::kChat, fields::kNative})
+    cells += (ways & way) != 0 ? " x |" : "  |";
+  return cells;
+}
+
+std::string code(std::string_view name) { return base::cat("`", name, "`"); }
+
+/// A part of a list in backquotes, separated by commas.
+std::string codes(const std::vector<std::string>& names) {
+  std::vector<std::string> quoted;
+  for (const std::string& name : names) quoted.push_back(code(name));
+  return joined(quoted);
+}
+
+std::string taken_rows() {
+  std::string rows;
+  for (const Field& field : fields::all()) {
+    const unsigned ways = field.ways | field.by_hand;
+    if ((ways & (fields::kOpenAI | fields::kNative)) == 0) continue;
+    std::vector<std::string> others;
+    for (const std::string_view name : fields::names_of(field)) others.emplace_back(name);
+    const std::string first = others.front();
+    others.erase(others.begin());
+    rows += base::cat("| ", code(first), " | ", codes(others), " |", cells_of(ways), " ",
+                      field.help, " |\n");
+  }
+  for (const fields::BodyMember& member : fields::body_members())
+    rows += base::cat("| ", code(member.name), " |  |", cells_of(member.ways), " ", member.help,
+                      " |\n");
+  return rows;
+}
+
+/// Reasons in the order of the table, each with its members.
+std::string harmless_rows() {
+  std::vector<std::string_view> reasons;
+  for (const fields::HarmlessMember& member : fields::harmless()) {
+    if (std::find(reasons.begin(), reasons.end(), member.why) == reasons.end())
+      reasons.push_back(member.why);
+  }
+  std::string rows;
+  for (const std::string_view why : reasons) {
+    std::vector<std::string> names;
+    for (const fields::HarmlessMember& member : fields::harmless()) {
+      if (member.why == why) names.emplace_back(member.name);
+    }
+    rows += base::cat("| ", why, " | ", codes(names), " |\n");
+  }
+  return rows;
+}
+
+void print_bodies() {
+  std::string page = kTakenList + taken_rows() + kRefusedList;
+  for (const AbsentField& field : fields::absent()) {
+    std::vector<std::string> neutral = neutral_of(field);
+    std::erase(neutral, "null");
+    page += base::cat("| ", code(field.name), " | ", codes(neutral), " | ", field.advice, " |\n");
+  }
+  print(page + kHarmlessList + harmless_rows());
 }
 
 void print_text() {
@@ -185,6 +276,9 @@ void print_text() {
   print("\nKnown, but only accepted while they ask for nothing\n");
   for (const AbsentField& field : fields::absent())
     print(base::cat("  ", field.name, ": ", joined(neutral_of(field)), "\n"));
+  print("\nMembers of HTTP bodies that are no fields of generation\n");
+  for (const fields::BodyMember& member : fields::body_members())
+    print(base::cat("  ", member.name, ": ", member.help, "\n"));
 }
 
 }  // namespace
@@ -194,6 +288,8 @@ int fields_command(const Arguments& arguments) {
     print_json();
   } else if (arguments.markdown) {
     print_markdown();
+  } else if (arguments.bodies) {
+    print_bodies();
   } else {
     print_text();
   }

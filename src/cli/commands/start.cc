@@ -37,6 +37,24 @@ std::string shell_word(std::string_view text) {
   return word + "'";
 }
 
+/// Refuses keys that look set and protect nothing: an empty variable is a secret that did not
+/// arrive, and must not open the server to everyone.
+void require_keys(const std::vector<std::string>& keys) {
+  constexpr const char* kVariable = "OPENLLM_API_KEY";
+  const char* variable = std::getenv(kVariable);
+  const auto refuse = [](std::string_view source) {
+    base::fail_at(
+        ErrorCode::kInvalidArgument, source,
+        "no key (expected one or more characters other than spaces; leave it out to serve "
+        "without keys)");
+  };
+  if (keys.empty() && variable != nullptr) refuse(kVariable);
+  for (const std::string& key : keys) {
+    if (key.find_first_not_of(" \t\r\n") != std::string::npos) continue;
+    refuse(variable != nullptr && key == variable ? kVariable : "--api-key");
+  }
+}
+
 /// Prints the address and a first request that the model can answer.
 void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port,
               const ProgressLine& screen) {
@@ -55,25 +73,36 @@ void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port,
                         shell_word(body), "\n"));
 }
 
-void note_short_context(const LLM& llm) {
+void note_short_context(const LLM& llm, const ProgressLine& screen) {
   const ModelInfo info = llm.info();
   if (info.max_context == info.wanted_context) return;
-  note(base::cat("openllm: the KV cache holds ", info.max_context,
-                 " tokens, fewer than the context of ", info.wanted_context,
-                 " (--kv-cache-bytes gives it more memory)\n"));
+  screen.note(base::cat("openllm: the KV cache holds ", info.max_context,
+                        " tokens, fewer than the context of ", info.wanted_context,
+                        " (--kv-cache-bytes gives it more memory)\n"));
+}
+
+void note_cache_size(const LLM& llm, const ProgressLine& screen) {
+  constexpr std::int64_t kMiB = std::int64_t{1} << 20U;
+  screen.note(base::cat("openllm: the KV cache takes up memory as it fills, at most ",
+                        (llm.stats().kv_bytes_total + kMiB - 1) / kMiB, " MiB\n"));
 }
 
 }  // namespace
 
 int start_command(const Arguments& arguments) {
+  require_keys(arguments.server.api_keys);
   block_termination_signals();  // before any thread exists, so that all of them inherit it
   LoadOptions load = arguments.load;
   const ProgressLine screen;  // loading goes on while the address is told
   load.progress = screen.callback();
   const LLM llm(arguments.model, load);
-  Server server(llm, arguments.server);
+  ServerOptions options = arguments.server;
+  options.log = [&screen](const std::string& line) {
+    screen.note(base::cat("openllm: ", line, "\n"));
+  };
+  Server server(llm, options);
   server.start();
-  announce(llm, arguments.server, server.port(), screen);
+  announce(llm, options, server.port(), screen);
 
   std::atomic<bool> has_loaded{false};  // or failed to
   std::exception_ptr failure;           // read after has_loaded
@@ -81,7 +110,8 @@ int start_command(const Arguments& arguments) {
     try {
       server.wait_until_ready();
       has_loaded = true;
-      note_short_context(llm);
+      note_short_context(llm, screen);
+      note_cache_size(llm, screen);
       screen.note("openllm: ready; Ctrl-C stops\n");
     } catch (...) {
       failure = std::current_exception();

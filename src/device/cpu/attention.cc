@@ -100,7 +100,7 @@ Work make_work(const Geometry& g, std::size_t s, std::int64_t index) {
   tile.block_size = g.cache.block_size();
   tile.scale = g.spec.scale;
   tile.soft_cap = g.spec.soft_cap;
-  tile.f16 = g.cache.f16();
+  tile.format = g.cache.format();
   tile.blocks = g.table.ids.data() + g.table.begin[s];
   tile.keys = g.layer.memory.data() + head * (g.layer.key_bytes + g.layer.value_bytes);
   tile.values = tile.keys + g.layer.key_bytes;

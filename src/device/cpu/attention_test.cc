@@ -16,15 +16,15 @@ using namespace testing;  // NOLINT(google-build-using-namespace)
 struct Scene {
   AttentionSpec spec{};
   int block_size = 32;
-  bool f16 = false;
+  KvType type = KvType::kF32;
   std::vector<int> lengths{};        ///< Tokens of each sequence in the end.
   std::vector<float> q{}, k{}, v{};  ///< All sequences' tokens one after the other.
   std::vector<std::vector<std::int32_t>> blocks{};
   int n_blocks = 0;
   std::vector<float> slopes{};  ///< Of a position bias, for each head.
 
-  Scene(AttentionSpec s, int block, bool half, std::vector<int> n, std::uint64_t seed)
-      : spec(s), block_size(block), f16(half), lengths(std::move(n)) {
+  Scene(AttentionSpec s, int block, KvType kept, std::vector<int> n, std::uint64_t seed)
+      : spec(s), block_size(block), type(kept), lengths(std::move(n)) {
     Random random(seed);
     std::int64_t total = 0;
     for (const int length : lengths) {
@@ -40,10 +40,26 @@ struct Scene {
     q = random.normals(heads * static_cast<std::size_t>(spec.n_heads));
     k = random.normals(heads * static_cast<std::size_t>(spec.n_kv_heads));
     v = random.normals(static_cast<std::size_t>(total * v_width()));
-    if (f16) {
-      for (float& x : k) x = tensor::f16_to_f32(tensor::f32_to_f16(x));
-      for (float& x : v) x = tensor::f16_to_f32(tensor::f32_to_f16(x));
+  }
+
+  /// What the cache keeps of k or v, heads of `dim`.
+  std::vector<float> kept(std::vector<float> values, int dim) const {
+    if (type == KvType::kF16) {
+      for (float& x : values) x = tensor::f16_to_f32(tensor::f32_to_f16(x));
     }
+    if (type != KvType::kInt8) return values;
+    for (std::size_t head = 0; head < values.size(); head += static_cast<std::size_t>(dim)) {
+      for (int i = 0; i < dim; i += 32) {
+        float* const group = values.data() + head + i;
+        const int n = std::min(32, dim - i);
+        float top = 0.0F;
+        for (int j = 0; j < n; ++j) top = std::max(top, std::fabs(group[j]));
+        for (int j = 0; j < n; ++j) {
+          group[j] = std::nearbyint(group[j] * (127.0F / top)) * (top / 127.0F);
+        }
+      }
+    }
+    return values;
   }
   std::int64_t start(std::size_t s) const {
     std::int64_t at = 0;
@@ -60,7 +76,8 @@ struct Scene {
   }
 
   KvCacheSpec cache_spec() const {
-    return {block_size, f16, {{0, spec.n_kv_heads, spec.head_dim, spec.value_dim}}, {n_blocks + 1}};
+    return {
+        block_size, type, {{0, spec.n_kv_heads, spec.head_dim, spec.value_dim}}, {n_blocks + 1}};
   }
 
   /// Runs each sequence in chunks of `chunk` tokens, all sequences together in a step.
@@ -118,6 +135,13 @@ struct Scene {
   }
 
   std::vector<float> expected() const {
+    Scene rounded = *this;
+    rounded.k = kept(k, spec.head_dim);
+    rounded.v = kept(v, spec.value_dim);
+    return rounded.expected_of_rounded();
+  }
+
+  std::vector<float> expected_of_rounded() const {
     std::vector<float> out(n_out());
     for (std::size_t s = 0; s < lengths.size(); ++s) {
       for (int t = 0; t < lengths[s]; ++t) {
@@ -166,20 +190,35 @@ struct Scene {
 std::vector<Scene> scenes() {
   std::vector<Scene> list;
   //                     heads, kv, key dim, value dim, scale, window, cap
-  list.emplace_back(AttentionSpec{9, 3, 64, 64, 0.125F}, 32, false, std::vector<int>{70, 1, 33}, 1);
-  list.emplace_back(AttentionSpec{4, 4, 12, 12, 0.3F}, 16, false, std::vector<int>{40, 17}, 2);
-  list.emplace_back(AttentionSpec{4, 1, 256, 256, 0.06F, 20}, 8, false, std::vector<int>{90, 30},
-                    3);
-  list.emplace_back(AttentionSpec{6, 2, 40, 40, 1.0F, 0, 5.0F}, 5, true, std::vector<int>{37, 12},
-                    4);
-  list.emplace_back(AttentionSpec{8, 1, 16, 16, 0.25F, 300}, 32, true, std::vector<int>{700}, 5);
-  list.emplace_back(AttentionSpec{2, 2, 80, 80, 0.1F}, 64, false, std::vector<int>{600, 3}, 6);
-  list.emplace_back(AttentionSpec{3, 1, 128, 128, 0.1F}, 300, false, std::vector<int>{310}, 7);
-  list.emplace_back(AttentionSpec{7, 1, 1, 1, 1.0F}, 1, false, std::vector<int>{20, 9}, 8);
+  list.emplace_back(AttentionSpec{9, 3, 64, 64, 0.125F}, 32, KvType::kF32,
+                    std::vector<int>{70, 1, 33}, 1);
+  list.emplace_back(AttentionSpec{4, 4, 12, 12, 0.3F}, 16, KvType::kF32, std::vector<int>{40, 17},
+                    2);
+  list.emplace_back(AttentionSpec{4, 1, 256, 256, 0.06F, 20}, 8, KvType::kF32,
+                    std::vector<int>{90, 30}, 3);
+  list.emplace_back(AttentionSpec{6, 2, 40, 40, 1.0F, 0, 5.0F}, 5, KvType::kF16,
+                    std::vector<int>{37, 12}, 4);
+  list.emplace_back(AttentionSpec{8, 1, 16, 16, 0.25F, 300}, 32, KvType::kF16,
+                    std::vector<int>{700}, 5);
+  list.emplace_back(AttentionSpec{2, 2, 80, 80, 0.1F}, 64, KvType::kF32, std::vector<int>{600, 3},
+                    6);
+  list.emplace_back(AttentionSpec{3, 1, 128, 128, 0.1F}, 300, KvType::kF32, std::vector<int>{310},
+                    7);
+  list.emplace_back(AttentionSpec{7, 1, 1, 1, 1.0F}, 1, KvType::kF32, std::vector<int>{20, 9}, 8);
   // Latent attention: values narrower than keys; and the other way round.
-  list.emplace_back(AttentionSpec{5, 1, 40, 24, 0.2F}, 32, false, std::vector<int>{70, 11}, 9);
-  list.emplace_back(AttentionSpec{4, 2, 12, 50, 0.3F}, 16, true, std::vector<int>{300}, 10);
-  list.emplace_back(AttentionSpec{4, 2, 16, 16, 0.3F}, 32, false, std::vector<int>{90, 300}, 11);
+  list.emplace_back(AttentionSpec{5, 1, 40, 24, 0.2F}, 32, KvType::kF32, std::vector<int>{70, 11},
+                    9);
+  list.emplace_back(AttentionSpec{4, 2, 12, 50, 0.3F}, 16, KvType::kF16, std::vector<int>{300}, 10);
+  list.emplace_back(AttentionSpec{9, 3, 64, 64, 0.125F}, 32, KvType::kInt8,
+                    std::vector<int>{70, 1, 33}, 13);
+  list.emplace_back(AttentionSpec{6, 2, 40, 72, 0.3F, 50}, 24, KvType::kInt8,
+                    std::vector<int>{300, 12}, 14);
+  list.emplace_back(AttentionSpec{5, 1, 7, 100, 0.4F, 0, 5.0F}, 1, KvType::kInt8,
+                    std::vector<int>{40}, 15);
+  list.emplace_back(AttentionSpec{4, 4, 33, 17, 0.2F}, 100, KvType::kInt8, std::vector<int>{280},
+                    16);
+  list.emplace_back(AttentionSpec{4, 2, 16, 16, 0.3F}, 32, KvType::kF32, std::vector<int>{90, 300},
+                    11);
   list.back().slopes = {0.5F, 0.25F, -0.125F, 0.0F};
   return list;
 }
@@ -223,20 +262,52 @@ TEST(CpuAttention, BitsDependOnTheRowAndTheCacheAlone) {
   }
 }
 
-// Keys and values are rounded to the nearest half when they are written: numbers that are halves
-// already give the same bits.
-TEST(CpuAttention, HalvesAreTheNearestOnes) {
+// Numbers that the type of the cache can hold give the same bits as those that it makes of them.
+TEST(CpuAttention, KeysAndValuesAreRoundedToTheNearest) {
   std::vector<std::unique_ptr<Device>> devices;
   for (const std::string& isa : cpu_isas()) devices.push_back(make_cpu_device({2, isa}));
   devices.push_back(make_device("reference", {}));
   for (const auto& device : devices) {
-    for (const int dim : {64, 40, 7}) {
-      const AttentionSpec spec{4, 2, dim, dim, 0.2F};
-      Scene raw(spec, 16, false, {33, 5}, 12);
-      raw.f16 = true;
-      const Scene rounded(spec, 16, true, {33, 5}, 12);
-      ASSERT_NE(raw.k, rounded.k);
-      EXPECT_EQ(raw.run(*device, 8), rounded.run(*device, 8)) << device->isa() << " " << dim;
+    for (const KvType type : {KvType::kF16, KvType::kInt8}) {
+      for (const int dim : {64, 40, 7}) {
+        const Scene raw(AttentionSpec{4, 2, dim, dim, 0.2F}, 16, type, {33, 5}, 12);
+        Scene rounded = raw;
+        rounded.k = raw.kept(raw.k, dim);
+        rounded.v = raw.kept(raw.v, dim);
+        ASSERT_NE(raw.k, rounded.k);
+        const auto got = raw.run(*device, 8);
+        const auto want = rounded.expected();
+        for (std::size_t i = 0; i < want.size(); ++i) {
+          ASSERT_NEAR(got[i], want[i], 3e-6) << device->isa() << " " << dim << " element " << i;
+        }
+        if (type == KvType::kF16) {
+          EXPECT_EQ(got, rounded.run(*device, 8)) << device->isa();
+        }
+      }
+    }
+  }
+}
+
+// Whatever a group of int8 holds besides: zeros, or numbers too small for an inverse.
+TEST(CpuAttention, GroupsWithoutAScaleAreZero) {
+  std::vector<std::unique_ptr<Device>> devices;
+  for (const std::string& isa : cpu_isas()) devices.push_back(make_cpu_device({2, isa}));
+  devices.push_back(make_device("reference", {}));
+  for (const auto& device : devices) {
+    for (const float small : {0.0F, 1e-38F, std::numeric_limits<float>::denorm_min()}) {
+      Scene scene(AttentionSpec{2, 1, 64, 64, 1.0F}, 16, KvType::kInt8, {20}, 12);
+      for (std::size_t i = 0; i < scene.v.size(); i += 64) {
+        std::fill_n(scene.k.begin() + static_cast<std::ptrdiff_t>(i), 64, small);
+        std::fill_n(scene.v.begin() + static_cast<std::ptrdiff_t>(i), 32, small);
+      }
+      const auto got = scene.run(*device, 8);
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        ASSERT_TRUE(std::isfinite(got[i]));
+        if (i % 64 < 32) {
+          ASSERT_EQ(got[i], 0.0F) << device->isa();
+        }
+      }
+      EXPECT_NE(got[63], 0.0F);
     }
   }
 }
@@ -256,17 +327,17 @@ TEST(CpuAttention, CachesOfBadSizesAreRefused) {
     std::optional<ErrorCode> code;
   };
   const std::vector<Case> cases = {
-      {{1, false, {{0, 1, 1, 1}}, {0}}, std::nullopt},
-      {{0, false, {{0, 1, 1, 1}}, {1}}, ErrorCode::kInvalidArgument},
-      {{4, false, {{0, 0, 8, 8}}, {1}}, ErrorCode::kUnsupported},
-      {{4, false, {{0, 1, 0, 8}}, {1}}, ErrorCode::kUnsupported},
-      {{4, false, {{0, 1, 8, 0}}, {1}}, ErrorCode::kUnsupported},
-      {{4, false, {{0, 1, 1 << 20, 8}}, {1}}, ErrorCode::kUnsupported},
-      {{4, false, {{0, 1, 8, 1 << 20}}, {1}}, ErrorCode::kUnsupported},
-      {{4, false, {{1, 1, 8, 8}}, {1}}, ErrorCode::kInternal},
-      {{4, false, {{-2, 1, 8, 8}}, {1}}, ErrorCode::kInternal},
-      {{4, false, {{0, 1, 8, 8}}, {-1}}, ErrorCode::kInternal},
-      {{4, false, {{KvLayerSpec::kOwnRows, 1, 8, 8}}, {}}, std::nullopt},
+      {{1, KvType::kF32, {{0, 1, 1, 1}}, {0}}, std::nullopt},
+      {{0, KvType::kF32, {{0, 1, 1, 1}}, {1}}, ErrorCode::kInvalidArgument},
+      {{4, KvType::kF32, {{0, 0, 8, 8}}, {1}}, ErrorCode::kUnsupported},
+      {{4, KvType::kF32, {{0, 1, 0, 8}}, {1}}, ErrorCode::kUnsupported},
+      {{4, KvType::kF32, {{0, 1, 8, 0}}, {1}}, ErrorCode::kUnsupported},
+      {{4, KvType::kF32, {{0, 1, 1 << 20, 8}}, {1}}, ErrorCode::kUnsupported},
+      {{4, KvType::kF32, {{0, 1, 8, 1 << 20}}, {1}}, ErrorCode::kUnsupported},
+      {{4, KvType::kF32, {{1, 1, 8, 8}}, {1}}, ErrorCode::kInternal},
+      {{4, KvType::kF32, {{-2, 1, 8, 8}}, {1}}, ErrorCode::kInternal},
+      {{4, KvType::kF32, {{0, 1, 8, 8}}, {-1}}, ErrorCode::kInternal},
+      {{4, KvType::kF32, {{KvLayerSpec::kOwnRows, 1, 8, 8}}, {}}, std::nullopt},
   };
   for (std::size_t i = 0; i < cases.size(); ++i) {
     EXPECT_EQ(code_of(cases[i].spec), cases[i].code) << i;
@@ -277,7 +348,7 @@ TEST(CpuAttention, CachesOfBadSizesAreRefused) {
 TEST(CpuAttention, WhatIsNotVisibleMayBeAnything) {
   for (const std::string& isa : cpu_isas()) {
     const auto device = make_cpu_device({2, isa});
-    const Scene scene(AttentionSpec{4, 2, 32, 32, 0.2F}, 16, false, {21}, 1);
+    const Scene scene(AttentionSpec{4, 2, 32, 32, 0.2F}, 16, KvType::kF32, {21}, 1);
     const auto want = scene.run(*device, 8);
     const auto cache = device->allocate_kv(scene.cache_spec());
     Scene broken = scene;
@@ -296,7 +367,7 @@ TEST(CpuAttention, HonoursVisibility) {
   for (const std::string& isa : cpu_isas()) {
     const auto device = make_cpu_device({2, isa});
     AttentionSpec spec{1, 1, 16, 16, 1.0F, 0, 0.0F, Visibility::kWhole};
-    const auto cache = device->allocate_kv({32, false, {{0, 1, 16, 16}}, {1}});
+    const auto cache = device->allocate_kv({32, KvType::kF32, {{0, 1, 16, 16}}, {1}});
     const std::vector<float> zeros(3 * 16, 0.0F);
     std::vector<float> values(3 * 16, 0.0F);
     for (std::size_t t = 0; t < 3; ++t) values[t * 16] = static_cast<float>(t + 1);

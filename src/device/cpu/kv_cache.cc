@@ -10,7 +10,27 @@ namespace openllm::device::cpu {
 
 namespace {
 
+using kernels::KvFormat;
+
 std::int64_t lanes(std::int64_t n) { return (n + 15) / 16 * 16; }
+
+KvFormat format_of(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return KvFormat::kF32;
+    case KvType::kF16:
+      return KvFormat::kF16;
+    case KvType::kInt8:
+      return KvFormat::kI8;
+  }
+  return KvFormat::kF32;
+}
+
+/// Column `slot` of a matrix with rows of `stride`.
+template <typename T>
+void scatter(const T* from, std::int64_t n, T* to, std::int64_t slot, std::int64_t stride) {
+  for (std::int64_t i = 0; i < n; ++i) to[i * stride + slot] = from[i];
+}
 
 void check_spec(const KvCacheSpec& spec) {
   if (spec.block_size < 1) {
@@ -33,15 +53,20 @@ void check_spec(const KvCacheSpec& spec) {
 
 }  // namespace
 
-CpuKvCache::CpuKvCache(const KvCacheSpec& spec) : block_size_(spec.block_size), f16_(spec.f16) {
+CpuKvCache::CpuKvCache(const KvCacheSpec& spec)
+    : block_size_(spec.block_size), format_(format_of(spec.type)) {
   check_spec(spec);
-  const std::int64_t element = f16_ ? 2 : 4;
+  const std::int64_t element = kernels::kv_element_bytes(format_);
+  const std::int64_t scale = format_ == KvFormat::kI8 ? sizeof(float) : 0;
   layers_.reserve(spec.layers.size());
   for (const KvLayerSpec& layer_spec : spec.layers) {
     Layer layer;
     layer.spec = layer_spec;
-    layer.key_bytes = layer_spec.head_dim * lanes(block_size_) * element;
-    layer.value_bytes = block_size_ * lanes(layer_spec.value_dim) * element;
+    const std::int64_t value_lanes = lanes(layer_spec.value_dim);
+    layer.key_bytes = lanes(block_size_) * (layer_spec.head_dim * element +
+                                            kernels::kv_scale_groups(layer_spec.head_dim) * scale);
+    layer.value_bytes =
+        block_size_ * (value_lanes * element + kernels::kv_scale_groups(value_lanes) * scale);
     layer.block_bytes = layer_spec.n_kv_heads * (layer.key_bytes + layer.value_bytes);
     const std::int64_t n_blocks =
         layer_spec.group == KvLayerSpec::kOwnRows
@@ -55,26 +80,45 @@ CpuKvCache::CpuKvCache(const KvCacheSpec& spec) : block_size_(spec.block_size), 
 void CpuKvCache::write(int layer_index, std::int32_t block, int slot, const float* k,
                        const float* v, const kernels::Kernels& kernels) {
   Layer& to = layer(layer_index);
-  const std::int64_t dim = to.spec.head_dim;
-  const std::int64_t value_dim = to.spec.value_dim;
+  unsigned char* head = to.memory.data() + block * to.block_bytes;
+  for (int h = 0; h < to.spec.n_kv_heads; ++h) {
+    write_keys(head, slot, k + h * to.spec.head_dim, to.spec.head_dim, kernels);
+    write_values(head + to.key_bytes, slot, v + h * to.spec.value_dim, to.spec.value_dim, kernels);
+    head += to.key_bytes + to.value_bytes;
+  }
+}
+
+void CpuKvCache::write_keys(unsigned char* keys, int slot, const float* k, std::int64_t dim,
+                            const kernels::Kernels& kernels) const {
   const std::int64_t stride = lanes(block_size_);
-  for (int h = 0; h < to.spec.n_kv_heads; ++h, k += dim, v += value_dim) {
-    unsigned char* keys =
-        to.memory.data() + block * to.block_bytes + h * (to.key_bytes + to.value_bytes);
-    unsigned char* values = keys + to.key_bytes;
-    if (f16_) {
-      std::array<std::uint16_t, kMaxHeadDim> halves{};
-      kernels.to_f16(k, dim, halves.data());
-      auto* to_k = reinterpret_cast<std::uint16_t*>(keys) + slot;
-      for (std::int64_t d = 0; d < dim; ++d) to_k[d * stride] = halves[static_cast<std::size_t>(d)];
-      kernels.to_f16(v, value_dim,
-                     reinterpret_cast<std::uint16_t*>(values) + slot * lanes(value_dim));
-    } else {
-      auto* to_k = reinterpret_cast<float*>(keys) + slot;
-      for (std::int64_t d = 0; d < dim; ++d) to_k[d * stride] = k[d];
-      std::memcpy(reinterpret_cast<float*>(values) + slot * lanes(value_dim), v,
-                  static_cast<std::size_t>(value_dim) * sizeof(float));
-    }
+  if (format_ == KvFormat::kF32) {
+    scatter(k, dim, reinterpret_cast<float*>(keys), slot, stride);
+  } else if (format_ == KvFormat::kF16) {
+    std::array<std::uint16_t, kMaxHeadDim> halves;
+    kernels.to_f16(k, dim, halves.data());
+    scatter(halves.data(), dim, reinterpret_cast<std::uint16_t*>(keys), slot, stride);
+  } else {
+    std::array<std::int8_t, kMaxHeadDim> codes;
+    std::array<float, kMaxHeadDim / kernels::kKvScaleGroup> scales;
+    kernels.to_i8(k, dim, codes.data(), scales.data());
+    scatter(codes.data(), dim, reinterpret_cast<std::int8_t*>(keys), slot, stride);
+    scatter(scales.data(), kernels::kv_scale_groups(dim),
+            reinterpret_cast<float*>(keys + dim * stride), slot, stride);
+  }
+}
+
+void CpuKvCache::write_values(unsigned char* values, int slot, const float* v, std::int64_t dim,
+                              const kernels::Kernels& kernels) const {
+  const std::int64_t stride = lanes(dim);
+  unsigned char* const to = values + slot * stride * kernels::kv_element_bytes(format_);
+  if (format_ == KvFormat::kF32) {
+    std::memcpy(to, v, static_cast<std::size_t>(dim) * sizeof(float));
+  } else if (format_ == KvFormat::kF16) {
+    kernels.to_f16(v, dim, reinterpret_cast<std::uint16_t*>(to));
+  } else {
+    auto* const scales = reinterpret_cast<float*>(values + block_size_ * stride);
+    kernels.to_i8(v, dim, reinterpret_cast<std::int8_t*>(to),
+                  scales + slot * kernels::kv_scale_groups(stride));
   }
 }
 

@@ -12,7 +12,7 @@ namespace openllm::device::cpu {
 constexpr int kMaxHeadDim = 1024;  ///< Attention keeps a tile's sums on the stack.
 
 /// Per layer: [block][KV head]{keys [head_dim][lanes], values [block_size][value_dim lanes]}; lanes
-/// are padded to 16.
+/// are padded to 16, and of int8 the scales follow (kernels::AttentionTile).
 class CpuKvCache final : public KvCache {
  public:
   explicit CpuKvCache(const KvCacheSpec& spec);
@@ -27,15 +27,20 @@ class CpuKvCache final : public KvCache {
   const Layer& layer(int i) const { return layers_[static_cast<std::size_t>(i)]; }
   Layer& layer(int i) { return layers_[static_cast<std::size_t>(i)]; }
   int block_size() const noexcept { return block_size_; }
-  bool f16() const noexcept { return f16_; }
+  kernels::KvFormat format() const noexcept { return format_; }
 
   /// Stores one token's keys [n_kv_heads * head_dim] and values [n_kv_heads * value_dim].
   void write(int layer, std::int32_t block, int slot, const float* k, const float* v,
              const kernels::Kernels& kernels);
 
  private:
+  void write_keys(unsigned char* keys, int slot, const float* k, std::int64_t dim,
+                  const kernels::Kernels& kernels) const;
+  void write_values(unsigned char* values, int slot, const float* v, std::int64_t dim,
+                    const kernels::Kernels& kernels) const;
+
   int block_size_ = 0;
-  bool f16_ = false;
+  kernels::KvFormat format_ = kernels::KvFormat::kF32;
   std::vector<Layer> layers_{};
 };
 

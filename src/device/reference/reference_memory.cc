@@ -1,6 +1,7 @@
 #include "device/reference/reference_memory.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "base/error.h"
@@ -11,6 +12,9 @@ namespace openllm::device {
 namespace {
 
 using base::fail;
+
+constexpr std::size_t kGroup = 32;  // entries of int8 that share a scale
+std::size_t groups_of(std::size_t n) { return (n + kGroup - 1) / kGroup; }
 
 /// A part as f32 in the file's own order.
 std::vector<float> to_f32(const WeightPart& part) {
@@ -108,25 +112,24 @@ ReferenceKvCache::ReferenceKvCache(const KvCacheSpec& spec)
                                static_cast<std::size_t>(layer.n_kv_heads) *
                                static_cast<std::size_t>(spec_.block_size);
     for (int kv = 0; kv < 2; ++kv) {
-      const std::size_t n =
-          n_rows * static_cast<std::size_t>(kv == 0 ? layer.head_dim : layer.value_dim);
-      if (spec_.f16) {
-        layers_[i].f16[kv].assign(n, 0);
-      } else {
-        layers_[i].f32[kv].assign(n, 0.0F);
+      const auto width = static_cast<std::size_t>(kv == 0 ? layer.head_dim : layer.value_dim);
+      const std::size_t n = n_rows * width;
+      if (spec_.type == KvType::kF16) layers_[i].f16[kv] = ZeroedArray<std::uint16_t>(n);
+      if (spec_.type == KvType::kF32) layers_[i].f32[kv] = ZeroedArray<float>(n);
+      if (spec_.type == KvType::kInt8) {
+        layers_[i].codes[kv] = ZeroedArray<std::int8_t>(n);
+        layers_[i].scales[kv] = ZeroedArray<float>(n_rows * groups_of(width));
       }
     }
   }
 }
 
-std::size_t ReferenceKvCache::index(int layer, bool is_value, std::int32_t block, int kv_head,
-                                    int offset) const noexcept {
+std::size_t ReferenceKvCache::token_of(int layer, std::int32_t block, int kv_head,
+                                       int offset) const noexcept {
   const KvLayerSpec& spec = spec_.layers[static_cast<std::size_t>(layer)];
   const auto head = static_cast<std::size_t>(block) * static_cast<std::size_t>(spec.n_kv_heads) +
                     static_cast<std::size_t>(kv_head);
-  const auto token =
-      head * static_cast<std::size_t>(spec_.block_size) + static_cast<std::size_t>(offset);
-  return token * static_cast<std::size_t>(dim(layer, is_value));
+  return head * static_cast<std::size_t>(spec_.block_size) + static_cast<std::size_t>(offset);
 }
 
 int ReferenceKvCache::dim(int layer, bool is_value) const noexcept {
@@ -134,17 +137,36 @@ int ReferenceKvCache::dim(int layer, bool is_value) const noexcept {
   return is_value ? spec.value_dim : spec.head_dim;
 }
 
+void ReferenceKvCache::store_int8(int layer, bool is_value, std::size_t token,
+                                  const float* values) noexcept {
+  Layer& memory = layers_[static_cast<std::size_t>(layer)];
+  const auto n = static_cast<std::size_t>(dim(layer, is_value));
+  std::int8_t* codes = &memory.codes[is_value ? 1 : 0][token * n];
+  float* scales = &memory.scales[is_value ? 1 : 0][token * groups_of(n)];
+  for (std::size_t g = 0; g * kGroup < n; ++g) {
+    const std::size_t end = std::min(n, (g + 1) * kGroup);
+    float top = 0.0F;
+    for (std::size_t i = g * kGroup; i < end; ++i) top = std::max(top, std::fabs(values[i]));
+    const bool counts = top > 1e-35F;  // else 127 / top may be infinite
+    scales[g] = counts ? top / 127.0F : 0.0F;
+    for (std::size_t i = g * kGroup; i < end; ++i) {
+      const float code = counts ? std::nearbyint(values[i] * (127.0F / top)) : 0.0F;
+      codes[i] = static_cast<std::int8_t>(std::clamp(code, -127.0F, 127.0F));
+    }
+  }
+}
+
 void ReferenceKvCache::store(int layer, bool is_value, std::int32_t block, int kv_head, int offset,
                              const float* values) noexcept {
   Layer& memory = layers_[static_cast<std::size_t>(layer)];
-  const int n = dim(layer, is_value);
-  const std::size_t at = index(layer, is_value, block, kv_head, offset);
-  for (int d = 0; d < n; ++d) {
-    const std::size_t i = at + static_cast<std::size_t>(d);
-    if (spec_.f16) {
-      memory.f16[is_value ? 1 : 0][i] = tensor::f32_to_f16(values[d]);
+  const auto n = static_cast<std::size_t>(dim(layer, is_value));
+  const std::size_t token = token_of(layer, block, kv_head, offset);
+  if (spec_.type == KvType::kInt8) return store_int8(layer, is_value, token, values);
+  for (std::size_t d = 0; d < n; ++d) {
+    if (spec_.type == KvType::kF16) {
+      memory.f16[is_value ? 1 : 0][token * n + d] = tensor::f32_to_f16(values[d]);
     } else {
-      memory.f32[is_value ? 1 : 0][i] = values[d];
+      memory.f32[is_value ? 1 : 0][token * n + d] = values[d];
     }
   }
 }
@@ -152,12 +174,23 @@ void ReferenceKvCache::store(int layer, bool is_value, std::int32_t block, int k
 void ReferenceKvCache::load(int layer, bool is_value, std::int32_t block, int kv_head, int offset,
                             float* out) const noexcept {
   const Layer& memory = layers_[static_cast<std::size_t>(layer)];
-  const int n = dim(layer, is_value);
-  const std::size_t at = index(layer, is_value, block, kv_head, offset);
-  for (int d = 0; d < n; ++d) {
-    const std::size_t i = at + static_cast<std::size_t>(d);
-    out[d] = spec_.f16 ? tensor::f16_to_f32(memory.f16[is_value ? 1 : 0][i])
-                       : memory.f32[is_value ? 1 : 0][i];
+  const int kv = is_value ? 1 : 0;
+  const auto n = static_cast<std::size_t>(dim(layer, is_value));
+  const std::size_t token = token_of(layer, block, kv_head, offset);
+  for (std::size_t d = 0; d < n; ++d) {
+    const std::size_t i = token * n + d;
+    switch (spec_.type) {
+      case KvType::kF32:
+        out[d] = memory.f32[kv][i];
+        break;
+      case KvType::kF16:
+        out[d] = tensor::f16_to_f32(memory.f16[kv][i]);
+        break;
+      case KvType::kInt8:
+        out[d] = memory.scales[kv][token * groups_of(n) + d / kGroup] *
+                 static_cast<float>(memory.codes[kv][i]);
+        break;
+    }
   }
 }
 

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "device/device.h"
@@ -31,7 +33,27 @@ class ReferenceWeight final : public Weight {
 /// and kCorruptData when the parts do not fit each other.
 std::unique_ptr<ReferenceWeight> expand_weight(const WeightSource& source, WeightRole role);
 
-/// Keys and values per layer, [block, kv head, token in block, head_dim], as f32 or f16.
+/// Zeros that take up no memory before they are written: large pieces come from the system, which
+/// gives a page when it is touched.
+template <typename T>
+class ZeroedArray {
+ public:
+  ZeroedArray() = default;
+  explicit ZeroedArray(std::size_t n) : data_(static_cast<T*>(std::calloc(n, sizeof(T)))) {
+    if (data_ == nullptr && n > 0) throw std::bad_alloc();
+  }
+  T& operator[](std::size_t i) noexcept { return data_.get()[i]; }
+  const T& operator[](std::size_t i) const noexcept { return data_.get()[i]; }
+
+ private:
+  struct Free {
+    void operator()(T* p) const noexcept { std::free(p); }
+  };
+  std::unique_ptr<T, Free> data_{};
+};
+
+/// Keys and values per layer, [block, kv head, token in block, head_dim], as f32, f16, or int8
+/// with a scale for each 32 entries.
 class ReferenceKvCache final : public KvCache {
  public:
   explicit ReferenceKvCache(const KvCacheSpec& spec);
@@ -45,13 +67,16 @@ class ReferenceKvCache final : public KvCache {
             float* out) const noexcept;
 
  private:
-  std::size_t index(int layer, bool is_value, std::int32_t block, int kv_head,
-                    int offset) const noexcept;
+  /// Number of the token's head among those of the layer.
+  std::size_t token_of(int layer, std::int32_t block, int kv_head, int offset) const noexcept;
   int dim(int layer, bool is_value) const noexcept;
+  void store_int8(int layer, bool is_value, std::size_t token, const float* values) noexcept;
 
   struct Layer {
-    std::vector<float> f32[2];          // keys, values
-    std::vector<std::uint16_t> f16[2];  // keys, values
+    ZeroedArray<float> f32[2]{};  // keys, values
+    ZeroedArray<std::uint16_t> f16[2]{};
+    ZeroedArray<std::int8_t> codes[2]{};
+    ZeroedArray<float> scales[2]{};  // of 32 codes, by token
   };
   KvCacheSpec spec_;
   std::vector<Layer> layers_;

@@ -9,13 +9,26 @@ namespace {
 
 constexpr int kUnit = 32;
 
-template <bool kF16>
+template <KvFormat kFormat>
+constexpr std::int64_t kElementBytes = kv_element_bytes(kFormat);
+
+/// 16 entries; of int8 the codes, without their scale.
+template <KvFormat kFormat>
 OPENLLM_INLINE VF load_kv(const unsigned char* p, std::int64_t i) {
-  if constexpr (kF16) {
+  if constexpr (kFormat == KvFormat::kF16) {
     return load_f16(p + 2 * i);
+  } else if constexpr (kFormat == KvFormat::kI8) {
+    return load_i8(p + i);
   } else {
     return load(reinterpret_cast<const float*>(p) + i);
   }
+}
+
+/// Asks for `bytes` that are needed soon: what comes next is often in a block elsewhere, where the
+/// hardware does not look by itself.
+OPENLLM_INLINE void prefetch_span(const unsigned char* p, std::int64_t bytes) {
+#pragma GCC unroll 4
+  for (std::int64_t i = 0; i < bytes; i += 64) prefetch(p + i);
 }
 
 /// Positions [first, first + 32) of a block for all queries of the tile: where they are and what is
@@ -26,9 +39,11 @@ struct Unit {
   std::int64_t slot;      ///< Of the first position in its block.
   std::int64_t position;  ///< Of the first position in the sequence.
   std::int64_t n;         ///< Positions, <= 32.
+  const unsigned char* next_keys;  ///< Of the first position of the unit after this one.
+  const unsigned char* next_values;
 };
 
-template <bool kF16, int kQueries, int kVectors>
+template <KvFormat kFormat, int kQueries, int kVectors>
 OPENLLM_INLINE void scores(const AttentionTile& tile, const Unit& unit, std::int64_t lanes,
                            float (*weights)[kUnit]) {
   VF acc[kQueries][kVectors];
@@ -37,11 +52,26 @@ OPENLLM_INLINE void scores(const AttentionTile& tile, const Unit& unit, std::int
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) acc[m][v] = zero();
   }
+  const auto* const scales = reinterpret_cast<const float*>(unit.keys + tile.head_dim * lanes);
+  VF scale[kVectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v) scale[v] = zero();
   for (std::int64_t d = 0; d < tile.head_dim; ++d) {
+    prefetch_span(unit.next_keys + d * lanes * kElementBytes<kFormat>,
+                  16 * kVectors * kElementBytes<kFormat>);
+    if constexpr (kFormat == KvFormat::kI8) {
+      if (d % kKvScaleGroup == 0) {
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) {
+          scale[v] = load(scales + d / kKvScaleGroup * lanes + unit.slot + 16 * v);
+        }
+      }
+    }
     VF key[kVectors];
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
-      key[v] = load_kv<kF16>(unit.keys, d * lanes + unit.slot + 16 * v);
+      key[v] = load_kv<kFormat>(unit.keys, d * lanes + unit.slot + 16 * v);
+      if constexpr (kFormat == KvFormat::kI8) key[v] = mul(key[v], scale[v]);
     }
 #pragma GCC unroll 8
     for (int m = 0; m < kQueries; ++m) {
@@ -112,13 +142,29 @@ OPENLLM_INLINE bool weigh(const AttentionTile& tile, const Unit& unit, int m, fl
   return true;
 }
 
-template <bool kF16, int kQueries>
-OPENLLM_INLINE void gather_values(const Unit& unit, std::int64_t begin, std::int64_t end,
-                                  std::int64_t dim, float (*weights)[kUnit], float* const* acc) {
+/// Values of position j of the unit, kCount vectors from entry d on. `scales`: of int8, for the
+/// first position of the block.
+template <KvFormat kFormat, int kCount>
+OPENLLM_INLINE void load_values(const Unit& unit, std::int64_t j, std::int64_t d,
+                                std::int64_t stride, const float* scales, VF* value) {
+#pragma GCC unroll 4
+  for (int v = 0; v < kCount; ++v) {
+    value[v] = load_kv<kFormat>(unit.values, (unit.slot + j) * stride + d + 16 * v);
+    if constexpr (kFormat == KvFormat::kI8) {
+      const float* const row = scales + (unit.slot + j) * kv_scale_groups(stride);
+      value[v] = mul(value[v], splat(row[(d + 16 * v) / kKvScaleGroup]));
+    }
+  }
+}
+
+template <KvFormat kFormat, int kQueries>
+OPENLLM_INLINE void gather_values(const AttentionTile& tile, const Unit& unit, std::int64_t begin,
+                                  std::int64_t end, float (*weights)[kUnit], float* const* acc) {
   constexpr int kWide = 4;
-  const std::int64_t stride = (dim + 15) / 16 * 16;
+  const std::int64_t stride = (tile.value_dim + 15) / 16 * 16;
+  const auto* const scales = reinterpret_cast<const float*>(unit.values + tile.block_size * stride);
   std::int64_t d = 0;
-  for (; d + 16 * kWide <= dim; d += 16 * kWide) {
+  for (; d + 16 * kWide <= tile.value_dim; d += 16 * kWide) {
     VF a[kQueries][kWide];
 #pragma GCC unroll 8
     for (int m = 0; m < kQueries; ++m) {
@@ -126,11 +172,10 @@ OPENLLM_INLINE void gather_values(const Unit& unit, std::int64_t begin, std::int
       for (int v = 0; v < kWide; ++v) a[m][v] = load(acc[m] + d + 16 * v);
     }
     for (std::int64_t j = begin; j < end; ++j) {
+      prefetch_span(unit.next_values + (j * stride + d) * kElementBytes<kFormat>,
+                    16 * kWide * kElementBytes<kFormat>);
       VF value[kWide];
-#pragma GCC unroll 4
-      for (int v = 0; v < kWide; ++v) {
-        value[v] = load_kv<kF16>(unit.values, (unit.slot + j) * stride + d + 16 * v);
-      }
+      load_values<kFormat, kWide>(unit, j, d, stride, scales, value);
 #pragma GCC unroll 8
       for (int m = 0; m < kQueries; ++m) {
         const VF p = splat(weights[m][j]);
@@ -144,11 +189,12 @@ OPENLLM_INLINE void gather_values(const Unit& unit, std::int64_t begin, std::int
       for (int v = 0; v < kWide; ++v) store(acc[m] + d + 16 * v, a[m][v]);
     }
   }
-  for (; d < dim; d += 16) {
+  for (; d < tile.value_dim; d += 16) {
     for (int m = 0; m < kQueries; ++m) {
       VF a = load(acc[m] + d);
       for (std::int64_t j = begin; j < end; ++j) {
-        const VF value = load_kv<kF16>(unit.values, (unit.slot + j) * stride + d);
+        VF value;
+        load_values<kFormat, 1>(unit, j, d, stride, scales, &value);
         a = fma(splat(weights[m][j]), value, a);
       }
       store(acc[m] + d, a);
@@ -156,10 +202,24 @@ OPENLLM_INLINE void gather_values(const Unit& unit, std::int64_t begin, std::int
   }
 }
 
-template <bool kF16, int kQueries>
+/// The unit that has `position`. Units start at multiples of 32 inside a block.
+OPENLLM_INLINE Unit unit_of(const AttentionTile& tile, std::int64_t position) {
+  const std::int64_t block = position / tile.block_size;
+  Unit unit{};
+  unit.slot = position % tile.block_size / kUnit * kUnit;
+  unit.position = block * tile.block_size + unit.slot;
+  unit.n = tile.block_size - unit.slot < kUnit ? tile.block_size - unit.slot : kUnit;
+  const std::int64_t offset = tile.blocks[block] * tile.block_bytes;
+  unit.keys = tile.keys + offset;
+  unit.values = tile.values + offset;
+  return unit;
+}
+
+template <KvFormat kFormat, int kQueries>
 void attend_as(const AttentionTile& tile, std::int64_t begin, std::int64_t end, float* states) {
   const std::int64_t state_floats = attention_state_floats(tile.value_dim);
   const std::int64_t lanes = (tile.block_size + 15) / 16 * 16;
+  const std::int64_t value_bytes = (tile.value_dim + 15) / 16 * 16 * kElementBytes<kFormat>;
   float* acc[kQueries];
   std::int64_t lowest = end;
   std::int64_t highest = begin;
@@ -172,56 +232,56 @@ void attend_as(const AttentionTile& tile, std::int64_t begin, std::int64_t end, 
     highest = tile.end[m] > highest ? tile.end[m] : highest;
   }
   lowest = lowest < begin ? begin : lowest;
+  const std::int64_t last = highest;  // of the sequence; `end` is that of the span
   highest = highest > end ? end : highest;
+  if (lowest >= highest) return;
   alignas(64) float weights[kQueries][kUnit];
-  // Units start at multiples of 32 inside a block.
+  Unit unit = unit_of(tile, lowest);
   for (std::int64_t position = lowest; position < highest;) {
-    const std::int64_t block = position / tile.block_size;
-    const std::int64_t slot = position % tile.block_size / kUnit * kUnit;
-    Unit unit{};
-    unit.slot = slot;
-    unit.position = block * tile.block_size + slot;
-    unit.n = tile.block_size - slot < kUnit ? tile.block_size - slot : kUnit;
-    const std::int64_t offset = tile.blocks[block] * tile.block_bytes;
-    unit.keys = tile.keys + offset;
-    unit.values = tile.values + offset;
     position = unit.position + unit.n;
-    if (lanes - slot >= kUnit) {
-      scores<kF16, kQueries, 2>(tile, unit, lanes, weights);
+    const Unit next = position < last ? unit_of(tile, position) : unit;
+    unit.next_keys = next.keys + next.slot * kElementBytes<kFormat>;
+    unit.next_values = next.values + next.slot * value_bytes;
+    if (lanes - unit.slot >= kUnit) {
+      scores<kFormat, kQueries, 2>(tile, unit, lanes, weights);
     } else {
-      scores<kF16, kQueries, 1>(tile, unit, lanes, weights);
+      scores<kFormat, kQueries, 1>(tile, unit, lanes, weights);
     }
     for (int m = 0; m < kQueries; ++m) {
       weigh(tile, unit, m, weights[m], states + m * state_floats);
     }
-    gather_values<kF16, kQueries>(unit, clamp_to_unit(lowest, unit), clamp_to_unit(highest, unit),
-                                  tile.value_dim, weights, acc);
+    gather_values<kFormat, kQueries>(tile, unit, clamp_to_unit(lowest, unit),
+                                     clamp_to_unit(highest, unit), weights, acc);
+    unit = next;
   }
 }
 
-template <bool kF16>
+template <KvFormat kFormat>
 void attend_for(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states) {
   switch (tile->n_queries) {
     case 1:
-      return attend_as<kF16, 1>(*tile, begin, end, states);
+      return attend_as<kFormat, 1>(*tile, begin, end, states);
     case 2:
-      return attend_as<kF16, 2>(*tile, begin, end, states);
+      return attend_as<kFormat, 2>(*tile, begin, end, states);
     case 3:
-      return attend_as<kF16, 3>(*tile, begin, end, states);
+      return attend_as<kFormat, 3>(*tile, begin, end, states);
     case 4:
-      return attend_as<kF16, 4>(*tile, begin, end, states);
+      return attend_as<kFormat, 4>(*tile, begin, end, states);
     case 5:
-      return attend_as<kF16, 5>(*tile, begin, end, states);
+      return attend_as<kFormat, 5>(*tile, begin, end, states);
     default:
-      return attend_as<kF16, 6>(*tile, begin, end, states);
+      return attend_as<kFormat, 6>(*tile, begin, end, states);
   }
 }
 
 void attend(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states) {
-  if (tile->f16) {
-    attend_for<true>(tile, begin, end, states);
-  } else {
-    attend_for<false>(tile, begin, end, states);
+  switch (tile->format) {
+    case KvFormat::kF32:
+      return attend_for<KvFormat::kF32>(tile, begin, end, states);
+    case KvFormat::kF16:
+      return attend_for<KvFormat::kF16>(tile, begin, end, states);
+    case KvFormat::kI8:
+      return attend_for<KvFormat::kI8>(tile, begin, end, states);
   }
 }
 

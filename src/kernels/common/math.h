@@ -249,5 +249,27 @@ void to_f16(const float* x, std::int64_t n, std::uint16_t* out) {
   });
 }
 
+void to_i8(const float* x, std::int64_t n, std::int8_t* codes, float* scales) {
+  for (std::int64_t g = 0; g < n; g += kKvScaleGroup) {
+    const std::int64_t size = n - g < kKvScaleGroup ? n - g : kKvScaleGroup;
+    VF largest = zero();
+    for_lanes(size, [&](std::int64_t i, std::int64_t m) {
+      largest = max(largest, abs(m == 16 ? load(x + g + i) : load_first(x + g + i, m)));
+    });
+    const float top = max_lane(largest);
+    // Below that an inverse is not finite: such a group counts as zero.
+    const bool counts = top > 1e-35F;
+    scales[g / kKvScaleGroup] = counts ? top / 127.0F : 0.0F;
+    const VF inverse = splat(counts ? 127.0F / top : 0.0F);
+    for_lanes(size, [&](std::int64_t i, std::int64_t m) {
+      const VF whole = mul(m == 16 ? load(x + g + i) : load_first(x + g + i, m), inverse);
+      const VF code = max(min(whole, splat(127.0F)), splat(-127.0F));
+      std::int8_t some[16];
+      store_i8(some, code);
+      for (std::int64_t j = 0; j < m; ++j) codes[g + i + j] = some[j];
+    });
+  }
+}
+
 }  // namespace
 }  // namespace openllm::kernels

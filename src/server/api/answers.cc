@@ -9,7 +9,8 @@ namespace {
 void begin_answer(base::JsonWriter& json, const AnswerHead& head, std::string_view object) {
   json.begin_object();
   json.member("id", head.id).member("object", object).member("created", head.created);
-  json.member("model", head.model).key("choices").begin_array();
+  json.member("model", head.model).member("system_fingerprint", head.system_fingerprint);
+  json.key("choices").begin_array();
 }
 
 void write_finish(base::JsonWriter& json, const char* reason) {
@@ -33,36 +34,21 @@ const char* finish_name(const std::optional<FinishReason>& reason) noexcept {
   return *reason == FinishReason::kLength ? "length" : "stop";
 }
 
-void CompletionAnswer::write_logprobs(std::string& out, const Piece& piece, std::string_view text,
-                                      LogprobWriter::TextOffset& offset) const {
-  std::vector<std::int32_t> ids = piece.chunk->token_ids;
-  std::vector<TokenLogprobs> lists = *piece.chunk->logprobs;
-  if (piece.echo != nullptr && piece.echo->prompt_logprobs && piece.echo->prompt_token_ids) {
-    ids.insert(ids.begin(), piece.echo->prompt_token_ids->begin(),
-               piece.echo->prompt_token_ids->end());
-    lists.insert(lists.begin(), piece.echo->prompt_logprobs->begin(),
-                 piece.echo->prompt_logprobs->end());
-  }
-  logprobs_.append_completion(out, text, ids, lists, offset);
-}
-
-void CompletionAnswer::append_choice(std::string& out, const Piece& piece,
-                                     LogprobWriter::TextOffset& offset) const {
+void CompletionAnswer::append_choice(std::string& out, const Piece& piece) const {
   base::JsonWriter json(out);
-  const std::string text = piece.echo_text + piece.chunk->text;
-  json.begin_object().member("index", piece.index).member("text", text).key("logprobs");
-  if (piece.chunk->logprobs) {
+  json.begin_object().member("index", piece.index).member("text", piece.text).key("logprobs");
+  if (piece.logprobs != nullptr) {
     std::string logprobs;
-    write_logprobs(logprobs, piece, text, offset);
+    logprobs_.append_completion(logprobs, *piece.logprobs);
     json.raw(logprobs);
   } else {
     json.null();
   }
   if (return_token_ids_) {
-    json.member("token_ids", piece.chunk->token_ids);
+    json.member("token_ids", *piece.token_ids);
     if (piece.prompt_token_ids != nullptr) json.member("prompt_token_ids", *piece.prompt_token_ids);
   }
-  write_finish(json, finish_name(piece.chunk->finish_reason));
+  write_finish(json, finish_name(piece.finish_reason));
   json.end_object();
 }
 

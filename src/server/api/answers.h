@@ -18,6 +18,7 @@ struct AnswerHead {
   std::string id{};
   std::int64_t created = 0;  ///< Seconds since 1970.
   std::string model{};
+  std::string system_fingerprint{};  ///< Changes with the model and with the library.
 };
 
 /// "stop" or "length" of a choice that ended normally; nullptr while it runs. Cancelled and failed
@@ -34,25 +35,22 @@ class CompletionAnswer {
         include_usage_(include_usage),
         return_token_ids_(return_token_ids) {}
 
-  /// The new part of one choice. `echo`: the prompt comes first (in the first chunk).
+  /// The new part of one choice.
   struct Piece {
     int index = 0;
-    const CompletionChunk* chunk = nullptr;
-    const GenerationOutput* echo = nullptr;
-    std::string echo_text{};
-    const std::vector<std::int32_t>* prompt_token_ids = nullptr;
+    std::string_view text{};
+    const PlacedTokens* logprobs = nullptr;  ///< Null: none are wanted.
+    const std::vector<std::int32_t>* token_ids = nullptr;
+    const std::vector<std::int32_t>* prompt_token_ids = nullptr;  ///< Null: not in this piece.
+    std::optional<FinishReason> finish_reason{};
   };
-  /// {"index","text","logprobs","finish_reason"}; `offset` is carried between the pieces of one
-  /// choice.
-  void append_choice(std::string& out, const Piece& piece, LogprobWriter::TextOffset& offset) const;
+  /// {"index","text","logprobs","finish_reason"}
+  void append_choice(std::string& out, const Piece& piece) const;
   std::string chunk(std::string_view choice) const;
   std::string usage_chunk(const Usage& usage) const;
   std::string whole(std::string_view choices, const Usage& usage) const;
 
  private:
-  void write_logprobs(std::string& out, const Piece& piece, std::string_view text,
-                      LogprobWriter::TextOffset& offset) const;
-
   AnswerHead head_;
   LogprobWriter logprobs_;
   bool include_usage_;

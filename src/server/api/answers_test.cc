@@ -25,26 +25,23 @@ LogprobWriter writer(int n_top, bool as_ids = false) {
         return "\xE2\x82";  // two thirds of a euro sign
       case 3:
         return "\xAC";
-      case 6:
-        return " ";
       default:
         return "x";
     }
   };
-  vocabulary.is_special = [](std::int32_t id) { return id == 0; };
   return {std::move(vocabulary), as_ids, n_top};
 }
 
 TEST(Logprobs, CompletionsShape) {
   std::string out;
-  LogprobWriter::TextOffset offset;
-  const std::vector<std::int32_t> ids{0, 1, 2, 3, 4};
-  const std::vector<TokenLogprobs> lists{{},
-                                         {{1, -0.5F}, {4, -1.0F}},
-                                         {{2, -2.0F}, {1, -0.1F}},
-                                         {{3, -0.25F}},
-                                         {{4, -INFINITY}, {5, -3.0F}}};
-  writer(1).append_completion(out, " h\xC3\xA9\xE2\x82\xACx", ids, lists, offset);
+  const PlacedTokens placed{{0, 1, 2, 3, 4},
+                            {{},
+                             {{1, -0.5F}, {4, -1.0F}},
+                             {{2, -2.0F}, {1, -0.1F}},
+                             {{3, -0.25F}},
+                             {{4, -INFINITY}, {5, -3.0F}}},
+                            {0, 0, 3, 4, 4}};
+  writer(1).append_completion(out, placed);
   const base::Json json = base::Json::parse(out, "test");
   EXPECT_EQ(json.find("tokens")->dump(), R"(["<s>"," h)"
                                          "\xC3\xA9"
@@ -59,34 +56,6 @@ TEST(Logprobs, CompletionsShape) {
                                                "\xC3\xA9"
                                                R"(":-0.1,"bytes:\\xe2\\x82":-2},)"
                                                R"({"bytes:\\xac":-0.25},{"x":-3}])");
-  EXPECT_EQ(offset.n_code_points, 5U);
-}
-
-TEST(Logprobs, OffsetsKnowOfADroppedFirstSpace) {
-  std::string out;
-  LogprobWriter::TextOffset offset;
-  const std::vector<TokenLogprobs> lists{{}, {{1, -1.0F}}, {{1, -1.0F}}};
-  writer(0).append_completion(out, "h\xC3\xA9 h\xC3\xA9", std::vector<std::int32_t>{0, 1, 1}, lists,
-                              offset);
-  EXPECT_THAT(out, HasSubstr(R"("text_offset":[0,0,2])"));
-  EXPECT_EQ(offset.n_code_points, 5U);
-  writer(0).append_completion(out, "x", std::vector<std::int32_t>{4},
-                              std::vector<TokenLogprobs>{{{4, -1.0F}}}, offset);
-  EXPECT_THAT(out, HasSubstr(R"("text_offset":[5])"));
-}
-
-TEST(Logprobs, OffsetsWaitForTheTextOfTheFirstToken) {
-  // A space on its own begins a text without one: streamed, its piece is empty.
-  std::string out;
-  LogprobWriter::TextOffset offset;
-  const std::vector<TokenLogprobs> list{{{4, -1.0F}}};
-  writer(0).append_completion(out, "", std::vector<std::int32_t>{6}, list, offset);
-  writer(0).append_completion(out, "x", std::vector<std::int32_t>{4}, list, offset);
-  EXPECT_THAT(out, HasSubstr(R"("text_offset":[0]}{)"));
-  EXPECT_THAT(out.substr(out.size() - 20), HasSubstr(R"("text_offset":[0]})"));
-  writer(0).append_completion(out, " ", std::vector<std::int32_t>{6}, list, offset);
-  EXPECT_THAT(out.substr(out.size() - 20), HasSubstr(R"("text_offset":[1]})"));
-  EXPECT_EQ(offset.n_code_points, 2U) << "later ones count";
 }
 
 TEST(Logprobs, ChatShape) {
@@ -103,19 +72,18 @@ TEST(Logprobs, ChatShape) {
 
 TEST(Logprobs, TokensAsIds) {
   std::string out;
-  LogprobWriter::TextOffset offset;
-  writer(0, true).append_completion(out, "x", std::vector<std::int32_t>{4},
-                                    std::vector<TokenLogprobs>{{{4, -1.0F}}}, offset);
+  writer(0, true).append_completion(out, {{4}, {{{4, -1.0F}}}, {0}});
   EXPECT_EQ(
       out,
-      R"({"tokens":["token_id:4"],"token_logprobs":[-1],"top_logprobs":null,"text_offset":[0]})");
+      R"({"tokens":["token_id:4"],"token_logprobs":[-1],"top_logprobs":[],"text_offset":[0]})");
 }
 
 TEST(ChatAnswer, Chunks) {
-  const ChatAnswer answer({"chatcmpl-1", 7, "a/b"}, writer(0), true, false);
+  const ChatAnswer answer({"chatcmpl-1", 7, "a/b", "fp_1"}, writer(0), true, false);
   EXPECT_EQ(
       answer.role_chunk(0, nullptr),
-      R"({"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"a/b","choices":[{"index":0,)"
+      R"({"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"a/b",)"
+      R"("system_fingerprint":"fp_1","choices":[{"index":0,)"
       R"("delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"usage":null})");
   CompletionChunk chunk;
   chunk.index = 1;

@@ -1,5 +1,6 @@
 #include "server/api/chat_request.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <utility>
@@ -10,27 +11,33 @@ namespace openllm::server {
 namespace {
 
 constexpr std::size_t kMaxMessages = 16 * 1024;
-constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
-                                                 "assistant", "tool",      "function"};
+/// Members of messages that say nothing to a model.
+constexpr std::array<std::string_view, 3> kHarmless{"annotations", "cache_control",
+                                                    "provider_specific_fields"};
 
+bool is_harmless(std::string_view name) {
+  return std::find(kHarmless.begin(), kHarmless.end(), name) != kHarmless.end();
+}
+
+/// Which roles there are is the business of the chat template.
 std::string parse_role(const Fields& message) {
   const std::string* role = message.string("role");
   if (role == nullptr) message.fail_missing("role");
-  for (const std::string_view known : kRoles) {
-    if (*role == known) return known == "developer" ? "system" : *role;
-  }
-  message.fail_value("role", "system, developer, user, assistant, tool or function", *role);
+  if (role->empty()) message.fail_value("role", "a role", "an empty text");
+  return *role == "developer" ? "system" : *role;
 }
 
 /// The text of a string or of a list of text parts, which stand on lines of their own. Answers that
 /// come back as history may also hold refusals.
-std::string parse_content(const Fields& message, const base::Json& content, bool is_answer) {
+std::string parse_content(const Fields& message, const base::Json& content, bool is_answer,
+                          fields::UnknownNames& ignored) {
   if (const std::string* text = content.if_string()) return *text;
   const base::JsonArray* parts = content.if_array();
   if (parts == nullptr) message.fail_type("content", "string or array of parts", content);
   std::string joined;
   for (std::size_t i = 0; i < parts->size(); ++i) {
-    const Fields part((*parts)[i], message.name_of(base::cat("content[", i, "]")));
+    const std::string where = message.name_of(base::cat("content[", i, "]"));
+    const Fields part((*parts)[i], where);
     const std::string* type = part.string("type");
     if (type == nullptr) part.fail_missing("type");
     const bool is_refusal = is_answer && *type == "refusal";
@@ -38,6 +45,7 @@ std::string parse_content(const Fields& message, const base::Json& content, bool
       part.fail_unsupported("type", base::cat("only text parts, got ", *type));
     const std::string* text = part.string(*type);
     if (text == nullptr) part.fail_missing(*type);
+    fields::check_names((*parts)[i], fields::kChat, "content", where, ignored);
     if (i > 0) joined += '\n';
     joined += *text;
   }
@@ -66,28 +74,49 @@ base::Json parse_tool_calls(const Fields& message, const base::JsonArray& calls)
   return base::Json(std::move(result));
 }
 
-Message parse_message(const base::Json& json, std::size_t index) {
+/// The members besides role and content, for the template.
+base::Json parse_extra(const Fields& message, const base::JsonObject& members, bool has_refusal) {
+  for (const std::string_view name : {"name", "tool_call_id", "reasoning_content"})
+    (void)message.string(name);
+  base::Json extra = base::Json::object();
+  for (const auto& [name, value] : members) {
+    const bool is_read = name == "role" || name == "content" || (has_refusal && name == "refusal");
+    if (value.is_null() || is_read || is_harmless(name)) continue;
+    extra[name] = value;
+  }
+  const base::JsonArray* calls = message.array("tool_calls");
+  if (calls == nullptr) return extra;
+  if (calls->empty()) {
+    extra.if_object()->erase("tool_calls");
+    return extra;
+  }
+  extra["tool_calls"] = parse_tool_calls(message, *calls);
+  return extra;
+}
+
+Message parse_message(const base::Json& json, std::size_t index, fields::UnknownNames& ignored) {
   const Fields fields(json, base::cat("messages[", index, "]"));
   Message message;
   message.role = parse_role(fields);
-  base::Json extra = base::Json::object();
-  for (const std::string_view name : {"name", "tool_call_id", "reasoning_content"}) {
-    if (const std::string* value = fields.string(name)) extra[name] = *value;
-  }
-  const base::JsonArray* calls = fields.array("tool_calls");
-  if (calls != nullptr && !calls->empty()) extra["tool_calls"] = parse_tool_calls(fields, *calls);
-  if (const base::Json* content = fields.find("content")) {
-    message.content = parse_content(fields, *content, message.role == "assistant");
-  } else if (message.role != "assistant") {
+  const bool is_answer = message.role == "assistant";
+  const std::string* refusal = is_answer ? fields.string("refusal") : nullptr;
+  const base::Json* content = fields.find("content");
+  const bool is_refusal = content == nullptr && refusal != nullptr;
+  if (content != nullptr) {
+    message.content = parse_content(fields, *content, is_answer, ignored);
+  } else if (is_refusal) {
+    message.content = *refusal;
+  } else if (!is_answer) {
     fields.fail_missing("content");
   }
+  const base::Json extra = parse_extra(fields, *json.if_object(), is_refusal);
   if (!extra.if_object()->empty()) message.extra_json = extra.dump();
   return message;
 }
 
 }  // namespace
 
-std::vector<Message> parse_messages(const Fields& body) {
+std::vector<Message> parse_messages(const Fields& body, fields::UnknownNames& ignored) {
   const base::JsonArray* list = body.array("messages");
   if (list == nullptr) body.fail_missing("messages");
   if (list->empty()) body.fail_value("messages", "at least one message", "an empty array");
@@ -97,7 +126,8 @@ std::vector<Message> parse_messages(const Fields& body) {
   }
   std::vector<Message> messages;
   messages.reserve(list->size());
-  for (std::size_t i = 0; i < list->size(); ++i) messages.push_back(parse_message((*list)[i], i));
+  for (std::size_t i = 0; i < list->size(); ++i)
+    messages.push_back(parse_message((*list)[i], i, ignored));
   return messages;
 }
 
@@ -127,9 +157,10 @@ void parse_tools(const Fields& body, GenerateOptions& options) {
     if (*type != "function") tool.fail_unsupported("type", base::cat("only function, got ", *type));
     const base::Json* function = tool.object("function");
     if (function == nullptr) tool.fail_missing("function");
-    if (Fields(*function, where + ".function").string("name") == nullptr) {
-      Fields(*function, where + ".function").fail_missing("name");
-    }
+    const Fields inner(*function, where + ".function");
+    if (inner.string("name") == nullptr) inner.fail_missing("name");
+    if (inner.boolean("strict").value_or(false))
+      inner.fail_unsupported("strict", "nothing makes calls fit their schemas");
   }
   if (choice_name == nullptr || *choice_name != "none")
     options.tools_json = base::Json(*tools).dump();
@@ -137,18 +168,22 @@ void parse_tools(const Fields& body, GenerateOptions& options) {
 
 void parse_template_variables(const Fields& body, GenerateOptions& options) {
   const base::Json* given = body.object("chat_template_kwargs");
-  base::Json variables = given == nullptr ? base::Json::object() : *given;
-  if (const std::string* effort = body.string("reasoning_effort")) {
-    if (variables.find("reasoning_effort") == nullptr) variables["reasoning_effort"] = *effort;
+  base::Json variables = base::Json::object();
+  if (given != nullptr) variables = *given;
+  (void)body.array("documents");
+  for (const std::string_view name : {"reasoning_effort", "documents"}) {
+    const base::Json* value = body.find(name);
+    if (value == nullptr) continue;
+    const base::Json* other = variables.find(name);
+    if (other != nullptr && !other->is_null()) {
+      base::fail_at(ErrorCode::kInvalidArgument, name, "given twice (also in ",
+                    "chat_template_kwargs)");
+    }
+    variables[name] = *value;
   }
   if (!variables.if_object()->empty()) options.chat_template_json = variables.dump();
   if (body.boolean("add_special_tokens").value_or(false))
     body.fail_unsupported("add_special_tokens", "the chat template has them");
-  if (body.boolean("continue_final_message").value_or(false)) {
-    body.fail_unsupported("continue_final_message", "this server does not have that feature");
-  }
-  if (body.boolean("echo").value_or(false))
-    body.fail_unsupported("echo", "only for /v1/completions");
 }
 
 void parse_length_and_logprobs(const Fields& body, GenerateOptions& options) {
@@ -169,7 +204,7 @@ ChatRequest parse_chat_request(std::string_view text) {
   const Fields body(json);
   ChatRequest request;
   static_cast<CommonRequest&>(request) = parse_common(json, fields::kChat);
-  request.messages = parse_messages(body);
+  request.messages = parse_messages(body, request.ignored);
   parse_tools(body, request.options);
   parse_template_variables(body, request.options);
   parse_length_and_logprobs(body, request.options);

@@ -13,8 +13,10 @@ struct ChatRequest : CommonRequest {
   std::vector<Message> messages{};
 };
 
-/// The messages of a body; fails without any.
-std::vector<Message> parse_messages(const Fields& body);
+/// The messages of a body; fails without any. Unknown names in their parts are appended to
+/// `ignored`. Further members of messages are for the chat template, which refuses those that it
+/// does not read.
+std::vector<Message> parse_messages(const Fields& body, fields::UnknownNames& ignored);
 
 /// Throws kInvalidArgument or kUnsupported, with the field. Needs no model.
 ChatRequest parse_chat_request(std::string_view body);

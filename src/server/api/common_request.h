@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "fields/field.h"
+#include "fields/body.h"
 #include "openllm/options.h"
 #include "server/api/fields.h"
 
@@ -17,15 +17,15 @@ struct CommonRequest {
   bool include_usage = false;
   bool return_token_ids = false;            ///< As in vLLM: ids beside the text.
   bool return_tokens_as_token_ids = false;  ///< As in vLLM: logprobs name tokens "token_id:N".
+  fields::UnknownNames ignored{};           ///< Members that nobody knows.
 };
 
 /// An answer's id: the request_id that was given, else a random one.
 std::string answer_id(std::string_view prefix, const CommonRequest& request);
 
 /// Reads the fields of the table, `model`, `stream` and the rest that completions and chat share;
-/// all but the prompt and what the two read differently. `json` must be an object. Names that are
-/// neither in the table of fields nor known to this server are ignored; features that we know and
-/// lack are kUnsupported.
+/// all but the prompt and what the two read differently. `json` must be an object. Names that no
+/// table has are collected; features that we know and lack are kUnsupported.
 CommonRequest parse_common(const base::Json& json, fields::Way way);
 
 constexpr int kMaxLogprobs = 20;

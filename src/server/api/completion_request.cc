@@ -1,5 +1,6 @@
 #include "server/api/completion_request.h"
 
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -9,33 +10,64 @@ namespace openllm::server {
 namespace {
 
 constexpr std::size_t kMaxPrompts = 1024;
+constexpr std::int64_t kMaxId = std::numeric_limits<std::int32_t>::max();
 
-Prompt parse_prompt(const Fields& body, const base::Json& value, const std::string& where) {
-  if (const std::string* text = value.if_string()) return Prompt(*text);
-  if (const base::JsonArray* ids = value.if_array()) {
-    if (ids->empty()) body.fail_value(where, "at least one token", "an empty array");
-    return Prompt(fields::read_token_ids(value, where));
+/// Numbers with texts among them.
+bool is_mixed(const base::JsonArray& list) {
+  std::size_t n_texts = 0;
+  std::size_t n_numbers = 0;
+  for (const base::Json& item : list) {
+    n_texts += item.is_string() ? 1 : 0;
+    n_numbers += item.is_number() ? 1 : 0;
   }
-  body.fail_type(where, "string or array of token ids", value);
+  return n_texts > 0 && n_numbers > 0 && n_texts + n_numbers == list.size();
 }
 
-std::vector<Prompt> parse_prompts(const Fields& body) {
+PromptParts parse_parts(const base::JsonArray& list, const std::string& where) {
+  PromptParts parts;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (const std::string* text = list[i].if_string()) {
+      parts.emplace_back(*text);
+    } else {
+      parts.emplace_back(static_cast<std::int32_t>(
+          fields::read_integer(list[i], base::cat(where, "[", i, "]"), 0, kMaxId)));
+    }
+  }
+  return parts;
+}
+
+void add_prompt(const Fields& body, const base::Json& value, const std::string& where,
+                CompletionRequest& request) {
+  const base::JsonArray* list = value.if_array();
+  if (const std::string* text = value.if_string()) {
+    request.prompts.emplace_back(*text);
+  } else if (list == nullptr) {
+    body.fail_type(where, "string or array of token ids", value);
+  } else if (list->empty()) {
+    body.fail_value(where, "at least one token", "an empty array");
+  } else if (is_mixed(*list)) {
+    request.mixed.emplace(request.prompts.size(), parse_parts(*list, where));
+    request.prompts.emplace_back(std::vector<std::int32_t>{});
+  } else {
+    request.prompts.emplace_back(fields::read_token_ids(value, where));
+  }
+}
+
+void parse_prompts(const Fields& body, CompletionRequest& request) {
   const base::Json* value = body.find("prompt");
   if (value == nullptr) body.fail_missing("prompt");
   const base::JsonArray* list = value->if_array();
-  if (list == nullptr || (!list->empty() && (*list)[0].is_number()))
-    return {parse_prompt(body, *value, "prompt")};
+  const bool is_one =
+      list == nullptr || (!list->empty() && ((*list)[0].is_number() || is_mixed(*list)));
+  if (is_one) return add_prompt(body, *value, "prompt", request);
   if (list->empty()) body.fail_value("prompt", "at least one prompt", "an empty array");
   if (list->size() > kMaxPrompts) {
     body.fail_value("prompt", base::cat("at most ", kMaxPrompts, " prompts"),
                     std::to_string(list->size()));
   }
-  std::vector<Prompt> prompts;
-  prompts.reserve(list->size());
-  for (std::size_t i = 0; i < list->size(); ++i) {
-    prompts.push_back(parse_prompt(body, (*list)[i], base::cat("prompt[", i, "]")));
-  }
-  return prompts;
+  request.prompts.reserve(list->size());
+  for (std::size_t i = 0; i < list->size(); ++i)
+    add_prompt(body, (*list)[i], base::cat("prompt[", i, "]"), request);
 }
 
 }  // namespace
@@ -45,13 +77,32 @@ CompletionRequest parse_completion_request(std::string_view text) {
   const Fields body(json);
   CompletionRequest request;
   static_cast<CommonRequest&>(request) = parse_common(json, fields::kCompletions);
-  request.prompts = parse_prompts(body);
+  parse_prompts(body, request);
   request.echo = body.boolean("echo").value_or(false);
   constexpr int kDefaultLength = 16;  // OpenAI's
   GenerateOptions& options = request.options;
   if (!options.max_new_tokens) options.max_new_tokens = kDefaultLength;
   if (request.echo) options.prompt_logprobs = options.logprobs;
   return request;
+}
+
+void join_mixed_prompts(
+    CompletionRequest& request,
+    const std::function<std::vector<std::int32_t>(const std::string&, bool)>& tokenize) {
+  for (const auto& [index, parts] : request.mixed) {
+    std::vector<std::int32_t> ids;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (const auto* text = std::get_if<std::string>(&parts[i])) {
+        const bool is_special = i == 0 && request.options.add_special_tokens;
+        const std::vector<std::int32_t> more = tokenize(*text, is_special);
+        ids.insert(ids.end(), more.begin(), more.end());
+      } else {
+        ids.push_back(std::get<std::int32_t>(parts[i]));
+      }
+    }
+    request.prompts[index] = Prompt(std::move(ids));
+  }
+  request.mixed.clear();
 }
 
 }  // namespace openllm::server

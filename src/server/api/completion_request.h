@@ -1,6 +1,10 @@
 #pragma once
 
+#include <functional>
+#include <map>
+#include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "openllm/chat.h"
@@ -8,13 +12,23 @@
 
 namespace openllm::server {
 
+/// A prompt of texts and token ids, as llama.cpp's server takes it: [12, "text", 34].
+using PromptParts = std::vector<std::variant<std::string, std::int32_t>>;
+
 /// A parsed body of /v1/completions.
 struct CompletionRequest : CommonRequest {
   std::vector<Prompt> prompts{};
+  std::map<std::size_t, PromptParts> mixed{};  ///< By index: prompts that are empty as yet.
   bool echo = false;
 };
 
 /// Throws kInvalidArgument or kUnsupported, with the field. Needs no model.
 CompletionRequest parse_completion_request(std::string_view body);
+
+/// Makes token ids of the mixed prompts. `tokenize` gets a text and whether special tokens are put
+/// around it, which they are around a text that begins a prompt.
+void join_mixed_prompts(
+    CompletionRequest& request,
+    const std::function<std::vector<std::int32_t>(const std::string&, bool)>& tokenize);
 
 }  // namespace openllm::server

@@ -24,12 +24,6 @@ std::string printable(const std::string& bytes, bool is_chat) {
   return text;
 }
 
-std::size_t count_code_points(const std::string& bytes) {
-  return static_cast<std::size_t>(std::count_if(bytes.begin(), bytes.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;  // not a continuation byte
-  }));
-}
-
 /// Infinities and NaN become -9999, as OpenAI writes impossible logprobs.
 void write_logprob(base::JsonWriter& json, float value) {
   if (std::isfinite(value)) {
@@ -39,23 +33,10 @@ void write_logprob(base::JsonWriter& json, float value) {
   }
 }
 
-/// SentencePiece writes the space before the first word into its token but not into the text.
-void close_first_space(LogprobWriter::TextOffset& offset, std::string_view text) {
-  if (!offset.is_space_open || text.empty()) return;
-  offset.is_space_open = false;
-  if (text.front() != ' ') --offset.n_code_points;
-}
-
 }  // namespace
 
-LogprobWriter::Vocabulary LogprobWriter::vocabulary_of(const LLM& llm, bool hides_special) {
-  Vocabulary vocabulary;
-  vocabulary.bytes = [&llm](std::int32_t id) { return llm.token_text(id); };
-  vocabulary.is_special = [&llm](std::int32_t id) {
-    return llm.detokenize({id}, true).empty() && !llm.detokenize({id}, false).empty();
-  };
-  vocabulary.hides_special = hides_special;
-  return vocabulary;
+LogprobWriter::Vocabulary LogprobWriter::vocabulary_of(const LLM& llm) {
+  return {[&llm](std::int32_t id) { return llm.token_text(id); }};
 }
 
 std::string LogprobWriter::name(std::int32_t id, bool is_chat) const {
@@ -79,22 +60,6 @@ TokenLogprobs LogprobWriter::top(const TokenLogprobs& list, bool always_chosen) 
   return sorted;
 }
 
-/// Moves over the text of one token.
-void LogprobWriter::advance(TextOffset& offset, std::string_view text, std::int32_t id) const {
-  const std::string bytes = vocabulary_.bytes(id);
-  if (bytes.empty()) return;
-  if (vocabulary_.is_special(id)) {
-    if (vocabulary_.hides_special) return;
-    // A token that the tokenizer puts before a prompt is not part of its text.
-    if (!offset.has_text && text.substr(0, bytes.size()) != bytes) return;
-  }
-  offset.n_code_points += count_code_points(bytes);
-  if (!std::exchange(offset.has_text, true)) {
-    offset.is_space_open = bytes.front() == ' ';
-    close_first_space(offset, text);
-  }
-}
-
 void LogprobWriter::write_top(base::JsonWriter& json, const TokenLogprobs& list) const {
   json.begin_object();
   std::set<std::string> seen;  // different tokens can have the same text: the likelier one stays
@@ -107,39 +72,32 @@ void LogprobWriter::write_top(base::JsonWriter& json, const TokenLogprobs& list)
   json.end_object();
 }
 
-void LogprobWriter::append_completion(std::string& out, std::string_view text,
-                                      std::span<const std::int32_t> ids,
-                                      std::span<const TokenLogprobs> lists,
-                                      TextOffset& offset) const {
+void LogprobWriter::append_completion(std::string& out, const PlacedTokens& placed) const {
   std::array<std::string, 4> parts;
   base::JsonWriter tokens(parts[0]);
   base::JsonWriter logprobs(parts[1]);
   base::JsonWriter tops(parts[2]);
   base::JsonWriter offsets(parts[3]);
-  close_first_space(offset, text);
-  const std::size_t n = std::min(ids.size(), lists.size());
-  for (std::size_t i = 0; i < n; ++i) {
-    tokens.value(name(ids[i], false));
-    offsets.value(static_cast<std::int64_t>(offset.n_code_points));
-    advance(offset, text, ids[i]);
-    if (lists[i].empty()) {
+  for (std::size_t i = 0; i < placed.ids.size(); ++i) {
+    tokens.value(name(placed.ids[i], false));
+    offsets.value(placed.offsets[i]);
+    const TokenLogprobs& list = placed.lists[i];
+    if (list.empty()) {
       logprobs.null();
       tops.null();
       continue;
     }
-    write_logprob(logprobs, lists[i].front().logprob);
-    write_top(tops, lists[i]);
+    write_logprob(logprobs, list.front().logprob);
+    write_top(tops, list);
   }
   base::JsonWriter json(out);
   json.begin_object();
   json.key("tokens").begin_array().raw(parts[0]).end_array();
   json.key("token_logprobs").begin_array().raw(parts[1]).end_array();
-  json.key("top_logprobs");
-  if (n_top_ > 0) {
-    json.begin_array().raw(parts[2]).end_array();
-  } else {
-    json.null();
-  }
+  // Without likely tokens the list is empty, not null: clients go through it.
+  json.key("top_logprobs").begin_array();
+  if (n_top_ > 0) json.raw(parts[2]);
+  json.end_array();
   json.key("text_offset").begin_array().raw(parts[3]).end_array();
   json.end_object();
 }

@@ -94,7 +94,12 @@ Prompt parse_prompt(const Fields& body) {
   if (n_given == 0) body.fail_missing("prompt");
   if (n_given > 1)
     body.fail_value("prompt", "one of prompt, prompt_token_ids and messages", "several");
-  if (messages != nullptr) return parse_messages(body);
+  if (messages != nullptr) {
+    fields::UnknownNames unknown;
+    std::vector<Message> parsed = parse_messages(body, unknown);
+    if (!unknown.empty()) refuse_unknown(unknown.front(), "");
+    return parsed;
+  }
   if (text != nullptr) return *text;
   if (ids->empty()) body.fail_value("prompt_token_ids", "at least one token", "an empty array");
   return fields::read_token_ids(*body.find("prompt_token_ids"), "prompt_token_ids");

@@ -37,7 +37,7 @@ TEST(NativeRequest, EveryMember) {
       "model":"m","prompt_token_ids":[1,2],"stop":"a","stop_token_ids":[7],"adapter_name":"lora",
       "request_id":"r","llm_config":{
       "max_new_tokens":5,"min_new_tokens":2,"temperature":3.5,"top_k":-1,"top_p":0.5,"min_p":0.25,
-      "repetition_penalty":1.5,"presence_penalty":-3,"frequency_penalty":4,"seed":-1,"n":2,
+      "repetition_penalty":1.5,"presence_penalty":-3,"frequency_penalty":4,"seed":-2,"n":2,
       "logprobs":3,"prompt_logprobs":0,"ignore_eos":true,"skip_special_tokens":false,
       "add_special_tokens":false,"include_stop_in_output":true,"truncate_prompt":true}})");
   EXPECT_EQ(request.model, "m");
@@ -56,7 +56,7 @@ TEST(NativeRequest, EveryMember) {
   EXPECT_EQ(options.repetition_penalty, 1.5F);
   EXPECT_EQ(options.presence_penalty, -3.0F);
   EXPECT_EQ(options.frequency_penalty, 4.0F);
-  EXPECT_EQ(options.seed, ~std::uint64_t{0});
+  EXPECT_EQ(options.seed, ~std::uint64_t{0} - 1);
   EXPECT_EQ(options.n, 2);
   EXPECT_EQ(options.logprobs, 3);
   EXPECT_EQ(options.prompt_logprobs, 0);
@@ -108,11 +108,15 @@ TEST(NativeRequest, WrongOnesNameTheMember) {
             "prompt||prompt: wrong type (expected string, got array)");
   EXPECT_EQ(failure(R"({"prompt_token_ids":[]})").substr(0, 16), "prompt_token_ids");
   EXPECT_EQ(failure(R"({"prompt_token_ids":[1,-1]})").substr(0, 19), "prompt_token_ids[1]");
-  EXPECT_EQ(failure(R"({"messages":[{"role":"cook"}]})").substr(0, 16), "messages[0].role");
+  EXPECT_EQ(failure(R"({"messages":[{"role":"cook"}]})").substr(0, 19), "messages[0].content");
+  EXPECT_EQ(
+      failure(R"({"messages":[{"role":"user","content":[{"type":"text","text":"a","foo":1}]}]})"),
+      "messages[0].content[0].foo|unknown_parameter|messages[0].content[0].foo: there is no such "
+      "field");
   EXPECT_EQ(failure(R"({"prompt":"a","llm_config":[]})").substr(0, 10), "llm_config");
   for (const std::string wrong :
        {R"("temperature":-1)", R"("top_p":1.1)", R"("min_p":-0.1)", R"("top_k":1.5)", R"("n":0)",
-        R"("n":129)", R"("logprobs":21)", R"("prompt_logprobs":-1)", R"("max_new_tokens":-1)",
+        R"("n":129)", R"("logprobs":21)", R"("prompt_logprobs":-1)", R"("max_new_tokens":-2)",
         R"("min_new_tokens":1.5)", R"("repetition_penalty":0)", R"("presence_penalty":"1")",
         R"("frequency_penalty":true)", R"("seed":"x")", R"("ignore_eos":1)",
         R"("skip_special_tokens":0)", R"("add_special_tokens":"no")",

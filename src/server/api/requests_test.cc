@@ -60,17 +60,46 @@ TEST(CompletionRequest, FourKindsOfPrompts) {
   EXPECT_THAT(*lists.prompts[1].token_ids(), ElementsAre(3));
 }
 
+TEST(CompletionRequest, TextsAndIdsMayBeMixed) {
+  const auto list = parse_completion_request(R"({"prompt":["a",[1,2],"b"]})");
+  ASSERT_EQ(list.prompts.size(), 3U);
+  EXPECT_EQ(*list.prompts[0].text(), "a");
+  EXPECT_THAT(*list.prompts[1].token_ids(), ElementsAre(1, 2));
+  EXPECT_TRUE(list.mixed.empty());
+  // Each letter is a token; 0 begins a text.
+  const auto tokenize = [](const std::string& text, bool add_special_tokens) {
+    std::vector<std::int32_t> ids(text.begin(), text.end());
+    if (add_special_tokens) ids.insert(ids.begin(), 0);
+    return ids;
+  };
+  auto one = parse_completion_request(R"({"prompt":["a",7,"bc",8.0]})");
+  ASSERT_EQ(one.prompts.size(), 1U);
+  join_mixed_prompts(one, tokenize);
+  EXPECT_THAT(*one.prompts[0].token_ids(), ElementsAre(0, 'a', 7, 'b', 'c', 8));
+  auto two =
+      parse_completion_request(R"({"prompt":["x",[7,"a"],["b",7]],"add_special_tokens":false})");
+  ASSERT_EQ(two.prompts.size(), 3U);
+  join_mixed_prompts(two, tokenize);
+  EXPECT_EQ(*two.prompts[0].text(), "x");
+  EXPECT_THAT(*two.prompts[1].token_ids(), ElementsAre(7, 'a'));
+  EXPECT_THAT(*two.prompts[2].token_ids(), ElementsAre('b', 7));
+}
+
 TEST(CompletionRequest, BadPrompts) {
   EXPECT_THAT(completion_failure("{}"), HasSubstr("prompt|missing_required_parameter|"));
   EXPECT_THAT(completion_failure(R"({"prompt":5})"),
               HasSubstr("expected string or array of token ids, got integer"));
   EXPECT_THAT(completion_failure(R"({"prompt":[]})"), HasSubstr("prompt: invalid value"));
   EXPECT_THAT(completion_failure(R"({"prompt":[[]]})"), HasSubstr("prompt[0]|"));
-  EXPECT_THAT(completion_failure(R"({"prompt":["a",1]})"), HasSubstr("prompt[1]: wrong type"));
-  EXPECT_THAT(completion_failure(R"({"prompt":[1,"a"]})"), HasSubstr("prompt[1]|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":["a",true]})"), HasSubstr("prompt[1]: wrong type"));
+  EXPECT_THAT(completion_failure(R"({"prompt":["a",[1],2]})"), HasSubstr("prompt[2]: wrong type"));
+  EXPECT_THAT(completion_failure(R"({"prompt":[1,[2]]})"), HasSubstr("prompt[1]|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":["a",-1]})"), HasSubstr("prompt[1]: invalid value"));
   EXPECT_THAT(completion_failure(R"({"prompt":[-1]})"), HasSubstr("got -1"));
   EXPECT_THAT(completion_failure(R"({"prompt":[1.5]})"), HasSubstr("got 1.5"));
-  EXPECT_THAT(completion_failure(R"({"prompt":[99999999999]})"), HasSubstr("not a token id"));
+  EXPECT_THAT(completion_failure(R"({"prompt":[99999999999]})"),
+              HasSubstr("prompt[0]: invalid value (expected 0 to 2147483647, got 99999999999)"));
+  EXPECT_EQ(completion_failure(R"({"prompt":[1.0,2]})"), "no error");
 }
 
 TEST(CompletionRequest, TheBodyMustBeAnObject) {
@@ -84,7 +113,7 @@ TEST(CompletionRequest, TheBodyMustBeAnObject) {
 TEST(CompletionRequest, SamplingFields) {
   const auto request = parse_completion_request(
       R"({"prompt":"a","temperature":0.5,"top_p":0.9,"top_k":40,"min_p":0.1,"repetition_penalty":1.1,
-          "presence_penalty":-2,"frequency_penalty":2,"logit_bias":{"5":-100,"7":1.5},"seed":-1,"n":3,"best_of":3,
+          "presence_penalty":-2,"frequency_penalty":2,"logit_bias":{"5":-100,"7":1.5},"seed":-2,"n":3,"best_of":3,
           "stop":["a","b"],"stop_token_ids":[4],"ignore_eos":true,"min_tokens":2,"max_tokens":7.0,"user":"x",
           "something_new":{"a":1}})");
   const GenerateOptions& options = request.options;
@@ -96,7 +125,7 @@ TEST(CompletionRequest, SamplingFields) {
   EXPECT_FLOAT_EQ(*options.presence_penalty, -2.0F);
   EXPECT_FLOAT_EQ(options.logit_bias.at(5), -100.0F);
   EXPECT_FLOAT_EQ(options.logit_bias.at(7), 1.5F);
-  EXPECT_EQ(*options.seed, static_cast<std::uint64_t>(-1));
+  EXPECT_EQ(*options.seed, static_cast<std::uint64_t>(-2));
   EXPECT_EQ(options.n, 3);
   EXPECT_THAT(options.stop, ElementsAre("a", "b"));
   EXPECT_THAT(options.stop_token_ids, ElementsAre(4));
@@ -134,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{R"("temperature":2.1)", "temperature"},
         BadField{R"("temperature":-0.1)", "temperature"},
         BadField{R"("temperature":true)", "temperature"}, BadField{R"("top_p":1.5)", "top_p"},
-        BadField{R"("max_tokens":-1)", "max_tokens"}, BadField{R"("max_tokens":1.5)", "max_tokens"},
+        BadField{R"("max_tokens":-2)", "max_tokens"}, BadField{R"("max_tokens":1.5)", "max_tokens"},
         BadField{R"("max_tokens":"5")", "max_tokens"},
         BadField{R"("max_tokens":1e300)", "max_tokens"}, BadField{R"("n":0)", "n"},
         BadField{R"("n":129)", "n"}, BadField{R"("stop":5)", "stop"},
@@ -143,7 +172,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{R"("echo":1)", "echo"}, BadField{R"("stream":"yes")", "stream"},
         BadField{R"("stream_options":{})", "stream_options"},
         BadField{R"("logit_bias":{"x":1})", "logit_bias"},
-        BadField{R"("logit_bias":[1])", "logit_bias"},
+        BadField{R"("logit_bias":[1])", "logit_bias[0]"},
         BadField{R"("logit_bias":{"1":101})", "logit_bias.1"}, BadField{R"("model":1)", "model"},
         BadField{R"("best_of":2)", "best_of"}, BadField{R"("suffix":"end")", "suffix"},
         BadField{R"("seed":1.5)", "seed"}, BadField{R"("presence_penalty":3)", "presence_penalty"},
@@ -170,16 +199,16 @@ TEST(CompletionRequest, KnownFieldsOfGenerationAreNeverIgnored) {
 }
 
 TEST(CompletionRequest, RangesNameTheBoundThatWasPassed) {
-  EXPECT_THAT(completion_failure(R"({"prompt":"a","max_tokens":-1})"),
-              HasSubstr("expected at least 0, got -1"));
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","max_tokens":-2})"),
+              HasSubstr("expected at least -1, got -2"));
   EXPECT_THAT(completion_failure(R"({"prompt":"a","max_tokens":2147483648})"),
-              HasSubstr("expected 0 to 2147483647, got 2147483648"));
+              HasSubstr("expected -1 to 2147483647, got 2147483648"));
   EXPECT_THAT(
       completion_failure(R"({"prompt":"a","seed":18446744073709551615})"),
       HasSubstr("expected -9223372036854775808 to 9223372036854775807, got 18446744073709"));
   EXPECT_THAT(completion_failure(R"({"prompt":"a","n":-1e300})"), HasSubstr("expected 1 to 128"));
-  const auto large = parse_completion_request(R"({"prompt":"a","seed":1e18})");
-  EXPECT_EQ(*large.options.seed, 1'000'000'000'000'000'000U);
+  const auto large = parse_completion_request(R"({"prompt":"a","seed":1000000000000000001})");
+  EXPECT_EQ(*large.options.seed, 1'000'000'000'000'000'001U);
 }
 
 TEST(CompletionRequest, SeventeenStopsAreTooMany) {
@@ -221,7 +250,9 @@ TEST(ChatRequest, BadMessages) {
   EXPECT_THAT(with("\"Hi\""), HasSubstr("messages: wrong type (expected array, got string)"));
   EXPECT_THAT(with("[1]"), HasSubstr("messages[0]: wrong type (expected object, got integer)"));
   EXPECT_THAT(with(R"([{"content":"a"}])"), HasSubstr("messages[0].role|"));
-  EXPECT_THAT(with(R"([{"role":"boss","content":"a"}])"), HasSubstr("got boss"));
+  EXPECT_EQ(with(R"([{"role":"boss","content":"a"}])"), "no error") << "the template decides";
+  EXPECT_THAT(with(R"([{"role":"","content":"a"}])"), HasSubstr("messages[0].role|"));
+  EXPECT_THAT(with(R"([{"role":"user","content":"a","name":1}])"), HasSubstr("messages[0].name|"));
   EXPECT_THAT(with(R"([{"role":"user"}])"), HasSubstr("messages[0].content|"));
   EXPECT_THAT(with(R"([{"role":"user","content":1}])"),
               HasSubstr("messages[0].content: wrong type"));
@@ -276,6 +307,115 @@ TEST(ChatRequest, ToolsAndTemplateVariables) {
       begin + R"("chat_template_kwargs":{"enable_thinking":false},"reasoning_effort":"low"})");
   EXPECT_EQ(request.options.chat_template_json,
             R"({"enable_thinking":false,"reasoning_effort":"low"})");
+}
+
+TEST(ChatRequest, FurtherMembersOfMessagesAreForTheTemplate) {
+  const auto request = parse_chat_request(
+      R"({"messages":[{"role":"user","content":"Hi","name":"Ann","mood":{"a":1},"cache_control":{}},
+          {"role":"assistant","content":"So","prefix":true,"reasoning_content":"hm","refusal":null,
+           "annotations":[],"audio":null,"tool_calls":[]},
+          {"role":"ipython","content":"5"},{"role":"assistant","refusal":"I cannot."}]})");
+  EXPECT_EQ(request.messages[0].extra_json, R"({"name":"Ann","mood":{"a":1}})");
+  EXPECT_EQ(request.messages[1].extra_json, R"({"prefix":true,"reasoning_content":"hm"})");
+  EXPECT_EQ(request.messages[2].role, "ipython");
+  EXPECT_EQ(request.messages[3].content, "I cannot.");
+  EXPECT_EQ(request.messages[3].extra_json, "");
+  EXPECT_TRUE(request.ignored.empty());
+}
+
+TEST(ChatRequest, VariablesOfTheTemplateAreGivenOnce) {
+  const std::string begin = R"({"messages":[{"role":"user","content":"Hi"}],)";
+  EXPECT_EQ(parse_chat_request(begin + R"("documents":[{"title":"a","text":"b"}]})")
+                .options.chat_template_json,
+            R"({"documents":[{"title":"a","text":"b"}]})");
+  EXPECT_THAT(chat_failure(
+                  R"("reasoning_effort":"low","chat_template_kwargs":{"reasoning_effort":"high"})"),
+              StartsWith("reasoning_effort||reasoning_effort: given twice"));
+  EXPECT_THAT(chat_failure(R"("documents":"a")"), StartsWith("documents||"));
+  EXPECT_THAT(
+      chat_failure(R"("tools":[{"type":"function","function":{"name":"f","strict":true}}])"),
+      StartsWith("tools[0].function.strict|unsupported_parameter|"));
+}
+
+TEST(ChatRequest, UnknownNamesAreCollectedWithTheirPlace) {
+  const auto request = parse_chat_request(
+      R"({"messages":[{"role":"user","content":[{"type":"text","text":"Hi","zz":1}]}],
+          "tomorrows_field":1,"nothing":null,"stream":true,
+          "stream_options":{"include_usage":true,"newer":2},"response_format":{"type":"text","zz":1}})");
+  EXPECT_THAT(request.ignored, ElementsAre("tomorrows_field", "response_format.zz",
+                                           "stream_options.newer", "messages[0].content[0].zz"));
+  EXPECT_TRUE(request.include_usage);
+  EXPECT_THAT(chat_failure(R"("temprature":0)"), StartsWith("temprature|unknown_parameter|"));
+  EXPECT_THAT(chat_failure(R"("stream":true,"stream_options":{"include_usge":true})"),
+              StartsWith("stream_options.include_usge|unknown_parameter|"));
+}
+
+TEST(ChatRequest, OtherEnginesFieldsAreNeverIgnored) {
+  for (const char* member : {R"("repeat_penalty":1.8)",
+                             R"("rep_pen":1.1)",
+                             R"("repeat_last_n":64)",
+                             R"("tfs_z":0.5)",
+                             R"("top_a":0.1)",
+                             R"("samplers":["top_k"])",
+                             R"("min_keep":1)",
+                             R"("do_sample":false)",
+                             R"("t_max_predict_ms":5)",
+                             R"("no_stop_trim":true)",
+                             R"("system":"x")",
+                             R"("format":"json")",
+                             R"("prediction":{"type":"content"})",
+                             R"("options":{"temperature":0})",
+                             R"("think":true)",
+                             R"("thinking":{"type":"enabled"})",
+                             R"("enable_thinking":true)",
+                             R"("reasoning":{})",
+                             R"("structural_tag":{})",
+                             R"("lora_path":"a")",
+                             R"("verbosity":"low")",
+                             R"("n_probs":2)",
+                             R"("post_sampling_probs":true)",
+                             R"("logprob_token_ids":[1])",
+                             R"("return_progress":true)",
+                             R"("timings_per_token":true)",
+                             R"("continuous_usage_stats":true)",
+                             R"("truncation_side":"right")",
+                             R"("early_stopping":true)",
+                             R"("web_search_options":{})",
+                             R"("guided_json":{})",
+                             R"("json_schema":{})",
+                             R"("prompt_logprobs":0)",
+                             R"("thinking_token_budget":0)"}) {
+    const std::string name = std::string(member).substr(1, std::string(member).find('"', 1) - 1);
+    EXPECT_THAT(chat_failure(member), StartsWith(name + "|unsupported_parameter|" + name));
+    EXPECT_THAT(completion_failure(R"({"prompt":"a",)" + std::string(member) + "}"),
+                StartsWith(name + "|unsupported_parameter|" + name));
+  }
+  EXPECT_THAT(chat_failure(R"("prompt":"a")"), StartsWith("prompt|unsupported_parameter|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","messages":[]})"),
+              StartsWith("messages|unsupported_parameter|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","tools":[{"type":"function"}]})"),
+              StartsWith("tools|unsupported_parameter|"));
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","top_logprobs":2})"),
+              StartsWith("top_logprobs|unsupported_parameter|"));
+}
+
+TEST(CompletionRequest, TheLengthMayBeUnlimited) {
+  EXPECT_EQ(parse_completion_request(R"({"prompt":"a","max_tokens":-1})").options.max_new_tokens,
+            -1);
+  EXPECT_EQ(parse_completion_request(R"({"prompt":"a","n_predict":3})").options.max_new_tokens, 3);
+}
+
+TEST(ErrorBodies, FieldsHaveTheNamesOfBodies) {
+  const auto param = [](const char* where) {
+    const std::string body = openai_error_body(error_report(400, "x", where));
+    return *base::Json::parse(body, "body").find("error")->find("param")->if_string();
+  };
+  EXPECT_EQ(param("max_new_tokens"), "max_tokens");
+  EXPECT_EQ(param("tools_json"), "tools");
+  EXPECT_EQ(param("chat_template_json.enable_thinking"), "chat_template_kwargs.enable_thinking");
+  EXPECT_EQ(param("chat_template_json.reasoning_effort"), "reasoning_effort");
+  EXPECT_EQ(param("chat_template_json.documents"), "documents");
+  EXPECT_EQ(param("messages[0].name"), "messages[0].name");
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include "server/api/answers.h"
 #include "server/api/chat_request.h"
+#include "server/caller.h"
+#include "server/fingerprint.h"
 #include "server/generation.h"
 #include "server/routes.h"
 
@@ -16,8 +18,9 @@ class ChatWriter final : public AnswerWriter {
       : exchange_(exchange),
         request_(request),
         answer_(
-            {answer_id("chatcmpl-", request), std::time(nullptr), std::move(model.name)},
-            {LogprobWriter::vocabulary_of(model.entry->llm(), request.options.skip_special_tokens),
+            {answer_id("chatcmpl-", request), std::time(nullptr), std::move(model.name),
+          model_fingerprint(model.entry->llm())},
+            {LogprobWriter::vocabulary_of(model.entry->llm()),
              request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
             request.include_usage, request.return_token_ids),
         is_over_(static_cast<std::size_t>(request.options.n), false) {}
@@ -78,6 +81,8 @@ class ChatWriter final : public AnswerWriter {
 Task<void> chat_completions(Call& call) {
   Task<ChatRequest> parsing = read_request(call, parse_chat_request);
   ChatRequest request = co_await std::move(parsing);
+  set_caller(call, request.options);
+  call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
   GenerationJob job{*model.entry, {}, request.options, request.stream};
   job.prompts.emplace_back(std::move(request.messages));

@@ -1,8 +1,14 @@
 #include <ctime>
+#include <functional>
+#include <limits>
+#include <optional>
 #include <utility>
 
 #include "server/api/answers.h"
 #include "server/api/completion_request.h"
+#include "server/caller.h"
+#include "server/completion_text.h"
+#include "server/fingerprint.h"
 #include "server/generation.h"
 #include "server/routes.h"
 
@@ -17,35 +23,40 @@ class CompletionWriter final : public AnswerWriter {
       : exchange_(exchange),
         request_(request),
         llm_(model.entry->llm()),
-        answer_({answer_id("cmpl-", request), std::time(nullptr), std::move(model.name)},
-                {LogprobWriter::vocabulary_of(llm_, request.options.skip_special_tokens),
-                 request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
+        answer_({answer_id("cmpl-", request), std::time(nullptr), std::move(model.name),
+                 model_fingerprint(model.entry->llm())},
+                {LogprobWriter::vocabulary_of(llm_), request.return_tokens_as_token_ids,
+                 request.options.logprobs.value_or(0)},
                 request.include_usage, request.return_token_ids),
         n_(static_cast<std::size_t>(request.options.n)),
-        choices_(request.prompts.size() * n_),
-        offsets_(choices_.size()) {}
+        choices_(request.prompts.size() * n_) {}
 
   void on_output(std::size_t prompt, const GenerationOutput& output, bool is_first) override {
-    CompletionAnswer::Piece piece;
-    if (is_first && request_.echo) {
-      piece.echo = &output;
-      piece.echo_text = prompt_text(output);
+    const bool logprobs = request_.options.logprobs.has_value();
+    if (is_first) {
+      const PromptText text(llm_, output,
+                            {request_.echo, request_.options.skip_special_tokens, logprobs});
+      for (std::size_t i = 0; i < n_; ++i) choices_[prompt * n_ + i].text.emplace(text, logprobs);
     }
-    if (is_first && output.prompt_token_ids) piece.prompt_token_ids = &*output.prompt_token_ids;
     for (const CompletionChunk& chunk : output.outputs) {
-      const std::size_t choice = prompt * n_ + static_cast<std::size_t>(chunk.index);
+      const std::size_t index = prompt * n_ + static_cast<std::size_t>(chunk.index);
+      Choice& choice = choices_[index];
       const bool has_news =
           chunk.n_delta_tokens > 0 || chunk.finish_reason || !chunk.text.empty() || is_first;
-      if (choices_[choice].is_over || !has_news) continue;
-      choices_[choice].is_over = chunk.finish_reason.has_value();
-      piece.index = static_cast<int>(choice);
-      piece.chunk = &chunk;
+      if (choice.is_over || !has_news) continue;
+      choice.is_over = chunk.finish_reason.has_value();
+      const ChoiceText::Piece news = choice.text->add(chunk);
+      CompletionAnswer::Piece piece{static_cast<int>(index), news.text};
+      if (logprobs) piece.logprobs = &news.tokens;
+      piece.token_ids = &chunk.token_ids;
+      if (is_first && output.prompt_token_ids) piece.prompt_token_ids = &*output.prompt_token_ids;
+      piece.finish_reason = chunk.finish_reason;
       std::string json;
-      answer_.append_choice(json, piece, offsets_[choice]);
+      answer_.append_choice(json, piece);
       if (request_.stream) {
         exchange_.send_event(answer_.chunk(json));
       } else {
-        choices_[choice].json = std::move(json);
+        choice.json = std::move(json);
       }
     }
   }
@@ -65,15 +76,10 @@ class CompletionWriter final : public AnswerWriter {
 
  private:
   struct Choice {
+    std::optional<ChoiceText> text{};  ///< Set with the first output.
     std::string json{};
     bool is_over = false;
   };
-
-  std::string prompt_text(const GenerationOutput& output) const {
-    if (!output.prompt.empty() || !output.prompt_token_ids || output.prompt_token_ids->empty())
-      return output.prompt;
-    return llm_.detokenize(*output.prompt_token_ids, request_.options.skip_special_tokens);
-  }
 
   Exchange& exchange_;
   const CompletionRequest& request_;
@@ -81,15 +87,32 @@ class CompletionWriter final : public AnswerWriter {
   const CompletionAnswer answer_;
   const std::size_t n_;
   std::vector<Choice> choices_;
-  std::vector<LogprobWriter::TextOffset> offsets_;
 };
+
+/// Tokenizes the texts of prompts that have token ids too, away from the I/O thread: the tokenizer
+/// may have to be loaded first.
+Task<void> join_prompts(Call& call, CompletionRequest& request, const LLM& llm) {
+  const std::function<void()> work = [&] {
+    join_mixed_prompts(request, [&llm](const std::string& text, bool add_special_tokens) {
+      return llm.tokenize(text, {.add_special_tokens = add_special_tokens});
+    });
+  };
+  constexpr std::size_t kAlways = std::numeric_limits<std::size_t>::max();
+  co_await Offload(call.app.large_bodies, call.app.executor, kAlways, work);
+}
 
 }  // namespace
 
 Task<void> completions(Call& call) {
   Task<CompletionRequest> parsing = read_request(call, parse_completion_request);
   CompletionRequest request = co_await std::move(parsing);
+  set_caller(call, request.options);
+  call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  if (!request.mixed.empty()) {
+    Task<void> joining = join_prompts(call, request, model.entry->llm());
+    co_await std::move(joining);
+  }
   CompletionWriter writer(call.exchange, request, model);
   GenerationJob job{*model.entry, std::move(request.prompts), request.options, request.stream};
   Task<void> serving = serve_generation(call, std::move(job), writer);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/api/native_request.h"
+#include "server/caller.h"
 #include "server/generation.h"
 #include "server/routes.h"
 
@@ -61,6 +62,7 @@ class NativeWriter final : public AnswerWriter {
 Task<void> serve(Call& call, bool stream) {
   Task<NativeRequest> parsing = read_request(call, parse_native_request);
   NativeRequest request = co_await std::move(parsing);
+  set_caller(call, request.options);
   const ModelSet::Selection model = call.app.models().require(request.model);
   NativeWriter writer(call.exchange, stream, request.options.n);
   GenerationJob job{*model.entry, {}, std::move(request.options), stream};

@@ -12,6 +12,9 @@ base::Json describe(const App& app, const ModelEntry& entry, const std::string& 
   model["object"] = "model";
   model["created"] = app.start_time();
   model["owned_by"] = "openllm";
+  model["root"] = entry.llm().id();
+  model["parent"] = name == entry.name() ? base::Json() : base::Json(entry.name());
+  model["permission"] = base::Json::array();
   const Readiness readiness = entry.readiness();
   if (readiness.state == Readiness::State::kReady)
     model["max_model_len"] = readiness.info.max_context;
@@ -37,8 +40,7 @@ Task<void> list_models(Call& call) {
 /// Ids contain slashes: everything after /v1/models/ is the id.
 Task<void> show_model(Call& call) {
   constexpr std::string_view kPrefix = "/v1/models/";
-  const std::string& given = call.exchange.request().path;
-  const std::string path = percent_decode(given).value_or(given);
+  const std::string path = routed_path(call.exchange.request());
   const ModelSet::Selection model = call.app.models().require(path.substr(kPrefix.size()));
   HttpResponse response;
   response.body = describe(call.app, *model.entry, model.name).dump();

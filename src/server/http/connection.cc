@@ -7,16 +7,14 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <utility>
+
+#include "server/http/request_reader.h"
 
 namespace openllm::server {
 namespace {
 
-namespace http = boost::beast::http;
 using boost::system::error_code;
-using Parser = http::request_parser<http::string_body>;
 
 constexpr auto kTuple = net::as_tuple(net::use_awaitable);
 /// Pipelined requests beyond this stay in the kernel until the ones before them are answered.
@@ -26,127 +24,6 @@ constexpr auto kLingerTime = std::chrono::seconds(2);
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr std::string_view kKeepAliveComment = ": keep-alive\n\n";
-
-std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
-
-/// Status of the answer to a message that the parser refused.
-int parse_error_status(const error_code& ec) {
-  if (ec == http::error::header_limit) return 431;
-  if (ec == http::error::body_limit) return 413;
-  if (ec == http::error::bad_version) return 505;
-  return 400;
-}
-
-std::string parse_error_message(const error_code& ec, const TransportOptions& options) {
-  if (ec == http::error::header_limit) {
-    return "request head: too large (expected at most " + std::to_string(options.max_header_bytes) +
-           " bytes)";
-  }
-  if (ec == http::error::body_limit) {
-    return "request body: too large (expected at most " + std::to_string(options.max_body_bytes) +
-           " bytes)";
-  }
-  return "request: not valid HTTP/1.1 (" + ec.message() + ")";
-}
-
-/// Feeds `data` to the parser; returns how many bytes it took. The parser bounds the head, but
-/// neither the head of a chunk nor the fields after the last one.
-std::size_t put(Parser& parser, std::string_view data, std::size_t max_header_bytes,
-                error_code& ec) {
-  std::size_t n = 0;
-  try {
-    n = parser.put(net::buffer(data.data(), data.size()), ec);
-  } catch (const std::length_error&) {  // a field of more than 64 KiB
-    ec = http::error::header_limit;
-    return data.size();
-  }
-  if (ec == http::error::need_more) {
-    ec = {};
-    if (parser.is_header_done() && data.size() - n > max_header_bytes)
-      ec = http::error::header_limit;
-  }
-  return n;
-}
-
-struct HeadProblem {
-  int status = 0;  ///< 0: none.
-  std::string what{};
-};
-
-/// The client waits for an interim answer before it sends the body (never with HTTP/1.0, RFC 9110,
-/// 10.1.1).
-bool is_expecting(const Parser& parser) {
-  return !parser.is_done() && parser.get().version() >= 11 &&
-         !parser.get()[http::field::expect].empty();
-}
-
-/// The body is still to come, and too long to come with the head.
-bool has_long_body_ahead(const Parser& parser) {
-  constexpr std::uint64_t kShort = 64 * 1024;
-  if (parser.is_done()) return false;
-  const auto length = parser.content_length();
-  return is_expecting(parser) || !length || *length > kShort;
-}
-
-/// Faults of a head that Beast's parser accepts and RFC 9112 does not.
-HeadProblem find_head_problem(const Parser& parser) {
-  const auto& message = parser.get();
-  const auto count = [&](http::field field) {
-    const auto range = message.equal_range(field);
-    return std::distance(range.first, range.second);
-  };
-  if (message.version() >= 11 && count(http::field::host) != 1) {
-    return {400, "Host: wrong number of fields (expected 1, got " +
-                     std::to_string(count(http::field::host)) + ")"};
-  }
-  if (const std::string_view expect = view(message[http::field::expect]);
-      is_expecting(parser) && !equal_ignoring_case(expect, "100-continue")) {
-    return {417, "Expect: unsupported (expected 100-continue, got " +
-                     std::string(expect.substr(0, 60)) + ")"};
-  }
-  if (count(http::field::transfer_encoding) == 0) return {};
-  if (count(http::field::content_length) > 0)
-    return {400, "Content-Length: not allowed together with Transfer-Encoding"};
-  // The end of a body in any other coding cannot be told: what follows would be taken for the next
-  // request.
-  const std::string_view coding = view(message[http::field::transfer_encoding]);
-  if (count(http::field::transfer_encoding) > 1 || !equal_ignoring_case(coding, "chunked")) {
-    return {501, "Transfer-Encoding: unsupported (expected chunked, got " +
-                     std::string(coding.substr(0, 60)) + ")"};
-  }
-  return {};
-}
-
-void set_target(HttpRequest& request, std::string target) {
-  // Absolute form, as sent to proxies: only the path matters here.
-  if (const std::size_t scheme = target.find("://");
-      !target.empty() && target[0] != '/' && scheme != std::string::npos) {
-    const std::size_t slash = target.find('/', scheme + 3);
-    target = slash == std::string::npos ? "/" : target.substr(slash);
-  }
-  const std::size_t question = target.find('?');
-  request.path = target.substr(0, question);
-  if (question != std::string::npos) request.query = target.substr(question + 1);
-}
-
-/// Method, target and fields, as far as they have been read.
-HttpRequest head_so_far(const Parser& parser) {
-  HttpRequest request;
-  request.method = std::string(view(parser.get().method_string()));
-  set_target(request, std::string(view(parser.get().target())));
-  for (const auto& field : parser.get().base())
-    request.headers.add(view(field.name_string()), view(field.value()));
-  return request;
-}
-
-HttpRequest take_request(Parser& parser) {
-  HttpRequest request = head_so_far(parser);
-  request.keep_alive = parser.keep_alive();
-  auto message = parser.release();
-  request.is_http10 = message.version() < 11;
-  request.body = std::move(message.body());
-  return request;
-}
 
 void append_chunk(std::string& out, std::string_view data) {
   std::array<char, 24> size{};
@@ -235,16 +112,14 @@ net::awaitable<void> Connection::read_loop() {
 }
 
 net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) {
-  Parser parser;
-  parser.header_limit(static_cast<std::uint32_t>(hub_.options.max_header_bytes));
-  parser.body_limit(hub_.options.max_body_bytes);
-  parser.eager(true);
+  RequestReader reader({.head_bytes = hub_.options.max_header_bytes,
+                        .body_bytes = hub_.options.max_body_bytes});
   bool begun = false;
   bool head_seen = false;
   auto deadline =
       Clock::now() + (is_first ? hub_.options.header_timeout : hub_.options.idle_timeout);
-  const auto refused = [&parser](int status, std::string what) {
-    return ReadOutcome{{}, status, std::move(what), head_so_far(parser)};
+  const auto refused = [&reader](int status, std::string what) {
+    return ReadOutcome{{}, status, std::move(what), reader.head()};
   };
   for (;;) {
     // Empty lines between requests are allowed (RFC 9112, 2.2).
@@ -255,25 +130,23 @@ net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) 
         begun = true;
         deadline = Clock::now() + hub_.options.header_timeout;
       }
-      error_code ec;
-      const std::size_t n = put(parser, buffered(), hub_.options.max_header_bytes, ec);
+      const std::size_t n = reader.put(buffered());
       consume(n);
-      if (ec) co_return refused(parse_error_status(ec), parse_error_message(ec, hub_.options));
-      if (!parser.is_done() && n > 0 && !buffered().empty()) continue;
+      if (const auto& problem = reader.problem(); problem.status != 0)
+        co_return refused(problem.status, problem.what);
+      if (!reader.is_done() && n > 0 && !buffered().empty()) continue;
     }
-    if (parser.is_header_done() && !head_seen) {
+    if (reader.has_head() && !head_seen) {
       head_seen = true;
-      const HeadProblem problem = find_head_problem(parser);
-      if (problem.status != 0) co_return refused(problem.status, problem.what);
-      if (has_long_body_ahead(parser)) {
-        const std::string_view refusal = hub_.head_check(head_so_far(parser));
+      if (reader.has_long_body_ahead()) {
+        const std::string_view refusal = hub_.head_check(reader.head());
         if (!refusal.empty()) co_return refused(401, std::string(refusal));
       }
-      if (is_expecting(parser) && !co_await write(kContinue)) co_return ReadOutcome{};
+      if (reader.is_expecting() && !co_await write(kContinue)) co_return ReadOutcome{};
     }
-    if (parser.is_done()) {
+    if (reader.is_done()) {
       ReadOutcome outcome;
-      outcome.request = take_request(parser);
+      outcome.request = reader.take();
       co_return outcome;
     }
     if (eof_ || (hub_.draining && !begun)) co_return ReadOutcome{};
@@ -408,8 +281,9 @@ net::awaitable<void> Connection::run() {
     }
     go_on = false;
     if (outcome.error_status != 0) {
-      const HttpResponse answer =
+      HttpResponse answer =
           hub_.error_body(outcome.error_status, outcome.error, outcome.refused.headers);
+      answer.headers.add("X-Request-Id", request_id_of(outcome.refused.headers));
       co_await send_response(outcome.refused, answer, false);
     }
   }

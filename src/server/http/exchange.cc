@@ -19,10 +19,16 @@ bool is_usable_id(std::string_view id) {
 
 }  // namespace
 
+std::string request_id_of(const Headers& request) {
+  const std::string_view given = request.find("X-Request-Id");
+  return is_usable_id(given) ? std::string(given) : base::random_id("req-");
+}
+
 Exchange::Exchange(HttpRequest request, std::function<void()> wake, std::shared_ptr<void> guard)
-    : request_(std::move(request)), wake_(std::move(wake)), guard_(std::move(guard)) {
-  const std::string_view given = request_.headers.find("X-Request-Id");
-  request_id_ = is_usable_id(given) ? std::string(given) : base::random_id("req-");
+    : request_(std::move(request)),
+      request_id_(request_id_of(request_.headers)),
+      wake_(std::move(wake)),
+      guard_(std::move(guard)) {
   common_headers_.add("X-Request-Id", request_id_);
 }
 

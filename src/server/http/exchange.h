@@ -13,6 +13,9 @@
 
 namespace openllm::server {
 
+/// The X-Request-Id of the request, or a new one if it has none that can be sent back.
+std::string request_id_of(const Headers& request);
+
 /// One request and its answer: the handler fills it, the connection empties it. Knows nothing of
 /// sockets. Thread safety: everything on the I/O thread, but `stop_token` may be watched from
 /// anywhere.

@@ -59,6 +59,8 @@ std::string_view reason_phrase(int status) noexcept {
       return "Request Timeout";
     case 413:
       return "Payload Too Large";
+    case 414:
+      return "URI Too Long";
     case 415:
       return "Unsupported Media Type";
     case 417:
@@ -98,6 +100,17 @@ std::optional<std::string> percent_decode(std::string_view text) {
     i += 2;
   }
   return out;
+}
+
+void set_target(HttpRequest& request, std::string_view target) {
+  if (const std::size_t scheme = target.find("://");
+      !target.empty() && target[0] != '/' && scheme != std::string_view::npos) {
+    target.remove_prefix(std::min(target.find_first_of("/?", scheme + 3), target.size()));
+  }
+  const std::size_t question = std::min(target.find('?'), target.size());
+  request.path = target.substr(0, question);
+  request.query = target.substr(std::min(question + 1, target.size()));
+  if (request.path.empty()) request.path = "/";
 }
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {

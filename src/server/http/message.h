@@ -52,6 +52,10 @@ std::optional<std::string> percent_decode(std::string_view text);
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept;
 
+/// Sets path and query from the target of a request line. Of the absolute form, as sent to proxies,
+/// only path and query matter here.
+void set_target(HttpRequest& request, std::string_view target);
+
 /// "application/json" of "Application/JSON; charset=utf-8".
 std::string media_type(std::string_view content_type);
 
