@@ -426,7 +426,7 @@ class ChatServer(http.server.BaseHTTPRequestHandler):
         if messages is None:
             return self.reply(200, {"choices": [{"index": 0, "text": "continued", "finish_reason": "length"}]})
         if not self.server.has_template:
-            return self.reply(400, {"error": {"message": "no chat template", "code": "unsupported"}})
+            return self.reply(400, {"error": {"message": "no chat template", "code": "chat_template_missing"}})
         if len(messages) > 5:
             return self.reply(400, {"error": {"message": "set truncate_prompt", "code": "context_length_exceeded"}})
         if messages[-1]["content"] != "stall":

@@ -69,7 +69,7 @@ class Usage(unittest.TestCase):
         self.check_error(result, 2, "one argument too many: ", "before --")
 
     def test_numbers_are_read_strictly(self):
-        for arguments in (["--seed", "-2"], ["--seed", "18446744073709551616"], ["--top-k", "1.5"],
+        for arguments in (["--seed", "1.5"], ["--seed", "18446744073709551616"], ["--top-k", "1.5"],
                           ["--temperature", "warm"], ["--temperature", "1e300"], ["--threads", "0x2"]):
             self.check_error(run("run", TINY, "--prompt-ids", "1", *arguments), 2, arguments[0], arguments[1])
         self.check_error(run("start", TINY, "--port", "65536"), 2, "65535")
@@ -343,7 +343,7 @@ class Generation(unittest.TestCase):
         self.assertEqual(output["prompt_token_ids"], [1, 2, 3])
 
     def test_errors_of_requests(self):
-        for arguments in (["--temperature", "nan"], ["--top-p", "-1"], ["--max-new-tokens", "-1"], ["--n", "0"]):
+        for arguments in (["--temperature", "nan"], ["--top-p", "-1"], ["--max-new-tokens", "-2"], ["--n", "0"]):
             result = run("run", STORIES, "Once", *arguments)
             self.assertEqual(result.returncode, 2, "%s: %s" % (arguments, result.stderr))
         self.assertEqual(run("run", TINY, "text").returncode, 4)
