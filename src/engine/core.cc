@@ -245,7 +245,8 @@ Sequence* Core::pick() {
 /// Nobody overtakes one that was picked and does not fit: so long prompts get their turn. One that
 /// fits nowhere runs when it is alone.
 void Core::admit() {
-  while (!waiting_.empty()) {
+  // Nobody comes twice, as only lower priority takes a place; should it, the step goes on.
+  for (std::size_t n = waiting_.size() + running_.size(); n > 0 && !waiting_.empty(); --n) {
     if (running_.size() >= max_running_ &&
         running_.back()->request->request.priority <= waiting_.front()->request->request.priority) {
       return;

@@ -2,7 +2,9 @@
 
 #include "engine/shares.h"
 
-#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "engine/policy.h"
 #include "engine/sim_bench.h"
@@ -12,7 +14,6 @@ namespace {
 
 using test::Sim;
 using test::TimedSink;
-using testing::ElementsAre;
 
 TEST(ShareOfPlaces, LeavesAnEighthOfWhatOthersLeave) {
   EXPECT_EQ(share_of_places(64, 0), 56);

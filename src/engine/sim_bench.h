@@ -34,7 +34,7 @@ inline StepTime large_model() {
 class TimedRunner final : public StepRunner {
  public:
   TimedRunner(FakeClock& clock, StepTime time) : clock_(clock), time_(std::move(time)) {}
-  int vocab_size() const noexcept override { return kVocabSize; }
+  int vocab_size() const noexcept override { return static_cast<int>(kVocabSize); }
   step::Outputs run(const step::Step& step) override {
     double decodes = 0;
     double keys = 0;
@@ -57,7 +57,7 @@ class TimedRunner final : public StepRunner {
     return {.logits = logits_.data()};
   }
 
-  static constexpr int kVocabSize = 16;
+  static constexpr std::size_t kVocabSize = 16;
   bool has_interruptions = false;
   double last_step_s = 0;
   double last_rows = 0;
@@ -107,7 +107,7 @@ struct SimOptions {
 
 class Sim {
  public:
-  explicit Sim(SimOptions o = {})
+  explicit Sim(const SimOptions& o = {})
       : runner(clock, o.time), engine(runner, engine_options(o), clock, false) {}
 
   double now() const {
@@ -119,8 +119,8 @@ class Sim {
     Request r;
     r.id = std::to_string(++n_made_);
     for (int i = 0; i < n_prompt; ++i) {
-      r.prompt_ids.push_back(static_cast<std::int32_t>(
-          base::mix64(static_cast<std::uint64_t>(n_made_ * 100000 + i)) % TimedRunner::kVocabSize));
+      const std::uint64_t dice = base::mix64(n_made_ * 100000 + static_cast<std::uint64_t>(i));
+      r.prompt_ids.push_back(static_cast<std::int32_t>(dice % TimedRunner::kVocabSize));
     }
     r.max_new_tokens = max_new;
     return r;
