@@ -49,6 +49,27 @@ TEST(PlanStep, PromptLogprobsBoundTheChunk) {
   EXPECT_EQ(count_output_rows({9, 1, 8, true}, 9), 8);
 }
 
+TEST(PlanStep, PromptsThatHaveLeastWhenTheyAreDoneGetAPart) {
+  const Candidate served{.n_remaining = 20, .n_served = 500};
+  EXPECT_EQ(plan({{100}, served, {90}}, {60, 8, 8}), (Rows{{0, 30}, {2, 30}}));
+}
+
+TEST(PlanStep, TheTenantThatWasGivenLeastGetsAPart) {
+  const Candidate a{.n_remaining = 100, .tenant_served = 10};
+  const Candidate b{.n_remaining = 90, .tenant_served = 5};
+  const Candidate c{.n_remaining = 30, .tenant_served = 10};
+  EXPECT_EQ(plan({a, b, c}, {60, 8, 8}), (Rows{{0, 20}, {1, 20}, {2, 20}}));
+}
+
+TEST(PlanStep, LowerPriorityComesFirstInEachPart) {
+  const Candidate urgent{.n_remaining = 100, .priority = -1};
+  EXPECT_EQ(plan({urgent, {5}}, {60, 8, 8}), (Rows{{0, 60}}));
+}
+
+TEST(PlanStep, ChunksThatGrowCountTheirLogitsOnce) {
+  EXPECT_EQ(plan({{40, 0, 39, true}}, {20, 8, 12}), (Rows{{0, 12}}));
+}
+
 TEST(PlanStep, RandomInputsStayWithinBudgetAndGetOn) {
   std::mt19937 random(3);
   const auto pick = [&](int low, int high) {
