@@ -1,5 +1,9 @@
 #pragma once
 
+#if __cplusplus < 202002L
+#error "openllm needs C++20 (compile with -std=c++20 or later)"
+#endif
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -120,8 +124,9 @@ struct GenerateOptions {
   CoAwaitSafe<std::string> cache_salt{};
   /// Cancels the request when a stop is requested.
   CoAwaitSafe<std::stop_token> stop_token{};
-  /// Resumes coroutines that wait for this request. Empty, or if it throws: they resume on a thread
-  /// of the library, never the engine's.
+  /// Resumes coroutines that wait for this request; called on a thread of the library. Empty, or if
+  /// it throws: they resume on threads of the library, never the engine's. These are several
+  /// (docs/cpp.md), so coroutines of different requests may run at the same time.
   CoAwaitSafe<Executor> executor{};
   /// Mounted LoRA adapter to use; empty: none. No adapter can be mounted yet: every name is
   /// kNotFound.
@@ -140,9 +145,10 @@ struct GenerateOptions {
   bool special_tokens_in_messages = false;
 };
 
-/// Reports the progress of loading; `fraction` is in [0, 1]. Runs within `load`, so it must not ask
-/// the same LLM for anything that loads. An exception from it ends loading, which may be tried
-/// again.
+/// Reports the progress of loading; `fraction` is in [0, 1]. Runs within `load`, so what loads or
+/// unloads the same LLM throws kInvalidArgument there. An exception from it ends loading, which may
+/// be tried again, with an Error (kCancelled, where "progress") that has it nested
+/// (std::rethrow_if_nested).
 using ProgressCallback = std::function<void(const std::string& stage, double fraction)>;
 
 /// How a model is loaded.

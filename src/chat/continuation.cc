@@ -59,8 +59,9 @@ Continuation Continuation::put(std::string_view source, base::Json& context) {
 void Continuation::cut(std::string& rendered) const {
   const std::size_t at = rendered.rfind(tag_);
   if (at == std::string::npos || rendered.find(text_) == std::string::npos) {
-    refuse("the chat template changes or leaves out the final message, so that the prompt cannot "
-           "end inside it");
+    refuse(
+        "the chat template changes or leaves out the final message, so that the prompt cannot "
+        "end inside it");
   }
   const bool keeps_space = rendered.compare(at + tag_.size(), 1, " ") == 0;
   rendered.resize(at);

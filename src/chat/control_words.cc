@@ -66,8 +66,8 @@ base::Json map_context(const ControlRules& rules, const base::Json& context, con
     }
     base::Json list = base::Json::array();
     for (const base::Json& message : *messages)
-      list.push_back(map_texts(
-          message, with(is_assistants(message) ? rules.assistant : rules.anybody)));
+      list.push_back(
+          map_texts(message, with(is_assistants(message) ? rules.assistant : rules.anybody)));
     out[key] = std::move(list);
   }
   return out;
@@ -184,15 +184,16 @@ ControlMarks ControlMarks::put(const ControlRules& rules, std::string_view sourc
                   "hold control words beside every ideograph of a whole block of Unicode, so that "
                   "the words cannot be marked (set special_tokens_in_messages, or leave some out)");
   }
-  context = map_context(rules, context, [&marks](const ControlWords& words, const std::string& text) {
-    std::string marked;
-    std::size_t done = 0;
-    for (const std::size_t place : words.find(text)) {
-      marked.append(text, done, place - done).append(marks.mark_);
-      done = place;
-    }
-    return marked.append(text, done);
-  });
+  context =
+      map_context(rules, context, [&marks](const ControlWords& words, const std::string& text) {
+        std::string marked;
+        std::size_t done = 0;
+        for (const std::size_t place : words.find(text)) {
+          marked.append(text, done, place - done).append(marks.mark_);
+          done = place;
+        }
+        return marked.append(text, done);
+      });
   return marks;
 }
 

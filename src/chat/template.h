@@ -15,8 +15,8 @@ namespace openllm::chat {
 /// from any thread.
 class Template {
  public:
-  /// `source` is Jinja. Throws kInvalidArgument "PLACE: line N: ...", also for a template that reads
-  /// no messages: it would give the same prompt for every conversation.
+  /// `source` is Jinja. Throws kInvalidArgument "PLACE: line N: ...", also for a template that
+  /// reads no messages: it would give the same prompt for every conversation.
   static Template parse(std::string source, const std::string& place = "chat template");
 
   /// Throws kUnsupported for what the template would ignore; see chat/reads.h.
@@ -35,10 +35,10 @@ class Template {
   std::vector<std::string> sought_texts() const { return code_.sought_texts(); }
 
  private:
-  Template(std::string source, jinja::Template code)
-      : source_(std::move(source)), code_(std::move(code)) {}
+  Template(std::string source, jinja::Template code);
   std::string source_;
   jinja::Template code_;
+  bool knows_developers_ = false;  ///< It looks for the role "developer".
 };
 
 }  // namespace openllm::chat

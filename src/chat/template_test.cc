@@ -162,5 +162,16 @@ TEST(ChatTemplate, ErrorsNameTheChatTemplateAndTheLine) {
             "invalid_argument chat template: line 1: Encountered unknown tag 'nope'.");
 }
 
+TEST(ChatTemplate, DevelopersAreTheSystemWhereTheTemplateDoesNotLookForThem) {
+  const auto role_of = [](const std::string& source) {
+    return Template::parse(source)
+        .render({{.role = "developer", .content = "Be brief"}}, {}, special_tokens(), {})
+        .text;
+  };
+  EXPECT_EQ(role_of("{{ messages[0].role }}"), "system");
+  EXPECT_EQ(role_of("{% if messages[0].role == 'developer' %}dev{% endif %}"), "dev");
+  EXPECT_EQ(role_of("{% if messages[0]['role'] in ['developer', 'x'] %}dev{% endif %}"), "dev");
+}
+
 }  // namespace
 }  // namespace openllm::chat
