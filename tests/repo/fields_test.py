@@ -38,6 +38,11 @@ EXCEPTIONS = {
     "src/server/api/native_request.cc": {"stop", "stop_token_ids", "adapter_name", "request_id", "prompt_logprobs"},
     "src/client/wire.cc": {"logprobs", "request_id"},  # the form of chats; the answer's id
     # Texts end after 128 tokens, a chat shows one answer without logprobs, and its oldest turns go.
+    "src/client/request.cc": {"request_id"},
+    # What clients may not ask for, and limits.
+    "src/server/caller.cc": {"priority"},
+    "src/server/generation.cc": {"n"},
+    "src/server/completion_text.cc": {"prompt_logprobs"},
     "src/cli/answer.cc": {"max_new_tokens", "logprobs", "prompt_logprobs"},
     "src/cli/chat_session.cc": {"max_new_tokens", "truncate_prompt", "temperature"},
     "src/cli/chat_settings.cc": {"n", "logprobs", "prompt_logprobs"},
