@@ -153,7 +153,7 @@ void add_query(CLI::App& app, Arguments& a) {
       ->envname("OPENLLM_ENDPOINT");
   query->add_option("--api-key", a.client.api_key, "Key of the server (default: none)")
       ->envname("OPENLLM_AUTH_TOKEN");
-  query->add_option("-m,--model", a.client.model, "Model to ask (default: the server's first)");
+  named(query, "-m,--model", a.client.model, "Model to ask (default: the server's first)");
   number_with_default(query, "--silence-timeout", a.client.timeout_s,
                       "Longest silence of the server in seconds", kWholeSeconds);
   add_chat_options(query, a);
@@ -236,7 +236,8 @@ void sort_words(Arguments& a) {
 
 /// What CLI11 cannot check. Throws kInvalidArgument.
 void check(const CLI::App& command, Arguments& a) {
-  const bool takes_model = command.get_option_no_throw("--model") != nullptr;
+  const bool takes_model = command.get_option_no_throw("MODEL") != nullptr &&
+                           command.get_option_no_throw("--model") != nullptr;
   const bool takes_prompt = command.get_option_no_throw("--prompt") != nullptr;
   if (takes_model) {
     sort_words(a);

@@ -50,6 +50,9 @@ struct PromptLogits {
 };
 /// Shared by all that one failure ends: telling them of a lack of memory takes none.
 using FailurePtr = std::shared_ptr<const base::Failure>;
+struct StartEvent {
+  base::Clock::TimePoint when{};  ///< When the first step of the request began.
+};
 struct EndEvent {
   FinishReason reason = FinishReason::kStop;
   int n_cached_tokens = 0;
@@ -60,7 +63,7 @@ struct EndEvent {
 struct Emission {
   std::shared_ptr<EventSink> sink{};
   int choice = 0;
-  std::variant<TokenEvent, PromptLogprobs, PromptLogits, EndEvent> what{};
+  std::variant<TokenEvent, PromptLogprobs, PromptLogits, StartEvent, EndEvent> what{};
 };
 
 /// The engine without threads: everything that one step does.
@@ -175,6 +178,7 @@ class Core {
   std::vector<Sequence*> batch_;
   std::vector<int> outstanding_;
   step::Step step_;
+  base::Clock::TimePoint step_began_{};
 
   std::vector<Emission> emissions_;
   std::vector<std::string> finished_ids_;

@@ -59,6 +59,8 @@ void deliver(Emission& emission) {
     sink.on_prompt_logprobs(logprobs->first, std::move(logprobs->events));
   } else if (const auto* logits = std::get_if<PromptLogits>(&emission.what)) {
     sink.on_prompt_logits(logits->first, logits->n, logits->values);
+  } else if (const auto* start = std::get_if<StartEvent>(&emission.what)) {
+    sink.on_start(start->when);
   } else if (const auto* end = std::get_if<EndEvent>(&emission.what)) {
     sink.on_end(emission.choice, end->reason, end->n_cached_tokens,
                 end->failure != nullptr ? *end->failure : base::Failure{});

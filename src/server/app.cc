@@ -3,6 +3,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/error.h"
 #include "server/fingerprint.h"
 #include "server/routes.h"
 
@@ -53,8 +54,8 @@ bool App::is_authorized(const Headers& headers) const noexcept {
   return options_.api_keys.empty() || find_key(headers) != nullptr;
 }
 
-std::string App::tenant_of(const Headers& headers) const {
-  const std::string* key = options_.api_keys.empty() ? nullptr : find_key(headers);
+std::string App::tenant_of(const HttpRequest& request) const {
+  const std::string* key = options_.api_keys.empty() ? nullptr : find_key(request.headers);
   return key == nullptr ? "" : "key-" + fingerprint(*key);
 }
 

@@ -94,7 +94,7 @@ class Visit {
   Visit(const Call& call, const GenerationJob& job)
       : llm_(job.model.llm()),
         admission_(job.model.admission()),
-        visitor_{call.app.tenant_of(call.exchange.request().headers),
+        visitor_{call.app.tenant_of(call.exchange.request()),
                  fingerprint(call.exchange.request().path, call.exchange.request().body)} {
     admission_.entered(visitor_);
   }

@@ -53,6 +53,10 @@ constexpr std::array<ModelValue, 19> kModelValues{{
      [](const M& m) { return count(m.engine.n_blocks_total); }},
     {"openllm_cache_blocks_free", "gauge", "Blocks no sequence holds.",
      [](const M& m) { return count(m.engine.n_blocks_free); }},
+    {"openllm_cache_bytes", "gauge", "Memory of all blocks of the cache.",
+     [](const M& m) { return count(m.engine.kv_bytes_total); }},
+    {"openllm_cache_touched_bytes", "gauge", "Memory of the blocks used so far.",
+     [](const M& m) { return count(m.engine.kv_bytes_touched); }},
     {"openllm_sequences_max", "gauge", "Most sequences that the engine takes, waiting ones too.",
      [](const M& m) { return count(m.engine.max_open()); }},
     {"openllm_estimated_wait_seconds", "gauge",
@@ -65,10 +69,6 @@ constexpr std::array<ModelValue, 19> kModelValues{{
      [](const M& m) { return m.engine.prompt_rows_per_s; }},
     {"openllm_generated_tokens_per_second", "gauge", "Tokens generated, lately.",
      [](const M& m) { return m.engine.tokens_per_s; }},
-    {"openllm_cache_bytes", "gauge", "Memory of all blocks of the cache.",
-     [](const M& m) { return count(m.engine.kv_bytes_total); }},
-    {"openllm_cache_touched_bytes", "gauge", "Memory of the blocks used so far.",
-     [](const M& m) { return count(m.engine.kv_bytes_touched); }},
 }};
 
 /// The value of a label, in quotes.

@@ -136,7 +136,9 @@ TEST(Errors, Bodies) {
   EXPECT_THAT(error_response(Error(ErrorCode::kInvalidArgument, "prompt: too long")).body,
               HasSubstr(R"("param":null,"code":null)"));
   EXPECT_EQ(error_response(Error(ErrorCode::kUnsupported, "x")).status, 400);
-  EXPECT_EQ(error_response(std::bad_alloc()).status, 503);
+  const HttpResponse no_memory = error_response(std::bad_alloc());
+  EXPECT_EQ(no_memory.status, 503);
+  EXPECT_NE(no_memory.headers.find("retry-after"), "");
 }
 
 }  // namespace
