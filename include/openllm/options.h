@@ -170,7 +170,7 @@ struct LoadOptions {
   int max_step_tokens = 512;
   /// Most sequences of one step.
   int max_sequences = 64;
-  /// Requests that may wait; further ones fail with kBusy.
+  /// Choices that may wait while all places are taken; further requests fail with kBusy.
   int max_queue = 4096;
   /// Memory for the KV cache; 0: chosen from the model and the machine.
   std::int64_t kv_cache_bytes = 0;

@@ -226,6 +226,22 @@ TEST(Engine, SaltAndAdapterSeparatePrefixes) {
   EXPECT_EQ((b.submit(r), b.run_all(), b.engine.stats().n_cached_tokens), 40);
 }
 
+TEST(Engine, TenantsAndSaltsShareNoPrefix) {
+  Bench b;
+  Request r = make_request("a", 41, 2);
+  const auto cached = [&](const std::string& tenant, const std::string& salt) {
+    r.tenant = tenant;
+    r.cache_salt = salt;
+    const auto sink = b.submit(r);
+    b.run_all();
+    return sink->n_cached;
+  };
+  const std::vector<std::pair<std::string, std::string>> owners = {
+      {"", ""}, {"a", ""}, {"", "a"}, {"ab", "c"}, {"a", "bc"}};
+  for (const auto& [tenant, salt] : owners) EXPECT_EQ(cached(tenant, salt), 0) << tenant << salt;
+  for (const auto& [tenant, salt] : owners) EXPECT_EQ(cached(tenant, salt), 40) << tenant << salt;
+}
+
 TEST(Engine, CancelAndDeadlineFreeBlocksBeforeTheNextStep) {
   Bench b;
   Request a = make_request("a", 20, 50);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace openllm::engine {
@@ -37,8 +38,8 @@ double seconds(const StepCosts& costs, const StepShape& shape) noexcept;
 /// Each step corrects the parts in proportion to what they contributed to it (Kaczmarz' projection,
 /// in the metric of the costs themselves): costs stay positive, a part that did not occur keeps its
 /// value, and what occurs is forgotten within some dozens of steps. A step counts at most as twice
-/// and at least as half of what was expected: one that the machine interrupted changes little, and
-/// a machine that is slower from now on is followed.
+/// and at least as half of what was expected, and one alone counts little: one that the machine
+/// interrupted changes not much. Several that err in the same direction are followed fast.
 class CostModel {
  public:
   const StepCosts& costs() const noexcept { return costs_; }
@@ -46,6 +47,14 @@ class CostModel {
   void observe(const StepShape& shape, double measured_s) noexcept;
 
  private:
+  /// Steps of one kind.
+  struct Kind {
+    int n_seen = 0;
+    int n_over = 0;   ///< Last ones in a row that took clearly longer than expected,
+    int n_under = 0;  ///< or clearly less long.
+    /// By how much of the error to correct, after one more step.
+    double rate(double ratio) noexcept;
+  };
   struct Part {
     double& cost;
     double count;
@@ -53,15 +62,14 @@ class CostModel {
   void learn_decodes(const StepShape& shape, double measured_s) noexcept;
   void learn_prompts(const StepShape& shape, double measured_s) noexcept;
   template <std::size_t N>
-  static void correct(const Part (&parts)[N], double expected_s, double measured_s, int n_seen,
-                      double least_rate) noexcept;
+  static void correct(const Part (&parts)[N], double expected_s, double measured_s,
+                      Kind& kind) noexcept;
 
   StepCosts costs_;
-  // Steps of each kind; n_since_ counts from the last one of decodes alone.
-  int n_decodes_ = 0;
-  int n_beside_ = 0;
-  int n_alone_ = 0;
-  int n_since_ = 0;
+  Kind decodes_;
+  Kind beside_;
+  Kind alone_;
+  int n_since_ = 0;  // steps with prompts since the last one of decodes alone
 };
 
 }  // namespace openllm::engine

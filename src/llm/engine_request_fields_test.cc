@@ -88,6 +88,8 @@ TEST(EngineRequest, EachOptionIsPassedOnOverTheConfiguration) {
   EXPECT_EQ(plain.n_logprobs, 0);
   EXPECT_EQ(plain.n_prompt_logprobs, -1);
   EXPECT_EQ(plain.priority, 0);
+  EXPECT_EQ(plain.tenant + plain.group + plain.cache_salt, "");
+  EXPECT_FALSE(plain.max_wait.has_value());
 
   GenerateOptions options;
   options.max_new_tokens = 12;
@@ -105,6 +107,10 @@ TEST(EngineRequest, EachOptionIsPassedOnOverTheConfiguration) {
   options.logprobs = 8;
   options.prompt_logprobs = 9;
   options.priority = -3;
+  options.tenant = std::string("t");
+  options.group = std::string("g");
+  options.cache_salt = std::string("s");
+  options.max_wait = std::chrono::milliseconds(77);
   const engine::Request r = request_of(options, config);
   EXPECT_EQ(r.max_new_tokens, 12);
   EXPECT_EQ(r.min_new_tokens, 2);
@@ -121,6 +127,10 @@ TEST(EngineRequest, EachOptionIsPassedOnOverTheConfiguration) {
   EXPECT_EQ(r.n_logprobs, 8);
   EXPECT_EQ(r.n_prompt_logprobs, 9);
   EXPECT_EQ(r.priority, -3);
+  EXPECT_EQ(r.tenant, "t");
+  EXPECT_EQ(r.group, "g");
+  EXPECT_EQ(r.cache_salt, "s");
+  EXPECT_EQ(r.max_wait, std::chrono::milliseconds(77));
 }
 
 TEST(EngineRequest, ConversationsGoOnToTheEndUnlessTheyHaveALimit) {
