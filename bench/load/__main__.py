@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import os
+import shlex
 import sys
 
 from crowd import crowd
@@ -32,7 +33,7 @@ def parse():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(prog="bench/load", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="HuggingFaceTB/SmolLM2-135M-Instruct")
-    parser.add_argument("--server", action="append", help="NAME=PROGRAM; may be repeated")
+    parser.add_argument("--server", action="append", help="NAME=PROGRAM [OPTIONS of start]; may be repeated")
     parser.add_argument("--trace", default=os.path.join(here, "trace.csv"))
     parser.add_argument("--scale", type=float, default=10.0, help="divisor of the trace's lengths")
     parser.add_argument("--max-prompt", type=int, default=4000, help="longest prompt in tokens")
@@ -120,14 +121,16 @@ def main():
     results = []
     for round_ in range(args.rounds):
         for text in args.server:
-            name, _, program = text.rpartition("=")
-            entry = {"server": name or program, "round": round_}
+            name, _, command = text.partition("=")
+            program, *options = shlex.split(command or name)
+            options += args.options
+            entry = {"server": name, "round": round_}
             if parts - {"flood"}:
-                with Server(entry["server"], program, args.model, args.options) as server:
+                with Server(entry["server"], program, args.model, options) as server:
                     entry.update(asyncio.run(measure(server, args, workload, parts)))
             if "flood" in parts:
                 keys = [word for key in KEYS for word in ("--api-key", key)]
-                with Server(entry["server"], program, args.model, args.options + keys) as server:
+                with Server(entry["server"], program, args.model, options + keys) as server:
                     entry["flood"] = asyncio.run(measure_flood(server, args, workload))
             results.append(entry)
     print_all(results)

@@ -67,6 +67,14 @@ async def offer(server, workload, rate, seconds, first_index):
     return index, _summary(results, len(tasks), seconds, health, late)
 
 
+def _late_by_shape(results):
+    late = {}
+    for work, answer in results:
+        if (answer.whole or answer.left) and answer.seconds > GOOD_WITHIN:
+            late[work.shape] = late.get(work.shape, 0) + 1
+    return late
+
+
 def _summary(results, n_offered, seconds, health, late):
     good = [(w, a) for w, a in results if (a.whole or a.left) and a.seconds <= GOOD_WITHIN]
     done = [a for _, a in results if a.whole]
@@ -77,7 +85,7 @@ def _summary(results, n_offered, seconds, health, late):
             "tokens_per_s": sum(w.n_prompt + w.n_generated for w, a in good if a.whole) / seconds,
             "n_offered": n_offered, "n_good": len(good), "n_refused": len(refused),
             "n_failed": sum(a.status not in (200, 429) and not a.left for _, a in results),
-            "n_late": n_offered - len(good) - len(refused),
+            "n_late": n_offered - len(good) - len(refused), "late": _late_by_shape(results),
             "first_p50": percentile(firsts, 50), "first_p99": percentile(firsts, 99),
             "answer_p50": percentile([a.seconds for a in done], 50), "answer_p99": percentile([a.seconds for a in done], 99),
             "refusal_p99": percentile([a.seconds for a in refused], 99),

@@ -32,12 +32,13 @@ std::string batch(int n_prompts, int n, const std::string& rest = R"(,"max_token
 
 class ServerLoad : public ServerTest {
  protected:
-  void start_small(int max_sequences, int max_queue, ServerOptions options = {}) {
+  /// Without a limit of waiting unless the options have one: the tests are about places.
+  void start_small(int max_sequences, int max_queue,
+                   const ServerOptions& options = {.max_wait_s = 0.0}) {
     LoadOptions load;
     load.max_sequences = max_sequences;
     load.max_queue = max_queue;
     llm_ = make_llm(load);
-    options.max_wait_s = 0.0;  // what is tested with it are places, not times
     start(options);
   }
   /// The value of a metric, without or with labels as they are written.
@@ -126,6 +127,44 @@ TEST_F(ServerLoad, AStormOfClientsThatLeaveFreesEveryPlace) {
   EXPECT_EQ(metric("openllm_sequences_waiting"), 0.0);
   EXPECT_EQ(metric("openllm_cache_blocks_free"), metric("openllm_cache_blocks"));
   EXPECT_EQ(complete(batch(9, 4)).status, 200) << "all places are free";
+}
+
+TEST_F(ServerLoad, OneThatWouldWaitTooLongIsRefusedBeforeItBegins) {
+  start_small(1, 200, {.max_wait_s = 1e-9});
+  {
+    Probe first(port());
+    first.send(post("/v1/completions", batch(1, 100, kEndless)));
+    ASSERT_TRUE(eventually([&] { return llm_.stats().estimated_wait_s > 0.0; }));
+    for (const char* rest : {"}", R"(,"stream":true})", R"(,"n":3,"max_tokens":1})"}) {
+      const Answer busy = complete(R"({"prompt":"Once")" + std::string(rest));
+      ASSERT_EQ(busy.status, 429) << busy.body;
+      EXPECT_GE(std::stoi(busy.headers.at("retry-after")), 1);
+      EXPECT_GT(std::stoi(busy.headers.at("retry-after-ms")), 0);
+      EXPECT_EQ(str(busy.json(), {"error", "type"}), "rate_limit_error");
+    }
+    EXPECT_EQ(chat(std::string(kHi) + "}").status, 429);
+    EXPECT_EQ(ask(post("/v1/generate", R"({"prompt":"Once"})")).status, 429);
+    EXPECT_EQ(metric("openllm_requests_refused_total{reason=\"wait\"}"), 5.0);
+    EXPECT_GT(metric("openllm_estimated_wait_seconds"), 0.0);
+    EXPECT_EQ(ask(get("/readyz")).status, 200) << "it is well, it has much to do";
+  }
+  ASSERT_TRUE(eventually([&] { return is_idle(); }));
+  EXPECT_EQ(complete(std::string(kGreedy) + "}").status, 200) << "there is nothing to wait for";
+}
+
+TEST_F(ServerLoad, AFloodOfOneKeyDoesNotHoldUpAnother) {
+  start_small(8, 100, {.api_keys = {"loud", "quiet"}, .max_wait_s = 0.0});
+  const std::string loud = "Authorization: Bearer loud\r\n";
+  const std::string quiet = "Authorization: Bearer quiet\r\n";
+  std::vector<std::unique_ptr<Probe>> flood;
+  for (int i = 0; i < 24; ++i) {
+    flood.push_back(std::make_unique<Probe>(port()));
+    flood.back()->send(post("/v1/completions", batch(1, 4, kEndless), loud));
+  }
+  ASSERT_TRUE(eventually([&] { return llm_.stats().n_waiting >= 60; }));
+  const Answer answer = ask(post("/v1/completions", R"({"prompt":"Once","max_tokens":2})", quiet));
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_GE(llm_.stats().n_waiting, 40) << "it did not wait for the others";
 }
 
 TEST_F(ServerLoad, ALongestWaitOfNothingIsRefusedAtTheStart) {
