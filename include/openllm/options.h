@@ -137,6 +137,12 @@ struct GenerateOptions {
   CoAwaitSafe<std::string> tools_json{};
   /// For messages: end the prompt with the beginning of the assistant's turn.
   bool add_generation_prompt = true;
+  /// For messages: end the prompt inside the last message, so that the answer goes on with it,
+  /// instead of closing that message. Needs add_generation_prompt = false.
+  bool continue_final_message = false;
+  /// For messages: special tokens written in them ("<|im_end|>") become those tokens. By default
+  /// they are text, so that no message can pass for the prompt's structure.
+  bool special_tokens_in_messages = false;
 };
 
 /// Reports the progress of loading; `fraction` is in [0, 1]. Runs within `load`, so what loads or
@@ -179,6 +185,9 @@ struct LoadOptions {
   bool eager = false;
   /// Replaces the model's chat template (Jinja source).
   std::string chat_template{};
+  /// Replaces the name of the pre-tokenizer in a GGUF file (`tokenizer.ggml.pre`), or stands in for
+  /// one that is missing: "llama-bpe", "qwen2", "gpt-2", "default", ...
+  std::string tokenizer_pre{};
   /// Overrides the model's and the environment's defaults of requests, field by field.
   LLMConfig config{};
   /// Called while the model loads.

@@ -38,7 +38,10 @@ using Command = std::variant<std::unique_ptr<RequestState>, EndChoice>;
 Newcomer newcomer_of(const Request& request) {
   return {.tenant = std::hash<std::string>{}(request.tenant),
           .priority = request.priority,
-          .n_prompt = static_cast<std::int64_t>(request.prompt_ids.size())};
+          .n_prompt = static_cast<std::int64_t>(request.prompt_ids.size()),
+          .max_new = request.max_new_tokens,
+          .can_end = !request.stop_token_ids.empty(),
+          .n_choices = request.n_choices};
 }
 
 /// At least a millisecond: 0 says that there is no estimate.

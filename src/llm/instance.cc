@@ -78,6 +78,7 @@ Instance::~Instance() = default;
 std::shared_ptr<backend::Backend> Instance::load() {
   if (auto loaded = runtime_.backend_or_null()) return loaded;
   (void)static_info();  // the files may be gone when somebody asks
+  model_.check_chat_templates();
   return runtime_.load();
 }
 

@@ -57,8 +57,8 @@ bool RequestReader::is_ready(Until until) {
 }
 
 bool RequestReader::suspend(std::coroutine_handle<> handle, Until until) {
-  return mailbox_->suspend(handle, until == Until::kOutput ? Mailbox::Until::kUpdate
-                                                           : Mailbox::Until::kAccepted);
+  return mailbox_->suspend(
+      handle, until == Until::kOutput ? Mailbox::Until::kUpdate : Mailbox::Until::kAccepted);
 }
 
 void RequestReader::require_accepted() {
