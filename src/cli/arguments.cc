@@ -129,6 +129,11 @@ void add_start(CLI::App& app, Arguments& a) {
   number_with_default(start, "--shutdown-timeout", s.shutdown_timeout_s,
                       "Seconds running answers get at the end",
                       {.min = 0, .max = kWholeSeconds.max});
+  number(
+      start, "--max-wait", s.max_wait_s,
+      with_default("Most seconds of waiting; requests that would wait longer are refused; 0: any",
+                   base::cat(s.max_wait_s)),
+      {.min = 0, .max = 1e6});
   add_load_options(start, a.load);
   add_config_fields(start, a.load.config);
 }
@@ -148,7 +153,7 @@ void add_query(CLI::App& app, Arguments& a) {
       ->envname("OPENLLM_ENDPOINT");
   query->add_option("--api-key", a.client.api_key, "Key of the server (default: none)")
       ->envname("OPENLLM_AUTH_TOKEN");
-  query->add_option("-m,--model", a.client.model, "Model to ask (default: the server's first)");
+  named(query, "-m,--model", a.client.model, "Model to ask (default: the server's first)");
   number_with_default(query, "--silence-timeout", a.client.timeout_s,
                       "Longest silence of the server in seconds", kWholeSeconds);
   add_chat_options(query, a);
@@ -231,7 +236,8 @@ void sort_words(Arguments& a) {
 
 /// What CLI11 cannot check. Throws kInvalidArgument.
 void check(const CLI::App& command, Arguments& a) {
-  const bool takes_model = command.get_option_no_throw("--model") != nullptr;
+  const bool takes_model = command.get_option_no_throw("MODEL") != nullptr &&
+                           command.get_option_no_throw("--model") != nullptr;
   const bool takes_prompt = command.get_option_no_throw("--prompt") != nullptr;
   if (takes_model) {
     sort_words(a);

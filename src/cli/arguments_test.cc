@@ -142,7 +142,7 @@ TEST(Arguments, HostileNumbersAreRefusedByName) {
 }
 
 TEST(Arguments, NumbersKeepToTheirRanges) {
-  const std::vector<std::array<std::string, 3>> cases{{"run", "--max-tokens", "-1"},
+  const std::vector<std::array<std::string, 3>> cases{{"run", "--max-tokens", "-2"},
                                                       {"run", "--min-new-tokens", "-1"},
                                                       {"run", "--temperature", "-0.1"},
                                                       {"run", "--top-p", "1.1"},
@@ -151,7 +151,7 @@ TEST(Arguments, NumbersKeepToTheirRanges) {
                                                       {"run", "--n", "0"},
                                                       {"run", "--n", "129"},
                                                       {"run", "--logprobs", "-1"},
-                                                      {"run", "--seed", "-2"},
+                                                      {"run", "--seed", "18446744073709551616"},
                                                       {"run", "--timeout", "0"},
                                                       {"run", "--timeout", "-1"},
                                                       {"run", "--timeout", "1e8"},
@@ -171,7 +171,7 @@ TEST(Arguments, NumbersKeepToTheirRanges) {
                                                       {"start", "--idle-timeout", "0"},
                                                       {"start", "--shutdown-timeout", "-1"},
                                                       {"start", "--temperature", "-1"},
-                                                      {"start", "--max-tokens", "-1"},
+                                                      {"start", "--max-tokens", "-2"},
                                                       {"query", "--silence-timeout", "0"}};
   for (const auto& [command, option, value] : cases) expect_refused(command, option, value);
   for (const auto& [command, option, value] :

@@ -270,9 +270,10 @@ void ChatSession::make_room(const GenerateOptions& options) {
   while (conversation_.n_turns() > 1) {
     const std::optional<Responder::Room> room = responder_.room(conversation_.messages(), options);
     if (!room) return;
-    const auto asked = static_cast<std::size_t>(std::max(options.max_new_tokens.value_or(0), 0));
-    const std::size_t wanted =
-        options.max_new_tokens ? std::min(asked, room->context / 2) : room->context / 4;
+    const int asked = options.max_new_tokens.value_or(-1);
+    const std::size_t wanted = asked < 0
+                                   ? room->context / 4
+                                   : std::min(static_cast<std::size_t>(asked), room->context / 2);
     if (room->used + wanted <= room->context) return;
     forget_oldest_turn();
   }
@@ -291,7 +292,7 @@ void ChatSession::note_end(const GenerationOutput& output, bool is_stopped) {
   if (chunk.finish_reason == FinishReason::kDeadline)
     return note("(cut off: the time of --timeout was over)\n");
   if (chunk.finish_reason != FinishReason::kLength || !chat_) return;
-  if (options_.max_new_tokens)
+  if (options_.max_new_tokens.value_or(-1) >= 0)
     return note("(cut off: the length of --max-tokens or the end of the context was reached)\n");
   is_full_ = true;
   note("(cut off: the context is full)\n");

@@ -48,7 +48,7 @@ TEST(ChatSettings, RefuseWhatAChatCannotDo) {
                                                              {"eos-token-id", "1"},
                                                              {"", "1"},
                                                              {"---", "1"},
-                                                             {"seed", "-2"},
+                                                             {"seed", "x"},
                                                              {"prompt-logprobs", "1"}};
   for (const auto& [name, value] : bad) {
     GenerateOptions options;

@@ -1,7 +1,6 @@
 #include "cli/options.h"
 
 #include <algorithm>
-#include <charconv>
 #include <variant>
 
 #include "base/error.h"
@@ -20,25 +19,6 @@ std::string dashed(std::string_view name) {
   std::string option = base::cat("--", name);
   std::replace(option.begin(), option.end(), '_', '-');
   return option;
-}
-
-/// A number of 64 bits, signed or not; -1: none, as in requests.
-std::optional<std::uint64_t> parse_seed(const std::string& text) {
-  std::uint64_t seed = 0;
-  if (text.size() > 1 && text.front() == '-') {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size()) {
-      base::fail(
-          ErrorCode::kInvalidArgument,
-          "expected a whole number from -9223372036854775808 to 18446744073709551615, got \"", text,
-          "\"");
-    }
-    if (value == -1) return std::nullopt;
-    return static_cast<std::uint64_t>(value);
-  }
-  parse_into(text, seed);
-  return seed;
 }
 
 /// Makes the option of a row from the type of its member.
@@ -230,6 +210,8 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
       },
       "File with a chat template (Jinja) to use instead of the model's")
       ->type_name("FILE");
+  app->add_option("--tokenizer-pre", load.tokenizer_pre,
+                  "Pre-tokenizer of a GGUF file that does not name one, for example llama-bpe");
 }
 
 std::string flag_of(const fields::Field& field) {

@@ -92,15 +92,18 @@ void parse_into(std::string_view text, Number& out, const fields::Range& range) 
 }
 template void parse_into(std::string_view, int&, const fields::Range&);
 template void parse_into(std::string_view, float&, const fields::Range&);
+template void parse_into(std::string_view, double&, const fields::Range&);
 template void parse_into(std::string_view, std::uint16_t&, const fields::Range&);
 template void parse_into(std::string_view, std::uint64_t&, const fields::Range&);
 
 std::optional<std::uint64_t> parse_seed(std::string_view text) {
   if (text == "-1") return std::nullopt;
   std::uint64_t seed = 0;
-  if (!parse_number(text, seed))
-    refuse("a whole number from 0 to 18446744073709551615, or -1 for a random one", text);
-  return seed;
+  std::int64_t negative = 0;
+  if (parse_number(text, seed)) return seed;
+  if (parse_number(text, negative)) return static_cast<std::uint64_t>(negative);
+  refuse("a whole number from -9223372036854775808 to 18446744073709551615; -1: a random one",
+         text);
 }
 
 std::vector<std::int32_t> parse_ids(std::string_view text) {

@@ -25,7 +25,7 @@ void parse_into(std::string_view text, std::optional<Number>& out,
   out = value;
 }
 
-/// A seed of 64 bits; -1 is no seed, which means a random one.
+/// A seed of 64 bits, signed or not; -1 is no seed, which means a random one.
 std::optional<std::uint64_t> parse_seed(std::string_view text);
 /// "1,2,3", "1 2 3" or "[1, 2, 3]" as ids; at least one.
 std::vector<std::int32_t> parse_ids(std::string_view text);

@@ -93,7 +93,9 @@ TEST(ParseSeed, MinusOneIsNoSeed) {
   EXPECT_EQ(parse_seed("7"), 7U);
   EXPECT_EQ(parse_seed("18446744073709551615"), ~std::uint64_t{0});
   EXPECT_EQ(parse_seed("-1"), std::nullopt);
-  for (const char* bad : {"", "-2", "1.5", "18446744073709551616", "x"})
+  EXPECT_EQ(parse_seed("-2"), ~std::uint64_t{1});
+  EXPECT_EQ(parse_seed("-9223372036854775808"), std::uint64_t{1} << 63U);
+  for (const char* bad : {"", "-9223372036854775809", "1.5", "18446744073709551616", "x", "-"})
     EXPECT_THROW(parse_seed(bad), Error) << bad;
 }
 

@@ -1,4 +1,4 @@
-"""The program under test, for cli_test.py and cli_terminal_test.py: PROGRAM TEST_DATA_FOLDER [unittest's arguments]."""
+"""The program under test, for the files cli_*test.py: PROGRAM TEST_DATA_FOLDER [unittest's arguments]."""
 
 import os
 import subprocess
@@ -24,6 +24,16 @@ def run(*arguments, stdin=subprocess.DEVNULL, home=None, environment=None):
     options = {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin}
     return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=TIMEOUT, env=env,
                           check=False, **options)
+
+
+def write_chat_model(folder):
+    """A model with a chat template, whose prompt shows the messages: "user:hi\\nassistant:"."""
+    for path in (DATA / "stories260K/hf").iterdir():
+        (Path(folder) / path.name).symlink_to(path.absolute())
+    (Path(folder) / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.role }}:{{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant:{% endif %}")
+    return str(folder)
 
 
 def main():

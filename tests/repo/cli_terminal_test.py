@@ -13,12 +13,14 @@ import re
 import select
 import signal
 import struct
+import tempfile
 import termios
 import threading
 import time
 import unittest
+from pathlib import Path
 
-from cli_program import PROGRAM, STORIES, TIMEOUT, TINY, main, run
+from cli_program import PROGRAM, STORIES, TIMEOUT, TINY, main, run, write_chat_model
 
 
 class OnTerminal(unittest.TestCase):
@@ -31,9 +33,15 @@ class OnTerminal(unittest.TestCase):
         return ["run", STORIES, "--temperature", "0", "--max-new-tokens", "5"]
 
     def setUp(self):
+        home = tempfile.TemporaryDirectory()
+        self.addCleanup(home.cleanup)
+        self.home = Path(home.name)
+        self.begin()
+
+    def begin(self):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.environ.update({"TERM": self.KIND, "LC_ALL": "C.UTF-8"})
+            os.environ.update({"TERM": self.KIND, "LC_ALL": "C.UTF-8", "OPENLLM_HOME": str(self.home)})
             words = [*self.SHELL, PROGRAM, *self.arguments()]
             os.execvp(words[0], words)
         self.seen = ""        # since the last match
@@ -47,9 +55,14 @@ class OnTerminal(unittest.TestCase):
         except (ProcessLookupError, ChildProcessError):
             pass
 
+    def say(self, text, answer=r">>> "):
+        """Types a line, and waits for what comes."""
+        self.send(text + "\n")
+        self.expect(answer)
+
     def expect(self, pattern):
         end = time.monotonic() + TIMEOUT
-        while not re.search(pattern, self.seen):
+        while not re.search(pattern, self.seen, re.DOTALL):
             self.assertLess(time.monotonic(), end, "no %r in %r" % (pattern, self.seen))
             if select.select([self.fd], [], [], 1.0)[0]:
                 try:
@@ -58,7 +71,7 @@ class OnTerminal(unittest.TestCase):
                     self.everything += text
                 except OSError:
                     self.fail("ended before %r: %r" % (pattern, self.seen))
-        self.seen = self.seen[re.search(pattern, self.seen).end():]
+        self.seen = self.seen[re.search(pattern, self.seen, re.DOTALL).end():]
 
     def send(self, text):
         os.write(self.fd, text.encode())
@@ -137,6 +150,62 @@ class Chat(OnTerminal):
         self.send("/exit\n")
         self.assertEqual(self.exit_status(), 0)
 
+    def test_a_new_width_is_followed_without_a_key(self):
+        self.expect(">>> ")
+        self.send("abcdefghijklmnopqrstuvwxyz\u65e5\u672c")
+        self.expect("\u672c")
+        self.resize(20)  # 4 + 26 + 4 columns: the cursor's row is the second one on 20 columns
+        self.expect("\r\x1b\\[1A\x1b\\[J>>> abcdefghijklmnop.{0,4}qrstuvwxyz\u65e5\u672c")
+        self.resize(60)
+        self.expect("\r\x1b\\[J>>> abcdefghijklmnopqrstuvwxyz\u65e5\u672c")
+        self.say("\x15/exit", "/exit")
+        self.assertEqual(self.exit_status(), 0)
+
+    def resize(self, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def test_interrupts_of_lines_with_text_do_not_leave(self):
+        self.expect(">>> ")
+        self.send("abc\x03")
+        self.expect("abc.*>>> ")
+        self.send("def\x03")
+        self.expect("def.*>>> ")
+        self.send("g\x7f\x03")  # typed and taken back
+        self.expect(r"\r\n.*>>> ")
+        self.assertNotIn("Ctrl-C again", self.everything)
+        self.send("\x03")
+        self.expect("Ctrl-C again.*\r\n.*>>> ")
+        self.say("/help")  # something between
+        self.send("\x03")
+        self.expect("Ctrl-C again.*\r\n.*>>> ")
+        self.send("x\x03")
+        self.expect("x.*>>> ")
+        self.send("\x03")
+        self.expect("Ctrl-C again.*\r\n.*>>> ")
+        self.send("\x03")
+        self.assertEqual(self.exit_status(), 0)
+
+    def test_history_is_there_in_the_next_session(self):
+        self.expect(">>> ")
+        self.say("first line")
+        self.say('second \\', r"\.\.\. ")
+        self.say("and more")
+        os.kill(self.pid, signal.SIGKILL)  # whatever ends it
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        history = self.home / "history"
+        self.assertEqual(history.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(history.read_text(), "first line\nsecond \u21b5and more\n")
+        self.begin()
+        self.expect(">>> ")
+        self.send("\x1b[A")
+        self.expect("second \u21b5and more")
+        self.send("\x1b[A")
+        self.expect("first line")
+        self.say("")
+        self.say("/exit", "exit")
+        self.assertEqual(self.exit_status(), 0)
+
     def test_two_interrupts_leave(self):
         self.expect(">>> ")
         self.send("\x03")
@@ -152,6 +221,144 @@ class Chat(OnTerminal):
 
     def test_end_of_input_typed_ahead_leaves(self):
         self.send("\x04")  # before the program reads single keys
+        self.assertEqual(self.exit_status(), 0)
+
+
+class WithoutHistory(OnTerminal):
+    def arguments(self):
+        return [*super().arguments(), "--no-history"]
+
+    def test_keeps_no_line(self):
+        self.expect(">>> ")
+        self.say("a secret")
+        self.say("/exit", "exit")
+        self.assertEqual(self.exit_status(), 0)
+        self.assertFalse((self.home / "history").exists())
+
+
+class Conversation(OnTerminal):
+    """A chat whose conversation can be seen by saving it."""
+
+    CONTEXT = "400"
+
+    def arguments(self):
+        (self.home / "model").mkdir(exist_ok=True)
+        if not list((self.home / "model").iterdir()):
+            write_chat_model(self.home / "model")
+        return ["run", str(self.home / "model"), "--temperature", "0", "--max-tokens", "4", "--system", "Be brief.",
+                "--ignore-eos", "-c", self.CONTEXT]
+
+    def messages(self):
+        self.say("/save %s/saved" % self.home, r"\(saved to .*>>> ")
+        return json.loads((self.home / "saved").read_text())["messages"]
+
+    def questions(self):
+        return [message["content"] for message in self.messages() if message["role"] == "user"]
+
+
+class WithTemplate(Conversation):
+    def test_inputs_of_many_lines(self):
+        self.expect(">>> ")
+        self.say("one \\", r"\.\.\. ")
+        self.say("two \\", r"\.\.\. ")
+        self.say("three")
+        self.say('"""', r"\.\.\. ")
+        self.say("/a", r"\.\.\. ")
+        self.say("", r"\.\.\. ")
+        self.say('b"""')
+        self.say("taken \\", r"\.\.\. ")
+        self.send("back\x03")
+        self.expect("back.*>>> ")
+        self.say("/usr/bin is a folder")
+        self.assertEqual(self.questions(), ["one \ntwo \nthree", "/a\n\nb", "/usr/bin is a folder"])
+
+    def test_commands(self):
+        self.expect(">>> ")
+        self.say("hi")
+        saved = self.messages()
+        self.assertEqual([message["role"] for message in saved], ["system", "user", "assistant"])
+        self.say("/clear", r"forgotten.*>>> ")
+        self.assertEqual(self.messages(), saved[:1])
+        self.say("/system Be long.", r"set.*>>> ")
+        self.assertEqual(self.messages(), [{"role": "system", "content": "Be long."}])
+        self.say("/system", r"no system message.*>>> ")
+        self.assertEqual(self.messages(), [])
+        (self.home / "other").write_text(json.dumps({"messages": saved, "options": {"top_k": 3}}))
+        self.say("/load %s/other" % self.home, r"3 messages.*>>> ")
+        self.assertEqual(self.messages(), saved)
+        self.say("/set", r"top_k = 3\s[^=]*>>> ")
+        self.say("/set temp 0.25", r"temperature = 0\.25.*>>> ")
+        self.say("/set temprature 1", r"did you mean temperature\?.*>>> ")
+        self.say("/set top-k", r"a value is missing.*>>> ")
+        self.say("/set top-k default", r"top_k = default.*>>> ")
+        self.assertEqual(json.loads((self.home / "saved").read_text())["options"], {"top_k": 3})
+        self.messages()
+        self.assertEqual(json.loads((self.home / "saved").read_text())["options"], {"temperature": 0.25})
+
+    def test_files_that_are_no_chats(self):
+        self.expect(">>> ")
+        (self.home / "notes").write_text("mine")
+        self.say("/save %s/notes" % self.home, r"no saved chat.*>>> ")
+        self.assertEqual((self.home / "notes").read_text(), "mine")
+        self.say("/load %s/notes" % self.home, r"error: .*>>> ")
+        self.say("/load %s/none" % self.home, r"error: .*none.*>>> ")
+        self.say("/load", r"error: .*>>> ")
+        self.say("/save", r"error: .*>>> ")
+        self.say("/save /proc/none/x", r"error: .*>>> ")
+        self.messages()
+        self.assertEqual((self.home / "saved").stat().st_mode & 0o777, 0o600)
+        self.assertEqual(sorted(path.name for path in self.home.iterdir()), ["history", "model", "notes", "saved"])
+
+    def test_says_why_an_answer_was_cut(self):
+        self.expect(">>> ")
+        self.say("hi", r"cut off: the length of --max-tokens.*>>> ")
+        self.say("/set max-tokens default", ">>> ")
+        self.say("hi", r"cut off: the context is full.*>>> ")
+        self.say("/set timeout 0.001", ">>> ")
+        self.say("hi", r"cut off: the time.*>>> ")
+
+
+class WithLittleContext(Conversation):
+    CONTEXT = "64"
+
+    def test_a_full_context_forgets_whole_turns_and_says_so_once(self):
+        self.expect(">>> ")
+        for number in range(12):
+            self.say("question %d" % number)
+            self.assertNotIn("error", self.everything)
+        messages = self.messages()
+        self.assertEqual(messages[0], {"role": "system", "content": "Be brief."})
+        roles = [message["role"] for message in messages[1:]]
+        self.assertEqual(roles, ["user", "assistant"] * (len(roles) // 2))
+        questions = [message["content"] for message in messages if message["role"] == "user"]
+        self.assertLess(len(questions), 12)
+        self.assertEqual(questions, ["question %d" % number for number in range(12 - len(questions), 12)])
+        self.assertEqual(self.everything.count("oldest turns are forgotten"), 1)
+        self.say("word " * 60, r"too long for the context.*>>> ")
+        self.assertNotIn("truncate_prompt", self.everything)
+        self.assertEqual(self.messages()[0], messages[0])
+
+
+class ShownOnce(OnTerminal):
+    def arguments(self):
+        return ["run", STORIES, "--n", "2"]
+
+    def test_options_that_a_chat_could_only_ignore(self):
+        self.expect("error: n: a chat shows one answer")
+        self.assertEqual(self.exit_status(), 2)
+
+
+class ServerWithProgress(OnTerminal):
+    def arguments(self):
+        return ["start", STORIES, "--port", "0"]
+
+    def test_lines_stand_alone(self):
+        self.expect("openllm: ready")
+        for line in self.everything.split("\n"):
+            shown = re.split(r"\r(?:\x1b\[\d+A)?\x1b\[[KJ]", line)[-1]  # after the last erasure
+            if "%" in shown:
+                self.assertNotIn("openllm", shown)
+        self.send("\x03")
         self.assertEqual(self.exit_status(), 0)
 
 
@@ -196,6 +403,108 @@ class AnswerOnTerminal(OnTerminal):
         self.assertEqual(self.exit_status(), 0)
         piped = run(*self.arguments())
         self.assertEqual(piped.stdout, "a\x1b]0;title\x07z\n")  # a file gets what was said
+
+
+class ChatServer(http.server.BaseHTTPRequestHandler):
+    """Answers chats by the number of messages, refuses more than five of them, and stalls when asked to."""
+
+    def do_GET(self):  # noqa: N802
+        self.reply(200, {"data": [{"id": "the-model"}]})
+
+    def reply(self, status, body):
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def do_POST(self):  # noqa: N802
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body)
+        messages = body.get("messages")
+        if messages is None:
+            return self.reply(200, {"choices": [{"index": 0, "text": "continued", "finish_reason": "length"}]})
+        if not self.server.has_template:
+            return self.reply(400, {"error": {"message": "no chat template", "code": "chat_template_missing"}})
+        if len(messages) > 5:
+            return self.reply(400, {"error": {"message": "set truncate_prompt", "code": "context_length_exceeded"}})
+        if messages[-1]["content"] != "stall":
+            answer = {"content": "seen %d" % len(messages)}
+            return self.reply(200, {"choices": [{"index": 0, "message": answer, "finish_reason": "stop"}]})
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        event = {"choices": [{"index": 0, "delta": {"content": "begun"}}]}
+        self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        self.wfile.flush()
+        self.server.is_over.wait(TIMEOUT)
+        return None
+
+    def log_message(self, *arguments):
+        pass
+
+
+class ChatWithServer(OnTerminal):
+    HAS_TEMPLATE = True
+
+    def arguments(self):
+        return ["query", "--endpoint", "http://127.0.0.1:%d" % self.server.server_port]
+
+    def setUp(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), ChatServer)
+        self.server.asked = []
+        self.server.is_over = threading.Event()
+        self.server.has_template = self.HAS_TEMPLATE
+        super().setUp()  # which forks, before there is a thread
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def tearDown(self):
+        super().tearDown()
+        self.server.is_over.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def test_a_conversation(self):
+        self.expect("Chat with the-model.*>>> ")
+        self.say("one", r"seen 1\s.*>>> ")
+        self.say("two", r"seen 3\s.*>>> ")
+        self.say("three", r"seen 5\s.*>>> ")
+        self.assertNotIn("forgotten", self.everything)
+        self.say("four", r"oldest turns are forgotten.*seen 5\s.*>>> ")
+        self.say("five", r"seen 5\s.*>>> ")
+        self.assertEqual(self.everything.count("forgotten"), 1)
+        self.assertEqual([message["content"] for message in self.server.asked[-1]["messages"]],
+                         ["three", "seen 5", "four", "seen 5", "five"])
+        self.say("/set adapter x", r"no such setting.*>>> ")
+        self.say("/set temperature 0.5", r"0\.5.*>>> ")
+        self.say("six", r"seen 5\s.*>>> ")
+        self.assertEqual(self.server.asked[-1]["temperature"], 0.5)
+        self.say("/exit", "exit")
+        self.assertEqual(self.exit_status(), 0)
+
+    def test_interrupt_ends_the_answer_and_no_more(self):
+        self.expect("Chat with the-model.*>>> ")
+        self.say("stall", "begun")
+        self.send("\x03")
+        self.expect(r"\(stopped\).*>>> ")
+        self.say("after", r"seen 3\s.*>>> ")
+        self.assertEqual(self.server.asked[-1]["messages"][1], {"role": "assistant", "content": "begun"})
+        self.say("/exit", "exit")
+        self.assertEqual(self.exit_status(), 0)
+
+
+class ChatWithServerThatHasNone(ChatWithServer):
+    HAS_TEMPLATE = False
+
+    def test_a_conversation(self):
+        self.expect(">>> ")
+        self.say("one", r"each input is continued\)\s+continued\s.*>>> ")
+        self.say("two", r"continued\s.*>>> ")
+        self.assertEqual(self.server.asked[-1]["prompt"], "two")
+        self.assertEqual(self.server.asked[-1]["max_tokens"], 128)
+
+    test_interrupt_ends_the_answer_and_no_more = None
 
 
 class StoppedChat(OnTerminal):

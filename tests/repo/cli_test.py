@@ -69,7 +69,7 @@ class Usage(unittest.TestCase):
         self.check_error(result, 2, "one argument too many: ", "before --")
 
     def test_numbers_are_read_strictly(self):
-        for arguments in (["--seed", "-2"], ["--seed", "18446744073709551616"], ["--top-k", "1.5"],
+        for arguments in (["--seed", "1.5"], ["--seed", "18446744073709551616"], ["--top-k", "1.5"],
                           ["--temperature", "warm"], ["--temperature", "1e300"], ["--threads", "0x2"]):
             self.check_error(run("run", TINY, "--prompt-ids", "1", *arguments), 2, arguments[0], arguments[1])
         self.check_error(run("start", TINY, "--port", "65536"), 2, "65535")
@@ -343,7 +343,7 @@ class Generation(unittest.TestCase):
         self.assertEqual(output["prompt_token_ids"], [1, 2, 3])
 
     def test_errors_of_requests(self):
-        for arguments in (["--temperature", "nan"], ["--top-p", "-1"], ["--max-new-tokens", "-1"], ["--n", "0"]):
+        for arguments in (["--temperature", "nan"], ["--top-p", "-1"], ["--max-new-tokens", "-2"], ["--n", "0"]):
             result = run("run", STORIES, "Once", *arguments)
             self.assertEqual(result.returncode, 2, "%s: %s" % (arguments, result.stderr))
         self.assertEqual(run("run", TINY, "text").returncode, 4)
@@ -356,23 +356,6 @@ class Generation(unittest.TestCase):
         ids = json.loads(run("tokenize", STORIES, "Once upon", "--json").stdout)
         lines = run("tokenize", STORIES, "Once upon").stdout.splitlines()
         self.assertEqual([int(line.split("\t")[0]) for line in lines], ids)
-
-    def test_broken_pipe_is_quiet(self):
-        process = subprocess.Popen([PROGRAM, "run", STORIES, "Once", "--max-new-tokens", "200", "--ignore-eos"],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        process.stdout.close()
-        self.assertEqual(process.stderr.read(), b"")
-        process.stderr.close()
-        self.assertEqual(process.wait(TIMEOUT), -signal.SIGPIPE)
-
-    def test_interrupt_stops_the_answer(self):
-        process = subprocess.Popen([PROGRAM, "run", TINY, "--prompt-ids", "1", "--max-new-tokens", "60", "--device",
-                                    "reference", "--ignore-eos", "--n", "64"],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=TIMEOUT)
-        self.assertIn(process.returncode, (0, 130, -signal.SIGINT))  # 0: it was faster than the signal
 
 
 class Serving(unittest.TestCase):

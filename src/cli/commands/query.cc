@@ -77,9 +77,13 @@ int chat(const Client& client, const Arguments& arguments) {
                ": needs a PROMPT or standard input");
   }
   check_for_chat(arguments.generate);
-  const std::vector<std::string> models = client.models();
-  if (models.empty()) base::fail(ErrorCode::kNotFound, "query: the server has no models");
-  const ServerResponder responder(client, models.front());
+  std::string model = arguments.client.model;
+  if (model.empty()) {
+    const std::vector<std::string> models = client.models();
+    if (models.empty()) base::fail(ErrorCode::kNotFound, "query: the server has no models");
+    model = models.front();
+  }
+  const ServerResponder responder(client, model);
   return ChatSession(responder, arguments, Asked::kServer).run();
 }
 
