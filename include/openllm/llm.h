@@ -63,7 +63,12 @@ class OPENLLM_API LLM {
   /// configuration and chooses the backend; weights and tokenizer load at first use (or now, with
   /// `options.eager`). A model that no backend can run, or without weights, still has its
   /// configuration, tokenizer and chat template: the refusal is thrown by what needs a backend.
+  ///
+  /// Throws kInvalidArgument for options that nothing could be loaded with, kNotFound for a backend
+  /// that does not exist.
   explicit LLM(const std::string& model, const LoadOptions& options = {});
+  /// The same; kInvalidArgument for a null pointer.
+  explicit LLM(const char* model, const LoadOptions& options = {});
   ~LLM();
   LLM(const LLM&);
   LLM& operator=(const LLM&);
@@ -110,6 +115,9 @@ class OPENLLM_API LLM {
 
   std::vector<std::int32_t> tokenize(std::string_view text,
                                      const TokenizeOptions& options = {}) const;
+  /// The same; kInvalidArgument for a null pointer.
+  std::vector<std::int32_t> tokenize(const char* text, const TokenizeOptions& options = {}) const;
+  /// This and `token_text` throw kInvalidArgument for an id that the vocabulary does not have.
   std::string detokenize(const std::vector<std::int32_t>& token_ids,
                          bool skip_special_tokens = true) const;
   /// `detokenize` token by token. `continues_text`: a text comes before, so that a space in front of

@@ -1,5 +1,9 @@
 #pragma once
 
+#if __cplusplus < 202002L
+#error "openllm needs C++20 (compile with -std=c++20 or later)"
+#endif
+
 /// Everything: `#include <openllm/openllm.h>`.
 #include "openllm/backends.h"
 #include "openllm/chat.h"
@@ -14,3 +18,4 @@
 #include "openllm/task.h"
 #include "openllm/text_decoder.h"
 #include "openllm/version.h"
+#include "openllm/when_all.h"

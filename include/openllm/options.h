@@ -1,5 +1,9 @@
 #pragma once
 
+#if __cplusplus < 202002L
+#error "openllm needs C++20 (compile with -std=c++20 or later)"
+#endif
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -120,8 +124,9 @@ struct GenerateOptions {
   CoAwaitSafe<std::string> cache_salt{};
   /// Cancels the request when a stop is requested.
   CoAwaitSafe<std::stop_token> stop_token{};
-  /// Resumes coroutines that wait for this request. Empty, or if it throws: they resume on a thread
-  /// of the library, never the engine's.
+  /// Resumes coroutines that wait for this request; called on a thread of the library. Empty, or if
+  /// it throws: they resume on threads of the library, never the engine's. These are several
+  /// (docs/cpp.md), so coroutines of different requests may run at the same time.
   CoAwaitSafe<Executor> executor{};
   /// Mounted LoRA adapter to use; empty: none. No adapter can be mounted yet: every name is
   /// kNotFound.
@@ -132,11 +137,18 @@ struct GenerateOptions {
   CoAwaitSafe<std::string> tools_json{};
   /// For messages: end the prompt with the beginning of the assistant's turn.
   bool add_generation_prompt = true;
+  /// For messages: end the prompt inside the last message, so that the answer goes on with it,
+  /// instead of closing that message. Needs add_generation_prompt = false.
+  bool continue_final_message = false;
+  /// For messages: special tokens written in them ("<|im_end|>") become those tokens. By default
+  /// they are text, so that no message can pass for the prompt's structure.
+  bool special_tokens_in_messages = false;
 };
 
-/// Reports the progress of loading; `fraction` is in [0, 1]. Runs within `load`, so it must not ask
-/// the same LLM for anything that loads. An exception from it ends loading, which may be tried
-/// again.
+/// Reports the progress of loading; `fraction` is in [0, 1]. Runs within `load`, so what loads or
+/// unloads the same LLM throws kInvalidArgument there. An exception from it ends loading, which may
+/// be tried again, with an Error (kCancelled, where "progress") that has it nested
+/// (std::rethrow_if_nested).
 using ProgressCallback = std::function<void(const std::string& stage, double fraction)>;
 
 /// How a model is loaded.
@@ -173,6 +185,9 @@ struct LoadOptions {
   bool eager = false;
   /// Replaces the model's chat template (Jinja source).
   std::string chat_template{};
+  /// Replaces the name of the pre-tokenizer in a GGUF file (`tokenizer.ggml.pre`), or stands in for
+  /// one that is missing: "llama-bpe", "qwen2", "gpt-2", "default", ...
+  std::string tokenizer_pre{};
   /// Overrides the model's and the environment's defaults of requests, field by field.
   LLMConfig config{};
   /// Called while the model loads.

@@ -47,6 +47,22 @@ struct CompletionChunk {
   std::size_t n_delta_tokens = 0;
 };
 
+/// Tokens of a request, its choices together.
+struct Usage {
+  std::int64_t n_prompt_tokens = 0;      ///< Counted once, however many choices there are.
+  std::int64_t n_cached_tokens = 0;      ///< Of these, not computed: a cached prefix was used.
+  std::int64_t n_completion_tokens = 0;  ///< Of all choices so far.
+};
+
+/// Seconds since the request was made, on the clock of this machine. They are the one thing in an
+/// output that differs between two runs.
+struct Timing {
+  /// Until its first step began; unset before, and when a server answered.
+  std::optional<double> queued_s{};
+  std::optional<double> first_token_s{};  ///< Until the first output with a token.
+  double total_s = 0.0;                   ///< Until this output.
+};
+
 /// State of a request: after every step from a stream, at the end from `generate`.
 struct GenerationOutput {
   std::string prompt{};
@@ -56,14 +72,16 @@ struct GenerationOutput {
   /// One entry per prompt token, if asked for; the first is empty (nothing precedes it).
   std::optional<std::vector<TokenLogprobs>> prompt_logprobs{};
   std::string request_id{};
-  /// Prompt tokens that were not computed because a cached prefix was used.
+  /// As `usage.n_cached_tokens`.
   std::int64_t n_cached_tokens = 0;
   /// What went wrong, where an output has FinishReason::kError.
   std::string error{};
+  Usage usage{};
+  Timing timing{};
 };
 
-/// JSON with the field names above; logprob lists become objects keyed by token id.
-/// `finish_reason` and absent fields are null. Never throws on invalid UTF-8 (replaced by U+FFFD).
+/// JSON with every field by its name above; logprob lists become objects keyed by token id, absent
+/// fields and an empty `error` null. Never throws on invalid UTF-8 (replaced by U+FFFD).
 OPENLLM_API std::string to_json(const GenerationOutput& output);
 
 }  // namespace openllm

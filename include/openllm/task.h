@@ -1,6 +1,9 @@
 #pragma once
 
-#include <atomic>
+#if __cplusplus < 202002L
+#error "openllm needs C++20 (compile with -std=c++20 or later)"
+#endif
+
 #include <coroutine>
 #include <exception>
 #include <memory>
@@ -13,11 +16,25 @@ namespace openllm {
 
 namespace detail {
 
+/// What `Task::get` waits for. In the library: the standard's waiting on atomics reaches only those
+/// who wait in the same shared object.
+class OPENLLM_API TaskEnd {
+ public:
+  /// Throws kInvalidArgument on a thread of the library that the task may need to go on.
+  TaskEnd();
+  void signal() const noexcept;
+  void wait() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
 /// The part of a task's promise that does not depend on the type of the result.
 struct TaskPromiseBase {
   std::exception_ptr error{};
   std::coroutine_handle<> continuation{};
-  std::shared_ptr<std::atomic<bool>> done{};  // set for get()
+  std::optional<TaskEnd> done{};  // set for get()
   bool has_started = false;
 
   std::suspend_always initial_suspend() noexcept { return {}; }
@@ -27,11 +44,8 @@ struct TaskPromiseBase {
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) noexcept {
       TaskPromiseBase& promise = handle.promise();
       if (promise.continuation) return promise.continuation;
-      // After the notification the waiting thread may destroy this frame: keep the flag alive.
-      if (const auto flag = promise.done) {
-        flag->store(true, std::memory_order_release);
-        flag->notify_all();
-      }
+      // After the signal the waiting thread may destroy this frame: keep what it waits for alive.
+      if (const auto done = promise.done) done->signal();
       return std::noop_coroutine();
     }
     void await_resume() noexcept {}
@@ -62,10 +76,11 @@ struct TaskPromise<void> : TaskPromiseBase {
 
 }  // namespace detail
 
-/// A coroutine's result; `Task<void>` has only an end. Starts when awaited or when `get()` is
-/// called; runs at most once: after that, and after the task was moved from, both throw
-/// kInvalidArgument.
-/// `co_await std::move(task)` inside a coroutine, `task.get()` to block a thread.
+/// A coroutine's result; `Task<void>` has only an end. `co_await task` inside a coroutine,
+/// `task.get()` to block a thread, `when_all` for several. The body of the coroutine starts then,
+/// and runs at most once: after that, and after the task was moved from, each of them throws
+/// kInvalidArgument. A task that an LLM gave (`async_generate`, `async_chat`) has its request
+/// running already; destroying it cancels that.
 template <typename T>
 class [[nodiscard]] Task {
  public:
@@ -91,20 +106,21 @@ class [[nodiscard]] Task {
   }
 
   /// Runs the coroutine to its end on the calling thread and on those that resume it, and returns
-  /// its result or throws its exception. To be called once, and not from the thread that would have
-  /// to resume the coroutine: that would wait for itself.
+  /// its result or throws its exception. Throws kInvalidArgument on the library's threads, where
+  /// coroutines resume that have no executor of their own: it would wait for itself. On a thread of
+  /// the program's executor it must not be called either.
   T get() {
+    const detail::TaskEnd end;
     begin();
-    auto flag = std::make_shared<std::atomic<bool>>(false);
-    handle_.promise().done = flag;
+    handle_.promise().done = end;
     handle_.resume();
-    flag->wait(false, std::memory_order_acquire);
+    end.wait();
     return take();
   }
 
   /// Starts the coroutine and resumes the awaiting one with its result or its exception. The task
   /// must live until then.
-  auto operator co_await() && {
+  auto operator co_await() {
     begin();
     struct Awaiter {
       Task* task;

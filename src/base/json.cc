@@ -3,7 +3,10 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <string_view>
 #include <unordered_map>
 
 #include "base/hex.h"
@@ -87,12 +90,46 @@ std::vector<JsonObject::Member>::iterator JsonObject::end() noexcept {
 
 namespace {
 
+/// A word of Python's that stands for a number. The parser gets a text of the same length instead.
+struct NumberWord {
+  std::size_t text;  ///< How many texts, keys counted, come before.
+  double value;
+};
+
+/// Replaces the words by texts, so that bytes keep their places.
+std::vector<NumberWord> take_number_words(std::string& json) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr std::pair<std::string_view, double> kWords[] = {
+      {"NaN", std::numeric_limits<double>::quiet_NaN()},
+      {"Infinity", kInfinity},
+      {"-Infinity", -kInfinity}};
+  std::vector<NumberWord> found;
+  std::size_t n_texts = 0;
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    if (json[at] == '"') {
+      for (++at; at < json.size() && json[at] != '"'; ++at) at += json[at] == '\\' ? 1 : 0;
+      ++n_texts;
+      continue;
+    }
+    for (const auto& [word, value] : kWords) {
+      if (!std::string_view(json).substr(at).starts_with(word)) continue;
+      found.push_back({n_texts++, value});
+      json.replace(at, word.size(), word.size(), ' ');
+      json[at] = json[at + word.size() - 1] = '"';
+      at += word.size() - 1;
+      break;
+    }
+  }
+  return found;
+}
+
 /// Builds the value while the parser reads; keeps its own stack, so deep input cannot overflow
 /// ours.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
  public:
-  Builder(Json& root, int max_depth)
-      : root_(root), max_depth_(static_cast<std::size_t>(max_depth)) {}
+  /// `words`: which texts, keys counted, stand for numbers.
+  Builder(Json& root, int max_depth, std::span<const NumberWord> words)
+      : root_(root), max_depth_(static_cast<std::size_t>(max_depth)), words_(words) {}
   bool null() override { return put(Json()); }
   bool boolean(bool value) override { return put(Json(value)); }
   bool number_integer(std::int64_t value) override { return put(Json(value)); }
@@ -102,10 +139,17 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     return put(Json(static_cast<double>(value)));
   }
   bool number_float(double value, const std::string& /*text*/) override { return put(Json(value)); }
-  bool string(std::string& value) override { return put(Json(std::move(value))); }
+  bool string(std::string& value) override {
+    if (const NumberWord* word = next_word()) return put(Json(word->value));
+    return put(Json(std::move(value)));
+  }
   bool binary(nlohmann::json::binary_t& /*value*/) override { return false; }
   bool start_object(std::size_t /*size*/) override { return open(Json::object()); }
   bool key(std::string& value) override {
+    if (next_word() != nullptr) {
+      message_ = "a number for a key";
+      return false;
+    }
     keys_.back() = std::move(value);
     return true;
   }
@@ -124,14 +168,19 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     if (is_long) message_ += "...";
     return false;
   }
+  /// Counted from 1; 0 for what the parser does not know the place of (too deep, a bad key).
   std::size_t position() const { return position_; }
   const std::string& message() const { return message_; }
-  /// The parser does not say where nesting became too deep.
-  bool too_deep() const { return too_deep_; }
 
  private:
   static constexpr std::size_t kMaxMessage = 200;
 
+  /// The number that the text now read stands for, if it does.
+  const NumberWord* next_word() {
+    const std::size_t text = n_texts_++;
+    if (next_word_ == words_.size() || words_[next_word_].text != text) return nullptr;
+    return &words_[next_word_++];
+  }
   Json* place() {
     if (stack_.empty()) return &root_;
     if (JsonArray* items = stack_.back()->if_array()) return &items->emplace_back();
@@ -143,7 +192,6 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   }
   bool open(Json container) {
     if (stack_.size() >= max_depth_) {
-      too_deep_ = true;
       message_ = cat("nesting is too deep (expected at most ", max_depth_, " levels)");
       return false;
     }
@@ -161,10 +209,12 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
 
   Json& root_;
   std::size_t max_depth_;
+  std::span<const NumberWord> words_;
+  std::size_t next_word_ = 0;
+  std::size_t n_texts_ = 0;
   std::vector<Json*> stack_;
   std::vector<std::string> keys_;
   std::size_t position_ = 0;
-  bool too_deep_ = false;
   std::string message_;
 };
 
@@ -220,20 +270,38 @@ void dump_to(std::string& out, const Json& value) {
 
 }  // namespace
 
-Json Json::parse(std::string_view text, std::string_view where, int max_depth) {
+namespace {
+
+Json parse_text(std::string_view text, std::string_view where, int max_depth,
+                std::span<const NumberWord> words) {
   // The parser takes a NUL for the end of the text and would ignore what follows; JSON has none.
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
     fail_at(ErrorCode::kInvalidArgument, where, "invalid JSON at byte ", nul + 1, ": NUL byte");
   }
   Json root;
-  Builder builder(root, max_depth);
+  Builder builder(root, max_depth, words);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
-    if (builder.too_deep())
+    if (builder.position() == 0)
       fail_at(ErrorCode::kInvalidArgument, where, "invalid JSON: ", builder.message());
     fail_at(ErrorCode::kInvalidArgument, where, "invalid JSON at byte ", builder.position(), ": ",
             builder.message());
   }
   return root;
+}
+
+}  // namespace
+
+Json Json::parse(std::string_view text, std::string_view where, int max_depth) {
+  return parse_text(text, where, max_depth, {});
+}
+
+Json Json::parse_python(std::string_view text, std::string_view where, int max_depth) {
+  const bool has_words = text.find("NaN") != std::string_view::npos ||
+                         text.find("Infinity") != std::string_view::npos;
+  if (!has_words) return parse(text, where, max_depth);
+  std::string json(text);
+  const std::vector<NumberWord> words = take_number_words(json);
+  return parse_text(json, where, max_depth, words);
 }
 
 const char* Json::type_name() const noexcept {

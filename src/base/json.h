@@ -68,6 +68,8 @@ class Json {
   /// last one wins. Throws kInvalidArgument "where: invalid JSON at byte N: ..." ; nesting deeper
   /// than `max_depth` is an error.
   static Json parse(std::string_view text, std::string_view where, int max_depth = 256);
+  /// The same for files that Python's json module wrote: NaN, Infinity and -Infinity are numbers.
+  static Json parse_python(std::string_view text, std::string_view where, int max_depth = 256);
 
   bool is_null() const noexcept { return std::holds_alternative<std::monostate>(value_); }
   bool is_bool() const noexcept { return std::holds_alternative<bool>(value_); }

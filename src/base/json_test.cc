@@ -215,5 +215,34 @@ TEST(Json, Builds) {
   EXPECT_THROW(value["n"]["x"] = Json(1), Error);
 }
 
+TEST(JsonOfPython, NumbersThatJsonHasNot) {
+  const Json json = Json::parse_python(
+      R"({"a": [NaN, Infinity, -Infinity, 1], "NaN": "Infinity \" NaN", "b": -Infinity})", "f");
+  const JsonArray& a = json.find("a")->as_array("a");
+  EXPECT_TRUE(std::isnan(a[0].as_double("a")));
+  EXPECT_EQ(a[1].as_double("a"), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(a[2].as_double("a"), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(a[3].as_int("a"), 1);
+  EXPECT_EQ(json.find("NaN")->as_string("NaN"), "Infinity \" NaN");
+  EXPECT_EQ(json.find("b")->as_double("b"), -std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(std::isnan(Json::parse_python("NaN", "f").as_double("f")));
+  EXPECT_EQ(Json::parse_python(R"({"x": [1, "y"]})", "f").dump(), R"({"x":[1,"y"]})");
+}
+
+TEST(JsonOfPython, NothingElseIsTaken) {
+  for (const char* text : {"{NaN: 1}", "nan", "NaN1", "1NaN", "-NaN", "+Infinity", "Infinit",
+                           "[Infinity", "\"NaN", "[NaN NaN]", "[--Infinity]", "\"\\"}) {
+    EXPECT_THROW(Json::parse_python(text, "f"), Error) << text;
+  }
+  for (const char* text : {"NaN", "Infinity", "-Infinity", "[NaN]"})
+    EXPECT_THROW(Json::parse(text, "f"), Error) << text;
+  try {
+    Json::parse_python("[Infinity, x]", "f");
+    FAIL();
+  } catch (const Error& error) {  // places are those of the text
+    EXPECT_EQ(std::string(error.what()).rfind("f: invalid JSON at byte 12", 0), 0U) << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace openllm::base

@@ -6,14 +6,18 @@
 #include <thread>
 #include <utility>
 
+#include "base/thread_role.h"
+
 namespace openllm::base {
 
-/// One thread that runs tasks in order. Started by `start` or the first task. Destroying it runs
-/// what is queued and waits, unless a task of its own does the destroying; then the thread ends by
-/// itself.
+/// Threads that run tasks: one, which runs them in order, unless more are allowed. Started by
+/// `start` or the first task. Destroying it runs what is queued and waits, unless a task of its own
+/// does the destroying; then that thread ends by itself.
 class Worker {
  public:
-  Worker();
+  /// With more than one thread, a task that finds all of them busy gets another one, up to
+  /// `max_threads`; then tasks begin in order, and may overtake each other.
+  explicit Worker(ThreadRole role = ThreadRole::kForeign, std::size_t max_threads = 1);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -21,14 +25,14 @@ class Worker {
   /// Both throw kResourceExhausted when there is no thread to be had.
   void start();
   void post(std::function<void()> task);
+  /// The calling thread is one of these.
+  bool runs_here() const noexcept;
 
  private:
   struct Queue;
   static void run(const std::shared_ptr<Queue>& queue);
-  void start_locked();
 
   std::shared_ptr<Queue> queue_;
-  std::thread thread_;
 };
 
 /// Runs tasks by the size of their text on one of two workers, so that small ones never wait for
@@ -37,6 +41,8 @@ class TwoPriorityPool {
  public:
   /// Parsing or tokenizing this much takes a few milliseconds.
   static constexpr std::size_t kMaxSmallBytes = 64 << 10;
+
+  explicit TwoPriorityPool(ThreadRole role = ThreadRole::kForeign) : small_(role), large_(role) {}
 
   void start() {
     small_.start();

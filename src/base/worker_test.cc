@@ -3,6 +3,8 @@
 #include <atomic>
 #include <future>
 #include <latch>
+#include <memory>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -54,6 +56,55 @@ TEST(TwoPriorityPool, ATaskMayDestroyThem) {
   lanes.reset();
   posted.count_down();
   done.get_future().get();
+}
+
+TEST(Worker, ASlowTaskDelaysNoOtherWhileThereMayBeMoreThreads) {
+  std::latch gate(1);
+  std::atomic<int> n_done{0};
+  {
+    Worker worker(ThreadRole::kServing, 3);
+    for (int i = 0; i < 2; ++i) {
+      worker.post([&] {
+        gate.wait();
+        ++n_done;
+      });
+    }
+    std::promise<bool> third;
+    worker.post([&] { third.set_value(thread_role() == ThreadRole::kServing); });
+    EXPECT_TRUE(third.get_future().get()) << "would wait for ever behind the others";
+    EXPECT_EQ(n_done, 0);
+    gate.count_down();
+  }
+  EXPECT_EQ(n_done, 2) << "its end waits for all";
+  EXPECT_EQ(thread_role(), ThreadRole::kForeign);
+}
+
+TEST(Worker, HasNoMoreThreadsThanItMay) {
+  std::atomic<int> n_running{0};
+  std::atomic<int> most{0};
+  {
+    Worker worker(ThreadRole::kForeign, 2);
+    for (int i = 0; i < 200; ++i) {
+      worker.post([&] {
+        const int now = ++n_running;
+        int seen = most;
+        while (now > seen && !most.compare_exchange_weak(seen, now)) {
+        }
+        std::this_thread::yield();
+        --n_running;
+      });
+    }
+  }
+  EXPECT_GE(most, 1);
+  EXPECT_LE(most, 2);
+}
+
+TEST(Worker, KnowsItsOwnThreads) {
+  Worker worker;
+  EXPECT_FALSE(worker.runs_here());
+  std::promise<bool> inside;
+  worker.post([&] { inside.set_value(worker.runs_here()); });
+  EXPECT_TRUE(inside.get_future().get());
 }
 
 }  // namespace

@@ -4,8 +4,7 @@
 
 namespace openllm::chat {
 
-base::Json template_context(const std::vector<Message>& messages, const GenerateOptions& options,
-                            const SpecialTokens& tokens) {
+base::Json request_context(const std::vector<Message>& messages, const GenerateOptions& options) {
   base::Json context = base::Json::object();
   if (!options.chat_template_json.empty()) {
     context = base::Json::parse(options.chat_template_json, "chat_template_json");
@@ -20,10 +19,15 @@ base::Json template_context(const std::vector<Message>& messages, const Generate
     context["tools"] = base::Json::parse(options.tools_json, "tools");
     context["tools"].as_array("tools");
   }
-  context["add_generation_prompt"] = options.add_generation_prompt;
-  context["bos_token"] = tokens.bos;
-  context["eos_token"] = tokens.eos;
   return context;
+}
+
+void add_model_context(base::Json& context, const GenerateOptions& options,
+                       const base::Json& special_tokens) {
+  context["add_generation_prompt"] = options.add_generation_prompt;
+  for (const auto& [name, text] : special_tokens.as_object("special tokens")) {
+    if (context.find(name) == nullptr) context[name] = text;
+  }
 }
 
 }  // namespace openllm::chat

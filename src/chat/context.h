@@ -1,6 +1,5 @@
 #pragma once
 
-#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -9,17 +8,14 @@
 
 namespace openllm::chat {
 
-/// The texts of a model's special tokens, as templates write them. Empty: the model has none.
-struct SpecialTokens {
-  std::string_view bos;
-  std::string_view eos;
-};
+/// What a request brings to a chat template, as transformers' apply_chat_template passes it on:
+/// `messages`, `tools`, `documents`, and what `options.chat_template_json` adds. Throws
+/// kInvalidArgument for options that are not the JSON they should be.
+base::Json request_context(const std::vector<Message>& messages, const GenerateOptions& options);
 
-/// The variables of a chat template, as transformers' apply_chat_template sets them: `messages`,
-/// `tools`, `documents`, `add_generation_prompt`, `bos_token`, `eos_token`, and what
-/// `options.chat_template_json` adds. Throws kInvalidArgument for options that are not the JSON
-/// they should be.
-base::Json template_context(const std::vector<Message>& messages, const GenerateOptions& options,
-                            const SpecialTokens& tokens);
+/// Adds what does not come from the request: `add_generation_prompt`, and the special tokens
+/// ("bos_token", ...) that it did not bring itself.
+void add_model_context(base::Json& context, const GenerateOptions& options,
+                       const base::Json& special_tokens);
 
 }  // namespace openllm::chat

@@ -29,7 +29,9 @@ void check_message(const jinja::Template& code, const Message& message, std::siz
   const base::Json extra = base::Json::parse(message.extra_json, kExtra);
   for (const auto& [name, value] : extra.as_object(kExtra)) {
     const bool is_own = name == "role" || name == "content" || name == "tool_call_id";
-    if (is_own || says_nothing(value) || code.reads_in_messages(name)) continue;
+    // Whose result it is, which the call before it says.
+    const bool is_label = name == "name" && (message.role == "tool" || message.role == "function");
+    if (is_own || is_label || says_nothing(value) || code.reads_in_messages(name)) continue;
     refuse(base::cat("messages[", index, "].", name), name, model);
   }
 }

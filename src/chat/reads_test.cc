@@ -86,6 +86,15 @@ TEST(RequireRead, MembersOfMessagesThatTheTemplateDoesNotReadAreRefused) {
   EXPECT_NE(refusal(kPlain + "{{ messages | length }}{{ 'name' }}", {}, name), "");
 }
 
+TEST(RequireRead, ResultsOfToolsMayHaveTheirLabels) {
+  const jinja::Template code = jinja::Template::parse(kPlain);
+  for (const char* role : {"tool", "function"}) {
+    EXPECT_NO_THROW(require_read(
+        code, {{.role = role, .content = "5", .extra_json = R"({"tool_call_id":"1","name":"f"})"}},
+        {}, "a/b"));
+  }
+}
+
 TEST(RequireRead, WhatSaysNothingMayBeThere) {
   for (const char* extra :
        {R"({"name":null})", R"({"prefix":false})", R"({"tool_call_id":"1"})",

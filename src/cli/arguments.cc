@@ -129,6 +129,11 @@ void add_start(CLI::App& app, Arguments& a) {
   number_with_default(start, "--shutdown-timeout", s.shutdown_timeout_s,
                       "Seconds running answers get at the end",
                       {.min = 0, .max = kWholeSeconds.max});
+  number(
+      start, "--max-wait", s.max_wait_s,
+      with_default("Most seconds of waiting; requests that would wait longer are refused; 0: any",
+                   base::cat(s.max_wait_s)),
+      {.min = 0, .max = 1e6});
   add_load_options(start, a.load);
   add_config_fields(start, a.load.config);
 }

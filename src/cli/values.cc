@@ -92,6 +92,7 @@ void parse_into(std::string_view text, Number& out, const fields::Range& range) 
 }
 template void parse_into(std::string_view, int&, const fields::Range&);
 template void parse_into(std::string_view, float&, const fields::Range&);
+template void parse_into(std::string_view, double&, const fields::Range&);
 template void parse_into(std::string_view, std::uint16_t&, const fields::Range&);
 template void parse_into(std::string_view, std::uint64_t&, const fields::Range&);
 

@@ -60,8 +60,7 @@ Error refusal(const net::HttpCall& call, const net::HttpAnswer& answer) {
   }
   const bool may_be_wrong = answer.status == 404 || answer.status == 405;
   return {error.code(), may_be_wrong ? base::cat(error.what(), " (from ", url, ")") : error.what(),
-          error.where(), error.reason(),
-          answer.retry_after.value_or(std::chrono::milliseconds(0))};
+          error.where(), error.reason(), answer.retry_after.value_or(std::chrono::milliseconds(0))};
 }
 
 /// The end of a stream as the task that waits for it wants it.
@@ -111,8 +110,7 @@ class Client::Impl {
 
   /// A call that runs by itself, and keeps `self` alive.
   static std::shared_ptr<detail::OutputSource> start(const std::shared_ptr<const Impl>& self,
-                                                     Prompt prompt,
-                                                     const GenerateOptions& options);
+                                                     Prompt prompt, const GenerateOptions& options);
 
   GenerationOutput generate(const Prompt& prompt, const GenerateOptions& options) const {
     net::HttpCall request = make_generation_call(prompt, options, false);

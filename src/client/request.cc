@@ -107,8 +107,7 @@ Request::Request(Call call, const GenerateOptions& options) : kind_(options.outp
   shared_->only_final = options.output_kind == OutputKind::kFinalOnly;
   shared_->executor = options.executor;
   if (options.stop_token.stop_possible()) {
-    on_stop_.emplace(options.stop_token,
-                     [stop = shared_->stop]() mutable { stop.request_stop(); });
+    on_stop_.emplace(options.stop_token, [stop = shared_->stop]() mutable { stop.request_stop(); });
   }
   thread_ = base::start_thread([shared = shared_, call = std::move(call)] {
     std::exception_ptr failure;

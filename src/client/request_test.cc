@@ -16,7 +16,8 @@ namespace {
 
 using Sink = std::function<void(const GenerationOutput&)>;
 
-GenerationOutput delta(const std::string& text, std::vector<std::int32_t> ids, bool is_end = false) {
+GenerationOutput delta(const std::string& text, std::vector<std::int32_t> ids,
+                       bool is_end = false) {
   GenerationOutput output;
   output.prompt = "P";
   CompletionChunk chunk;
@@ -64,7 +65,8 @@ TEST(ClientRequest, PartsThatWaitAreMerged) {
 
 /// Gives a part whenever it is asked to.
 struct Steps {
-  std::vector<std::promise<GenerationOutput>> parts = std::vector<std::promise<GenerationOutput>>(3);
+  std::vector<std::promise<GenerationOutput>> parts =
+      std::vector<std::promise<GenerationOutput>>(3);
 
   Request::Call call() {
     return [this](const std::stop_token&, const Sink& sink) {
@@ -157,8 +159,7 @@ TEST(ClientRequest, CoroutinesGoOnWhereTheyAreTold) {
         task();
       };
     }
-    auto task = read_all(
-        AsyncGenerationStream(std::make_shared<Request>(steps.call(), options)));
+    auto task = read_all(AsyncGenerationStream(std::make_shared<Request>(steps.call(), options)));
     auto text = std::async(std::launch::async, [&] { return task.get(); });
     steps.parts[0].set_value(delta("a", {1}));
     steps.parts[1].set_value(delta("b", {2}));

@@ -27,6 +27,31 @@ TEST(Wire, WhatIsNotJsonIsTheServersFault) {
   EXPECT_THAT(message, HasSubstr("got nothing"));
 }
 
+TEST(Wire, PartsSayHowManyTokensAreNew) {
+  const auto part = [](const std::string& ids) {
+    return parse_answer(R"({"choices":[{"index":0,"text":"a","token_ids":)" + ids + "}]}");
+  };
+  for (const OutputKind kind : {OutputKind::kCumulative, OutputKind::kDelta}) {
+    GenerationOutput output;
+    output.outputs.resize(1);
+    merge_answer(output, part("[1,2]"), kind);
+    EXPECT_EQ(output.outputs[0].n_delta_tokens, 2U);
+    merge_answer(output, part("[3]"), kind);
+    EXPECT_EQ(output.outputs[0].n_delta_tokens, 1U);
+    EXPECT_EQ(output.outputs[0].token_ids.size(), kind == OutputKind::kDelta ? 1U : 3U);
+    merge_answer(output, part("[]"), kind);
+    EXPECT_EQ(output.outputs[0].n_delta_tokens, 0U);
+  }
+}
+
+TEST(Wire, PromptsOfTokensAreSentAsTheyAre) {
+  const base::Json body =
+      base::Json::parse(make_body(std::vector<std::int32_t>{1, 403}, {}, "m", false), "body");
+  EXPECT_EQ(body.find("prompt")->dump(), "[1,403]");
+  EXPECT_EQ(body.find("messages"), nullptr);
+  EXPECT_THROW(make_body(std::vector<std::int32_t>{}, {}, "m", false), Error);
+}
+
 TEST(Wire, ErrorsInsideOfAnswers) {
   EXPECT_EQ(parse_failure(R"({"error":{"message":"m","code":"unavailable"}})"),
             ErrorCode::kUnavailable);

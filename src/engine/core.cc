@@ -357,6 +357,7 @@ void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
 
 void Core::commit_one(Sequence& sequence, StepOutput& output, const float* logits) {
   RequestState& r = *sequence.request;
+  if (!std::exchange(r.has_started, true)) emit(sequence, StartEvent{step_began_});
   report_prompt(sequence, output, logits);
   const bool samples =
       r.max_new > 0 && sequence.n_computed + sequence.n_rows == sequence.n_target();
@@ -390,9 +391,9 @@ void Core::commit(std::span<StepOutput> outputs, const float* logits) {
   ++stats_.n_steps;
   stats_.n_step_rows += static_cast<std::int64_t>(step_.token_ids.size());
   stats_.n_step_sequences += static_cast<std::int64_t>(batch_.size());
-  // Logprobs, logits and a token for each of the batch, and an end for everyone.
+  // A start, logprobs, logits and a token for each of the batch, and an end for everyone.
   reserve_more(emissions_,
-               3 * batch_.size() + running_.size() + static_cast<std::size_t>(n_waiting()));
+               4 * batch_.size() + running_.size() + static_cast<std::size_t>(n_waiting()));
   for (std::size_t i = 0; i < batch_.size(); ++i) {
     Sequence& sequence = *batch_[i];
     if (sequence.state == Sequence::State::kEnded)
@@ -408,6 +409,7 @@ void Core::commit(std::span<StepOutput> outputs, const float* logits) {
 
 void Core::step() {
   const base::Clock::TimePoint start = clock_.now();
+  step_began_ = start;
   admit();
   if (running_.empty()) return;
   StepReservation reservation;

@@ -50,6 +50,9 @@ struct PromptLogits {
 };
 /// Shared by all that one failure ends: telling them of a lack of memory takes none.
 using FailurePtr = std::shared_ptr<const base::Failure>;
+struct StartEvent {
+  base::Clock::TimePoint when{};  ///< When the first step of the request began.
+};
 struct EndEvent {
   FinishReason reason = FinishReason::kStop;
   int n_cached_tokens = 0;
@@ -60,7 +63,7 @@ struct EndEvent {
 struct Emission {
   std::shared_ptr<EventSink> sink{};
   int choice = 0;
-  std::variant<TokenEvent, PromptLogprobs, PromptLogits, EndEvent> what{};
+  std::variant<TokenEvent, PromptLogprobs, PromptLogits, StartEvent, EndEvent> what{};
 };
 
 /// The engine without threads: everything that one step does.
@@ -76,8 +79,12 @@ struct Emission {
 /// 4. A request is known exactly while one of its choices has not ended; each choice gets one end.
 /// 5. Nothing is told to a sink before the state it speaks of is committed: `emissions` are only
 ///    added by commits and endings, in the order in which they happened.
-/// 6. The first in rank always gets on: it is never preempted, so no two sequences can take each
-///    other's blocks for ever.
+/// 6. The first in rank of the running ones always gets on: it has rows in each step but those that
+///    measure decodes, and is never preempted but by a sequence of lower priority that comes. So it
+///    ends, and no two sequences can take each other's blocks for ever.
+/// 7. Everybody who waits gets a place in the end, unless lower priority keeps coming: places go to
+///    the least served tenant, in it to the group that holds fewest, and there to the earliest, and
+///    nobody overtakes one that was picked and has no room yet.
 ///
 /// Thread safety: one thread at a time.
 class Core {
@@ -128,6 +135,7 @@ class Core {
   std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
   void plan(const StepCosts& costs);
   StepShape shape() const;
+  void fill_work(Load& load);
   void measure(const StepShape& computed, double step_s, std::int64_t n_tokens) noexcept;
   void reserve(StepReservation& reservation);
   void commit(std::span<StepOutput> outputs, const float* logits);
@@ -170,6 +178,7 @@ class Core {
   std::vector<Sequence*> batch_;
   std::vector<int> outstanding_;
   step::Step step_;
+  base::Clock::TimePoint step_began_{};
 
   std::vector<Emission> emissions_;
   std::vector<std::string> finished_ids_;

@@ -8,19 +8,11 @@
 namespace openllm::engine {
 namespace {
 
-/// Seconds of work of sequences, at the costs of steps as they are now.
-struct WorkCosts {
-  double prompt_row = 0;
-  double token = 0;  ///< Of an answer, when as many decode as run.
-  const AnswerLengths& lengths;
-
-  double of(const Sequence& s, std::int64_t n_rows) const noexcept {
-    const RequestState& r = *s.request;
-    const bool can_end = !r.request.stop_token_ids.empty();
-    return static_cast<double>(n_rows) * prompt_row +
-           lengths.expected(r.max_new - s.n_generated(), can_end) * token;
-  }
-};
+/// Work that is left of a sequence when it computes `n_rows` rows until its next token.
+double work_left(const Load& load, const Sequence& s, std::int64_t n_rows) noexcept {
+  const RequestState& r = *s.request;
+  return load.work_s(n_rows, r.max_new - s.n_generated(), !r.request.stop_token_ids.empty());
+}
 
 /// Rows that a waiting sequence will have computed at its first token: choices behind the first
 /// find the prompt in the cache.
@@ -36,6 +28,8 @@ void Core::fill(Load& load) {
               .n_places = static_cast<int>(max_running_),
               .n_running = static_cast<int>(running_.size()),
               .step_s = step_s_,
+              .mean_s = load.mean_s,  // for those that come to an idle engine
+              .lengths = lengths_,
               .has_tenants = shares_.has_tenants(),
               .tenants = std::move(load.tenants)};
   load.tenants.clear();
@@ -49,30 +43,31 @@ void Core::fill(Load& load) {
     }
     ++load.of(s->request->tenant->id, s->request->request.priority).n_running;
   }
-  const StepShape batch{
-      .decode_rows = static_cast<double>(std::max(1, load.n_running)),
-      .decode_keys = load.decode_keys / std::max(1, load.n_decoding) * std::max(1, load.n_running)};
-  const WorkCosts work{.prompt_row = load.n_decoding > 0 ? load.costs.prompt_row_beside
-                                                         : load.costs.prompt_row_alone,
-                       .token = seconds(load.costs, batch) / batch.decode_rows,
-                       .lengths = lengths_};
+  const double n_batch = std::max(1, load.n_running);
+  const StepShape batch{.decode_rows = n_batch,
+                        .decode_keys = load.decode_keys / std::max(1, load.n_decoding) * n_batch};
+  load.token_s = seconds(load.costs, batch) / n_batch;
+  fill_work(load);
+  if (!running_.empty()) load.last_priority = running_.back()->request->request.priority;
+}
+
+void Core::fill_work(Load& load) {
   double whole_s = 0;
   for (const Sequence* s : running_) {
-    const double left = work.of(*s, s->n_target() - s->n_computed);
+    const double left = work_left(load, *s, s->n_target() - s->n_computed);
     load.running_s += left;
-    whole_s += left + s->n_computed * work.prompt_row + s->n_generated() * work.token;
+    whole_s += left + load.work_s(s->n_computed, s->n_generated(), false);
   }
   ++load_stamp_;
   for (const Sequence* s : waiting_) {
-    whole_s += work.of(*s, rows_of_waiting(*s));
+    whole_s += work_left(load, *s, rows_of_waiting(*s));
     Group& group = *s->request->group;
     if (group.n_running > 0 || group.stamp == load_stamp_) continue;
     group.stamp = load_stamp_;
     ++load.of(s->request->tenant->id, s->request->request.priority).n_first;
   }
-  const std::size_t n_known = running_.size() + waiting_.size();
-  if (n_known > 0) load.mean_s = whole_s / static_cast<double>(n_known);
-  if (!running_.empty()) load.last_priority = running_.back()->request->request.priority;
+  load.n_known = static_cast<double>(running_.size() + waiting_.size());
+  if (load.n_known > 0) load.mean_s = whole_s / load.n_known;
 }
 
 void Core::measure(const StepShape& computed, double step_s, std::int64_t n_tokens) noexcept {

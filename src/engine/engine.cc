@@ -38,7 +38,10 @@ using Command = std::variant<std::unique_ptr<RequestState>, EndChoice>;
 Newcomer newcomer_of(const Request& request) {
   return {.tenant = std::hash<std::string>{}(request.tenant),
           .priority = request.priority,
-          .n_prompt = static_cast<std::int64_t>(request.prompt_ids.size())};
+          .n_prompt = static_cast<std::int64_t>(request.prompt_ids.size()),
+          .max_new = request.max_new_tokens,
+          .can_end = !request.stop_token_ids.empty(),
+          .n_choices = request.n_choices};
 }
 
 /// At least a millisecond: 0 says that there is no estimate.
@@ -56,6 +59,8 @@ void deliver(Emission& emission) {
     sink.on_prompt_logprobs(logprobs->first, std::move(logprobs->events));
   } else if (const auto* logits = std::get_if<PromptLogits>(&emission.what)) {
     sink.on_prompt_logits(logits->first, logits->n, logits->values);
+  } else if (const auto* start = std::get_if<StartEvent>(&emission.what)) {
+    sink.on_start(start->when);
   } else if (const auto* end = std::get_if<EndEvent>(&emission.what)) {
     sink.on_end(emission.choice, end->reason, end->n_cached_tokens,
                 end->failure != nullptr ? *end->failure : base::Failure{});

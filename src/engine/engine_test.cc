@@ -59,6 +59,25 @@ TEST(EngineSubmit, RefusesWhatMakesNoSense) {
   EXPECT_FALSE(b.engine.step());
 }
 
+TEST(EngineSubmit, SomethingMustBeLeftToSayBeforeTheEnd) {
+  Bench b;
+  Request r = make_request("x", 3, 4);
+  r.min_new_tokens = 1;
+  for (int id = -1; id < kVocab; ++id) r.stop_token_ids.push_back(id);
+  EXPECT_THAT(refusal(b, r), HasSubstr("min_new_tokens: no token is left"));
+  Request none = r;
+  none.min_new_tokens = 0;  // the first token ends the answer
+  EXPECT_EQ(refusal(b, none), "accepted");
+  none.id = "y";
+  none.min_new_tokens = 1;
+  none.max_new_tokens = 0;
+  EXPECT_EQ(refusal(b, none), "accepted");
+  r.id = "z";
+  r.stop_token_ids[5] = r.stop_token_ids[6];
+  EXPECT_EQ(refusal(b, r), "accepted");
+  b.run_all();
+}
+
 TEST(EngineSubmit, IdsAreUniqueWhileRunning) {
   Bench b;
   Request r = make_request("same", 3, 2);

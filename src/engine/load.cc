@@ -88,13 +88,24 @@ void Load::add_prompt(std::int64_t n_rows) noexcept {
   ++n_prompts;
 }
 
+double Load::work_s(std::int64_t n_rows, std::int64_t max_new, bool can_end) const noexcept {
+  const double row_s = n_decoding > 0 ? costs.prompt_row_beside : costs.prompt_row_alone;
+  return static_cast<double>(n_rows) * row_s + lengths.expected(max_new, can_end) * token_s;
+}
+
 void add_newcomer(Load& load, const Newcomer& newcomer) {
+  // Choices behind the first find the prompt in the cache.
+  const double n = newcomer.n_choices;
+  const double first_s = load.work_s(newcomer.n_prompt, newcomer.max_new, newcomer.can_end);
+  const double work_s = first_s + (n - 1) * load.work_s(1, newcomer.max_new, newcomer.can_end);
+  load.mean_s = (load.mean_s * load.n_known + work_s) / (load.n_known + n);
+  load.n_known += n;
   const bool gets_place = count_ahead(load, newcomer) < count_free(load, newcomer);
   Load::TenantLoad& own = load.of(newcomer.tenant, newcomer.priority);
   if (gets_place) {
     ++own.n_running;
     ++load.n_running;
-    load.running_s += load.mean_s;
+    load.running_s += first_s;
     load.add_prompt(newcomer.n_prompt);
   } else {
     ++own.n_first;

@@ -33,6 +33,9 @@ struct Newcomer {
   std::size_t tenant = 0;  ///< Tenant::id.
   int priority = 0;
   std::int64_t n_prompt = 1;
+  std::int64_t max_new = 1;
+  bool can_end = true;  ///< Before max_new.
+  int n_choices = 1;
 };
 
 /// What is ahead of a request that comes now. A value that the engine publishes after each step.
@@ -45,7 +48,10 @@ struct Load {
   double step_s = 0;       ///< Time of a step as the last ones were.
   double running_s = 0;    ///< Work left of the running sequences.
   double mean_s = 0;       ///< Work of a sequence from begin to end.
-  int last_priority = 0;   ///< Of the running one that would be preempted first.
+  double n_known = 0;      ///< Sequences that this is the mean of.
+  double token_s = 0;      ///< Work for a token of an answer, with as many as now.
+  AnswerLengths lengths{};
+  int last_priority = 0;  ///< Of the running one that would be preempted first.
   bool has_tenants = false;
 
   /// One for each tenant and priority.
@@ -66,6 +72,8 @@ struct Load {
   /// The entry of a tenant and priority, made if there is none.
   TenantLoad& of(std::size_t tenant, int priority);
   void add_prompt(std::int64_t n_rows) noexcept;
+  /// Work of a sequence that computes these rows and has at most `max_new` tokens to come.
+  double work_s(std::int64_t n_rows, std::int64_t max_new, bool can_end) const noexcept;
 };
 
 /// Counts a request that was taken after the load was published.

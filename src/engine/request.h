@@ -30,6 +30,8 @@ struct TokenEvent {
 class EventSink {
  public:
   virtual ~EventSink() = default;
+  /// When the request's first step began; told once, before what that step gave.
+  virtual void on_start(base::Clock::TimePoint /*when*/) noexcept {}
   /// Logprobs of prompt positions [first, first + events.size()), if asked for. Position 0 is never
   /// reported.
   virtual void on_prompt_logprobs(int first, std::vector<TokenEvent> events) noexcept = 0;

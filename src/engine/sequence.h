@@ -61,6 +61,7 @@ struct RequestState {
   int n_prompt = 0;
   int max_new = 0;
   int n_open = 0;            ///< Choices not ended.
+  bool has_started = false;  ///< A step of it was committed.
   bool joins_group = false;  ///< Others of its group were there when it came.
   /// Prompt tokens found in the prefix cache by the first choice to run; < 0: none ran yet.
   int n_cached = -1;

@@ -9,7 +9,7 @@ namespace {
 // So that no part vanishes: it could never grow again.
 constexpr double kLeastCost = 1e-13;
 // Steps with prompts until decodes alone are measured again.
-constexpr int kDecodesDueAfter = 24;
+constexpr int kDecodesDueAfter = 16;
 // Steps of a kind after which an odd one is taken for an interruption.
 constexpr int kSettled = 8;
 
@@ -31,6 +31,7 @@ void CostModel::observe(const StepShape& shape, double measured_s) noexcept {
       *cost *= scale;
     }
     c.measured = true;
+    return;  // a first step also touches memory for the first time, and tells little else
   }
   if (shape.prompt_rows == 0) {
     learn_decodes(shape, measured_s);
@@ -46,27 +47,29 @@ void CostModel::learn_decodes(const StepShape& shape, double measured_s) noexcep
   const Part parts[] = {{costs_.fixed, 1},
                         {costs_.decode_row, shape.decode_rows},
                         {costs_.decode_key, shape.decode_keys}};
-  correct(parts, seconds(costs_, shape), measured_s, n_decodes_++);
+  // One that was asked for stands for many.
+  const double rate = n_since_ >= kDecodesDueAfter ? 0.3 : 0.1;
+  correct(parts, seconds(costs_, shape), measured_s, n_decodes_++, rate);
 }
 
 void CostModel::learn_prompts(const StepShape& shape, double measured_s) noexcept {
   const bool beside = shape.decode_rows > 0;
   double& row = beside ? costs_.prompt_row_beside : costs_.prompt_row_alone;
   const Part parts[] = {{row, shape.prompt_rows}, {costs_.prompt_key, shape.prompt_keys}};
-  correct(parts, seconds(costs_, shape), measured_s, beside ? n_beside_++ : n_alone_++);
+  correct(parts, seconds(costs_, shape), measured_s, beside ? n_beside_++ : n_alone_++, 0.1);
   // What was never seen is most likely like the other.
   if (n_beside_ == 0) costs_.prompt_row_beside = costs_.prompt_row_alone;
   if (n_alone_ == 0) costs_.prompt_row_alone = costs_.prompt_row_beside;
 }
 
 template <std::size_t N>
-void CostModel::correct(const Part (&parts)[N], double expected_s, double measured_s,
-                        int n_seen) noexcept {
+void CostModel::correct(const Part (&parts)[N], double expected_s, double measured_s, int n_seen,
+                        double least_rate) noexcept {
   const bool is_settled = n_seen >= kSettled;
   const double error =
       std::clamp(measured_s / expected_s, is_settled ? 0.5 : 0.1, is_settled ? 2.0 : 10.0) - 1;
   // The first steps of a kind count more than later ones.
-  const double rate = std::max(0.1, 1.0 / (1 + n_seen));
+  const double rate = std::max(least_rate, 1.0 / (1 + n_seen));
   double squares = 0.01;  // parts that hardly contributed are not changed by much
   for (const Part& part : parts) {
     const double share = part.cost * part.count / expected_s;

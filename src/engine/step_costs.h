@@ -53,8 +53,8 @@ class CostModel {
   void learn_decodes(const StepShape& shape, double measured_s) noexcept;
   void learn_prompts(const StepShape& shape, double measured_s) noexcept;
   template <std::size_t N>
-  static void correct(const Part (&parts)[N], double expected_s, double measured_s,
-                      int n_seen) noexcept;
+  static void correct(const Part (&parts)[N], double expected_s, double measured_s, int n_seen,
+                      double least_rate) noexcept;
 
   StepCosts costs_;
   // Steps of each kind; n_since_ counts from the last one of decodes alone.

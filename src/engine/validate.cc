@@ -1,5 +1,8 @@
 #include "engine/validate.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "base/error.h"
 
 namespace openllm::engine {
@@ -14,6 +17,18 @@ void require_positive(const char* name, int value) {
   if (value >= 1) return;
   base::fail(ErrorCode::kInvalidArgument, "engine: ", name, ": out of range (expected >= 1, got ",
              value, ")");
+}
+
+/// Until min_new_tokens no stop token may come: another one must be there.
+void require_something_to_say(const Request& r, int vocab_size) {
+  if (r.min_new_tokens == 0 || r.max_new_tokens == 0) return;
+  if (r.stop_token_ids.size() < static_cast<std::size_t>(vocab_size)) return;
+  std::vector<bool> stops(static_cast<std::size_t>(vocab_size), false);
+  for (const std::int32_t id : r.stop_token_ids) {
+    if (id >= 0 && id < vocab_size) stops[static_cast<std::size_t>(id)] = true;
+  }
+  require(std::find(stops.begin(), stops.end(), false) != stops.end(), {"min_new_tokens"},
+          "min_new_tokens: no token is left, as stop_token_ids has all of them");
 }
 
 }  // namespace
@@ -41,6 +56,7 @@ void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
           "max_new_tokens: out of range (expected >= 0, got ", r.max_new_tokens, ")");
   require(r.min_new_tokens >= 0, {"min_new_tokens"},
           "min_new_tokens: out of range (expected >= 0, got ", r.min_new_tokens, ")");
+  require_something_to_say(r, vocab_size);
   sampling::validate(r.sampling, vocab_size);
   const auto n_prompt = static_cast<std::int64_t>(r.prompt_ids.size());
   const std::int64_t room = r.max_new_tokens > 0 ? max_len - 1 : max_len;

@@ -64,7 +64,6 @@ constexpr AbsentField kAbsent[] = {
     {"spaces_between_special_tokens", "true"},
     {"clean_up_tokenization_spaces", "false"},
     body("do_sample", "true", {}, "temperature 0"),
-    body("max_time_s", {}, {}, "timeout"),
     body("max_tokens_to_sample", {}, {}, "max_tokens"),
     body("max_gen_len", {}, {}, "max_tokens"),
 
@@ -189,6 +188,8 @@ constexpr AbsentField kAbsent[] = {
     instead("parameters", "its members beside it"),
     instead("options", "its members beside it"),
     instead("extra_body", "its members beside it"),
+    instead("extra_headers", "fields of the request's head"),
+    instead("extra_query", "nothing: routes take no queries"),
     instead("generation_config", "its members beside it"),
     instead("sampling_params", "its members beside it"),
     body("template", "\"\""),
@@ -208,7 +209,6 @@ constexpr AbsentField kAbsent[] = {
     body("min_dynamic_patch"),
     body("prompt_embeds"),
     body("suffix", "\"\""),
-    body("continue_final_message", "false"),
     body("input_prefix"),
     body("input_suffix"),
     body("input_extra"),
@@ -308,7 +308,8 @@ constexpr BodyMember kMembers[] = {
 };
 
 constexpr std::string_view kSamplerDetail = "acts only with a sampler that is refused unless off";
-constexpr std::string_view kFormDetail = "acts only with a form of answers that is refused";
+constexpr std::string_view kFormDetail =
+    "acts only with a form of answers, or a budget, that is refused";
 constexpr std::string_view kLabel = "a label for the service that gets it";
 constexpr std::string_view kPlace = "where and how fast, not what";
 
@@ -339,6 +340,7 @@ constexpr HarmlessMember kHarmless[] = {
     {"backend_sampling", kPlace},
     {"low_memory", kPlace},
     {"num_batch", kPlace},
+    {"draft_num_predict", kPlace},
     {"num_gpu", kPlace},
     {"main_gpu", kPlace},
     {"num_thread", kPlace},
@@ -373,6 +375,11 @@ constexpr HarmlessMember kHarmless[] = {
     {"grammar_triggers", kFormDetail},
     {"grammar_type", kFormDetail},
     {"preserved_tokens", kFormDetail},
+    {"reasoning_budget_start_tag", kFormDetail},
+    {"reasoning_budget_end_tag", kFormDetail},
+    {"reasoning_budget_end_tags", kFormDetail},
+    {"reasoning_budget_message", kFormDetail},
+    {"reasoning_in_content", "reasoning stays in the text"},
     {"stream_options.include_obfuscation", "hides lengths from those who watch the network"},
     {"content.cache_control", kPlace},
     {"content.prompt_cache_breakpoint", kPlace},

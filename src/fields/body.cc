@@ -106,8 +106,9 @@ class Census {
       if (value.is_null() || is_known(name, value)) continue;
       require_no_misspelling(name);
       if (unknown.size() >= kMaxUnknown) {
-        base::fail_at(ErrorCode::kInvalidArgument, path_.empty() ? "request body" : path_,
-                      "too many unknown names (expected at most ", kMaxUnknown, ")");
+        base::fail_with(ErrorCode::kInvalidArgument, {path_},
+                        path_.empty() ? "request body" : path_,
+                        ": too many unknown names (expected at most ", kMaxUnknown, ")");
       }
       unknown.push_back(joined(path_, name));
     }

@@ -6,6 +6,7 @@
 #include "format/gguf.h"
 #include "format/hf_folder.h"
 #include "format/locate.h"
+#include "format/recognise.h"
 #include "format/tensor_list.h"
 
 namespace openllm::format {
@@ -37,7 +38,7 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path) {
   base::fail(ErrorCode::kNotFound, path,
              ": no model here (expected config.json with model.safetensors or ",
              "model.safetensors.index.json, or one .gguf file; there is a config.json but no ",
-             "safetensors file)");
+             "safetensors file of these names; ", describe_folder(found.path), ")");
 }
 
 std::unique_ptr<Checkpoint> open_adapter(const std::string& path) {

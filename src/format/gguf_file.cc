@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "format/gguf_types.h"
+#include "format/recognise.h"
 
 namespace openllm::format::gguf {
 namespace {
@@ -62,6 +63,9 @@ class Reader {
     base::fail(ErrorCode::kUnsupported, path_, ": ", subject_, ": ", base::cat(parts...),
                " (at byte ", pos_, ")");
   }
+
+  /// What the file is, if it is something known.
+  std::string note() const { return note_what_it_is(file_); }
 
   std::uint32_t u32(const char* what) { return static_cast<std::uint32_t>(integer(4, what)); }
   std::uint64_t u64(const char* what) { return integer(8, what); }
@@ -158,9 +162,10 @@ Value read_value(Reader& in) {
 void read_start(Reader& in) {
   constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF"
   if (in.left() < 24)
-    in.corrupt("too short for a GGUF file (expected at least 24 bytes, got ", in.left(), ")");
+    in.corrupt("too short for a GGUF file (expected at least 24 bytes, got ", in.left(), ")", in.note());
   const std::uint32_t magic = in.u32("magic");
-  if (magic != kMagic) in.corrupt("not a GGUF file (expected the magic \"GGUF\")");
+  if (magic != kMagic)
+    in.corrupt("not a GGUF file (expected the magic \"GGUF\")", in.note());
   const std::uint32_t version = in.u32("version");
   if ((version & 0xFFFFU) == 0 && version != 0)
     in.unsupported("big-endian GGUF files are not supported");

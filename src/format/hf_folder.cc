@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "format/recognise.h"
 #include "format/safetensors.h"
 
 namespace openllm::format {
@@ -32,11 +33,11 @@ bool exists(const std::string& path) {
 base::Json read_json(const std::string& path, std::size_t max_bytes) {
   const std::string text = base::read_file(path, max_bytes);
   try {
-    base::Json value = base::Json::parse(text, path, kMaxDepth);
+    base::Json value = base::Json::parse_python(text, path, kMaxDepth);
     value.as_object(path);
     return value;
   } catch (const Error& error) {
-    throw Error(ErrorCode::kCorruptData, error.what());
+    throw Error(ErrorCode::kCorruptData, base::cat(error.what(), note_if_no_json(text)), path);
   }
 }
 
@@ -136,6 +137,10 @@ void HfFolder::open_sharded(const std::string& index_path) {
   files_.reserve(shards.size());
   for (auto& [name, wanted] : shards) {
     const std::string file = in_folder(path_, name);
+    if (!exists(file)) {
+      base::fail_at(ErrorCode::kNotFound, file, "missing, though ", kModelFolder.index,
+                    " names it; ", describe_folder(path_));
+    }
     files_.emplace_back(file);
     TensorList list;
     parse_safetensors(file, files_.back().bytes(), list);

@@ -97,6 +97,17 @@ TEST(Safetensors, EveryTruncationIsAnError) {
   }
 }
 
+TEST(Safetensors, NothingBehindTheEndIsRead) {
+  const std::string file = small_file();
+  const auto bytes = std::as_bytes(std::span(file));
+  for (std::size_t n = 0; n < bytes.size(); ++n) {
+    TensorList tensors;
+    const Error error =
+        error_of([&] { parse_safetensors("m.safetensors", bytes.first(n), tensors); });
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << n;
+  }
+}
+
 // Found by fuzzing: a NUL must not end the header early.
 TEST(Safetensors, NulInTheHeader) {
   const std::string header("{}\0:\"}", 7);

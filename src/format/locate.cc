@@ -4,12 +4,15 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 #include "format/hf_folder.h"
+#include "format/recognise.h"
 #include "format/split_name.h"
 #include "format/tensor_list.h"
 
@@ -18,21 +21,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Empty when the folder cannot be listed; then `error` is set.
-std::vector<std::string> list_gguf(const std::string& folder, std::error_code& error) {
-  std::vector<std::string> names;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    std::error_code ignored;
-    if (it->is_regular_file(ignored)) names.push_back(it->path().filename().string());
-  }
-  return error ? std::vector<std::string>{} : select_gguf_models(std::move(names));
+/// Not a model of its own: an image encoder, or a later file of a split.
+bool is_part(const std::string& name) {
+  if (name.starts_with("mmproj")) return true;
+  const std::optional<SplitName> split = parse_split_name(name);
+  return split && split->index != 1;
 }
 
 Location locate_in_folder(const std::string& path) {
   if (HfFolder::looks_like_one(path)) return {Layout::kHuggingFace, path};
-  std::error_code error;
-  const std::vector<std::string> gguf = list_gguf(path, error);
-  if (error) base::fail(ErrorCode::kIo, path, ": cannot list the folder: ", error.message());
+  const std::vector<std::string> gguf = find_gguf_models(path);
   if (gguf.size() == 1) return {Layout::kGguf, (fs::path(path) / gguf[0]).string()};
   if (gguf.size() > 1) {
     base::fail(ErrorCode::kInvalidArgument, path, ": holds ", gguf.size(),
@@ -42,7 +40,7 @@ Location locate_in_folder(const std::string& path) {
   if (HfFolder::has_config(path)) return {Layout::kHuggingFace, path};
   base::fail(ErrorCode::kNotFound, path,
              ": no model here (expected config.json with model.safetensors or ",
-             "model.safetensors.index.json, or one .gguf file; there is neither)");
+             "model.safetensors.index.json, or one .gguf file; ", describe_folder(path), ")");
 }
 
 }  // namespace
@@ -54,33 +52,61 @@ Location locate_model(const std::string& path) {
   if (fs::is_directory(status)) return locate_in_folder(path);
   if (!fs::is_regular_file(status))
     base::fail(ErrorCode::kInvalidArgument, path, ": not a regular file");
-  if (path.ends_with(".gguf") || starts_with_gguf_magic(path)) return {Layout::kGguf, path};
+  if (has_gguf_ending(path) || starts_with_gguf_magic(path)) return {Layout::kGguf, path};
   if (path.ends_with(".safetensors") || path.ends_with(".json")) {
     base::fail(ErrorCode::kInvalidArgument, path,
                ": a part of a model (give the folder it lies in)");
   }
   base::fail(ErrorCode::kUnsupported, path,
-             ": not a model file (expected a folder or a .gguf file)");
+             ": not a model file (expected a folder or a .gguf file)", note_what_it_is(path));
 }
 
 bool is_model_folder(const std::string& path) {
   std::error_code error;
-  return fs::is_directory(path, error) &&
-         (HfFolder::has_config(path) || !list_gguf(path, error).empty());
+  if (!fs::is_directory(path, error)) return false;
+  try {
+    return HfFolder::has_config(path) || !find_gguf_models(path).empty();
+  } catch (const Error&) {
+    return false;  // nobody can list it
+  }
 }
 
-std::vector<std::string> select_gguf_models(std::vector<std::string> names) {
-  const auto is_other = [](const std::string& name) {
-    if (!name.ends_with(".gguf") || name.starts_with("mmproj")) return true;
-    const std::optional<SplitName> split = parse_split_name(name);
-    return split && split->index != 1;
-  };
-  names.erase(std::remove_if(names.begin(), names.end(), is_other), names.end());
-  std::sort(names.begin(), names.end());
-  return names;
+std::vector<std::string> find_gguf_models(const std::string& folder) {
+  std::vector<std::string> named;
+  std::vector<std::string> others;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    if (!it->is_regular_file(ignored)) continue;
+    std::string name = it->path().filename().string();
+    if (has_gguf_ending(name)) {
+      if (!is_part(name)) named.push_back(std::move(name));
+    } else if (!name.starts_with('.') && !name.starts_with("mmproj")) {
+      others.push_back(std::move(name));
+    }
+  }
+  if (error) base::fail(ErrorCode::kIo, folder, ": cannot list the folder: ", error.message());
+  if (named.empty()) {
+    std::copy_if(others.begin(), others.end(), std::back_inserter(named), [&](const auto& name) {
+      return starts_with_gguf_magic((fs::path(folder) / name).string());
+    });
+  }
+  std::sort(named.begin(), named.end());
+  return named;
+}
+
+bool has_gguf_ending(std::string_view name) noexcept {
+  constexpr std::string_view kEnding = ".gguf";
+  if (name.size() < kEnding.size()) return false;
+  name.remove_prefix(name.size() - kEnding.size());
+  return std::equal(name.begin(), name.end(), kEnding.begin(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
 }
 
 bool starts_with_gguf_magic(const std::string& path) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) return false;  // a pipe would be waited for
   std::array<char, 4> magic{};
   std::ifstream file(path, std::ios::binary);
   return file.read(magic.data(), magic.size()) &&

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "format/gguf.h"
 #include "format/hf_folder.h"
 
@@ -44,26 +43,6 @@ std::string find_file(const std::string& folder, const char* name) {
 
 std::string text_of(const base::Json* value) {
   return value != nullptr && value->if_string() != nullptr ? *value->if_string() : std::string();
-}
-
-/// tokenizer_config.json holds a string, or a list of named templates of which "default" counts.
-std::optional<std::string> template_of_config(const base::Json& config) {
-  const base::Json* value = config.find("chat_template");
-  if (value == nullptr || value->is_null()) return std::nullopt;
-  if (const std::string* source = value->if_string()) return *source;
-  for (const base::Json& entry : value->as_array("tokenizer_config.json: chat_template")) {
-    const base::Json* source = entry.find("template");
-    if (source != nullptr && text_of(entry.find("name")) == "default")
-      return source->as_string("tokenizer_config.json: chat_template: template");
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string> find_chat_template(const std::string& folder) {
-  const std::string file = find_file(folder, "chat_template.jinja");
-  if (!file.empty()) return base::read_file(file);
-  if (auto source = template_of_config(read_json_file(folder, "chat_template.json"))) return source;
-  return template_of_config(read_json_file(folder, "tokenizer_config.json"));
 }
 
 /// llama.cpp's metadata under our names. Its mirostat and XTC samplers have no counterpart here.
@@ -119,7 +98,7 @@ void open_hf(ModelSource& source) {
   source.architecture = hf_architecture(source.config);
   if (const base::Json* quantisation = source.config.find("quantization_config"))
     source.quantisation = text_of(quantisation->find("quant_method"));
-  source.chat_template = find_chat_template(source.path);
+  source.chat_templates = chat_templates_of_folder(source.path);
   source.generation_defaults = read_json_file(source.path, "generation_config.json");
   source.generation_defaults_place = (fs::path(source.path) / "generation_config.json").string();
   source.tokenizer_path = find_file(source.path, "tokenizer.json");
@@ -131,19 +110,17 @@ void open_gguf(ModelSource& source, const std::string& file) {
   source.config = source.gguf->config();
   source.weights = WeightFormat::kGguf;
   source.architecture = text_of(source.config.find("general.architecture"));
-  const base::Json* chat_template = source.config.find("tokenizer.chat_template");
-  if (chat_template != nullptr && chat_template->if_string() != nullptr)
-    source.chat_template = *chat_template->if_string();
+  source.chat_templates = chat_templates_of_gguf(source.config, file);
   source.generation_defaults = gguf_generation_defaults(source.config);
   source.generation_defaults_place = file + ": general.sampling";
 }
 
-/// The last part of the path, without ".gguf".
+/// The last part of the path, without ".gguf" in letters of either case.
 std::string name_of(const std::string& path) {
   const fs::path normal = fs::path(path).lexically_normal();
   std::string name = normal.filename().string();
   if (name.empty()) name = normal.parent_path().filename().string();
-  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+  if (has_gguf_ending(name)) name.resize(name.size() - 5);
   return name.empty() ? path : name;
 }
 
@@ -215,19 +192,6 @@ ModelSource open_model(const std::string& path) {
     open_hf(source);
   }
   return source;
-}
-
-base::Json read_json_file(const std::string& folder, std::string_view name) {
-  const fs::path path = fs::path(folder) / name;
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return {};
-  try {
-    return base::Json::parse(base::read_file(path.string()), path.string());
-  } catch (const Error& error) {
-    // What is wrong with a file is not the caller's fault.
-    if (error.code() != ErrorCode::kInvalidArgument) throw;
-    throw Error(ErrorCode::kCorruptData, error.what(), error.where());
-  }
 }
 
 }  // namespace openllm::format

@@ -2,13 +2,14 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "base/json.h"
+#include "format/chat_templates.h"
 #include "format/checkpoint.h"
 #include "format/gguf_metadata.h"
+#include "format/json_file.h"
 #include "format/locate.h"
 
 namespace openllm::format {
@@ -42,8 +43,8 @@ struct ModelSource {
   /// `quant_method` of config.json's quantization_config ("gptq", "awq", ...); empty when it has
   /// none. Formats whose tensors say it themselves (GGUF) leave it empty.
   std::string quantisation{};
-  /// Jinja source; nullopt when the files have none.
-  std::optional<std::string> chat_template{};
+  /// Empty when the files have none.
+  std::vector<NamedTemplate> chat_templates{};
   /// Defaults for requests under the names of generation_config.json; null when the files have
   /// none. For GGUF made of its metadata `general.sampling.*`.
   base::Json generation_defaults{};
@@ -63,9 +64,5 @@ struct ModelSource {
 /// Opens what `locate_model` finds at `path`, under the id that the path's last part gives. Throws
 /// as `locate_model`; kCorruptData for damaged files, naming them.
 ModelSource open_model(const std::string& path);
-
-/// The JSON file `name` in `folder`, or null when there is no such file. Throws kCorruptData naming
-/// the file.
-base::Json read_json_file(const std::string& folder, std::string_view name);
 
 }  // namespace openllm::format

@@ -38,7 +38,10 @@ TEST(ModelSource, AFolderNeedsNoWeights) {
   EXPECT_EQ(source.quantisation, "gptq");
   EXPECT_EQ(source.tokenizer_path, folder.path() + "/tokenizer.json");
   EXPECT_EQ(source.tokenizer_config_path, "");
-  EXPECT_EQ(source.chat_template, "{{ messages }}");
+  ASSERT_EQ(source.chat_templates.size(), 1U);
+  EXPECT_EQ(source.chat_templates[0].name, "default");
+  EXPECT_EQ(source.chat_templates[0].source, "{{ messages }}");
+  EXPECT_EQ(source.chat_templates[0].place, folder.path() + "/chat_template.jinja");
   EXPECT_EQ(source.generation_defaults.dump(), R"({"top_k":5})");
   EXPECT_EQ(source.outline().n_layers, 3);
   EXPECT_EQ(source.outline().vocab_size, 7);
@@ -84,7 +87,8 @@ TEST(ModelSource, OfGgufIsItsMetadata) {
   EXPECT_EQ(source.id, "tiny");
   EXPECT_EQ(source.weights, WeightFormat::kGguf);
   EXPECT_EQ(source.architecture, "foo");
-  EXPECT_EQ(source.chat_template, "{{ x }}");
+  ASSERT_EQ(source.chat_templates.size(), 1U);
+  EXPECT_EQ(source.chat_templates[0].source, "{{ x }}");
   EXPECT_EQ(source.outline().n_layers, 4);
   EXPECT_EQ(source.outline().vocab_size, 2);
   EXPECT_EQ(source.outline().max_positions, 77);

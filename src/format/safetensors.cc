@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "format/little_endian.h"
+#include "format/recognise.h"
 
 namespace openllm::format {
 namespace {
@@ -160,11 +161,12 @@ class HeaderReader {
   std::vector<Extent> extents_;
 };
 
-base::Json parse_header(const std::string& path, std::string_view text) {
+base::Json parse_header(const std::string& path, std::string_view text,
+                        std::span<const std::byte> file) {
   try {
     return base::Json::parse(text, base::cat(path, ": header"), kMaxHeaderDepth);
   } catch (const Error& error) {
-    throw Error(ErrorCode::kCorruptData, error.what());
+    throw Error(ErrorCode::kCorruptData, base::cat(error.what(), note_what_it_is(file)));
   }
 }
 
@@ -205,16 +207,16 @@ void parse_safetensors(const std::string& path, std::span<const std::byte> file,
   if (file.size() < 8) {
     base::fail(ErrorCode::kCorruptData, path,
                ": too short for a safetensors file (expected at least 8 bytes, got ", file.size(),
-               ")");
+               ")", note_what_it_is(file));
   }
   const std::uint64_t length = load_le(file, 0, 8);
   if (length > kMaxHeaderBytes || length > file.size() - 8) {
     base::fail(ErrorCode::kCorruptData, path, ": bad header length at byte 0 (expected at most ",
                file.size() - 8 < kMaxHeaderBytes ? file.size() - 8 : kMaxHeaderBytes, ", got ",
-               length, ")");
+               length, ")", note_what_it_is(file));
   }
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, length);
-  const base::Json header = parse_header(path, text);
+  const base::Json header = parse_header(path, text, file);
   const base::JsonObject* entries = header.if_object();
   if (entries == nullptr || text[0] != '{') {
     base::fail(ErrorCode::kCorruptData, path, ": header: not a JSON object (at byte 8)");

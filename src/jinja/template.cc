@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 #include "jinja/eval/interpreter.h"
 #include "jinja/syntax/names_read.h"
+#include "jinja/syntax/sought_texts.h"
 
 namespace openllm::jinja {
 namespace {
@@ -43,6 +44,8 @@ Template Template::parse(std::string_view source, std::string_view name) {
     report(name, error, line);
   }
 }
+
+std::vector<std::string> Template::sought_texts() const { return find_sought_texts(impl_->ast); }
 
 std::string Template::render(const base::Json& context, const Limits& limits) const {
   int line = 1;

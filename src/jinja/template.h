@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "jinja/limits.h"
@@ -25,6 +26,8 @@ class Template {
   /// kInvalidArgument with its message; strftime_now uses the local time.
   std::string render(const base::Json& context, const Limits& limits = {}) const;
 
+  /// As find_sought_texts in syntax/sought_texts.h.
+  std::vector<std::string> sought_texts() const;
   /// False if no value of the variable can change what the template renders, because its text never
   /// reads it.
   bool reads(std::string_view variable) const;

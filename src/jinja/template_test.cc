@@ -217,5 +217,21 @@ TEST(JinjaTemplate, RendersOnManyThreads) {
   EXPECT_EQ(out, std::vector<std::string>(4, "AB"));
 }
 
+TEST(SoughtTexts, AreThoseThatTheTemplateComparesWith) {
+  const auto sought = [](const std::string& source) {
+    std::string all;
+    for (const std::string& text : Template::parse(source).sought_texts()) all += text + ";";
+    return all;
+  };
+  EXPECT_EQ(sought("{{ 'a' + m ~ 'b' }}{{ 'c' }}{% set x = 'd' %}text{{ f('e') }}{{ x['f'] }}"),
+            "");
+  EXPECT_EQ(sought("{% if 'a' in m and m != 'b' or 'c' not in m %}{% endif %}"), "a;b;c;");
+  EXPECT_EQ(sought("{{ m.split('a')[0].rstrip('b') }}{{ m | replace('c', 'd') }}"), "a;b;c;d;");
+  EXPECT_EQ(sought("{{ m is eq('a') }}{{ m.startswith(('b', 'c')) }}{{ m.x(k='d') }}"), "a;b;c;d;");
+  EXPECT_EQ(sought("{% macro f(p='a' == q) %}{% for i in m if i == 'b' %}{{ m.s('c') }}{% endfor %}"
+                   "{% endmacro %}{% set y %}{{ m == 'd' }}{% endset %}"),
+            "a;b;c;d;");
+}
+
 }  // namespace
 }  // namespace openllm::jinja

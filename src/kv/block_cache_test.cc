@@ -128,6 +128,9 @@ TEST(BlockPool, TextsThatComeBackAreKeptFromTheirSecondTimeOn) {
   EXPECT_EQ(read_texts(pool, texts), 100);
   EXPECT_LE(pool.n_touched(), 110);
   pool.check(std::vector<int>(1000, 0));
+  BlockPool small(8, 2);
+  for (int i = 0; i < 5; ++i) (void)read_texts(small, texts);
+  EXPECT_EQ(small.n_cached_target(), 8);  // all of it, and not more
 }
 
 TEST(BlockPool, WhatIsHeldTakesUntouchedBlocksRatherThanAllThatIsCached) {
@@ -240,6 +243,21 @@ TEST(BlockCache, WindowGroupsNeedOnlyWhatTheNextPositionSees) {
   ASSERT_TRUE(cache.grow(other, 28));  // four named blocks of each pool are gone
   EXPECT_LT(cache.find_prefix(keys), 6);
   EXPECT_FALSE(cache.grow(other, 34));
+}
+
+TEST(BlockCache, APrefixReplacesWhatTheSequenceHad) {
+  BlockCache cache({window_group(2)}, {9}, 2);
+  const auto keys = chain(4);
+  SequenceBlocks owner;
+  ASSERT_TRUE(cache.grow(owner, 8));
+  cache.publish(owner, 0, keys);
+  SequenceBlocks taker;
+  ASSERT_TRUE(cache.grow(taker, 10));
+  cache.take_prefix(taker, keys);
+  EXPECT_EQ(taker.n_blocks(), 4);
+  for (std::size_t b = 0; b < 3; ++b) EXPECT_EQ(taker.table(0)[b].id(), -1);
+  EXPECT_EQ(taker.table(0)[3].id(), owner.table(0)[3].id());
+  EXPECT_EQ(cache.n_free(), 5);
 }
 
 TEST(BlockCache, MissingBlockOutsideTheWindowDoesNotMatter) {

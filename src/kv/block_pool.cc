@@ -87,9 +87,7 @@ void BlockPool::publish(const BlockRef& ref, const BlockKey& key) {
   if (block.named || !index_.try_emplace(key, ref.id_).second) return;
   block.named = true;
   block.key = key;
-  BlockKey& dropped = dropped_place(key);
-  if (dropped != key) return;
-  dropped = {};
+  if (dropped_place(key) != key) return;
   n_cached_target_ = std::min(n_cached_target_ + 1, n_total());
 }
 

@@ -12,6 +12,7 @@ AnswerText::AnswerText(const TextRules& rules, const tokenizer::Tokenizer& token
       stop_(rules.stop, rules.include_stop),
       stop_token_ids_(rules.stop_token_ids),
       include_stop_(rules.include_stop),
+      skips_special_(rules.skip_special_tokens),
       min_new_tokens_(rules.min_new_tokens) {}
 
 bool AnswerText::is_stop_token(std::int32_t token) const {
@@ -27,7 +28,10 @@ void AnswerText::push(std::int32_t token, chat::Segments& out) {
   } else if (include_stop_ || !is_stop_token(token)) {
     parser_->push_text(decoder_.push(token), parsed_);
   }
-  release(n_tokens_ > min_new_tokens_, out);
+  const bool search = n_tokens_ > min_new_tokens_;
+  release(search, out);
+  if (search && skips_special_ && !stop_.empty() && tokenizer_->is_special(token))
+    chat::append_segment(out, held_kind_, stop_.push_hidden(spelling), held_call_);
 }
 
 void AnswerText::flush(chat::Segments& out) {

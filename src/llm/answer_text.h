@@ -31,6 +31,7 @@ struct TextRules {
 /// Each of the three may hold text back; what was appended to `out` is final.
 ///
 /// A stop string may lie in a segment of any kind, across any tokens, but not across two segments.
+/// The text of a special token counts, also where special tokens are not shown.
 class AnswerText {
  public:
   AnswerText(const TextRules& rules, const tokenizer::Tokenizer& tokenizer);
@@ -53,6 +54,7 @@ class AnswerText {
   StopMatcher stop_;
   std::vector<std::int32_t> stop_token_ids_;
   bool include_stop_;
+  bool skips_special_;
   int min_new_tokens_;
   int n_tokens_ = 0;
   chat::Segments parsed_;  // of one token; kept for its capacity

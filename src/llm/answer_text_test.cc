@@ -158,5 +158,22 @@ TEST(AnswerText, ThroughTheSinkEachChoiceHasItsParser) {
   EXPECT_EQ(update.choices[1].token_ids.size(), 5U);
 }
 
+TEST(AnswerText, ASpecialTokensTextStopsWhetherItIsShownOrNot) {
+  for (const bool skip : {true, false}) {
+    TextRules rules;
+    rules.skip_special_tokens = skip;
+    rules.stop = {"<end>"};
+    EXPECT_EQ(answer(rules, {"Yes", "!", "<end>", "Hm"}), "{Yes!}") << skip;
+    rules.include_stop = true;
+    EXPECT_EQ(answer(rules, {"Yes", "<end>", "Hm"}), "{Yes<end>}") << skip;
+    rules.stop = {"!<end>Hm"};
+    EXPECT_EQ(answer(rules, {"Yes", "!", "<end>", "Hm", "Hm"}), "{Yes!<end>Hm}") << skip;
+    rules.stop = {"<end>"};
+    rules.include_stop = false;
+    rules.min_new_tokens = 2;
+    EXPECT_EQ(answer(rules, {"Yes", "<end>", "!", "<end>", "Hm"}), skip ? "{Yes!}" : "{Yes<end>!}");
+  }
+}
+
 }  // namespace
 }  // namespace openllm::llm

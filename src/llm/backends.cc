@@ -1,6 +1,7 @@
 #include "openllm/backends.h"
 
 #include "backend/choose.h"
+#include "backend/check_options.h"
 #include "device/device.h"
 #include "llm/model_files.h"
 
@@ -15,6 +16,7 @@ std::vector<Availability> list_backends() {
 }
 
 BackendReport ask_backends(const std::string& model, const LoadOptions& options) {
+  backend::check_options(options);
   const format::ModelSource source = llm::open_source(model);
   const std::vector<backend::BackendEntry> entries = backend::backends();
   BackendReport report;

@@ -61,6 +61,44 @@ TEST(Coroutine, OptionsMayBeMadeInPlace) {
   EXPECT_EQ(with_type(llm).get().outputs[0].token_ids.size(), 1U);
 }
 
+TEST(Coroutine, PromptsMayStandInBraces) {
+  const LLM llm(kModel, {.n_threads = 1, .chat_template = "{{ messages[0].content }}"});
+  const GenerateOptions options{.max_new_tokens = 6, .temperature = 0.0F};
+  const std::vector<std::int32_t> ids{1, 403, 407};
+  EXPECT_EQ(llm.generate({1, 403, 407}, options).outputs[0].text,
+            llm.generate(ids, options).outputs[0].text);
+  const std::vector<Message> messages{{.role = "user", .content = "Once"}};
+  EXPECT_EQ(llm.generate({{.role = "user", .content = "Once"}}, options).outputs[0].text,
+            llm.generate(messages, options).outputs[0].text);
+  EXPECT_EQ(llm.async_generate({1, 403, 407}, options).get().outputs[0].text,
+            llm.generate(ids, options).outputs[0].text);
+  EXPECT_EQ(llm.generate({1}, options).prompt_token_ids, std::vector<std::int32_t>{1});
+  EXPECT_EQ(llm.generate({0}, options).prompt_token_ids, std::vector<std::int32_t>{0});
+}
+
+TEST(Coroutine, OutputsCountAndMeasure) {
+  const LLM llm(kModel, {.n_threads = 1});
+  const GenerateOptions options{.max_new_tokens = 6, .n = 3, .ignore_eos = true};
+  std::int64_t n_seen = 0;
+  for (const OutputKind kind :
+       {OutputKind::kCumulative, OutputKind::kDelta, OutputKind::kFinalOnly}) {
+    GenerateOptions now = options;
+    now.output_kind = kind;
+    GenerationStream stream = llm.generate_iterator({1, 403, 407}, now);
+    GenerationOutput last;
+    while (const GenerationOutput* output = stream.next()) last = *output;
+    EXPECT_EQ(last.usage.n_prompt_tokens, 3);
+    EXPECT_EQ(last.usage.n_completion_tokens, 18);
+    EXPECT_EQ(last.usage.n_cached_tokens, last.n_cached_tokens);
+    ASSERT_TRUE(last.timing.queued_s && last.timing.first_token_s);
+    EXPECT_GE(*last.timing.queued_s, 0.0);
+    EXPECT_GE(*last.timing.first_token_s, *last.timing.queued_s);
+    EXPECT_GE(last.timing.total_s, *last.timing.first_token_s);
+    n_seen += last.usage.n_completion_tokens;
+  }
+  EXPECT_EQ(llm.stats().n_generated_tokens, n_seen);
+}
+
 /// What `accepted` throws, and whether there are outputs after it.
 Task<std::pair<std::string, bool>> acceptance(LLM llm, Prompt prompt, GenerateOptions options) {
   AsyncGenerationStream stream = llm.async_generate_iterator(prompt, options);

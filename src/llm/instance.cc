@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/check_options.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random_id.h"
@@ -30,16 +31,54 @@ TextRules make_rules(const GenerateOptions& options, const engine::Request& requ
   return rules;
 }
 
+void check_token_ids(const char* where, const std::vector<std::int32_t>& ids, int vocab_size) {
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= vocab_size) {
+      base::fail_at(ErrorCode::kInvalidArgument, where, "no such id (expected 0 to ",
+                    vocab_size - 1, ", got ", id, ")");
+    }
+  }
+}
+
+/// What the fields' ranges cannot tell: whether they fit each other and the model.
+void check_against_model(const GenerateOptions& options, const engine::Request& request,
+                         int vocab_size) {
+  // A default of the model's or the configuration's gives way to the request's limit instead.
+  if (options.min_new_tokens && request.min_new_tokens > request.max_new_tokens) {
+    base::fail_at(ErrorCode::kInvalidArgument, "min_new_tokens",
+                  "more than the request may have (expected at most max_new_tokens, ",
+                  request.max_new_tokens, ", got ", request.min_new_tokens, ")");
+  }
+  check_token_ids("stop_token_ids", options.stop_token_ids, vocab_size);
+}
+
+/// Throws before a file is opened.
+const LoadOptions& checked(const LoadOptions& options) {
+  backend::check_options(options);
+  return options;
+}
+
 }  // namespace
 
 Instance::Instance(const std::string& model, const LoadOptions& options)
-    : model_(model, options), runtime_(model_, options) {}
+    : model_(model, checked(options)), runtime_(model_, options) {
+  const LLMConfig& config = model_.config();
+  if (options.config.min_new_tokens && *config.min_new_tokens > config.max_new_tokens.value()) {
+    base::fail_at(ErrorCode::kInvalidArgument, "config.min_new_tokens",
+                  "more than max_new_tokens (expected at most ", *config.max_new_tokens, ", got ",
+                  *config.min_new_tokens, ")");
+  }
+  if (!options.config.eos_token_ids.empty() && static_info().vocab_size > 0) {
+    check_token_ids("config.eos_token_ids", options.config.eos_token_ids, static_info().vocab_size);
+  }
+}
 
 Instance::~Instance() = default;
 
 std::shared_ptr<backend::Backend> Instance::load() {
   if (auto loaded = runtime_.backend_or_null()) return loaded;
   (void)static_info();  // the files may be gone when somebody asks
+  model_.check_chat_templates();
   return runtime_.load();
 }
 
@@ -68,6 +107,7 @@ void Instance::submit(const Started& started, const Prompt& prompt,
   const auto tokenizer = model_.tokenizer();
   engine::Request request = make_engine_request(
       options, model_.config(), prompt.messages() != nullptr, max_model_len, tokenizer.get());
+  check_against_model(options, request, backend->vocab_size());
   PreparedPrompt prepared =
       prepare_prompt(model_, prompt, options, {max_model_len, request.max_new_tokens});
   request.id = started.engine_id;
@@ -109,11 +149,6 @@ std::shared_ptr<RequestReader> Instance::start_async(Prompt prompt, GenerateOpti
     } catch (const std::exception& error) {
       const base::Failure failure = base::failure_of(error);
       started.sink->end_all(&failure);
-    } catch (...) {  // LoadOptions::progress may throw anything
-      const base::Failure failure{
-          .code = ErrorCode::kInternal,
-          .message = "load: something was thrown that is no std::exception"};
-      started.sink->end_all(&failure);
     }
   });
   return request;
@@ -149,6 +184,12 @@ Executor Instance::resume_executor(const GenerateOptions& options) {
       own(std::move(task));
     }
   };
+}
+
+void Instance::require_token(const char* where, std::int32_t id) {
+  // Models have ids without a token, and may sample them.
+  const int n_ids = std::max(model_.require_tokenizer()->vocab_size(), static_info().vocab_size);
+  check_token_ids(where, {id}, n_ids);
 }
 
 std::string Instance::tag() const {

@@ -41,6 +41,9 @@ class Instance : public std::enable_shared_from_this<Instance> {
   /// Logits of every position of `token_ids`.
   std::vector<float> logits(const std::vector<std::int32_t>& token_ids);
 
+  /// Throws kInvalidArgument for an id that neither the tokenizer nor the model has.
+  void require_token(const char* where, std::int32_t id);
+
   std::string tag() const;
   ModelInfo info();
   BackendInfo backend_info();

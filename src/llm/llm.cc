@@ -21,9 +21,21 @@ class LLM::Impl final : public llm::Instance {
   }
 };
 
+namespace {
+
+const char* not_null(const char* text, const char* where) {
+  if (text == nullptr)
+    base::fail_at(ErrorCode::kInvalidArgument, where, "is a null pointer (expected a text)");
+  return text;
+}
+
+}  // namespace
+
 LLM::LLM(const std::string& model, const LoadOptions& options) : impl_(Impl::make(model, options)) {
   if (options.eager) load();
 }
+LLM::LLM(const char* model, const LoadOptions& options)
+    : LLM(std::string(not_null(model, "model")), options) {}
 LLM::~LLM() = default;
 LLM::LLM(const LLM&) = default;
 LLM& LLM::operator=(const LLM&) = default;
@@ -105,8 +117,13 @@ std::vector<std::int32_t> LLM::tokenize(std::string_view text,
       {.add_special_tokens = options.add_special_tokens, .parse_special = options.parse_special});
 }
 
+std::vector<std::int32_t> LLM::tokenize(const char* text, const TokenizeOptions& options) const {
+  return tokenize(std::string_view(not_null(text, "text")), options);
+}
+
 std::string LLM::detokenize(const std::vector<std::int32_t>& token_ids,
                             bool skip_special_tokens) const {
+  for (const std::int32_t id : token_ids) impl().require_token("token_ids", id);
   return impl().model().require_tokenizer()->decode(token_ids, skip_special_tokens);
 }
 
@@ -116,6 +133,7 @@ TextDecoder LLM::text_decoder(bool skip_special_tokens, bool continues_text) con
 }
 
 std::string LLM::token_text(std::int32_t token_id) const {
+  impl().require_token("token_id", token_id);
   return std::string(impl().model().require_tokenizer()->token_bytes(token_id));
 }
 

@@ -38,7 +38,8 @@ class Source {
     if (const fields::AbsentField* absent = fields::find_absent(name)) {
       if (fields::is_neutral(*absent, value)) return;
       base::fail_with(ErrorCode::kUnsupported, {name, ErrorReason::kUnsupportedField}, place,
-                      ": unsupported (this version does not have that feature)");
+                      ": unsupported (this version does not have that feature",
+                      absent->advice.empty() ? "" : "; what comes near is ", absent->advice, ")");
     }
     const fields::Field* field = fields::find(name);
     if (field == nullptr) {

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <tuple>
 #include <utility>
 
 #include "llm/engine_request.h"
@@ -122,6 +123,7 @@ TEST(LlmConfig, FieldsThatCannotBeHonouredAreNotIgnored) {
   }
   Environment environment;
   environment.set("OPENLLM_GENERATION_NUM_BEAMS", "1");
+  environment.set("OPENLLM_GENERATION_SEED", "-1");  // a random one, as anyway
   environment.set("OPENLLM_CONFIG", R"({"use_cache": true, "length_penalty": 1.0})");
   EXPECT_NO_THROW(environment_config());
 }
@@ -129,6 +131,19 @@ TEST(LlmConfig, FieldsThatCannotBeHonouredAreNotIgnored) {
 TEST(LlmConfig, ValuesOfTheEnvironmentAreBlamedOnIt) {
   EXPECT_THAT(environment_error("OPENLLM_GENERATION_TEMPERATURE", "-3").what(),
               testing::StartsWith("OPENLLM_GENERATION_TEMPERATURE: invalid value (expected"));
+  for (const auto& [name, value, message] :
+       {std::tuple{"OPENLLM_GENERATION_TEMPERATURE", "abc", "expected a number, got abc"},
+        std::tuple{"OPENLLM_SAMPLING_TOP_K", "0x5", "expected an integer, got 0x5"},
+        std::tuple{"OPENLLM_GENERATION_TOP_P", "\"0.5\"", "expected a number, got \"0.5\""},
+        std::tuple{"OPENLLM_GENERATION_TOP_P", "0.5 ,", "expected a number, got 0.5 ,"},
+        std::tuple{"OPENLLM_GENERATION_EOS_TOKEN_ID", "two", "expected a list of token ids, got two"},
+        std::tuple{"OPENLLM_GENERATION_TOP_K", "[1]", "expected integer, got array"},
+        std::tuple{"OPENLLM_GENERATION_MAX_TOKENS", "1e300", "expected -1 to 2147483647, got"}}) {
+    EXPECT_THAT(environment_error(name, value).what(), testing::StartsWith(std::string(name) + ": "));
+    EXPECT_THAT(environment_error(name, value).what(), HasSubstr(message));
+  }
+  for (const char* name : {"OPENLLM_GENERATION_", "OPENLLM_SAMPLING_FOO"})
+    EXPECT_EQ(environment_error(name, "abc").reason(), ErrorReason::kUnknownField) << name;
   EXPECT_THAT(
       environment_error("OPENLLM_CONFIG", R"({"max_tokens": 5, "max_new_tokens": 6})").what(),
       HasSubstr("given twice"));

@@ -1,30 +1,44 @@
 #include "llm/local_model.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "llm/llm_config.h"
 #include "llm/model_files.h"
 
 namespace openllm::llm {
 
+namespace {
+
+constexpr const char* kDefault = "default";
+constexpr const char* kToolUse = "tool_use";
+
+}  // namespace
+
 LocalModel::LocalModel(const std::string& name, const LoadOptions& options)
-    : source_(open_source(name)) {
+    : source_(open_source(name)),
+      tokenizer_pre_(options.tokenizer_pre),
+      is_callers_template_(!options.chat_template.empty()) {
   ConfigLayers layers;
   apply_model_defaults(layers.model, source_);
   layers.environment = environment_config();
   layers.load = options.config;
   check_config(layers.load, "");
   config_ = resolve_config(layers);
-  template_source_ =
-      options.chat_template.empty() ? source_.chat_template : std::optional(options.chat_template);
-  // What the caller gave is the caller's to mend, now and not with the first messages.
-  if (!options.chat_template.empty()) require_template();
+  if (is_callers_template_) {
+    templates_.push_back({{kDefault, options.chat_template, "chat_template"}});
+    // What the caller gave is the caller's to mend, now and not with the first messages.
+    check_chat_templates();
+  } else {
+    for (const format::NamedTemplate& file : source_.chat_templates) templates_.push_back({file});
+  }
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> LocalModel::tokenizer() {
   const base::MutexLock lock(tokenizer_mutex_);
   if (!tokenizer_loaded_) {
     try {
-      tokenizer_ = load_tokenizer(source_);
+      tokenizer_ = load_tokenizer(source_, tokenizer_pre_);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kUnsupported) throw;
       unsupported_tokenizer_ = error.what();  // whoever sends token ids does not need it
@@ -53,27 +67,70 @@ void LocalModel::drop_tokenizer() {
   tokenizer_loaded_ = false;
 }
 
-const chat::Template& LocalModel::require_template() {
-  const base::MutexLock lock(template_mutex_);
-  if (!template_) {
-    if (!template_source_) {
-      base::fail_with(ErrorCode::kUnsupported, {"messages", ErrorReason::kTemplateMissing},
-                      "messages: ", source_.id,
-                      " has no chat template (pass a text prompt, or load it with a template)");
-    }
-    template_ = chat::Template::parse(*template_source_);
-  }
-  return *template_;
+const LocalModel::LazyTemplate* LocalModel::find_template(std::string_view name) const noexcept {
+  const auto found = std::find_if(templates_.begin(), templates_.end(),
+                                  [name](const auto& lazy) { return lazy.file.name == name; });
+  return found == templates_.end() ? nullptr : &*found;
 }
 
-std::string LocalModel::render(const std::vector<Message>& messages,
-                               const GenerateOptions& options) {
+std::size_t LocalModel::choose_template(const GenerateOptions& options) const {
+  if (templates_.empty()) {
+    base::fail_with(ErrorCode::kUnsupported, {"messages", ErrorReason::kTemplateMissing},
+                    "messages: ", source_.id,
+                    " has no chat template (pass a text prompt, or load it with a template)");
+  }
+  const LazyTemplate* chosen =
+      options.tools_json.empty() || options.tools_json == "[]" ? nullptr : find_template(kToolUse);
+  if (chosen == nullptr) chosen = find_template(kDefault);
+  if (chosen == nullptr) {
+    base::fail_with(ErrorCode::kUnsupported, {"messages", ErrorReason::kTemplateMissing},
+                    "messages: ", source_.id, " has the chat templates ",
+                    format::list_names(source_.chat_templates),
+                    ", and none of them is its default (load it with one of them)");
+  }
+  return static_cast<std::size_t>(chosen - templates_.data());
+}
+
+const chat::Template& LocalModel::parse_template(LazyTemplate& lazy) {
+  if (!lazy.code) {
+    try {
+      lazy.code = chat::Template::parse(lazy.file.source, lazy.file.place);
+    } catch (const Error& error) {
+      if (is_callers_template_ || error.code() != ErrorCode::kInvalidArgument) throw;
+      throw Error(ErrorCode::kCorruptData, error.what(), lazy.file.place);
+    }
+  }
+  return *lazy.code;
+}
+
+void LocalModel::check_chat_templates() {
+  const base::MutexLock lock(template_mutex_);
+  for (LazyTemplate& lazy : templates_) parse_template(lazy);
+}
+
+LocalModel::UsableTemplate LocalModel::require_template(const GenerateOptions& options,
+                                                        const tokenizer::Tokenizer& tokenizer) {
+  const std::size_t index = choose_template(options);
+  const base::MutexLock lock(template_mutex_);
+  LazyTemplate& lazy = templates_[index];
+  const chat::Template& code = parse_template(lazy);
+  if (!lazy.rules) {
+    std::vector<chat::ControlToken> tokens;
+    for (const tokenizer::AddedText& token : tokenizer.added_tokens())
+      tokens.push_back({std::string(token.text), token.special});
+    lazy.rules = chat::make_control_rules(tokens, code.source(), code.sought_texts());
+  }
+  return {code, *lazy.rules};
+}
+
+chat::RenderedPrompt LocalModel::render_guarded(const std::vector<Message>& messages,
+                                                const GenerateOptions& options) {
   if (messages.empty()) base::fail_at(ErrorCode::kInvalidArgument, "messages", "empty");
-  const chat::Template& chat_template = require_template();
-  chat_template.require_read(messages, options, source_.id);
+  choose_template(options);
   const auto tokenizer = require_tokenizer();
-  return chat_template.render(messages, options,
-                              {.bos = tokenizer->bos_piece(), .eos = tokenizer->eos_piece()});
+  const UsableTemplate usable = require_template(options, *tokenizer);
+  usable.code.require_read(messages, options, source_.id);
+  return usable.code.render(messages, options, tokenizer->special_tokens_map(), usable.rules);
 }
 
 }  // namespace openllm::llm

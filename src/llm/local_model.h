@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/mutex.h"
@@ -35,17 +36,41 @@ class LocalModel {
   /// Frees the tokenizer once nobody else holds it; the next use loads it again.
   void drop_tokenizer();
 
-  bool has_chat_template() const noexcept { return template_source_.has_value(); }
-  /// The prompt that the chat template makes of the messages. Throws kUnsupported when there is no
-  /// template.
-  std::string render(const std::vector<Message>& messages, const GenerateOptions& options);
+  bool has_chat_template() const noexcept { return !templates_.empty(); }
+  /// Throws kCorruptData naming the file or key of a chat template that cannot be used; so a broken
+  /// one shows when the model loads and not with the first conversation.
+  void check_chat_templates();
+  /// The prompt that the chat template makes of the messages: of several templates "tool_use" when
+  /// there are tools, else "default". Throws kUnsupported when there is no such template.
+  chat::RenderedPrompt render_guarded(const std::vector<Message>& messages,
+                                      const GenerateOptions& options);
+  /// Its text.
+  std::string render(const std::vector<Message>& messages, const GenerateOptions& options) {
+    return render_guarded(messages, options).text;
+  }
 
  private:
-  const chat::Template& require_template();
+  /// A template of the model, parsed at its first use.
+  struct LazyTemplate {
+    format::NamedTemplate file;
+    std::optional<chat::Template> code{};
+    std::optional<chat::ControlRules> rules{};
+  };
+  struct UsableTemplate {
+    const chat::Template& code;
+    const chat::ControlRules& rules;
+  };
+  const LazyTemplate* find_template(std::string_view name) const noexcept;
+  /// The one for a request.
+  std::size_t choose_template(const GenerateOptions& options) const;
+  const chat::Template& parse_template(LazyTemplate& lazy) REQUIRES(template_mutex_);
+  UsableTemplate require_template(const GenerateOptions& options,
+                                  const tokenizer::Tokenizer& tokenizer);
 
   const format::ModelSource source_;
+  const std::string tokenizer_pre_;  // LoadOptions::tokenizer_pre
+  const bool is_callers_template_;   // LoadOptions::chat_template
   LLMConfig config_;
-  std::optional<std::string> template_source_;
 
   base::Mutex tokenizer_mutex_;
   bool tokenizer_loaded_ GUARDED_BY(tokenizer_mutex_) = false;
@@ -53,7 +78,7 @@ class LocalModel {
   /// Why there is none, if the files have one.
   std::string unsupported_tokenizer_ GUARDED_BY(tokenizer_mutex_);
   base::Mutex template_mutex_;
-  std::optional<chat::Template> template_ GUARDED_BY(template_mutex_);
+  std::vector<LazyTemplate> templates_;  // the list stays as it is; what was parsed is guarded
 };
 
 }  // namespace openllm::llm

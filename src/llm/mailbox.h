@@ -37,6 +37,7 @@ struct Update {
   std::vector<TokenLogprobs> prompt_logprobs{};
   std::vector<float> prompt_logits{};
   std::int64_t n_cached_tokens = 0;
+  Timing timing{};
   std::optional<Error> error{};  ///< The request failed; nothing follows.
   bool finished = false;         ///< Every choice has ended; nothing follows.
 };

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -125,17 +127,156 @@ TEST(Misuse, TasksThatRunTwiceOrWereMovedFrom) {
   expect_invalid("co_await twice", [] { await_twice().get(); });
 }
 
-TEST(Misuse, ProgressThatThrowsIsTheRequestsError) {
-  const std::vector<std::function<void()>> throws{[] { throw std::runtime_error("stop"); },
-                                                  [] { throw 5; }};
-  for (const auto& thrown : throws) {
-    LoadOptions load{.n_threads = 1};
-    load.progress = [&](const std::string&, double) { thrown(); };
-    const LLM llm(kModel, load);
-    for (int i = 0; i < 2; ++i) EXPECT_THROW(llm.async_generate("Once").get(), Error);
-    EXPECT_ANY_THROW(llm.load());
-    EXPECT_FALSE(llm.is_loaded());
+TEST(Misuse, NullPointers) {
+  const LLM llm(kModel, {.n_threads = 1});
+  const char* const null = nullptr;
+  const std::vector<std::pair<const char*, std::function<void()>>> actions{
+      {"generate", [&] { (void)llm.generate(nullptr); }},
+      {"generate of a variable", [&] { (void)llm.generate(null); }},
+      {"generate_iterator", [&] { (void)llm.generate_iterator(null); }},
+      {"async_generate", [&] { (void)llm.async_generate(null); }},
+      {"tokenize", [&] { (void)llm.tokenize(null); }},
+      {"LLM", [&] { const LLM none(null); }},
+      {"LLM of nullptr", [&] { const LLM none(nullptr); }}};
+  for (const auto& [name, action] : actions) expect_invalid(name, action);
+}
+
+TEST(Misuse, IdsThatTheVocabularyDoesNotHave) {
+  const LLM llm(kModel, {.n_threads = 1});
+  for (const std::int32_t id : {-1, 512, 1 << 30}) {
+    expect_invalid("detokenize", [&] { (void)llm.detokenize({5, id}); });
+    expect_invalid("token_text", [&] { (void)llm.token_text(id); });
+    expect_invalid("stop_token_ids", [&] {
+      (void)llm.generate("Once", {.stop_token_ids = std::vector<std::int32_t>{3, id}});
+    });
+    expect_invalid("eos_token_ids",
+                   [&] { const LLM none(kModel, {.config = {.eos_token_ids = {id}}}); });
   }
+  EXPECT_EQ(llm.detokenize({511}), llm.token_text(511));
+  EXPECT_TRUE(
+      llm.generate("Once", {.max_new_tokens = 1, .stop_token_ids = std::vector{511}}).finished);
+}
+
+TEST(Misuse, LeastLengthsAboveTheGreatest) {
+  const LLM llm(kModel, {.n_threads = 1, .config = {.min_new_tokens = 5}});
+  expect_invalid("request",
+                 [&] { (void)llm.generate("Once", {.max_new_tokens = 3, .min_new_tokens = 4}); });
+  expect_invalid("default length", [&] { (void)llm.generate("Once", {.min_new_tokens = 21}); });
+  expect_invalid("config", [&] {
+    const LLM none(kModel, {.config = {.max_new_tokens = 3, .min_new_tokens = 4}});
+  });
+  // What only the defaults ask for gives way to the request.
+  EXPECT_EQ(llm.generate("Once", {.max_new_tokens = 3}).outputs[0].token_ids.size(), 3U);
+  EXPECT_EQ(llm.logits({1, 2}).size(), 2U * 512U);
+}
+
+TEST(Misuse, OptionsThatNothingCouldBeLoadedWith) {
+  const std::pair<const char*, LoadOptions> cases[] = {
+      {"n_threads", {.n_threads = -1}},
+      {"n_threads", {.n_threads = 1 << 20}},
+      {"max_model_len", {.max_model_len = -1}},
+      {"max_model_len", {.max_model_len = 1 << 20}},
+      {"max_step_tokens", {.max_step_tokens = 0}},
+      {"max_sequences", {.max_sequences = 0}},
+      {"max_queue", {.max_queue = -5}},
+      {"kv_cache_bytes", {.kv_cache_bytes = -1}},
+      {"kv_dtype", {.kv_dtype = "f17"}},
+      {"kv_dtype", {.kv_dtype = ""}},
+      {"device", {.device = "gpu9"}},
+      {"kv_block_size", {.kv_block_size = 0}}};
+  for (const auto& [where, options] : cases) {
+    try {
+      const LLM llm(kModel, options);
+      ADD_FAILURE() << where << ": no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << error.what();
+      EXPECT_EQ(error.where(), where) << error.what();
+    }
+  }
+  EXPECT_THROW(LLM(kModel, {.backend = "other"}), Error);
+}
+
+TEST(Misuse, ProgressThatThrowsIsAnErrorWithItNested) {
+  const std::vector<std::function<void()>> throws{
+      [] { throw std::runtime_error("stop"); }, [] { throw 5; },
+      [] { throw Error(ErrorCode::kUnsupported, "stop"); }, [] { throw std::bad_alloc(); }};
+  for (const char* const stage : {"loading tokenizer", "loading weights", "ready"}) {
+    for (const auto& thrown : throws) {
+      std::atomic<bool> is_armed{true};
+      LoadOptions load{.n_threads = 1};
+      load.progress = [&](const std::string& now, double) {
+        if (is_armed && now == stage) thrown();
+      };
+      const LLM llm(kModel, load);
+      for (const auto& action : std::vector<std::function<void()>>{
+               [&] { (void)llm.async_generate("Once").get(); }, [&] { (void)llm.generate("Once"); },
+               [&] { llm.load(); }}) {
+        try {
+          action();
+          ADD_FAILURE() << stage << ": no error";
+        } catch (const Error& error) {
+          EXPECT_EQ(error.code(), ErrorCode::kCancelled) << stage << error.what();
+          EXPECT_EQ(error.where(), "progress");
+        }
+      }
+      const auto unpack = [&] {
+        try {
+          llm.load();
+        } catch (const Error& error) {
+          std::rethrow_if_nested(error);
+        }
+      };
+      EXPECT_ANY_THROW(unpack()) << stage;
+      EXPECT_FALSE(llm.is_loaded()) << stage;
+      is_armed = false;
+      EXPECT_TRUE(llm.generate("Once", {.max_new_tokens = 1}).finished) << stage;
+    }
+  }
+}
+
+TEST(Misuse, AProgressCallbackMayNotUseItsLlm) {
+  std::unique_ptr<LLM> llm;
+  std::atomic<int> n_told{0};
+  LoadOptions load{.n_threads = 1};
+  load.progress = [&](const std::string& stage, double) {
+    if (stage != "loading tokenizer") return;
+    for (const auto& action : std::vector<std::function<void()>>{
+             [&] { llm->load(); }, [&] { (void)llm->generate("Once"); }, [&] { llm->unload(); }}) {
+      expect_invalid("within progress", action);
+      ++n_told;
+    }
+  };
+  llm = std::make_unique<LLM>(kModel, load);
+  llm->load();
+  EXPECT_EQ(n_told, 3);
+}
+
+/// What waiting with `wait` gives where the coroutine resumes.
+Task<ErrorCode> wait_within(LLM llm, GenerateOptions options, std::function<void()> wait) {
+  auto stream = llm.async_generate_iterator("Once", options);
+  while (co_await stream.next() != nullptr) {
+  }
+  try {
+    wait();
+  } catch (const Error& error) {
+    co_return error.code();
+  }
+  co_return ErrorCode::kInternal;
+}
+
+TEST(Misuse, AThreadThatRequestsNeedMayNotWaitForThem) {
+  const LLM llm(kModel, {.n_threads = 1});
+  const GenerateOptions short_answer{.max_new_tokens = 2, .output_kind = OutputKind::kFinalOnly};
+  GenerateOptions in_place = short_answer;
+  // It resumes on the thread that makes text of tokens.
+  in_place.executor = [](const std::function<void()>& resume) { resume(); };
+  const auto get = [&] { (void)llm.async_generate("Once", short_answer).get(); };
+  EXPECT_EQ(wait_within(llm, short_answer, get).get(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(wait_within(llm, in_place, get).get(), ErrorCode::kInvalidArgument);
+  const auto block = [&] { (void)llm.generate("Once", short_answer); };
+  EXPECT_EQ(wait_within(llm, in_place, block).get(), ErrorCode::kInvalidArgument);
+  // Where coroutines resume by themselves nothing is needed for that.
+  EXPECT_EQ(wait_within(llm, short_answer, block).get(), ErrorCode::kInternal) << "no error";
 }
 
 TEST(Misuse, AnExecutorThatThrowsIsReplaced) {

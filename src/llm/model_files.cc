@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "format/locate.h"
+#include "format/recognise.h"
 #include "llm/llm_config.h"
 #include "model/weights/contents.h"
 #include "openllm/store.h"
@@ -28,7 +29,7 @@ std::string expand_home(const std::string& path) {
 
 bool is_explicit_path(const std::string& model) {
   return model.starts_with('.') || model.starts_with('/') || model.starts_with('~') ||
-         model.ends_with(".gguf");
+         format::has_gguf_ending(model);
 }
 
 /// What `read` finds wrong is the file's fault, not the caller's, and the message says which file.
@@ -44,7 +45,8 @@ auto blame_file(const std::string& path, Read read) {
   }
 }
 
-std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::GgufMetadata& gguf) {
+std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::GgufMetadata& gguf,
+                                                                const std::string& pre) {
   const auto tokens = gguf.string_array("tokenizer.ggml.tokens");
   if (!tokens) return nullptr;
   const base::Json& config = gguf.config();
@@ -66,7 +68,7 @@ std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::Gg
   };
   tokenizer::GgufVocab vocab;
   vocab.model = text("tokenizer.ggml.model");
-  vocab.pre = text("tokenizer.ggml.pre");
+  vocab.pre = pre.empty() ? text("tokenizer.ggml.pre") : pre;
   vocab.tokens = *tokens;
   vocab.scores = gguf.float_array("tokenizer.ggml.scores").value_or(std::vector<float>());
   vocab.token_types =
@@ -76,11 +78,32 @@ std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::Gg
   vocab.bos_id = id("tokenizer.ggml.bos_token_id");
   vocab.eos_id = id("tokenizer.ggml.eos_token_id");
   vocab.eot_id = id("tokenizer.ggml.eot_token_id");
+  vocab.eom_id = id("tokenizer.ggml.eom_token_id");
   vocab.unk_id = id("tokenizer.ggml.unknown_token_id");
+  vocab.sep_id = id("tokenizer.ggml.seperator_token_id");  // as the format spells it
+  vocab.pad_id = id("tokenizer.ggml.padding_token_id");
+  vocab.cls_id = id("tokenizer.ggml.cls_token_id");
+  vocab.mask_id = id("tokenizer.ggml.mask_token_id");
+  for (const char* key : {"tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id",
+                          "tokenizer.ggml.fim_sep_token_id"}) {
+    if (const auto end = id(key)) vocab.end_ids.push_back(*end);
+  }
   vocab.add_bos = flag("tokenizer.ggml.add_bos_token");
   vocab.add_eos = flag("tokenizer.ggml.add_eos_token");
   vocab.add_space_prefix = flag("tokenizer.ggml.add_space_prefix");
   return tokenizer::make_tokenizer(vocab);
+}
+
+/// tokenizer_config.json. Files from before it listed added tokens have a part of it beside it.
+base::Json read_tokenizer_config(const std::string& folder) {
+  base::Json config = format::read_json_file(folder, "tokenizer_config.json");
+  if (config.find("added_tokens_decoder") != nullptr) return config;
+  const base::Json map = format::read_json_file(folder, "special_tokens_map.json");
+  if (const base::JsonObject* members = map.if_object()) {
+    if (!config.is_null() && !config.is_object()) return config;
+    for (const auto& [key, value] : *members) config[key] = value;
+  }
+  return config;
 }
 
 /// config.json's eos_token_id, where generation_config.json has none.
@@ -107,15 +130,58 @@ std::optional<ModelStore> find_store() {
   }
 }
 
-[[noreturn]] void fail_not_found(const std::string& model, const std::optional<ModelStore>& store) {
+/// About a folder or file of that name that is no model.
+std::string note_what_is_there(const std::string& model) {
   std::error_code ignored;
-  const bool is_folder = fs::is_directory(model, ignored);
+  if (fs::is_directory(model, ignored))
+    return " (the folder of that name has none: " + format::describe_folder(model) + ")";
+  if (!fs::exists(model, ignored)) return {};
+  const std::string what = format::recognise_file(model);
+  return what.empty() ? " (the file of that name is none)"
+                      : base::cat(" (the file of that name is ", what, ")");
+}
+
+/// A path that somebody wrote for the name of a stored model. Empty when the store has none.
+std::string note_stored(std::string name) {
+  while (name.starts_with("./")) name.erase(0, 2);
+  while (name.ends_with('/')) name.pop_back();
+  try {
+    const std::optional<ModelStore> store = find_store();
+    const auto stored = store ? store->find(name) : std::nullopt;
+    return stored ? base::cat("; the store has ", stored->name, ", without ./ in front")
+                  : std::string();
+  } catch (const Error&) {
+    return {};  // the first error counts
+  }
+}
+
+/// As ModelStore::find. What is damaged there is not replaced by a folder of the same name, but the
+/// message tells of it.
+std::optional<StoredModel> find_stored(const ModelStore& store, const std::string& name) {
+  try {
+    return store.find(name);
+  } catch (const Error& error) {
+    if (!format::is_model_folder(name)) throw;
+    throw Error(error.code(), base::cat(error.what(), "; ./", name, " is a folder with a model"),
+                error.where());
+  }
+}
+
+format::ModelSource open_resolved(const ResolvedModel& resolved, const std::string& model) {
+  try {
+    return format::open_model(resolved.path);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound || resolved.version != "local") throw;
+    throw Error(error.code(), base::cat(error.what(), note_stored(model)), error.where());
+  }
+}
+
+[[noreturn]] void fail_not_found(const std::string& model, const std::optional<ModelStore>& store) {
   const std::optional<std::string> meant = store ? store->nearest(model) : std::nullopt;
   base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound}, "model: ", model,
                   " is neither a model in the store (",
                   store ? store->root() : "no variable says where",
-                  ") nor a folder with config.json or a .gguf file",
-                  is_folder ? " (the folder of that name has none)" : "", "; ",
+                  ") nor a folder with config.json nor a GGUF file", note_what_is_there(model), "; ",
                   meant ? "did you mean " + *meant + "? " : "", "`openllm models` lists the store");
 }
 
@@ -149,34 +215,40 @@ ResolvedModel resolve_model(const std::string& model) {
     const std::string path = expand_home(model);
     std::error_code ignored;
     if (!fs::exists(path, ignored))
-      base::fail(ErrorCode::kNotFound, "model: no such file or folder: ", path);
+      base::fail(ErrorCode::kNotFound, "model: no such file or folder: ", path, note_stored(model));
     return {path, {}, "local"};
   }
   const std::optional<ModelStore> store = find_store();
   if (store) {
-    if (const auto stored = store->find(model))
+    if (const auto stored = find_stored(*store, model))
       return {stored->path, stored->name, stored->version};
   }
   // Last, and only if it is a model's: a folder must not hide a stored model by its name.
-  if (format::is_model_folder(model)) return {model, {}, "local"};
+  if (format::is_model_folder(model) || format::starts_with_gguf_magic(model))
+    return {model, {}, "local"};
   fail_not_found(model, store);
 }
 
 format::ModelSource open_source(const std::string& model) {
   const ResolvedModel resolved = resolve_model(model);
-  format::ModelSource source = format::open_model(resolved.path);
+  format::ModelSource source = open_resolved(resolved, model);
   if (!resolved.id.empty()) source.id = resolved.id;
   source.version = resolved.version;
   return source;
 }
 
-std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::ModelSource& source) {
+std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::ModelSource& source,
+                                                           const std::string& pre) {
   if (source.gguf != nullptr) {
-    return blame_file(source.gguf->path(), [&] { return load_gguf_tokenizer(*source.gguf); });
+    return blame_file(source.gguf->path(), [&] { return load_gguf_tokenizer(*source.gguf, pre); });
+  }
+  if (!pre.empty()) {
+    base::fail_at(ErrorCode::kInvalidArgument, "tokenizer_pre", "only GGUF files need one (got ",
+                  pre, " for ", source.path, ")");
   }
   const base::Json tokenizer_json = format::read_json_file(source.path, "tokenizer.json");
   if (tokenizer_json.is_null()) return nullptr;
-  const base::Json tokenizer_config = format::read_json_file(source.path, "tokenizer_config.json");
+  const base::Json tokenizer_config = read_tokenizer_config(source.path);
   // Messages begin with the file's name.
   return blame_file(source.path,
                     [&] { return tokenizer::make_tokenizer(tokenizer_json, tokenizer_config); });

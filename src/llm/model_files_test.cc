@@ -163,5 +163,97 @@ TEST(LoadTokenizer, ErrorsNameTheFolderOnce) {
   EXPECT_THAT(error.what(), ::testing::StartsWith(folder.path() + ": tokenizer.json: "));
 }
 
+/// A byte-level vocabulary in a GGUF file.
+GgufBuilder byte_level_gguf() {
+  GgufBuilder b;
+  b.text("general.architecture", "llama").text("tokenizer.ggml.model", "gpt2");
+  std::string tokens;
+  for (const char* token : {"a", "b", "ab", "<e>", "<f>"})
+    tokens += format::testing::gguf_string(token);
+  b.array("tokenizer.ggml.tokens", 8, 5, tokens);
+  b.array("tokenizer.ggml.merges", 8, 1, format::testing::gguf_string("a b"));
+  return b;
+}
+
+TEST(LoadTokenizer, AGgufFileNamesItsPreTokenizerOrTheCallerDoes) {
+  const TempFolder folder;
+  GgufBuilder b = byte_level_gguf();
+  const format::ModelSource source = format::open_model(folder.write("m.gguf", b.build()));
+  const Error error = error_of([&] { load_tokenizer(source); });
+  EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
+  EXPECT_THAT(error.what(), HasSubstr(folder.path() + "/m.gguf: tokenizer.ggml.pre: missing"));
+  EXPECT_EQ(load_tokenizer(source, "default")->encode("ab").size(), 1U);
+  EXPECT_EQ(error_of([&] { load_tokenizer(source, "nonsense"); }).code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(LLM(folder.path() + "/m.gguf", {.tokenizer_pre = "gpt-2"}).tokenize("ab").size(), 1U);
+  const format::ModelSource hf =
+      format::open_model(std::string(OPENLLM_TEST_DATA) + "/stories260K/hf");
+  const Error refused = error_of([&] { load_tokenizer(hf, "gpt-2"); });
+  EXPECT_EQ(refused.code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused.where(), "tokenizer_pre");
+}
+
+TEST(LoadTokenizer, EveryEndThatAGgufFileNamesEndsAnswers) {
+  for (const char* key : {"eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep"}) {
+    const TempFolder folder;
+    GgufBuilder b = byte_level_gguf();
+    b.text("tokenizer.ggml.pre", "gpt-2");
+    b.key(std::string("tokenizer.ggml.") + key + "_token_id", kI32, le(std::int32_t{3}));
+    const auto tokenizer = load_tokenizer(format::open_model(folder.write("m.gguf", b.build())));
+    EXPECT_EQ(tokenizer->eos_ids(), std::vector<tokenizer::TokenId>{3}) << key;
+    EXPECT_TRUE(tokenizer->is_special(3)) << key;
+  }
+  const TempFolder folder;
+  GgufBuilder b = byte_level_gguf();
+  b.text("tokenizer.ggml.pre", "gpt-2");
+  for (const char* key : {"seperator", "padding", "cls", "mask", "unknown"})
+    b.key(std::string("tokenizer.ggml.") + key + "_token_id", kI32, le(std::int32_t{4}));
+  const auto tokenizer = load_tokenizer(format::open_model(folder.write("m.gguf", b.build())));
+  EXPECT_EQ(tokenizer->special_tokens_map().dump(),
+            R"({"unk_token":"<f>","sep_token":"<f>","pad_token":"<f>","cls_token":"<f>",)"
+            R"("mask_token":"<f>"})");
+}
+
+TEST(LoadTokenizer, OldFoldersHaveAMapOfSpecialTokens) {
+  const TempFolder folder;
+  const std::string stories = std::string(OPENLLM_TEST_DATA) + "/stories260K/hf/";
+  for (const char* name : {"config.json", "tokenizer.json"})
+    std::filesystem::copy(stories + name, folder.path() + "/" + name);
+  const auto map = [&] {
+    return load_tokenizer(format::open_model(folder.path()))->special_tokens_map().dump();
+  };
+  folder.write("tokenizer_config.json", R"({"bos_token": "<s>", "pad_token": "<unk>"})");
+  folder.write("special_tokens_map.json",
+               R"({"pad_token": {"content": "</s>"}, "unk_token": "<unk>"})");
+  EXPECT_EQ(map(), R"({"bos_token":"<s>","pad_token":"</s>","unk_token":"<unk>"})");
+  folder.write("tokenizer_config.json", R"({"bos_token": "<s>", "added_tokens_decoder": {}})");
+  EXPECT_EQ(map(), R"({"bos_token":"<s>"})");  // newer files say it all themselves
+}
+
+TEST_F(ResolveModel, AGgufFileNeedsNoEnding) {
+  std::filesystem::create_directory("blobs");
+  for (const char* name : {"blobs/sha256-0123", "M.GGUF", "plain"}) {
+    std::ofstream(name) << GgufBuilder().build();
+    EXPECT_EQ(resolve_model(name).path, name);
+    EXPECT_EQ(open_source(name).layout, format::Layout::kGguf) << name;
+    EXPECT_EQ(open_source(std::string("./") + name).layout, format::Layout::kGguf) << name;
+  }
+  std::ofstream("notes") << "PK\x03\x04";
+  EXPECT_THAT(message("notes"), HasSubstr("the file of that name is a zip archive"));
+}
+
+TEST_F(ResolveModel, MessagesAboutPathsNameTheStoredModel) {
+  const StoredModel stored = add("me/Tiny");
+  EXPECT_THAT(message("./me/Tiny"), HasSubstr("the store has me/Tiny"));
+  EXPECT_THAT(message("tiny"), HasSubstr("did you mean me/Tiny?"));
+  std::filesystem::create_directories("me/Tiny");
+  EXPECT_THAT(error_of([] { (void)open_source("./me/Tiny"); }).what(),
+              HasSubstr("the store has me/Tiny"));
+  std::ofstream("me/Tiny/config.json") << "{}";
+  std::filesystem::remove(stored.path + "/model.json");
+  const Error damaged = error_of([] { (void)resolve_model("me/Tiny"); });
+  EXPECT_EQ(damaged.code(), ErrorCode::kCorruptData);
+  EXPECT_THAT(damaged.what(), HasSubstr("./me/Tiny is a folder with a model"));
+}
+
 }  // namespace
 }  // namespace openllm::llm

@@ -50,6 +50,8 @@ void OutputSink::guarded(Body body) noexcept {
   }
 }
 
+void OutputSink::on_start(base::Clock::TimePoint when) noexcept { started_.store(when); }
+
 void OutputSink::on_prompt_logprobs(int /*first*/,
                                     std::vector<engine::TokenEvent> events) noexcept {
   guarded([&] {
@@ -111,6 +113,7 @@ void OutputSink::drain() {
     }
     update.finished =
         std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
+    measure(update);
   });
   for (const int choice : late_stops_) {
     if (backend != nullptr) backend->stop_choice(request_id_, choice);
@@ -118,9 +121,23 @@ void OutputSink::drain() {
   late_stops_.clear();
 }
 
+/// The times that `update` can tell.
+void OutputSink::measure(Update& update) noexcept {
+  const auto since = [&](TimePoint when) {
+    return std::chrono::duration<double>(when - submitted_).count();
+  };
+  const TimePoint now = std::chrono::steady_clock::now();
+  const TimePoint started = started_.load();
+  const TimePoint first_token = first_token_.load();
+  if (started != kNever) update.timing.queued_s = since(started);
+  if (first_token != kNever) update.timing.first_token_s = since(first_token);
+  update.timing.total_s = since(now);
+}
+
 void OutputSink::handle_token(Update& update, int index, const engine::TokenEvent& event) {
   Choice& choice = choices_[static_cast<std::size_t>(index)];
   if (choice.ended) return;  // sampled before the engine learned of a stop string
+  if (first_token_.load() == kNever) first_token_.store(std::chrono::steady_clock::now());
   ChoiceUpdate& delta = update.choices[static_cast<std::size_t>(index)];
   delta.token_ids.push_back(event.token);
   delta.logprob_sum += static_cast<double>(event.logprob);
@@ -166,6 +183,7 @@ void OutputSink::end_all(const base::Failure* failure) {
       choice.finish_reason = failure != nullptr ? FinishReason::kError : FinishReason::kCancelled;
     }
     update.finished = true;
+    measure(update);
   });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "base/clock.h"
 #include "base/failure.h"
 #include "base/mutex.h"
 #include "base/worker.h"
@@ -30,6 +32,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   void configure(TextRules rules, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                  std::weak_ptr<backend::Backend> backend);
 
+  void on_start(base::Clock::TimePoint when) noexcept override;
   void on_prompt_logprobs(int first, std::vector<engine::TokenEvent> events) noexcept override;
   void on_prompt_logits(int first, int n, const float* logits) noexcept override;
   void on_token(int choice, engine::TokenEvent event) noexcept override;
@@ -62,6 +65,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   void guarded(Body body) noexcept;
   void push(Event event) noexcept;
   void drain();
+  void measure(Update& update) noexcept;
   void handle_token(Update& update, int index, const engine::TokenEvent& event);
   void handle_end(Update& update, int index, const End& end);
 
@@ -72,6 +76,12 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   TextRules rules_;
   std::vector<Choice> choices_;  // output thread only
   std::vector<int> late_stops_;  // output thread only: choices that a stop string ended
+
+  using TimePoint = base::Clock::TimePoint;
+  const TimePoint submitted_ = std::chrono::steady_clock::now();
+  std::atomic<TimePoint> started_{kNever};
+  std::atomic<TimePoint> first_token_{kNever};
+  static constexpr TimePoint kNever = TimePoint::max();
 
   base::Mutex mutex_;
   std::vector<Event> events_ GUARDED_BY(mutex_);

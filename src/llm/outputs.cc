@@ -67,7 +67,25 @@ void append_chunk(std::string& out, const CompletionChunk& chunk) {
   } else {
     out += "null";
   }
-  out += '}';
+  out += ",\"delta\":";
+  base::append_json_string(out, chunk.delta);
+  out += ",\"n_delta_tokens\":" + std::to_string(chunk.n_delta_tokens) + '}';
+}
+
+void append_usage(std::string& out, const Usage& usage) {
+  out += "{\"n_prompt_tokens\":" + std::to_string(usage.n_prompt_tokens) +
+         ",\"n_cached_tokens\":" + std::to_string(usage.n_cached_tokens) +
+         ",\"n_completion_tokens\":" + std::to_string(usage.n_completion_tokens) + '}';
+}
+
+std::string seconds(const std::optional<double>& value) {
+  return value ? base::Json(*value).dump() : "null";
+}
+
+void append_timing(std::string& out, const Timing& timing) {
+  out += "{\"queued_s\":" + seconds(timing.queued_s) +
+         ",\"first_token_s\":" + seconds(timing.first_token_s) +
+         ",\"total_s\":" + seconds(timing.total_s) + '}';
 }
 
 }  // namespace
@@ -92,10 +110,16 @@ std::string to_json(const GenerationOutput& output) {
   out += ",\"request_id\":";
   base::append_json_string(out, output.request_id);
   out += ",\"n_cached_tokens\":" + std::to_string(output.n_cached_tokens);
-  if (!output.error.empty()) {
-    out += ",\"error\":";
+  out += ",\"error\":";
+  if (output.error.empty()) {
+    out += "null";
+  } else {
     base::append_json_string(out, output.error);
   }
+  out += ",\"usage\":";
+  append_usage(out, output.usage);
+  out += ",\"timing\":";
+  append_timing(out, output.timing);
   out += '}';
   return out;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 
@@ -39,9 +40,12 @@ PreparedPrompt tokenize(LocalModel& model, const Prompt& prompt, const GenerateO
   PreparedPrompt prepared;
   const auto tokenizer = model.require_tokenizer();
   tokenizer::EncodeOptions encode;
+  chat::RenderedPrompt rendered;
   if (const auto* messages = prompt.messages()) {
-    prepared.text = model.render(*messages, options);
+    rendered = model.render_guarded(*messages, options);
+    prepared.text = std::move(rendered.text);
     encode.add_special_tokens = false;  // the template writes them itself
+    encode.guards = rendered.guards;
   } else {
     prepared.text = *prompt.text();
     encode.add_special_tokens = options.add_special_tokens;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "llm/instance.h"
 
 namespace openllm::llm {
@@ -56,8 +57,8 @@ bool RequestReader::is_ready(Until until) {
 }
 
 bool RequestReader::suspend(std::coroutine_handle<> handle, Until until) {
-  return mailbox_->suspend(handle, until == Until::kOutput ? Mailbox::Until::kUpdate
-                                                           : Mailbox::Until::kAccepted);
+  return mailbox_->suspend(
+      handle, until == Until::kOutput ? Mailbox::Until::kUpdate : Mailbox::Until::kAccepted);
 }
 
 void RequestReader::require_accepted() {
@@ -67,6 +68,11 @@ void RequestReader::require_accepted() {
 const GenerationOutput* RequestReader::next() {
   if (output_.finished) return nullptr;
   instance_->runtime().require_this_process();
+  if (instance_->runtime().output()->runs_here() && !mailbox_->ready()) {
+    base::fail(ErrorCode::kInvalidArgument,
+               "stream: the thread that makes the answers would wait for itself (an executor that "
+               "resumes in place must not wait)");
+  }
   Update update = mailbox_->wait();
   if (update.error) {
     output_.finished = true;
@@ -80,6 +86,7 @@ void RequestReader::merge(Update update) {
   if (update.prompt) {
     output_.prompt = std::move(update.prompt->text);
     output_.prompt_token_ids = std::move(update.prompt->token_ids);
+    output_.usage.n_prompt_tokens = static_cast<std::int64_t>(output_.prompt_token_ids->size());
   }
   // A prompt of one token has no position that the engine could report.
   const bool is_single = output_.prompt_token_ids && output_.prompt_token_ids->size() == 1;
@@ -91,6 +98,8 @@ void RequestReader::merge(Update update) {
   }
   append(prompt_logits_, std::move(update.prompt_logits));
   output_.n_cached_tokens = std::max(output_.n_cached_tokens, update.n_cached_tokens);
+  output_.usage.n_cached_tokens = output_.n_cached_tokens;
+  output_.timing = update.timing;
   output_.finished = update.finished;
   for (std::size_t i = 0; i < output_.outputs.size(); ++i) {
     ChoiceUpdate& delta = update.choices[i];
@@ -103,6 +112,7 @@ void RequestReader::merge(Update update) {
     chunk.delta = content_of(delta.segments);
     chunk.text += chunk.delta;
     chunk.n_delta_tokens = delta.token_ids.size();
+    output_.usage.n_completion_tokens += static_cast<std::int64_t>(delta.token_ids.size());
     chunk.cumulative_logprob += delta.logprob_sum;
     append(chunk.token_ids, std::move(delta.token_ids));
     if (want_logprobs_) {

@@ -2,21 +2,71 @@
 
 #include <unistd.h>
 
+#include <exception>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "base/system_limits.h"
 
 namespace openllm::llm {
+namespace {
+
+/// Coroutines that compute for long delay others only when there are more of them. A thread is
+/// made when one is needed.
+constexpr std::size_t kMaxResumeThreads = 16;
+
+/// Whatever `progress` throws comes out as one kind of Error, which no one takes for a failure of
+/// the files or of a backend.
+ProgressCallback guarded(const ProgressCallback& progress) {
+  if (!progress) return {};
+  return [progress](const std::string& stage, double fraction) {
+    const auto fail = [](std::string_view what) {
+      std::throw_with_nested(
+          Error(ErrorCode::kCancelled,
+                base::cat("progress: the callback ended loading with an exception (", what, ")"),
+                "progress"));
+    };
+    try {
+      progress(stage, fraction);
+    } catch (const std::exception& error) {
+      fail(error.what());
+    } catch (...) {
+      fail("which is no std::exception");
+    }
+  };
+}
+
+/// Says for its lifetime that the calling thread loads.
+class LoadingHere {
+ public:
+  explicit LoadingHere(std::atomic<std::thread::id>& thread) : thread_(thread) {
+    thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  }
+  ~LoadingHere() { thread_.store({}, std::memory_order_relaxed); }
+  LoadingHere(const LoadingHere&) = delete;
+  LoadingHere& operator=(const LoadingHere&) = delete;
+
+ private:
+  std::atomic<std::thread::id>& thread_;
+};
+
+LoadOptions with_guarded_progress(LoadOptions options) {
+  options.progress = guarded(options.progress);
+  return options;
+}
+
+}  // namespace
 
 Runtime::Runtime(LocalModel& model, const LoadOptions& options,
                  std::vector<backend::BackendEntry> entries)
     : model_(model),
-      options_(options),
+      options_(with_guarded_progress(options)),
       entries_(std::move(entries)),
       choice_(backend::choose_backend(entries_, model.source(), options)),
-      output_(std::make_shared<base::Worker>()),
-      resume_(std::make_shared<base::Worker>()) {}
+      output_(std::make_shared<base::Worker>(base::ThreadRole::kServing)),
+      resume_(std::make_shared<base::Worker>(base::ThreadRole::kServing, kMaxResumeThreads)),
+      front_(base::ThreadRole::kServing) {}
 
 Runtime::~Runtime() {
   // Here, because a sink may hold the backend for a moment: it must not be the backend's own thread
@@ -68,9 +118,17 @@ std::shared_ptr<backend::Backend> Runtime::load_chosen() {
   }
 }
 
+void Runtime::require_not_loading_here() const {
+  if (loading_thread_.load(std::memory_order_relaxed) != std::this_thread::get_id()) return;
+  base::fail(ErrorCode::kInvalidArgument, model_.id(),
+             ": is being loaded by this thread (a progress callback must not use its LLM)");
+}
+
 std::shared_ptr<backend::Backend> Runtime::load() {
   if (auto loaded = backend_or_null()) return loaded;
+  require_not_loading_here();
   const base::MutexLock lock(load_mutex_);
+  const LoadingHere here(loading_thread_);
   if (auto loaded = backend_or_null()) return loaded;
   (void)choice().require();  // before threads and tokenizer
   require_this_process();
@@ -81,16 +139,15 @@ std::shared_ptr<backend::Backend> Runtime::load() {
   output_->start();
   resume_->start();
   front_.start();
-  {
-    const base::MutexLock backend_lock(backend_mutex_);
-    backend_ = loaded;
-  }
-  if (options_.progress) options_.progress("ready", 1.0);
+  if (options_.progress) options_.progress("ready", 1.0);  // it may still throw
+  const base::MutexLock backend_lock(backend_mutex_);
+  backend_ = loaded;
   return loaded;
 }
 
 void Runtime::unload() {
   require_this_process();
+  require_not_loading_here();
   const base::MutexLock lock(load_mutex_);
   std::shared_ptr<backend::Backend> loaded;
   {

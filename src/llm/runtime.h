@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "backend/choose.h"
@@ -49,20 +50,23 @@ class Runtime {
 
   /// Turns tokens into text. Shared with the sinks: an answer may end after the Runtime.
   const std::shared_ptr<base::Worker>& output() const noexcept { return output_; }
-  /// Resumes coroutines.
+  /// Resumes coroutines: those of a request one after the other, those of several side by side.
   const std::shared_ptr<base::Worker>& resume() const noexcept { return resume_; }
   /// Prepares prompts of asynchronous requests.
   base::TwoPriorityPool& front() noexcept { return front_; }
 
  private:
+  /// Throws kInvalidArgument in a progress callback, whose thread has the lock already.
+  void require_not_loading_here() const;
   std::shared_ptr<backend::Backend> load_chosen() REQUIRES(load_mutex_);
 
   LocalModel& model_;
   const LoadOptions options_;
   const std::vector<backend::BackendEntry> entries_;
 
-  std::atomic<int> process_{0};  // id; 0 before the first thread
-  base::Mutex load_mutex_;       // held while loading and unloading
+  std::atomic<int> process_{0};                    // id; 0 before the first thread
+  base::Mutex load_mutex_;                         // held while loading and unloading
+  std::atomic<std::thread::id> loading_thread_{};  // holds it to load
   mutable base::Mutex backend_mutex_;
   backend::Choice choice_ GUARDED_BY(backend_mutex_);
   std::shared_ptr<backend::Backend> backend_ GUARDED_BY(backend_mutex_);  // null: not loaded

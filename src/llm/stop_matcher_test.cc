@@ -71,5 +71,55 @@ TEST(StopMatcher, UncheckedTextCannotStop) {
   EXPECT_FALSE(matcher.stopped());
 }
 
+/// Pieces in brackets are hidden.
+std::string run_hidden(StopMatcher& matcher, std::initializer_list<std::string_view> pieces) {
+  std::string text;
+  for (const std::string_view piece : pieces) {
+    text += piece.starts_with('[') ? matcher.push_hidden(piece.substr(1, piece.size() - 2))
+                                   : matcher.push(piece);
+  }
+  return text + (matcher.stopped() ? "" : matcher.flush());
+}
+
+TEST(StopMatcher, FindsStopsInHiddenText) {
+  struct Case {
+    std::vector<std::string> stops;
+    std::initializer_list<std::string_view> pieces;
+    std::string text;
+    std::string with_stop;
+    bool stopped;
+  };
+  const Case cases[] = {
+      {{"<end>"}, {"a", "[<end>]", "b"}, "a", "a<end>", true},
+      {{"<end>x"}, {"a", "[<end>]", "xb"}, "a", "a<end>x", true},
+      {{"a<end>x"}, {"a", "[<end>]", "xb"}, "", "a<end>x", true},
+      {{"<end>x"}, {"a", "[<end>]", "yb"}, "ayb", "ayb", false},
+      {{"ab"}, {"a", "[<end>]", "b!"}, "", "a<end>b", true},  // the reader sees "ab"
+      {{"ab"}, {"a", "[<end>]", "c"}, "ac", "ac", false},
+      {{"d><e"}, {"a", "[<end>]", "[<end>]", "b"}, "a", "ad><e", true},
+      {{"zz"}, {"[<end>]", "a", "[<end>]"}, "a", "a", false},
+      {{"<end>", "a"}, {"ba", "[<end>]"}, "b", "ba", true},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.stops[0]);
+    StopMatcher without(c.stops, false);
+    EXPECT_EQ(run_hidden(without, c.pieces), c.text);
+    EXPECT_EQ(without.stopped(), c.stopped);
+    StopMatcher with(c.stops, true);
+    EXPECT_EQ(run_hidden(with, c.pieces), c.with_stop);
+    EXPECT_EQ(with.stopped(), c.stopped);
+  }
+}
+
+TEST(StopMatcher, HoldsTextBackAcrossHiddenText) {
+  StopMatcher matcher({"ab"}, false);
+  EXPECT_EQ(matcher.push("xa"), "x");
+  EXPECT_EQ(matcher.push_hidden("<end>"), "");
+  EXPECT_EQ(matcher.push("c"), "ac");
+  EXPECT_EQ(matcher.push_hidden("<end>"), "");
+  EXPECT_EQ(matcher.push("a"), "");
+  EXPECT_EQ(matcher.flush(), "a");
+}
+
 }  // namespace
 }  // namespace openllm::llm

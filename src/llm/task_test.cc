@@ -128,5 +128,16 @@ TEST(Task, GetWaitsForAnotherThread) {
   }
 }
 
+Task<void> await_by_name(std::string& log) {
+  Task<void> task = append(log, "a");
+  co_await task;
+}
+
+TEST(Task, IsAwaitedWithoutAMove) {
+  std::string log;
+  await_by_name(log).get();
+  EXPECT_EQ(log, "a");
+}
+
 }  // namespace
 }  // namespace openllm

@@ -108,8 +108,9 @@ TEST(Unload, TheNextUseLoadsAgain) {
 }
 
 TEST(Unload, EndsWhatRuns) {
-  const LLM llm(kGguf, {.device = "reference"});  // slow: the answer is not over before
-  const GenerateOptions options{.max_new_tokens = 480, .ignore_eos = true};
+  const LLM llm(kGguf, {.device = "reference"});
+  // So much that it is not over before, however late this thread gets to run.
+  const GenerateOptions options{.max_new_tokens = 480, .n = 128, .ignore_eos = true};
   GenerationStream stream = llm.generate_iterator("Once", options);
   ASSERT_NE(stream.next(), nullptr);
   Task<GenerationOutput> task = llm.async_generate("Lily", options);

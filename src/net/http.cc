@@ -75,7 +75,8 @@ std::size_t on_bytes(char* data, std::size_t size, std::size_t count, void* user
   }
 }
 
-/// "retry-after: 2", or OpenAI's "retry-after-ms: 1500", which is finer and wins. Dates are not read.
+/// "retry-after: 2", or OpenAI's "retry-after-ms: 1500", which is finer and wins. Dates are not
+/// read.
 void read_retry_after(State& state, std::string_view line) {
   constexpr std::string_view kSeconds = "retry-after:";
   constexpr std::string_view kMilliseconds = "retry-after-ms:";

@@ -167,8 +167,10 @@ Sample Sampler::sample(std::span<const float> logits, const SamplingParams& para
   total_ = 0.0;
   const float max = raw ? raw_max : scan(x).max;
   if (max == -kInfinity) {
-    base::fail(ErrorCode::kInternal,
-               "sampling: no token may be chosen (all are forbidden or have logit -inf)");
+    // The model's own logits were looked at before: the request leaves nothing.
+    const char* where = params.logit_bias.empty() ? "" : "logit_bias";
+    base::fail_with(ErrorCode::kInvalidArgument, {where},
+                    "request: no token may be chosen: constraints and logit_bias forbid them all");
   }
   Sample result;
   // An infinite score can only come from a division by a tiny temperature: the draw has become an

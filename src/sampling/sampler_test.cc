@@ -241,11 +241,11 @@ class Only final : public Constraint {
 };
 
 std::string failure(const std::vector<float>& logits, const SamplingParams& params,
-                    const Constraint* constraint) {
+                    const Constraint* constraint, ErrorCode code = ErrorCode::kInternal) {
   try {
     Sampler(static_cast<int>(logits.size())).sample(logits, params, {}, constraint, 0, 0);
   } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::kInternal);
+    EXPECT_EQ(e.code(), code);
     return e.what();
   }
   return "none";
@@ -257,9 +257,11 @@ TEST(Sampler, ConstraintsAndBadLogits) {
   auto logits = random_logits(100, 3);
   const auto p = distribution(logits, {}, {}, &only);
   EXPECT_NEAR(p[3] + p[70], 1.0, 1e-12);
-  EXPECT_THAT(failure(logits, {}, &nothing), HasSubstr("no token may be chosen"));
+  EXPECT_THAT(failure(logits, {}, &nothing, ErrorCode::kInvalidArgument),
+              HasSubstr("no token may be chosen"));
   logits[3] = logits[70] = -kInf;
-  EXPECT_THAT(failure(logits, {}, &only), HasSubstr("no token may be chosen"));
+  EXPECT_THAT(failure(logits, {}, &only, ErrorCode::kInvalidArgument),
+              HasSubstr("no token may be chosen"));
   EXPECT_EQ(failure(logits, {}, nullptr), "none");
   logits[99] = kInf;
   EXPECT_THAT(failure(logits, {}, nullptr), HasSubstr("infinite"));

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/error.h"
 #include "server/fingerprint.h"
 #include "server/routes.h"
 
@@ -24,7 +25,7 @@ unsigned constant_time_equal(std::string_view given, std::string_view key) noexc
 
 App::App(std::vector<ServedModel> models, ServerOptions options)
     : options_(std::move(options)),
-      models_(std::move(models), options_.model_aliases),
+      models_(std::move(models), options_.model_aliases, Admission::Seconds(options_.max_wait_s)),
       routes_(built_in_routes()),
       cors_(options_.allowed_origins),
       start_time_(std::time(nullptr)) {}
@@ -53,8 +54,8 @@ bool App::is_authorized(const Headers& headers) const noexcept {
   return options_.api_keys.empty() || find_key(headers) != nullptr;
 }
 
-std::string App::tenant_of(const Headers& headers) const {
-  const std::string* key = options_.api_keys.empty() ? nullptr : find_key(headers);
+std::string App::tenant_of(const HttpRequest& request) const {
+  const std::string* key = options_.api_keys.empty() ? nullptr : find_key(request.headers);
   return key == nullptr ? "" : "key-" + fingerprint(*key);
 }
 

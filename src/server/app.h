@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/worker.h"
 #include "openllm/server.h"
 #include "server/cors.h"
+#include "server/http/message.h"
 #include "server/ignored_names.h"
 #include "server/metrics.h"
 #include "server/model_set.h"
@@ -35,7 +37,7 @@ class App {
   /// keys differ.
   bool is_authorized(const Headers& headers) const noexcept;
   /// On whose behalf a request comes: equal for equal keys, and empty if none is wanted.
-  std::string tenant_of(const Headers& headers) const;
+  std::string tenant_of(const HttpRequest& request) const;
 
   // Set before the first request.
   Executor executor{};          ///< Runs things on the I/O thread.

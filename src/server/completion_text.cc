@@ -121,14 +121,13 @@ void TokenOffsets::add(const std::vector<std::string>& parts, std::vector<std::i
 
 PromptText::PromptText(const LLM& llm, const GenerationOutput& first, const Wishes& wishes) {
   static const std::vector<std::int32_t> kNone;
-  const std::vector<std::int32_t>& ids =
-      first.prompt_token_ids ? *first.prompt_token_ids : kNone;
+  const std::vector<std::int32_t>& ids = first.prompt_token_ids ? *first.prompt_token_ids : kNone;
   const bool has_text = !first.prompt.empty() || ids.empty();
   const bool joins = wishes.echo && !has_text;
   if (wishes.echo && has_text) echo = first.prompt;
   if (!joins && !wishes.logprobs) return;
-  const bool continues = std::any_of(ids.begin(), ids.end(),
-                                     [&](std::int32_t id) { return !is_special(llm, id); });
+  const bool continues =
+      std::any_of(ids.begin(), ids.end(), [&](std::int32_t id) { return !is_special(llm, id); });
   std::vector<std::int64_t> known;
   if (!joins) {
     if (wishes.echo) known = offsets_within(llm, echo, ids);
@@ -156,7 +155,8 @@ void PromptText::add_logprobs(const GenerationOutput& first,
       waiting_lists.push_back(std::move(list));
     }
   }
-  placed.offsets.assign(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(placed.ids.size()));
+  placed.offsets.assign(known.begin(),
+                        known.begin() + static_cast<std::ptrdiff_t>(placed.ids.size()));
 }
 
 ChoiceText::ChoiceText(const PromptText& prompt, bool logprobs)

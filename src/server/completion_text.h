@@ -47,7 +47,7 @@ struct PromptText {
   };
   PromptText(const LLM& llm, const GenerationOutput& first, const Wishes& wishes);
 
-  std::string echo{};                    ///< What stands before the answer's text.
+  std::string echo{};                     ///< What stands before the answer's text.
   std::optional<TokenOffsets> offsets{};  ///< At the end of the prompt, if they are of use.
   /// Decodes the answer alone, as the library does; if the prompt ends within a character that the
   /// answer may complete.

@@ -122,7 +122,8 @@ void Cors::add_headers(const Headers& request, Headers& answer) const {
     if (origin.empty() || !allows(origin)) return;
     answer.add("Access-Control-Allow-Origin", origin);
   }
-  answer.add("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, openllm-ignored-fields");
+  answer.add("Access-Control-Expose-Headers",
+             "X-Request-Id, Retry-After, Retry-After-Ms, openllm-ignored-fields");
 }
 
 std::optional<HttpResponse> Cors::answer_preflight(const HttpRequest& request) const {

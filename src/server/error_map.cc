@@ -110,8 +110,11 @@ int http_status(ErrorCode code) noexcept {
 
 ErrorReport error_report(int status, std::string_view message, std::string_view param,
                          std::string_view code) {
-  return {status, std::string(message), std::string(param),
-          std::string(code.empty() ? default_code(status) : code)};
+  return {status,
+          std::string(message),
+          std::string(param),
+          std::string(code.empty() ? default_code(status) : code),
+          {}};
 }
 
 ErrorReport error_report(const std::exception& error) {
@@ -119,7 +122,9 @@ ErrorReport error_report(const std::exception& error) {
     const int status = http_status(known->code());
     // The server's own failures are about no field of the request.
     const std::string_view param = status < 500 ? known->where() : std::string_view{};
-    return error_report(status, known->what(), param, api_code(known->reason()));
+    ErrorReport report = error_report(status, known->what(), param, api_code(known->reason()));
+    report.retry_after = known->retry_after();
+    return report;
   }
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr)
     return error_report(503, "server: out of memory");

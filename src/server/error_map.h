@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@ struct ErrorReport {
   std::string message{};
   std::string param{};  ///< Field of the request that is wrong; empty: none in particular.
   std::string code{};   ///< Machine-readable reason; empty: none.
+  std::chrono::milliseconds retry_after{};  ///< When to come again; 0: nobody knows.
 };
 
 /// `code`: OpenAI's code for the status if empty.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/random_id.h"
 #include "server/http/detached_task.h"
 
 namespace openllm::server {
@@ -43,16 +44,22 @@ void count_tokens(Usage& usage, const GenerationOutput& output, bool is_first) {
 }
 
 /// Refuses more choices than an idle engine holds at once: waiting, as kBusy advises, would not
-/// help.
+/// help. Says nothing before the model is loaded.
 void check_can_ever_fit(const GenerationJob& job) {
   const EngineStats stats = job.model.llm().stats();
-  const std::int64_t most = stats.max_running + stats.max_waiting;
   const std::size_t n_prompts = job.prompts.size();
   const std::int64_t n = static_cast<std::int64_t>(n_prompts) * job.options.n;
-  if (n <= most) return;
-  base::fail_at(ErrorCode::kInvalidArgument, "prompt",
-                "more choices than the server holds at once (expected at most ", most, ", got ",
-                n_prompts, " prompts with ", job.options.n, " each)");
+  if (stats.max_open() == 0 || n <= stats.max_open()) return;
+  base::fail_at(ErrorCode::kInvalidArgument, n_prompts > 1 ? "prompt" : "n",
+                "more choices than the server holds at once (expected at most ", stats.max_open(),
+                ", got ", n_prompts, " prompts with ", job.options.n, " each)");
+}
+
+/// Whether the queue has places for the job, however long it would wait there.
+bool has_room(const GenerationJob& job) {
+  const EngineStats stats = job.model.llm().stats();
+  const std::int64_t n = static_cast<std::int64_t>(job.prompts.size()) * job.options.n;
+  return stats.max_open() == 0 || stats.n_running + stats.n_waiting + n <= stats.max_open();
 }
 
 /// Messages for a model without a chat template get a code of its own: clients may continue the
@@ -71,9 +78,71 @@ void check_can_chat(const GenerationJob& job, const Error& error) {
 void explain(const GenerationJob& job, const Error& error) {
   // Requests wait for the model, so that the first thing that can fail is loading it.
   if (!job.model.llm().is_loaded()) throw ModelEntry::load_failure(error.what());
-  if (error.code() == ErrorCode::kBusy) check_can_ever_fit(job);
+  if (error.code() == ErrorCode::kBusy) check_can_ever_fit(job);  // if it was not loaded before
   check_can_chat(job, error);
 }
+
+using Seconds = Admission::Seconds;
+
+std::chrono::milliseconds to_milliseconds(Seconds seconds) {
+  return std::chrono::ceil<std::chrono::milliseconds>(seconds);
+}
+
+/// A job on its way past the model's admission, to its end.
+class Visit {
+ public:
+  Visit(const Call& call, const GenerationJob& job)
+      : llm_(job.model.llm()),
+        admission_(job.model.admission()),
+        visitor_{call.app.tenant_of(call.exchange.request()),
+                 fingerprint(call.exchange.request().path, call.exchange.request().body)} {
+    admission_.entered(visitor_);
+  }
+  ~Visit() {
+    const Seconds wait(llm_.stats().estimated_wait_s);
+    admission_.left(visitor_, was_taken_, admission_.is_long(wait), Clock::now());
+  }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+  const std::string& tenant() const noexcept { return visitor_.tenant; }
+
+  /// How long the engine may let it wait. Fails with kBusy when it is clear before any work that it
+  /// would be longer. Who has nothing else here is judged by the engine alone, which knows whose
+  /// turn it is.
+  std::optional<std::chrono::milliseconds> allowed_wait() {
+    const std::optional<Seconds> allowed = admission_.allowed_wait(visitor_, Clock::now());
+    if (!allowed) return std::nullopt;
+    if (!llm_.is_loaded()) return to_milliseconds(*allowed);  // all wait for that
+    // Prompts that are being tokenized are not in the engine's estimate.
+    const auto n_others = static_cast<double>(admission_.n_entering() - 1);
+    const Seconds wait = Seconds(llm_.stats().estimated_wait_s) + n_others * admission_.interval();
+    if (wait > *allowed && admission_.n_inside(visitor_.tenant) > 1) {
+      throw Error(ErrorCode::kBusy,
+                  base::cat("server: too many requests wait (expected at most ", allowed->count(),
+                            " s of waiting, got ", wait.count(), ")"),
+                  {}, ErrorReason::kNone, to_milliseconds(wait - *allowed));
+    }
+    return to_milliseconds(*allowed);
+  }
+
+  void taken() {
+    was_taken_ = true;
+    admission_.taken(visitor_, Clock::now());
+  }
+
+  /// The error of one that was not taken: when it may come again depends on what others were told.
+  Error refused(const Error& error) {
+    const Seconds wait = admission_.refused(visitor_, error.retry_after(), Clock::now());
+    return {error.code(), error.what(), error.where(), error.reason(), to_milliseconds(wait)};
+  }
+
+ private:
+  const LLM& llm_;
+  Admission& admission_;
+  const Admission::Visitor visitor_;
+  bool was_taken_ = false;
+};
 
 /// The engine's requests of one job.
 struct Run {
@@ -108,8 +177,14 @@ DetachedTask follow(Run& run, Join& join, std::size_t index) {
   join.done(failure);
 }
 
-void submit(Run& run, const GenerationJob& job) {
+void submit(Run& run, const GenerationJob& job, Visit& visit) {
+  check_can_ever_fit(job);
+  // The engine would find out after some of the prompts had taken places that others could have.
+  if (!has_room(job)) base::fail(ErrorCode::kBusy, "server: the queue is full");
   GenerateOptions options = job.options;
+  options.max_wait = visit.allowed_wait();
+  options.tenant = visit.tenant();
+  if (job.prompts.size() > 1) options.group = base::random_id("batch-");
   options.output_kind = job.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
   options.executor = run.call.app.executor;
   options.stop_token = run.call.exchange.stop_token();
@@ -122,19 +197,24 @@ void submit(Run& run, const GenerationJob& job) {
 
 Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer) {
   job.model.require_loadable();
+  Visit visit(call, job);
+  call.exchange.drop_body();
   Run run{call, writer};
-  submit(run, job);
   Join join(job.prompts.size());
   try {
+    submit(run, job, visit);
     // An answer that begins with status 200 must not be found to be a wrong request later.
     for (AsyncGenerationStream& stream : run.streams) co_await stream.accepted();
+    visit.taken();
     if (job.stream) call.exchange.expect_events();
     writer.begin();
     for (std::size_t i = 0; i < job.prompts.size(); ++i) follow(run, join, i);
     co_await join;
   } catch (const Error& error) {
     explain(job, error);
-    throw;
+    if (error.code() != ErrorCode::kBusy) throw;
+    ++call.app.metrics.refused[has_room(job) ? "wait" : "queue"];
+    throw visit.refused(error);
   }
   call.app.metrics.duration.add(seconds_since(run.start));
   writer.finish(run.usage);

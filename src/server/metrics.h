@@ -30,8 +30,11 @@ class Histogram {
 struct Metrics {
   std::map<std::pair<std::string, int>, std::int64_t> http_requests{};  ///< By route and status.
   std::int64_t n_disconnects = 0;  ///< Answers that the client did not wait for.
-  Histogram first_token{};         ///< From the request to its first token.
-  Histogram duration{};            ///< From the request to the end of its answer.
+  /// Requests that were told to come again, by what was lacking: "wait" (they would have waited too
+  /// long) or "queue" (no place).
+  std::map<std::string, std::int64_t> refused{{"queue", 0}, {"wait", 0}};
+  Histogram first_token{};  ///< From the request to its first token.
+  Histogram duration{};     ///< From the request to the end of its answer.
 };
 
 /// Counters of one model's engine.

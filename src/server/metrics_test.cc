@@ -26,5 +26,25 @@ TEST(Metrics, OfSeveralModelsHaveOneEachUnderOneHead) {
                               "# HELP openllm_requests_finished_total"));
 }
 
+TEST(Metrics, TellHowBusyTheEngineIs) {
+  ModelMetrics model{"m", {.max_running = 8, .max_waiting = 4}, true};
+  model.engine.estimated_wait_s = 1.5;
+  model.engine.step_s = 0.25;
+  model.engine.prompt_rows_per_s = 1000.0;
+  model.engine.tokens_per_s = 200.5;
+  Metrics metrics;
+  EXPECT_THAT(to_prometheus(metrics, {}, {model}),
+              HasSubstr("openllm_requests_refused_total{reason=\"queue\"} 0\n"
+                        "openllm_requests_refused_total{reason=\"wait\"} 0\n"));
+  ++metrics.refused["wait"];
+  const std::string text = to_prometheus(metrics, {}, {model});
+  for (const char* line :
+       {"openllm_estimated_wait_seconds 1.5", "openllm_step_seconds 0.25",
+        "openllm_prompt_tokens_per_second 1000", "openllm_generated_tokens_per_second 200.5",
+        "openllm_sequences_max 12", "openllm_requests_refused_total{reason=\"wait\"} 1"}) {
+    EXPECT_THAT(text, HasSubstr("\n" + std::string(line) + "\n"));
+  }
+}
+
 }  // namespace
 }  // namespace openllm::server

@@ -39,7 +39,8 @@ const char* to_string(Readiness::State state) noexcept {
   return "failed";
 }
 
-ModelEntry::ModelEntry(ServedModel model) : model_(std::move(model)) {
+ModelEntry::ModelEntry(ServedModel model, Admission::Seconds max_wait)
+    : model_(std::move(model)), admission_(max_wait) {
   (void)model_.llm.config();  // throws for one that was moved from, which could serve nobody
   if (model_.name.empty()) model_.name = model_.llm.id();
   names_.push_back(model_.name);
@@ -103,7 +104,8 @@ Error ModelEntry::load_failure(std::string_view reason) {
           ErrorReason::kModelNotLoaded};
 }
 
-ModelSet::ModelSet(std::vector<ServedModel> models, const std::vector<std::string>& first_aliases) {
+ModelSet::ModelSet(std::vector<ServedModel> models, const std::vector<std::string>& first_aliases,
+                   Admission::Seconds max_wait) {
   if (models.empty())
     base::fail(ErrorCode::kInvalidArgument, "models: none (expected at least one)");
   for (const std::string& alias : first_aliases) {
@@ -115,7 +117,7 @@ ModelSet::ModelSet(std::vector<ServedModel> models, const std::vector<std::strin
   }
   std::set<std::string> taken;
   for (ServedModel& model : models) {
-    entries_.push_back(std::make_unique<ModelEntry>(std::move(model)));
+    entries_.push_back(std::make_unique<ModelEntry>(std::move(model), max_wait));
     for (const std::string& name : entries_.back()->names()) {
       if (taken.insert(name).second) continue;
       base::fail(ErrorCode::kInvalidArgument, "models: two models have the name ", name,

@@ -10,6 +10,7 @@
 #include "base/mutex.h"
 #include "openllm/llm.h"
 #include "openllm/server.h"
+#include "server/admission.h"
 
 namespace openllm::server {
 
@@ -24,12 +25,12 @@ struct Readiness {
 /// "loading", "ready" or "failed".
 const char* to_string(Readiness::State state) noexcept;
 
-/// One model of a server: its names, and how far its loading is.
-/// Thread safety: every method from any thread.
+/// One model of a server: its names, how far its loading is, and who is let in.
+/// Thread safety: every method from any thread, but `admission`.
 class ModelEntry {
  public:
   /// Throws kInvalidArgument for an LLM that was moved from.
-  explicit ModelEntry(ServedModel model);
+  explicit ModelEntry(ServedModel model, Admission::Seconds max_wait = {});
 
   const LLM& llm() const noexcept { return model_.llm; }
   /// The name that answers show unless the request gave another one.
@@ -53,12 +54,15 @@ class ModelEntry {
   void require_loadable() const;
   /// The error of requests that a failure of loading ends, whatever the failure was.
   static Error load_failure(std::string_view reason);
+  /// On the I/O thread only.
+  Admission& admission() const noexcept { return admission_; }
 
  private:
   void set(Readiness readiness, std::exception_ptr failure);
 
   ServedModel model_;
   std::vector<std::string> names_;
+  mutable Admission admission_;
   mutable base::Mutex mutex_;
   mutable base::CondVar loaded_;
   Readiness readiness_ GUARDED_BY(mutex_);
@@ -70,8 +74,10 @@ class ModelEntry {
 class ModelSet {
  public:
   /// `first_aliases`: further names of the first model; "*" makes it answer under every name that
-  /// no model has. Throws kInvalidArgument for an empty set and for names that two models have.
-  ModelSet(std::vector<ServedModel> models, const std::vector<std::string>& first_aliases);
+  /// no model has. `max_wait`: as Admission's, of each. Throws kInvalidArgument for an empty set
+  /// and for names that two models have.
+  ModelSet(std::vector<ServedModel> models, const std::vector<std::string>& first_aliases,
+           Admission::Seconds max_wait = {});
 
   const std::vector<std::unique_ptr<ModelEntry>>& entries() const noexcept { return entries_; }
 

@@ -21,9 +21,10 @@ TEST(OpenMetrics, FamiliesOfCountersHaveNoEnding) {
 
 TEST(OpenMetrics, IsGivenToThoseWhoPreferIt) {
   EXPECT_TRUE(wants_open_metrics("application/openmetrics-text"));
-  EXPECT_TRUE(wants_open_metrics("application/openmetrics-text;version=1.0.0;q=0.6,"
-                                 "application/openmetrics-text;version=0.0.1;q=0.5,"
-                                 "text/plain;version=0.0.4;q=0.4,*/*;q=0.3"))
+  EXPECT_TRUE(
+      wants_open_metrics("application/openmetrics-text;version=1.0.0;q=0.6,"
+                         "application/openmetrics-text;version=0.0.1;q=0.5,"
+                         "text/plain;version=0.0.4;q=0.4,*/*;q=0.3"))
       << "what Prometheus sends";
   EXPECT_TRUE(wants_open_metrics("text/plain; q=0.5, Application/OpenMetrics-Text"));
   EXPECT_FALSE(wants_open_metrics(""));

@@ -158,8 +158,7 @@ std::string routed_path(const HttpRequest& request) {
 }
 
 std::string_view missing_key(const App& app, const HttpRequest& head) {
-  if (!app.routes().needs_key(head.method, routed_path(head)) ||
-      app.is_authorized(head.headers)) {
+  if (!app.routes().needs_key(head.method, routed_path(head)) || app.is_authorized(head.headers)) {
     return {};
   }
   return "Authorization: missing or wrong API key (expected Bearer <key>, or X-Api-Key: <key>)";

@@ -41,6 +41,10 @@ void check_options(const ServerOptions& options) {
   require(options.max_connections >= 1, "max_connections", ">= 1", 0);
   require(options.header_timeout_s >= 1, "header_timeout_s", ">= 1", options.header_timeout_s);
   require(options.idle_timeout_s >= 1, "idle_timeout_s", ">= 1", options.idle_timeout_s);
+  if (!(options.max_wait_s >= 0.0 && options.max_wait_s <= 1e6)) {
+    base::fail(ErrorCode::kInvalidArgument, "max_wait_s: out of range (expected 0 to 1e6, got ",
+               options.max_wait_s, ")");
+  }
   require(options.shutdown_timeout_s >= 0, "shutdown_timeout_s", ">= 0",
           options.shutdown_timeout_s);
 }

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "format/locate.h"
+#include "format/recognise.h"
 #include "format/split_name.h"
 #include "store/sha256.h"
 
@@ -73,10 +74,10 @@ std::vector<std::string> split_parts(const std::string& name) {
 }
 
 Source inspect_file(const fs::path& path) {
-  if (path.extension() != ".gguf" || !fs::is_regular_file(path) ||
-      !format::starts_with_gguf_magic(path.string())) {
+  if (!format::starts_with_gguf_magic(path.string())) {
     base::fail(ErrorCode::kInvalidArgument, path.string(),
-               ": not a model (expected a folder or a .gguf file)");
+               ": not a model (expected a folder or a GGUF file)",
+               format::note_what_it_is(path.string()));
   }
   Source source{.format = "gguf"};
   for (const std::string& name : split_parts(path.filename().string())) {
@@ -104,6 +105,9 @@ void collect(const fs::path& folder, const fs::path& prefix, int depth,
     } else if (entry.is_regular_file()) {
       if (prefix.empty() && name == "model.json") continue;  // the store's own
       out.push_back({entry.path(), prefix / name});
+    } else if (entry.is_symlink() && !entry.exists()) {
+      base::fail(ErrorCode::kNotFound, entry.path().string(), ": a link to ",
+                 fs::read_symlink(entry.path()).string(), ", which is not there");
     }
     if (out.size() > kMaxFiles)
       base::fail(ErrorCode::kInvalidArgument, folder.string(), ": too many files for a model");
@@ -117,14 +121,12 @@ Source inspect_folder(const fs::path& folder) {
             [](const SourceFile& a, const SourceFile& b) { return a.to < b.to; });
   bool has_config = false;
   bool has_safetensors = false;
-  std::vector<std::string> names;
   for (const SourceFile& file : source.files) {
     if (file.to.has_parent_path()) continue;
     has_config = has_config || file.to == "config.json";
     has_safetensors = has_safetensors || file.to.extension() == ".safetensors";
-    names.push_back(file.to.string());
   }
-  const std::vector<std::string> gguf = format::select_gguf_models(std::move(names));
+  const std::vector<std::string> gguf = format::find_gguf_models(folder.string());
   if (has_config && has_safetensors) {
     source.format = "safetensors";
   } else if (gguf.size() > 1) {
@@ -136,7 +138,8 @@ Source inspect_folder(const fs::path& folder) {
     source.file = gguf[0];
   } else {
     base::fail(ErrorCode::kInvalidArgument, folder.string(),
-               ": not a model (expected config.json with .safetensors files, or a .gguf file)");
+               ": not a model (expected config.json with .safetensors files, or a GGUF file; ",
+               format::describe_folder(folder.string()), ")");
   }
   return source;
 }

@@ -60,4 +60,42 @@ bool same_ignoring_case(std::string_view a, std::string_view b) noexcept {
                     [](char x, char y) { return lower(x) == lower(y); });
 }
 
+namespace {
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  bool inside = false;
+  for (const char c : text) {
+    if (is_alnum(c)) {
+      if (!inside) words.emplace_back();
+      words.back() += lower(c);
+    }
+    inside = is_alnum(c);
+  }
+  return words;
+}
+
+}  // namespace
+
+std::optional<std::string> containing(std::string_view wanted,
+                                      const std::vector<std::string>& names) {
+  const std::vector<std::string> words = words_of(wanted);
+  const bool has_word =
+      std::any_of(words.begin(), words.end(), [](const auto& word) { return word.size() > 1; });
+  if (!has_word) return std::nullopt;
+  const std::string* best = nullptr;
+  for (const std::string& name : names) {
+    std::string letters;
+    for (const std::string& word : words_of(name)) letters += word;
+    const bool has_all = std::all_of(words.begin(), words.end(), [&](const std::string& word) {
+      return letters.find(word) != std::string::npos;
+    });
+    if (has_all && (best == nullptr || name.size() < best->size())) best = &name;
+  }
+  if (best != nullptr) return *best;
+  const std::size_t slash = wanted.find('/');
+  return slash == std::string_view::npos ? std::nullopt
+                                         : containing(wanted.substr(slash + 1), names);
+}
+
 }  // namespace openllm::store

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace openllm::store {
 
@@ -27,5 +29,11 @@ std::string name_in_tag(std::string_view name);
 
 /// Same letters, whatever their case (ASCII).
 bool same_ignoring_case(std::string_view a, std::string_view b) noexcept;
+
+/// The shortest of `names` that has all words of `wanted` in it, letter case and what stands
+/// between letters and digits ignored; if there is none, the same without the owner of `wanted`.
+/// Nothing when `wanted` has no word of at least two characters.
+std::optional<std::string> containing(std::string_view wanted,
+                                      const std::vector<std::string>& names);
 
 }  // namespace openllm::store

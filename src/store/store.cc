@@ -250,7 +250,9 @@ std::optional<std::string> ModelStore::nearest(const std::string& name) const {
       return known;
     names.push_back(known);
   }
-  return base::nearest(bare, names);
+  if (auto typo = base::nearest(bare, names)) return typo;
+  // Part of a name, as people call models ("smollm2", "llama3.2:1b").
+  return store::containing(name, names);
 }
 
 StoredModel ModelStore::add(const std::string& name, const std::string& path,

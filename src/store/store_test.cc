@@ -181,7 +181,7 @@ TEST_F(StoreTest, RefusesNamesThatLeadElsewhere) {
 TEST_F(StoreTest, RefusesWhatIsNoModel) {
   EXPECT_EQ(code_of([&] { store_.add("a", (base_ / "nothing").string()); }), ErrorCode::kNotFound);
   EXPECT_EQ(code_of([&] { store_.add("a", write("x.gguf", "GGU")); }), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code_of([&] { store_.add("a", write("x.bin", "GGUF")); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { store_.add("a", write("x.bin", "PK\x03\x04")); }), ErrorCode::kInvalidArgument);
   fs::create_directories(base_ / "empty");
   EXPECT_EQ(code_of([&] { store_.add("a", (base_ / "empty").string()); }),
             ErrorCode::kInvalidArgument);
@@ -247,6 +247,46 @@ TEST_F(StoreTest, KnowsWhatWasMeant) {
   EXPECT_EQ(store_.nearest("owner/story:2"), "Owner/Story:1");
   EXPECT_EQ(store_.nearest("plian"), "plain");
   EXPECT_FALSE(store_.nearest("something/else"));
+}
+
+TEST_F(StoreTest, KnowsAModelByAPartOfItsName) {
+  const std::string file = write("x.gguf", "GGUF");
+  store_.add("HuggingFaceTB/SmolLM2-135M-Instruct", file, "1");
+  store_.add("google/gemma-3-270m", file, "1");
+  for (const char* wanted :
+       {"smollm2", "SmolLM2-Instruct", "smollm", "smollm2:135m", "135M_instruct",
+        "someone/SmolLM2-135M", "huggingface/smollm2", "smol lm2"})
+    EXPECT_EQ(store_.nearest(wanted), "HuggingFaceTB/SmolLM2-135M-Instruct") << wanted;
+  EXPECT_EQ(store_.nearest("gemma3"), "google/gemma-3-270m");
+  EXPECT_EQ(store_.nearest("gemma3:270m"), "google/gemma-3-270m");
+  for (const char* wanted : {"llama", "smollm3", "m", "-", "./", "smollm2-360m"})
+    EXPECT_FALSE(store_.nearest(wanted)) << wanted;
+  store_.add("HuggingFaceTB/SmolLM2-135M", file, "1");
+  EXPECT_EQ(store_.nearest("smollm2"), "HuggingFaceTB/SmolLM2-135M");  // the plainest
+}
+
+TEST_F(StoreTest, AGgufFileNeedsNoEnding) {
+  const std::string gguf = "GGUF and more";
+  for (const char* name : {"sha256-0123", "M.GGUF"}) {
+    const StoredModel added = store_.add("a", write(name, gguf), name);
+    EXPECT_EQ(added.format, "gguf");
+    EXPECT_EQ(fs::path(added.path).filename(), name);
+    EXPECT_EQ(store_.find("a:" + std::string(name))->path, added.path);
+  }
+  write("blobs/sha256-77", gguf);
+  write("blobs/notes", "text");
+  EXPECT_EQ(fs::path(store_.add("b", (base_ / "blobs").string()).path).filename(), "sha256-77");
+}
+
+TEST_F(StoreTest, ALinkThatLeadsNowhereIsNotLeftOut) {
+  write("f/config.json", "{}");
+  write("f/model-1.safetensors", "x");
+  fs::create_symlink("gone", base_ / "f" / "model-2.safetensors");
+  std::string message;
+  EXPECT_EQ(code_of([&] { store_.add("a", (base_ / "f").string()); }, &message),
+            ErrorCode::kNotFound);
+  EXPECT_THAT(message, HasSubstr("model-2.safetensors: a link to gone, which is not there"));
+  EXPECT_THAT(store_.list(), IsEmpty());
 }
 
 TEST_F(StoreTest, TwoVersionsContradict) {

@@ -119,7 +119,7 @@ TEST(ByteLevel, MapsEveryByteThereAndBack) {
 std::vector<std::string> pieces(const AddedTokenMatcher& matcher, std::string_view text,
                                 bool parse_special = true) {
   std::vector<std::string> out;
-  matcher.split(text, parse_special, [&](const AddedTokenMatcher::Segment& segment) {
+  matcher.split(text, parse_special, {}, [&](const AddedTokenMatcher::Segment& segment) {
     out.push_back(segment.id ? base::cat(*segment.id, ":", segment.text)
                              : std::string(segment.text));
   });

@@ -167,6 +167,7 @@ TEST(HostileGguf, WrongLengths) {
   EXPECT_THROW(make_tokenizer(vocab), Error);
   vocab = tiny_gguf();
   vocab.model = "gpt2";
+  vocab.pre = "gpt-2";
   vocab.merges = {"ab"};
   EXPECT_THROW(make_tokenizer(vocab), Error);
 }

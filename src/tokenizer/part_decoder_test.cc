@@ -29,7 +29,8 @@ std::vector<std::string> parts_of(const Tokenizer& tokenizer, const std::vector<
   return parts;
 }
 
-std::vector<TokenId> bytes_of(const Tokenizer& tokenizer, std::initializer_list<const char*> names) {
+std::vector<TokenId> bytes_of(const Tokenizer& tokenizer,
+                              std::initializer_list<const char*> names) {
   std::vector<TokenId> ids;
   for (const char* name : names) ids.push_back(tokenizer.find_token(name).value());
   return ids;
@@ -45,7 +46,8 @@ TEST_P(Parts, JoinedAreTheText) {
     std::vector<TokenId> ids(random.below(12));
     // Low ids are bytes and special tokens in all of these vocabularies.
     for (TokenId& id : ids)
-      id = static_cast<TokenId>(random.below(random.below(2) == 0 ? size : std::min(size, std::size_t{300})));
+      id = static_cast<TokenId>(
+          random.below(random.below(2) == 0 ? size : std::min(size, std::size_t{300})));
     for (const bool skip : {true, false}) {
       const std::vector<std::string> parts = parts_of(*tokenizer, ids, skip);
       ASSERT_EQ(parts.size(), ids.size());

@@ -17,6 +17,15 @@ using TokenId = std::int32_t;
 struct EncodeOptions {
   bool add_special_tokens = true;  ///< Those of the tokenizer's post-processor (BOS, EOS, ...).
   bool parse_special = true;       ///< Special tokens written in the text become their ids.
+  /// Places in the text (byte offsets, ascending) that no added token, special or not, may lie
+  /// across: what is written there is plain text. See chat/control_words.h.
+  std::span<const std::size_t> guards{};
+};
+
+/// A token that is looked for in the text before anything else.
+struct AddedText {
+  std::string_view text;
+  bool special = false;
 };
 
 /// Text to token ids and back.
@@ -59,6 +68,12 @@ class Tokenizer {
   /// Spellings of BOS and EOS for chat templates; empty if there is none.
   virtual std::string_view bos_piece() const noexcept = 0;
   virtual std::string_view eos_piece() const noexcept = 0;
+  /// The named special tokens as transformers gives them to chat templates: an object of "bos_token",
+  /// "eos_token", "unk_token", ... and whatever other names the files have; absent ones are left
+  /// out.
+  virtual base::Json special_tokens_map() const;
+  /// All added tokens, in no order. The texts live as long as the tokenizer.
+  virtual std::vector<AddedText> added_tokens() const { return {}; }
 
   /// The whole text of the ids; invalid UTF-8 becomes U+FFFD.
   std::string decode(std::span<const TokenId> ids, bool skip_special = true) const;
@@ -103,8 +118,10 @@ struct GgufVocab {
   std::vector<float> scores;              ///< For SentencePiece; may be empty.
   std::vector<std::int64_t> token_types;  ///< 1 normal, 2 unknown, 3 control, 4 user defined, 5
                                           ///< unused, 6 byte; may be empty.
-  std::vector<std::string_view> merges;   ///< "left right"; may be empty.
-  std::optional<TokenId> bos_id, eos_id, eot_id, unk_id;
+  std::vector<std::string_view> merges;   ///< "left right", for byte-level BPE.
+  std::optional<TokenId> bos_id, eos_id, eot_id, eom_id, unk_id, sep_id, pad_id, cls_id, mask_id;
+  /// Further tokens that end an answer: padding, repository and file marks of code models.
+  std::vector<TokenId> end_ids;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
 };
 /// Copies what it needs. Same errors as make_tokenizer.

@@ -170,8 +170,8 @@ TEST(ClientRetries, AreNotMadeForWhatWillNotPass) {
 
 TEST(ClientRetries, EndWithTheRequest) {
   // An hour, were the pause not ended.
-  const std::string later =
-      http_reply(429, "application/json", R"({"error":{"message":"full"}})", "Retry-After: 3600\r\n");
+  const std::string later = http_reply(429, "application/json", R"({"error":{"message":"full"}})",
+                                       "Retry-After: 3600\r\n");
   std::stop_source stop;
   const FakeServer server([&](const std::string& request) -> FakeServer::Reply {
     if (request.find("\"stop me\"") != std::string::npos) stop.request_stop();

@@ -40,12 +40,16 @@ void Probe::send(std::string_view bytes) {
   }
 }
 
+/// No test is about how long an answer takes: a machine that is this slow is broken.
+constexpr int kPatienceMs = 120'000;
+
 bool Probe::fill() {
   pollfd poll_fd{fd_, POLLIN, 0};
-  if (::poll(&poll_fd, 1, 10'000) <= 0) return false;
+  if (::poll(&poll_fd, 1, kPatienceMs) <= 0) return false;
   std::array<char, 65536> bytes{};
   const ssize_t n = ::recv(fd_, bytes.data(), bytes.size(), 0);
-  if (n <= 0) return false;
+  is_at_end_ = n <= 0;
+  if (is_at_end_) return false;
   buffer_.append(bytes.data(), static_cast<std::size_t>(n));
   return true;
 }
@@ -58,9 +62,8 @@ bool Probe::read_until(std::string_view text) {
 }
 
 bool Probe::is_closed_by_server() {
-  const auto start = std::chrono::steady_clock::now();
   while (fill()) buffer_.clear();
-  return std::chrono::steady_clock::now() - start < std::chrono::seconds(9);
+  return is_at_end_;
 }
 
 Answer Probe::read_answer(bool head_only) {
@@ -143,7 +146,7 @@ std::vector<std::string> events(const std::string& body) {
 }
 
 bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 12'000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }

@@ -33,14 +33,15 @@ class Probe {
   /// Reads one answer; status 0 when the connection ended before its head was whole. `head_only`
   /// for HEAD.
   Answer read_answer(bool head_only = false);
-  /// Reads until `text` has come; false at the end of the connection or after ten seconds.
+  /// Reads until `text` has come; false at the end of the connection or after two minutes.
   bool read_until(std::string_view text);
-  /// True when the server closes within ten seconds (what still comes is dropped).
+  /// Waits until the server closes (what still comes is dropped); false after two minutes.
   bool is_closed_by_server();
   void close();
 
  private:
   bool fill();
+  bool is_at_end_ = false;  // the server has closed its side, or the connection is gone
   int fd_ = -1;
   std::string buffer_;
 };
@@ -53,7 +54,7 @@ Answer call(std::uint16_t port, const std::string& request);
 bool is_listening(std::uint16_t port);
 /// Data of the events of a stream.
 std::vector<std::string> events(const std::string& body);
-/// Waits for `condition`, ten seconds at most.
+/// Waits for `condition`, two minutes at most.
 bool eventually(const std::function<bool()>& condition);
 
 }  // namespace openllm::contract

@@ -41,7 +41,7 @@ TEST_F(ServerTest, ListedOriginsMayReadEveryAnswer) {
   options.allowed_origins = {"https://page", "http://localhost:5173"};
   options.api_keys = {"secret"};
   options.max_body_bytes = 10'000;
-  options.header_timeout_s = 1;
+  options.header_timeout_s = 3;
   start(options);
   const std::string page = "Origin: https://page\r\n";
   const std::string key = "Authorization: Bearer secret\r\n";

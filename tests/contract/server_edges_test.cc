@@ -36,9 +36,9 @@ TEST_F(ServerTest, ExpectationsAreRefusedAlsoWhenTheBodyHasCome) {
 
 TEST_F(ServerTest, PathsThatAreNoTextAreRefused) {
   start();
-  for (const char* path : {"/v1/models/%00", "/v1/models/a%0Ab", "/v1/models/%1b[2J", "/%7F",
-                           "/v1/models/%ff", "/v1/models/%C3", "/v1/models/%c0%80", "/%", "/%4",
-                           "/v1/models/%zz", "/v1/models/%+1"}) {
+  for (const char* path :
+       {"/v1/models/%00", "/v1/models/a%0Ab", "/v1/models/%1b[2J", "/%7F", "/v1/models/%ff",
+        "/v1/models/%C3", "/v1/models/%c0%80", "/%", "/%4", "/v1/models/%zz", "/v1/models/%+1"}) {
     const Answer answer = ask(get(path));
     EXPECT_EQ(answer.status, 400) << path << answer.body;
     EXPECT_THAT(str(answer.json(), {"error", "message"}), StartsWith("path: ")) << path;
@@ -52,8 +52,8 @@ TEST_F(ServerTest, ManySpellingsOfOnePath) {
   const std::string id = llm_.id();
   for (const std::string& path :
        {std::string("/v1/models"), std::string("/v1/models/"), std::string("/v1/%6dodels"),
-        std::string("/v1/models?a=b"), std::string("http://other:9/v1/models"),
-        "/v1/models/" + id, "/v1/models/" + id + "/", "/v1/models/" + id + "?x"}) {
+        std::string("/v1/models?a=b"), std::string("http://other:9/v1/models"), "/v1/models/" + id,
+        "/v1/models/" + id + "/", "/v1/models/" + id + "?x"}) {
     EXPECT_EQ(ask(get(path)).status, 200) << path;
   }
   for (const char* path : {"/", "/v1", "/v1/", "//v1/models", "/V1/models", "/v1/models//",
@@ -108,7 +108,9 @@ TEST_F(ServerTest, KeysComeInEitherField) {
   ServerOptions options;
   options.api_keys = {"secret", "other"};
   start(options);
-  const auto status = [&](const std::string& fields) { return ask(get("/version", fields)).status; };
+  const auto status = [&](const std::string& fields) {
+    return ask(get("/version", fields)).status;
+  };
   EXPECT_EQ(status("X-Api-Key: secret\r\n"), 200);
   EXPECT_EQ(status("x-api-key: other\r\n"), 200);
   EXPECT_EQ(status("X-Api-Key: Bearer secret\r\n"), 401);
@@ -167,7 +169,8 @@ TEST_F(ServerTest, ModelsAreDescribedAsOthersDo) {
 TEST_F(ServerTest, AnswersNameTheSystemThatMadeThem) {
   start();
   const std::string stream = R"(,"stream":true})";
-  const std::string print = str(complete(std::string(kGreedy) + "}").json(), {"system_fingerprint"});
+  const std::string print =
+      str(complete(std::string(kGreedy) + "}").json(), {"system_fingerprint"});
   EXPECT_THAT(print, StartsWith("fp_"));
   EXPECT_EQ(print.size(), 13U);
   EXPECT_EQ(str(chat(std::string(kHi) + "}").json(), {"system_fingerprint"}), print);
@@ -192,9 +195,9 @@ TEST_F(ServerTest, ClientsMayNotJumpTheQueue) {
   EXPECT_EQ(chat(std::string(kHi) + R"(,"priority":-1})").status, 400);
   for (const char* path : {"/v1/generate", "/v1/generate_stream"}) {
     EXPECT_EQ(ask(post(path, R"({"prompt":"a","llm_config":{"priority":-1}})")).status, 400);
-    EXPECT_EQ(ask(post(path, R"({"prompt":"a","llm_config":{"priority":0,"max_new_tokens":1}})"))
-                  .status,
-              200);
+    EXPECT_EQ(
+        ask(post(path, R"({"prompt":"a","llm_config":{"priority":0,"max_new_tokens":1}})")).status,
+        200);
   }
   EXPECT_EQ(complete(std::string(kGreedy) + R"(,"priority":7})").status, 200);
   server_.reset();
@@ -216,12 +219,11 @@ TEST_F(ServerTest, NobodySeesWhatAnotherKeySent) {
   options.api_keys = {"one", "two"};
   start(options);
   const auto cached = [&](const std::string& key, const std::string& more = "") {
-    const Answer answer = ask(post("/v1/completions",
-                                   R"({"max_tokens":1,"prompt":")" + long_prompt() + "\"" + more + "}",
-                                   "Authorization: Bearer " + key + "\r\n"));
+    const Answer answer = ask(
+        post("/v1/completions", R"({"max_tokens":1,"prompt":")" + long_prompt() + "\"" + more + "}",
+             "Authorization: Bearer " + key + "\r\n"));
     EXPECT_EQ(answer.status, 200) << answer.body;
-    return std::stoi(
-        str(answer.json(), {"usage", "prompt_tokens_details", "cached_tokens"}));
+    return std::stoi(str(answer.json(), {"usage", "prompt_tokens_details", "cached_tokens"}));
   };
   EXPECT_EQ(cached("one"), 0);
   EXPECT_EQ(cached("two"), 0);

@@ -29,7 +29,7 @@ class ServerKeys : public ::testing::Test {
   Server server_{LLM(OPENLLM_TEST_DATA "/stories260K/hf", {.n_threads = 1}),
                  {.port = 0,
                   .api_keys = {"secret"},
-                  .header_timeout_s = 1,  // when bodies are waited for that do not come
+                  .header_timeout_s = 3,  // when bodies are waited for that do not come
                   .allowed_origins = {"https://a.example"}}};
 };
 

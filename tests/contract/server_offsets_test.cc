@@ -95,8 +95,8 @@ void expect_parts(const Choice& choice, const std::vector<std::int32_t>& ids, co
   std::vector<std::int32_t> so_far;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto begin = static_cast<std::size_t>(choice.offsets[i]);
-    const std::size_t end = i + 1 < ids.size() ? static_cast<std::size_t>(choice.offsets[i + 1])
-                                               : text.size();
+    const std::size_t end =
+        i + 1 < ids.size() ? static_cast<std::size_t>(choice.offsets[i + 1]) : text.size();
     ASSERT_LE(begin, end);
     ASSERT_LE(end, text.size());
     so_far.push_back(ids[i]);
@@ -180,10 +180,9 @@ TEST_F(Offsets, EchoCompletesTheCharacterThatThePromptBegins) {
   for (const char* stream : {"", R"(,"stream":true)"}) {
     const auto ask_for = [&](const std::string& prompt, char next, const std::string& more) {
       const std::string bias = std::to_string(3 + static_cast<unsigned char>(next));
-      return choices_of(complete(R"({"prompt":)" + list(byte_ids(prompt)) +
-                                 R"(,"max_tokens":1,"logit_bias":{")" + bias +
-                                 R"(":100},"temperature":0,"return_token_ids":true)" + more +
-                                 stream + "}"))[0]
+      return choices_of(complete(
+          R"({"prompt":)" + list(byte_ids(prompt)) + R"(,"max_tokens":1,"logit_bias":{")" + bias +
+          R"(":100},"temperature":0,"return_token_ids":true)" + more + stream + "}"))[0]
           .text;
     };
     EXPECT_EQ(ask_for("a\xE2\x82", '\xAC', R"(,"echo":true)"), "a\u20AC");

@@ -10,6 +10,7 @@ also when docs/fields.md is not what `openllm fields --markdown` prints, or the 
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -28,7 +29,8 @@ WAYS = ("src/server/", "src/client/", "src/cli/", "src/fields/", "src/llm/llm_co
 # file -> the fields that it may name, because they act there or because a dialect gives them a form of its own.
 EXCEPTIONS = {
     # OpenAI's own: a default length, echo with logprobs, max_completion_tokens, top_logprobs, tool_choice.
-    "src/server/api/completion_request.cc": {"max_new_tokens", "logprobs", "prompt_logprobs"},
+    "src/server/api/completion_request.cc": {"max_new_tokens", "logprobs", "prompt_logprobs", "add_special_tokens"},
+    "src/server/endpoints/completions.cc": {"skip_special_tokens", "add_special_tokens"},  # prompts of texts and ids
     "src/server/api/chat_request.cc": {"max_new_tokens", "logprobs", "add_special_tokens", "chat_template_json",
                                        "chat_template_kwargs", "max_completion_tokens", "tools", "tools_json"},
     "src/server/api/common_request.cc": {"request_id"},  # the answer's id
@@ -48,7 +50,6 @@ EXCEPTIONS = {
     "src/llm/llm_config.cc": {"temperature"},  # do_sample
     # Where answers are made, not where requests are read.
     "src/server/api/answers.cc": {"logprobs", "prompt_logprobs", "stop"},
-    "src/server/endpoints/completions.cc": {"skip_special_tokens"},
     "src/server/endpoints/chat_completions.cc": {"skip_special_tokens"},
     "src/server/endpoints/generate.cc": {"prompt_logprobs", "request_id"},
     "src/server/http/exchange.h": {"request_id"},
@@ -132,6 +133,50 @@ class Fields(unittest.TestCase):
         text = subprocess.run([PROGRAM, "fields"], capture_output=True, text=True, check=True).stdout
         for row in rows():
             self.assertIn("  " + row["name"], text)
+
+
+class Environment(unittest.TestCase):
+    MODEL = "tests/data/stories260K/hf"
+
+    def run_program(self, arguments, **variables):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENLLM_")}
+        return subprocess.run([PROGRAM, *arguments], env={**environment, **variables}, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=300)
+
+    def test_a_key_that_is_none_starts_no_server(self):
+        start = ["start", str(ROOT / self.MODEL), "--port", "0"]
+        for value in ("", "  ", "\t"):
+            done = self.run_program(start, OPENLLM_API_KEY=value)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+            self.assertIn("OPENLLM_API_KEY", done.stderr)
+            done = self.run_program([*start, "--api-key", value])
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("--api-key", done.stderr)
+
+    def test_values_that_are_wrong_are_blamed_on_their_variable(self):
+        run = ["run", str(ROOT / self.MODEL), "Once", "--raw", "--max-new-tokens", "1"]
+        for name, value, message in (("OPENLLM_GENERATION_TEMPERATURE", "abc", "expected a number, got abc"),
+                                     ("OPENLLM_GENERATION_TEMPERATURE", "-3", "got -3"),
+                                     ("OPENLLM_CONFIG", '{"temprature":0}', "did you mean temperature?"),
+                                     ("OPENLLM_GENERATION_FOO", "1", "there is no such field")):
+            done = self.run_program(run, **{name: value})
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+            self.assertIn("error: " + name, done.stderr)
+            self.assertIn(message, done.stderr)
+
+    def test_a_variable_that_nothing_reads_is_told(self):
+        done = self.run_program(["backends"], OPENLLM_HOM="/nowhere")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("nothing reads the variable OPENLLM_HOM; did you mean OPENLLM_HOME?", done.stderr)
+        self.assertNotIn("nothing reads", self.run_program(["backends"], OPENLLM_BACKEND="native").stderr)
+
+    def test_seeds(self):
+        run = ["run", str(ROOT / self.MODEL), "Once", "--raw", "--max-new-tokens", "8", "--seed"]
+        self.assertEqual(self.run_program([*run, "-1"]).returncode, 0)
+        for seed in ("-9223372036854775809", "18446744073709551616", "1.5", "x"):
+            done = self.run_program([*run, seed])
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("--seed", done.stderr)
 
 
 if __name__ == "__main__":

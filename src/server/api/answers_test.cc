@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <cmath>
 #include <new>
 
@@ -108,6 +109,15 @@ TEST(Errors, Bodies) {
   const HttpResponse full = error_response(Error(ErrorCode::kBusy, "remote: come back later"));
   EXPECT_EQ(full.status, 429);
   EXPECT_EQ(full.headers.find("retry-after"), "1");
+  EXPECT_EQ(full.headers.find("retry-after-ms"), "") << "nobody knows";
+  for (const auto& [wait, seconds, exact] :
+       {std::tuple{1, "1", "1"}, std::tuple{1000, "1", "1000"}, std::tuple{1001, "2", "1001"},
+        std::tuple{3'600'000, "60", "60000"}}) {
+    const HttpResponse told = error_response(
+        Error(ErrorCode::kBusy, "m", "", ErrorReason::kNone, std::chrono::milliseconds(wait)));
+    EXPECT_EQ(told.headers.find("retry-after"), seconds) << wait;
+    EXPECT_EQ(told.headers.find("retry-after-ms"), exact) << wait;
+  }
   for (const char* message :
        {"chat template: line 1: the template does too much work", "engine: out of scratch"}) {
     const HttpResponse limit = error_response(Error(ErrorCode::kResourceExhausted, message));
@@ -126,7 +136,9 @@ TEST(Errors, Bodies) {
   EXPECT_THAT(error_response(Error(ErrorCode::kInvalidArgument, "prompt: too long")).body,
               HasSubstr(R"("param":null,"code":null)"));
   EXPECT_EQ(error_response(Error(ErrorCode::kUnsupported, "x")).status, 400);
-  EXPECT_EQ(error_response(std::bad_alloc()).status, 503);
+  const HttpResponse no_memory = error_response(std::bad_alloc());
+  EXPECT_EQ(no_memory.status, 503);
+  EXPECT_NE(no_memory.headers.find("retry-after"), "");
 }
 
 }  // namespace

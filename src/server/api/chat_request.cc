@@ -24,7 +24,7 @@ std::string parse_role(const Fields& message) {
   const std::string* role = message.string("role");
   if (role == nullptr) message.fail_missing("role");
   if (role->empty()) message.fail_value("role", "a role", "an empty text");
-  return *role == "developer" ? "system" : *role;
+  return *role;
 }
 
 /// The text of a string or of a list of text parts, which stand on lines of their own. Answers that
@@ -188,7 +188,7 @@ void parse_template_variables(const Fields& body, GenerateOptions& options) {
 
 void parse_length_and_logprobs(const Fields& body, GenerateOptions& options) {
   // OpenAI's newer name; it wins over max_tokens.
-  const auto length = body.integer("max_completion_tokens", 0, std::numeric_limits<int>::max());
+  const auto length = body.integer("max_completion_tokens", -1, std::numeric_limits<int>::max());
   if (length) options.max_new_tokens = static_cast<int>(*length);
   const bool logprobs = body.boolean("logprobs").value_or(false);
   const auto top = body.integer("top_logprobs", 0, kMaxLogprobs);

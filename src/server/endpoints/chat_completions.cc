@@ -17,12 +17,11 @@ class ChatWriter final : public AnswerWriter {
   ChatWriter(Exchange& exchange, const CommonRequest& request, ModelSet::Selection model)
       : exchange_(exchange),
         request_(request),
-        answer_(
-            {answer_id("chatcmpl-", request), std::time(nullptr), std::move(model.name),
-          model_fingerprint(model.entry->llm())},
-            {LogprobWriter::vocabulary_of(model.entry->llm()),
-             request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
-            request.include_usage, request.return_token_ids),
+        answer_({answer_id("chatcmpl-", request), std::time(nullptr), std::move(model.name),
+                 model_fingerprint(model.entry->llm())},
+                {LogprobWriter::vocabulary_of(model.entry->llm()),
+                 request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
+                request.include_usage, request.return_token_ids),
         is_over_(static_cast<std::size_t>(request.options.n), false) {}
 
   void on_output(std::size_t /*prompt*/, const GenerationOutput& output, bool is_first) override {

@@ -38,6 +38,8 @@ class NativeWriter final : public AnswerWriter {
     delta.finished = output.finished;
     delta.request_id = output.request_id;
     delta.n_cached_tokens = output.n_cached_tokens;
+    delta.usage = output.usage;
+    delta.timing = output.timing;
     if (is_first) {
       delta.prompt = output.prompt;
       delta.prompt_token_ids = output.prompt_token_ids;

@@ -112,8 +112,8 @@ net::awaitable<void> Connection::read_loop() {
 }
 
 net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) {
-  RequestReader reader({.head_bytes = hub_.options.max_header_bytes,
-                        .body_bytes = hub_.options.max_body_bytes});
+  RequestReader reader(
+      {.head_bytes = hub_.options.max_header_bytes, .body_bytes = hub_.options.max_body_bytes});
   bool begun = false;
   bool head_seen = false;
   auto deadline =

@@ -31,6 +31,8 @@ class Exchange {
 
   const HttpRequest& request() const noexcept { return request_; }
   const std::string& request_id() const noexcept { return request_id_; }
+  /// Gives the memory of the request's body back: an answer may take long.
+  void drop_body() noexcept { request_.body = {}; }
   /// Header fields of the answer, an error's too. To be set before the answer.
   Headers& common_headers() noexcept { return common_headers_; }
   /// The whole answer. Once, and not after the first event has been sent.

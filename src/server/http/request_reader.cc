@@ -73,11 +73,11 @@ std::size_t RequestReader::put(std::string_view data) {
       ec = http::error::header_limit;
   }
   if (ec == http::error::header_limit) {
-    refuse(431, base::cat("request head: too large (expected at most ", limits_.head_bytes,
-                          " bytes)"));
+    refuse(431,
+           base::cat("request head: too large (expected at most ", limits_.head_bytes, " bytes)"));
   } else if (ec == http::error::body_limit) {
-    refuse(413, base::cat("request body: too large (expected at most ", limits_.body_bytes,
-                          " bytes)"));
+    refuse(413,
+           base::cat("request body: too large (expected at most ", limits_.body_bytes, " bytes)"));
   } else if (ec == http::error::bad_version) {
     refuse(505, "request: not HTTP/1.1");
   } else if (ec) {
@@ -100,8 +100,8 @@ bool RequestReader::check_head_size(std::string_view data) {
       n_head_bytes_ + (end == std::string_view::npos ? data.size() : end + kEndOfHead.size());
   if (size <= limits_.head_bytes) return true;
   if (has_line) {
-    refuse(431, base::cat("request head: too large (expected at most ", limits_.head_bytes,
-                          " bytes)"));
+    refuse(431,
+           base::cat("request head: too large (expected at most ", limits_.head_bytes, " bytes)"));
   } else {
     refuse(414, base::cat("request target: too long (expected at most ", limits_.target_bytes,
                           " bytes)"));
@@ -159,18 +159,18 @@ void RequestReader::check_head() {
 void RequestReader::check_expectation() {
   if (head_.is_http10) return;
   for (const auto& [name, value] : head_.headers.fields()) {
-    if (!equal_ignoring_case(name, "Expect") || equal_ignoring_case(value, "100-continue")) continue;
-    return refuse(417, base::cat("Expect: unsupported (expected 100-continue, got ", shown(value),
-                                 ")"));
+    if (!equal_ignoring_case(name, "Expect") || equal_ignoring_case(value, "100-continue"))
+      continue;
+    return refuse(417,
+                  base::cat("Expect: unsupported (expected 100-continue, got ", shown(value), ")"));
   }
 }
 
 void RequestReader::check_coding() {
   const std::size_t n_codings = parser_->count(http::field::transfer_encoding);
   if (parser_->count(http::field::content_length) > (n_codings > 0 ? 0U : 1U)) {
-    return refuse(400, n_codings > 0
-                           ? "Content-Length: not allowed together with Transfer-Encoding"
-                           : "Content-Length: more than one");
+    return refuse(400, n_codings > 0 ? "Content-Length: not allowed together with Transfer-Encoding"
+                                     : "Content-Length: more than one");
   }
   const std::string_view length = head_.headers.find("Content-Length");
   if (length.find_first_not_of("0123456789") != std::string_view::npos)
@@ -182,8 +182,8 @@ void RequestReader::check_coding() {
   // request.
   const std::string_view coding = head_.headers.find("Transfer-Encoding");
   if (n_codings > 1 || !equal_ignoring_case(coding, "chunked")) {
-    refuse(501, base::cat("Transfer-Encoding: unsupported (expected chunked, got ", shown(coding),
-                          ")"));
+    refuse(501,
+           base::cat("Transfer-Encoding: unsupported (expected chunked, got ", shown(coding), ")"));
   }
 }
 

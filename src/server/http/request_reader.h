@@ -63,8 +63,8 @@ class RequestReader {
   HttpRequest head_;
   Problem problem_;
   bool has_head_ = false;
-  bool has_line_ = false;          // the request line was taken
-  std::size_t n_head_bytes_ = 0;   // of the head, taken so far
+  bool has_line_ = false;         // the request line was taken
+  std::size_t n_head_bytes_ = 0;  // of the head, taken so far
 };
 
 }  // namespace openllm::server

@@ -116,19 +116,41 @@ TEST(ScoreMerges, LongTokensTakeNoPart) {
 
 TEST(SpelledMerges, KeepTheirRanks) {
   Vocab vocab;
-  const char* pieces[] = {"a", "b", "ab", "##b", "aba"};
-  for (TokenId id = 0; id < 5; ++id) vocab.set(id, pieces[id]);
-  std::vector<SpelledMerge> merges(200, {"x", "y"});
+  const char* pieces[] = {"a", "b", "ab", "##b", "aba", "ba"};
+  for (TokenId id = 0; id < 6; ++id) vocab.set(id, pieces[id]);
+  std::vector<SpelledMerge> merges(200, {"b", "a"});
   merges[70] = {"a", "b"};
   merges[199] = {"ab", "a"};
   const auto merge_at = [&](std::size_t i) { return merges[i]; };
-  EXPECT_EQ(to_map(read_spelled_merges(vocab, merges.size(), merge_at, "", MissingTokens::kSkip)),
-            (PairMap{{{0, 1}, {70, 2}}, {{2, 0}, {199, 4}}}));
-  EXPECT_THROW(read_spelled_merges(vocab, merges.size(), merge_at, "", MissingTokens::kFail),
-               Error);
+  EXPECT_EQ(to_map(read_spelled_merges(vocab, merges.size(), merge_at, "", "merge ")),
+            (PairMap{{{1, 0}, {198, 5}}, {{0, 1}, {70, 2}}, {{2, 0}, {199, 4}}}));
   merges = {{"a", "##b"}};
-  EXPECT_EQ(to_map(read_spelled_merges(vocab, 1, merge_at, "##", MissingTokens::kFail)),
+  EXPECT_EQ(to_map(read_spelled_merges(vocab, 1, merge_at, "##", "merge ")),
             (PairMap{{{0, 3}, {0, 2}}}));
+}
+
+TEST(SpelledMerges, OfTokensThatAreMissingAreErrors) {
+  Vocab vocab;
+  const char* pieces[] = {"a", "b", "ab"};
+  for (TokenId id = 0; id < 3; ++id) vocab.set(id, pieces[id]);
+  const std::pair<SpelledMerge, std::string> cases[] = {{{"x", "b"}, "\"x\""},
+                                                        {{"a", "y"}, "\"y\""},
+                                                        {{"b", "a"}, "\"ba\""}};
+  for (const auto& [wrong, named] : cases) {
+    for (const std::size_t place : {0U, 63U, 64U, 100U}) {
+      std::vector<SpelledMerge> merges(101, {"a", "b"});
+      merges[place] = wrong;
+      const auto merge_at = [&](std::size_t i) { return merges[i]; };
+      try {
+        read_spelled_merges(vocab, merges.size(), merge_at, "", "merge ");
+        ADD_FAILURE() << named;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
+        const std::string expected = "merge " + std::to_string(place) + ": no token " + named;
+        EXPECT_TRUE(std::string(error.what()).starts_with(expected)) << error.what();
+      }
+    }
+  }
 }
 
 TEST(ShortBytes, EqualAndHashedByContent) {

@@ -21,7 +21,7 @@ struct Wanted {
 
 std::vector<MergeTable::Entry> read_spelled_merges(
     const Vocab& vocab, std::size_t n_merges, base::FunctionRef<SpelledMerge(std::size_t)> merge_at,
-    std::string_view prefix, MissingTokens missing) {
+    std::string_view prefix, std::string_view where) {
   std::vector<MergeTable::Entry> entries;
   entries.reserve(n_merges);
   std::array<Wanted, kBlock> block;
@@ -40,17 +40,14 @@ std::vector<MergeTable::Entry> read_spelled_merges(
     }
     for (std::size_t i = 0; i < n; ++i) {
       std::array<TokenId, 3> ids{};
-      bool found_all = true;
-      for (std::size_t part = 0; part < 3 && found_all; ++part) {
+      for (std::size_t part = 0; part < 3; ++part) {
         const auto id = vocab.find(block[i].pieces[part], block[i].hashes[part]);
-        found_all = id.has_value();
-        if (id) ids[part] = *id;
-        if (!id && missing == MissingTokens::kFail) {
-          base::fail(ErrorCode::kCorruptData, "tokenizer: merge ", begin + i, ": no token \"",
-                     block[i].pieces[part].substr(0, 100), "\"");
+        if (!id) {
+          base::fail(ErrorCode::kCorruptData, where, begin + i, ": no token \"",
+                     block[i].pieces[part].substr(0, 100), "\" in the vocabulary");
         }
+        ids[part] = *id;
       }
-      if (!found_all) continue;
       entries.push_back({ids[0], ids[1], {static_cast<std::uint32_t>(begin + i), ids[2]}});
     }
   }

@@ -35,9 +35,11 @@ class GgufBuilder {
       base::fail(ErrorCode::kCorruptData, "gguf: tokenizer: ", n_tokens_, " tokens");
     check_length("token_type", gguf.token_types.size());
     check_length("scores", gguf.scores.size());
-    for (const auto& id : {gguf.bos_id, gguf.eos_id, gguf.eot_id, gguf.unk_id}) {
+    for (const auto& id : {gguf.bos_id, gguf.eos_id, gguf.eot_id, gguf.eom_id, gguf.unk_id,
+                           gguf.sep_id, gguf.pad_id, gguf.cls_id, gguf.mask_id}) {
       if (id) check_id(*id);
     }
+    for (const TokenId id : gguf.end_ids) check_id(id);
     read_vocab();
     read_added_tokens();
   }
@@ -47,6 +49,9 @@ class GgufBuilder {
       build_byte_level();
     } else if (gguf_.model == "llama") {
       build_sentencepiece();
+    } else if (gguf_.model.empty()) {
+      base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.model",
+                    "missing (expected gpt2 or llama)");
     } else {
       base::fail(ErrorCode::kUnsupported, "gguf: tokenizer model \"", gguf_.model.substr(0, 100),
                  "\" (known: gpt2 llama)");
@@ -54,6 +59,7 @@ class GgufBuilder {
     parts_.bos_id = gguf_.bos_id;
     parts_.eos_id = gguf_.eos_id;
     parts_.eos_ids = end_tokens();
+    name_special_tokens();
     return make_pipeline(std::move(parts_));
   }
 
@@ -91,7 +97,8 @@ class GgufBuilder {
 
   /// The ids that the file gives a meaning to are special whatever their type says.
   bool has_role(TokenId id) const {
-    return id == gguf_.bos_id || id == gguf_.eos_id || id == gguf_.eot_id ||
+    return id == gguf_.bos_id || id == gguf_.eos_id || id == gguf_.eot_id || id == gguf_.eom_id ||
+           std::find(gguf_.end_ids.begin(), gguf_.end_ids.end(), id) != gguf_.end_ids.end() ||
            is_end_spelling(text_of(id));
   }
 
@@ -113,7 +120,17 @@ class GgufBuilder {
     }
   }
 
+  /// Without it nobody knows how the model's authors cut text into words.
+  void check_pre() const {
+    if (!gguf_.pre.empty()) return;
+    base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.pre",
+                  "missing, so that it is unknown how text is cut into words (expected the name of a "
+                  "pre-tokenizer; LoadOptions::tokenizer_pre gives it, llama.cpp would take "
+                  "\"default\")");
+  }
+
   void build_byte_level() {
+    check_pre();
     const GgufPreTokenizer pre = find_gguf_pre_tokenizer(gguf_.pre);
     parts_.pre_tokenizer = make_regex_pre_tokenizer(pre.patterns, "gguf: pre-tokenizer");
     BpeOptions options;
@@ -125,8 +142,25 @@ class GgufBuilder {
     set_frame(pre.add_bos);
   }
 
-  /// Merges of tokens that the vocabulary lacks have no effect; of equal ones the first counts.
+  /// Tokens of several characters come about by merges only.
+  void check_merges() const {
+    if (!gguf_.merges.empty()) return;
+    for (std::size_t i = 0; i < n_tokens_; ++i) {
+      const auto id = static_cast<TokenId>(i);
+      if (type_of(id) != TokenType::kNormal || has_role(id)) continue;
+      std::size_t first = 0;
+      const std::string_view text = text_of(id);
+      if (!text.empty()) base::decode_utf8(text, first);
+      if (first == text.size()) continue;
+      base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.merges",
+                    "missing or empty (expected the merges that make tokens such as \"",
+                    text.substr(0, 100), "\"; without them every word falls into letters)");
+    }
+  }
+
+  /// Of equal merges the first counts.
   std::vector<MergeTable::Entry> read_merges() const {
+    check_merges();
     const auto merge_at = [&](std::size_t index) {
       const std::string_view text = gguf_.merges[index];
       const std::size_t space = text.find(' ', 1);
@@ -136,13 +170,18 @@ class GgufBuilder {
       }
       return SpelledMerge{text.substr(0, space), text.substr(space + 1)};
     };
-    auto entries =
-        read_spelled_merges(*parts_.vocab, gguf_.merges.size(), merge_at, "", MissingTokens::kSkip);
+    auto entries = read_spelled_merges(*parts_.vocab, gguf_.merges.size(), merge_at, "",
+                                       "gguf: tokenizer.ggml.merges: entry ");
     std::reverse(entries.begin(), entries.end());
     return entries;
   }
 
   void build_sentencepiece() {
+    if (gguf_.scores.empty()) {
+      base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.scores",
+                    "missing (expected one for each token; without them it is unknown which "
+                    "characters join first)");
+    }
     const bool add_space_prefix = gguf_.add_space_prefix.value_or(true);
     if (add_space_prefix) parts_.normalizer = make_prepend_normalizer(std::string(kMeta));
     parts_.normalizer = make_normalizer_sequence(std::move(parts_.normalizer),
@@ -156,7 +195,6 @@ class GgufBuilder {
   }
 
   float score_of(TokenId id) const {
-    if (gguf_.scores.empty()) return -static_cast<float>(id);
     const float score = gguf_.scores[static_cast<std::size_t>(id)];
     return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
   }
@@ -185,8 +223,17 @@ class GgufBuilder {
 
   std::vector<TokenId> end_tokens() const {
     std::vector<TokenId> configured;
-    if (gguf_.eot_id) configured.push_back(*gguf_.eot_id);
-    if (gguf_.eos_id) configured.push_back(*gguf_.eos_id);
+    for (const auto& id : {gguf_.eot_id, gguf_.eom_id, gguf_.eos_id}) {
+      if (id) configured.push_back(*id);
+    }
+    configured.insert(configured.end(), gguf_.end_ids.begin(), gguf_.end_ids.end());
+    // Files of code models seldom name these; llama.cpp knows them by their spelling, too.
+    for (const std::string_view spelling :
+         {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>",
+          "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>"}) {
+      const auto id = parts_.vocab->find(spelling);
+      if (id && type_of(*id) == TokenType::kControl) configured.push_back(*id);
+    }
     const auto find_special = [&](std::string_view spelling) -> std::optional<TokenId> {
       const auto id = parts_.vocab->find(spelling);
       const bool is_control =
@@ -194,6 +241,19 @@ class GgufBuilder {
       return is_control ? id : std::nullopt;
     };
     return collect_end_tokens(configured, find_special);
+  }
+
+  void name_special_tokens() {
+    const auto name = [&](const char* key, std::optional<TokenId> id) {
+      if (id) parts_.special_tokens_map[key] = text_of(*id);
+    };
+    name("bos_token", gguf_.bos_id);
+    name("eos_token", gguf_.eos_id);
+    name("unk_token", gguf_.unk_id);
+    name("sep_token", gguf_.sep_id);
+    name("pad_token", gguf_.pad_id);
+    name("cls_token", gguf_.cls_id);
+    name("mask_token", gguf_.mask_id);
   }
 
   const GgufVocab& gguf_;

@@ -9,6 +9,8 @@ namespace openllm::tokenizer {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 GgufVocab sentencepiece() {
   GgufVocab vocab;
@@ -115,13 +117,82 @@ TEST(GgufTokenizer, EndTokens) {
   EXPECT_THAT(make_tokenizer(vocab)->eos_ids(), ElementsAre(11, 2));
 }
 
-TEST(GgufTokenizer, MergesOfAbsentTokensHaveNoEffect) {
+TEST(GgufTokenizer, EveryTokenThatTheFileCallsAnEndIsOne) {
+  GgufVocab vocab = sentencepiece();
+  vocab.token_types.assign(vocab.tokens.size(), 1);
+  vocab.eom_id = 9;
+  vocab.end_ids = {8};
+  const auto tokenizer = make_tokenizer(vocab);
+  EXPECT_THAT(tokenizer->eos_ids(), ElementsAre(9, 2, 8, 11));
+  EXPECT_TRUE(tokenizer->is_special(9));
+  EXPECT_TRUE(tokenizer->is_special(8));
+  vocab.tokens[7] = "<|fim_pad|>";
+  EXPECT_THAT(make_tokenizer(vocab)->eos_ids(), ElementsAre(9, 2, 8, 11));  // a normal token
+  vocab.token_types[7] = 3;
+  EXPECT_THAT(make_tokenizer(vocab)->eos_ids(), ElementsAre(9, 2, 8, 7, 11));
+}
+
+TEST(GgufTokenizer, NamesItsSpecialTokens) {
+  GgufVocab vocab = sentencepiece();
+  EXPECT_EQ(make_tokenizer(vocab)->special_tokens_map().dump(),
+            R"({"bos_token":"<s>","eos_token":"</s>","unk_token":"<unk>"})");
+  vocab.sep_id = 7;
+  vocab.pad_id = 8;
+  vocab.cls_id = 9;
+  vocab.mask_id = 12;
+  EXPECT_EQ(make_tokenizer(vocab)->special_tokens_map().dump(),
+            R"({"bos_token":"<s>","eos_token":"</s>","unk_token":"<unk>","sep_token":"a",)"
+            R"("pad_token":"b","cls_token":"ab","mask_token":"  "})");
+}
+
+GgufVocab byte_level() {
   GgufVocab vocab;
   vocab.model = "gpt2";
   vocab.pre = "gpt-2";
   vocab.tokens = {"a", "b", "ab"};
-  vocab.merges = {"a c", "a a", "a b", "a b"};
-  EXPECT_THAT(make_tokenizer(vocab)->encode("abaa"), ElementsAre(2, 0, 0));
+  vocab.merges = {"a b", "a b"};
+  return vocab;
+}
+
+/// "CODE WHAT" of what making it throws.
+std::string error_of(const GgufVocab& vocab) {
+  try {
+    make_tokenizer(vocab);
+  } catch (const Error& error) {
+    return std::string(to_string(error.code())) + " " + error.what();
+  }
+  return "nothing was thrown";
+}
+
+// Each of these once loaded, and cut texts in another way than the model had learned.
+TEST(GgufTokenizer, WhatDecidesHowTextIsCutMustBeThere) {
+  EXPECT_THAT(make_tokenizer(byte_level())->encode("abaa"), ElementsAre(2, 0, 0));
+  GgufVocab vocab = byte_level();
+  vocab.merges.clear();
+  EXPECT_THAT(error_of(vocab), StartsWith("corrupt_data tokenizer.ggml.merges: missing"));
+  EXPECT_THAT(error_of(vocab), HasSubstr("\"ab\""));
+  for (const char* merge : {"a c", "c a", "b a"}) {
+    vocab = byte_level();
+    vocab.merges.push_back(merge);
+    EXPECT_THAT(error_of(vocab), StartsWith("corrupt_data gguf: tokenizer.ggml.merges: entry 2"));
+  }
+  vocab = byte_level();
+  vocab.pre.clear();
+  EXPECT_THAT(error_of(vocab), StartsWith("corrupt_data tokenizer.ggml.pre: missing"));
+  vocab = byte_level();
+  vocab.model.clear();
+  EXPECT_THAT(error_of(vocab), StartsWith("corrupt_data tokenizer.ggml.model: missing"));
+  vocab = sentencepiece();
+  vocab.scores.clear();
+  EXPECT_THAT(error_of(vocab), StartsWith("corrupt_data tokenizer.ggml.scores: missing"));
+}
+
+TEST(GgufTokenizer, AVocabularyOfLettersNeedsNoMerges) {
+  GgufVocab vocab = byte_level();
+  vocab.tokens = {"a", "\xC4\xA0", "<|im_end|>", "<extra>"};  // U+0120 stands for the space
+  vocab.token_types = {1, 1, 1, 4};
+  vocab.merges.clear();
+  EXPECT_THAT(make_tokenizer(vocab)->encode("a a"), ElementsAre(0, 1, 0));
 }
 
 std::vector<std::string> words_of(std::string_view pre, const std::string& text) {

@@ -83,7 +83,7 @@ std::unique_ptr<Model> read_bpe(const base::Json& model, const Vocab& vocab, boo
   const auto entries = read_spelled_merges(
       vocab, merges.size() - first,
       [&](std::size_t i) { return parse_merge(merges[first + i], first + i); },
-      options.continuing_prefix, MissingTokens::kFail);
+      options.continuing_prefix, "tokenizer: merge ");
   return std::make_unique<Bpe>(vocab, std::move(options), entries);
 }
 
@@ -194,6 +194,32 @@ void read_added_tokens(const base::Json& json, AddedTokens& added) {
   }
 }
 
+/// As transformers 5 makes it: members whose names end in "_token", and the members of an object
+/// `extra_special_tokens`; the lists also, as older versions gave them to templates.
+base::Json special_tokens_map(const base::Json& config) {
+  base::Json map = base::Json::object();
+  if (const base::JsonObject* members = config.if_object()) {
+    for (const auto& [key, value] : *members) {
+      const std::string token = key.ends_with("_token") ? named_token(value) : std::string();
+      if (!token.empty()) map[key] = token;
+    }
+  }
+  const base::Json& extra = field_or_null(config, "extra_special_tokens");
+  if (const base::JsonObject* named = extra.if_object()) {
+    for (const auto& [key, value] : *named) {
+      if (const std::string token = named_token(value); !token.empty()) map[key] = token;
+    }
+  }
+  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
+    const base::JsonArray* list = field_or_null(config, key).if_array();
+    if (list == nullptr || list->empty()) continue;
+    base::Json texts = base::Json::array();
+    for (const base::Json& token : *list) texts.push_back(named_token(token));
+    map[key] = std::move(texts);
+  }
+  return map;
+}
+
 /// Older files leave the type out.
 std::string model_type(const base::Json& model) {
   if (model.find("type") != nullptr) return require_type(model, kModel);
@@ -237,6 +263,7 @@ std::unique_ptr<Tokenizer> make_tokenizer(const base::Json& tokenizer_json,
   std::vector<TokenId> configured;
   if (parts.eos_id) configured.push_back(*parts.eos_id);
   parts.eos_ids = collect_end_tokens(configured, find_special);
+  parts.special_tokens_map = special_tokens_map(tokenizer_config);
   parts.added = added.take();
   return make_pipeline(std::move(parts));
 }

@@ -36,6 +36,33 @@ class TokenTexts {
   std::vector<std::size_t> ends_;
 };
 
+/// Moves places in `text` to where they are in its normal form, by normalizing it once more with a
+/// mark at each. False, without guards, when the normalizer did more to the marked text than it did
+/// to the other.
+bool follow_guards(std::string_view text, std::string_view normalized,
+                   std::vector<std::size_t>& guards,
+                   base::FunctionRef<std::string(std::string)> normalize) {
+  constexpr std::string_view kMark = "\xF0\xAB\x9D\x80";  // an ideograph, U+2B740
+  const std::size_t n_guards = guards.size();
+  std::string marked;
+  std::size_t done = 0;
+  for (const std::size_t guard : guards) {
+    marked.append(text.substr(done, guard - done)).append(kMark);
+    done = guard;
+  }
+  marked.append(text.substr(done));
+  marked = normalize(std::move(marked));
+  guards.clear();
+  if (text.find(kMark) != std::string_view::npos) return false;
+  for (std::size_t at = marked.find(kMark); at != std::string::npos; at = marked.find(kMark, at)) {
+    marked.erase(at, kMark.size());
+    guards.push_back(at);
+  }
+  if (guards.size() == n_guards && marked == normalized) return true;
+  guards.clear();
+  return false;
+}
+
 constexpr std::size_t kMaxScanners = 8;  // one calls the other
 
 enum Flag : unsigned char { kSpecial = 1, kByte = 2 };
@@ -98,6 +125,12 @@ class Pipeline final : public Tokenizer {
   std::string_view eos_piece() const noexcept override {
     return parts_.eos_id ? token_piece(*parts_.eos_id) : "";
   }
+  base::Json special_tokens_map() const override { return parts_.special_tokens_map; }
+  std::vector<AddedText> added_tokens() const override {
+    std::vector<AddedText> all;
+    for (const AddedToken& token : parts_.added) all.push_back({token.content, token.special});
+    return all;
+  }
 
  private:
   bool has_flag(TokenId id, Flag flag) const noexcept {
@@ -118,10 +151,12 @@ class Pipeline final : public Tokenizer {
   /// One encode call.
   struct Call {
     std::vector<TokenId>& out;
-    bool parse_special;
+    const EncodeOptions& options;
     std::unique_ptr<Model::Session> session;
   };
-  void encode_raw(Call& call, std::string_view text, bool at_start) const;
+  /// `offset`: of `text` in the whole.
+  void encode_raw(Call& call, std::string_view text, std::size_t offset) const;
+  std::string normalize(std::string text, bool at_start, std::size_t& start) const;
   /// `start`: see Words.
   void encode_normalized(Call& call, std::string_view text, std::size_t start) const;
   void encode_scanned(Call& call, std::string_view text, std::size_t depth) const;
@@ -220,27 +255,46 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, const EncodeOptions
   std::vector<TokenId> out;
   out.reserve(text.size() / 3 + 4);
   if (options.add_special_tokens) out = parts_.frame.before;
-  Call call{out, options.parse_special, parts_.model->start(text.size())};
+  Call call{out, options, parts_.model->start(text.size())};
   const auto visit = [&](const AddedTokenMatcher::Segment& segment) {
     if (segment.id) {
       out.push_back(*segment.id);
     } else {
-      encode_raw(call, segment.text, segment.offset == 0);
+      encode_raw(call, segment.text, segment.offset);
     }
   };
-  raw_matcher_.split(text, options.parse_special, visit);
+  raw_matcher_.split(text, options.parse_special, options.guards, visit);
   if (options.add_special_tokens)
     out.insert(out.end(), parts_.frame.after.begin(), parts_.frame.after.end());
   return out;
 }
 
-void Pipeline::encode_raw(Call& call, std::string_view text, bool at_start) const {
+std::string Pipeline::normalize(std::string text, bool at_start, std::size_t& start) const {
+  return at_start ? parts_.normalizer->apply_at_start(std::move(text), start)
+                  : parts_.normalizer->apply(std::move(text));
+}
+
+void Pipeline::encode_raw(Call& call, std::string_view text, std::size_t offset) const {
+  const bool at_start = offset == 0;
+  const auto& all = call.options.guards;
+  std::vector<std::size_t> guards;
+  for (auto next = std::upper_bound(all.begin(), all.end(), offset);
+       next != all.end() && *next < offset + text.size(); ++next)
+    guards.push_back(*next - offset);
   std::size_t start = 0;
   if (at_start && !text.empty()) base::decode_utf8(text, start);
   std::string normalized;
+  bool parse_special = call.options.parse_special;
   if (parts_.normalizer != nullptr) {
-    normalized = at_start ? parts_.normalizer->apply_at_start(std::string(text), start)
-                          : parts_.normalizer->apply(std::string(text));
+    std::size_t first = start;
+    normalized = normalize(std::string(text), at_start, start);
+    // Where the guards are now. Where that cannot be known no special token is found.
+    const bool can_guard =
+        guards.empty() || follow_guards(text, normalized, guards, [&](std::string marked) {
+          std::size_t ignored = first;
+          return normalize(std::move(marked), at_start, ignored);
+        });
+    parse_special = parse_special && can_guard;
     text = normalized;
   }
   const auto visit = [&](const AddedTokenMatcher::Segment& segment) {
@@ -250,7 +304,7 @@ void Pipeline::encode_raw(Call& call, std::string_view text, bool at_start) cons
       encode_normalized(call, segment.text, start - std::min(start, segment.offset));
     }
   };
-  normalized_matcher_.split(text, call.parse_special, visit);
+  normalized_matcher_.split(text, parse_special, guards, visit);
 }
 
 void Pipeline::encode_normalized(Call& call, std::string_view text, std::size_t start) const {

@@ -28,6 +28,7 @@ struct PipelineParts {
   std::optional<TokenId> bos_id{};
   std::optional<TokenId> eos_id{};
   std::vector<TokenId> eos_ids{};
+  base::Json special_tokens_map = base::Json::object();  ///< Tokenizer::special_tokens_map.
 };
 
 /// Throws kCorruptData when ids point outside the vocabulary.

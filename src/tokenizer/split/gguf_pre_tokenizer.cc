@@ -135,7 +135,7 @@ bool has_name(std::string_view names, std::string_view name) {
 GgufPreTokenizer find_gguf_pre_tokenizer(std::string_view name) {
   std::string known;
   for (Row& row : make_rows()) {
-    if (has_name(row.names, name.empty() ? "default" : name)) {
+    if (has_name(row.names, name)) {
       return {std::move(row.patterns), row.ignore_merges, row.add_bos};
     }
     known += base::cat(known.empty() ? "" : " ", row.names);

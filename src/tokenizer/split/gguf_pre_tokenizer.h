@@ -12,7 +12,7 @@ struct GgufPreTokenizer {
   bool add_bos = false;
 };
 
-/// Throws kUnsupported listing the known names. An empty name is "default".
+/// Throws kUnsupported listing the known names.
 GgufPreTokenizer find_gguf_pre_tokenizer(std::string_view name);
 
 }  // namespace openllm::tokenizer

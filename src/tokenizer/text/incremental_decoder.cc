@@ -66,6 +66,13 @@ void IncrementalDecoder::append(std::string& out, std::string_view bytes) {
   pending_ = std::string(bytes.substr(bytes.size() - tail));
 }
 
+base::Json Tokenizer::special_tokens_map() const {
+  base::Json map = base::Json::object();
+  if (!bos_piece().empty()) map["bos_token"] = bos_piece();
+  if (!eos_piece().empty()) map["eos_token"] = eos_piece();
+  return map;
+}
+
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
   IncrementalDecoder decoder(*this, skip_special);
   std::string text;

@@ -34,10 +34,10 @@ class PartDecoder {
   bool at_start_;     // no text yet
   bool first_token_;  // no token yet
   std::size_t n_taken_ = 0;
-  std::deque<std::string> parts_;      // from token n_taken_ on
-  std::string pending_;                // an incomplete UTF-8 sequence
-  std::size_t pending_owner_ = 0;      // its first byte's token
-  std::string byte_run_;               // of byte tokens
+  std::deque<std::string> parts_;        // from token n_taken_ on
+  std::string pending_;                  // an incomplete UTF-8 sequence
+  std::size_t pending_owner_ = 0;        // its first byte's token
+  std::string byte_run_;                 // of byte tokens
   std::vector<std::size_t> run_owners_;  // a token for each byte of it
   bool run_is_first_ = false;
 };

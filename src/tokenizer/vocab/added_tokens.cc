@@ -8,6 +8,16 @@
 
 namespace openllm::tokenizer {
 
+namespace {
+
+/// Whether a guard lies inside, not at an end.
+bool is_guarded(std::span<const std::size_t> guards, std::size_t begin, std::size_t end) noexcept {
+  const auto next = std::upper_bound(guards.begin(), guards.end(), begin);
+  return next != guards.end() && *next < end;
+}
+
+}  // namespace
+
 void AddedTokenMatcher::add(const AddedToken& token, std::string_view content) {
   // Texts are whole characters; part of one would leave the rest of it to be read past its end.
   if (content.empty() || !base::is_valid_utf8(content)) return;
@@ -69,6 +79,7 @@ bool AddedTokenMatcher::is_single_word(std::string_view text, std::size_t begin,
 }
 
 void AddedTokenMatcher::split(std::string_view text, bool parse_special,
+                              std::span<const std::size_t> guards,
                               base::FunctionRef<void(const Segment&)> visit) const {
   std::size_t done = 0;  // everything before was visited
   for (std::size_t pos = 0; pos < text.size() && !rules_.empty();) {
@@ -86,6 +97,7 @@ void AddedTokenMatcher::split(std::string_view text, bool parse_special,
     pos = end;
     const Rule& rule = *match->rule;
     // As in the Hugging Face library, what was matched and then refused is not looked at again.
+    if (is_guarded(guards, begin, end)) continue;
     if (rule.special && !parse_special) continue;
     if (rule.single_word && !is_single_word(text, begin, end)) continue;
     if (rule.lstrip) begin -= trailing_whitespace(text.substr(0, begin));

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,8 +43,9 @@ class AddedTokenMatcher {
     std::optional<TokenId> id;  ///< Set if it is an added token.
   };
   /// Calls `visit` with the non-empty segments in order. Without `parse_special` special tokens are
-  /// plain text.
-  void split(std::string_view text, bool parse_special,
+  /// plain text, and so is every token that would lie across one of the `guards` (ascending offsets
+  /// in `text`).
+  void split(std::string_view text, bool parse_special, std::span<const std::size_t> guards,
              base::FunctionRef<void(const Segment&)> visit) const;
 
  private:

@@ -23,13 +23,16 @@ TEST(EndTokens, AreTheConfiguredOnesAndThoseOfKnownSpellings) {
       {{3, 4, 3}, {}, {3, 4}},  // in this order, once
       {{}, {"<|im_end|>"}, {10}},
       {{10}, {"<|im_end|>"}, {10}},
-      {{3}, {"</s>", "<|eot_id|>"}, {3, 11}},
+      {{3}, {"</s>", "<|eot_id|>"}, {3, 11, 10}},
+      {{}, {"</s>", "<|tool_response>"}, {11}},
       {{}, {"<|endoftext|>", "<|im_end|>"}, {11, 10}},  // the end of a turn comes first
       {{}, {"<|im_start|>", "<|IM_END|>", "im_end"}, {}},
       // Ends a turn, but only a message where <|return|> is known.
       {{}, {"<|end|>"}, {10}},
       {{}, {"<|end|>", "<|return|>"}, {11}},
       {{10}, {"<|end|>", "<|return|>"}, {10, 11}},
+      {{}, {"<|end|>", "<|flush|>", "<|calls|>"}, {11, 12}},
+      {{}, {"[EOS]", "[EOT]", "_<EOT>"}, {12, 11, 10}},
       // Begins the user's turn where there is an observation's too.
       {{}, {"<|user|>"}, {}},
       {{}, {"<|user|>", "<|observation|>"}, {10, 11}},
