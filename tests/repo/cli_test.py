@@ -420,7 +420,7 @@ class Serving(unittest.TestCase):
         self.assertIn("https://a.example/chat", result.stderr)
 
     def test_the_request_that_is_shown_works(self):
-        shown = self.lines[self.lines.index("  curl"):self.lines.index("openllm: ready")]
+        shown = self.lines[self.lines.index("  curl"):].split("\nopenllm:")[0]
         words = shlex.split(shown.replace("\\\n", " "))
         self.assertTrue(words[1].endswith("/v1/completions"), words)  # this model has no chat template
         request = urllib.request.Request(words[1], data=words[-1].encode(),
