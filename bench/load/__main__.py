@@ -133,10 +133,10 @@ def main():
                 with Server(entry["server"], program, args.model, options + keys) as server:
                     entry["flood"] = asyncio.run(measure_flood(server, args, workload))
             results.append(entry)
+            if args.json:  # what there is, should a later round be ended
+                with open(args.json, "w", encoding="utf-8") as file:
+                    json.dump({"arguments": vars(args), "results": results}, file, indent=1)
     print_all(results)
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump({"arguments": vars(args), "results": results}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ struct ServerOptions {
   int shutdown_timeout_s = 30;  ///< Time running answers get to finish at `stop`.
   /// Requests that would wait longer for their first step, by the speed that the model has shown,
   /// are refused with 429 and a time to come again; 0: none are, up to LoadOptions::max_queue.
-  double max_wait_s = 3.0;
+  double max_wait_s = 2.0;
   /// Names besides its own that requests may use for the model, the first one if there are
   /// several; with "*" it answers under every name that no model has.
   std::vector<std::string> model_aliases{};

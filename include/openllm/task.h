@@ -45,7 +45,7 @@ struct TaskPromiseBase {
       TaskPromiseBase& promise = handle.promise();
       if (promise.continuation) return promise.continuation;
       // After the signal the waiting thread may destroy this frame: keep what it waits for alive.
-      if (const auto done = promise.done) done->signal();
+      if (const auto end = promise.done) end->signal();
       return std::noop_coroutine();
     }
     void await_resume() noexcept {}

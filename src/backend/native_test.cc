@@ -189,10 +189,13 @@ TEST(NativeBackend, OptionsReachTheEngine) {
   EXPECT_EQ(backend->stats().max_waiting, 3);
   EXPECT_EQ(backend->stats().max_running, 5);
   EXPECT_EQ(backend->stats().n_blocks_total, 7);
+  EXPECT_EQ(backend->stats().kv_bytes_total, 64 * 4 * 7);
+  EXPECT_EQ(backend->stats().kv_bytes_touched, 0);
   EXPECT_EQ(backend->device(), "reference");
   EXPECT_EQ(backend->vocab_size(), static_cast<int>(kVocab));
   const auto sink = run(*backend, request_of(ids, 100));
   EXPECT_EQ(sink->tokens.size(), 11U);  // to 20
+  EXPECT_EQ(backend->stats().kv_bytes_touched, 64 * 4 * 5);
   options.max_step_tokens = 4;
   options.kv_dtype = "f16";
   backend = load_native(small_llama(), options);

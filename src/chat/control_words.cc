@@ -17,12 +17,6 @@ constexpr char32_t kLastMark = 0x2A6DF;
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-std::string to_lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), lower);
-  return out;
-}
-
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
 }
@@ -102,10 +96,11 @@ std::vector<std::string> spellings(const std::string& mark) {
 
 }  // namespace
 
-ControlWords::ControlWords(std::vector<std::string> words) {
-  for (std::string& word : words) {
-    if (first_char_bytes(word) < word.size() && !is_blank(word)) words_.push_back(to_lower(word));
-  }
+ControlWords::ControlWords(std::vector<std::string> words) : words_(std::move(words)) {
+  std::erase_if(words_, [](const std::string& word) {
+    return first_char_bytes(word) == word.size() || is_blank(word);
+  });
+  for (std::string& word : words_) std::transform(word.begin(), word.end(), word.begin(), lower);
   std::sort(words_.begin(), words_.end());
   words_.erase(std::unique(words_.begin(), words_.end()), words_.end());
   for (unsigned byte = 0; byte < begins_.size(); ++byte) {

@@ -116,6 +116,12 @@ void check_shown(const Arguments& arguments) {
   }
 }
 
+void check_text_is_tokenized(const GenerateOptions& options, std::string_view why_not) {
+  if (options.add_special_tokens) return;
+  base::fail(ErrorCode::kInvalidArgument,
+             "--no-special-tokens: these are special tokens of a text, ", why_not);
+}
+
 void check_template_is_used(const GenerateOptions& options, const std::string& system,
                             std::string_view why_not) {
   if (!system.empty())

@@ -46,8 +46,9 @@ int status_of(const GenerationOutput& output, const GenerateOptions& asked,
 [[noreturn]] void rethrow_for_user(const Error& error, const std::string& context);
 
 /// Throws kInvalidArgument for options that this command could only ignore: logprobs that are not
-/// shown, settings of a chat template that is not used.
+/// shown, special tokens of a text that is no text, settings of a chat template that is not used.
 void check_shown(const Arguments& arguments);
+void check_text_is_tokenized(const GenerateOptions& options, std::string_view why_not);
 void check_template_is_used(const GenerateOptions& options, const std::string& system,
                             std::string_view why_not);
 

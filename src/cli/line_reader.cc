@@ -289,6 +289,7 @@ LineReader::Line LineReader::read(const std::string& prompt) {
   impl_->is_untouched = true;
   mark_pastes(true);
   impl_->follow_size();
+  ::el_set(impl_->edit, EL_PREP_TERM, 1);  // libedit would do it when the prompt is there already
   int length = 0;
   impl_->reading = true;
   const char* text = ::el_gets(impl_->edit, &length);

@@ -210,8 +210,8 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
       },
       "File with a chat template (Jinja) to use instead of the model's")
       ->type_name("FILE");
-  app->add_option("--tokenizer-pre", load.tokenizer_pre,
-                  "Pre-tokenizer of a GGUF file that does not name one, for example llama-bpe");
+  named(app, "--tokenizer-pre", load.tokenizer_pre,
+        "Pre-tokenizer of a GGUF file that does not name one, for example llama-bpe");
 }
 
 std::string flag_of(const fields::Field& field) {

@@ -23,7 +23,7 @@ CLI::Option* optional(CLI::App* app, const std::string& name, Target& target,
       name, [&target](const std::string& value) { target = value; }, help);
 }
 
-/// An option whose text is converted by `convert`; its errors become usage errors.
+/// An option whose text is converted by `convert`; wrong values become usage errors.
 template <typename Convert>
 CLI::Option* converted(CLI::App* app, const std::string& name, Convert convert,
                        const std::string& help) {
@@ -33,6 +33,7 @@ CLI::Option* converted(CLI::App* app, const std::string& name, Convert convert,
         try {
           convert(text);
         } catch (const Error& error) {
+          if (error.code() != ErrorCode::kInvalidArgument) throw;  // a file that is not there
           throw CLI::ValidationError(name, error.what());
         }
       },

@@ -73,7 +73,7 @@ Task<GenerationOutput> run_to_end(AsyncGenerationStream stream) {
 
 }  // namespace
 
-class Client::Impl {
+class [[gnu::visibility("hidden")]] Client::Impl {
  public:
   explicit Impl(ClientOptions options) : options_(std::move(options)) {
     options_.address = normalised_address(

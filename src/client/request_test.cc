@@ -63,6 +63,27 @@ TEST(ClientRequest, PartsThatWaitAreMerged) {
   EXPECT_EQ(request->next(), nullptr);
 }
 
+TEST(ClientRequest, MergingKeepsWhatOnlyOnePartTells) {
+  auto ended = std::make_shared<std::promise<void>>();
+  Request request(
+      [ended](const std::stop_token&, const Sink& sink) {
+        GenerationOutput first = delta("a", {1});
+        first.prompt_token_ids = std::vector<std::int32_t>{8, 9};
+        sink(first);
+        GenerationOutput last = delta("b", {2}, true);
+        last.request_id = "r";
+        last.n_cached_tokens = 3;
+        sink(last);
+        ended->set_value();
+      },
+      {});
+  ended->get_future().wait();
+  const GenerationOutput* output = request.next();
+  EXPECT_EQ(output->prompt_token_ids, (std::vector<std::int32_t>{8, 9}));
+  EXPECT_EQ(output->request_id, "r");
+  EXPECT_EQ(output->n_cached_tokens, 3);
+}
+
 /// Gives a part whenever it is asked to.
 struct Steps {
   std::vector<std::promise<GenerationOutput>> parts =

@@ -44,6 +44,23 @@ TEST(Wire, PartsSayHowManyTokensAreNew) {
   }
 }
 
+TEST(Wire, ChoicesUsageAndLikelyTokens) {
+  GenerationOutput output;
+  output.outputs.resize(2);
+  const auto merge = [&](const std::string& text) { merge_answer(output, parse_answer(text)); };
+  EXPECT_THROW(merge(R"({"choices":[{"index":2,"text":"a"}]})"), Error);
+  EXPECT_THROW(merge(R"({"choices":[{"index":-1,"text":"a"}]})"), Error);
+  merge(R"({"choices":[],"usage":{"prompt_tokens_details":{"cached_tokens":7}}})");
+  EXPECT_EQ(output.n_cached_tokens, 7);
+  merge(R"({"choices":[{"index":1,"delta":{"content":"a"},"logprobs":{"content":[)"
+        R"({"token":"token_id:5","logprob":-1,"top_logprobs":[)"
+        R"({"token":"token_id:5","logprob":-1},{"token":"token_id:6","logprob":-2}]}]}}]})");
+  ASSERT_EQ(output.outputs[1].logprobs->size(), 1U);
+  const TokenLogprobs& list = output.outputs[1].logprobs->front();
+  ASSERT_EQ(list.size(), 2U) << "the chosen one once";
+  EXPECT_EQ(list[1].token_id, 6);
+}
+
 TEST(Wire, PromptsOfTokensAreSentAsTheyAre) {
   const base::Json body =
       base::Json::parse(make_body(std::vector<std::int32_t>{1, 403}, {}, "m", false), "body");

@@ -6,6 +6,13 @@
 #include "base/error.h"
 
 namespace openllm::kv {
+namespace {
+
+// Conversations that take turns grow while they do: by one block for each that came back in vain
+// the target would stay a round behind them.
+constexpr int kGrowth = 4;
+
+}  // namespace
 
 BlockPool::BlockPool(int n_blocks, int n_cached_target)
     : sentinel_(n_blocks), n_cached_target_(std::min(n_blocks, n_cached_target)) {
@@ -88,7 +95,7 @@ void BlockPool::publish(const BlockRef& ref, const BlockKey& key) {
   block.named = true;
   block.key = key;
   if (dropped_place(key) != key) return;
-  n_cached_target_ = std::min(n_cached_target_ + 1, n_total());
+  n_cached_target_ = std::min(n_cached_target_ + kGrowth, n_total());
 }
 
 void BlockPool::release(std::int32_t id) noexcept {

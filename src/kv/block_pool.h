@@ -48,7 +48,7 @@ class BlockRef {
 ///
 /// A block that was never given out is untouched: its memory costs nothing yet. So a pool decides
 /// between keeping what it has cached and touching another block. It keeps up to `n_cached_target`
-/// named free blocks. The target starts small and grows by one whenever a name comes back that was
+/// named free blocks. The target starts small and grows by four whenever a name comes back that was
 /// dropped: the content was computed a second time, which a larger cache would have saved. Thus
 /// texts that never return cost no more than the first target, and those that do soon find their
 /// blocks kept.

@@ -9,7 +9,7 @@
 
 namespace openllm {
 
-class LLM::Impl final : public llm::Instance {
+class [[gnu::visibility("hidden")]] LLM::Impl final : public llm::Instance {
  public:
   using Instance::Instance;
 

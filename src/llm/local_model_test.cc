@@ -77,7 +77,7 @@ TEST(ChatTemplates, OfSeveralTheOneForToolsOrTheDefaultIsTaken) {
 TEST(ChatTemplates, WithoutADefaultTheirNamesAreTold) {
   const ModelFolder folder;
   folder.write("tokenizer_config.json", R"({"chat_template": [
-    {"name": "rag", "template": "{{ messages }}"}, {"name": "tool_use", "template": "{{ messages }}"}]})");
+    {"name": "rag", "template": "{{ messages }}"}, {"name": "tool_use", "template": "{{ messages }}{{ tools }}"}]})");
   LocalModel model(folder.path(), {});
   EXPECT_TRUE(model.has_chat_template());
   const Error error = error_of([&] { (void)model.render(kHi, {}); });

@@ -9,7 +9,7 @@
 namespace openllm {
 
 /// A decoder and the tokenizer that it needs.
-class TextDecoder::Impl {
+class [[gnu::visibility("hidden")]] TextDecoder::Impl {
  public:
   Impl(std::shared_ptr<const tokenizer::Tokenizer> tokenizer_to_keep, bool skip_special,
        bool continues)

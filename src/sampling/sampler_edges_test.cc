@@ -110,6 +110,20 @@ TEST(SamplerBounds, GreedyByTemperatureOrTopP) {
   EXPECT_FALSE(is_greedy({}));
 }
 
+// A small temperature may carry a score past the largest number: then it is the one.
+TEST(SamplerBounds, AScoreThatOverflowsIsTheAnswer) {
+  const std::vector<float> logits = {1.0F, 3e36F, 2.0F};
+  SamplingParams params;
+  params.temperature = 1e-4F;
+  Sampler sampler(3);
+  for (std::int64_t position = 0; position < 8; ++position) {
+    EXPECT_EQ(sampler.sample(logits, params, {}, nullptr, position, -1).token, 1);
+  }
+  std::vector<double> all(3);
+  sampler.distribution(logits, params, {}, nullptr, all);
+  EXPECT_EQ(all, (std::vector<double>{0.0, 1.0, 0.0}));
+}
+
 TEST(SamplerBounds, CountsAreOfUseForEachPenalty) {
   SamplingParams params;
   EXPECT_FALSE(uses_counts(params));

@@ -100,6 +100,18 @@ TEST(SelectTopP, DigitsOfEveryPlaceCount) {
   }
 }
 
+// The total is a sum in another order, so rounding may leave it a little above what the weights
+// reach.
+TEST(SelectTopP, MassOutOfReachKeepsAll) {
+  const std::vector<float> p = {0.25F, 0.5F, 0.25F};
+  for (const double total : {1.0, 1.0000001, 1.001}) {
+    Selector selector;
+    selector.start(p, p, total);
+    selector.keep_top_p(1.0);
+    EXPECT_EQ(ids_of(selector), (Ids{0, 1, 2})) << total;
+  }
+}
+
 Ids top_k(const std::vector<float>& x, int k) {
   Selector selector;
   selector.start(x, x, 0.0);

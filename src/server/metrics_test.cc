@@ -17,6 +17,13 @@ TEST(Metrics, OfOneModelHaveNoLabel) {
   EXPECT_THAT(text, Not(HasSubstr("model=")));
 }
 
+TEST(Metrics, TellTheMemoryOfTheCache) {
+  ModelMetrics model{"m", {.kv_bytes_total = 1000, .kv_bytes_touched = 30}, true};
+  const std::string text = to_prometheus({}, {}, {model});
+  EXPECT_THAT(text, HasSubstr("\nopenllm_cache_bytes 1000\n"));
+  EXPECT_THAT(text, HasSubstr("\nopenllm_cache_touched_bytes 30\n"));
+}
+
 TEST(Metrics, OfSeveralModelsHaveOneEachUnderOneHead) {
   const std::string text = to_prometheus(
       {}, {}, {{"a", {.n_requests = 3}, true}, {"b\"\\\n", {.n_requests = 4}, false}});

@@ -71,7 +71,7 @@ server::TransportOptions transport_options(const ServerOptions& options) {
 
 }  // namespace
 
-class Server::Impl {
+class [[gnu::visibility("hidden")]] Server::Impl {
  public:
   Impl(std::vector<ServedModel> models, const ServerOptions& options)
       : app_(std::move(models), checked(options)),

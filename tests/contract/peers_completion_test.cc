@@ -65,7 +65,7 @@ TEST_F(PeersCompletion, CachedTokensAreThoseOfThePromptWhetherStreamedOrNot) {
   std::string words = "Once";
   for (int i = 0; i < 100; ++i) words += " upon a time";
   const std::string body =
-      R"({"prompt":")" + words + R"(","n":3,"max_tokens":5,"temperature":0,"ignore_eos":true)";
+      R"({"prompt":")" + words + R"(","max_tokens":5,"temperature":0,"ignore_eos":true)";
   const std::initializer_list<const char*> cached{"usage", "prompt_tokens_details",
                                                   "cached_tokens"};
   EXPECT_EQ(str(whole(body + "}"), cached), "0");
@@ -79,7 +79,7 @@ TEST_F(PeersCompletion, CachedTokensAreThoseOfThePromptWhetherStreamedOrNot) {
 
 TEST_F(PeersCompletion, OnlyTheLastChunkOfAChoiceHasAReason) {
   const std::string body =
-      R"({"prompt":"Once upon a time","max_tokens":8,"n":3,"seed":42,"temperature":1)";
+      R"({"prompt":"Once upon a time","max_tokens":40,"n":3,"seed":42,"temperature":1)";
   const base::Json expected = whole(body + "}");
   std::map<std::string, std::string> texts;
   std::map<std::string, int> n_ends;
@@ -160,7 +160,7 @@ TEST_F(PeersCompletion, OffsetsDoNotWaitForTextThatAStopHoldsBack) {
 
 TEST_F(PeersCompletion, SeedsDecideWhatIsDrawn) {
   const auto draw = [&](int seed) {
-    return text_of(whole(R"({"prompt":"Once upon a time","max_tokens":16,"temperature":1,"seed":)" +
+    return text_of(whole(R"({"prompt":"Once upon a time","max_tokens":40,"temperature":1,"seed":)" +
                          std::to_string(seed) + "}"));
   };
   std::set<std::string> texts;

@@ -74,6 +74,7 @@ class Prompts(Input):
     def test_files_that_cannot_be_read(self):
         self.assertIn("no-such", self.refusal(3, "run", STORIES, "-f", str(self.folder / "no-such")))
         self.assertIn(str(self.folder), self.refusal(7, "run", STORIES, "-f", str(self.folder)))
+        self.assertIn("no-such", self.refusal(3, "run", STORIES, "x", "--chat-template", str(self.folder / "no-such")))
 
     def test_without_any_text_nothing_is_invented(self):
         (self.folder / "empty.txt").write_text("\n")
@@ -122,6 +123,8 @@ class Options(Input):
                                   (["run", model, "x", "--raw", "--system", "y"], "--system"),
                                   (["query", "x", "--raw", "--system", "y"], "--system"),
                                   (["query", "x", "--raw", "--no-generation-prompt"], "--no-generation-prompt"),
+                                  (["run", TINY, "--prompt-ids", "1", "--no-special-tokens"], "--no-special-tokens"),
+                                  (["run", model, "x", "--no-special-tokens"], "--no-special-tokens"),
                                   (["run", TINY, "--prompt-ids", "1", "--system", "y"], "--system")):
             self.assertIn(option + ": ", self.refusal(2, *arguments), arguments)
 

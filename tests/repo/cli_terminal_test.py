@@ -4,6 +4,7 @@
     cli_terminal_test.py PROGRAM TEST_DATA_FOLDER
 """
 
+import codecs
 import fcntl
 import http.server
 import json
@@ -44,6 +45,7 @@ class OnTerminal(unittest.TestCase):
             os.environ.update({"TERM": self.KIND, "LC_ALL": "C.UTF-8", "OPENLLM_HOME": str(self.home)})
             words = [*self.SHELL, PROGRAM, *self.arguments()]
             os.execvp(words[0], words)
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.seen = ""        # since the last match
         self.everything = ""
 
@@ -66,7 +68,7 @@ class OnTerminal(unittest.TestCase):
             self.assertLess(time.monotonic(), end, "no %r in %r" % (pattern, self.seen))
             if select.select([self.fd], [], [], 1.0)[0]:
                 try:
-                    text = os.read(self.fd, 65536).decode("utf-8", "replace")
+                    text = self.decoder.decode(os.read(self.fd, 65536))
                     self.seen += text
                     self.everything += text
                 except OSError:

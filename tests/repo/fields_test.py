@@ -37,8 +37,13 @@ EXCEPTIONS = {
     # Fields that stand beside llm_config, and a bound.
     "src/server/api/native_request.cc": {"stop", "stop_token_ids", "adapter_name", "request_id", "prompt_logprobs"},
     "src/client/wire.cc": {"logprobs", "request_id"},  # the form of chats; the answer's id
+    "src/client/request.cc": {"request_id"},
+    # What clients may not ask for, and limits.
+    "src/server/caller.cc": {"priority"},
+    "src/server/generation.cc": {"n"},
+    "src/server/completion_text.cc": {"prompt_logprobs"},
     # Texts end after 128 tokens, a chat shows one answer without logprobs, and its oldest turns go.
-    "src/cli/answer.cc": {"max_new_tokens", "logprobs", "prompt_logprobs"},
+    "src/cli/answer.cc": {"max_new_tokens", "logprobs", "prompt_logprobs", "add_special_tokens"},
     "src/cli/chat_session.cc": {"max_new_tokens", "truncate_prompt", "temperature"},
     "src/cli/chat_settings.cc": {"n", "logprobs", "prompt_logprobs"},
     "src/cli/commands/run.cc": {"max_new_tokens"},

@@ -20,6 +20,7 @@ bool uses_template(const LLM& llm, const Arguments& arguments) {
 Prompt make_prompt(const LLM& llm, const Arguments& arguments, const std::string& text,
                    GenerateOptions& options) {
   if (uses_template(llm, arguments)) {
+    check_text_is_tokenized(options, "which the chat template writes itself");
     std::vector<Message> messages = with_system(arguments.system);
     messages.push_back({.role = "user", .content = text});
     return messages;
@@ -63,6 +64,8 @@ void check(const Arguments& arguments, bool is_chat) {
   }
   if (is_chat && arguments.json)
     base::fail(ErrorCode::kInvalidArgument, "--json: needs a PROMPT or standard input");
+  if (arguments.prompt_ids)
+    check_text_is_tokenized(arguments.generate, "which token ids have or have not");
   if (is_chat) {
     check_for_chat(arguments.generate);
   } else {
