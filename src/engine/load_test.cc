@@ -102,9 +102,9 @@ TEST(Load, WaitsForPromptsAreThoseThatAreShorterOrAllOfThem) {
   const double nothing = estimate_wait_s(load, {.n_prompt = 50});
   load.add_prompt(4000);
   EXPECT_DOUBLE_EQ(estimate_wait_s(load, {.n_prompt = 50}), nothing);
-  EXPECT_NEAR(estimate_wait_s(load, {.n_prompt = 5000}), nothing + 4.0 * 0.15 / 0.145, 0.01);
+  EXPECT_NEAR(estimate_wait_s(load, {.n_prompt = 5000}), nothing + 4.0 * 0.1 / 0.095, 0.01);
   load.add_prompt(40);
-  EXPECT_NEAR(estimate_wait_s(load, {.n_prompt = 50}), nothing + 0.08 * 0.15 / 0.145, 0.001);
+  EXPECT_NEAR(estimate_wait_s(load, {.n_prompt = 50}), nothing + 0.08 * 0.1 / 0.095, 0.001);
   load.n_decoding = 3;  // beside streams it takes longer
   load.costs.prompt_row_beside = 1e-3;
   EXPECT_GT(estimate_wait_s(load, {.n_prompt = 5000}), nothing + 5);

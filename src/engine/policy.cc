@@ -9,8 +9,10 @@ namespace {
 
 // A step beside decodes takes at most this many times the step without prompts.
 constexpr double kMostStretch = 2.5;
-// A step of prompts alone, and one that more prompts than streams wait for.
+// A step of one prompt alone, and one that more prompts than streams wait for.
 constexpr double kLongStepS = 0.15;
+// A step of several prompts alone: a short one waits for the step before and for its own.
+constexpr double kSharedStepS = 0.1;
 // Rows over all prompts before anything has been measured.
 constexpr int kFirstRows = 32;
 // Fewest rows for each part of the time.
@@ -168,7 +170,8 @@ int count_output_rows(const Candidate& c, int n_rows) noexcept {
 
 double step_limit_s(const StepCosts& costs, const StepShape& decodes, int n_prompts) noexcept {
   const double efficient = 5 * costs.fixed;
-  if (decodes.decode_rows == 0) return std::max(kLongStepS, efficient);
+  if (decodes.decode_rows == 0)
+    return std::max(n_prompts > 1 ? kSharedStepS : kLongStepS, efficient);
   const double base = seconds(costs, decodes);
   const double crowd = std::max(1.0, n_prompts / decodes.decode_rows);
   const double stretched = base * (1 + (kMostStretch - 1) * crowd);

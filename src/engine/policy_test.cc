@@ -102,5 +102,13 @@ TEST(PlanStep, RandomInputsStayWithinBudgetAndGetOn) {
   }
 }
 
+TEST(StepLimit, IsShorterWhereSomebodyElseWaits) {
+  const StepCosts costs{.fixed = 5e-3, .decode_row = 1e-3};
+  EXPECT_GT(step_limit_s(costs, {}, 1), step_limit_s(costs, {}, 2));
+  EXPECT_GT(step_limit_s(costs, {}, 2), step_limit_s(costs, {.decode_rows = 4}, 1));
+  // A large model's fixed part stays a fifth at most.
+  EXPECT_GE(step_limit_s({.fixed = 0.2}, {}, 2), 5 * 0.2);
+}
+
 }  // namespace
 }  // namespace openllm::engine

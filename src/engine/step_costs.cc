@@ -58,7 +58,10 @@ void CostModel::learn_decodes(const StepShape& shape, double measured_s) noexcep
 void CostModel::learn_prompts(const StepShape& shape, double measured_s) noexcept {
   const bool beside = shape.decode_rows > 0;
   double& row = beside ? costs_.prompt_row_beside : costs_.prompt_row_alone;
-  const Part parts[] = {{row, shape.prompt_rows}, {costs_.prompt_key, shape.prompt_keys}};
+  // Alone they tell of the fixed part too: there may never be a step of decodes alone.
+  const Part parts[] = {{row, shape.prompt_rows},
+                        {costs_.prompt_key, shape.prompt_keys},
+                        {costs_.fixed, beside ? 0.0 : 1.0}};
   correct(parts, seconds(costs_, shape), measured_s, beside ? beside_ : alone_);
   // What was never seen is most likely like the other.
   if (beside_.n_seen == 0) costs_.prompt_row_beside = costs_.prompt_row_alone;

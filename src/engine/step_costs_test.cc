@@ -43,6 +43,19 @@ TEST(StepCosts, AddUpByTheKindOfStep) {
   EXPECT_DOUBLE_EQ(seconds(kTrue, both), seconds(kTrue, decodes) + 10 * 2e-3 + 1000 * 3e-7);
 }
 
+TEST(CostModel, LearnsTheFixedPartFromPromptsAlone) {
+  CostModel model;
+  const StepShape first{.prompt_rows = 32, .prompt_keys = 528};
+  model.observe(first, 20 * seconds(kTrue, first));  // touches memory for the first time
+  for (int i = 0; i < 60; ++i) {
+    const double rows = i % 4 == 0 ? 5 : 150;
+    const StepShape shape{.prompt_rows = rows, .prompt_keys = rows * 1000};
+    model.observe(shape, seconds(kTrue, shape));
+  }
+  EXPECT_GT(model.costs().fixed, 0.5 * kTrue.fixed);
+  EXPECT_LT(model.costs().fixed, 2 * kTrue.fixed);
+}
+
 TEST(CostModel, PredictsStepsFromNoisyOnes) {
   for (const double scale : {0.02, 1.0, 60.0}) {  // machines and models differ by as much
     std::mt19937 random(5);

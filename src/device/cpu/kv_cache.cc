@@ -72,7 +72,8 @@ CpuKvCache::CpuKvCache(const KvCacheSpec& spec)
         layer_spec.group == KvLayerSpec::kOwnRows
             ? spec.n_own_blocks
             : spec.blocks_per_group[static_cast<std::size_t>(layer_spec.group)];
-    layer.memory = AlignedMemory(static_cast<std::size_t>(n_blocks * layer.block_bytes));
+    layer.memory =
+        AlignedMemory(static_cast<std::size_t>(n_blocks * layer.block_bytes), Pages::kSmall);
     layers_.push_back(std::move(layer));
   }
 }

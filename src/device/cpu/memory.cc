@@ -18,14 +18,15 @@ constexpr std::size_t kMapAbove = std::size_t{1} << 20U;
 
 }  // namespace
 
-AlignedMemory::AlignedMemory(std::size_t n_bytes) : size_(n_bytes), mapped_(n_bytes >= kMapAbove) {
+AlignedMemory::AlignedMemory(std::size_t n_bytes, Pages pages)
+    : size_(n_bytes), mapped_(n_bytes >= kMapAbove) {
   if (n_bytes == 0) return;
   if (mapped_) {
     void* p = ::mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) {
       base::fail(ErrorCode::kResourceExhausted, "cpu: out of memory (", n_bytes, " bytes)");
     }
-    ::madvise(p, n_bytes, MADV_HUGEPAGE);
+    ::madvise(p, n_bytes, pages == Pages::kHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     data_ = static_cast<unsigned char*>(p);
     return;
   }

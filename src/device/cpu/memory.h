@@ -5,12 +5,18 @@
 
 namespace openllm::device::cpu {
 
-/// Zeroed memory at a 64-byte boundary; large pieces are mapped by themselves, on huge pages where
-/// the system has them (weights are read once per step, page by page).
+/// How large memory is mapped.
+enum class Pages {
+  kHuge,   ///< On huge pages where the system has them: what is read from end to end.
+  kSmall,  ///< What is taken up bit by bit: a huge page is zeroed as a whole when first touched.
+};
+
+/// Zeroed memory at a 64-byte boundary; large pieces are mapped by themselves.
 class AlignedMemory {
  public:
   AlignedMemory() = default;
-  explicit AlignedMemory(std::size_t n_bytes);  ///< Throws kResourceExhausted.
+  /// Throws kResourceExhausted.
+  explicit AlignedMemory(std::size_t n_bytes, Pages pages = Pages::kHuge);
   ~AlignedMemory();
   AlignedMemory(AlignedMemory&& other) noexcept;
   AlignedMemory& operator=(AlignedMemory&& other) noexcept;
