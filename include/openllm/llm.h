@@ -120,8 +120,8 @@ class OPENLLM_API LLM {
   /// This and `token_text` throw kInvalidArgument for an id that the vocabulary does not have.
   std::string detokenize(const std::vector<std::int32_t>& token_ids,
                          bool skip_special_tokens = true) const;
-  /// `detokenize` token by token. `continues_text`: a text comes before, so that a space in front of
-  /// the first word stays.
+  /// `detokenize` token by token. `continues_text`: a text comes before, so that a space in front
+  /// of the first word stays.
   TextDecoder text_decoder(bool skip_special_tokens = true, bool continues_text = false) const;
   /// The bytes a token stands for, as text (not necessarily valid UTF-8 on its own).
   std::string token_text(std::int32_t token_id) const;

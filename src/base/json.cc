@@ -296,8 +296,8 @@ Json Json::parse(std::string_view text, std::string_view where, int max_depth) {
 }
 
 Json Json::parse_python(std::string_view text, std::string_view where, int max_depth) {
-  const bool has_words = text.find("NaN") != std::string_view::npos ||
-                         text.find("Infinity") != std::string_view::npos;
+  const bool has_words =
+      text.find("NaN") != std::string_view::npos || text.find("Infinity") != std::string_view::npos;
   if (!has_words) return parse(text, where, max_depth);
   std::string json(text);
   const std::vector<NumberWord> words = take_number_words(json);

@@ -121,9 +121,9 @@ class [[gnu::visibility("hidden")]] Client::Impl {
     return output;
   }
 
-  GenerationOutput generate_stream(
-      const Prompt& prompt, const GenerateOptions& options,
-      const std::function<bool(const GenerationOutput&)>& on_output) const {
+  GenerationOutput generate_stream(const Prompt& prompt, const GenerateOptions& options,
+                                   const std::function<bool(const GenerationOutput&)>& on_output)
+      const {
     net::HttpCall request = make_generation_call(prompt, options, true);
     GenerationOutput output = empty_output(prompt, options);
     net::SseDecoder decoder;

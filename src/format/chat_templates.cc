@@ -95,7 +95,8 @@ std::vector<NamedTemplate> chat_templates_of_folder(const std::string& folder) {
   std::vector<NamedTemplate> found;
   std::error_code ignored;
   const fs::path file = fs::path(folder) / "chat_template.jinja";
-  if (fs::exists(fs::symlink_status(file, ignored))) found.push_back(read_template(file, "default"));
+  if (fs::exists(fs::symlink_status(file, ignored)))
+    found.push_back(read_template(file, "default"));
   for (const char* name : kFolders) add_files(fs::path(folder) / name, found);
   if (found.empty()) found = templates_of_json(folder, "chat_template.json");
   if (found.empty()) found = templates_of_json(folder, "tokenizer_config.json");
@@ -110,8 +111,8 @@ std::vector<NamedTemplate> chat_templates_of_gguf(const base::Json& metadata,
   if (members == nullptr) return found;
   for (const auto& [key, value] : *members) {
     const bool is_default = key == kKey;
-    const bool is_named = key.size() > kKey.size() + 1 && key.starts_with(kKey) &&
-                          key[kKey.size()] == '.';
+    const bool is_named =
+        key.size() > kKey.size() + 1 && key.starts_with(kKey) && key[kKey.size()] == '.';
     if (!is_default && !is_named) continue;
     const std::string place = base::cat(path, ": ", key.substr(0, 200));
     if (value.if_string() == nullptr) {
@@ -119,8 +120,8 @@ std::vector<NamedTemplate> chat_templates_of_gguf(const base::Json& metadata,
                     value.type_name(), ")");
     }
     if (found.size() < kMaxTemplates)
-      found.push_back({is_default ? "default" : key.substr(kKey.size() + 1), *value.if_string(),
-                       place});
+      found.push_back(
+          {is_default ? "default" : key.substr(kKey.size() + 1), *value.if_string(), place});
   }
   return found;
 }

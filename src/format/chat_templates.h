@@ -20,7 +20,8 @@ struct NamedTemplate {
 /// the file.
 std::vector<NamedTemplate> chat_templates_of_folder(const std::string& folder);
 
-/// The keys tokenizer.chat_template (the default) and tokenizer.chat_template.NAME of GGUF metadata.
+/// The keys tokenizer.chat_template (the default) and tokenizer.chat_template.NAME of GGUF
+/// metadata.
 std::vector<NamedTemplate> chat_templates_of_gguf(const base::Json& metadata,
                                                   const std::string& path);
 

@@ -162,10 +162,10 @@ Value read_value(Reader& in) {
 void read_start(Reader& in) {
   constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF"
   if (in.left() < 24)
-    in.corrupt("too short for a GGUF file (expected at least 24 bytes, got ", in.left(), ")", in.note());
+    in.corrupt("too short for a GGUF file (expected at least 24 bytes, got ", in.left(), ")",
+               in.note());
   const std::uint32_t magic = in.u32("magic");
-  if (magic != kMagic)
-    in.corrupt("not a GGUF file (expected the magic \"GGUF\")", in.note());
+  if (magic != kMagic) in.corrupt("not a GGUF file (expected the magic \"GGUF\")", in.note());
   const std::uint32_t version = in.u32("version");
   if ((version & 0xFFFFU) == 0 && version != 0)
     in.unsupported("big-endian GGUF files are not supported");

@@ -66,15 +66,14 @@ TEST(GgufHostile, EveryTruncationIsAnError) {
   }
 }
 
-// In memory a file may go on behind its end; a check of bounds that lets one byte too many pass then
-// does not crash, it reads it.
+// In memory a file may go on behind its end; a check of bounds that lets one byte too many pass
+// then does not crash, it reads it.
 TEST(GgufHostile, NothingBehindTheEndIsRead) {
   const std::string file = small_file();
   const auto bytes = std::as_bytes(std::span(file));
   for (std::size_t n = 0; n < bytes.size(); ++n) {
     TensorList tensors;
-    const Error error =
-        error_of([&] { gguf::parse("m.gguf", bytes.first(n), tensors); });
+    const Error error = error_of([&] { gguf::parse("m.gguf", bytes.first(n), tensors); });
     EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << n;
   }
 }

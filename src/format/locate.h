@@ -18,10 +18,10 @@ struct Location {
   std::string path{};  ///< The folder, or a GGUF file.
 };
 
-/// Finds the model at `path`: a GGUF file of any name, a folder that holds config.json, or a folder with a
-/// single GGUF model (one file or one split). A folder with both is a Hugging Face folder when it
-/// has safetensors, else its GGUF file counts. Throws kNotFound, kInvalidArgument or kUnsupported
-/// saying what was expected there.
+/// Finds the model at `path`: a GGUF file of any name, a folder that holds config.json, or a folder
+/// with a single GGUF model (one file or one split). A folder with both is a Hugging Face folder
+/// when it has safetensors, else its GGUF file counts. Throws kNotFound, kInvalidArgument or
+/// kUnsupported saying what was expected there.
 Location locate_model(const std::string& path);
 
 /// True for a folder that `locate_model` would take for a model's, weights or not.

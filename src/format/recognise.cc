@@ -46,13 +46,17 @@ constexpr Magic kMagics[] = {
     {"\x80\x05"sv, "a pickle, as PyTorch writes them"sv},
     {"\x1F\x8B"sv, "compressed by gzip; unpack it first"sv},
     {"\x28\xB5\x2F\xFD"sv, "compressed by zstd; unpack it first"sv},
-    {"\xFD" "7zXZ\0"sv, "compressed by xz; unpack it first"sv},
+    {"\xFD"
+     "7zXZ\0"sv,
+     "compressed by xz; unpack it first"sv},
     {"BZh"sv, "compressed by bzip2; unpack it first"sv},
     {"7z\xBC\xAF\x27\x1C"sv, "a 7z archive; unpack it first"sv},
     {"Rar!\x1A\x07"sv, "a RAR archive; unpack it first"sv},
     {"\x89HDF\r\n\x1A\n"sv, "an HDF5 file, as Keras writes them"sv},
     {"\x93NUMPY"sv, "a NumPy array"sv},
-    {"\x7F" "ELF"sv, "a program"sv},
+    {"\x7F"
+     "ELF"sv,
+     "a program"sv},
     {"%PDF-"sv, "a PDF document"sv},
     {"\x89PNG"sv, "a PNG picture"sv},
     {"\xFF\xD8\xFF"sv, "a JPEG picture"sv},
@@ -99,7 +103,8 @@ std::string recognise_text(std::string_view head) {
     return base::cat("an XML text; the download went wrong");
   // The end of the piece may have cut a character in two.
   std::string_view whole = head;
-  for (int i = 0; i < 3 && !base::is_valid_utf8(whole); ++i) whole.remove_suffix(whole.empty() ? 0 : 1);
+  for (int i = 0; i < 3 && !base::is_valid_utf8(whole); ++i)
+    whole.remove_suffix(whole.empty() ? 0 : 1);
   if (skip_blanks(whole).empty() || !is_plain_text(whole)) return {};
   const char first = skip_blanks(whole).front();
   if (first == '{' || first == '[') return "a JSON text that begins " + quote_line(whole);
@@ -129,9 +134,9 @@ bool looks_like_safetensors(std::span<const std::byte> file) {
 
 /// Names of files that weights, or what leads to them, have.
 bool is_of_a_model(const std::string& name) {
-  for (const std::string_view end : {".safetensors"sv, ".safetensors.index.json"sv, ".gguf"sv,
-                                     ".bin"sv, ".pt"sv, ".pth"sv, ".ckpt"sv, ".h5"sv, ".msgpack"sv,
-                                     ".onnx"sv, ".gz"sv, ".zip"sv, ".tar"sv, ".zst"sv}) {
+  for (const std::string_view end :
+       {".safetensors"sv, ".safetensors.index.json"sv, ".gguf"sv, ".bin"sv, ".pt"sv, ".pth"sv,
+        ".ckpt"sv, ".h5"sv, ".msgpack"sv, ".onnx"sv, ".gz"sv, ".zip"sv, ".tar"sv, ".zst"sv}) {
     if (name.size() > end.size() &&
         starts_ignoring_case(std::string_view(name).substr(name.size() - end.size()), end))
       return true;
@@ -204,8 +209,7 @@ void refuse_placeholder(const std::string& path, const std::string& text, const 
   if (!is_pointer && !starts_ignoring_case(begin, "<!doctype html") &&
       !starts_ignoring_case(begin, "<html"))
     return;
-  base::fail_at(ErrorCode::kCorruptData, path, "not ", expected,
-                note_what_it_is(as_bytes(text)));
+  base::fail_at(ErrorCode::kCorruptData, path, "not ", expected, note_what_it_is(as_bytes(text)));
 }
 
 std::string describe_folder(const std::string& folder) {

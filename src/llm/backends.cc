@@ -1,7 +1,7 @@
 #include "openllm/backends.h"
 
-#include "backend/choose.h"
 #include "backend/check_options.h"
+#include "backend/choose.h"
 #include "device/device.h"
 #include "llm/model_files.h"
 

@@ -136,10 +136,12 @@ TEST(LlmConfig, ValuesOfTheEnvironmentAreBlamedOnIt) {
         std::tuple{"OPENLLM_SAMPLING_TOP_K", "0x5", "expected an integer, got 0x5"},
         std::tuple{"OPENLLM_GENERATION_TOP_P", "\"0.5\"", "expected a number, got \"0.5\""},
         std::tuple{"OPENLLM_GENERATION_TOP_P", "0.5 ,", "expected a number, got 0.5 ,"},
-        std::tuple{"OPENLLM_GENERATION_EOS_TOKEN_ID", "two", "expected a list of token ids, got two"},
+        std::tuple{"OPENLLM_GENERATION_EOS_TOKEN_ID", "two",
+                   "expected a list of token ids, got two"},
         std::tuple{"OPENLLM_GENERATION_TOP_K", "[1]", "expected integer, got array"},
         std::tuple{"OPENLLM_GENERATION_MAX_TOKENS", "1e300", "expected -1 to 2147483647, got"}}) {
-    EXPECT_THAT(environment_error(name, value).what(), testing::StartsWith(std::string(name) + ": "));
+    EXPECT_THAT(environment_error(name, value).what(),
+                testing::StartsWith(std::string(name) + ": "));
     EXPECT_THAT(environment_error(name, value).what(), HasSubstr(message));
   }
   for (const char* name : {"OPENLLM_GENERATION_", "OPENLLM_SAMPLING_FOO"})

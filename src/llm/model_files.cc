@@ -178,11 +178,11 @@ format::ModelSource open_resolved(const ResolvedModel& resolved, const std::stri
 
 [[noreturn]] void fail_not_found(const std::string& model, const std::optional<ModelStore>& store) {
   const std::optional<std::string> meant = store ? store->nearest(model) : std::nullopt;
-  base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound}, "model: ", model,
-                  " is neither a model in the store (",
-                  store ? store->root() : "no variable says where",
-                  ") nor a folder with config.json nor a GGUF file", note_what_is_there(model), "; ",
-                  meant ? "did you mean " + *meant + "? " : "", "`openllm models` lists the store");
+  base::fail_with(
+      ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound}, "model: ", model,
+      " is neither a model in the store (", store ? store->root() : "no variable says where",
+      ") nor a folder with config.json nor a GGUF file", note_what_is_there(model), "; ",
+      meant ? "did you mean " + *meant + "? " : "", "`openllm models` lists the store");
 }
 
 /// Counts and types of the matrices and vectors.

@@ -8,8 +8,8 @@
 namespace openllm::llm {
 
 /// Finds stop strings in text that arrives in pieces, and holds back text that may be the beginning
-/// of one. Pieces may be hidden: special tokens that the reader does not see. A stop string is found
-/// in the text with the hidden pieces as well as in the text without them.
+/// of one. Pieces may be hidden: special tokens that the reader does not see. A stop string is
+/// found in the text with the hidden pieces as well as in the text without them.
 class StopMatcher {
  public:
   /// `include_stop`: the match belongs to the text, hidden parts too. Empty strings are ignored.

@@ -181,7 +181,8 @@ TEST_F(StoreTest, RefusesNamesThatLeadElsewhere) {
 TEST_F(StoreTest, RefusesWhatIsNoModel) {
   EXPECT_EQ(code_of([&] { store_.add("a", (base_ / "nothing").string()); }), ErrorCode::kNotFound);
   EXPECT_EQ(code_of([&] { store_.add("a", write("x.gguf", "GGU")); }), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code_of([&] { store_.add("a", write("x.bin", "PK\x03\x04")); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { store_.add("a", write("x.bin", "PK\x03\x04")); }),
+            ErrorCode::kInvalidArgument);
   fs::create_directories(base_ / "empty");
   EXPECT_EQ(code_of([&] { store_.add("a", (base_ / "empty").string()); }),
             ErrorCode::kInvalidArgument);

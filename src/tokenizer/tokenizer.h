@@ -68,9 +68,9 @@ class Tokenizer {
   /// Spellings of BOS and EOS for chat templates; empty if there is none.
   virtual std::string_view bos_piece() const noexcept = 0;
   virtual std::string_view eos_piece() const noexcept = 0;
-  /// The named special tokens as transformers gives them to chat templates: an object of "bos_token",
-  /// "eos_token", "unk_token", ... and whatever other names the files have; absent ones are left
-  /// out.
+  /// The named special tokens as transformers gives them to chat templates: an object of
+  /// "bos_token", "eos_token", "unk_token", ... and whatever other names the files have; absent
+  /// ones are left out.
   virtual base::Json special_tokens_map() const;
   /// All added tokens, in no order. The texts live as long as the tokenizer.
   virtual std::vector<AddedText> added_tokens() const { return {}; }

@@ -242,7 +242,8 @@ TEST_F(ServerNative, ADisconnectEndsTheRequest) {
   start();
   {
     Probe probe(port());
-    const std::string config = R"("llm_config":{"max_new_tokens":100000,"ignore_eos":true,"n":128}})";
+    const std::string config =
+        R"("llm_config":{"max_new_tokens":100000,"ignore_eos":true,"n":128}})";
     probe.send(post("/v1/generate_stream", R"({"prompt":"Once",)" + config));
     ASSERT_TRUE(probe.read_until("data: "));
   }

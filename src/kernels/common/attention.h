@@ -36,9 +36,9 @@ OPENLLM_INLINE void prefetch_span(const unsigned char* p, std::int64_t bytes) {
 struct Unit {
   const unsigned char* keys;  ///< Of the block.
   const unsigned char* values;
-  std::int64_t slot;      ///< Of the first position in its block.
-  std::int64_t position;  ///< Of the first position in the sequence.
-  std::int64_t n;         ///< Positions, <= 32.
+  std::int64_t slot;               ///< Of the first position in its block.
+  std::int64_t position;           ///< Of the first position in the sequence.
+  std::int64_t n;                  ///< Positions, <= 32.
   const unsigned char* next_keys;  ///< Of the first position of the unit after this one.
   const unsigned char* next_values;
 };

@@ -133,9 +133,8 @@ TEST(SpelledMerges, OfTokensThatAreMissingAreErrors) {
   Vocab vocab;
   const char* pieces[] = {"a", "b", "ab"};
   for (TokenId id = 0; id < 3; ++id) vocab.set(id, pieces[id]);
-  const std::pair<SpelledMerge, std::string> cases[] = {{{"x", "b"}, "\"x\""},
-                                                        {{"a", "y"}, "\"y\""},
-                                                        {{"b", "a"}, "\"ba\""}};
+  const std::pair<SpelledMerge, std::string> cases[] = {
+      {{"x", "b"}, "\"x\""}, {{"a", "y"}, "\"y\""}, {{"b", "a"}, "\"ba\""}};
   for (const auto& [wrong, named] : cases) {
     for (const std::size_t place : {0U, 63U, 64U, 100U}) {
       std::vector<SpelledMerge> merges(101, {"a", "b"});

@@ -123,10 +123,11 @@ class GgufBuilder {
   /// Without it nobody knows how the model's authors cut text into words.
   void check_pre() const {
     if (!gguf_.pre.empty()) return;
-    base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.pre",
-                  "missing, so that it is unknown how text is cut into words (expected the name of a "
-                  "pre-tokenizer; LoadOptions::tokenizer_pre gives it, llama.cpp would take "
-                  "\"default\")");
+    base::fail_at(
+        ErrorCode::kCorruptData, "tokenizer.ggml.pre",
+        "missing, so that it is unknown how text is cut into words (expected the name of a "
+        "pre-tokenizer; LoadOptions::tokenizer_pre gives it, llama.cpp would take "
+        "\"default\")");
   }
 
   void build_byte_level() {

@@ -65,8 +65,8 @@ std::vector<TokenId> collect_end_tokens(const std::vector<TokenId>& configured,
 
 bool is_end_spelling(std::string_view piece) noexcept {
   return piece != "<|user|>" && piece != "</s>" &&
-         std::find(std::begin(kEndSpellings), std::end(kEndSpellings),
-                                          piece) != std::end(kEndSpellings);
+         std::find(std::begin(kEndSpellings), std::end(kEndSpellings), piece) !=
+             std::end(kEndSpellings);
 }
 
 }  // namespace openllm::tokenizer
