@@ -56,7 +56,7 @@ GenerationOutput answer(const Responder& responder, const Prompt& prompt,
     if (show == Show::kStream && output.outputs.size() == 1) print_answer(output.outputs[0].delta);
     return !options.stop_token.stop_requested();
   };
-  const GenerationOutput last = responder.respond(prompt, options, on_output);
+  GenerationOutput last = responder.respond(prompt, options, on_output);
   timing.total_s = seconds_since(begin);
   timing.n_prompt = last.prompt_token_ids ? last.prompt_token_ids->size() : 0;
   timing.n_cached = static_cast<std::size_t>(last.n_cached_tokens);
