@@ -15,21 +15,8 @@ class PeersChat : public ServerTest {
  protected:
   PeersChat() { start(); }
 
-  base::Json whole(const std::string& body) const {
-    const Answer answer = chat(body);
-    EXPECT_EQ(answer.status, 200) << answer.body;
-    return answer.json();
-  }
-  std::vector<base::Json> chunks(const std::string& body) const {
-    const Answer answer = chat(body);
-    EXPECT_EQ(answer.status, 200) << answer.body;
-    std::vector<base::Json> list;
-    std::vector<std::string> all = events(answer.body);
-    EXPECT_EQ(all.back(), "[DONE]");
-    all.pop_back();
-    for (const std::string& event : all) list.push_back(base::Json::parse(event, "event"));
-    return list;
-  }
+  base::Json whole(const std::string& body) const { return whole_of(chat(body)); }
+  std::vector<base::Json> chunks(const std::string& body) const { return chunks_of(chat(body)); }
 };
 
 std::string content_of(const base::Json& answer, const char* choice = "0") {

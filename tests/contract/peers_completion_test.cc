@@ -17,20 +17,9 @@ class PeersCompletion : public ServerTest {
  protected:
   PeersCompletion() { start(); }
 
-  base::Json whole(const std::string& body) const {
-    const Answer answer = complete(body);
-    EXPECT_EQ(answer.status, 200) << answer.body;
-    return answer.json();
-  }
+  base::Json whole(const std::string& body) const { return whole_of(complete(body)); }
   std::vector<base::Json> chunks(const std::string& body) const {
-    const Answer answer = complete(body);
-    EXPECT_EQ(answer.status, 200) << answer.body;
-    std::vector<base::Json> list;
-    std::vector<std::string> all = events(answer.body);
-    EXPECT_EQ(all.back(), "[DONE]");
-    all.pop_back();
-    for (const std::string& event : all) list.push_back(base::Json::parse(event, "event"));
-    return list;
+    return chunks_of(complete(body));
   }
 };
 

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "http_probe.h"
 #include "openllm/server.h"
@@ -58,6 +59,23 @@ class ServerTest : public ::testing::Test {
   LLM llm_ = make_llm();
   std::unique_ptr<Server> server_;
 };
+
+/// The body of an answer that must be a success.
+inline base::Json whole_of(const Answer& answer) {
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  return answer.json();
+}
+
+/// The events of a stream that must be a success, without the last one, "[DONE]".
+inline std::vector<base::Json> chunks_of(const Answer& answer) {
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  std::vector<base::Json> list;
+  std::vector<std::string> all = events(answer.body);
+  EXPECT_EQ(all.back(), "[DONE]");
+  all.pop_back();
+  for (const std::string& event : all) list.push_back(base::Json::parse(event, "event"));
+  return list;
+}
 
 /// The text at a path of keys and indices, or its JSON.
 inline std::string str(const base::Json& json, std::initializer_list<const char*> path) {

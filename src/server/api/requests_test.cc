@@ -1,10 +1,6 @@
 #include <gmock/gmock.h>
 
-#include <functional>
-
-#include "server/api/chat_request.h"
-#include "server/api/completion_request.h"
-#include "server/error_map.h"
+#include "server/api/test_support.h"
 
 namespace openllm::server {
 namespace {
@@ -12,32 +8,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-/// The error that parsing gives, as "param|code|message".
-std::string failure(const std::function<void()>& parse) {
-  try {
-    parse();
-  } catch (const Error& error) {
-    const base::Json body = base::Json::parse(openai_error_body(error_report(error)), "body");
-    const base::Json& details = *body.find("error");
-    const auto text = [&](const char* name) {
-      const std::string* value = details.find(name)->if_string();
-      return value == nullptr ? std::string() : *value;
-    };
-    return text("param") + "|" + text("code") + "|" + text("message");
-  }
-  return "no error";
-}
-
-std::string completion_failure(const std::string& body) {
-  return failure([&] { parse_completion_request(body); });
-}
-
-std::string chat_failure(const std::string& fields) {
-  return failure([&] {
-    parse_chat_request(R"({"messages":[{"role":"user","content":"Hi"}],)" + fields + "}");
-  });
-}
 
 TEST(CompletionRequest, Defaults) {
   const CompletionRequest request = parse_completion_request(R"({"prompt":"Once"})");
