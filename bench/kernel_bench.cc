@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "base/machine_speed.h"
 #include "base/rng.h"
 #include "device/cpu/cpu_device.h"
 #include "device/device.h"
-#include "machine.h"
 #include "tensor/dtype.h"
 
 namespace {
@@ -66,7 +66,7 @@ std::vector<std::unique_ptr<device::Weight>> make_weights(device::Device& dev, c
   return weights;
 }
 
-void run_case(device::Device& dev, const Case& c, const openllm::bench::MachineLimits& machine,
+void run_case(device::Device& dev, const Case& c, const openllm::base::MachineSpeed& machine,
               std::size_t min_bytes) {
   const auto weights = make_weights(dev, c, min_bytes);
   const auto buffer = dev.allocate(static_cast<std::size_t>(512 * (c.in + c.out)) * sizeof(float));
@@ -103,7 +103,7 @@ void run_case(device::Device& dev, const Case& c, const openllm::bench::MachineL
 /// Attention of one new token of one sequence: 30 layers of 9 heads on 3 of 64, so that the keys
 /// and values of a long context fit no cache.
 void run_attention(device::Device& dev, device::KvType type, int context,
-                   const openllm::bench::MachineLimits& machine) {
+                   const openllm::base::MachineSpeed& machine) {
   constexpr int kLayers = 30;
   constexpr const char* kNames[] = {"f32", "f16", "int8"};
   const device::AttentionSpec spec{9, 3, 64, 64, 0.125F};
@@ -152,8 +152,8 @@ int main(int argc, char** argv) {
   const int n_threads = argc > 1 ? std::atoi(argv[1]) : 0;
   const auto dev = device::make_cpu_device(
       {n_threads, argc > 2 ? argv[2] : "", argc > 4 && std::string(argv[4]) == "fast"});
-  const openllm::bench::MachineLimits machine =
-      openllm::bench::measure_machine(n_threads > 0 ? n_threads : 2);
+  const openllm::base::MachineSpeed machine =
+      openllm::base::measure_machine(n_threads > 0 ? n_threads : 2);
   std::printf("%s: read %.1f GB/s, F32 %.0f GFLOP/s, INT8 %.0f GOP/s\n", dev->isa().c_str(),
               machine.read_gb_per_s, machine.f32_gflop_per_s, machine.int8_gop_per_s);
   const std::size_t min_bytes = static_cast<std::size_t>(argc > 3 ? std::atoi(argv[3]) : 160)

@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "machine.h"
+#include "base/machine_speed.h"
 
 namespace {
 
@@ -59,6 +59,7 @@ openllm::GenerateOptions greedy(int n_tokens) {
   openllm::GenerateOptions options;
   options.max_new_tokens = n_tokens;
   options.temperature = 0.0F;
+  options.presence_penalty = 0.0F;  // of some families; the same work for all
   options.ignore_eos = true;
   return options;
 }
@@ -180,7 +181,7 @@ struct Row {
 };
 
 void print_table(const std::vector<Row>& rows, const openllm::ModelInfo& info,
-                 const openllm::bench::MachineLimits& m) {
+                 const openllm::base::MachineSpeed& m) {
   std::printf("%-12s %10s %10s %12s %10s %14s\n", "what", "tok/s", "GB/s", "% bandwidth", "GOP/s",
               "% of peak");
   const bool quantised = info.weight_types.find_first_of("QX") != std::string::npos;  // Q, IQ, MX
@@ -205,7 +206,7 @@ void print_table(const std::vector<Row>& rows, const openllm::ModelInfo& info,
       m.read_gb_per_s, m.f32_gflop_per_s, m.int8_gop_per_s);
 }
 
-void print_json(const std::vector<Row>& rows, const openllm::bench::MachineLimits& m) {
+void print_json(const std::vector<Row>& rows, const openllm::base::MachineSpeed& m) {
   std::printf("{");
   for (const Row& row : rows) std::printf("\"%s\":%.3f,", row.name.c_str(), median(row.rates));
   std::printf("\"read_gb_per_s\":%.3f,\"f32_gflop_per_s\":%.1f,\"int8_gop_per_s\":%.1f}\n",
@@ -240,19 +241,19 @@ int run(const Settings& settings) {
   std::vector<double> flops;
   std::vector<double> ops;
   for (int round = 0; round < settings.rounds; ++round) {
-    const auto machine = openllm::bench::measure_machine(n_threads);
+    const auto machine = openllm::base::measure_machine(n_threads);
     reads.push_back(machine.read_gb_per_s);
     flops.push_back(machine.f32_gflop_per_s);
     ops.push_back(machine.int8_gop_per_s);
     for (Row& row : rows) row.rates.push_back(row.measure());
   }
-  const openllm::bench::MachineLimits limits{median(reads), median(flops), median(ops)};
+  const openllm::base::MachineSpeed limits{median(reads), median(flops), median(ops)};
   if (settings.json) {
     print_json(rows, limits);
     return 0;
   }
   const openllm::BackendInfo backend = llm.backend();
-  std::printf("%s, %s, %d threads, %s %s\n%s: %s\n", openllm::bench::cpu_name().c_str(),
+  std::printf("%s, %s, %d threads, %s %s\n%s: %s\n", openllm::base::cpu_name().c_str(),
               backend.isa.c_str(), n_threads, backend.name.c_str(), backend.device.c_str(),
               info.id.c_str(), info.weight_types.c_str());
   print_table(rows, info, limits);

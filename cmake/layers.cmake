@@ -1,3 +1,7 @@
+# No test asks the network, or finds what the user of this machine keeps.
+set(OPENLLM_TEST_ENVIRONMENT HF_HUB_OFFLINE=1 HF_HUB_CACHE=/nonexistent MODELSCOPE_CACHE=/nonexistent
+                             OLLAMA_MODELS=/nonexistent LLAMA_CACHE=/nonexistent)
+
 # openllm_layer(<name> [DEPS <layer>...] [LIBS <target>...])
 #
 # Makes the layer that the current folder is: every .cc below it that is not a test becomes the static library
@@ -37,5 +41,5 @@ function(openllm_test name)
   target_compile_definitions(${name} PRIVATE OPENLLM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
   # Named by index or by the test's own names, as --gtest_filter takes them: printed values may be long, or addresses.
   gtest_discover_tests(${name} TEST_PREFIX ${name}. NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT 300)
+    PROPERTIES TIMEOUT 300 ENVIRONMENT "${OPENLLM_TEST_ENVIRONMENT}")
 endfunction()

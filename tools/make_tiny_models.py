@@ -52,6 +52,28 @@ def gptq_llama(arguments, **gptq):
         dict(n_prompt=30, dtype=torch.float16, gptq=gptq))
 
 
+def sizes(**other):
+    return {"hidden_size": 32, "intermediate_size": 44, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "max_position_embeddings": 64} | other
+
+
+def moe_sizes():
+    return dict(moe_intermediate_size=24, num_experts_per_tok=2)
+
+
+def opt_sizes():
+    return dict(hidden_size=32, ffn_dim=44, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=48)
+
+
+def falcon_sizes():
+    return dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64)
+
+
+def small(class_name, **arguments):
+    arguments = {name: value for name, value in arguments.items() if value is not None or name == "sliding_window"}
+    return (class_name, {"vocab_size": 96} | arguments, dict(n_prompt=26, dtype=torch.bfloat16))
+
+
 # name -> (configuration class, its arguments, options)
 # Options: dtype of the stored weights, n_prompt, gguf (also write these GGUF files), shard (bytes per file), prefix
 # (drop it from the tensor names), gptq (how to quantise the linears).
@@ -163,10 +185,92 @@ MODELS = {
         num_key_value_heads=2, max_position_embeddings=64, num_local_experts=4, num_experts_per_tok=2,
         sliding_window=None),
         dict(n_prompt=26, dtype=torch.float16, gptq=dict(bits=4, group_size=32, sym=False, desc_act=True))),
+    # the first GPTs and what came of them
+    "openai-gpt": small("OpenAIGPTConfig", n_embd=32, n_layer=2, n_head=4, n_positions=48),
+    "gpt-neo": small("GPTNeoConfig", hidden_size=32, num_layers=3, num_heads=4, max_position_embeddings=48,
+                     window_size=7, attention_types=[[["global", "local"], 1], [["local"], 1]]),
+    "gptj": small("GPTJConfig", n_embd=48, n_layer=2, n_head=4, n_positions=64, rotary_dim=6, n_inner=40),
+    "codegen": small("CodeGenConfig", n_embd=64, n_layer=2, n_head=8, n_positions=64, n_ctx=64, rotary_dim=4),
+    "gpt-neox": small("GPTNeoXConfig", **sizes(num_key_value_heads=None), rotary_pct=0.5),
+    "gpt-neox-serial": small("GPTNeoXConfig", **sizes(num_key_value_heads=None), use_parallel_residual=False,
+                             attention_bias=False),
+    "gpt-bigcode": small("GPTBigCodeConfig", n_embd=32, n_layer=2, n_head=4, n_positions=48),
+    "gpt-bigcode-heads": small("GPTBigCodeConfig", n_embd=32, n_layer=2, n_head=4, n_positions=48, multi_query=False,
+                               tie_word_embeddings=False),
+    "starcoder2": small("Starcoder2Config", **sizes(), sliding_window=9),
+    "opt": small("OPTConfig", **opt_sizes()),
+    "opt-350m": small("OPTConfig", **opt_sizes(), word_embed_proj_dim=20, do_layer_norm_before=False),
+    "bloom": small("BloomConfig", hidden_size=36, n_layer=2, n_head=6),
+    "mpt": small("MptConfig", d_model=32, n_layers=2, n_heads=4, max_seq_len=64, expansion_ratio=2),
+    "mpt-clip": small("MptConfig", d_model=48, n_layers=2, n_heads=6, max_seq_len=64,
+                      attn_config=dict(clip_qkv=0.8, softmax_scale=0.5)),
+    "falcon": small("FalconConfig", **falcon_sizes()),
+    "falcon-40b": small("FalconConfig", **falcon_sizes(), new_decoder_architecture=True, num_kv_heads=2),
+    "falcon-rw": small("FalconConfig", **falcon_sizes(), alibi=True, multi_query=False, parallel_attn=False, bias=True),
+    "phi": small("PhiConfig", **sizes()),
+    "phi-norms": small("PhiConfig", **sizes(), qk_layernorm=True),
+    "phi3": small("Phi3Config", **sizes(), sliding_window=11, pad_token_id=0, original_max_position_embeddings=16,
+                  rope_parameters={"rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.75,
+                                   "short_factor": [1.0, 1.1, 1.3], "long_factor": [1.5, 2.0, 4.0]}),
+    "stablelm": small("StableLmConfig", **sizes(), use_qkv_bias=True),
+    "stablelm-12b": small("StableLmConfig", **sizes(), qk_layernorm=True, use_parallel_residual=True),
+    "persimmon": small("PersimmonConfig", **sizes(num_key_value_heads=None)),
+    "biogpt": small("BioGptConfig", **sizes(num_key_value_heads=None), pad_token_id=1),
+    # llama and small changes
+    "gemma": small("GemmaConfig", **sizes(head_dim=16)),
+    "vaultgemma": small("VaultGemmaConfig", **sizes(head_dim=16), sliding_window=7, query_pre_attn_scalar=20),
+    "olmo": small("OlmoConfig", **sizes(), clip_qkv=0.9, pad_token_id=1),
+    "olmo2": small("Olmo2Config", **sizes(), pad_token_id=1),
+    "olmo3": small("Olmo3Config", **sizes(num_hidden_layers=4), sliding_window=8, pad_token_id=1, rope_parameters={
+        "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
+        "full_attention": {"rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0,
+                           "original_max_position_embeddings": 16}}),
+    "cohere": small("CohereConfig", **sizes(), use_qk_norm=True, logit_scale=0.6),
+    "cohere2": small("Cohere2Config", **sizes(num_hidden_layers=4), sliding_window=8, logit_scale=0.6),
+    "granite": small("GraniteConfig", **sizes(), embedding_multiplier=3.0, logits_scaling=2.0, residual_multiplier=0.7,
+                     attention_multiplier=0.3),
+    "glm": small("GlmConfig", **sizes(head_dim=16), pad_token_id=0),
+    "glm4": small("Glm4Config", **sizes(head_dim=16), pad_token_id=0),
+    "smollm3": small("SmolLM3Config", **sizes(num_hidden_layers=4), use_sliding_window=True, sliding_window=8,
+                     no_rope_layers=[1, 0, 1, 1], pad_token_id=0),
+    "nemotron": small("NemotronConfig", **sizes(), head_dim=12),
+    "helium": small("HeliumConfig", **sizes(num_key_value_heads=2, head_dim=8)),
+    "arcee": small("ArceeConfig", **sizes(), mlp_bias=True),
+    "jais2": small("Jais2Config", **sizes()),
+    "seed-oss": small("SeedOssConfig", **sizes(head_dim=12)),
+    "ernie4-5": small("Ernie4_5Config", **sizes(head_dim=12), use_bias=True),
+    "hunyuan-v1-dense": small("HunYuanDenseV1Config", **sizes(head_dim=8), rope_parameters={
+        "rope_type": "dynamic", "rope_theta": 10000.0, "alpha": 50.0, "factor": 1.0}),
+    "exaone4": small("Exaone4Config", **sizes(num_hidden_layers=4), sliding_window=8, sliding_window_pattern=3),
+    "ministral": small("MinistralConfig", **sizes(head_dim=8), sliding_window=8,
+                       layer_types=["sliding_attention", "full_attention"]),
+    # mixtures of experts
+    "qwen2-moe": small("Qwen2MoeConfig", **sizes(num_hidden_layers=3), **moe_sizes(), num_experts=6,
+                       shared_expert_intermediate_size=20, mlp_only_layers=[1]),
+    "qwen3-moe": small("Qwen3MoeConfig", **sizes(head_dim=12), **moe_sizes(), num_experts=6, norm_topk_prob=True),
+    "olmoe": small("OlmoeConfig", **sizes(), num_experts=5, num_experts_per_tok=2, clip_qkv=1.1, pad_token_id=1),
+    "flex-olmo": small("FlexOlmoConfig", **sizes(), num_experts=5, num_experts_per_tok=2, norm_topk_prob=True,
+                       pad_token_id=1, eos_token_id=2),
+    "granitemoe": small("GraniteMoeConfig", **sizes(), num_local_experts=5, num_experts_per_tok=2,
+                        embedding_multiplier=2.0, logits_scaling=1.5, residual_multiplier=0.8,
+                        attention_multiplier=0.3),
+    "minimax-m2": small("MiniMaxM2Config", **sizes(head_dim=8), num_local_experts=5, num_experts_per_tok=2,
+                        rotary_dim=4),
+    "hunyuan-v1-moe": small("HunYuanMoEV1Config", **sizes(head_dim=8), num_experts=4, moe_topk=2),
+    "ernie4-5-moe": small("Ernie4_5_MoeConfig", **sizes(num_hidden_layers=3), moe_intermediate_size=24,
+                          moe_num_experts=6, moe_k=2),
+    "dots1": small("Dots1Config", **sizes(num_hidden_layers=3), **moe_sizes(), n_routed_experts=8, n_shared_experts=1,
+                   first_k_dense_replace=1, n_group=4, topk_group=2, routed_scaling_factor=1.5, sliding_window=8,
+                   max_window_layers=2, norm_topk_prob=True),
+    "glm4-moe": small("Glm4MoeConfig", **sizes(head_dim=16), **moe_sizes(), n_routed_experts=6, use_qk_norm=True,
+                      attention_bias=True),
+    "deepseek3": small("DeepseekV3Config", **sizes(num_key_value_heads=4), **moe_sizes(), n_routed_experts=8,
+                       n_group=4, topk_group=2, first_k_dense_replace=1, q_lora_rank=20, kv_lora_rank=16,
+                       qk_rope_head_dim=8, v_head_dim=10, qk_nope_head_dim=12),
 }
 
 
-def make_model(class_name, arguments, seed):
+def make_model(class_name, arguments, seed, attention):
     config = getattr(transformers, class_name)(**arguments)
     torch.manual_seed(seed)
     if class_name == "Gemma3Config":
@@ -176,8 +280,8 @@ def make_model(class_name, arguments, seed):
     elif class_name == "T5Config":
         model = transformers.T5ForConditionalGeneration(config)
     else:
-        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-    gemma = class_name.startswith("Gemma")
+        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention)
+    gemma = class_name.startswith(("Gemma", "VaultGemma", "Nemotron"))
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
@@ -188,11 +292,14 @@ def make_model(class_name, arguments, seed):
             value = 0.3 * noise + (0.0 if gemma else 1.0)
         elif "embed" in name or ".wte" in name or ".wpe" in name or "lm_head" in name:
             value = (0.15 if gemma else 0.6) * noise
-        elif "shared" in name:
+        elif "shared." in name and class_name == "T5Config":
             value = (3.0 if config.scale_decoder_outputs else 0.3) * noise
         else:
             value = 1.3 * noise / parameter.shape[-1] ** 0.5
         parameter.data.copy_(value)
+    for name, buffer in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            buffer.data.copy_(0.2 * torch.randn(buffer.shape, generator=generator))
     return model.eval()
 
 
@@ -399,11 +506,13 @@ def main(names):
         folder = ROOT / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        model = make_model(class_name, json.loads(json.dumps(arguments)), 100 + index)
+        # The eager attention of Falcon adds ALiBi twice.
+        attention = "sdpa" if class_name == "FalconConfig" else "eager"
+        model = make_model(class_name, json.loads(json.dumps(arguments)), 100 + index, attention)
         dtype = options.get("dtype", torch.float32)
         model.to(dtype).save_pretrained(folder, max_shard_size=options.get("shard", "1GB"))
         # Reloaded, so that nothing but what was saved counts (a cast model has cast its RoPE tables too).
-        model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
         if "prefix" in options:
             drop_prefix(folder, options["prefix"])
         if "gptq" in options:

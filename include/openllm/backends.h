@@ -28,6 +28,12 @@ struct BackendReport {
 /// such model or its files are damaged.
 OPENLLM_API BackendReport ask_backends(const std::string& model, const LoadOptions& options = {});
 
+/// What every backend does with a field of requests, by its name in docs/fields.md; also of those
+/// that other engines have and this version cannot honour. In the order of preference; `available`:
+/// it is honoured, else `reason` says why not, and a request that sets it is refused. Throws
+/// kNotFound when there is no such field.
+OPENLLM_API std::vector<Availability> ask_backends_for_field(const std::string& field);
+
 /// What LoadOptions::device can name, in the order of preference.
 OPENLLM_API std::vector<Availability> list_devices();
 

@@ -19,7 +19,8 @@ struct Message {
   std::string role{};
   /// Plain text.
   std::string content{};
-  /// Further fields for the template as a JSON object (`tool_calls`, `name`, ...); empty: none.
+  /// Further fields for the template as a JSON object (`tool_calls`, `name`, ...); empty: none. A
+  /// `role` or `content` in it takes the place of the one above.
   std::string extra_json{};
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,15 +23,23 @@ struct ClientOptions {
   std::string api_key{};
   /// Seconds without a byte from the server after which a call fails with kDeadline; >= 1.
   int timeout_s = 300;
-  /// Further attempts after the statuses 408, 429 and 5xx.
+  /// Further attempts after the statuses 408, 409, 429 and 5xx, or as X-Should-Retry says; none
+  /// once an answer has begun, nor after silence.
   int max_retries = 2;
   /// The model to ask, as /v1/models lists it. Empty: the first one there.
   std::string model{};
+  /// Of https: trust only a server whose certificate is for its name, by a known authority.
+  bool verify = true;
+  /// File with the certificates of the authorities that are known (PEM); empty: the system's.
+  std::string ca_file{};
+  /// Pause before the first repetition where the server names none; doubled with each, at most 16
+  /// times this, a quarter more or less.
+  std::chrono::milliseconds retry_pause{500};
 };
 
 /// Talks to an openllm server (or any OpenAI-compatible one), with the verbs of `LLM`.
 /// Text prompts and token ids go to /v1/completions, messages to /v1/chat/completions. Fields that
-/// no server takes (docs/fields.md) are kUnsupported.
+/// these routes do not take (docs/fields.md), and tenant, group and max_wait, are kUnsupported.
 /// Thread safety: every method from any thread. Streams and tasks may outlive the Client.
 /// Errors: every method throws `openllm::Error`; kInvalidArgument after the Client was moved from.
 class OPENLLM_API Client {

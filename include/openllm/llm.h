@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,7 +10,9 @@
 #include "openllm/chat.h"
 #include "openllm/options.h"
 #include "openllm/outputs.h"
+#include "openllm/receipt.h"
 #include "openllm/stats.h"
+#include "openllm/store.h"
 #include "openllm/stream.h"
 #include "openllm/task.h"
 #include "openllm/text_decoder.h"
@@ -52,6 +55,9 @@ struct TokenizeOptions {
   bool parse_special = true;       ///< Special tokens written in the text become their ids.
 };
 
+class Runner;
+class Tokenizer;
+
 /// A model, ready to answer. A cheap handle: copies share one engine, which ends with the last of
 /// them. Thread safety: every method may be called from any thread; requests are batched together.
 /// Errors: every method throws `openllm::Error` only; kInvalidArgument after the LLM was moved
@@ -59,7 +65,9 @@ struct TokenizeOptions {
 class OPENLLM_API LLM {
  public:
   /// `model`: a path, if it begins with '.', '/' or '~' or ends in ".gguf"; else a name or tag in
-  /// the model store; else a folder with config.json or a .gguf file. Resolves it, reads its
+  /// the model store; else a model in the Hugging Face cache; else a folder with config.json or a
+  /// .gguf file; else the name of a family, or of a model of the hub, which is fetched
+  /// (openllm/hub.h). It may be empty if `options.model_tag` is given. Resolves it, reads its
   /// configuration and chooses the backend; weights and tokenizer load at first use (or now, with
   /// `options.eager`). A model that no backend can run, or without weights, still has its
   /// configuration, tokenizer and chat template: the refusal is thrown by what needs a backend.
@@ -69,6 +77,11 @@ class OPENLLM_API LLM {
   explicit LLM(const std::string& model, const LoadOptions& options = {});
   /// The same; kInvalidArgument for a null pointer.
   explicit LLM(const char* model, const LoadOptions& options = {});
+  /// As the constructor.
+  [[deprecated("write openllm::LLM(model)")]] static LLM from_pretrained(
+      const std::string& model, const LoadOptions& options = {}) {
+    return LLM(model, options);
+  }
   ~LLM();
   LLM(const LLM&);
   LLM& operator=(const LLM&);
@@ -95,6 +108,16 @@ class OPENLLM_API LLM {
   Task<GenerationOutput> async_chat(std::vector<Message> messages,
                                     GenerateOptions options = {}) const;
 
+  /// Makes the answer of a receipt (GenerateOptions::receipt) again and compares. Neither the
+  /// configuration nor LoadOptions::sanitize changes it: the receipt says all.
+  ///
+  /// Throws kInvalidArgument for what is no receipt, for one that cannot be replayed and says so,
+  /// and for one without the prompt's tokens; kCorruptData for one that was changed.
+  ReplayResult replay(const std::string& receipt) const;
+  /// The same for a receipt without tokens. Throws kInvalidArgument for another prompt.
+  ReplayResult replay(const std::string& receipt,
+                      const std::vector<std::int32_t>& prompt_token_ids) const;
+
   /// Loads weights and tokenizer now. Later calls return at once.
   void load() const;
   bool is_loaded() const noexcept;
@@ -102,16 +125,42 @@ class OPENLLM_API LLM {
   /// them again.
   void unload() const;
 
-  /// Empty after the LLM was moved from.
+  /// Ends all requests of this `GenerateOptions::request_id` with FinishReason::kCancelled. Returns
+  /// how many there were.
+  std::size_t cancel(const std::string& request_id) const;
+
+  /// The model's public name. Empty after the LLM was moved from.
   const std::string& id() const noexcept;
+  const std::string& model_id() const noexcept { return id(); }
   /// `<backend>-<name>:<version>`, as the model store names it.
   std::string tag() const;
+  /// The version in the tag; "local" for a path without LoadOptions::model_version.
+  std::string revision() const;
+  /// Loaded from a path, not from the store.
+  bool is_local() const;
+  /// Its entry in the model store; nothing for a path.
+  std::optional<StoredModel> stored_model() const;
+  /// JSON with `model_id`, `model_ids` (as a JSON text) and `configuration` (the defaults of
+  /// requests, as a JSON text).
+  std::string identifying_params() const;
+  /// The id as part of other names: of a path its last part, else with "--" for "/", and "-" for
+  /// "_". Empty after the LLM was moved from.
+  std::string llm_type() const;
   ModelInfo info() const;
+  /// Loads the model, as `device` does: only then it is known what runs it. `ask_backends`
+  /// (openllm/backends.h) tells the choice without that.
   BackendInfo backend() const;
+  /// Name of the device that the model runs on.
+  std::string device() const { return backend().device; }
   /// Defaults of requests, put together from all layers: every field is set, but eos_token_ids may
   /// be empty.
   LLMConfig config() const;
   EngineStats stats() const;
+  /// A handle for Services (openllm/runner.h).
+  Runner runner() const;
+  [[deprecated("write runner()")]] Runner to_runner() const;
+  /// A handle for text and ids alone (openllm/tokenizer.h).
+  Tokenizer tokenizer() const;
 
   std::vector<std::int32_t> tokenize(std::string_view text,
                                      const TokenizeOptions& options = {}) const;
@@ -125,6 +174,9 @@ class OPENLLM_API LLM {
   TextDecoder text_decoder(bool skip_special_tokens = true, bool continues_text = false) const;
   /// The bytes a token stands for, as text (not necessarily valid UTF-8 on its own).
   std::string token_text(std::int32_t token_id) const;
+  /// Tokens that end an answer, unless the request says otherwise: those of `config`, else the
+  /// tokenizer's.
+  std::vector<std::int32_t> eos_token_ids() const;
   /// The prompt the chat template makes of the messages.
   std::string apply_chat_template(const std::vector<Message>& messages,
                                   const GenerateOptions& options = {}) const;

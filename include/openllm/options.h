@@ -13,46 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "openllm/chat.h"
 #include "openllm/co_await_safe.h"
 #include "openllm/error.h"
+#include "openllm/llm_config.h"
 
 namespace openllm {
-
-/// Defaults of a model's requests, as a patch: a field that is unset leaves the layer below as it
-/// is.
-///
-/// Each layer overrides those before it, field by field:
-///   1. the numbers in parentheses below,
-///   2. those of the model's family, if it has any,
-///   3. the model's files: generation_config.json; in GGUF the metadata `general.sampling.*`,
-///   4. the environment: OPENLLM_CONFIG (a JSON object), then OPENLLM_GENERATION_<FIELD>, then
-///      OPENLLM_SAMPLING_<FIELD>; a field that does not exist is an error,
-///   5. LoadOptions::config,
-///   6. the request (GenerateOptions).
-/// docs/fields.md lists every field with its range.
-struct LLMConfig {
-  /// Tokens to generate at most (20); -1: to the end of the context, where conversations go anyway
-  /// unless the request has a limit.
-  std::optional<int> max_new_tokens{};
-  /// No end-of-sequence or stop token before so many tokens (0).
-  std::optional<int> min_new_tokens{};
-  /// Divides the logits before the choice; <= 1e-5 means greedy (1).
-  std::optional<float> temperature{};
-  /// Keep the k most likely tokens; 0 or less: all (50).
-  std::optional<int> top_k{};
-  /// Keep the smallest set of tokens with this probability mass; < 1e-8 means greedy (1).
-  std::optional<float> top_p{};
-  /// Keep tokens with at least min_p times the top probability (0).
-  std::optional<float> min_p{};
-  /// Over prompt and output, as in CTRL; 1: off (1).
-  std::optional<float> repetition_penalty{};
-  /// Subtracted once from each token seen in the output (0).
-  std::optional<float> presence_penalty{};
-  /// Subtracted per occurrence in the output (0).
-  std::optional<float> frequency_penalty{};
-  /// Tokens that end an answer. Empty: unset, and then the model's own.
-  std::vector<std::int32_t> eos_token_ids{};
-};
 
 /// Selects the text that each output of a stream carries.
 enum class OutputKind {
@@ -64,46 +30,82 @@ enum class OutputKind {
 /// Runs a callable somewhere; used to resume coroutines.
 using Executor = std::function<void(std::function<void()>)>;
 
-/// One request. Unset optionals take the value of LLM::config().
-struct GenerateOptions {
+/// One request. Unset optionals and empty lists take the value of LLM::config(), but for those that
+/// `cleared` names.
+struct OPENLLM_API GenerateOptions {
   // As in LLMConfig.
   std::optional<int> max_new_tokens{};
   std::optional<int> min_new_tokens{};
+  std::optional<int> max_length{};  ///< Instead of max_new_tokens, not beside it.
+  std::optional<int> min_length{};  ///< Instead of min_new_tokens, not beside it.
   std::optional<float> temperature{};
   std::optional<int> top_k{};
   std::optional<float> top_p{};
   std::optional<float> min_p{};
+  std::optional<float> typical_p{};
+  std::optional<float> epsilon_cutoff{};
+  std::optional<float> eta_cutoff{};
   std::optional<float> repetition_penalty{};
   std::optional<float> presence_penalty{};
   std::optional<float> frequency_penalty{};
+  std::optional<int> no_repeat_ngram_size{};
+  CoAwaitSafe<std::vector<std::vector<std::int32_t>>> bad_words_ids{};
+  CoAwaitSafe<std::map<std::vector<std::int32_t>, float>> sequence_bias{};
+  CoAwaitSafe<std::vector<std::int32_t>> suppress_tokens{};
+  CoAwaitSafe<std::vector<std::int32_t>> begin_suppress_tokens{};
+  std::optional<int> forced_bos_token_id{};
+  CoAwaitSafe<std::vector<std::int32_t>> forced_eos_token_id{};
+  std::optional<LengthDecay> exponential_decay_length_penalty{};
+  CoAwaitSafe<std::vector<std::int32_t>> eos_token_ids{};
 
+  /// Texts that the answer does not have, each as its tokens, with and without a space before it
+  /// (as in vLLM: another way to spell it in tokens is not seen).
+  CoAwaitSafe<std::vector<std::string>> bad_words{};
+  /// No other tokens come; empty: any.
+  CoAwaitSafe<std::vector<std::int32_t>> allowed_token_ids{};
   /// Added to the logits of these tokens before anything else.
   CoAwaitSafe<std::map<std::int32_t, float>> logit_bias{};
   /// Seed of the random choices: equal seed, prompt and options give equal bytes, whatever else
-  /// runs. Unset: a random one.
+  /// runs. kRandomSeed, or unset in every layer: a random one.
   std::optional<std::uint64_t> seed{};
-  /// Number of choices, sampled independently (choice index is part of the random key).
-  int n = 1;
+  /// Number of choices (1), sampled independently (choice index is part of the random key).
+  std::optional<int> n{};
+  /// Makes so many choices and gives the `n` with the highest `cumulative_logprob`, best first;
+  /// unset: `n`. Not for streams.
+  std::optional<int> best_of{};
   /// Texts that end the answer; not part of it unless `include_stop_in_output`.
   CoAwaitSafe<std::vector<std::string>> stop{};
   /// Tokens that end the answer, besides the model's end-of-sequence tokens.
   CoAwaitSafe<std::vector<std::int32_t>> stop_token_ids{};
-  /// Keep the stop text in `text`.
-  bool include_stop_in_output = false;
-  /// Do not end at end-of-sequence tokens.
-  bool ignore_eos = false;
+  /// Keep the stop text in `text` (false).
+  std::optional<bool> include_stop_in_output{};
+  /// Do not end at end-of-sequence tokens (false).
+  std::optional<bool> ignore_eos{};
   /// Also return the logprobs of the k most likely tokens per position; 0: the chosen token only.
   std::optional<int> logprobs{};
   /// The same for the prompt's tokens.
   std::optional<int> prompt_logprobs{};
-  /// Keep the last tokens of a prompt that is longer than the context, instead of failing.
-  bool truncate_prompt = false;
+  /// Keep the last tokens of a prompt that is longer than the context, instead of failing (false).
+  std::optional<bool> truncate_prompt{};
   /// Put the tokenizer's beginning-of-sequence and other template tokens around a text prompt.
   bool add_special_tokens = true;
-  /// Leave special tokens out of `text`.
-  bool skip_special_tokens = true;
+  /// Leave special tokens out of `text` (true).
+  std::optional<bool> skip_special_tokens{};
+  /// Put the spaces that the tokenizer's decoder has between special tokens that follow each other
+  /// (true); matters only where they are shown.
+  std::optional<bool> spaces_between_special_tokens{};
+  /// Take the spaces before punctuation and English contractions out of `text` (false), as
+  /// transformers' clean_up_tokenization does (" ." becomes ".", " n't" "n't").
+  std::optional<bool> clean_up_tokenization_spaces{};
+  /// Outputs of a stream come with the first token, then with every so many (1), and at the end.
+  std::optional<int> stream_interval{};
   /// Content of each output of a stream.
   OutputKind output_kind = OutputKind::kCumulative;
+  /// The last output has a receipt: what the answer was made of, so that LLM::replay can make it
+  /// again (openllm/receipt.h). The first one may wait for the hash of the model's files.
+  bool receipt = false;
+  /// The receipt has no tokens of prompt and answer, only their SHA-256. Needs `receipt`.
+  bool receipt_hash_only = false;
   /// Name of the request in its outputs; empty: a generated one.
   CoAwaitSafe<std::string> request_id{};
   /// Order among requests when not all can run: lower runs first.
@@ -111,7 +113,8 @@ struct GenerateOptions {
   /// Time after which the request ends with FinishReason::kDeadline.
   std::optional<std::chrono::milliseconds> timeout{};
   /// On whose behalf: requests are served in turn by tenant, so that many of one do not delay those
-  /// of another, and tenants share no cached prefix. Empty is a tenant like any other.
+  /// of another, and tenants share no cached prefix. Empty is a tenant like any other. One that has
+  /// all places that a tenant may have gets kBusy where "tenant".
   CoAwaitSafe<std::string> tenant{};
   /// Calls of one tenant with the same group, say the prompts of a batch, count as one request when
   /// the engine shares its time out, and are taken or refused as one by `max_wait`. Empty: the call
@@ -143,6 +146,14 @@ struct GenerateOptions {
   /// For messages: special tokens written in them ("<|im_end|>") become those tokens. By default
   /// they are text, so that no message can pass for the prompt's structure.
   bool special_tokens_in_messages = false;
+
+  /// As LLMConfig::cleared: fields that the request takes no value of LLM::config() for.
+  CoAwaitSafe<std::vector<std::string>> cleared{};
+
+  /// The request that asks for just this, whatever the model's defaults. Throws kUnsupported naming
+  /// a field whose value cannot be honoured, kInvalidArgument for one that is out of its range.
+  static GenerateOptions from(const GenerationConfig& config);
+  static GenerateOptions from(const SamplingParams& params);
 };
 
 /// Reports the progress of loading; `fraction` is in [0, 1]. Runs within `load`, so what loads or
@@ -151,9 +162,64 @@ struct GenerateOptions {
 /// (std::rethrow_if_nested).
 using ProgressCallback = std::function<void(const std::string& stage, double fraction)>;
 
-/// How a model is loaded.
+/// How far a download from a hub has come.
+struct PullProgress {
+  std::string file{};        ///< The one that something came of.
+  std::int64_t n_bytes = 0;  ///< Of all files, with those that were there.
+  std::int64_t n_bytes_total = 0;
+  std::int64_t n_bytes_fetched = 0;  ///< Of `n_bytes`, what came over the network in this call.
+  bool is_waiting = false;  ///< Another process, or thread, fetches the file; then the rest comes.
+};
+/// Called by threads of a download, one at a time.
+using PullCallback = std::function<void(const PullProgress&)>;
+
+/// Changes or checks the prompt of every request before anything else sees it. Runs on the thread
+/// that prepares the request, several at the same time. What it throws ends the request; if that is
+/// no Error, as kInvalidArgument with it nested.
+using PromptSanitizer = std::function<Prompt(Prompt prompt)>;
+
+/// A LoRA adapter: where it lies, and the name by which requests ask for it.
+struct AdapterOptions {
+  std::string id{};
+  std::string name{};
+};
+
+/// Of the backend "vllm" (docs/backends.md).
+struct VllmOptions {
+  /// Servers that run, as "http://host:8000". Unless the backend is named, one that does not answer
+  /// or does not have the model makes room for the next backend.
+  std::vector<std::string> urls{};
+  std::string executable{};  ///< Starts one where there are no `urls`; empty: "vllm" of PATH.
+  std::vector<std::string> args{};  ///< Further arguments of it.
+  std::string api_key{};  ///< Of the servers; for one that is started, empty: a random one.
+  /// Time for a start, until it answers; unset: ten minutes.
+  std::optional<std::chrono::seconds> startup_timeout{};
+};
+
+/// Of the backend "pt": Hugging Face transformers in a Python process (docs/backend-pt.md).
+struct PtOptions {
+  /// Interpreter with the packages torch and transformers; empty: OPENLLM_PYTHON, else "python3" of
+  /// PATH.
+  std::string python{};
+  std::string device{};  ///< "cpu", "cuda", "cuda:1"; empty: cuda where PyTorch has it.
+  /// For the process to start and to load the model (10 minutes).
+  std::optional<std::chrono::seconds> startup_timeout{};
+};
+
+/// How a model is loaded. What is unset comes from the environment, where docs/configuration.md
+/// has a variable for it.
 struct LoadOptions {
-  /// "native" (own engine), or empty: environment OPENLLM_BACKEND, then the best one available.
+  /// The model's public name: LLM::id, the name in its tag and on servers. Empty: its name in the
+  /// store, or the last part of its path.
+  std::string model_name{};
+  /// Version of a model in the store, as after the colon of its name; one that stands there too
+  /// must be the same. Of a path, the version in its tag. Empty: the newest; "local".
+  std::string model_version{};
+  /// Exactly the model in the store that has this tag (LLM::tag, whatever the backend before the
+  /// first dash); the name may be empty then.
+  std::string model_tag{};
+  /// "vllm", "native" (own engine), "pt" (transformers in a Python process), or empty: environment
+  /// OPENLLM_BACKEND, then the best one that can run the model (docs/backends.md).
   std::string backend{};
   /// "cpu", "reference", or empty: the best one available.
   std::string device{};
@@ -183,13 +249,58 @@ struct LoadOptions {
   bool prefix_caching = true;
   /// Load in the constructor instead of at first use.
   bool eager = false;
-  /// Replaces the model's chat template (Jinja source).
+  /// Replaces the model's chat templates: Jinja source, or, where it has no "{", the name of one of
+  /// the model's own that is then used for all messages ("default", "tool_use", ...).
   std::string chat_template{};
   /// Replaces the name of the pre-tokenizer in a GGUF file (`tokenizer.ggml.pre`), or stands in for
   /// one that is missing: "llama-bpe", "qwen2", "gpt-2", "default", ...
   std::string tokenizer_pre{};
   /// Overrides the model's and the environment's defaults of requests, field by field.
   LLMConfig config{};
+  /// Which files to load where a folder has several forms of the weights: "auto" (also if empty),
+  /// "safetensors", "gguf", or "legacy" (PyTorch's pickles, which "pt" alone loads).
+  std::string serialisation{};
+  /// Run code that comes with the model (false). A vLLM that is started and "pt" do; else true is
+  /// kUnsupported.
+  std::optional<bool> trust_remote_code{};
+  /// Another name of `model_version`; where both are given they must be the same.
+  std::string revision{};
+  /// Type that weights which are not quantised are rounded to before they are used: "f32", "f16",
+  /// "bf16" (or float, float32, half, float16, bfloat16), or "auto" (also if empty): as they are.
+  /// For a model with quantised weights anything but "auto" is kInvalidArgument.
+  std::string dtype{};
+  /// Quantises while loading. No backend here does: anything is kUnsupported. Models that were
+  /// quantised before load as they are.
+  std::string quantize{};
+  /// Adapters to mount. None can be yet: any is kUnsupported.
+  std::vector<AdapterOptions> adapters{};
+  /// Use no network: a model that is not on this machine is kNotFound. HF_HUB_OFFLINE says the
+  /// same.
+  bool offline = false;
+  /// Fetch a model that is not on this machine from the hub (openllm/hub.h), in the constructor of
+  /// LLM; `progress` is told. False: it is kNotFound.
+  bool ensure_available = true;
+  /// Ask the hub what a branch is now even if this machine has a commit of it, and fetch that.
+  /// kInvalidArgument for what no hub has (a path, a model in the store, a tag) and beside
+  /// `offline`; kUnavailable when no hub can be reached.
+  bool refresh = false;
+  /// Told of bytes while a model is fetched, in place of `progress`.
+  PullCallback pull_progress{};
+  /// Ends fetching with kCancelled. What came stays, and the next time goes on with it.
+  std::stop_token stop_token{};
+  /// Share of an accelerator's memory, and number of accelerators: of the backend "vllm" alone, for
+  /// others kUnsupported.
+  std::optional<float> gpu_memory_utilization{};
+  int tensor_parallel = 1;
+  /// Of a backend that this version does not have: whatever is set here is kUnsupported.
+  VllmOptions vllm{};
+  PtOptions pt{};  ///< For `backend` "pt"; with another one, whatever is set here is kUnsupported.
+  /// For a model whose files are not here but at servers (VllmOptions::urls): folder, file or name
+  /// of a model or tokenizer that is here, whose tokenizer, chat templates and defaults of requests
+  /// it has. The model's name is then what the servers call it. Empty: the model is looked for.
+  std::string tokenizer{};
+  /// Applied to the prompt of every request.
+  PromptSanitizer sanitize{};
   /// Called while the model loads.
   ProgressCallback progress{};
 };

@@ -57,10 +57,11 @@ struct Usage {
 /// Seconds since the request was made, on the clock of this machine. They are the one thing in an
 /// output that differs between two runs.
 struct Timing {
-  /// Until its first step began; unset before, and when a server answered.
+  /// Until its first step began; unset before, and when a server of OpenAI's API answered.
   std::optional<double> queued_s{};
-  std::optional<double> first_token_s{};  ///< Until the first output with a token.
-  double total_s = 0.0;                   ///< Until this output.
+  /// Until the first output with a token; unset where a server gave the whole answer at once.
+  std::optional<double> first_token_s{};
+  double total_s = 0.0;  ///< Until this output.
 };
 
 /// State of a request: after every step from a stream, at the end from `generate`.
@@ -78,10 +79,13 @@ struct GenerationOutput {
   std::string error{};
   Usage usage{};
   Timing timing{};
+  /// JSON, in the last output if GenerateOptions::receipt is set (openllm/receipt.h).
+  std::string receipt{};
 };
 
 /// JSON with every field by its name above; logprob lists become objects keyed by token id, absent
-/// fields and an empty `error` null. Never throws on invalid UTF-8 (replaced by U+FFFD).
+/// fields, an empty `error` and an empty `receipt` null. Never throws on invalid UTF-8 (replaced by
+/// U+FFFD).
 OPENLLM_API std::string to_json(const GenerationOutput& output);
 
 }  // namespace openllm

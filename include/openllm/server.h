@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,19 @@ struct ServerOptions {
   int header_timeout_s = 30;    ///< Time a client has to send its request.
   int idle_timeout_s = 75;      ///< Time a connection may wait for its next request.
   int shutdown_timeout_s = 30;  ///< Time running answers get to finish at `stop`.
+  /// Longest time of a request of the generating routes, which then ends with 504, in a stream with
+  /// an event. A request's own `timeout` may be shorter. 0: no limit.
+  int request_timeout_s = 0;
+  /// Connections that may wait to be accepted; 0: as many as the system allows, which never allows
+  /// more than that.
+  int backlog = 0;
   /// Requests that would wait longer for their first step, by the speed that the model has shown,
   /// are refused with 429 and a time to come again; 0: none are, up to LoadOptions::max_queue.
   double max_wait_s = 2.0;
+  /// Tokens of an answer to a request that sets no limit itself; -1: to the end of the context.
+  /// Unset: 16 for completions, as OpenAI's API has it; chats go to the end of the answer or of the
+  /// context, and native requests that continue a text take LLM::config().
+  std::optional<int> max_new_tokens{};
   /// Names besides its own that requests may use for the model, the first one if there are
   /// several; with "*" it answers under every name that no model has.
   std::vector<std::string> model_aliases{};
@@ -36,6 +47,9 @@ struct ServerOptions {
   /// Refuse members of OpenAI's bodies that nobody knows, instead of ignoring them and saying so in
   /// the answer's header field `openllm-ignored-fields`.
   bool strict = false;
+  /// Threads for the endpoints of a Service that are plain functions; 0: four per CPU, at least 8.
+  /// 64 calls for each may wait for one, more are refused with 429.
+  int handler_threads = 0;
   /// Called with one line for what the owner of the server should know, for example a member that
   /// was ignored (once for each name). Runs on the server's I/O thread: it must neither block nor
   /// throw.

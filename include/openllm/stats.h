@@ -31,8 +31,15 @@ struct EngineStats {
   double tokens_per_s = 0.0;       ///< Tokens of answers, lately.
   double estimated_wait_s = 0.0;   ///< Until the first step of a short request submitted now.
 
-  /// Most sequences taken at once; a request with more choices is never taken.
+  /// Most sequences taken at once.
   std::int64_t max_open() const noexcept { return max_running + max_waiting; }
+  /// Most choices that a request may have which comes when there are `n_open` sequences: an eighth
+  /// of the places that are left is for requests after it. One that an idle engine does not
+  /// take is never taken.
+  std::int64_t max_of_request(std::int64_t n_open = 0) const noexcept {
+    const std::int64_t n_left = max_open() > n_open ? max_open() - n_open : 0;
+    return n_left - n_left / 8;
+  }
 };
 
 }  // namespace openllm

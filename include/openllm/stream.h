@@ -84,6 +84,7 @@ class OPENLLM_API GenerationStream {
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
+  friend class AsyncGenerationStream;
   std::shared_ptr<detail::OutputSource> request_;
 };
 
@@ -93,6 +94,8 @@ class OPENLLM_API GenerationStream {
 class OPENLLM_API AsyncGenerationStream {
  public:
   explicit AsyncGenerationStream(std::shared_ptr<detail::OutputSource> request);
+  /// The same request, read by a coroutine from here on.
+  explicit AsyncGenerationStream(GenerationStream stream);
   ~AsyncGenerationStream();
   AsyncGenerationStream(AsyncGenerationStream&&) noexcept;
   AsyncGenerationStream& operator=(AsyncGenerationStream&&) noexcept;

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/failure.h"
 #include "engine/request.h"
@@ -8,13 +11,19 @@
 
 namespace openllm::backend {
 
-/// Request fields that a backend honours, one flag each. The layer above refuses what is missing
-/// instead of dropping it.
+/// What a backend can do. The layer above refuses what is missing instead of dropping it.
 struct Capabilities {
-  bool logprobs = false;
-  bool prompt_logprobs = false;
-  bool prompt_logits = false;
-  bool seed = false;
+  bool prompt_logits = false;  ///< engine::Request::prompt_logits.
+  bool is_repeatable = true;   ///< The same request with the same seed gives the same answer.
+  /// Honours every field of requests, also those that are yet to come.
+  bool all_fields = false;
+  /// Else those that it honours, by their names in the table of fields; fields that act above the
+  /// backend, on texts and prompts, are among them too.
+  std::vector<std::string> fields{};
+
+  bool honours(std::string_view field) const noexcept {
+    return all_fields || std::find(fields.begin(), fields.end(), field) != fields.end();
+  }
 };
 
 /// A loaded model that runs requests: token ids in, tokens and logprobs out. Text lives above.
@@ -28,6 +37,8 @@ class Backend {
   virtual int max_model_len() const noexcept = 0;
   virtual std::string device() const = 0;
   virtual std::string isa() const = 0;
+  /// How keys and values are kept: "f32", "f16", "int8"; empty where that is not known.
+  virtual std::string kv_dtype() const { return {}; }
   /// As engine::Engine.
   virtual void submit(engine::Request request) = 0;
   virtual void cancel(const std::string& id) = 0;

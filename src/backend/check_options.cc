@@ -1,5 +1,6 @@
 #include "backend/check_options.h"
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -32,7 +33,75 @@ void require_device(const std::string& name) {
                 "; got ", name, ")");
 }
 
+[[noreturn]] void refuse(std::string_view option, std::string_view why) {
+  base::fail_with(ErrorCode::kUnsupported, {option, ErrorReason::kUnsupportedField}, option,
+                  ": unsupported (", why, ")");
+}
+
+void require_unset(const char* option, bool is_unset, const char* backend) {
+  if (!is_unset) refuse(option, base::cat("of the backend ", backend, ", which is not the one"));
+}
+
 }  // namespace
+
+std::optional<tensor::DType> parse_dtype(std::string_view name) {
+  struct Name {
+    std::string_view name;
+    tensor::DType type;
+  };
+  constexpr std::array<Name, 8> kNames{{{"f32", tensor::DType::kF32},
+                                        {"float", tensor::DType::kF32},
+                                        {"float32", tensor::DType::kF32},
+                                        {"f16", tensor::DType::kF16},
+                                        {"half", tensor::DType::kF16},
+                                        {"float16", tensor::DType::kF16},
+                                        {"bf16", tensor::DType::kBF16},
+                                        {"bfloat16", tensor::DType::kBF16}}};
+  if (name.empty() || name == "auto") return std::nullopt;
+  for (const Name& known : kNames) {
+    if (name == known.name) return known.type;
+  }
+  base::fail_at(ErrorCode::kInvalidArgument, "dtype", "unknown (expected auto, f32, f16 or bf16, ",
+                "or float, float32, half, float16 or bfloat16; got ", name, ")");
+}
+
+void refuse_what_only_vllm_does(const LoadOptions& options) {
+  require_unset("gpu_memory_utilization", !options.gpu_memory_utilization, "vllm");
+  require_unset("tensor_parallel", options.tensor_parallel == 1, "vllm");
+  require_unset("vllm.args", options.vllm.args.empty(), "vllm");
+  require_unset("tokenizer", options.tokenizer.empty(), "vllm");
+}
+
+void refuse_options_of_others(const LoadOptions& options) {
+  if (!options.quantize.empty()) {
+    refuse("quantize", base::cat("nothing quantises while loading; models that are quantised load "
+                                 "as they are: GGUF, and safetensors of GPTQ; got ",
+                                 options.quantize));
+  }
+  if (!options.adapters.empty()) {
+    const AdapterOptions& first = options.adapters.front();
+    refuse("adapters", base::cat("no adapter can be mounted yet; got ", first.id, " as ",
+                                 first.name.empty() ? "default" : first.name));
+  }
+  if (!options.backend.empty() && options.backend != "vllm") {
+    refuse_what_only_vllm_does(options);
+    const VllmOptions& vllm = options.vllm;
+    require_unset("vllm.urls", vllm.urls.empty(), "vllm");
+    require_unset("vllm.executable", vllm.executable.empty(), "vllm");
+    require_unset("vllm.api_key", vllm.api_key.empty(), "vllm");
+    require_unset("vllm.startup_timeout", !vllm.startup_timeout, "vllm");
+  }
+  if (options.backend != "pt") {
+    if (options.serialisation == "legacy") {
+      refuse("serialisation",
+             "no backend here loads PyTorch's pickles; a GGUF file or safetensors of the model "
+             "would do, which transformers' save_pretrained writes; got legacy");
+    }
+    require_unset("pt.python", options.pt.python.empty(), "pt");
+    require_unset("pt.device", options.pt.device.empty(), "pt");
+    require_unset("pt.startup_timeout", !options.pt.startup_timeout, "pt");
+  }
+}
 
 void check_options(const LoadOptions& options) {
   require_range("max_step_tokens", options.max_step_tokens, 1, 1 << 16);
@@ -44,6 +113,13 @@ void check_options(const LoadOptions& options) {
   require_not_negative("kv_cache_bytes", options.kv_cache_bytes);
   require_device(options.device);
   (void)choose_kv_type(options.kv_dtype, options.device, false);
+  (void)parse_dtype(options.dtype);
+  const float share = options.gpu_memory_utilization.value_or(1.0F);
+  if (!(share > 0.0F && share <= 1.0F)) {
+    base::fail_at(ErrorCode::kInvalidArgument, "gpu_memory_utilization",
+                  "out of range (expected above 0 to 1, got ", share, ")");
+  }
+  require_range("tensor_parallel", options.tensor_parallel, 1, 1024);
 }
 
 }  // namespace openllm::backend

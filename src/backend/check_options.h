@@ -1,6 +1,10 @@
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "openllm/options.h"
+#include "tensor/dtype.h"
 
 namespace openllm::backend {
 
@@ -8,5 +12,16 @@ namespace openllm::backend {
 /// and a device that exist. Throws kInvalidArgument naming the option. Made for constructors:
 /// nothing is loaded and no thread started.
 void check_options(const LoadOptions& options);
+
+/// LoadOptions::dtype; nullopt for "auto". Throws kInvalidArgument for another word.
+std::optional<tensor::DType> parse_dtype(std::string_view name);
+
+/// Throws kUnsupported naming an option that no backend here has, or that only another one than
+/// LoadOptions::backend has.
+void refuse_options_of_others(const LoadOptions& options);
+
+/// Throws kUnsupported naming an option that vLLM alone can follow. Where it looks for servers and
+/// programs is none of these.
+void refuse_what_only_vllm_does(const LoadOptions& options);
 
 }  // namespace openllm::backend

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "backend/check_options.h"
 #include "base/error.h"
 
 namespace openllm::backend {
@@ -11,6 +12,13 @@ namespace {
 Candidate ask(const BackendEntry& entry, const format::ModelSource& source,
               const LoadOptions& options) {
   if (!entry.available) return {entry, Refusal{ErrorCode::kUnavailable, entry.reason}};
+  if (options.backend.empty() && entry.name != "vllm") {  // else the options were checked before
+    try {
+      refuse_what_only_vllm_does(options);
+    } catch (const Error& refusal) {
+      return {entry, refusal};
+    }
+  }
   return {entry, entry.supports(source, options)};
 }
 
@@ -27,36 +35,49 @@ const BackendEntry& find_entry(const std::vector<BackendEntry>& entries, const s
     if (entry.name == name) return entry;
     known += (known.empty() ? "" : ", ") + entry.name;
   }
-  base::fail(ErrorCode::kNotFound, where, ": unknown backend (expected one of ", known, "; got ",
-             name, ")");
+  if (name == "tf" || name == "flax") {
+    base::fail_at(ErrorCode::kUnsupported, where,
+                  "the backends of TensorFlow and Flax ended with OpenLLM 0.4; these models load ",
+                  "through native or pt (got ", name, ")");
+  }
+  base::fail_at(ErrorCode::kNotFound, where, "unknown backend (expected one of ", known, "; got ",
+                name, ")");
 }
 
 /// `where` begins messages; `why` is the reason of the choice.
 Choice choose_named(const BackendEntry& entry, const format::ModelSource& source,
                     const LoadOptions& options, const char* where, const char* why) {
   if (!entry.available)
-    base::fail(ErrorCode::kUnavailable, where, ": backend ", entry.name, ": ", entry.reason);
-  const Candidate candidate = ask(entry, source, options);
+    base::fail_at(ErrorCode::kUnavailable, where, "backend ", entry.name, ": ", entry.reason);
+  LoadOptions named = options;
+  named.backend = entry.name;  // also where a variable named it
+  const Candidate candidate = ask(entry, source, named);
   if (!candidate.refusal) return {.entry = entry, .reason = why};
   if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
   return {.reason = base::cat(candidate.refusal->what(), " (backend ", entry.name, ", ", why, ")"),
           .code = candidate.refusal->code()};
 }
 
-/// No entry can run the model. The reasons of those that this machine has come first.
+/// No entry can run the model. Those that are there and refuse it say most; then come those that
+/// are away, and those that this build lacks.
 Choice choose_none(const std::vector<Candidate>& asked) {
-  std::string present;
+  std::string refused;
+  std::string away;
   std::string absent;
   ErrorCode code = ErrorCode::kUnsupported;
   for (const Candidate& candidate : asked) {
-    std::string& list = candidate.entry.available ? present : absent;
-    if (candidate.entry.available && present.empty()) code = candidate.refusal->code();
+    const bool is_away = candidate.refusal->code() == ErrorCode::kUnavailable;
+    std::string& list = !candidate.entry.available ? absent : is_away ? away : refused;
+    if (candidate.entry.available && refused.empty() && (!is_away || away.empty()))
+      code = candidate.refusal->code();
     list +=
         base::cat(list.empty() ? "" : "; ", candidate.entry.name, ": ", candidate.refusal->what());
   }
-  const char* separator = present.empty() || absent.empty() ? "" : "; ";
-  return {.reason = base::cat("no backend can run this model: ", present, separator, absent),
-          .code = code};
+  std::string all = refused;
+  for (const std::string& list : {away, absent}) {
+    if (!list.empty()) all += (all.empty() ? "" : "; ") + list;
+  }
+  return {.reason = "no backend can run this model: " + all, .code = code};
 }
 
 /// The first entry from `begin` on that can run the model; `why` and the reasons of those that
@@ -109,6 +130,7 @@ std::optional<Choice> choose_next(const Choice& failed, const Error& failure,
                                   const std::vector<BackendEntry>& entries,
                                   const format::ModelSource& source, const LoadOptions& options) {
   const bool is_its_matter = is_inability(failure) || failure.code() == ErrorCode::kIo ||
+                             failure.code() == ErrorCode::kDeadline ||
                              failure.code() == ErrorCode::kResourceExhausted ||
                              failure.code() == ErrorCode::kInternal;
   if (!failed.is_automatic || !failed.entry || !is_its_matter) return std::nullopt;

@@ -21,6 +21,7 @@ class Environment {
   explicit Environment(const char* value) {
     *value == '\0' ? ::unsetenv(kName) : ::setenv(kName, value, 1);
   }
+  static void set_empty() { ::setenv(kName, "", 1); }
   ~Environment() { ::unsetenv(kName); }
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
@@ -67,7 +68,43 @@ TEST(ChooseBackend, ANameWinsOverTheEnvironmentAndThatOverTheOrder) {
   EXPECT_EQ(named.reason, "asked for by name");
 }
 
-TEST(ChooseBackend, WhereNoneCanEveryReasonIsKept) {
+TEST(ChooseBackend, AnEmptyVariableIsNone) {
+  const Environment none("");
+  Environment::set_empty();
+  const Choice choice = choose_backend(some_entries({}, {}), kSource, {});
+  EXPECT_EQ(choice.entry->name, "first");
+  EXPECT_TRUE(choice.is_automatic);
+}
+
+TEST(ChooseBackend, WhatABackendCannotDoMakesRoomForTheNext) {
+  const Environment none("");
+  for (const ErrorCode code :
+       {ErrorCode::kUnsupported, ErrorCode::kUnavailable, ErrorCode::kNotFound}) {
+    const auto entries = some_entries(Refusal{code, "cannot"}, {});
+    EXPECT_EQ(choose_backend(entries, kSource, {}).entry->name, "second");
+    const Choice named = choose_backend(entries, kSource, {.backend = "first"});
+    EXPECT_FALSE(named.entry);
+    EXPECT_EQ(named.code, code);
+  }
+}
+
+/// The code is that of the first which this machine has.
+TEST(ChooseBackend, WhereNoneCanTheFirstThatIsThereSaysWhy) {
+  const Environment none("");
+  const Refusal missing{ErrorCode::kNotFound, "no weights"};
+  const Refusal away{ErrorCode::kUnavailable, "no Python"};
+  EXPECT_EQ(choose_backend(some_entries(missing, away), kSource, {}).code, ErrorCode::kNotFound);
+  EXPECT_EQ(choose_backend(some_entries(away, missing), kSource, {}).code, ErrorCode::kNotFound)
+      << "one that is away says less";
+  EXPECT_EQ(choose_backend(some_entries(away, away), kSource, {}).code, ErrorCode::kUnavailable);
+  std::vector<BackendEntry> absent = some_entries({}, {});
+  absent.resize(1);
+  const Choice choice = choose_backend(absent, kSource, {});
+  EXPECT_EQ(choice.code, ErrorCode::kUnsupported);
+  EXPECT_EQ(choice.reason, "no backend can run this model: absent: not in this build");
+}
+
+TEST(ChooseBackend, N3WhereNoneCanEveryReasonIsKept) {
   const Environment none("");
   const Choice choice = choose_backend(
       some_entries(kUnknown, Refusal{ErrorCode::kUnavailable, "no Python"}), kSource, {});
@@ -132,6 +169,24 @@ TEST(ChooseNext, AnAutomaticChoiceThatFailsMakesRoom) {
   EXPECT_FALSE(choose_next(named, failure, entries, kSource, {}));
   const auto cannot = some_entries({}, kUnknown);
   EXPECT_FALSE(choose_next(choose_backend(cannot, kSource, {}), failure, cannot, kSource, {}));
+}
+
+TEST(ChooseNext, OnlyWhatIsTheBackendsMatterMakesRoom) {
+  const Environment none("");
+  const auto entries = some_entries({}, {});
+  const Choice first = choose_backend(entries, kSource, {});
+  const auto goes_on = [&](ErrorCode code) {
+    return choose_next(first, Error(code, "why"), entries, kSource, {}).has_value();
+  };
+  for (const ErrorCode code :
+       {ErrorCode::kUnsupported, ErrorCode::kUnavailable, ErrorCode::kNotFound, ErrorCode::kIo,
+        ErrorCode::kResourceExhausted, ErrorCode::kInternal}) {
+    EXPECT_TRUE(goes_on(code)) << static_cast<int>(code);
+  }
+  for (const ErrorCode code :
+       {ErrorCode::kInvalidArgument, ErrorCode::kCorruptData, ErrorCode::kCancelled}) {
+    EXPECT_FALSE(goes_on(code)) << static_cast<int>(code);
+  }
 }
 
 TEST(AskBackends, EveryEntryAnswers) {

@@ -34,8 +34,8 @@ std::int64_t bytes_for(const std::vector<kv::KvGroupSpec>& groups, const LoadOpt
                        std::int64_t tokens) {
   std::int64_t bytes = 0;
   for (const kv::KvGroupSpec& group : groups) {
-    bytes = multiply_add(group_tokens(group, options, tokens),
-                         static_cast<std::int64_t>(group.bytes_per_token), bytes);
+    bytes = multiply_add(group_tokens(group, options, tokens) / options.kv_block_size,
+                         group.bytes_per_block, bytes);
   }
   return bytes;
 }
@@ -90,6 +90,20 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOp
   return result;
 }
 
+std::int64_t kv_bytes_of_sequence(const std::vector<kv::KvGroupSpec>& groups,
+                                  const LoadOptions& options, std::int64_t tokens) {
+  LoadOptions alone = options;
+  alone.max_sequences = 1;
+  return bytes_for(groups, alone, round_up(tokens, options.kv_block_size));
+}
+
+std::int64_t kv_bytes_of(const std::vector<kv::KvGroupSpec>& groups, const KvBudget& budget) {
+  std::int64_t bytes = 0;
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    bytes = multiply_add(groups[i].bytes_per_block, budget.blocks_per_group[i], bytes);
+  return bytes;
+}
+
 device::KvType choose_kv_type(const std::string& dtype, const std::string& device,
                               bool quantised_weights) {
   using device::KvType;
@@ -101,6 +115,18 @@ device::KvType choose_kv_type(const std::string& dtype, const std::string& devic
   }
   base::fail_at(ErrorCode::kInvalidArgument, "kv_dtype",
                 "unknown (expected auto, f32, f16 or int8, got ", dtype, ")");
+}
+
+const char* to_string(device::KvType type) noexcept {
+  switch (type) {
+    case device::KvType::kF32:
+      return "f32";
+    case device::KvType::kF16:
+      return "f16";
+    case device::KvType::kInt8:
+      return "int8";
+  }
+  return "";
 }
 
 }  // namespace openllm::backend

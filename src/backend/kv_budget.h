@@ -26,11 +26,19 @@ struct KvBudget {
 KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
                         int max_model_len, std::int64_t available_bytes);
 
+/// Memory of the KV cache for `tokens` tokens of one sequence, rounded up to blocks.
+std::int64_t kv_bytes_of_sequence(const std::vector<kv::KvGroupSpec>& groups,
+                                  const LoadOptions& options, std::int64_t tokens);
+/// Memory of the blocks that a plan gives.
+std::int64_t kv_bytes_of(const std::vector<kv::KvGroupSpec>& groups, const KvBudget& budget);
+
 /// How keys and values are kept. `dtype` is LoadOptions::kv_dtype. "auto": f16 halves the memory
 /// that attention reads, and its rounding is below that of quantised weights, but not below that of
 /// plain ones; the reference device, which defines what is right, rounds nothing. Throws
 /// kInvalidArgument.
 device::KvType choose_kv_type(const std::string& dtype, const std::string& device,
                               bool quantised_weights);
+/// The name that LoadOptions::kv_dtype has for it.
+const char* to_string(device::KvType type) noexcept;
 
 }  // namespace openllm::backend

@@ -14,8 +14,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const kv::KvGroupSpec kFull{kv::KvKind::kFull, 0, {0}, 100};
-const kv::KvGroupSpec kWindow{kv::KvKind::kWindow, 40, {1}, 10};
+const kv::KvGroupSpec kFull{kv::KvKind::kFull, 0, {0}, 100 * 16};
+const kv::KvGroupSpec kWindow{kv::KvKind::kWindow, 40, {1}, 10 * 16};
 
 LoadOptions options_of(std::int64_t kv_cache_bytes) {
   LoadOptions options;
@@ -52,6 +52,16 @@ TEST(KvBudget, ChosenBytesAreAThirdOfTheMemoryOrWhatIsOfUse) {
               ElementsAre(4096 / 16));
 }
 
+TEST(KvBudget, TwoThousandTokensForEachSequenceAreOfUse) {
+  LoadOptions options = options_of(0);
+  options.max_sequences = 3;
+  const std::int64_t plenty = std::int64_t{1} << 50;
+  EXPECT_THAT(plan_kv_budget({kFull}, options, 4096, plenty).blocks_per_group,
+              ElementsAre(3 * 2048 / 16));
+  EXPECT_THAT(plan_kv_budget({kFull}, options, 3 * 2048 + 1, plenty).blocks_per_group,
+              ElementsAre(3 * 2048 / 16 + 1));
+}
+
 TEST(KvBudget, LessThanABlockIsRefused) {
   for (const std::int64_t given : {std::int64_t{0}, std::int64_t{1599}}) {
     try {
@@ -66,7 +76,7 @@ TEST(KvBudget, LessThanABlockIsRefused) {
 
 // A hostile file: heads without number, and positions without end.
 TEST(KvBudget, HugeSizesDoNotOverflow) {
-  const kv::KvGroupSpec huge{kv::KvKind::kFull, 0, {0}, std::size_t{1} << 45U};
+  const kv::KvGroupSpec huge{kv::KvKind::kFull, 0, {0}, std::int64_t{16} << 45U};
   const std::int64_t most = std::numeric_limits<std::int64_t>::max() - 1;
   const KvBudget budget = plan_kv_budget({huge, huge, huge}, options_of(most), 1 << 30, most);
   EXPECT_THAT(budget.blocks_per_group, testing::Each((1 << 18) / 3 / 16));

@@ -34,23 +34,26 @@ class NativeRunner final : public engine::StepRunner {
   model::Model& model_;
 };
 
+/// The engine and the sampler are made for the table of fields.
+Capabilities native_capabilities() { return {.prompt_logits = true, .all_fields = true}; }
+
 class NativeBackend final : public Backend {
  public:
   NativeBackend(std::unique_ptr<device::Device> device, std::unique_ptr<model::Model> model,
-                const engine::EngineOptions& options)
+                device::KvType kv_type, const engine::EngineOptions& options)
       : device_(std::move(device)),
         model_(std::move(model)),
         runner_(*device_, *model_),
+        kv_type_(kv_type),
         max_model_len_(options.max_model_len),
         engine_(runner_, options, clock_) {}
 
-  Capabilities capabilities() const noexcept override {
-    return {.logprobs = true, .prompt_logprobs = true, .prompt_logits = true, .seed = true};
-  }
+  Capabilities capabilities() const noexcept override { return native_capabilities(); }
   int vocab_size() const noexcept override { return runner_.vocab_size(); }
   int max_model_len() const noexcept override { return max_model_len_; }
   std::string device() const override { return device_->name(); }
   std::string isa() const override { return device_->isa(); }
+  std::string kv_dtype() const override { return to_string(kv_type_); }
   void submit(engine::Request request) override { engine_.submit(std::move(request)); }
   void cancel(const std::string& id) override { engine_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }
@@ -62,6 +65,7 @@ class NativeBackend final : public Backend {
   std::unique_ptr<device::Device> device_;
   std::unique_ptr<model::Model> model_;
   NativeRunner runner_;
+  device::KvType kv_type_;
   int max_model_len_;
   engine::Engine engine_;  // last: its thread uses everything above
 };
@@ -73,30 +77,46 @@ bool any_weight_is_quantised(const format::Checkpoint& checkpoint) {
                      });
 }
 
+/// Quantised weights stay as they are: what was lost does not come back.
+void require_convertible(const format::Checkpoint& checkpoint, const format::ModelSource& source,
+                         const std::string& dtype) {
+  if (!parse_dtype(dtype)) return;
+  if (!any_weight_is_quantised(checkpoint) && source.quantisation.empty()) return;
+  base::fail_at(ErrorCode::kInvalidArgument, "dtype", "the weights of ", source.path,
+                " are quantised (expected auto, got ", dtype, ")");
+}
+
 /// The engine continues texts: it has no use yet for hidden states or for source texts.
 void refuse_other_networks(const model::ModelSpec& spec, const std::string& path) {
   if (!spec.head) {
-    base::fail(ErrorCode::kUnsupported, path, ": ", spec.architecture,
-               " is an encoder, which gives no text (embeddings are not supported yet)");
+    base::fail_at(ErrorCode::kUnsupported, path, "", spec.architecture,
+                  " is an encoder, which gives no text (embeddings are not supported yet)");
   }
   if (spec.encoder) {
-    base::fail(ErrorCode::kUnsupported, path, ": ", spec.architecture,
-               " is an encoder-decoder model, which the native engine cannot run yet");
+    base::fail_at(ErrorCode::kUnsupported, path, "", spec.architecture,
+                  " is an encoder-decoder model, which the native engine cannot run yet");
   }
 }
 
 constexpr int kMaxOutputRows = 64;
 
-std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOptions& options) {
-  check_options(options);
-  auto device = device::make_device(options.device, {.n_threads = options.n_threads,
-                                                     .fast_activations = options.fast_activations});
+model::ModelOptions options_of_model(const format::Checkpoint& checkpoint,
+                                     const LoadOptions& options, const device::Device& device) {
   model::ModelOptions model_options;
   model_options.max_rows = options.max_step_tokens;
   model_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
   model_options.kv_type =
-      choose_kv_type(options.kv_dtype, device->name(), any_weight_is_quantised(checkpoint));
+      choose_kv_type(options.kv_dtype, device.name(), any_weight_is_quantised(checkpoint));
   model_options.kv_block_size = options.kv_block_size;
+  model_options.weight_type = parse_dtype(options.dtype);
+  return model_options;
+}
+
+std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOptions& options) {
+  check_options(options);
+  auto device = device::make_device(options.device, {.n_threads = options.n_threads,
+                                                     .fast_activations = options.fast_activations});
+  model::ModelOptions model_options = options_of_model(checkpoint, options, *device);
   if (options.progress) {
     model_options.progress = [&options](double fraction) {
       options.progress("loading weights", fraction);
@@ -120,7 +140,7 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   engine_options.rope_depends_on_length = model->spec().rope_depends_on_length();
   engine_options.kv_groups = model->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;
-  return std::make_unique<NativeBackend>(std::move(device), std::move(model),
+  return std::make_unique<NativeBackend>(std::move(device), std::move(model), model_options.kv_type,
                                          std::move(engine_options));
 }
 
@@ -136,7 +156,13 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
     // Before the weights are looked for: an unknown architecture is the better reason.
     (void)model::read_spec(*source.without_tensors());
   }
-  const model::ModelSpec spec = model::read_spec(*source.open_weights());
+  const auto checkpoint = source.open_weights();
+  if (source.layout != format::Layout::kHuggingFace && checkpoint->tensors().empty()) {
+    base::fail_at(ErrorCode::kNotFound, source.path,
+                  "has no tensors (expected weights, got a file of the vocabulary alone)");
+  }
+  require_convertible(*checkpoint, source, options.dtype);
+  const model::ModelSpec spec = model::read_spec(*checkpoint);
   refuse_other_networks(spec, source.path);
   return {spec.architecture, spec.n_layers(), spec.vocab_size,
           resolve_max_model_len(options, spec.max_positions)};
@@ -144,6 +170,10 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
 
 std::optional<Refusal> supports(const format::ModelSource& source, const LoadOptions& options) {
   try {
+    if (options.trust_remote_code.value_or(false)) {
+      base::fail_at(ErrorCode::kUnsupported, "trust_remote_code",
+                    "this backend runs no code that comes with a model (expected false)");
+    }
     (void)describe(source, options);
     return std::nullopt;
   } catch (const Error& error) {
@@ -156,15 +186,39 @@ std::unique_ptr<Backend> load_source(const format::ModelSource& source,
   try {
     return load(*source.open_weights(), options);
   } catch (const std::bad_alloc&) {
-    base::fail(ErrorCode::kResourceExhausted, source.path,
-               ": not enough memory for the model, its KV cache and its logits");
+    base::fail_at(ErrorCode::kResourceExhausted, source.path,
+                  "not enough memory for the model, its KV cache and its logits");
   }
 }
 
 }  // namespace
 
+Footprint native_footprint(const format::ModelSource& source, const LoadOptions& options) {
+  check_options(options);
+  (void)describe(source, options);
+  const auto checkpoint = source.open_weights();
+  const auto device = device::make_device("cpu", {.n_threads = 1, .sizes_only = true});
+  const auto model =
+      model::Model::load(*checkpoint, *device, options_of_model(*checkpoint, options, *device));
+  const model::ModelSpec& spec = model->spec();
+  Footprint footprint;
+  footprint.memory_bytes = static_cast<std::int64_t>(model->memory_bytes());
+  footprint.step_bytes = static_cast<std::int64_t>(model->weight_bytes());
+  footprint.n_parameters = model->n_parameters();
+  const int n_tables = spec.head && spec.head->tied ? 1 : 2;  // embedding and output
+  footprint.n_table_parameters = std::int64_t{spec.vocab_size} * spec.dim * n_tables;
+  footprint.n_layers = spec.n_layers();
+  footprint.vocab_size = spec.vocab_size;
+  footprint.max_model_len = resolve_max_model_len(options, spec.max_positions);
+  // Less than a byte and a half each: no plain type is that small.
+  footprint.is_quantised = footprint.step_bytes * 2 < footprint.n_parameters * 3;
+  footprint.kv_groups = model->kv_groups();
+  return footprint;
+}
+
 BackendEntry native_backend() {
-  return {"native", true, "the engine of this library", supports, describe, load_source};
+  return {"native", true,        "the engine of this library", supports,
+          describe, load_source, native_capabilities()};
 }
 
 }  // namespace openllm::backend

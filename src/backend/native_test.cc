@@ -3,11 +3,15 @@
 
 #include "backend/native.h"
 
+#include <cmath>
+#include <filesystem>
 #include <functional>
 #include <future>
+#include <iterator>
 #include <limits>
 #include <optional>
 
+#include "backend/check_options.h"
 #include "backend/kv_budget.h"
 #include "format/test_files.h"
 #include "model/test_support.h"
@@ -65,7 +69,7 @@ class Sink final : public engine::EventSink {
  public:
   void on_prompt_logprobs(int, std::vector<engine::TokenEvent>) noexcept override {}
   void on_prompt_logits(int, int n, const float* values) noexcept override {
-    logits.insert(logits.end(), values, values + static_cast<std::size_t>(n) * kVocab);
+    logits.insert(logits.end(), values, values + static_cast<std::size_t>(n) * vocab);
   }
   void on_token(int, engine::TokenEvent event) noexcept override { tokens.push_back(event.token); }
   void on_end(int, FinishReason end, int cached, const base::Failure&) noexcept override {
@@ -75,6 +79,7 @@ class Sink final : public engine::EventSink {
   }
   void wait() { done_.get_future().wait(); }
 
+  std::size_t vocab = kVocab;
   std::vector<float> logits;
   std::vector<std::int32_t> tokens;
   FinishReason reason{};
@@ -204,6 +209,114 @@ TEST(NativeBackend, OptionsReachTheEngine) {
   const std::int64_t before = backend->stats().n_steps;
   run(*backend, request_of(ids, 1));
   EXPECT_EQ(backend->stats().n_steps - before, 3);  // 9 rows, 4 in a step
+}
+
+TEST(NativeBackend, TheMemoryOfTheCacheIsWhatTheDeviceTakes) {
+  LoadOptions options = small_options();
+  options.device = "cpu";
+  options.max_model_len = 20;
+  // 4 tokens in a block: the cpu device pads keys to 16 tokens, and values of 4 numbers to 16.
+  constexpr std::int64_t kBlock = 2 * (16 * 4 + 4 * 16) * 4;
+  options.kv_cache_bytes = kBlock * 7 + kBlock - 1;
+  const auto backend = load_native(small_llama(), options);
+  EXPECT_EQ(backend->stats().n_blocks_total, 7);
+  EXPECT_EQ(backend->stats().kv_bytes_total, kBlock * 7);
+  run(*backend, request_of({1, 2, 3, 4, 5}, 1));
+  EXPECT_EQ(backend->stats().kv_bytes_touched, kBlock * 2);
+}
+
+std::unique_ptr<Backend> load_file(const std::string& name, const LoadOptions& options) {
+  return native_backend().load(format::open_model(model::test::data_path(name)), options);
+}
+
+TEST(NativeBackend, AsManySequencesAsAskedForMayRun) {
+  LoadOptions options = small_options();
+  options.max_sequences = 100;
+  options.max_step_tokens = 128;
+  const auto backend = load_native(small_llama(), options);
+  EXPECT_EQ(backend->stats().max_running, 100);
+  // Reports of a prompt do not cut it where sequences are few.
+  options = small_options();
+  options.max_sequences = 1;
+  const auto one = load_native(small_llama(), options);
+  engine::Request request = request_of(std::vector<std::int32_t>(16, 3), 1);
+  request.prompt_logits = true;
+  EXPECT_EQ(run(*one, request)->logits.size(), 16 * kVocab);
+  EXPECT_EQ(one->stats().n_steps, 1);
+}
+
+TEST(NativeBackend, KvIsRoundedBesideQuantisedWeightsOnly) {
+  LoadOptions options;
+  options.device = "cpu";
+  options.kv_cache_bytes = 1 << 20;
+  const auto bytes_of_block = [&](const char* model, const char* dtype) {
+    options.kv_dtype = dtype;
+    const EngineStats stats = load_file(model, options)->stats();
+    return stats.kv_bytes_total / stats.n_blocks_total;
+  };
+  const std::int64_t whole = bytes_of_block("llama-gguf/q8_0/model.gguf", "f32");
+  EXPECT_EQ(bytes_of_block("llama-gguf/q8_0/model.gguf", "auto"), whole / 2);
+  EXPECT_EQ(bytes_of_block("llama-gguf/f32/model.gguf", "auto"), whole);
+}
+
+/// Fast activations are rounded once more.
+TEST(NativeBackend, FastActivationsReachTheDevice) {
+  const auto logits = [](const char* device, bool fast) {
+    LoadOptions options;
+    options.device = device;
+    options.fast_activations = fast;
+    options.kv_dtype = "f32";
+    options.kv_cache_bytes = 1 << 20;
+    const auto backend = load_file("llama-gguf/q8_0/model.gguf", options);
+    engine::Request request = request_of({1, 5, 9, 3, 7, 2}, 0);
+    request.prompt_logits = true;
+    const auto sink = std::make_shared<Sink>();
+    sink->vocab = static_cast<std::size_t>(backend->vocab_size());
+    request.sink = sink;
+    backend->submit(std::move(request));
+    sink->wait();
+    return sink->logits;
+  };
+  const std::vector<float> exact = logits("reference", false);
+  const auto error = [&](const std::vector<float>& other) {
+    EXPECT_EQ(other.size(), exact.size());
+    double sum = 0;
+    for (std::size_t i = 0; i < exact.size(); ++i) sum += std::abs(other[i] - exact[i]);
+    return sum;
+  };
+  EXPECT_GT(error(logits("cpu", true)), 5 * error(logits("cpu", false)));
+}
+
+int count_threads() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<int>(std::distance(begin(tasks), end(tasks)));
+}
+
+TEST(NativeBackend, ThreadsAreAsManyAsAskedFor) {
+  LoadOptions options = small_options();
+  options.device = "cpu";
+  for (const int n : {1, 4}) {
+    const int before = count_threads();
+    options.n_threads = n;
+    const auto backend = load_native(small_llama(), options);
+    EXPECT_EQ(count_threads() - before, n);  // the engine's, which works too, and its helpers
+  }
+}
+
+TEST(CheckOptions, TheEndsOfRangesAreWithin) {
+  LoadOptions least;
+  least.max_step_tokens = least.max_sequences = least.max_queue = least.kv_block_size = 1;
+  least.n_threads = least.max_model_len = 0;
+  least.kv_cache_bytes = 0;
+  EXPECT_NO_THROW(check_options(least));
+  LoadOptions most;
+  most.max_step_tokens = 1 << 16;
+  most.max_sequences = 4096;
+  most.max_queue = 1 << 24;
+  most.kv_block_size = most.n_threads = 1024;
+  EXPECT_NO_THROW(check_options(most));
+  most.max_queue += 1;
+  EXPECT_THROW(check_options(most), Error);
 }
 
 TEST(NativeBackend, OptionsOutOfRangeAreNamed) {

@@ -1,14 +1,16 @@
 #include "backend/registry.h"
 
 #include "backend/native.h"
+#include "backend/pt/pt.h"
+#include "backend/vllm/vllm.h"
 
 namespace openllm::backend {
 
 std::vector<BackendEntry> backends() {
   return {
-      {.name = "vllm", .reason = "this build has no vLLM backend"},
+      vllm_backend(),
       native_backend(),
-      {.name = "pt", .reason = "this build has no PyTorch backend"},
+      pt_backend(),
   };
 }
 

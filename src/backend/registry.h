@@ -36,6 +36,10 @@ struct BackendEntry {
   /// Throws what `supports` would refuse.
   std::function<ModelFacts(const format::ModelSource&, const LoadOptions&)> describe{};
   std::function<std::unique_ptr<Backend>(const format::ModelSource&, const LoadOptions&)> load{};
+  Capabilities capabilities{};  ///< As Backend::capabilities.
+  /// What this machine lacks to run any model with the options of the environment; empty: nothing.
+  /// No function: nothing ever is lacking.
+  std::function<std::string()> lacks{};
 };
 
 /// All entries, in the order of preference: vllm, native, pt.

@@ -3,8 +3,10 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -15,18 +17,27 @@
 namespace openllm::base {
 
 struct JsonObject::Rep {
+  /// Lets names be looked for as they are: a copy would take memory.
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+
   std::vector<Member> members;
-  std::unordered_map<std::string, std::size_t> index;  // filled above kLinearLimit members
+  // Filled above kLinearLimit members.
+  std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> index;
 
   static constexpr std::size_t kLinearLimit = 16;
-  std::size_t find(std::string_view key) const {
+  std::size_t find(std::string_view key) const noexcept {
     if (members.size() <= kLinearLimit) {
       for (std::size_t i = 0; i < members.size(); ++i) {
         if (members[i].first == key) return i;
       }
       return members.size();
     }
-    const auto it = index.find(std::string(key));
+    const auto it = index.find(key);
     return it == index.end() ? members.size() : it->second;
   }
   void reindex() {
@@ -127,9 +138,12 @@ std::vector<NumberWord> take_number_words(std::string& json) {
 /// ours.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
  public:
-  /// `words`: which texts, keys counted, stand for numbers.
-  Builder(Json& root, int max_depth, std::span<const NumberWord> words)
-      : root_(root), max_depth_(static_cast<std::size_t>(max_depth)), words_(words) {}
+  /// `words`: which texts, keys counted, stand for numbers. `unique`: equal keys are an error.
+  Builder(Json& root, int max_depth, std::span<const NumberWord> words, bool unique)
+      : root_(root),
+        max_depth_(static_cast<std::size_t>(max_depth)),
+        words_(words),
+        unique_(unique) {}
   bool null() override { return put(Json()); }
   bool boolean(bool value) override { return put(Json(value)); }
   bool number_integer(std::int64_t value) override { return put(Json(value)); }
@@ -171,9 +185,12 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   /// Counted from 1; 0 for what the parser does not know the place of (too deep, a bad key).
   std::size_t position() const { return position_; }
   const std::string& message() const { return message_; }
+  /// Where a key came a second time, if one did.
+  const std::optional<std::string>& repeated() const { return repeated_; }
 
  private:
   static constexpr std::size_t kMaxMessage = 200;
+  static constexpr std::size_t kMaxKey = 60;  // in messages
 
   /// The number that the text now read stands for, if it does.
   const NumberWord* next_word() {
@@ -181,13 +198,33 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     if (next_word_ == words_.size() || words_[next_word_].text != text) return nullptr;
     return &words_[next_word_++];
   }
+  /// Where the next value goes; null when there is one already and must not be.
   Json* place() {
     if (stack_.empty()) return &root_;
     if (JsonArray* items = stack_.back()->if_array()) return &items->emplace_back();
-    return &(*stack_.back())[keys_.back()];
+    JsonObject& object = *stack_.back()->if_object();
+    const std::size_t n_before = object.size();
+    Json& member = object[keys_.back()];
+    if (!unique_ || object.size() > n_before) return &member;
+    repeated_ = path();
+    return nullptr;
+  }
+  /// Of the value that comes next: "messages[0].role".
+  std::string path() const {
+    std::string path;
+    for (std::size_t i = 0; i < stack_.size(); ++i) {
+      if (const JsonArray* items = stack_[i]->if_array()) {
+        path += cat("[", items->size() - 1, "]");
+      } else {
+        path += cat(path.empty() ? "" : ".", sanitize_utf8(keys_[i].substr(0, kMaxKey)));
+      }
+    }
+    return path;
   }
   bool put(Json value) {
-    *place() = std::move(value);
+    Json* where = place();
+    if (where == nullptr) return false;
+    *where = std::move(value);
     return true;
   }
   bool open(Json container) {
@@ -196,6 +233,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
       return false;
     }
     Json* where = place();
+    if (where == nullptr) return false;
     *where = std::move(container);
     stack_.push_back(where);
     keys_.emplace_back();
@@ -210,12 +248,14 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   Json& root_;
   std::size_t max_depth_;
   std::span<const NumberWord> words_;
+  bool unique_;
   std::size_t next_word_ = 0;
   std::size_t n_texts_ = 0;
   std::vector<Json*> stack_;
   std::vector<std::string> keys_;
   std::size_t position_ = 0;
   std::string message_;
+  std::optional<std::string> repeated_;
 };
 
 [[noreturn]] void wrong_type(std::string_view where, const char* expected, const Json& got) {
@@ -273,14 +313,16 @@ void dump_to(std::string& out, const Json& value) {
 namespace {
 
 Json parse_text(std::string_view text, std::string_view where, int max_depth,
-                std::span<const NumberWord> words) {
+                std::span<const NumberWord> words, bool unique = false) {
   // The parser takes a NUL for the end of the text and would ignore what follows; JSON has none.
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
     fail_at(ErrorCode::kInvalidArgument, where, "invalid JSON at byte ", nul + 1, ": NUL byte");
   }
   Json root;
-  Builder builder(root, max_depth, words);
+  Builder builder(root, max_depth, words, unique);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
+    if (const auto& path = builder.repeated())
+      fail_at(ErrorCode::kInvalidArgument, *path, "given twice in one object");
     if (builder.position() == 0)
       fail_at(ErrorCode::kInvalidArgument, where, "invalid JSON: ", builder.message());
     fail_at(ErrorCode::kInvalidArgument, where, "invalid JSON at byte ", builder.position(), ": ",
@@ -293,6 +335,10 @@ Json parse_text(std::string_view text, std::string_view where, int max_depth,
 
 Json Json::parse(std::string_view text, std::string_view where, int max_depth) {
   return parse_text(text, where, max_depth, {});
+}
+
+Json Json::parse_unique(std::string_view text, std::string_view where, int max_depth) {
+  return parse_text(text, where, max_depth, {}, true);
 }
 
 Json Json::parse_python(std::string_view text, std::string_view where, int max_depth) {

@@ -68,7 +68,11 @@ class Json {
   /// last one wins. Throws kInvalidArgument "where: invalid JSON at byte N: ..." ; nesting deeper
   /// than `max_depth` is an error.
   static Json parse(std::string_view text, std::string_view where, int max_depth = 256);
-  /// The same for files that Python's json module wrote: NaN, Infinity and -Infinity are numbers.
+  /// The same for texts in which two values for one thing are a mistake: of equal keys none wins,
+  /// an error names the place ("messages[0].role: given twice in one object").
+  static Json parse_unique(std::string_view text, std::string_view where, int max_depth = 256);
+  /// As `parse`, for files that Python's json module wrote: NaN, Infinity and -Infinity are
+  /// numbers.
   static Json parse_python(std::string_view text, std::string_view where, int max_depth = 256);
 
   bool is_null() const noexcept { return std::holds_alternative<std::monostate>(value_); }

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "base/failing_new.h"
 #include "base/utf8.h"
 
 namespace openllm::base {
@@ -137,6 +138,32 @@ TEST(Json, OfEqualKeysTheLastWins) {
   EXPECT_EQ(parse(R"({"a":[1],"a":[2]})").dump(), R"({"a":[2]})");
 }
 
+TEST(Json, EqualKeysAreAnErrorWhereTheyAreAMistake) {
+  const auto where = [](const std::string& text) {
+    try {
+      Json::parse_unique(text, "body");
+    } catch (const Error& error) {
+      return std::string(error.where());
+    }
+    return std::string("none");
+  };
+  EXPECT_EQ(where(R"({"a":1,"b":2,"a":1})"), "a");
+  EXPECT_EQ(where(R"({"a":null,"a":null})"), "a");
+  EXPECT_EQ(where(R"({"a":[0,{"b":{"c":1,"c":[]}}]})"), "a[1].b.c");
+  EXPECT_EQ(where(R"([[1,2],{"a":{},"\u0061":{}}])"), "[1].a") << "the same key, written otherwise";
+  EXPECT_EQ(where(R"({"":1,"":1})"), "");
+  EXPECT_EQ(where(R"({"a":{"x":1},"b":{"x":1},"x":[{"x":1},{"x":1}],"A":1})"), "none");
+  std::string many = "{";
+  for (int i = 0; i < 40; ++i)
+    many += "\"k" + std::to_string(i) + "\":0,";  // above the index limit
+  EXPECT_EQ(where(many + R"("k":0})"), "none");
+  EXPECT_EQ(where(many + R"("k39":0})"), "k39");
+  EXPECT_EQ(where("{"), "body");
+  EXPECT_LT(
+      where("{\"" + std::string(5000, 'a') + "\":1,\"" + std::string(5000, 'a') + "\":1}").size(),
+      100U);
+}
+
 TEST(JsonObject, FindsAmongFewAndMany) {
   JsonObject object;
   for (int i = 0; i < 1000; ++i) object["k" + std::to_string(i)] = Json(i);
@@ -165,6 +192,23 @@ TEST(JsonObject, FindsAmongFewAndMany) {
 }
 
 // Lookup changes above 16 members: before, at and after it each of them must be found.
+/// `find` cannot fail, so it must not take memory.
+TEST(JsonObject, FindingTakesNoMemory) {
+  for (const int n : {10, 40}) {
+    JsonObject object;
+    const auto name = [](int i) {
+      return "a name that does not fit into the text itself " + std::to_string(i);
+    };
+    for (int i = 0; i < n; ++i) object[name(i)] = Json(std::int64_t{i});
+    const std::string known = name(n - 1);
+    const std::string unknown = name(n);
+    const FailingNew failing(0);
+    EXPECT_NE(object.find(known), nullptr);
+    EXPECT_EQ(object.find(unknown), nullptr);
+    EXPECT_FALSE(failing.has_failed());
+  }
+}
+
 TEST(JsonObject, FindsAroundTheIndexLimit) {
   for (int n = 14; n <= 19; ++n) {
     JsonObject object;

@@ -64,6 +64,13 @@ JsonWriter& JsonWriter::value(float number) {
   return *this;
 }
 
+JsonWriter& JsonWriter::value(double number) {
+  if (!std::isfinite(number)) return null();
+  separate();
+  append_number(out_, number);
+  return *this;
+}
+
 JsonWriter& JsonWriter::value(const std::vector<std::int32_t>& numbers) {
   begin_array();
   for (const std::int32_t number : numbers) value(number);

@@ -26,8 +26,9 @@ class JsonWriter {
   JsonWriter& value(bool flag) { return raw(flag ? "true" : "false"); }
   JsonWriter& value(std::int64_t number);
   JsonWriter& value(int number) { return value(std::int64_t{number}); }
-  /// The shortest decimal form that reads back as the same float; infinities and NaN become null.
+  /// The shortest decimal form that reads back as the same number; infinities and NaN become null.
   JsonWriter& value(float number);
+  JsonWriter& value(double number);
   JsonWriter& value(const std::vector<std::int32_t>& numbers);
   JsonWriter& null() { return raw("null"); }
   /// The text as a string, or null if it is empty.

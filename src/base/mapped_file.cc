@@ -19,7 +19,7 @@ class Descriptor {
  public:
   // O_NONBLOCK: opening a named pipe would wait for a writer. Regular files do not care.
   Descriptor(const std::string& path, const std::string& name)
-      : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+      : fd_(open_unnoticed(path, O_NONBLOCK)) {
     if (fd_ < 0) {
       const auto code = errno == ENOENT || errno == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kIo;
       fail_at(code, name, "cannot open: ", std::strerror(errno));
@@ -43,6 +43,17 @@ class Descriptor {
 };
 
 }  // namespace
+
+int open_unnoticed(const std::string& path, int more_flags) noexcept {
+  const int flags = O_RDONLY | O_CLOEXEC | more_flags;
+  const int fd = ::open(path.c_str(), flags | O_NOATIME);
+  return fd < 0 && errno == EPERM ? ::open(path.c_str(), flags) : fd;
+}
+
+void note_use(const std::string& path) noexcept {
+  const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  (void)::utimensat(AT_FDCWD, path.c_str(), static_cast<const timespec*>(times), 0);
+}
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const Descriptor file(path, path);

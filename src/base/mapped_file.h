@@ -6,8 +6,8 @@
 
 namespace openllm::base {
 
-/// A file mapped read-only. Moving keeps the address. Truncating the file while it is mapped is the
-/// caller's risk (SIGBUS), as for every program that maps files.
+/// A file mapped read-only; `note_use` is not implied. Moving keeps the address. Truncating the
+/// file while it is mapped is the caller's risk (SIGBUS), as for every program that maps files.
 class MappedFile {
  public:
   /// Throws kNotFound, kIo, or kInvalidArgument when it is no regular file, naming the path. An
@@ -28,6 +28,12 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+/// Opens a file for reading without that counting as a use of it (its time of access stays), where
+/// its owner does so. A descriptor, or -1 and errno.
+int open_unnoticed(const std::string& path, int more_flags = 0) noexcept;
+/// Has a file count as used now. Does nothing where that is not permitted.
+void note_use(const std::string& path) noexcept;
 
 /// The whole file as a string; throws kNotFound, kIo, or kInvalidArgument when it is no regular
 /// file or larger than `max_bytes`. Errors name the file by its path.

@@ -1,5 +1,6 @@
 #include "base/mapped_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -86,6 +87,23 @@ TEST_F(MappedFileTest, SaysWhatIsWrong) {
   EXPECT_EQ(code_of([&] { (void)read_file(folder_); }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code_of([&] { (void)read_file(path, 4); }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(read_file(path, 5), "12345");
+}
+
+TEST_F(MappedFileTest, ReadingIsNoUseUntilItIsSaidToBe) {
+  const std::string path = write("text");
+  const timespec old[2] = {{1000, 0}, {1000, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), static_cast<const timespec*>(old), 0), 0);
+  const auto used = [&] {
+    struct stat info {};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0);
+    return info.st_atim.tv_sec;
+  };
+  EXPECT_EQ(read_file(path), "text");
+  EXPECT_EQ(MappedFile(path).bytes().size(), 4U);
+  EXPECT_EQ(used(), 1000);
+  note_use(path);
+  EXPECT_GT(used(), 1000);
+  note_use(path + "-missing");  // does nothing
 }
 
 }  // namespace

@@ -1,20 +1,23 @@
 #include "base/message_json.h"
 
-#include <string_view>
+#include <string>
 #include <utility>
+
+#include "base/error.h"
+#include "base/json_setting.h"
 
 namespace openllm::base {
 
 Json messages_to_json(const std::vector<Message>& messages) {
-  constexpr std::string_view kExtra = "messages: extra_json";
   Json list = Json::array();
   for (const Message& message : messages) {
     Json entry = Json::object();
     entry["role"] = message.role;
     entry["content"] = message.content;
     if (!message.extra_json.empty()) {
-      const Json extra = Json::parse(message.extra_json, kExtra);
-      for (const auto& [key, value] : extra.as_object(kExtra)) entry[key] = value;
+      const std::string where = cat("messages[", list.if_array()->size(), "].extra_json");
+      const Json extra = parse_setting(message.extra_json, where);
+      for (const auto& [key, value] : extra.as_object(where)) entry[key] = value;
     }
     list.push_back(std::move(entry));
   }

@@ -22,7 +22,7 @@ TEST(MessagesToJson, ExtraMustBeAnObject) {
       ADD_FAILURE() << bad;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-      EXPECT_TRUE(std::string_view(error.what()).starts_with("messages: extra_json: "));
+      EXPECT_TRUE(std::string_view(error.what()).starts_with("messages[0].extra_json: "));
     }
   }
 }

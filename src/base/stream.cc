@@ -20,6 +20,8 @@ void GenerationStream::cancel() noexcept {
 
 AsyncGenerationStream::AsyncGenerationStream(std::shared_ptr<detail::OutputSource> request)
     : request_(std::move(request)) {}
+AsyncGenerationStream::AsyncGenerationStream(GenerationStream stream)
+    : request_(std::move(stream.request_)) {}
 AsyncGenerationStream::~AsyncGenerationStream() = default;
 AsyncGenerationStream::AsyncGenerationStream(AsyncGenerationStream&&) noexcept = default;
 AsyncGenerationStream& AsyncGenerationStream::operator=(AsyncGenerationStream&&) noexcept = default;

@@ -135,6 +135,22 @@ std::int64_t available_memory(const SystemFiles& files) {
                    process_memory(files, RLIMIT_DATA, "VmData:")});
 }
 
+std::int64_t total_memory(const SystemFiles& files) {
+  return read_field(files.proc + "/meminfo", "MemTotal:").value_or(0) * 1024;
+}
+
+std::int64_t memory_limit(const SystemFiles& files) {
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  const auto look = [&](const std::string& path) {
+    if (const auto limit = read_number(path)) least = std::min(least, *limit);
+  };
+  for_each_group(files, "", [&](const std::string& folder) { look(folder + "/memory.max"); });
+  for_each_group(files, "memory",
+                 [&](const std::string& folder) { look(folder + "/memory.limit_in_bytes"); });
+  // Version 1 says so where there is none.
+  return least > std::int64_t{1} << 62U ? 0 : least;
+}
+
 int available_cpus(const SystemFiles& files) {
   cpu_set_t set;
   CPU_ZERO(&set);

@@ -16,6 +16,11 @@ struct SystemFiles {
 /// RLIMIT_AS and RLIMIT_DATA leave. 4 GiB where nothing can be read.
 std::int64_t available_memory(const SystemFiles& files = {});
 
+/// Memory of the machine; 0 where it does not say.
+std::int64_t total_memory(const SystemFiles& files = {});
+/// The least limit of the control groups around this process; 0: none.
+std::int64_t memory_limit(const SystemFiles& files = {});
+
 /// CPUs that this process may use, at least 1: those of its affinity mask, at most the control
 /// groups' quota, rounded up.
 int available_cpus(const SystemFiles& files = {});

@@ -34,6 +34,8 @@ class SystemLimits : public ::testing::Test {
 TEST_F(SystemLimits, WithoutGroupsTheMachineCounts) {
   EXPECT_EQ(available_memory(files_), std::int64_t{16'000'000} * 1024);
   EXPECT_GE(available_cpus(files_), 1);
+  EXPECT_EQ(total_memory(files_), std::int64_t{24'000'000} * 1024);
+  EXPECT_EQ(memory_limit(files_), 0);
   write("proc/meminfo", "nonsense\n");
   EXPECT_EQ(available_memory(files_), std::int64_t{4} << 30U);
 }
@@ -46,6 +48,7 @@ TEST_F(SystemLimits, TheTightestGroupOfVersion2Counts) {
   write("cgroup/a/memory.current", "6000\n");
   write("cgroup/a/memory.stat", "anon 4000\ninactive_file 1500\nactive_file 500\n");
   EXPECT_EQ(available_memory(files_), 9000 - (6000 - 2000));
+  EXPECT_EQ(memory_limit(files_), 9000);
   write("cgroup/a/b/memory.max", "5500\n");
   EXPECT_EQ(available_memory(files_), 500);
   write("cgroup/a/b/memory.max", "4000\n");
@@ -66,6 +69,7 @@ TEST_F(SystemLimits, AContainerSeesItsGroupAtTheRoot) {
 TEST_F(SystemLimits, NoLimitIsNotALimit) {
   write("proc/self/cgroup", "4:memory:/\n3:cpu,cpuacct:/\n");
   write("cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(memory_limit(files_), 0);
   write("cgroup/memory/memory.usage_in_bytes", "3000\n");
   write("cgroup/cpu/cpu.cfs_quota_us", "-1\n");
   write("cgroup/cpu/cpu.cfs_period_us", "100000\n");

@@ -14,7 +14,7 @@ TEST(ThreadTeam, RunsEveryChunkOnce) {
   for (const int n_threads : {1, 2, 3, 8}) {
     ThreadTeam team(n_threads);
     EXPECT_EQ(team.n_threads(), n_threads);
-    for (const std::size_t n : {0, 1, 2, 3, 7, 100, 1000}) {
+    for (const std::size_t n : {0U, 1U, 2U, 3U, 7U, 100U, 1000U}) {
       std::vector<std::atomic<int>> hits(n);
       team.run(n, [&](std::size_t i) { hits[i].fetch_add(1); });
       for (const auto& hit : hits) EXPECT_EQ(hit.load(), 1);

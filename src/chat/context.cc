@@ -1,5 +1,6 @@
 #include "chat/context.h"
 
+#include "base/json_setting.h"
 #include "base/message_json.h"
 
 namespace openllm::chat {
@@ -7,7 +8,7 @@ namespace openllm::chat {
 base::Json request_context(const std::vector<Message>& messages, const GenerateOptions& options) {
   base::Json context = base::Json::object();
   if (!options.chat_template_json.empty()) {
-    context = base::Json::parse(options.chat_template_json, "chat_template_json");
+    context = base::parse_setting(options.chat_template_json, "chat_template_json");
     context.as_object("chat_template_json");
   }
   context["messages"] = base::messages_to_json(messages);
@@ -16,8 +17,8 @@ base::Json request_context(const std::vector<Message>& messages, const GenerateO
     if (context.find(name) == nullptr) context[name] = base::Json();
   }
   if (!options.tools_json.empty()) {
-    context["tools"] = base::Json::parse(options.tools_json, "tools");
-    context["tools"].as_array("tools");
+    context["tools"] = base::parse_setting(options.tools_json, "tools_json");
+    context["tools"].as_array("tools_json");
   }
   return context;
 }

@@ -25,9 +25,9 @@ bool says_nothing(const base::Json& value) {
 void check_message(const jinja::Template& code, const Message& message, std::size_t index,
                    std::string_view model) {
   if (message.extra_json.empty()) return;
-  constexpr std::string_view kExtra = "messages: extra_json";
-  const base::Json extra = base::Json::parse(message.extra_json, kExtra);
-  for (const auto& [name, value] : extra.as_object(kExtra)) {
+  const std::string where = base::cat("messages[", index, "].extra_json");
+  const base::Json extra = base::Json::parse(message.extra_json, where);
+  for (const auto& [name, value] : extra.as_object(where)) {
     const bool is_own = name == "role" || name == "content" || name == "tool_call_id";
     // Whose result it is, which the call before it says.
     const bool is_label = name == "name" && (message.role == "tool" || message.role == "function");
@@ -41,7 +41,7 @@ void check_message(const jinja::Template& code, const Message& message, std::siz
 void require_read(const jinja::Template& code, const std::vector<Message>& messages,
                   const GenerateOptions& options, std::string_view model) {
   if (!options.tools_json.empty() && !code.reads("tools") &&
-      !says_nothing(base::Json::parse(options.tools_json, "tools"))) {
+      !says_nothing(base::Json::parse(options.tools_json, "tools_json"))) {
     refuse("tools_json", "tools", model);
   }
   if (!options.chat_template_json.empty()) {

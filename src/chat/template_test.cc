@@ -144,7 +144,9 @@ TEST(ContinueFinalMessage, RefusesWhatItCannotContinue) {
   EXPECT_NE(refusal([&] { continued(kChatMl, messages, true); }).find("add_generation_prompt"),
             std::string::npos);
   for (const char* source : {"{{ messages[0].content }}", "{{ messages[0].role }}",
-                             "{% for m in messages %}{{ m.content.split('|')[0] }}{% endfor %}"}) {
+                             "{% for m in messages %}{{ m.content.split('|')[0] }}{% endfor %}",
+                             "{{ messages[-1].content | replace('y', 'z') }}",
+                             "{{ messages[-1].content | replace('x', 'z') }}"}) {
     EXPECT_NE(refusal([&] { continued(source, messages); }), "no error") << source;
   }
   for (const char* extra : {R"({"content": null})", R"({"content": []})", R"({"content": 5})",

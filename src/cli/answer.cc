@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/exit_status.h"
 #include "cli/options.h"
+#include "cli/receipt_file.h"
 #include "cli/terminal.h"
 #include "fields/access.h"
 
@@ -86,7 +87,7 @@ int status_of(const GenerationOutput& output, const GenerateOptions& asked,
     }
     is_cut = is_cut || chunk.finish_reason == FinishReason::kLength;
   }
-  if (is_cut && !asked.max_new_tokens) {
+  if (is_cut && !fields::has_length(asked)) {
     note(options.max_new_tokens
              ? base::cat("openllm: note: the text was cut after ", *options.max_new_tokens,
                          " tokens (--max-tokens N sets another length)\n")
@@ -114,6 +115,14 @@ void check_shown(const Arguments& arguments) {
     base::fail(ErrorCode::kInvalidArgument, options.logprobs ? "--logprobs" : "--prompt-logprobs",
                ": only --json shows them");
   }
+}
+
+void check_receipt(const Arguments& arguments, bool is_chat) {
+  if (arguments.generate.receipt_hash_only && arguments.receipt.empty())
+    base::fail(ErrorCode::kInvalidArgument, "--receipt-hash-only: needs --receipt FILE");
+  if (is_chat && !arguments.receipt.empty())
+    base::fail(ErrorCode::kInvalidArgument, "--receipt: needs a PROMPT or standard input");
+  check_receipt_path(arguments.receipt);
 }
 
 void check_text_is_tokenized(const GenerateOptions& options, std::string_view why_not) {

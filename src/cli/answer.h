@@ -48,6 +48,8 @@ int status_of(const GenerationOutput& output, const GenerateOptions& asked,
 /// Throws kInvalidArgument for options that this command could only ignore: logprobs that are not
 /// shown, special tokens of a text that is no text, settings of a chat template that is not used.
 void check_shown(const Arguments& arguments);
+/// The same for `--receipt` in chats, which have none, and for a file that it must not replace.
+void check_receipt(const Arguments& arguments, bool is_chat);
 void check_text_is_tokenized(const GenerateOptions& options, std::string_view why_not);
 void check_template_is_used(const GenerateOptions& options, const std::string& system,
                             std::string_view why_not);

@@ -2,13 +2,18 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <sstream>
 
 #include "base/error.h"
+#include "cli/chat_settings.h"
+#include "cli/command_names.h"
+#include "cli/common_options.h"
 #include "cli/exit_status.h"
 #include "cli/options.h"
 #include "cli/peer_names.h"
+#include "cli/program.h"
 #include "cli/terminal.h"
 #include "cli/usage_error.h"
 #include "cli/values.h"
@@ -19,45 +24,23 @@ namespace {
 /// Times that are given in whole seconds: at most a year.
 constexpr fields::Range kWholeSeconds{.min = 1, .max = 31536000};
 
-/// Ends the help of an argument that CLI11 does not know to be required: -m may stand in for it.
-constexpr std::string_view kRequired = " (required)";
-
-CLI::App* add_command(CLI::App* parent, const char* name, const char* help, const char* examples) {
-  CLI::App* command = parent->add_subcommand(name, help);
-  command->footer(examples);
-  return command;
-}
-
-void add_model(CLI::App* command, Arguments& a) {
-  command->add_option("MODEL", a.model,
-                      base::cat("Name in the model store, folder, or .gguf file", kRequired));
-  named(command, "-m,--model", a.model_option, "The model, in place of MODEL");
-}
-
-/// Where the prompt comes from; `name` is that of the argument.
-void add_source(CLI::App* command, const char* name, const char* help, Arguments& a) {
-  const auto add_word = [&a](const std::string& word) { a.source.words.push_back(word); };
-  command->add_option_function<std::string>(name, add_word, help);
-  command->add_option_function<std::string>("INPUT", add_word,
-                                            base::cat("\"-\": standard input, after ", name));
-  optional(command, "-p,--prompt", a.source.prompt, base::cat("The same as ", name));
-  repeated(command, "-f,--file", a.source.files,
-           base::cat("File whose text stands before ", name, "; may be repeated"))
-      ->type_name("FILE");
-}
-
-void add_prompt_ids(CLI::App* command, Arguments& a) {
-  converted(
-      command, "--prompt-ids", [&a](const std::string& text) { a.prompt_ids = parse_ids(text); },
-      "Token ids instead of a text: 1,2,3 (needs no tokenizer)")
-      ->type_name("IDS");
-}
-
 void add_chat_options(CLI::App* command, Arguments& a) {
   command->add_option("--system", a.system, "System message");
   command->add_flag("--raw", a.raw, "Continue the text as it is, without the chat template");
   command->add_flag("--json", a.json, "Print the final output as JSON");
   command->add_flag("!--no-history", a.history, "Do not keep a chat's lines for the next one");
+  converted(
+      command, "--receipt",
+      [&a](const std::string& path) {
+        if (path.empty()) base::fail(ErrorCode::kInvalidArgument, "expected a file, got \"\"");
+        a.receipt = path;
+        a.generate.receipt = true;
+      },
+      "File for the receipt, by which `openllm replay` makes the answer again; \"-\": standard "
+      "output, after the answer")
+      ->type_name("FILE");
+  command->add_flag("--receipt-hash-only", a.generate.receipt_hash_only,
+                    "The receipt has hashes of prompt and answer, but not their tokens");
 }
 
 void add_run(CLI::App& app, Arguments& a) {
@@ -78,20 +61,16 @@ void add_run(CLI::App& app, Arguments& a) {
              a);
   add_prompt_ids(run, a);
   add_chat_options(run, a);
-  run->add_flag("-v,--verbose", a.verbose,
-                "End with load time and tokens per second, on standard error");
+  run->add_flag("-v,--verbose,--debug", a.verbose,
+                "Say which backend runs the model and why; end with load time and tokens per "
+                "second; all on standard error");
   add_request_fields(run, Asked::kLlm, a.generate);
   add_load_options(run, a.load);
 }
 
-void add_start(CLI::App& app, Arguments& a) {
-  CLI::App* start =
-      add_command(&app, "start", "Start the OpenAI-compatible server",
-                  "Examples:\n"
-                  "  openllm start HuggingFaceTB/SmolLM2-135M-Instruct\n"
-                  "  openllm start ./model.gguf --host 0.0.0.0 --port 8000 --api-key secret");
+/// What `start` and `build` have beside the model.
+void add_serving_options(CLI::App* start, Arguments& a) {
   ServerOptions& s = a.server;
-  add_model(start, a);
   named(start, "--host", s.host, with_default("Address to listen on", s.host));
   number_with_default(start, "-p,--port", s.port, "Port; 0: any free one");
   repeated(start, "--api-key", s.api_keys,
@@ -104,6 +83,11 @@ void add_start(CLI::App& app, Arguments& a) {
   repeated(start, "--allow-origin", s.allowed_origins,
            "Web page that may use the server: scheme://host[:port], or \"*\"; may be repeated")
       ->type_name("ORIGIN");
+  start
+      ->add_flag_function(
+          "--cors,!--no-cors", [&a](std::int64_t count) { a.cors = count > 0; },
+          "Any web page may use the server: --allow-origin '*'")
+      ->take_last();
   start->add_flag("--allow-priority", s.allow_priority,
                   "Let clients run before others by a priority below 0");
   converted(
@@ -129,6 +113,11 @@ void add_start(CLI::App& app, Arguments& a) {
   number_with_default(start, "--shutdown-timeout", s.shutdown_timeout_s,
                       "Seconds running answers get at the end",
                       {.min = 0, .max = kWholeSeconds.max});
+  number_with_default(start, "--timeout,--server-timeout", s.request_timeout_s,
+                      "Most seconds of a request; 0: any", {.min = 0, .max = kWholeSeconds.max});
+  number_with_default(start, "--backlog", s.backlog,
+                      "Connections that may wait to be accepted; 0: the system's limit",
+                      {.min = 0, .max = 1 << 24});
   number(
       start, "--max-wait", s.max_wait_s,
       with_default("Most seconds of waiting; requests that would wait longer are refused; 0: any",
@@ -136,6 +125,64 @@ void add_start(CLI::App& app, Arguments& a) {
       {.min = 0, .max = 1e6});
   add_load_options(start, a.load);
   add_config_fields(start, a.load.config);
+}
+
+void add_replay(CLI::App& app, Arguments& a) {
+  CLI::App* replay = add_command(
+      &app, "replay", "Make the answer of a receipt again, and say whether it is the same",
+      "Ends with status 0 when it is the same, and 11 when it is not.\n"
+      "Examples:\n"
+      "  openllm run ./model.gguf \"Hello\" --receipt hello.json\n"
+      "  openllm replay hello.json ./model.gguf\n"
+      "  openllm replay hello.json                  a model of the store");
+  replay->add_option("FILE", a.path, "The receipt; \"-\": standard input")->required();
+  replay->add_option("MODEL", a.model,
+                     "Name in the model store, folder, or .gguf file (default: the receipt's)");
+  add_prompt_ids(replay, a);
+  replay->add_flag("--json", a.json, "Print JSON");
+  add_load_options(replay, a.load);
+}
+
+void add_start(CLI::App& app, Arguments& a) {
+  CLI::App* start =
+      add_command(&app, "start", "Start the OpenAI-compatible server",
+                  "Examples:\n"
+                  "  openllm start HuggingFaceTB/SmolLM2-135M-Instruct\n"
+                  "  openllm start ./model.gguf --host 0.0.0.0 --port 8000 --api-key secret\n"
+                  "  openllm start --model-tag native-me--tiny:1 --cors --temperature 0.2");
+  add_model(start, a);
+  add_serving_options(start, a);
+}
+
+void add_build(CLI::App& app, Arguments& a) {
+  CLI::App* build = add_command(
+      &app, "build", "Make a folder that serves a model wherever it lies",
+      "Every option of `openllm start` may be given, and holds for the folder's server.\n"
+      "Examples:\n"
+      "  openllm build HuggingFaceTB/SmolLM2-135M-Instruct -o ./smollm --max-model-len 4096\n"
+      "  ./smollm/serve --port 8000\n"
+      "  docker build -f smollm/Containerfile -t smollm smollm");
+  add_model(build, a);
+  named(build, "-o,--output", a.path, "Folder to write")->type_name("DIR")->required();
+  build->add_flag("--overwrite", a.overwrite, "Replace a folder that `openllm build` made");
+  build->add_flag("--json", a.json, "Print JSON: state, path and tag");
+  add_serving_options(build, a);
+  // Keys do not go into folders: the variable is for the server, and the option is refused.
+  build->get_option("--api-key")->envname("")->group("");
+}
+
+void add_doctor(CLI::App& app, Arguments& a) {
+  CLI::App* doctor =
+      add_command(&app, "doctor", "Say what would fail on this machine, and what mends it",
+                  "Examples:\n"
+                  "  openllm doctor\n"
+                  "  openllm doctor HuggingFaceTB/SmolLM2-135M-Instruct --max-model-len 4096\n"
+                  "  openllm doctor ./model.gguf --measure\n"
+                  "The status is 0 when nothing would fail, else that of the first failure.");
+  doctor->add_option("MODEL", a.model, "Name in the model store, folder, or .gguf file");
+  doctor->add_flag("--json", a.json, "Print JSON");
+  doctor->add_flag("--measure", a.measure, "Load the model and measure what is predicted");
+  add_load_options(doctor, a.load);
 }
 
 void add_query(CLI::App& app, Arguments& a) {
@@ -156,33 +203,17 @@ void add_query(CLI::App& app, Arguments& a) {
   named(query, "-m,--model", a.client.model, "Model to ask (default: the server's first)");
   number_with_default(query, "--silence-timeout", a.client.timeout_s,
                       "Longest silence of the server in seconds", kWholeSeconds);
+  CLI::Option* authorities =
+      named(query, "--ca-file", a.client.ca_file,
+            "Certificates of the authorities that a https server is trusted by (PEM)");
+  query->add_flag("!--insecure", a.client.verify, "Trust a https server whoever it is")
+      ->excludes(authorities);
   add_chat_options(query, a);
+  repeated(query, "--sampling-params", a.sampling_params,
+           "A field of the request by its name (`openllm fields`); may be repeated")
+      ->type_name("NAME=VALUE");
   query->add_flag("--stream,!--no-stream", a.stream, "Print the answer as it is made (default)");
   add_request_fields(query, Asked::kServer, a.generate);
-}
-
-void add_models(CLI::App& app, Arguments& a) {
-  CLI::App* models = add_command(
-      &app, "models", "List the model store; add and remove models",
-      "Examples:\n"
-      "  openllm models\n"
-      "  openllm models add me/tiny ./tiny.gguf\n"
-      "  openllm models remove me/tiny\n"
-      "The store is $OPENLLM_HOME, else $XDG_CACHE_HOME/openllm, else ~/.cache/openllm.");
-  models->add_flag("--json", a.json, "Print JSON");
-  models->require_subcommand(0, 1);
-  CLI::App* list = add_command(models, "list", "List the model store (as without a command)",
-                               "Example:\n  openllm models list --json");
-  list->add_flag("--json", a.json, "Print JSON");
-  CLI::App* add = add_command(models, "add", "Copy a folder or a .gguf file into the store",
-                              "Example:\n  openllm models add me/tiny ./tiny.gguf");
-  add->add_option("NAME", a.model, "NAME or OWNER/NAME")->required();
-  add->add_option("PATH", a.path, "Folder or .gguf file")->required();
-  add->add_option("--as-version", a.version, "Version (default: from the content)");
-  add->add_flag("--json", a.json, "Print JSON");
-  CLI::App* remove = add_command(models, "remove", "Delete a model from the store",
-                                 "Example:\n  openllm models remove me/tiny");
-  remove->add_option("NAME", a.model, "NAME, or NAME:VERSION for one version")->required();
 }
 
 void add_inspection(CLI::App& app, Arguments& a) {
@@ -225,13 +256,38 @@ void add_inspection(CLI::App& app, Arguments& a) {
                   "  openllm backends ./model-folder    which of them can run this model");
   backends->add_option("MODEL", a.model, "Name in the model store, folder, or .gguf file");
   backends->add_flag("--json", a.json, "Print JSON");
+  named(backends, "--backend", a.load.backend, "Ask for this one (default: $OPENLLM_BACKEND)");
+  add_vllm_options(backends, a.load);
 }
 
-/// -m in place of MODEL: then the word at MODEL's place is the first of the prompt.
-void sort_words(Arguments& a) {
-  if (a.model_option.empty()) return;
+/// -m, or --model-tag beside a prompt, in place of MODEL: then the word at MODEL's place is the
+/// first of the prompt.
+void sort_words(Arguments& a, bool takes_prompt) {
+  const bool is_tagged = takes_prompt && !a.load.model_tag.empty();
+  if (a.model_option.empty() && !is_tagged) return;
   if (!a.model.empty()) a.source.words.insert(a.source.words.begin(), a.model);
   a.model = a.model_option;
+}
+
+void check_origins(Arguments& a) {
+  if (!a.cors) return;
+  if (*a.cors) {
+    a.server.allowed_origins.emplace_back("*");
+  } else if (!a.server.allowed_origins.empty()) {
+    base::fail(ErrorCode::kInvalidArgument, "--no-cors: stands beside --allow-origin ",
+               a.server.allowed_origins.front(), " (expected one of them)");
+  }
+}
+
+/// --sampling-params beside the option of the same field: nobody could tell which of them counts.
+void check_sampling_params(const CLI::App& command, Arguments& a) {
+  for (const std::string& text : a.sampling_params) {
+    const std::string flag = apply_setting(a.generate, Asked::kServer, text);
+    const CLI::Option* option = command.get_option_no_throw(flag);
+    if (option == nullptr || option->count() == 0) continue;
+    base::fail(ErrorCode::kInvalidArgument, "--sampling-params ", text, ": stands beside ", flag,
+               " (expected one of them)");
+  }
 }
 
 /// What CLI11 cannot check. Throws kInvalidArgument.
@@ -239,9 +295,13 @@ void check(const CLI::App& command, Arguments& a) {
   const bool takes_model = command.get_option_no_throw("MODEL") != nullptr &&
                            command.get_option_no_throw("--model") != nullptr;
   const bool takes_prompt = command.get_option_no_throw("--prompt") != nullptr;
+  check_origins(a);
+  check_sampling_params(command, a);
   if (takes_model) {
-    sort_words(a);
-    if (a.model.empty()) {
+    sort_words(a, takes_prompt);
+    const char* variable = std::getenv("OPENLLM_MODEL_ID");
+    if (a.model.empty() && a.load.model_tag.empty() && variable != nullptr) a.model = variable;
+    if (a.model.empty() && a.load.model_tag.empty()) {
       base::fail(ErrorCode::kInvalidArgument,
                  "MODEL is missing (expected a name in the model store, a folder or a .gguf file)");
     }
@@ -292,9 +352,21 @@ void let_the_last_win(CLI::App& app) {
 void turn_help_into_an_option(const CLI::App& app, std::vector<std::string>& words) {
   if (words[0] != "help") return;
   words.erase(words.begin());
+  if (!words.empty()) use_our_command(words);
   const std::vector<std::string> known = known_names(app, false);
   if (words.empty() || std::find(known.begin(), known.end(), words[0]) != known.end())
     words.emplace_back("--help");
+}
+
+/// Options of every command may stand before it: `openllm --quiet run` is `openllm run --quiet`.
+void put_command_first(std::vector<std::string>& words) {
+  constexpr std::string_view kGlobal[] = {"-q", "--quiet", "--verbose", "--debug",
+                                          "--do-not-track"};
+  const auto command = std::find_if(words.begin(), words.end(), [&](const std::string& word) {
+    return std::find(std::begin(kGlobal), std::end(kGlobal), word) == std::end(kGlobal);
+  });
+  if (command == words.end() || command->starts_with('-')) return;
+  std::rotate(words.begin(), command, command + 1);
 }
 
 /// The command whose options the words have; `app` itself when they name none.
@@ -313,6 +385,8 @@ void parse(CLI::App& app, std::vector<std::string> words, ParsedArguments& parse
     const CLI::App& command = innermost(app, a.command);
     a.command.erase(0, std::string_view("openllm ").size());
     check(command, a);
+    if (a.command == "build")
+      a.serving_options = given_options(command, *app.get_subcommand("start"));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) {
       parsed.exit_status = usage_error(app, error);
@@ -326,12 +400,10 @@ void parse(CLI::App& app, std::vector<std::string> words, ParsedArguments& parse
 
 }  // namespace
 
-ParsedArguments parse_arguments(int argc, const char* const* argv) {
-  ParsedArguments parsed;
-  Arguments& a = parsed.arguments;
-  CLI::App app("Run open language models: one answer, a chat, or a server.", "openllm");
+void describe_program(CLI::App& app, Arguments& a) {
+  app.description("Run open language models: one answer, a chat, or a server.");
   app.formatter(std::make_shared<HelpFormatter>());
-  app.set_version_flag("--version", std::string("openllm ") + version());
+  app.set_version_flag("-v,--version", std::string("openllm ") + version());
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"
@@ -340,23 +412,41 @@ ParsedArguments parse_arguments(int argc, const char* const* argv) {
       "`openllm COMMAND --help` says more about each command.");
   add_run(app, a);
   add_start(app, a);
+  add_build(app, a);
   add_query(app, a);
-  add_models(app, a);
+  add_replay(app, a);
+  add_store_commands(app, a);
   add_inspection(app, a);
+  add_doctor(app, a);
+  add_tool_commands(app, a);
+  add_global_options(app, a);
   let_the_last_win(app);
+}
+
+bool is_chat(const Arguments& arguments) {
+  const bool may_chat = arguments.command == "run" || arguments.command == "query";
+  return may_chat && !arguments.prompt_ids && arguments.source.is_empty() && stdin_is_terminal();
+}
+
+ParsedArguments parse_arguments(int argc, const char* const* argv) {
+  ParsedArguments parsed;
+  CLI::App app("", "openllm");
+  describe_program(app, parsed.arguments);
   if (argc < 2) {
     note(app.help());
     parsed.exit_status = kExitUsage;
     return parsed;
   }
   std::vector<std::string> words(argv + 1, argv + argc);
-  turn_help_into_an_option(app, words);
-  const CLI::App& command = command_of(app, words);
+  std::string command = "openllm";
   try {
+    put_command_first(words);
+    turn_help_into_an_option(app, words);
+    use_our_command(words);
+    if (&command_of(app, words) != &app) command += " " + words[0];
     parse(app, std::move(words), parsed);
   } catch (const Error& error) {
-    report_usage(command.get_name() == "openllm" ? "openllm" : "openllm " + command.get_name(),
-                 error.what());
+    report_usage(command, error.what());
     parsed.exit_status = exit_status(error.code());
   }
   return parsed;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/given_options.h"
 #include "cli/prompt_source.h"
 
 namespace openllm::cli {
@@ -17,7 +18,8 @@ struct Arguments {
   std::string model{};    ///< MODEL, or NAME of the store
   /// -m MODEL, until the words are sorted: then MODEL, if it stands there, begins the prompt.
   std::string model_option{};
-  std::string path{};                                     ///< models add
+  std::string path{};                                     ///< models add, replay, build
+  std::string receipt{};                                  ///< run, query: file for the receipt
   std::string version{};                                  ///< models add
   PromptSource source{};                                  ///< run, query, tokenize, logits
   std::optional<std::vector<std::int32_t>> prompt_ids{};  ///< run, logits
@@ -26,7 +28,23 @@ struct Arguments {
   bool json = false;
   bool markdown = false;  ///< fields
   bool bodies = false;    ///< fields
+  bool quiet = false;     ///< All commands.
   bool verbose = false;
+  std::optional<bool> cors{};                  ///< start
+  std::vector<std::string> sampling_params{};  ///< query: "top_p=0.9"
+  ImportOptions import{};                      ///< import
+  bool yes = false;                            ///< prune
+  bool dry_run = false;                        ///< prune
+  bool hub = false;                            ///< models remove
+  bool all = false;                            ///< models
+  bool names = false;                          ///< models
+  std::string sort = "name";                   ///< models: "name", "size", "used" or "origin"
+  std::vector<std::string> variables{};        ///< get-prompt: "name=value"
+  bool begins_answer = false;                  ///< get-prompt: the prompt ends so.
+  std::string shell{};                         ///< completion
+  bool overwrite = false;                      ///< build
+  bool measure = false;                        ///< doctor
+  std::vector<GivenOption> serving_options{};  ///< build: those of `start` that were given
   bool stream = true;
   bool history = true;  ///< Chats: keep the lines for the next one.
   LoadOptions load{};
@@ -34,6 +52,9 @@ struct Arguments {
   ServerOptions server{};
   ClientOptions client{};
 };
+
+/// Whether the command is a chat on the terminal.
+bool is_chat(const Arguments& arguments);
 
 /// Parses the command line. Help and version are printed to standard output and a usage error to
 /// standard error; then `exit_status` is set and nothing else is.

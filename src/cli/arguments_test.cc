@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+
 namespace openllm::cli {
 namespace {
 
@@ -247,16 +249,59 @@ TEST(Arguments, OfAPromptGoTogether) {
   }
 }
 
+TEST(Arguments, OfAServerSayWhomToTrust) {
+  const ClientOptions plain = parse({"query", "hi"}).parsed.arguments.client;
+  EXPECT_TRUE(plain.verify);
+  EXPECT_EQ(plain.ca_file, "");
+  EXPECT_EQ(parse({"query", "hi", "--ca-file", "a.pem"}).parsed.arguments.client.ca_file, "a.pem");
+  EXPECT_FALSE(parse({"query", "hi", "--insecure"}).parsed.arguments.client.verify);
+  EXPECT_TRUE(parse({"query", "hi", "--insecure", "--ca-file", "a.pem"}).parsed.exit_status);
+}
+
 TEST(Arguments, TellTheirDefaults) {
   const std::string run = parse({"run", "--help"}).out;
   const std::string start = parse({"start", "--help"}).out;
   const std::string query = parse({"query", "--help"}).out;
   EXPECT_THAT(run, HasSubstr("else 128)"));
   EXPECT_THAT(query, HasSubstr("else 128)"));
-  EXPECT_THAT(start, HasSubstr("completions end after 16"));
+  EXPECT_THAT(start, HasSubstr("16 for completions, the end of the answer"));
   EXPECT_THAT(run, HasSubstr("(default: the model's, else 50)"));
   EXPECT_THAT(start, HasSubstr("Port; 0: any free one (default: 3000)"));
   EXPECT_THAT(run, HasSubstr("openllm run [OPTIONS] MODEL [PROMPT] [INPUT]"));
+}
+
+TEST(Arguments, OptionsOfAllCommandsMayStandFirst) {
+  const Arguments first = parse({"--quiet", "--debug", "run", "a", "b"}).parsed.arguments;
+  EXPECT_EQ(first.command, "run");
+  EXPECT_TRUE(first.quiet && first.verbose);
+  EXPECT_EQ(first.model, "a");
+  EXPECT_THAT(first.source.words, ElementsAre("b"));
+  EXPECT_EQ(parse({"-q", "rm", "a"}).parsed.arguments.command, "models remove");
+  EXPECT_EQ(parse({"--top-k", "1", "run", "a", "b"}).parsed.exit_status, 2);
+  EXPECT_EQ(parse({"-q"}).parsed.exit_status, 2);
+}
+
+TEST(Arguments, DevicesMayBeAList) {
+  EXPECT_EQ(
+      parse({"start", "a", "--device", "cpu", "--device", "cpu,cpu"}).parsed.arguments.load.device,
+      "cpu");
+  EXPECT_EQ(parse({"start", "a", "--device", "cpu", "--device", "x"}).parsed.exit_status, 4);
+  for (const char* wrong : {"", ",", "cpu,", ",cpu"}) expect_refused("start", "--device", wrong);
+}
+
+TEST(Arguments, ATagStandsForTheModel) {
+  EXPECT_FALSE(parse({"start", "--model-tag", "t"}).parsed.exit_status);
+  const Arguments run = parse({"run", "--model-tag", "t", "hi"}).parsed.arguments;
+  EXPECT_EQ(run.model, "");
+  EXPECT_THAT(run.source.words, ElementsAre("hi"));
+}
+
+TEST(Arguments, WhatEachRequestSaysItselfHasNoDefault) {
+  for (const char* option : {"--request-id", "--cache-salt", "--priority", "--adapter"}) {
+    const Outcome outcome = parse({"start", "a", option, "1"});
+    EXPECT_EQ(outcome.parsed.exit_status, 2) << option;
+    EXPECT_THAT(outcome.err, HasSubstr(base::cat(option, ": each request"))) << option;
+  }
 }
 
 }  // namespace

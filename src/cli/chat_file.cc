@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/json_setting.h"
 #include "cli/terminal.h"
 
 namespace openllm::cli {
@@ -58,8 +59,12 @@ void save_chat(const std::string& path, const base::Json& chat) {
                     "is there already and is no saved chat (expected a new name)");
     }
   }
+  replace_file(path, chat.dump() + "\n");
+}
+
+void replace_file(const std::string& path, std::string_view text) {
   const std::string draft = base::cat(path, ".", ::getpid(), ".tmp");
-  write_new_file(draft, chat.dump() + "\n");
+  write_new_file(draft, text);
   if (std::rename(draft.c_str(), path.c_str()) == 0) return;
   const int reason = errno;
   ::unlink(draft.c_str());
@@ -67,7 +72,7 @@ void save_chat(const std::string& path, const base::Json& chat) {
 }
 
 base::Json load_chat(const std::string& path) {
-  base::Json chat = base::Json::parse(read_text_file(path), path);
+  base::Json chat = base::parse_setting(read_text_file(path), path);
   if (!is_chat(chat)) {
     base::fail_at(ErrorCode::kInvalidArgument, path,
                   "is no saved chat (expected JSON with \"messages\")");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/json.h"
 
@@ -13,5 +14,8 @@ std::string expand_home(const std::string& path);
 void save_chat(const std::string& path, const base::Json& chat);
 /// Reads one, or an array of messages. Throws kInvalidArgument when it is neither, kNotFound, kIo.
 base::Json load_chat(const std::string& path);
+
+/// Writes a file whole or not at all, in the place of one that is there. Throws kIo.
+void replace_file(const std::string& path, std::string_view text);
 
 }  // namespace openllm::cli

@@ -206,7 +206,7 @@ void ChatSession::take_turn(const std::string& text) {
     if (chat_) {
       conversation_.ask(text);
       try {
-        return answer_messages(options_);
+        return answer_messages(one_answer());
       } catch (const Error& error) {
         conversation_.take_back();  // so that the next turn can go on from before
         // A server whose model has no chat template, or that has no chats.
@@ -218,13 +218,19 @@ void ChatSession::take_turn(const std::string& text) {
       chat_ = false;
       note("(the server has no chat for its model: each input is continued)\n");
     }
-    continue_text(text, options_);
+    continue_text(text, one_answer());
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInternal) throw;
     const bool is_too_long = error.reason() == ErrorReason::kContextTooLong;
     note(base::cat("\nopenllm: error: ",
                    is_too_long ? "this is too long for the context" : error.what(), "\n"));
   }
+}
+
+GenerateOptions ChatSession::one_answer() const {
+  GenerateOptions options = options_;
+  options.n = 1;
+  return options;
 }
 
 void ChatSession::answer_messages(GenerateOptions options) {
@@ -251,7 +257,7 @@ void ChatSession::answer_messages(GenerateOptions options) {
 void ChatSession::continue_text(const std::string& text, GenerateOptions options) {
   const InterruptGuard guard(InterruptPipe::Second::kNothing);
   options.stop_token = guard.token();
-  if (!options.max_new_tokens) options.max_new_tokens = responder_.completion_tokens();
+  if (!fields::has_length(options)) options.max_new_tokens = responder_.completion_tokens();
   Timing timing{.load_s = load_s_};
   const GenerationOutput output = answer(responder_, text, options, Show::kStream, timing);
   print("\n");
@@ -260,7 +266,7 @@ void ChatSession::continue_text(const std::string& text, GenerateOptions options
 }
 
 void ChatSession::make_room(const GenerateOptions& options) {
-  if (options.truncate_prompt) return;
+  if (options.truncate_prompt.value_or(false)) return;
   if (is_full_) {
     // How much room a server has is not known: half of what filled it makes way.
     const std::size_t keep = (conversation_.n_turns() + 1) / 2;

@@ -40,6 +40,8 @@ class ChatSession {
   void save(const std::string& path) const;
   void load(const std::string& path);
   void take_turn(const std::string& text);
+  /// The options of a turn: a chat shows one answer, whatever number is the default.
+  GenerateOptions one_answer() const;
   /// Answers, and forgets old turns for it where the context is full.
   void answer_messages(GenerateOptions options);
   void continue_text(const std::string& text, GenerateOptions options);

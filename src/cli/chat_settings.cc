@@ -1,11 +1,15 @@
 #include "cli/chat_settings.h"
 
 #include <algorithm>
+#include <string>
 #include <type_traits>
 #include <variant>
+#include <vector>
 
 #include "base/error.h"
+#include "base/json_setting.h"
 #include "fields/access.h"
+#include "fields/body.h"
 
 namespace openllm::cli {
 namespace {
@@ -41,13 +45,13 @@ base::Json to_value(const fields::Field& field, const std::string& text) {
   const bool is_list = text.starts_with('[');
   if (field.type == fields::Type::kText || (field.type == fields::Type::kTexts && !is_list))
     return text;
-  if (field.type == fields::Type::kSeed) {
-    const std::optional<std::uint64_t> seed = parse_seed(text);
-    return seed ? base::Json(static_cast<std::int64_t>(*seed)) : base::Json();
-  }
-  if (field.type == fields::Type::kTokenIds && !is_list) return to_value(field, "[" + text + "]");
+  if (field.type == fields::Type::kSeed)
+    return base::Json(static_cast<std::int64_t>(parse_seed(text)));
+  const bool is_ids =
+      field.type == fields::Type::kTokenIds || field.type == fields::Type::kTokenIdOrIds;
+  if (is_ids && !is_list) return to_value(field, "[" + text + "]");
   if (text == "on" || text == "off") return text == "on";
-  return base::Json::parse(text, field.name);
+  return base::parse_setting(text, field.name);
 }
 
 void set_back(const fields::Field& field, GenerateOptions& options) {
@@ -57,6 +61,7 @@ void set_back(const fields::Field& field, GenerateOptions& options) {
           options.*member = GenerateOptions{}.*member;
       },
       field.request);
+  std::erase(options.cleared, std::string(field.name));
 }
 
 void set_value(GenerateOptions& options, const fields::Field& field, const base::Json& value) {
@@ -67,14 +72,48 @@ void set_value(GenerateOptions& options, const fields::Field& field, const base:
   }
 }
 
+/// The value of a text, and "default" for the default.
+void set_from_text(GenerateOptions& options, const fields::Field& field, const std::string& text) {
+  set_value(options, field, text == "default" ? base::Json() : to_value(field, text));
+  fields::check(options);
+}
+
+std::string dashed(std::string_view name) {
+  std::string option = base::cat("--", name);
+  std::replace(option.begin(), option.end(), '_', '-');
+  return option;
+}
+
 }  // namespace
+
+std::string apply_setting(GenerateOptions& options, Asked asked, const std::string& setting) {
+  const std::size_t equals = setting.find('=');
+  if (equals == 0 || equals == std::string::npos) {
+    base::fail(ErrorCode::kInvalidArgument, "--sampling-params: expected NAME=VALUE, got \"",
+               setting, "\"");
+  }
+  const std::string name = setting.substr(0, equals);
+  const std::string text = setting.substr(equals + 1);
+  if (const fields::AbsentField* absent = fields::find_absent(name)) {
+    if (fields::is_neutral(*absent, json_or_text(text))) return dashed(name);
+    base::fail_with(ErrorCode::kUnsupported, {absent->name, ErrorReason::kUnsupportedField},
+                    "--sampling-params ", setting, ": this version does not have that feature");
+  }
+  const fields::Field& field = find_field(asked, name);
+  try {
+    set_from_text(options, field, text);
+  } catch (const Error& error) {
+    throw Error(error.code(), base::cat("--sampling-params ", error.what()), error.where(),
+                error.reason());
+  }
+  return shown_flag(field);
+}
 
 std::string set_field(GenerateOptions& options, Asked asked, const std::string& name,
                       const std::string& text) {
   const fields::Field& field = find_field(asked, name);
   GenerateOptions changed = options;
-  set_value(changed, field, text == "default" ? base::Json() : to_value(field, text));
-  fields::check(changed);
+  set_from_text(changed, field, text);
   check_for_chat(changed);
   options = std::move(changed);
   return std::string(field.name);
@@ -108,9 +147,13 @@ void fields_from_json(GenerateOptions& options, Asked asked, const base::Json& o
 }
 
 void check_for_chat(const GenerateOptions& options) {
-  if (options.n != 1) {
+  if (options.n.value_or(1) != 1) {
     base::fail_at(ErrorCode::kInvalidArgument, "n", "a chat shows one answer (expected 1, got ",
-                  options.n, ")");
+                  *options.n, ")");
+  }
+  if (options.best_of) {
+    base::fail_at(ErrorCode::kInvalidArgument, "best_of",
+                  "a chat shows the answer while it is made");
   }
   if (options.logprobs || options.prompt_logprobs) {
     base::fail_at(ErrorCode::kInvalidArgument, options.logprobs ? "logprobs" : "prompt_logprobs",

@@ -18,6 +18,10 @@ namespace openllm::cli {
 /// changed.
 std::string set_field(GenerateOptions& options, Asked asked, const std::string& name,
                       const std::string& text);
+/// Sets a field of a single request from "name=value", with the same values. Returns the option of
+/// that field ("--top-p"). Throws kInvalidArgument as `set_field`, kUnsupported for a field that
+/// this version cannot honour, unless the value asks for what happens anyway.
+std::string apply_setting(GenerateOptions& options, Asked asked, const std::string& setting);
 /// The fields that are not at their defaults, as a JSON object.
 base::Json fields_to_json(const GenerateOptions& options);
 /// Sets the members of such an object, and all other fields back. Throws as `set_field`.

@@ -32,8 +32,13 @@ TEST(ChatSettings, TakeTheNamesThatFieldsAndOptionsHave) {
 TEST(ChatSettings, CanBeSetBack) {
   EXPECT_EQ(set_all({{"temperature", "0.2"}, {"top-p", "0.5"}, {"temperature", "default"}}),
             R"({"top_p":0.5})");
-  EXPECT_EQ(set_all({{"seed", "7"}, {"seed", "-1"}}), "{}");
-  EXPECT_EQ(set_all({{"ignore-eos", "true"}, {"ignore-eos", "off"}}), "{}");
+  EXPECT_EQ(set_all({{"seed", "7"}, {"seed", "-1"}}), R"({"seed":-1})") << "over a default too";
+  EXPECT_EQ(set_all({{"seed", "7"}, {"seed", "default"}}), "{}");
+  EXPECT_EQ(set_all({{"stop", "x"}, {"stop", "[]"}}), R"({"stop":[]})") << "over a default too";
+  EXPECT_EQ(set_all({{"stop", "[]"}, {"stop", "default"}}), "{}");
+  EXPECT_EQ(set_all({{"stop", "[]"}, {"stop", "x"}}), R"({"stop":["x"]})");
+  EXPECT_EQ(set_all({{"ignore-eos", "true"}, {"ignore-eos", "default"}}), "{}");
+  EXPECT_EQ(set_all({{"ignore-eos", "off"}}), R"({"ignore_eos":false})") << "over a default";
 }
 
 TEST(ChatSettings, RefuseWhatAChatCannotDo) {
@@ -45,7 +50,7 @@ TEST(ChatSettings, RefuseWhatAChatCannotDo) {
                                                              {"logprobs", "3"},
                                                              {"max_tokens", "1.5"},
                                                              {"top-p", "2"},
-                                                             {"eos-token-id", "1"},
+                                                             {"eos-token-id", "x"},
                                                              {"", "1"},
                                                              {"---", "1"},
                                                              {"seed", "x"},
@@ -69,6 +74,39 @@ TEST(ChatSettings, ComeBackFromTheirJson) {
     EXPECT_THROW(fields_from_json(options, Asked::kLlm, base::Json::parse(bad, "")), Error) << bad;
     EXPECT_EQ(fields_to_json(options).dump(), R"({"min_p":0.25,"stop":["x"]})") << bad;
   }
+}
+
+/// What applying a setting throws.
+Error refusal_of(const std::string& setting) {
+  GenerateOptions options;
+  try {
+    apply_setting(options, Asked::kServer, setting);
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << setting << " was taken";
+  return {ErrorCode::kInternal, ""};
+}
+
+TEST(ApplySetting, SetsAnyFieldOfOneRequest) {
+  GenerateOptions options;
+  EXPECT_EQ(apply_setting(options, Asked::kServer, "top_p=0.5"), "--top-p");
+  EXPECT_EQ(apply_setting(options, Asked::kServer, "max_tokens=7"), "--max-new-tokens");
+  apply_setting(options, Asked::kServer, "n=3");  // unlike in chats
+  apply_setting(options, Asked::kServer, "stop=a=b");
+  apply_setting(options, Asked::kServer, "num_beams=1");
+  EXPECT_EQ(options.top_p, 0.5F);
+  EXPECT_EQ(options.max_new_tokens, 7);
+  EXPECT_EQ(options.n, 3);
+  EXPECT_EQ(options.stop, std::vector<std::string>{"a=b"});
+}
+
+TEST(ApplySetting, NotInherited_N12UnknownKeysAreErrors) {
+  EXPECT_EQ(refusal_of("typoed_field=3").code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refusal_of("top_p").code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refusal_of("=1").code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refusal_of("top_p=2").code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refusal_of("num_beams=4").code(), ErrorCode::kUnsupported);
 }
 
 }  // namespace

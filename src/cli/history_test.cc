@@ -76,6 +76,7 @@ TEST_F(HistoryTest, LeavesOutWhatIsTooLongOrEmpty) {
   History history(path_);
   history.add(std::string(History::kLongest + 1, 'x'));
   history.add("");
+  EXPECT_EQ(content(), "") << "nor written";
   history.add(std::string(History::kLongest, 'y'));
   EXPECT_THAT(History(path_).entries(), ElementsAre(std::string(History::kLongest, 'y')));
   write("a\n\n" + std::string(History::kLongest + 1, 'x') + "\nb\ncut short");

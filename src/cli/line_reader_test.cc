@@ -40,5 +40,14 @@ TEST(PasteFilter, FindsMarksInAnyPieces) {
   EXPECT_EQ(lone.flush(), "\033");
 }
 
+TEST(PasteFilter, EveryPasteHasLineEndsOfItsOwn) {
+  PasteFilter filter;
+  // A line end of two bytes is one; in two pastes they are two.
+  EXPECT_EQ(PasteFilter::restore(filter.push("\033[200~a\r\nb\033[201~")), "a\nb");
+  EXPECT_EQ(PasteFilter::restore(filter.push("\033[200~a\r\033[201~\033[200~\nb\033[201~")),
+            "a\n\nb");
+  EXPECT_EQ(PasteFilter::restore(filter.push("\033[200~\n\r\n\n\033[201~")), "\n\n\n");
+}
+
 }  // namespace
 }  // namespace openllm::cli

@@ -2,6 +2,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <exception>
@@ -9,9 +11,12 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "cli/command_names.h"
 #include "cli/commands/commands.h"
 #include "cli/environment.h"
 #include "cli/exit_status.h"
+#include "cli/program.h"
+#include "cli/quiet.h"
 #include "cli/terminal.h"
 
 namespace openllm::cli {
@@ -25,21 +30,29 @@ struct Command {
 constexpr std::array kCommands{
     Command{"run", run_command},
     Command{"start", start_command},
+    Command{"build", build_command},
+    Command{"doctor", doctor_command},
     Command{"query", query_command},
     Command{"models", models_command},
     Command{"models list", models_command},
     Command{"models add", models_add_command},
     Command{"models remove", models_remove_command},
+    Command{"import", import_command},
+    Command{"prune", prune_command},
+    Command{"verify", verify_command},
+    Command{"du", du_command},
+    Command{"get-prompt", get_prompt_command},
+    Command{"completion", completion_command},
+    Command{"man", man_command},
     Command{"info", info_command},
     Command{"tokenize", tokenize_command},
     Command{"logits", logits_command},
+    Command{"replay", replay_command},
     Command{"fields", fields_command},
     Command{"backends", backends_command},
 };
 
-void report(std::string_view what, std::string_view hint = {}) {
-  note(base::cat("openllm: error: ", what, hint, "\n"));
-}
+void report(std::string_view what) { note(base::cat("openllm: error: ", what, "\n")); }
 
 /// A standard stream that the caller closed would be handed to the next file that is opened, which
 /// then gets the program's output. /dev/null for reading stands in: reading finds the end, writing
@@ -51,22 +64,56 @@ void fill_standard_streams() {
   }
 }
 
-int run(int argc, char** argv) {
-  std::string model;
+/// For --verbose: what an error's message leaves out.
+void tell_more(const Error& error) {
+  note(base::cat("openllm: debug: the error is ", to_string(error.code()), ", ",
+                 to_string(error.reason()), error.where().empty() ? "" : ", about ", error.where(),
+                 "\n"));
   try {
-    const ParsedArguments parsed = parse_arguments(argc, argv);
-    model = parsed.arguments.model;
-    if (parsed.exit_status) return *parsed.exit_status;
-    for (const std::string& sentence : unknown_variables(::environ))
-      note(base::cat("openllm: note: ", sentence, "\n"));
-    for (const Command& command : kCommands) {
-      if (command.name == parsed.arguments.command) return command.run(parsed.arguments);
-    }
-    base::fail(ErrorCode::kInternal, "unknown command ", parsed.arguments.command);
+    std::rethrow_if_nested(error);
+  } catch (const std::exception& cause) {
+    note(base::cat("openllm: debug: because of: ", cause.what(), "\n"));
+  } catch (...) {
+    note("openllm: debug: because of an exception of another kind\n");
+  }
+}
+
+int run_command_of(const Arguments& arguments) {
+  // A chat is shown on standard error.
+  const Quiet quiet(arguments.quiet && !is_chat(arguments));
+  for (const std::string& sentence : unknown_variables(::environ))
+    note(base::cat("openllm: note: ", sentence, "\n"));
+  for (const Command& command : kCommands) {
+    if (command.name == arguments.command) return command.run(arguments);
+  }
+  base::fail(ErrorCode::kInternal, "unknown command ", arguments.command);
+}
+
+/// " (option --dtype)", where the error is about an option of loading that was given.
+std::string blamed_option(const Arguments& arguments, const Error& error) {
+  std::string name = base::cat("--", error.where());
+  std::replace(name.begin(), name.end(), '_', '-');
+  if (std::string_view(error.what()).find("--") != std::string_view::npos) return "";
+  CLI::App app;
+  Arguments unused;
+  describe_program(app, unused);
+  const auto commands = app.get_subcommands(
+      [&](const CLI::App* command) { return command->get_name() == arguments.command; });
+  const CLI::Option* option =
+      commands.empty() ? nullptr : commands.front()->get_option_no_throw(name);
+  if (option == nullptr || option->get_group() != "Loading") return "";
+  return base::cat(" (option ", name, ")");
+}
+
+int run(int argc, char** argv) {
+  ParsedArguments parsed;
+  const Arguments& arguments = parsed.arguments;
+  try {
+    parsed = parse_arguments(argc, argv);
+    return parsed.exit_status ? *parsed.exit_status : run_command_of(arguments);
   } catch (const Error& error) {
-    // No hint about the store for a server's models (`query`).
-    const bool unknown_model = error.reason() == ErrorReason::kModelNotFound && !model.empty();
-    report(error.what(), unknown_model ? ", `scripts/fetch-model` fetches one into it" : "");
+    report(error.what() + blamed_option(arguments, error));
+    if (arguments.verbose) tell_more(error);
     return exit_status(error.code());
   } catch (const std::exception& error) {
     report(error.what());

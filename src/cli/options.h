@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "cli/values.h"
 #include "fields/field.h"
 
@@ -74,12 +75,21 @@ inline CLI::Option* repeated(CLI::App* app, const std::string& name,
 /// Options of how a model is loaded.
 void add_load_options(CLI::App* app, LoadOptions& load);
 
+/// Those of the backend vllm, which are among them.
+void add_vllm_options(CLI::App* app, LoadOptions& load);
+
+/// --chat-template, which is one of them.
+void add_chat_template(CLI::App* app, LoadOptions& load);
+
 /// The options of a row as CLI11 spells them: "--temperature,--temp"; a '!' makes a flag that takes
 /// back.
 std::string flag_of(const fields::Field& field);
 
 /// The first of them as a user writes it: "--temperature", "--show-special-tokens".
 std::string shown_flag(const fields::Field& field);
+
+/// JSON, or, where it is none, the text itself.
+base::Json json_or_text(const std::string& text);
 
 /// The option of one row of the table of fields; the row must be a field of requests.
 void add_field(CLI::App* app, const fields::Field& field, GenerateOptions& generate);
@@ -92,7 +102,8 @@ enum class Asked {
 /// An option for each field of requests. Fields that are known from other engines and that cannot
 /// be honoured are hidden options: they throw kUnsupported unless their value asks for nothing.
 void add_request_fields(CLI::App* app, Asked asked, GenerateOptions& generate);
-/// The same for the fields that a configuration has defaults for.
+/// The same for the fields that a configuration has defaults for. Those that only requests have are
+/// hidden options too, which say so.
 void add_config_fields(CLI::App* app, LLMConfig& config);
 
 }  // namespace openllm::cli

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/options.h"
+#include "fields/body.h"
 #include "fields/field.h"
 
 namespace openllm::cli {
@@ -33,10 +34,20 @@ constexpr std::string_view kNoGpu =
     "models run on the CPU here; `openllm backends` lists the devices";
 constexpr std::string_view kNoFetch =
     "models come into the store by `scripts/fetch-model` or `openllm models add`";
+constexpr std::string_view kNoQuantise =
+    "weights are computed with as they are stored; a GGUF file holds a quantised model";
+constexpr std::string_view kNoAdapters = "this version cannot mount adapters";
+constexpr std::string_view kNoTls =
+    "the server speaks plain HTTP; a reverse proxy in front of it (nginx, Caddy) can speak HTTPS";
+constexpr std::string_view kOneProcess =
+    "one process with one model serves everybody, in batches; --threads and --max-sequences set "
+    "what it uses";
 constexpr std::string_view kNoGrammar = "this version does not have grammars";
 constexpr std::string_view kNoSampler = "this version does not have that sampler";
 constexpr std::string_view kNoSpeculation = "this version has no draft models";
 constexpr std::string_view kThreads = "--threads sets the threads of all steps";
+constexpr std::string_view kNoPush =
+    "the folder that `openllm build` writes is copied as any other";
 constexpr std::string_view kPenalty =
     "--repetition-penalty is over the whole prompt and answer, not over the last tokens";
 
@@ -57,7 +68,6 @@ constexpr PeerName kPeerNames[] = {
     {"--system-prompt", kSame, "--system"},
     {"-sysf", kOther, "--system TEXT sets the system message"},
     {"--system-prompt-file", kOther, "--system TEXT sets the system message"},
-    {"--chat-template-file", kSame, "--chat-template"},
     {"--chat-template-kwargs", kSame, "--template-json"},
     {"--jinja", kOther, "", false, ""},
     {"--no-jinja", kAbsent, "templates are always Jinja", false},
@@ -87,8 +97,7 @@ constexpr PeerName kPeerNames[] = {
     {"--samplers", kAbsent, kNoSampler},
     {"--repeat-penalty", kOther, kPenalty, true, "1.0"},
     {"--repeat-last-n", kOther, kPenalty},
-    {"--typical", kAbsent, kNoSampler, true, "1.0"},
-    {"--typical-p", kAbsent, kNoSampler, true, "1.0"},
+    {"--typical", kSame, "--typical-p"},
     {"--top-nsigma", kAbsent, kNoSampler, true, "-1"},
     {"--tfs", kAbsent, kNoSampler, true, "1.0"},
     {"--xtc-probability", kAbsent, kNoSampler, true, "0"},
@@ -115,9 +124,7 @@ constexpr PeerName kPeerNames[] = {
     {"--tensor-split", kAbsent, kNoGpu},
     {"-mg", kAbsent, kNoGpu},
     {"--main-gpu", kAbsent, kNoGpu},
-    {"--gpu-memory-utilization", kAbsent, kNoGpu},
-    {"-tp", kAbsent, kNoGpu, true, "1"},
-    {"--tensor-parallel-size", kAbsent, kNoGpu, true, "1"},
+    {"-tp", kSame, "--tensor-parallel"},
     {"--pipeline-parallel-size", kAbsent, kNoGpu, true, "1"},
     {"-fa", kAbsent, "attention has one form", true, "auto"},
     {"--flash-attn", kAbsent, "attention has one form", true, "auto"},
@@ -147,17 +154,19 @@ constexpr PeerName kPeerNames[] = {
     {"--no-mmap", kAbsent, "files are always mapped", false},
     {"--mmap", kOther, "", false, ""},
     {"--numa", kAbsent, "`numactl` places the program"},
-    {"--dtype", kAbsent, "weights are computed with as they are stored", true, "auto"},
-    {"--quantization", kAbsent, "weights are computed with as they are stored"},
+    {"--torch-dtype", kSame, "--dtype"},
+    {"--device-map", kOther, "--device NAME chooses the device", true, "auto"},
+    {"--low-cpu-mem-usage", kOther, "", false, ""},
+    {"--quantization", kAbsent, kNoQuantise},
     {"--rope-scaling", kAbsent, "positions are the model's own"},
     {"--rope-freq-base", kAbsent, "positions are the model's own"},
     {"--rope-freq-scale", kAbsent, "positions are the model's own"},
-    {"--lora", kAbsent, "this version cannot mount adapters"},
-    {"--enable-lora", kAbsent, "this version cannot mount adapters", false},
+    {"--lora", kAbsent, kNoAdapters},
+    {"--enable-lora", kAbsent, kNoAdapters, false},
+    {"--adapter-id", kAbsent, kNoAdapters},
     {"-md", kAbsent, kNoSpeculation},
     {"--model-draft", kAbsent, kNoSpeculation},
     {"--trust-remote-code", kAbsent, "no code comes with models here", false},
-    {"--tokenizer", kOther, "the tokenizer is the model's own"},
     {"--revision", kOther, "NAME:VERSION chooses one of the store"},
     {"-hf", kAbsent, kNoFetch},
     {"--hf-repo", kAbsent, kNoFetch},
@@ -176,10 +185,40 @@ constexpr PeerName kPeerNames[] = {
     {"--embedding", kAbsent, "this version gives no embeddings", false},
     {"--embeddings", kAbsent, "this version gives no embeddings", false},
     {"--reranking", kAbsent, "this version does not rank", false},
-    {"--ssl-key-file", kAbsent, "a proxy in front of it can speak HTTPS"},
-    {"--ssl-cert-file", kAbsent, "a proxy in front of it can speak HTTPS"},
+    {"--ssl-key-file", kAbsent, kNoTls},
+    {"--ssl-cert-file", kAbsent, kNoTls},
+    {"--ssl-keyfile", kAbsent, kNoTls},
+    {"--ssl-certfile", kAbsent, kNoTls},
+    {"--ssl-keyfile-password", kAbsent, kNoTls},
+    {"--ssl-version", kAbsent, kNoTls},
+    {"--ssl-cert-reqs", kAbsent, kNoTls},
+    {"--ssl-ca-certs", kAbsent, kNoTls},
+    {"--ssl-ciphers", kAbsent, kNoTls},
     {"--log-disable", kOther, "", false, ""},
     {"--keepalive", kAbsent, "the model stays as long as the program"},
+    // OpenLLM 0.4, and the options of BentoML's server that its `start` had.
+    {"--model-id", kSame, "--model"},
+    {"--workers-per-resource", kOther, kOneProcess, true, "1"},
+    {"--api-workers", kOther, kOneProcess, true, "1"},
+    {"--development", kOther, "--verbose tells more on standard error", false},
+    {"--reload", kOther, "Ctrl-C and a new start load a changed model", false},
+    {"--timeout-keep-alive", kSame, "--idle-timeout"},
+    {"--timeout-graceful-shutdown", kSame, "--shutdown-timeout"},
+    {"--system-message", kSame, "--system"},
+    {"--prompt-template-file", kOther, "--chat-template FILE replaces the model's chat template"},
+    {"--server-type", kAbsent, "servers are asked over HTTP; gRPC is not there", true, "http"},
+    {"--include-bentos", kAbsent, "there are no bentos; models alone are stored", false},
+    {"--do-not-track", kOther, "", false, ""},
+    {"--context", kAbsent, "there are no contexts of BentoCloud; --endpoint names a server"},
+    // Building, as OpenLLM did it.
+    {"--machine", kSame, "--json", false},
+    {"--bento-version", kOther, "--model-version VERSION sets the version in the tag"},
+    {"--containerize", kOther, "`docker build -f DIR/Containerfile DIR` makes an image", false},
+    {"--dockerfile-template", kOther, "the folder's Containerfile may be edited"},
+    {"--push", kAbsent, kNoPush, false},
+    {"--force-push", kAbsent, kNoPush, false},
+    {"--enable-features", kAbsent, "every build has all features"},
+    {"--build-ctx", kAbsent, "paths are relative to the working directory"},
 };
 
 const PeerName* find_peer_name(std::string_view name) {
@@ -200,6 +239,11 @@ bool is_same_value(std::string_view a, std::string_view b) {
     return value;
   };
   return number(a) && number(a) == number(b);
+}
+
+bool is_switch_value(std::string_view word) {
+  const bool is_number = word.find_first_not_of("0123456789") == std::string_view::npos;
+  return word == "true" || word == "false" || (is_number && !word.empty());
 }
 
 /// Walks through the words of one command.
@@ -228,12 +272,27 @@ class Translator {
     return command_.get_option_no_throw(name);
   }
 
+  /// A switch that this version cannot turn may have its value or not: "--use-cache",
+  /// "--use-cache false". Its option has it always.
+  bool take_switch(const std::string& name, const std::optional<std::string>& given) {
+    if (!name.starts_with("--") || find(name) == nullptr) return false;
+    std::string field_name = name.substr(2);
+    std::replace(field_name.begin(), field_name.end(), '-', '_');
+    const fields::AbsentField* field = fields::find_absent(field_name);
+    if (field == nullptr || !fields::is_switch(*field)) return false;
+    std::string value = given.value_or("true");
+    if (!given && at_ < words_.size() && is_switch_value(words_[at_])) value = words_[at_++];
+    out_.push_back(name + "=" + value);
+    return true;
+  }
+
   void take_option(const std::string& word) {
     const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
     std::string name = word.substr(0, equals);
     if (name.starts_with("--")) std::replace(name.begin(), name.end(), '_', '-');
     std::optional<std::string> value;
     if (equals != std::string::npos) value = word.substr(equals + 1);
+    if (take_switch(name, value)) return;
     if (const CLI::Option* known = find(name)) {
       out_.push_back(value ? name + "=" + *value : name);
       if (!value && known->get_items_expected_max() > 0 && at_ < words_.size())
@@ -243,12 +302,22 @@ class Translator {
     if (const PeerName* peer = find_peer_name(name)) return take_peer(*peer, name, value);
     if (const PeerName* peer = find_short(name))
       return take_peer(*peer, std::string(peer->name), name.substr(2));
+    refuse_tokenizer_argument(name);
     if (const std::string ours = our_flag(name); !ours.empty()) {
       out_.push_back(value ? ours + "=" + *value : ours);
       if (!value && at_ < words_.size()) out_.push_back(words_[at_++]);
       return;
     }
     out_.push_back(word);
+  }
+
+  /// "--_tokenizer_padding_side", which OpenLLM handed to the tokenizer.
+  static void refuse_tokenizer_argument(const std::string& name) {
+    std::string field_name = name.substr(std::min(name.find_first_not_of('-'), name.size()));
+    std::replace(field_name.begin(), field_name.end(), '-', '_');
+    const std::string_view advice = fields::tokenizer_advice("_" + field_name);
+    if (!advice.empty())
+      base::fail(ErrorCode::kUnsupported, "--", field_name, " cannot be done: ", advice);
   }
 
   /// A name of one letter that has its value attached: "-n128".

@@ -79,6 +79,28 @@ TEST(PeerNames, OfWhatCannotBeDoneSaySo) {
   EXPECT_THAT(refusal("--mlock"), HasSubstr("4 "));
 }
 
+TEST(PeerNames, SwitchesHaveTheirValueOrNot) {
+  for (const char* words : {"--use-cache", "--use-cache true", "--use-cache=true",
+                            "--early-stopping false", "--no-early-stopping"}) {
+    const ParsedArguments parsed = parse(std::string(words) + " --max-tokens 4");
+    EXPECT_FALSE(parsed.exit_status) << words;
+    EXPECT_EQ(parsed.arguments.generate.max_new_tokens, 4) << words;
+    EXPECT_THAT(parsed.arguments.source.words, ::testing::ElementsAre("PROMPT")) << words;
+  }
+  for (const char* words : {"--no-use-cache", "--use-cache false", "--use-cache 7",
+                            "--early-stopping", "--early-stopping=true"})
+    EXPECT_THAT(refusal(words), HasSubstr("4 ")) << words;
+}
+
+TEST(PeerNames, OfOpenLlmSayWhatToUse) {
+  EXPECT_THAT(refusal("--workers-per-resource 0.5"),
+              AllOf(HasSubstr("2 "), HasSubstr("--max-sequences")));
+  EXPECT_THAT(refusal("--reload"), HasSubstr("2 "));
+  EXPECT_THAT(refusal("--adapter-id me/lora"), AllOf(HasSubstr("4 "), HasSubstr("adapters")));
+  EXPECT_THAT(refusal("--ssl-certfile x"), AllOf(HasSubstr("4 "), HasSubstr("proxy")));
+  EXPECT_EQ(refusal("--do-not-track --api-workers 1 --workers-per-resource=1"), "taken");
+}
+
 TEST(PeerNames, AsValuesStayValues) {
   EXPECT_THAT(parse("--stop -ngl --stop --mlock").arguments.generate.stop,
               ::testing::ElementsAre("-ngl", "--mlock"));

@@ -36,6 +36,12 @@ struct ProgressLine::State {
   std::string erased() REQUIRES(mutex) {
     return shown.empty() ? "" : erase_line(columns_of(shown), terminal_width());
   }
+  void show(std::string line) {
+    const base::MutexLock lock(mutex);
+    if (is_over || line == shown) return;
+    cli::note(erased() + line);
+    shown = std::move(line);
+  }
 };
 
 ProgressLine::ProgressLine() : state_(std::make_shared<State>()) {}
@@ -50,12 +56,12 @@ ProgressLine::~ProgressLine() {
 ProgressCallback ProgressLine::callback() const {
   if (!stderr_is_terminal()) return {};
   return [state = state_](const std::string& stage, double fraction) {
-    const base::MutexLock lock(state->mutex);
-    std::string line = fraction >= 1.0 ? "" : draw_progress(stage, fraction, terminal_width());
-    if (state->is_over || line == state->shown) return;
-    cli::note(state->erased() + line);
-    state->shown = std::move(line);
+    state->show(fraction >= 1.0 ? "" : draw_progress(stage, fraction, terminal_width()));
   };
+}
+
+void ProgressLine::show(const std::string& line) const {
+  if (stderr_is_terminal()) state_->show(line);
 }
 
 void ProgressLine::note(std::string_view lines) const {

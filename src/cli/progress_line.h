@@ -26,6 +26,9 @@ class ProgressLine {
 
   /// Draws; for LoadOptions::progress. Empty without a terminal. It may outlive this object.
   ProgressCallback callback() const;
+  /// Draws this line in place of what was there; empty: nothing. No control characters, narrower
+  /// than the terminal. Without a terminal it does nothing.
+  void show(const std::string& line) const;
   /// Writes to standard error whole lines, above the progress.
   void note(std::string_view lines) const;
 

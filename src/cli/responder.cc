@@ -9,7 +9,10 @@ namespace openllm::cli {
 GenerationOutput LocalResponder::respond(const Prompt& prompt, const GenerateOptions& options,
                                          const OnOutput& on_output) const {
   GenerationOutput last;
-  for (const GenerationOutput& output : llm_.generate_iterator(prompt, options)) {
+  GenerateOptions asked = options;
+  // No stream has the best ones.
+  if (options.best_of || llm_.config().best_of) asked.output_kind = OutputKind::kFinalOnly;
+  for (const GenerationOutput& output : llm_.generate_iterator(prompt, asked)) {
     const bool goes_on = on_output(output);
     if (output.finished || !goes_on) last = output;
     if (!goes_on) break;
@@ -18,9 +21,10 @@ GenerationOutput LocalResponder::respond(const Prompt& prompt, const GenerateOpt
 }
 
 std::optional<int> LocalResponder::completion_tokens() const {
-  // A limit from the environment or the model's files counts as asked for.
-  const bool is_set = llm_.config().max_new_tokens != fields::initial_config().max_new_tokens;
-  return is_set ? std::nullopt : std::optional<int>(kCompletionTokens);
+  // A limit of the configuration counts as asked for.
+  const LLMConfig config = llm_.config();
+  if (!fields::has_length(config)) return kCompletionTokens;
+  return config.max_length ? std::nullopt : config.max_new_tokens;
 }
 
 std::optional<Responder::Room> LocalResponder::room(const std::vector<Message>& messages,

@@ -9,6 +9,8 @@ TEST(WithoutControls, LeavesTextAlone) {
   const std::string text = "tab\tline\nH\xC3\xA9 \xC2\xA0\xE6\x97\xA5 \xF0\x9F\x98\x80 cut: \xC2";
   EXPECT_EQ(without_controls(text), text);
   EXPECT_EQ(without_controls(""), "");
+  const std::string_view goes_on("a\xC2\x80", 2);  // in memory, where the text has ended
+  EXPECT_EQ(without_controls(goes_on), goes_on);
 }
 
 TEST(WithoutControls, TakesOrdersToTheTerminalAway) {

@@ -44,7 +44,8 @@ std::string quoted(std::string_view text) {
 }
 
 bool holds(const fields::Range& range, double value) {
-  return value <= range.max && (range.is_above_min ? value > range.min : value >= range.min);
+  const bool is_low = range.is_below_max ? value < range.max : value <= range.max;
+  return is_low && (range.is_above_min ? value > range.min : value >= range.min);
 }
 
 /// "a whole number from 0 to 65535": the range and what the type holds.
@@ -96,8 +97,8 @@ template void parse_into(std::string_view, double&, const fields::Range&);
 template void parse_into(std::string_view, std::uint16_t&, const fields::Range&);
 template void parse_into(std::string_view, std::uint64_t&, const fields::Range&);
 
-std::optional<std::uint64_t> parse_seed(std::string_view text) {
-  if (text == "-1") return std::nullopt;
+std::uint64_t parse_seed(std::string_view text) {
+  static_assert(kRandomSeed == static_cast<std::uint64_t>(-1));
   std::uint64_t seed = 0;
   std::int64_t negative = 0;
   if (parse_number(text, seed)) return seed;

@@ -25,8 +25,8 @@ void parse_into(std::string_view text, std::optional<Number>& out,
   out = value;
 }
 
-/// A seed of 64 bits, signed or not; -1 is no seed, which means a random one.
-std::optional<std::uint64_t> parse_seed(std::string_view text);
+/// A seed of 64 bits, signed or not; -1 is kRandomSeed, a random one whatever the default.
+std::uint64_t parse_seed(std::string_view text);
 /// "1,2,3", "1 2 3" or "[1, 2, 3]" as ids; at least one.
 std::vector<std::int32_t> parse_ids(std::string_view text);
 /// "512MiB", "2GiB", "1.5G", "1000000": bytes; letter case does not matter.

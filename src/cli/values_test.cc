@@ -89,10 +89,10 @@ TEST(ParseInto, SaysWhatItExpects) {
   EXPECT_LT(message_of([&] { parse_into(std::string(5000, '7'), number); }).size(), 200U);
 }
 
-TEST(ParseSeed, MinusOneIsNoSeed) {
+TEST(ParseSeed, MinusOneIsARandomSeedWhateverTheDefault) {
   EXPECT_EQ(parse_seed("7"), 7U);
   EXPECT_EQ(parse_seed("18446744073709551615"), ~std::uint64_t{0});
-  EXPECT_EQ(parse_seed("-1"), std::nullopt);
+  EXPECT_EQ(parse_seed("-1"), kRandomSeed);
   EXPECT_EQ(parse_seed("-2"), ~std::uint64_t{1});
   EXPECT_EQ(parse_seed("-9223372036854775808"), std::uint64_t{1} << 63U);
   for (const char* bad : {"", "-9223372036854775809", "1.5", "18446744073709551616", "x", "-"})

@@ -1,5 +1,6 @@
 #include "client/request.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -46,8 +47,12 @@ void append_delta(GenerationOutput& to, const GenerationOutput& delta, OutputKin
   to.prompt = delta.prompt;
   to.finished = delta.finished;
   if (delta.prompt_token_ids) to.prompt_token_ids = delta.prompt_token_ids;
+  if (delta.prompt_logprobs) to.prompt_logprobs = delta.prompt_logprobs;
   to.request_id = delta.request_id;
   to.n_cached_tokens = delta.n_cached_tokens;
+  to.usage = delta.usage;
+  to.timing = delta.timing;
+  to.receipt = delta.receipt;
 }
 
 bool Request::Shared::is_ready(Until until) const noexcept {
@@ -62,12 +67,13 @@ void Request::Shared::add(const GenerationOutput& delta) {
     return;
   }
   GenerationOutput merged = delta;
-  for (std::size_t i = 0; i < merged.outputs.size(); ++i) {
-    CompletionChunk chunk = news->outputs[i];
+  for (std::size_t i = 0; i < std::min(merged.outputs.size(), news->outputs.size()); ++i) {
+    CompletionChunk chunk = std::move(news->outputs[i]);
     append_choice(chunk, delta.outputs[i]);
     merged.outputs[i] = std::move(chunk);
   }
   if (!merged.prompt_token_ids) merged.prompt_token_ids = news->prompt_token_ids;
+  if (!merged.prompt_logprobs) merged.prompt_logprobs = news->prompt_logprobs;
   news = std::move(merged);
 }
 

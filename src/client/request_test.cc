@@ -63,6 +63,26 @@ TEST(ClientRequest, PartsThatWaitAreMerged) {
   EXPECT_EQ(request->next(), nullptr);
 }
 
+TEST(ClientRequest, ChoicesMayComeLater) {
+  auto ended = std::make_shared<std::promise<void>>();
+  Request request(
+      [ended](const std::stop_token&, const Sink& sink) {
+        sink(delta("a", {1}));
+        GenerationOutput more = delta("b", {2}, true);
+        more.outputs.push_back(more.outputs[0]);
+        more.outputs[1].index = 1;
+        sink(more);
+        ended->set_value();
+      },
+      {});
+  ended->get_future().wait();
+  const GenerationOutput* output = request.next();
+  ASSERT_EQ(output->outputs.size(), 2U);
+  EXPECT_EQ(output->outputs[0].text, "ab");
+  EXPECT_EQ(output->outputs[1].text, "b");
+  EXPECT_EQ(output->outputs[1].index, 1);
+}
+
 TEST(ClientRequest, MergingKeepsWhatOnlyOnePartTells) {
   auto ended = std::make_shared<std::promise<void>>();
   Request request(
@@ -204,6 +224,93 @@ TEST(ClientRequest, OneCoroutineWaits) {
   EXPECT_TRUE(request.suspend(std::noop_coroutine(), Until::kOutput));
   EXPECT_THROW(request.suspend(std::noop_coroutine(), Until::kOutput), Error);
   for (auto& part : steps.parts) part.set_value(delta("", {}, true));
+}
+
+using Until = detail::OutputSource::Until;
+
+TEST(ClientRequest, NewsIsNoEndForThoseWhoWantNothingElse) {
+  Steps steps;
+  std::promise<void> taken;
+  Request request(
+      [&](const std::stop_token&, const Sink& sink) {
+        sink(steps.parts[0].get_future().get());
+        taken.set_value();
+        sink(steps.parts[1].get_future().get());
+      },
+      {.output_kind = OutputKind::kFinalOnly});
+  steps.parts[0].set_value(delta("a", {1}));
+  taken.get_future().wait();
+  EXPECT_FALSE(request.is_ready(Until::kOutput));
+  EXPECT_TRUE(request.is_ready(Until::kAccepted)) << "a server has begun to answer";
+  EXPECT_FALSE(request.suspend(std::noop_coroutine(), Until::kAccepted)) << "nothing to wait for";
+  EXPECT_TRUE(request.suspend(std::noop_coroutine(), Until::kOutput));
+  steps.parts[1].set_value(delta("b", {2}, true));
+  EXPECT_EQ(request.next()->outputs[0].text, "ab");
+}
+
+/// Ends at once when it is resumed.
+struct Flag {
+  struct promise_type {
+    Flag get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    std::suspend_always final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() {}
+  };
+  std::coroutine_handle<promise_type> handle;
+};
+Flag set_when_resumed(std::promise<void>& promise) {
+  promise.set_value();
+  co_return;
+}
+
+TEST(ClientRequest, WhoWaitsForAcceptanceGoesOnWithTheFirstNews) {
+  Steps steps;
+  std::promise<void> resumed;
+  const Flag flag = set_when_resumed(resumed);
+  {
+    Request request(steps.call(), {.output_kind = OutputKind::kFinalOnly});
+    EXPECT_TRUE(request.suspend(flag.handle, Until::kAccepted));
+    steps.parts[0].set_value(delta("a", {1}));
+    EXPECT_EQ(resumed.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+    for (int i : {1, 2}) steps.parts.at(static_cast<std::size_t>(i)).set_value(delta("", {}, true));
+  }
+  flag.handle.destroy();
+}
+
+TEST(ClientRequest, AFailureAfterTheFirstNewsIsNoRefusal) {
+  std::promise<void> failing;
+  Request request(
+      [&](const std::stop_token&, const Sink& sink) {
+        sink(delta("a", {1}));
+        failing.set_value();
+        throw Error(ErrorCode::kIo, "broken");
+      },
+      {.output_kind = OutputKind::kFinalOnly});
+  failing.get_future().wait();
+  while (!request.is_ready(Until::kOutput)) {  // until it has ended
+  }
+  EXPECT_NO_THROW(request.require_accepted()) << "it was";
+  EXPECT_THROW(request.next(), Error);
+}
+
+TEST(ClientRequest, WhatOnlyTheFirstPartTellsStays) {
+  for (const OutputKind kind : {OutputKind::kCumulative, OutputKind::kDelta}) {
+    GenerationOutput sum;
+    GenerationOutput first = delta("a", {1});
+    first.prompt_token_ids = std::vector<std::int32_t>{8, 9};
+    first.outputs[0].cumulative_logprob = -1.0;
+    first.outputs[0].finish_reason = FinishReason::kLength;
+    append_delta(sum, first, kind);
+    GenerationOutput second = delta("b", {2});
+    second.outputs[0].cumulative_logprob = -3.0;
+    append_delta(sum, second, kind);
+    EXPECT_EQ(sum.prompt_token_ids, (std::vector<std::int32_t>{8, 9}));
+    EXPECT_EQ(sum.outputs[0].cumulative_logprob, -3.0) << "counts from the beginning";
+    EXPECT_EQ(sum.outputs[0].text, kind == OutputKind::kDelta ? "b" : "ab");
+    EXPECT_EQ(sum.outputs[0].delta, "b");
+    EXPECT_EQ(sum.outputs[0].finish_reason, FinishReason::kLength);
+  }
 }
 
 }  // namespace

@@ -1,19 +1,17 @@
 #include "client/wire.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 
 #include "base/error.h"
 #include "base/message_json.h"
-#include "base/utf8.h"
+#include "client/output_parts.h"
+#include "client/server_error.h"
+#include "fields/access.h"
 #include "fields/body.h"
 
 namespace openllm::client {
 namespace {
-
-constexpr std::string_view kWhere = "server's answer";
-constexpr int kNoStatus = 0;  // of an error inside of an answer
 
 std::int32_t token_id(const base::Json* name) {
   constexpr std::string_view kPrefix = "token_id:";
@@ -28,7 +26,7 @@ TokenLogprob entry_of(const base::Json& json) {
   const base::Json* logprob = json.find("logprob");
   const bool is_number = logprob != nullptr && logprob->is_number();
   return {token_id(json.find("token")),
-          is_number ? static_cast<float>(logprob->as_double(kWhere)) : 0.0F};
+          is_number ? static_cast<float>(logprob->as_double(kAnswer)) : 0.0F};
 }
 
 void add_chat_logprobs(CompletionChunk& chunk, const base::Json& logprobs) {
@@ -60,19 +58,36 @@ void add_completion_logprobs(CompletionChunk& chunk, const base::Json& logprobs)
     const base::Json& value = (*values->if_array())[i];
     const std::int32_t id = token_id(&(*tokens->if_array())[i]);
     TokenLogprobs list{
-        {id, value.is_number() ? static_cast<float>(value.as_double(kWhere)) : 0.0F}};
+        {id, value.is_number() ? static_cast<float>(value.as_double(kAnswer)) : 0.0F}};
     const bool has_top = tops != nullptr && tops->is_array() && i < tops->if_array()->size();
     const base::JsonObject* top = has_top ? (*tops->if_array())[i].if_object() : nullptr;
     if (top != nullptr) {
       for (const auto& [name, logprob] : *top) {
         const base::Json key(name);
         if (token_id(&key) != id && logprob.is_number()) {
-          list.push_back({token_id(&key), static_cast<float>(logprob.as_double(kWhere))});
+          list.push_back({token_id(&key), static_cast<float>(logprob.as_double(kAnswer))});
         }
       }
     }
     chunk.cumulative_logprob += static_cast<double>(list.front().logprob);
     chunk.logprobs->push_back(std::move(list));
+  }
+}
+
+/// vLLM's [null, {"7": {"logprob": -1.5, ...}, ...}, ...]; the prompt's own token comes first.
+void set_prompt_logprobs(GenerationOutput& output, const base::Json* lists) {
+  if (lists == nullptr || !lists->is_array() || output.prompt_logprobs) return;
+  output.prompt_logprobs.emplace();
+  for (const base::Json& position : *lists->if_array()) {
+    TokenLogprobs& list = output.prompt_logprobs->emplace_back();
+    const base::JsonObject* entries = position.if_object();
+    if (entries == nullptr) continue;
+    for (const auto& [name, entry] : *entries) {
+      const base::Json key("token_id:" + name);
+      const base::Json* logprob = entry.find("logprob");
+      if (logprob != nullptr && logprob->is_number())
+        list.push_back({token_id(&key), static_cast<float>(logprob->as_double(kAnswer))});
+    }
   }
 }
 
@@ -105,130 +120,24 @@ std::string text_of(const base::Json& choice) {
   return {};
 }
 
-void merge_ids(std::vector<std::int32_t>& to, const base::Json* ids) {
-  if (ids == nullptr || !ids->is_array()) return;
-  for (const base::Json& id : *ids->if_array())
-    to.push_back(static_cast<std::int32_t>(id.as_int(kWhere)));
-}
-
 void merge_choice(GenerationOutput& output, const base::Json& json) {
-  const base::Json* index_json = json.find("index");
-  const std::int64_t index = index_json == nullptr ? 0 : index_json->as_int(kWhere);
-  if (index < 0 || index >= static_cast<std::int64_t>(output.outputs.size())) {
-    base::fail(ErrorCode::kIo, kWhere, ": bad choice (expected less than ", output.outputs.size(),
-               ", got ", index, ")");
-  }
-  CompletionChunk& chunk = output.outputs[static_cast<std::size_t>(index)];
-  const std::string text = text_of(json);
-  chunk.delta += text;
-  chunk.text += text;
-  const std::size_t n_before = chunk.token_ids.size();
-  merge_ids(chunk.token_ids, json.find("token_ids"));
-  chunk.n_delta_tokens += chunk.token_ids.size() - n_before;
+  CompletionChunk& chunk = choice_at(output, json.find("index"));
+  add_text(chunk, text_of(json));
+  add_tokens(chunk, json.find("token_ids"));
   if (const base::Json* logprobs = json.find("logprobs");
       logprobs != nullptr && logprobs->is_object()) {
     add_chat_logprobs(chunk, *logprobs);
     add_completion_logprobs(chunk, *logprobs);
   }
+  // What the server has added up is there without logprobs, and not rounded.
+  const base::Json* sum = json.find("cumulative_logprob");
+  if (sum != nullptr && sum->is_number()) chunk.cumulative_logprob = sum->as_double(kAnswer);
   if (const auto reason = finish_reason(json.find("finish_reason"))) chunk.finish_reason = reason;
-  if (const base::Json* ids = json.find("prompt_token_ids"); ids != nullptr && ids->is_array()) {
-    output.prompt_token_ids.emplace();
-    merge_ids(*output.prompt_token_ids, ids);
-  }
-}
-
-ErrorCode code_of(int status) {
-  switch (status) {
-    case 400:
-    case 401:
-    case 403:
-    case 413:
-    case 415:
-    case 422:
-      return ErrorCode::kInvalidArgument;
-    case 404:
-    case 405:
-      return ErrorCode::kNotFound;
-    case 408:
-    case 504:
-      return ErrorCode::kDeadline;
-    case 429:
-      return ErrorCode::kBusy;
-    case 501:
-      return ErrorCode::kUnsupported;
-    case 502:
-    case 503:
-      return ErrorCode::kUnavailable;
-    default:
-      return status >= 500 || status == kNoStatus ? ErrorCode::kInternal : ErrorCode::kIo;
-  }
-}
-
-/// Code and reason of an error.
-struct Meaning {
-  ErrorCode code = ErrorCode::kInternal;
-  ErrorReason reason = ErrorReason::kNone;
-};
-
-/// The meaning of a server's code, which says more than the status. Errors inside of an answer have
-/// no status of their own: there the code, or the number that some servers give, is all.
-Meaning meaning_of(int status, const base::Json& error) {
-  struct Name {
-    std::string_view name{};
-    Meaning meaning{};
-  };
-  using enum ErrorCode;
-  constexpr std::array<Name, 11> kNames{
-      {{"chat_template_missing", {kUnsupported, ErrorReason::kTemplateMissing}},
-       {"unsupported_parameter", {kUnsupported, ErrorReason::kUnsupportedField}},
-       {"unknown_parameter", {kInvalidArgument, ErrorReason::kUnknownField}},
-       {"missing_required_parameter", {kInvalidArgument, ErrorReason::kMissingField}},
-       {"context_length_exceeded", {kInvalidArgument, ErrorReason::kContextTooLong}},
-       {"model_not_found", {kNotFound, ErrorReason::kModelNotFound}},
-       {"model_load_failed", {kUnavailable, ErrorReason::kModelNotLoaded}},
-       {"unavailable", {kUnavailable}},
-       {"rate_limit_exceeded", {kBusy}},
-       {"insufficient_quota", {kResourceExhausted}},
-       {"deadline_exceeded", {kDeadline}}}};
-  const base::Json* code = error.find("code");
-  const std::string* text = code == nullptr ? nullptr : code->if_string();
-  for (const auto& [name, meaning] : kNames) {
-    if (text != nullptr && *text == name) return meaning;
-  }
-  const bool is_status = status == kNoStatus && code != nullptr && code->is_int() &&
-                         *code->if_int() >= 400 && *code->if_int() <= 599;
-  return {code_of(is_status ? static_cast<int>(*code->if_int()) : status)};
-}
-
-const std::string* text_member(const base::Json& json, const char* name) {
-  const base::Json* member = json.find(name);
-  return member == nullptr ? nullptr : member->if_string();
-}
-
-/// The message of an error body, in OpenAI's shape or in a simpler one of other servers.
-const std::string* error_message(const base::Json& json) {
-  const base::Json* error = json.find("error");
-  if (error != nullptr)
-    return error->is_object() ? text_member(*error, "message") : error->if_string();
-  for (const char* name : {"message", "detail"}) {
-    if (const std::string* text = text_member(json, name)) return text;
-  }
-  return nullptr;
-}
-
-std::string beginning(std::string_view text) {
-  constexpr std::size_t kMax = 200;
-  return printable(text.substr(0, kMax)) + (text.size() > kMax ? "..." : "");
+  set_prompt_ids(output, json.find("prompt_token_ids"));
+  set_prompt_logprobs(output, json.find("prompt_logprobs"));
 }
 
 }  // namespace
-
-std::string printable(std::string_view text) {
-  std::string shown = base::sanitize_utf8(text);
-  const auto is_control = [](char c) { return (c >= 0 && c < 0x20) || c == 0x7F; };
-  std::replace_if(shown.begin(), shown.end(), is_control, ' ');
-  return shown;
-}
 
 std::string make_body(const Prompt& prompt, const GenerateOptions& options,
                       const std::string& model, bool stream) {
@@ -238,12 +147,11 @@ std::string make_body(const Prompt& prompt, const GenerateOptions& options,
   if (messages != nullptr) {
     body["messages"] = base::messages_to_json(*messages);
   } else if (const std::vector<std::int32_t>* ids = prompt.token_ids()) {
-    if (ids->empty()) base::fail_at(ErrorCode::kInvalidArgument, "prompt", "has no tokens");
-    body["prompt"] = base::Json::array();
-    for (const std::int32_t id : *ids) body["prompt"].push_back(id);
+    body["prompt"] = prompt_ids_json(*ids);
   } else {
     body["prompt"] = *prompt.text();
   }
+  if (messages == nullptr) fields::check_without_messages(options);
   fields::write_body(options, messages != nullptr ? fields::kChat : fields::kCompletions, body);
   if (messages != nullptr && options.logprobs) {  // a boolean and a number in chats
     body["logprobs"] = true;
@@ -262,29 +170,17 @@ namespace {
 
 void merge_any(GenerationOutput& output, const base::Json& answer, OutputKind kind) {
   if (!answer.is_object())
-    base::fail(ErrorCode::kIo, kWhere, ": not an object (got ", answer.type_name(), ")");
+    base::fail(ErrorCode::kIo, kAnswer, ": not an object (got ", answer.type_name(), ")");
   if (const base::Json* id = answer.find("id"); id != nullptr && id->is_string())
     output.request_id = *id->if_string();
-  for (CompletionChunk& chunk : output.outputs) {
-    chunk.delta.clear();
-    chunk.n_delta_tokens = 0;
-    if (kind != OutputKind::kDelta) continue;
-    chunk.text.clear();
-    chunk.token_ids.clear();
-    chunk.logprobs.reset();
-  }
+  begin_part(output, kind);
   const base::Json* choices = answer.find("choices");
   if (choices == nullptr || !choices->is_array())
-    base::fail(ErrorCode::kIo, kWhere, ": has no choices");
+    base::fail(ErrorCode::kIo, kAnswer, ": has no choices");
   for (const base::Json& choice : *choices->if_array()) merge_choice(output, choice);
-  if (const base::Json* ids = answer.find("prompt_token_ids"); ids != nullptr && ids->is_array()) {
-    output.prompt_token_ids.emplace();
-    merge_ids(*output.prompt_token_ids, ids);
-  }
-  const base::Json* usage = answer.find("usage");
-  const base::Json* details = usage == nullptr ? nullptr : usage->find("prompt_tokens_details");
-  const base::Json* cached = details == nullptr ? nullptr : details->find("cached_tokens");
-  if (cached != nullptr && cached->is_int()) output.n_cached_tokens = *cached->if_int();
+  set_prompt_ids(output, answer.find("prompt_token_ids"));
+  count_new_tokens(output);
+  merge_usage(output, answer);
   output.finished =
       std::all_of(output.outputs.begin(), output.outputs.end(),
                   [](const CompletionChunk& chunk) { return chunk.finish_reason.has_value(); });
@@ -292,45 +188,32 @@ void merge_any(GenerationOutput& output, const base::Json& answer, OutputKind ki
 
 }  // namespace
 
+bool has_usage(const base::Json& answer) noexcept {
+  const base::Json* usage = answer.find("usage");
+  return usage != nullptr && usage->is_object();
+}
+
+bool has_only_usage(const base::Json& answer) noexcept {
+  const base::Json* choices = answer.find("choices");
+  const bool has_choices =
+      choices != nullptr && choices->is_array() && !choices->if_array()->empty();
+  return has_usage(answer) && !has_choices;
+}
+
+void merge_usage(GenerationOutput& output, const base::Json& answer) {
+  const base::Json* receipt = answer.find("receipt");
+  if (receipt != nullptr && receipt->is_object()) output.receipt = receipt->dump();
+  if (!has_usage(answer)) return;
+  const base::Json* usage = answer.find("usage");
+  Usage& total = output.usage;
+  read_count(usage, "prompt_tokens", total.n_prompt_tokens);
+  read_count(usage, "completion_tokens", total.n_completion_tokens);
+  read_count(usage->find("prompt_tokens_details"), "cached_tokens", total.n_cached_tokens);
+  output.n_cached_tokens = total.n_cached_tokens;
+}
+
 void merge_answer(GenerationOutput& output, const base::Json& answer, OutputKind kind) {
-  try {
-    merge_any(output, answer, kind);
-  } catch (const Error& error) {
-    // A wrong type is the server's fault, not the caller's.
-    throw Error(ErrorCode::kIo, error.what());
-  }
-}
-
-base::Json parse_answer(std::string_view text) {
-  base::Json json;
-  try {
-    json = base::Json::parse(text, kWhere);
-  } catch (const Error&) {
-    base::fail(ErrorCode::kIo, kWhere, ": not JSON (got ",
-               text.empty() ? "nothing" : beginning(text), ")");
-  }
-  if (const base::Json* error = json.find("error"); error != nullptr && !error->is_null())
-    throw make_error(kNoStatus, text);
-  return json;
-}
-
-Error make_error(int status, std::string_view body) {
-  try {
-    const base::Json json = base::Json::parse(body, "error body");
-    const base::Json* error = json.find("error");
-    const base::Json& details = error == nullptr ? json : *error;
-    if (const std::string* message = error_message(json)) {
-      const Meaning meaning = meaning_of(status, details);
-      const std::string* param = text_member(details, "param");
-      return {meaning.code, printable(*message), param == nullptr ? "" : printable(*param),
-              meaning.reason};
-    }
-  } catch (const Error&) {
-    // not JSON: shown as it is below
-  }
-  return {code_of(status),
-          base::cat("server: ", status == kNoStatus ? "error" : base::cat("HTTP status ", status),
-                    body.empty() ? "" : ": ", beginning(body))};
+  read_answer([&] { merge_any(output, answer, kind); });
 }
 
 }  // namespace openllm::client

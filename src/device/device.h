@@ -37,6 +37,10 @@ class Device {
   virtual std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) = 0;
   virtual std::unique_ptr<Buffer> allocate(std::size_t n_bytes) = 0;
   virtual std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) = 0;
+  /// Memory that a block of `block_size` tokens of one layer takes up in such a cache, with what
+  /// the layout pads.
+  virtual std::int64_t kv_block_bytes(const KvLayerSpec& layer, KvType type,
+                                      int block_size) const noexcept = 0;
   virtual std::unique_ptr<Rope> make_rope(const RopeSpec& spec) = 0;
   /// `table`: for kBuckets, [n_buckets, heads], uploaded as an embedding; it must outlive the bias.
   virtual std::unique_ptr<PositionBias> make_position_bias(const PositionBiasSpec& spec,
@@ -60,7 +64,8 @@ class Device {
   /// looked up is checked by the caller.
   virtual void embed(const Weight& table, const Lookup& lookup, Tensor out) noexcept = 0;
   /// Normalises groups of weight.in_features() columns: the whole row, or each head when the weight
-  /// has head_dim entries and x is [T, H * head_dim]. RMS: x / sqrt(mean(x^2) + eps) * (weight +
+  /// has head_dim entries and x is [T, H * head_dim]. With NormSpec::group each head may have
+  /// weights of its own. RMS: x / sqrt(mean(x^2) + eps) * (weight +
   /// offset). Layer: (x - mean) / sqrt(var + eps) * weight + bias. bias may be null. x and out may
   /// be the same.
   virtual void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x,
@@ -81,6 +86,10 @@ class Device {
   /// with gate_up's gate.
   virtual void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept = 0;
   virtual void activation(Activation act, Tensor x) noexcept = 0;  ///< In place.
+  /// x[t,i] *= sigmoid(gate[t,i]), or of gate[t,0] where the gate has one column.
+  virtual void apply_gate(Tensor gate, Tensor x) noexcept = 0;
+  /// Every x to within [-limit, limit], in place.
+  virtual void clamp(float limit, Tensor x) noexcept = 0;
   /// out = x; they must not overlap.
   virtual void copy(Tensor x, Tensor out) noexcept = 0;
   /// out = x + y * scale; may all be the same.
@@ -98,10 +107,10 @@ class Device {
   virtual void gather_from_experts(const Routing& routing, Tensor x, Tensor out) noexcept = 0;
   /// out = the rows of x whose results the step wants: its logit rows, then its hidden rows.
   virtual void gather_outputs(Tensor x, Tensor out) noexcept = 0;
-  /// host_out[i,v] = cap(sum_k x[i,k] * weight[v,k] * scale); row stride = weight.out_features().
-  /// Complete after finish_step.
-  virtual void logits(const Weight& weight, float scale, float soft_cap, Tensor x,
-                      float* host_out) noexcept = 0;
+  /// host_out[i,v] = cap((sum_k x[i,k] * weight[v,k] + bias[v]) * scale); row stride =
+  /// weight.out_features(). bias may be null. Complete after finish_step.
+  virtual void logits(const Weight& weight, const Weight* bias, float scale, float soft_cap,
+                      Tensor x, float* host_out) noexcept = 0;
   /// host_out[i,:] = x[i,:], f32 without gaps. Complete after finish_step.
   virtual void read(Tensor x, float* host_out) noexcept = 0;
 
@@ -125,6 +134,10 @@ struct DeviceOptions {
   /// those that meet BF16 weights: BF16, if the CPU has it, instead of f32. Faster for many rows,
   /// but the answers differ visibly from those of f32 activations.
   bool fast_activations = false;
+  /// Weights are checked and measured, but their numbers are not read and take no memory: tells
+  /// what a model would need. Nothing can be computed with such a device. The cpu device alone
+  /// heeds it.
+  bool sizes_only = false;
 };
 
 /// A device that can be made on this machine, or why not.

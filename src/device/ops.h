@@ -15,6 +15,9 @@ struct NormSpec {
   NormKind kind = NormKind::kRms;
   float eps = 1e-5F;
   float weight_offset = 0.0F;  ///< Added to the weight: 1 for Gemma's (1 + w).
+  /// Columns that are normalised together, when the weight has several such groups; 0: as many as
+  /// the weight has.
+  int group = 0;
 };
 
 enum class Activation : std::uint8_t {

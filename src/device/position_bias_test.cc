@@ -38,5 +38,15 @@ TEST(PositionBias, RowsHaveABiasForEachKey) {
   EXPECT_EQ(bias.row(1, 0)[1000], -2000.0F);
 }
 
+/// Kernels read whole units of keys: some behind the last one.
+TEST(PositionBias, RowsGoOnBehindTheLastKey) {
+  HostPositionBias bias({.slopes = {1.0F, -2.0F}}, {});
+  for (int length = 1; length < 700; length += 37) {
+    bias.reserve(length);
+    EXPECT_EQ(bias.row(0, 0)[length + 63], static_cast<float>(length + 63)) << length;
+    EXPECT_EQ(bias.row(1, length - 1)[0], 2.0F * static_cast<float>(length - 1)) << length;
+  }
+}
+
 }  // namespace
 }  // namespace openllm::device

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <vector>
 
 namespace openllm::device {
 namespace {
@@ -40,6 +41,27 @@ TEST(RoutedSlots, WeightsMayBeLeftAsTheyAreAndScaled) {
   EXPECT_FLOAT_EQ(slots.slot(0, 0).weight, 2.0F);
 }
 
+TEST(RoutedSlots, WeightsThatAddUpToTheScale) {
+  const RoutedSlots slots =
+      route({.n_experts = 3, .top_k = 2, .normalise = true, .scale = 2.5F}, {{1, 1, 0}});
+  EXPECT_FLOAT_EQ(slots.slot(0, 0).weight, 1.25F);
+  EXPECT_FLOAT_EQ(slots.slot(0, 1).weight, 1.25F);
+}
+
+TEST(RoutedSlots, WhatIsNoNumberComesLast) {
+  const float nan = std::nanf("");
+  const RouterSpec spec{
+      .n_experts = 4, .top_k = 2, .score = RouterSpec::Score::kSigmoid, .normalise = false};
+  for (std::size_t at = 0; at < 4; ++at) {
+    std::vector<float> scores = {1, 1, 1, 1};
+    scores[at] = nan;
+    const RoutedSlots slots = route(spec, {scores});
+    const auto expert = static_cast<int>(at);
+    EXPECT_EQ(slots.begin(expert + 1) - slots.begin(expert), 0) << at;
+    EXPECT_EQ(slots.begin(4), 2) << at;
+  }
+}
+
 TEST(RoutedSlots, BiasChoosesButDoesNotWeigh) {
   const float bias[] = {0, 10, 0};
   const RoutedSlots slots =
@@ -58,6 +80,12 @@ TEST(RoutedSlots, GroupsAreChosenFirst) {
   spec.score = RouterSpec::Score::kSigmoid;
   spec.group_score = RouterSpec::GroupScore::kBestTwo;
   EXPECT_EQ(route(spec, scores).begin(2), 0);  // the two best together: experts 2 and 3
+  // Of groups of one there is no second best.
+  spec.n_groups = 4;
+  spec.top_groups = 2;
+  const RoutedSlots slots = route(spec, {{1, 2, 3, 0}});
+  EXPECT_EQ(slots.begin(1), 0);
+  EXPECT_EQ(slots.begin(3), 2);
 }
 
 }  // namespace

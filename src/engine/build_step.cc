@@ -32,6 +32,7 @@ void build_step(std::span<Sequence* const> batch, step::Step& out) {
     entry.past_len = sequence->n_computed;
     entry.adapter = r.request.adapter;
     entry.rope_len = r.n_prompt + r.max_new;
+    entry.sequence_id = sequence->id;
     out.sequences.push_back(entry);
     const auto begin = sequence->tokens.begin() + sequence->n_computed;
     out.token_ids.insert(out.token_ids.end(), begin, begin + sequence->n_rows);

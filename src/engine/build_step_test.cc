@@ -25,7 +25,7 @@ class BuildStep : public testing::Test {
   }
 
   RequestState& add(Request request) {
-    auto state = std::make_unique<RequestState>(std::move(request));
+    auto state = std::make_unique<RequestState>(std::move(request), 1000);
     requests_.push_back(std::move(state));
     return *requests_.back();
   }
@@ -58,6 +58,7 @@ TEST_F(BuildStep, SequencesFollowEachOtherWithAllTheirFields) {
   first.adapter = 3;
   plan(add(first), 0, 3);
   RequestState& second = add(request_of({20, 21}, 30));
+  second.choices[0]->id = 8;
   second.choices[0]->tokens.push_back(22);
   second.choices[0]->tokens.push_back(23);
   plan(second, 3, 1);
@@ -72,6 +73,7 @@ TEST_F(BuildStep, SequencesFollowEachOtherWithAllTheirFields) {
               ElementsAre(0, 3, 0, 3, 12));
   EXPECT_THAT((std::vector{b.first_row, b.n_rows, b.past_len, b.adapter, b.rope_len}),
               ElementsAre(3, 1, 3, 0, 32));
+  EXPECT_EQ(b.sequence_id, 8);
   EXPECT_THAT(step_.logit_rows, ElementsAre(3));  // the first one's prompt goes on
   EXPECT_EQ(second.choices[0]->first_output, 0);
 }

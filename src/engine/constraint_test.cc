@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/test_bench.h"
+#include "sampling/constraints/token_rules.h"
 #include "sampling/test_constraints.h"
 
 namespace openllm::engine {
@@ -33,6 +34,22 @@ sampling::ConstraintFactory forced(std::vector<std::int32_t> tokens) {
 sampling::ConstraintFactory hashed() {
   return [](const ConstraintContext& context) {
     return std::make_unique<HashConstraint>(static_cast<std::uint64_t>(context.choice));
+  };
+}
+
+/// Rules that look at all tokens, and at the length.
+sampling::ConstraintFactory ruled() {
+  sampling::TokenRules rules;
+  rules.no_repeat_ngram_size = 3;
+  rules.bad_words = {{3, 4}, {5}};
+  rules.sequence_bias = {{{6, 7}, 3.0F}, {{8}, -1.0F}};
+  rules.forced_eos = {11};
+  rules.length_decay = {20, 1.1F};
+  rules.suppressed_at_begin = {1, 2};
+  rules.eos = {11, 12};
+  return [shared = std::make_shared<const sampling::TokenRules>(rules)](
+             const ConstraintContext& context) {
+    return std::make_unique<sampling::RuledTokens>(shared, context);
   };
 }
 
@@ -106,6 +123,22 @@ TEST_F(ConstraintTest, TheEndWaitsUntilEveryConstraintAllowsIt) {
   }
 }
 
+TEST_F(ConstraintTest, RulesKnowTheLengthThatFitsTheContext) {
+  Request r = make_request("a", 5, 10'000);
+  const auto rules = std::make_shared<sampling::TokenRules>();
+  rules->forced_eos = {60};
+  rules->suppressed = {59};
+  r.constraints = {[&](const ConstraintContext& context) {
+    EXPECT_EQ(context.max_new_tokens, options.max_model_len - 5);
+    return std::make_unique<sampling::RuledTokens>(rules, context);
+  }};
+  const auto sink = submit(r);
+  run_all();
+  EXPECT_EQ(sink->tokens[0].size(), static_cast<std::size_t>(options.max_model_len - 5));
+  EXPECT_EQ(sink->tokens[0].back(), 60);
+  EXPECT_EQ(sink->tokens[0], expected_answer(r, 0, kVocab, options).tokens);
+}
+
 TEST_F(ConstraintTest, AFailureEndsItsRequestAlone) {
   std::vector<std::shared_ptr<RecordingSink>> failing;
   for (const bool in_mask : {true, false}) {
@@ -155,7 +188,7 @@ TEST_F(CrowdedConstraintTest, PreemptionKeepsTheStateAndTheBytesAreThoseOfARunAl
     r.sampling.temperature = i % 2 == 0 ? 0.0F : 0.9F;
     r.stop_token_ids = {11, 12};
     r.min_new_tokens = 3 * i;
-    r.constraints = {hashed()};
+    r.constraints = {hashed(), ruled()};
     requests.push_back(r);
     sinks.push_back(submit(r));
   }

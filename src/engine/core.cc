@@ -64,7 +64,6 @@ void Core::reserve_for(int n_choices) {
 void Core::add(std::unique_ptr<RequestState>& request) {
   RequestState& r = *request;
   reserve_for(r.request.n_choices);
-  r.max_new = static_cast<int>(std::min<std::int64_t>(r.max_new, max_len_ - r.n_prompt));
   r.root = prefix_root(r, options_.rope_depends_on_length);
   r.tenant = shares_.tenant(r.request.tenant);
   r.group = shares_.group(r.request.tenant, r.request.group);
@@ -72,6 +71,7 @@ void Core::add(std::unique_ptr<RequestState>& request) {
   shares_.enter(*r.tenant, *r.group);
 
   r.arrival = next_arrival_++;
+  for (const auto& choice : r.choices) choice->id = next_sequence_id_++;
   if (r.request.deadline) next_deadline_ = std::min(next_deadline_, *r.request.deadline);
   ++stats_.n_requests;
   stats_.n_prompt_tokens += r.n_prompt;
@@ -99,8 +99,9 @@ void Core::release_held(RequestState& r) {
     if (choice->state != Sequence::State::kHeld) continue;
     --n_held_;
     make_waiting(*choice);
+    if (prompt_is_cached) continue;
     r.leader = choice.get();
-    if (options_.prefix_caching && !prompt_is_cached) return;
+    if (options_.prefix_caching) return;
   }
 }
 
@@ -118,6 +119,7 @@ void Core::leave_running(Sequence& sequence) {
 void Core::preempt(Sequence& sequence) {
   leave_running(sequence);
   sequence.blocks.clear();
+  runner_.forget(sequence.id);
   sequence.n_computed = 0;
   sequence.n_rows = 0;
   sequence.split_counted = false;
@@ -136,11 +138,20 @@ void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failur
   if (sequence.state == Sequence::State::kWaiting) erase_from(waiting_, &sequence);
   if (sequence.state == Sequence::State::kHeld) --n_held_;
   sequence.state = Sequence::State::kEnded;
+  runner_.forget(sequence.id);
   if (reason == FinishReason::kStop) lengths_.add_end();
   sequence.blocks.clear();
   sequence.n_rows = 0;
 
   RequestState& r = *sequence.request;
+  if (!emissions_.empty()) {
+    Emission& before = emissions_.back();
+    auto* token = std::get_if<TokenEvent>(&before.what);
+    if (token != nullptr && before.sink == r.request.sink &&
+        before.choice == sequence.sampling.choice) {
+      token->is_last = true;
+    }
+  }
   emit(sequence, EndEvent{reason, std::max(0, r.n_cached), failure});
   if (--r.n_open == 0) {
     closed_.push_back(&r);

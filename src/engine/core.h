@@ -169,6 +169,7 @@ class Core {
   std::vector<RequestState*> closed_;  // every choice has ended; to be forgotten
   std::int64_t n_held_ = 0;
   std::int64_t next_arrival_ = 0;
+  std::int64_t next_sequence_id_ = 0;
   base::Clock::TimePoint next_deadline_ = base::Clock::TimePoint::max();
 
   // Of one step; kept for their capacity.

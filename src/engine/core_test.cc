@@ -396,5 +396,40 @@ TEST(CoreLogprobs, AnswersAndPromptsGetAsManyAsTheyAskFor) {
   }
 }
 
+/// Keeps which tokens were said to be the last one of their choice.
+class LastSink final : public RecordingSink {
+ public:
+  explicit LastSink(int n_choices) : RecordingSink(n_choices) {}
+  void on_token(int choice, TokenEvent event) noexcept override {
+    is_last.emplace_back(choice, event.is_last);
+  }
+  std::vector<std::pair<int, bool>> is_last{};
+};
+
+TEST(CoreEnds, TheLastTokenOfAChoiceSaysSo) {
+  Bench b;
+  Request r = make_request("a", 4, 3);
+  r.n_choices = 2;
+  const auto sink = std::make_shared<LastSink>(2);
+  r.sink = sink;
+  b.engine.submit(r);
+  b.run_all();
+  for (const int choice : {0, 1}) {
+    std::vector<bool> is_last;
+    for (const auto& [whose, last] : sink->is_last)
+      if (whose == choice) is_last.push_back(last);
+    EXPECT_THAT(is_last, ElementsAre(false, false, true));
+  }
+  // One that is cancelled between two steps has no last token.
+  Request later = make_request("b", 4, 3);
+  const auto cancelled = std::make_shared<LastSink>(1);
+  later.sink = cancelled;
+  b.engine.submit(later);
+  b.engine.step();
+  b.engine.cancel("b");
+  b.run_all();
+  for (const auto& [choice, is_last] : cancelled->is_last) EXPECT_FALSE(is_last);
+}
+
 }  // namespace
 }  // namespace openllm::engine

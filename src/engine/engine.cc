@@ -8,7 +8,6 @@
 #include <new>
 #include <string>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 
@@ -17,6 +16,7 @@
 #include "base/reserve.h"
 #include "base/start_thread.h"
 #include "engine/core.h"
+#include "engine/open_requests.h"
 #include "engine/validate.h"
 
 namespace openllm::engine {
@@ -77,7 +77,7 @@ class Engine::Impl {
        bool start_thread)
       : options_(options),
         core_(runner, options, clock),
-        max_open_(core_.stats().max_open()),
+        max_of_request_(core_.stats().max_of_request()),
         stats_(core_.stats()) {
     if (start_thread) thread_ = base::start_thread([this] { loop(); });
   }
@@ -99,30 +99,23 @@ class Engine::Impl {
 
   void submit(Request request) {
     validate_request(request, core_.vocab_size(), core_.max_len());
-    if (request.n_choices > max_open_) {  // would not fit an idle engine either
+    if (request.n_choices > max_of_request_) {  // an idle engine would not take them either
       base::fail_at(ErrorCode::kInvalidArgument, "n",
-                    "more choices than the engine holds at once (expected at most ", max_open_,
-                    ", got ", request.n_choices, ")");
+                    "more choices than the engine takes at once (expected at most ",
+                    max_of_request_, ", got ", request.n_choices, ")");
     }
     const int n_choices = request.n_choices;
-    auto state = std::make_unique<RequestState>(std::move(request));
+    auto state = std::make_unique<RequestState>(std::move(request), core_.max_len());
     {
       const base::MutexLock lock(mutex_);
       if (closing_) base::fail(ErrorCode::kUnavailable, "engine: shutting down");
       const Request& r = state->request;
-      const std::string group = r.group.empty() ? std::string() : group_key(r.tenant, r.group);
-      const bool joins = !group.empty() && open_groups_.contains(group);
-      require_room(r, joins);
+      const OpenRequests::Held held = open_.held(r);
+      const bool joins = held.by_group > 0;
+      require_room(r, held);
       base::reserve_more(inbox_, 1);
       base::reserve_more(load_.tenants, 1);
-      if (!ids_.try_emplace(r.id, group).second)
-        base::fail(ErrorCode::kInvalidArgument, "request: id already in use: ", r.id);
-      try {
-        if (!group.empty()) ++open_groups_[group];
-      } catch (...) {
-        ids_.erase(r.id);
-        throw;
-      }
+      open_.add(r);
       state->joins_group = joins;
       if (!joins) add_newcomer(load_, newcomer_of(r));
       inbox_.emplace_back(std::move(state));
@@ -206,7 +199,7 @@ class Engine::Impl {
       const base::Failure failure = base::failure_of(e);
       {
         const base::MutexLock lock(mutex_);
-        forget(request.id);
+        open_.remove(request.id);
       }
       for (int i = 0; i < request.n_choices; ++i)
         request.sink->on_end(i, FinishReason::kError, 0, failure);
@@ -220,7 +213,7 @@ class Engine::Impl {
     latest.n_requests = stats_.n_requests;
     latest.n_waiting = core_.n_waiting() + n_inbox_;
     stats_ = latest;
-    for (const std::string& id : core_.finished_ids()) forget(id);
+    for (const std::string& id : core_.finished_ids()) open_.remove(id);
     core_.finished_ids().clear();
     publish_load();
   }
@@ -238,25 +231,21 @@ class Engine::Impl {
     }
   }
 
-  void forget(const std::string& id) REQUIRES(mutex_) {
-    const auto found = ids_.find(id);
-    if (found == ids_.end()) return;
-    const auto group = open_groups_.find(found->second);
-    if (group != open_groups_.end() && --group->second <= 0) open_groups_.erase(group);
-    ids_.erase(found);
-  }
-
-  /// Throws kBusy when the request is one too many, or would wait longer than it wants to. `joins`:
-  /// its group was taken before, and it with that.
-  void require_room(const Request& request, bool joins) const REQUIRES(mutex_) {
-    const std::int64_t n_open = stats_.n_running + stats_.n_waiting + request.n_choices;
-    if (n_open > max_open_) {
+  /// Throws kBusy when there are no places for the request, or it would wait longer than it wants
+  /// to. `held`: of its group, which was taken before, and it with that, and of its tenant.
+  void require_room(const Request& request, const OpenRequests::Held& held) const REQUIRES(mutex_) {
+    const Excess excess = count_excess(stats_, held, request.n_choices, !request.tenant.empty());
+    if (excess.n > 0) {
       base::fail_with(ErrorCode::kBusy,
-                      {.retry_after = retry_after(estimate_ends_s(load_, n_open - max_open_))},
-                      "engine: queue full (expected at most ", max_open_,
-                      " choices running or waiting, got ", n_open, ")");
+                      {.where = excess.is_of_tenant ? "tenant" : "",
+                       .retry_after = retry_after(estimate_ends_s(load_, excess.n))},
+                      excess.is_of_tenant ? "tenant: has all places that one may have ("
+                                          : "engine: queue full (",
+                      stats_.n_running + stats_.n_waiting, " choices run or wait of at most ",
+                      stats_.max_open(), ", ", excess.n, " too many for a further request with ",
+                      request.n_choices, ")");
     }
-    if (!request.max_wait || joins) return;
+    if (!request.max_wait || held.by_group > 0) return;
     const double wait_s = estimate_wait_s(load_, newcomer_of(request));
     const double most_s = std::chrono::duration<double>(*request.max_wait).count();
     if (wait_s <= most_s) return;
@@ -272,15 +261,14 @@ class Engine::Impl {
 
   const EngineOptions options_;
   Core core_;
-  const std::int64_t max_open_;
+  const std::int64_t max_of_request_;  // of an idle engine
   std::vector<Command> commands_;
 
   mutable base::Mutex mutex_;
   base::CondVar wake_;
   std::vector<Command> inbox_ GUARDED_BY(mutex_);
   std::int64_t n_inbox_ GUARDED_BY(mutex_) = 0;  // sequences of the requests in it
-  std::unordered_map<std::string, std::string> ids_ GUARDED_BY(mutex_);  // key of the group, if any
-  std::unordered_map<std::string, int> open_groups_ GUARDED_BY(mutex_);  // requests, by key
+  OpenRequests open_ GUARDED_BY(mutex_);
   Load load_ GUARDED_BY(mutex_);
   EngineStats stats_ GUARDED_BY(mutex_);
   bool closing_ GUARDED_BY(mutex_) = false;

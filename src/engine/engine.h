@@ -41,9 +41,9 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids
-  /// or parameters, more choices than EngineStats::max_open), kBusy (queue full), kUnavailable
-  /// (shutting down), and the errors of constraint factories. max_new_tokens is clipped to the room
-  /// left, in max_model_len and in the KV cache.
+  /// or parameters, more choices than EngineStats::max_of_request), kBusy (no places for it in the
+  /// queue), kUnavailable (shutting down), and the errors of constraint factories. max_new_tokens
+  /// is clipped to the room left, in max_model_len and in the KV cache.
   void submit(Request request);
   /// Ends the request (or one choice) with kCancelled; frees its blocks before the next step.
   /// Unknown ids are ignored.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <span>
@@ -49,6 +50,7 @@ class FakeRunner final : public StepRunner {
     ++n_calls;
     most_sequences = std::max(most_sequences, plan.sequences.size());
     check_limits(plan);
+    follow(plan);
     write(plan);
     // After the writes: a failing device may have done half of its work.
     if (fail_every > 0 && n_calls % fail_every == 0)
@@ -64,6 +66,9 @@ class FakeRunner final : public StepRunner {
     }
     return {.logits = logits_.data()};
   }
+  void forget(std::int64_t sequence_id) noexcept override { lengths_.erase(sequence_id); }
+  /// Sequences that steps had and that were not forgotten.
+  std::size_t n_remembered() const noexcept { return lengths_.size(); }
   int n_threads() const noexcept override { return team_.n_threads(); }
   void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
     team_.run(n, body);
@@ -112,6 +117,16 @@ class FakeRunner final : public StepRunner {
                 "fake: rows without a sequence");
   }
 
+  /// A sequence goes on where it was, by its number; one that is new may begin with a prefix.
+  void follow(const step::Step& plan) {
+    for (const step::SequenceRows& s : plan.sequences) {
+      const auto [known, is_new] = lengths_.try_emplace(s.sequence_id, s.past_len);
+      base::check(is_new || known->second == s.past_len, "fake: sequence ", s.sequence_id,
+                  " goes on elsewhere");
+      known->second = s.past_len + s.n_rows;
+    }
+  }
+
   void write(const step::Step& plan) {
     std::set<const Cell*> written;
     for (std::size_t s = 0; s < plan.sequences.size(); ++s) {
@@ -158,6 +173,7 @@ class FakeRunner final : public StepRunner {
   EngineOptions options_;
   base::ThreadTeam team_{3};
   std::vector<std::vector<Cell>> memory_;
+  std::map<std::int64_t, std::int32_t> lengths_;
   std::vector<std::int32_t> history_;
   std::vector<float> logits_;
 };
@@ -251,15 +267,16 @@ inline Expected expected_answer(const Request& r, int choice, int vocab, const E
   counts.add_prompt(r.prompt_ids);
   std::vector<std::int32_t> tokens = r.prompt_ids;
   std::vector<std::unique_ptr<sampling::Constraint>> parts;
+  const int room = o.max_model_len - static_cast<int>(tokens.size());
+  const int max_new = std::min(r.max_new_tokens, room);
   for (const auto& make : r.constraints) {
-    parts.push_back(make({r.prompt_ids, r.stop_token_ids, choice}));
+    parts.push_back(make({r.prompt_ids, r.stop_token_ids, choice, max_new}));
   }
   sampling::ConstraintSet constraint(std::move(parts), r.stop_token_ids);
   std::vector<float> logits(static_cast<std::size_t>(vocab));
   const auto window = o.kv_groups.size() > 1 ? static_cast<std::size_t>(o.kv_groups[1].window)
                                              : std::size_t{1} << 30U;
-  const int room = o.max_model_len - static_cast<int>(tokens.size());
-  for (int i = 0; i < std::min(r.max_new_tokens, room); ++i) {
+  for (int i = 0; i < max_new; ++i) {
     fake_logits(tokens, std::min(window, tokens.size()), r.adapter, logits);
     if (i < r.min_new_tokens) {
       for (const std::int32_t stop : r.stop_token_ids)

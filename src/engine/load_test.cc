@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <functional>
 
 #include "engine/sim_bench.h"
 
@@ -131,6 +132,16 @@ TEST(Load, NewcomersCountForThoseAfterThem) {
   EXPECT_NEAR(load.mean_s, (1 + 0.5 + 1) / 2, 1e-6);
 }
 
+TEST(Load, TheLongestWaitIsThatOfAnyTenant) {
+  for (const std::size_t longest : {1U, 2U}) {
+    Load load = full_load();
+    load.of(1, 0).n_first = load.of(2, 0).n_first = 1;
+    load.of(longest, 0).n_first = 7;
+    EXPECT_DOUBLE_EQ(estimate_longest_wait_s(load), estimate_wait_s(load, {.tenant = longest}));
+    EXPECT_GT(estimate_longest_wait_s(load), 8);
+  }
+}
+
 TEST(Load, NothingIsEstimatedBeforeAnythingWasMeasured) {
   Load load = full_load();
   load.costs.measured = false;
@@ -244,6 +255,25 @@ TEST(MaxWait, AnIdleEngineTakesAGroupWhole) {
   EXPECT_TRUE(try_submit(sim, of_group("t", "g")).has_value());  // ended: its name is free again
 }
 
+TEST(MaxWait, AGroupIsTakenAsLongAsOneOfItIsThere) {
+  Sim sim({.max_sequences = 8});
+  sim.warm_up();
+  const auto of_group = [&](int max_new) {
+    Request r = sim.make(30, max_new);
+    r.group = "g";
+    r.max_wait = milliseconds(0);
+    return r;
+  };
+  const auto kept = sim.submit(of_group(2000));
+  const auto gone = sim.submit(of_group(2));
+  sim.run_until_ended(*gone);
+  for (int i = 0; i < 40; ++i) sim.submit(400, 2000);
+  sim.engine.step();
+  ASSERT_FALSE(kept->ended());
+  EXPECT_TRUE(try_submit(sim, impatient(sim, milliseconds(0))).has_value());
+  EXPECT_FALSE(try_submit(sim, of_group(2)).has_value());
+}
+
 TEST(MaxWait, RequestsThatArriveDuringAStepCount) {
   Sim sim({.max_sequences = 8});
   sim.warm_up();
@@ -252,6 +282,60 @@ TEST(MaxWait, RequestsThatArriveDuringAStepCount) {
     ++n_taken;
   EXPECT_GE(n_taken, 8);
   EXPECT_LT(n_taken, 100);
+}
+
+TEST(MaxWait, NoWaitAtAllIsEnoughForAnIdleEngine) {
+  Sim sim({.max_sequences = 8});
+  sim.warm_up();
+  EXPECT_FALSE(try_submit(sim, impatient(sim, milliseconds(0))).has_value());
+  sim.engine.step();
+  EXPECT_TRUE(try_submit(sim, impatient(sim, milliseconds(0))).has_value());
+}
+
+/// The wait that an engine with all its places taken tells when these have come but not yet run.
+double wait_behind(int n, const std::function<void(Request&)>& change) {
+  Sim sim({.max_sequences = 8});
+  for (int i = 0; i < 20; ++i) {  // answers end soon
+    Request r = sim.make(20, 200);
+    r.stop_token_ids = {0};
+    sim.submit(r);
+  }
+  while (sim.engine.step()) {
+  }
+  for (int i = 0; i < 8; ++i) sim.submit(20, 400);
+  sim.engine.step();
+  for (int i = 0; i < n; ++i) {
+    Request r = sim.make(20, 400);
+    change(r);
+    sim.submit(r);
+  }
+  return sim.engine.stats().estimated_wait_s;
+}
+
+TEST(MaxWait, NewcomersCountForWhatTheyAskFor) {
+  const auto as_they_are = [](Request&) {};
+  const double nobody = wait_behind(0, as_they_are);
+  const double plain = wait_behind(8, as_they_are);
+  EXPECT_GT(plain, 4 * nobody);
+  EXPECT_LT(wait_behind(8, [](Request& r) { r.stop_token_ids = {0}; }), 0.7 * plain);
+  EXPECT_LT(wait_behind(8, [](Request& r) { r.max_new_tokens = 1; }), 0.7 * plain);
+  // All choices count for the mean, behind the first without a prompt; as one for who comes first.
+  EXPECT_LT(wait_behind(8,
+                        [](Request& r) {
+                          r.n_choices = 100;
+                          r.max_new_tokens = 1;
+                        }),
+            0.25 * plain);
+  // Behind those that ask now.
+  EXPECT_LT(wait_behind(8, [](Request& r) { r.priority = 1; }), 1.2 * nobody);
+}
+
+TEST(MaxWait, BeforeAnythingWasMeasuredAFullQueueTellsNoTimeButOne) {
+  Sim sim({.max_sequences = 8, .max_queue = 2});
+  for (int i = 0; i < 10; ++i) sim.submit(30, 8);
+  const auto refusal = try_submit(sim, sim.make(30, 8));
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->retry_after(), milliseconds(1));
 }
 
 TEST(MaxWait, AFullQueueTellsWhenItHasRoom) {
@@ -267,6 +351,43 @@ TEST(MaxWait, AFullQueueTellsWhenItHasRoom) {
   while (sim.engine.stats().n_running + sim.engine.stats().n_waiting == 28) sim.engine.step();
   EXPECT_NEAR(std::chrono::duration<double>(refusal->retry_after()).count(), sim.now() - start,
               2.0);
+}
+
+TEST(Queue, NoRequestTakesThePlacesOfThoseAfterIt) {
+  for (const bool as_group : {false, true}) {
+    Sim sim({.max_sequences = 8, .max_queue = 56});
+    sim.warm_up();
+    const auto batch = [&](int n) {
+      Request r = sim.make(30, 40);
+      r.n_choices = as_group ? 1 : n;
+      r.group = as_group ? "batch" : "";
+      return r;
+    };
+    EXPECT_EQ(sim.engine.stats().max_of_request(), 56);
+    if (as_group) {
+      for (int i = 0; i < 56; ++i) EXPECT_FALSE(try_submit(sim, batch(1)).has_value()) << i;
+      EXPECT_EQ(try_submit(sim, batch(1))->code(), ErrorCode::kBusy) << "one more of it";
+    } else {
+      EXPECT_EQ(try_submit(sim, batch(57))->code(), ErrorCode::kInvalidArgument);
+      EXPECT_FALSE(try_submit(sim, batch(56)).has_value());
+    }
+    sim.engine.step();
+    // A second one leaves an eighth of the rest, and single ones get on while there are places.
+    Request second = sim.make(30, 40);
+    second.n_choices = 8;
+    EXPECT_EQ(try_submit(sim, second)->code(), ErrorCode::kBusy);
+    second = sim.make(30, 40);
+    second.n_choices = 7;
+    EXPECT_FALSE(try_submit(sim, second).has_value());
+    const auto small = sim.submit(20, 2);
+    EXPECT_EQ(try_submit(sim, sim.make(20, 2))->code(), ErrorCode::kBusy) << "all are taken";
+    sim.run_until_ended(*small);
+    EXPECT_TRUE(small->ended());
+    while (sim.engine.step()) {
+    }
+    for (int i = 0; i < 56 && as_group; ++i)
+      EXPECT_FALSE(try_submit(sim, batch(1)).has_value()) << "what ended counts no more";
+  }
 }
 
 }  // namespace

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
+#include <utility>
+#include <vector>
 
 namespace openllm::engine {
 namespace {
@@ -16,9 +19,10 @@ constexpr StepCosts kFast{.fixed = 1e-9,
                           .prompt_key = 1e-15,
                           .measured = true};
 
-std::vector<std::pair<int, int>> plan(const std::vector<Candidate>& candidates, Budget budget) {
+std::vector<std::pair<int, int>> plan(const std::vector<Candidate>& candidates, Budget budget,
+                                      const StepCosts& costs = kFast) {
   std::vector<PlannedRows> rows;
-  plan_step(candidates, budget, kFast, rows);
+  plan_step(candidates, budget, costs, rows);
   std::vector<std::pair<int, int>> result;
   for (const PlannedRows& r : rows) result.emplace_back(r.candidate, r.n_rows);
   return result;
@@ -47,6 +51,10 @@ TEST(PlanStep, PromptLogprobsBoundTheChunk) {
             (Rows{{0, 8}}));  // the last is reported and drawn from
   EXPECT_EQ(plan({{9, 1, 8, true}}, {50, 8, 7}), (Rows{{0, 8}}));
   EXPECT_EQ(count_output_rows({9, 1, 8, true}, 9), 8);
+  EXPECT_EQ(count_output_rows({8, 8, 8, true}, 8), 1);  // all was reported before
+  EXPECT_EQ(count_output_rows({8, 7, 8, true}, 8), 1);
+  EXPECT_EQ(count_output_rows({8, 7, 8, true}, 7), 0);
+  EXPECT_EQ(count_output_rows({8, 3, 8, false}, 8), 5);
 }
 
 TEST(PlanStep, PromptsThatHaveLeastWhenTheyAreDoneGetAPart) {
@@ -64,6 +72,34 @@ TEST(PlanStep, TheTenantThatWasGivenLeastGetsAPart) {
 TEST(PlanStep, LowerPriorityComesFirstInEachPart) {
   const Candidate urgent{.n_remaining = 100, .priority = -1};
   EXPECT_EQ(plan({urgent, {5}}, {60, 8, 8}), (Rows{{0, 60}}));
+}
+
+/// So slow that no row fits into the time: each part is of two rows.
+TEST(PlanStep, EachPartHasTwoRowsHoweverSlowTheyAre) {
+  const StepCosts slow{.fixed = 1e-9, .prompt_row_alone = 10, .prompt_key = 1e-9, .measured = true};
+  EXPECT_EQ(plan({{100}}, {50, 8, 8}, slow), (Rows{{0, 4}}));
+  EXPECT_EQ(plan({{100}, {20}}, {50, 8, 8}, slow), (Rows{{0, 2}, {1, 2}}));
+  EXPECT_EQ(plan({{100}, {20}, {30}}, {50, 8, 8}, slow), (Rows{{0, 2}, {1, 2}}));
+  const Candidate other{.n_remaining = 100, .tenant_served = -5};
+  EXPECT_EQ(plan({{100}, other, {20}}, {50, 8, 8}, slow), (Rows{{0, 2}, {1, 2}, {2, 2}}));
+  EXPECT_EQ(plan({{100}, {20}}, {3, 8, 8}, slow), (Rows{{0, 2}, {1, 1}}));
+}
+
+/// What a row takes grows with the rows before it, those of the same step among them.
+TEST(PlanStep, RowsThatAttendToManyKeysKeepToTheTime) {
+  for (const int n_past : {0, 7, 60}) {
+    const StepCosts costs{
+        .fixed = 1e-9, .prompt_row_alone = 1e-9, .prompt_key = 1e-3, .measured = true};
+    const Candidate c{.n_remaining = 100, .n_past = n_past};
+    const Rows rows = plan({c}, {50, 8, 8}, costs);
+    ASSERT_EQ(rows.size(), 1U);
+    const double limit = step_limit_s(costs, {}, 1);
+    double time = 0;
+    int n = 0;
+    while (time + 1e-3 * (n_past + n + 1) <= limit) time += 1e-3 * (n_past + ++n);
+    EXPECT_LE(rows[0].second, std::max(n, 4)) << n_past;
+    EXPECT_GE(rows[0].second, n - 1) << n_past;
+  }
 }
 
 TEST(PlanStep, ChunksThatGrowCountTheirLogitsOnce) {

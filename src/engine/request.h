@@ -23,6 +23,7 @@ struct TokenEvent {
   std::int32_t token = 0;
   float logprob = 0.0F;
   std::vector<TokenLogprob> top{};
+  bool is_last = false;  ///< `on_end` of the choice follows at once.
 };
 
 /// Receives what a request produces. Called on the engine thread, so it must return fast and not
@@ -57,6 +58,9 @@ struct Request {
   std::vector<std::int32_t> stop_token_ids{};
   /// Each makes a constraint for every choice; a token must satisfy all of them.
   std::vector<sampling::ConstraintFactory> constraints{};
+  /// Rules that are among `constraints`, once more for who follows them in a way of its own.
+  std::vector<std::string> bad_words{};
+  std::vector<std::int32_t> allowed_token_ids{};
   int n_logprobs = -1;         ///< < 0: none.
   int n_prompt_logprobs = -1;  ///< < 0: none.
   /// Deliver the logits of every prompt position. Like prompt logprobs it makes the engine compute

@@ -11,12 +11,14 @@ namespace openllm::engine {
 namespace {
 
 /// Null when nothing constrains the choice.
-std::unique_ptr<sampling::Constraint> make_constraint(const Request& request, int choice) {
+std::unique_ptr<sampling::Constraint> make_constraint(const Request& request, int choice,
+                                                      int max_new) {
   std::vector<std::unique_ptr<sampling::Constraint>> parts;
   if (request.min_new_tokens > 0 && !request.stop_token_ids.empty()) {
     parts.push_back(std::make_unique<sampling::MinNewTokens>(request.min_new_tokens));
   }
-  const sampling::ConstraintContext context{request.prompt_ids, request.stop_token_ids, choice};
+  const sampling::ConstraintContext context{request.prompt_ids, request.stop_token_ids, choice,
+                                            max_new};
   for (const sampling::ConstraintFactory& make : request.constraints) {
     parts.push_back(make(context));
     base::check(parts.back() != nullptr, "engine: a factory made no constraint");
@@ -27,9 +29,9 @@ std::unique_ptr<sampling::Constraint> make_constraint(const Request& request, in
 
 }  // namespace
 
-RequestState::RequestState(Request what) : request(std::move(what)) {
+RequestState::RequestState(Request what, std::int64_t max_len) : request(std::move(what)) {
   n_prompt = static_cast<int>(request.prompt_ids.size());
-  max_new = request.max_new_tokens;
+  max_new = static_cast<int>(std::min<std::int64_t>(request.max_new_tokens, max_len - n_prompt));
   n_open = request.n_choices;
   for (int i = 0; i < request.n_choices; ++i) {
     auto sequence = std::make_unique<Sequence>();
@@ -37,7 +39,7 @@ RequestState::RequestState(Request what) : request(std::move(what)) {
     sequence->sampling = request.sampling;
     sequence->sampling.choice = i;
     sequence->tokens = request.prompt_ids;
-    sequence->constraint = make_constraint(request, i);
+    sequence->constraint = make_constraint(request, i, max_new);
     if (i == 0 && reports_prompt())
       sequence->report_end = request.prompt_logits ? n_prompt : n_prompt - 1;
     if (sampling::uses_counts(request.sampling)) sequence->counts.add_prompt(request.prompt_ids);

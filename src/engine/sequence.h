@@ -27,6 +27,7 @@ struct Sequence {
   };
 
   RequestState* request = nullptr;
+  std::int64_t id = 0;  ///< As step::SequenceRows::sequence_id; set by the core.
   State state = State::kHeld;
   sampling::SamplingParams sampling{};
   std::vector<std::int32_t> tokens{};  ///< Prompt and answer.
@@ -53,13 +54,13 @@ struct Sequence {
 };
 
 struct RequestState {
-  /// Throws what the factories of constraints throw.
-  explicit RequestState(Request what);
+  /// `max_len`: of prompt and answer. Throws what the factories of constraints throw.
+  RequestState(Request what, std::int64_t max_len);
 
   Request request;
-  std::int64_t arrival = 0;  ///< Set by the core, as are max_new and root.
+  std::int64_t arrival = 0;  ///< Set by the core, as is root.
   int n_prompt = 0;
-  int max_new = 0;
+  int max_new = 0;           ///< As far as there is room.
   int n_open = 0;            ///< Choices not ended.
   bool has_started = false;  ///< A step of it was committed.
   bool joins_group = false;  ///< Others of its group were there when it came.

@@ -89,6 +89,20 @@ TEST(CostModel, OneInterruptionChangesLittle) {
   EXPECT_GT(seconds(model.costs(), shape), 0.0099);
 }
 
+TEST(CostModel, OneStepOfDecodesAfterManyWithPromptsStandsForAsMany) {
+  const StepShape decodes{.decode_rows = 4, .decode_keys = 400};
+  double slower[2] = {};
+  for (const int n_prompts : {15, 16}) {
+    CostModel model;
+    for (int i = 0; i < 50; ++i) model.observe(decodes, 0.010);
+    for (int i = 0; i < n_prompts; ++i) model.observe({4, 400, 20, 4000}, 0.050);
+    model.observe(decodes, 0.020);
+    slower[n_prompts - 15] = seconds(model.costs(), decodes) - 0.010;
+  }
+  EXPECT_GT(slower[0], 0.0005);
+  EXPECT_GT(slower[1], 2.5 * slower[0]);
+}
+
 TEST(CostModel, FollowsAMachineThatBecomesSlower) {
   CostModel model;
   const StepShape shape{.decode_rows = 4, .decode_keys = 400};

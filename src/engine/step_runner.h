@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/function_ref.h"
 #include "step/step.h"
@@ -15,6 +16,9 @@ class StepRunner {
   /// Computes the step; the results are valid until the next call. Throws openllm::Error when the
   /// step failed; the engine then fails the step's requests and goes on.
   virtual step::Outputs run(const step::Step& step) = 0;
+  /// What is kept of that sequence may go: it has ended, or begins again with past_len 0. Told
+  /// between two steps, also of sequences that no step had.
+  virtual void forget(std::int64_t /*sequence_id*/) noexcept {}
   /// Threads that stand idle between two steps, the caller's included.
   virtual int n_threads() const noexcept { return 1; }
   /// body(i) for every i in [0, n), at once on those threads. `body` must not throw.

@@ -25,6 +25,7 @@ struct Bench {
     for (int i = 0; i < 5000 && engine.step(); ++i) {
     }
     EXPECT_EQ(engine.stats().n_blocks_free, engine.stats().n_blocks_total);
+    EXPECT_EQ(runner.n_remembered(), 0U);
   }
 
   EngineOptions options;

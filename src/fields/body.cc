@@ -1,5 +1,6 @@
 #include "fields/body.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <optional>
 #include <utility>
@@ -23,10 +24,6 @@ constexpr std::size_t kMaxShown = 60;
 }
 
 constexpr std::string_view kLacking = "this server does not have that feature";
-
-std::string_view openai_name(const Field& field) noexcept {
-  return field.openai.empty() ? field.name : field.openai;
-}
 
 bool same(const base::Json& a, const base::Json& b) {
   if (a.is_number() && b.is_number()) return a.as_double("a") == b.as_double("b");
@@ -145,6 +142,8 @@ class Census {
   }
 
   void require_no_misspelling(const std::string& name) {
+    if (const std::string_view advice = tokenizer_advice(name); !advice.empty())
+      refuse(joined(path_, name), advice);
     constexpr std::size_t kMinLength = 3;  // shorter ones are near to everything
     if (name.size() < kMinLength || name.size() > kMaxShown) return;
     if (known_.empty()) known_ = known_names(way_, scope_);
@@ -166,9 +165,9 @@ class Census {
 /// An object that fields are read from.
 class Reader {
  public:
-  /// `path`: where the object stands; empty for a whole body.
-  Reader(const base::Json& object, Way way, std::string_view path)
-      : object_(object), way_(way), path_(path) {}
+  /// `path`: where the object stands; empty for a whole body. `texts` as read_body's.
+  Reader(const base::Json& object, Way way, std::string_view path, TextNumbers* texts)
+      : object_(object), way_(way), path_(path), texts_(texts) {}
 
   void read(GenerateOptions& options) const {
     for (const Field& field : all()) {
@@ -223,30 +222,39 @@ class Reader {
     }
     const bool is_openai = (way_ & kOpenAI) != 0;
     set(field, options, *given.value, joined(path_, given.name),
-        is_openai ? field.openai_range.value_or(field.range) : field.range);
+        is_openai ? field.openai_range.value_or(field.range) : field.range, texts_);
   }
 
   const base::Json& object_;
   Way way_;
   std::string_view path_;
+  TextNumbers* texts_;
 };
 
 }  // namespace
 
 bool is_neutral(const Field& field, const base::Json& value) {
   if (value.is_null() || same(value, get(field, GenerateOptions{}))) return true;
+  if (same(value, get(field, initial_config()))) return true;
   if (field.type == Type::kSeed) return same(value, -1);
-  return field.type != Type::kTokenIds && is_empty(value);
+  if (value.is_bool() && same(value, none_of(field))) return true;
+  const bool is_ids = field.type == Type::kTokenIds || field.type == Type::kTokenIdOrIds;
+  return !is_ids && is_empty(value);
 }
 
 bool is_neutral(const AbsentField& field, const base::Json& value) {
   return is_one_of(value, {field.neutral, field.also_neutral});
 }
 
-UnknownNames read_body(const base::Json& body, Way way, GenerateOptions& options) {
+bool is_switch(const AbsentField& field) noexcept {
+  return field.neutral == "true" || field.neutral == "false";
+}
+
+UnknownNames read_body(const base::Json& body, Way way, GenerateOptions& options,
+                       TextNumbers* texts) {
   UnknownNames unknown;
   Census(way, "", "").run(body.as_object("request body"), unknown);
-  Reader(body, way, "").read(options);
+  Reader(body, way, "", texts).read(options);
   return unknown;
 }
 
@@ -255,30 +263,60 @@ void check_names(const base::Json& object, Way way, std::string_view scope, std:
   Census(way, scope, path).run(object.as_object(path), unknown);
 }
 
-void read_object(const base::Json& object, Way way, std::string_view path,
-                 GenerateOptions& options) {
-  const Reader reader(object, way, path);
+void read_object(const base::Json& object, Way way, std::string_view path, GenerateOptions& options,
+                 TextNumbers* texts) {
+  const Reader reader(object, way, path, texts);
   reader.refuse_unknown();
   reader.read(options);
 }
+
+namespace {
+
+/// Refuses a value that no server, or none by these routes, can be asked for.
+void require_sendable(const Field& field, unsigned routes) {
+  if ((field.ways & routes) == 0) {
+    base::fail_with(ErrorCode::kUnsupported, {field.name, ErrorReason::kUnsupportedField},
+                    field.name, ": cannot be asked of a server",
+                    (field.ways & kNative) != 0 ? " but by the native routes" : "");
+  }
+}
+
+/// Whether a client has the server do what a request asks for. What it does itself it leaves to the
+/// server to take a default back.
+bool is_sent(const Field& field, const base::Json& value) {
+  return (field.ways & kClient) != 0 || value == none_of(field);
+}
+
+}  // namespace
 
 void write_body(const GenerateOptions& options, Way way, base::Json& body) {
   const GenerateOptions nothing;
   for (const Field& field : all()) {
     base::Json value = get(field, options);
     if (value == get(field, nothing)) continue;
-    if ((field.ways & kOpenAI) == 0) {
-      base::fail_with(ErrorCode::kUnsupported, {field.name, ErrorReason::kUnsupportedField},
-                      field.name, ": cannot be asked of a server");
-    }
-    // In JSON seeds are signed, and -1 is none.
-    if (field.type == Type::kSeed && same(value, -1)) {
-      base::fail_at(ErrorCode::kUnsupported, field.name,
-                    "cannot be asked of a server (expected less, got 18446744073709551615)");
-    }
-    if ((field.ways & way) != 0 && (field.ways & kClient) != 0)
+    // What is about the other route's prompts says nothing here; all else would be left out.
+    require_sendable(field, field.group == Group::kPrompt ? kOpenAI : way);
+    if ((field.ways & way) != 0 && is_sent(field, value))
       body[openai_name(field)] = std::move(value);
   }
+}
+
+void write_native_body(const LLMConfig& patch, const GenerateOptions& options, base::Json& body) {
+  check_one_way(patch, "llm_config");
+  LLMConfig config = patch;
+  merge(config, options);
+  const GenerateOptions nothing;
+  base::Json in_config = base::Json::object();
+  for (const Field& field : all()) {
+    base::Json value = get(field, options);
+    const bool is_of_patch = value == get(field, nothing);
+    if (is_of_patch) value = get(field, config);
+    if (value.is_null()) continue;
+    require_sendable(field, kNative);
+    if (!is_of_patch && !is_sent(field, value)) continue;
+    (field.is_beside_config ? body : in_config)[field.name] = std::move(value);
+  }
+  if (!in_config.if_object()->empty()) body["llm_config"] = std::move(in_config);
 }
 
 }  // namespace openllm::fields

@@ -86,6 +86,20 @@ std::vector<base::Json> wrong_values(const Field& field) {
               json("[\"1\"]"),
               json("[2147483648]"),
               json("[1e300]")};
+    case Type::kTokenIdOrIds:
+      return {-1, 1.5, "1", json("{}"), json("[-1]"), json("[[1]]")};
+    case Type::kTokenLists:
+      return {1, "1", json("[1]"), json("{}"), json("[[]]"), json("[[-1]]"), json("[[1.5]]")};
+    case Type::kListNumbers:
+      return {1,
+              json("{\"1\": 2}"),
+              json("[[1]]"),
+              json("[[[1]]]"),
+              json("[[[], 1]]"),
+              json("[[[1], \"x\"]]"),
+              json("[[[1], 1e300]]")};
+    case Type::kLengthDecay:
+      return {1, "1", json("[1]"), json("[-1, 2]"), json("[1, -2]"), json("[1, 2, 3]"), json("{}")};
     case Type::kTokenNumbers:
       return {1,
               "1",
@@ -132,7 +146,7 @@ TEST(Bodies, EachNameOfAFieldHasItsRange) {
           return is_whole ? base::Json(static_cast<std::int64_t>(number)) : base::Json(number);
         };
         EXPECT_EQ(read(name, value(beyond), kCompletions).where, name) << beyond;
-        if (bound == range.min && range.is_above_min) continue;
+        if (bound == range.min ? range.is_above_min : range.is_below_max) continue;
         EXPECT_EQ(read(name, value(bound), kCompletions).error, "none") << name << " " << bound;
         // One rule for integers: a fraction of zero is none.
         if (is_whole) {
@@ -182,28 +196,14 @@ TEST(Bodies, AbsentFieldsAreRefusedByNameUnlessNeutral) {
 }
 
 TEST(Bodies, NothingThatAsksForSomethingIsNeutral) {
-  for (const char* body : {R"({"web_search_options":{}})",
-                           R"({"guided_json":{}})",
-                           R"({"json_schema":{}})",
-                           R"({"prompt_logprobs":0})",
-                           R"({"thinking_token_budget":0})",
-                           R"({"thinking":false})",
-                           R"({"structured_outputs":{}})",
-                           R"({"prediction":{}})",
-                           R"({"options":{}})",
-                           R"({"allowed_token_ids":[]})",
-                           R"({"top_n_sigma":1})",
-                           R"({"eos_token_id":[]})",
-                           R"({"chat_template":""})",
-                           R"({"reasoning":{}})",
-                           R"({"parallel_tool_calls":false})",
-                           R"({"audio":{}})",
-                           R"({"store":true})",
-                           R"({"verbosity":"low"})",
-                           R"({"typical_p":0})",
-                           R"({"repeat_last_n":64})",
-                           R"({"do_sample":false})",
-                           R"({"service_tier":"flex"})"}) {
+  for (const char* body :
+       {R"({"web_search_options":{}})", R"({"guided_json":{}})", R"({"json_schema":{}})",
+        R"({"thinking_token_budget":0})", R"({"thinking":false})", R"({"structured_outputs":{}})",
+        R"({"prediction":{}})", R"({"options":{}})", R"({"top_n_sigma":1})",
+        R"({"eos_token_id":[]})", R"({"chat_template":""})", R"({"reasoning":{}})",
+        R"({"parallel_tool_calls":false})", R"({"audio":{}})", R"({"store":true})",
+        R"({"verbosity":"low"})", R"({"repeat_last_n":64})", R"({"do_sample":false})",
+        R"({"service_tier":"flex"})"}) {
     for (const Way way : kRoutes)
       EXPECT_EQ(read(json(body), way).reason, ErrorReason::kUnsupportedField) << body;
   }
@@ -333,7 +333,7 @@ TEST(Bodies, SeedsAreExactOrRefused) {
   EXPECT_EQ(seed("4294967295").options.seed, 4294967295U);
   const Result random = seed("-1");
   EXPECT_EQ(random.error, "none");
-  EXPECT_FALSE(random.options.seed) << "random, as in other engines";
+  EXPECT_EQ(random.options.seed, kRandomSeed) << "random, as in other engines";
   for (const char* text :
        {"-9223372036854775809", "9223372036854775808", "18446744073709551615", "1e18",
         "9007199254740994.0", "-9223372036854775808.0", "1e300", "-1e300", "0.5", "true", "\"1\""})
@@ -353,6 +353,97 @@ TEST(Bodies, BiasesAreAnObjectOrPairs) {
   EXPECT_EQ(bias("[[5,101]]").where, "logit_bias[0][1]");
   EXPECT_EQ(bias("[[5]]").where, "logit_bias[0]");
   EXPECT_EQ(bias("[[\"hello\",1]]").where, "logit_bias[0][0]");
+  EXPECT_EQ(bias(R"({"hello":1})").where, "logit_bias.hello") << "nobody asks for texts";
+  EXPECT_EQ(bias(R"({"5":false})").options.logit_bias.at(5), std::numeric_limits<float>::lowest());
+  EXPECT_EQ(bias(R"({"5":true})").where, "logit_bias.5");
+}
+
+TEST(Body, BiasesOfTextsWaitForATokenizer) {
+  const auto read_texts = [](const std::string& text, TextNumbers& texts) {
+    GenerateOptions options;
+    read_body(json(base::cat(R"({"logit_bias":)", text, "}")), kCompletions, options, &texts);
+    return options.logit_bias.size();
+  };
+  TextNumbers texts;
+  const auto is = [](const char* text, float number, const char* place) {
+    return testing::AllOf(testing::Field(&TextNumber::text, text),
+                          testing::Field(&TextNumber::number, number),
+                          testing::Field(&TextNumber::place, place));
+  };
+  EXPECT_EQ(read_texts(R"({"Hello":-5,"12":1," 7a":false,"b":null})", texts), 1U);
+  EXPECT_THAT(texts, testing::ElementsAre(
+                         is("Hello", -5.0F, "logit_bias.Hello"),
+                         is(" 7a", std::numeric_limits<float>::lowest(), "logit_bias. 7a")));
+  texts.clear();
+  EXPECT_EQ(read_texts(R"([["Hello",-5],[15043,1.5],["12",2]])", texts), 1U);
+  EXPECT_THAT(texts, testing::ElementsAre(is("Hello", -5.0F, "logit_bias[0]"),
+                                          is("12", 2.0F, "logit_bias[2]")));
+
+  const auto where = [&](const std::string& text) {
+    try {
+      read_texts(text, texts = {});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      return std::string(error.where());
+    }
+    return std::string("none");
+  };
+  EXPECT_EQ(where(R"({"":1})"), "logit_bias.");
+  EXPECT_EQ(where(R"([["",1]])"), "logit_bias[0]");
+  EXPECT_EQ(where(R"([["a",1],["a",1]])"), "logit_bias[1]");
+  EXPECT_EQ(where(R"({"Hello":101})"), "logit_bias.Hello");
+  EXPECT_EQ(where(R"({"Hello":"1"})"), "logit_bias.Hello");
+  EXPECT_EQ(where(R"({"Hello":true})"), "logit_bias.Hello");
+  for (const char* numeral : {"-5", "+5", " 5", "99999999999"})
+    EXPECT_EQ(where(base::cat(R"({")", numeral, R"(":1})")), base::cat("logit_bias.", numeral));
+}
+
+TEST(Bodies, SuggestionsAreNamesOfThatPlace) {
+  // A name within another object is none here, and short words come near to everything.
+  for (const char* name : {"stream_options.include_usag", "tfx", "rax"})
+    EXPECT_THAT(read(name, 1, kChat).unknown, ElementsAre(name));
+}
+
+TEST(Bodies, NeutralNumbersMayHaveAPoint) {
+  for (const char* body :
+       {R"({"typical_p":1.0})", R"({"num_beams":1.0})", R"({"top_n_sigma":-1.0})"})
+    EXPECT_EQ(read(json(body), kCompletions).error, "none") << body;
+  EXPECT_EQ(read(json(R"({"typical_p":1.5})"), kCompletions).where, "typical_p");
+}
+
+TEST(Bodies, BiasesWithoutANumberAreNone) {
+  const auto biases = [](const char* value) {
+    return read("logit_bias", json(value), kCompletions);
+  };
+  EXPECT_THAT(biases(R"({"5":null,"6":1})").options.logit_bias, ElementsAre(std::pair(6, 1.0F)));
+  for (const char* bad : {R"({"5x":1})", R"({"":1})", R"({"-5":1})", "[[1,2,3]]", "[[1]]", "[[]]"})
+    EXPECT_EQ(biases(bad).error, "invalid_argument") << bad;
+}
+
+TEST(Bodies, LongValuesAreCutInMessages) {
+  const std::string long_name = R"({")" + std::string(200, '5') + R"(":1})";
+  const Result result = read("logit_bias", json(long_name), kCompletions);
+  EXPECT_THAT(result.message, HasSubstr("got " + std::string(60, '5') + "...)"));
+  const Result whole = read("logit_bias", json(R"({")" + std::string(60, '5') + R"(":1})"), kChat);
+  EXPECT_THAT(whole.message, HasSubstr("got " + std::string(60, '5') + ")"));
+}
+
+TEST(Bodies, TextsAndListsMayBeAsLongAsTheirRange) {
+  EXPECT_EQ(read("request_id", std::string(256, 'x'), kChat).error, "none");
+  EXPECT_EQ(read("request_id", std::string(257, 'x'), kChat).where, "request_id");
+  base::Json stops = base::Json::array();
+  for (int i = 0; i < 16; ++i) stops.push_back("x");
+  EXPECT_EQ(read("stop", stops, kChat).error, "none");
+  stops.push_back("x");
+  EXPECT_EQ(read("stop", stops, kChat).where, "stop");
+}
+
+TEST(Bodies, TimesAreAtLeastAMillisecondAndNoLongerThanCanBeCounted) {
+  using std::chrono::milliseconds;
+  EXPECT_EQ(read("timeout", 0.0001, kChat).options.timeout, milliseconds(1));
+  EXPECT_EQ(read("timeout", 1.2346, kChat).options.timeout, milliseconds(1235));
+  EXPECT_EQ(read("timeout", 1e300, kNative).options.timeout, milliseconds(1'000'000'000'000'000));
+  EXPECT_EQ(read("timeout", 0, kChat).where, "timeout");
 }
 
 }  // namespace

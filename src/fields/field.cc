@@ -19,10 +19,16 @@ const Row* find_row(std::span<const Row> rows, std::string_view name) noexcept {
 
 }  // namespace
 
+bool shapes_answers(const Field& field) noexcept {
+  return field.in_receipts.value_or(field.group != Group::kPrompt &&
+                                    field.group != Group::kScheduling);
+}
+
 std::vector<std::string_view> names_of(const Field& field) {
   std::vector<std::string_view> names;
   if (!field.openai.empty()) names.push_back(field.openai);
   names.push_back(field.name);
+  if (!field.transformers.empty()) names.push_back(field.transformers);
   for (const std::string_view alias : field.aliases) {
     if (!alias.empty()) names.push_back(alias);
   }
@@ -32,7 +38,7 @@ std::vector<std::string_view> names_of(const Field& field) {
 const Field* find(std::string_view name) noexcept {
   if (name.empty()) return nullptr;
   for (const Field& field : all()) {
-    if (name == field.name || name == field.openai) return &field;
+    if (name == field.name || name == field.openai || name == field.transformers) return &field;
     for (const std::string_view alias : field.aliases) {
       if (name == alias) return &field;
     }
@@ -48,7 +54,17 @@ const HarmlessMember* find_harmless(std::string_view name) noexcept {
   return find_row(harmless(), name);
 }
 
+std::string_view transformers_name(const Field& field) noexcept {
+  return field.transformers.empty() ? field.name : field.transformers;
+}
+std::string_view openai_name(const Field& field) noexcept {
+  return field.openai.empty() ? field.name : field.openai;
+}
+
 std::string did_you_mean(std::string_view name) {
+  if (const std::string_view advice = tokenizer_advice(name); !advice.empty())
+    return base::cat("; ", advice);
+  if (find(name) != nullptr || find_absent(name) != nullptr) return {};  // known, but not there
   std::vector<std::string> known;
   for (const Field& field : all()) {
     for (const std::string_view each : names_of(field)) known.emplace_back(each);
@@ -77,8 +93,16 @@ const char* to_string(Type type) noexcept {
       return "texts";
     case Type::kTokenIds:
       return "token ids";
+    case Type::kTokenIdOrIds:
+      return "token id or ids";
     case Type::kTokenNumbers:
       return "numbers of token ids";
+    case Type::kTokenLists:
+      return "lists of token ids";
+    case Type::kListNumbers:
+      return "numbers of lists of token ids";
+    case Type::kLengthDecay:
+      return "length and factor";
   }
   return "";
 }
@@ -111,7 +135,8 @@ std::string to_string(const Range& range) {
   if (!std::isfinite(range.min)) return has_max ? "at most " + shown(range.max) : std::string();
   const std::string min = shown(range.min);
   if (!has_max) return (range.is_above_min ? "above " : "at least ") + min;
-  return base::cat(range.is_above_min ? "above " : "", min, " to ", shown(range.max));
+  return base::cat(range.is_above_min ? "above " : "", min,
+                   range.is_below_max ? " to below " : " to ", shown(range.max));
 }
 
 }  // namespace openllm::fields

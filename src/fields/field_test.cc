@@ -40,8 +40,14 @@ TEST(Fields, EachNameMeansOneRow) {
     }
     EXPECT_FALSE(field.help.empty()) << field.name;
     EXPECT_TRUE(has_request(field) || has_config(field)) << field.name;
-    EXPECT_EQ(field.initial.has_value() || field.name == "eos_token_id", has_config(field))
-        << field.name;
+    // Of the others none is the default.
+    const std::set<std::string_view> none{"max_length", "min_length", "forced_bos_token_id",
+                                          "best_of",    "logprobs",   "prompt_logprobs"};
+    const bool has_default = field.type == Type::kNumber || field.type == Type::kBoolean ||
+                             (field.type == Type::kInteger && none.count(field.name) == 0);
+    EXPECT_EQ(field.initial.has_value(), has_config(field) && has_default) << field.name;
+    EXPECT_EQ(has_config(field), field.sampling.index() != 0) << field.name;
+    EXPECT_TRUE(has_config(field) || !(field.is_in_files || has_generation(field))) << field.name;
   }
   for (const AbsentField& field : absent()) {
     EXPECT_TRUE(names.insert(field.name).second) << field.name;
@@ -63,11 +69,29 @@ TEST(Fields, EachNameMeansOneRow) {
   EXPECT_GE(names.size(), 300U);
 }
 
+TEST(Fields, AKnownNameIsNotMeantByItself) {
+  EXPECT_EQ(did_you_mean("temprature"), "; did you mean temperature?");
+  EXPECT_EQ(did_you_mean("tools"), "");
+  EXPECT_EQ(did_you_mean("num_beams"), "");
+}
+
+TEST(Fields, NumbersInErrorsAreWrittenAsTheyWereGiven) {
+  GenerateOptions options;
+  options.n = 1000000;
+  try {
+    check(options);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("got 1000000)"));
+  }
+}
+
 /// A value that is allowed everywhere and no default.
 base::Json example_of(const Field& field) {
   switch (field.type) {
     case Type::kBoolean:
-      return !get(field, GenerateOptions{}).as_bool(field.name);
+      return !(has_config(field) ? get(field, initial_config()) : get(field, GenerateOptions{}))
+                  .as_bool(field.name);
     case Type::kInteger:
       return 7;
     case Type::kSeed:
@@ -82,7 +106,14 @@ base::Json example_of(const Field& field) {
     case Type::kTexts:
       return base::Json::parse(R"(["a","b"])", "example");
     case Type::kTokenIds:
+    case Type::kTokenIdOrIds:
       return base::Json::parse("[1,2]", "example");
+    case Type::kTokenLists:
+      return base::Json::parse("[[1,2],[3]]", "example");
+    case Type::kListNumbers:
+      return base::Json::parse("[[[1,2],0.5],[[3],-1.0]]", "example");
+    case Type::kLengthDecay:
+      return base::Json::parse("[4,1.5]", "example");
     case Type::kTokenNumbers:
       return base::Json::parse(R"({"5":0.5})", "example");
   }
@@ -106,9 +137,14 @@ TEST(Fields, EveryRowComesInAndGoesOut) {
       EXPECT_EQ(get(field, merged), example) << field.name;
     }
     if ((field.ways & kClient) == 0 || !has_request(field)) continue;
-    // What the client writes is what the server reads.
+    // What clients write is what the server reads.
     for (const Way way : {kCompletions, kChat}) {
+      if ((field.ways & kOpenAI) == 0) continue;
       base::Json body = base::Json::object();
+      if ((field.ways & way) == 0 && field.group != Group::kPrompt) {
+        EXPECT_THROW(write_body(options, way, body), Error) << field.name;
+        continue;
+      }
       write_body(options, way, body);
       EXPECT_EQ(body.if_object()->size(), (field.ways & way) != 0 ? 1U : 0U) << field.name;
       if ((field.by_hand & way) != 0) continue;
@@ -119,11 +155,205 @@ TEST(Fields, EveryRowComesInAndGoesOut) {
   }
 }
 
+TEST(Fields, EveryRowGoesOutByTheNativeRoutes) {
+  for (const Field& field : all()) {
+    if ((field.ways & kNative) == 0 || (field.ways & kClient) == 0) continue;
+    const base::Json example = example_of(field);
+    GenerateOptions options;
+    set(field, options, example, field.name, field.range);
+    base::Json body = base::Json::object();
+    write_native_body({}, options, body);
+    EXPECT_EQ(body.if_object()->size(), 1U) << field.name << ": " << body.dump();
+    const base::Json* inner = body.find("llm_config");
+    EXPECT_EQ(inner == nullptr, field.is_beside_config) << field.name;
+    GenerateOptions arrived;
+    read_object(inner == nullptr ? body : *inner, kNative, "", arrived);
+    EXPECT_EQ(get(field, arrived), example) << field.name;
+    if (!has_config(field)) continue;
+    LLMConfig patch;
+    set(field, patch, example, field.name);
+    base::Json patched = base::Json::object();
+    write_native_body(patch, {}, patched);
+    EXPECT_EQ(patched, body) << field.name << " of a patch";
+  }
+}
+
 TEST(Fields, RequestsOverrideTheConfiguration) {
   LLMConfig config = initial_config();
   merge(config, GenerateOptions{.temperature = 0.25F, .n = 3});
   EXPECT_EQ(config.temperature, 0.25F);
   EXPECT_EQ(config.top_k, 50);
+}
+
+TEST(Fields, OfTwoLengthsTheLaterLayerDecides) {
+  LLMConfig config = initial_config();
+  merge(config, LLMConfig{.max_length = 4096, .min_length = 3});
+  EXPECT_EQ(config.max_length, 4096);
+  EXPECT_EQ(config.max_new_tokens, std::nullopt) << "so that the whole is a layer again";
+  EXPECT_NO_THROW(check(config, ""));
+  LLMConfig later = config;
+  merge(later, LLMConfig{.max_new_tokens = 7});
+  EXPECT_EQ(later.max_new_tokens, 7);
+  EXPECT_EQ(later.max_length, std::nullopt);
+  EXPECT_EQ(later.min_length, 3);
+  merge(config, GenerateOptions{.min_new_tokens = 2, .max_length = 9});
+  EXPECT_EQ(config.max_length, 9);
+  EXPECT_EQ(config.min_length, std::nullopt);
+  EXPECT_EQ(config.min_new_tokens, 2);
+  EXPECT_TRUE(has_length(config));
+  EXPECT_FALSE(has_length(initial_config()));
+  EXPECT_TRUE(has_length(GenerateOptions{.max_length = 9}));
+  EXPECT_FALSE(has_length(GenerateOptions{.min_length = 9}));
+}
+
+TEST(Fields, EmptyListsAndFalseTakeDefaultsBack) {
+  int n = 0;
+  for (const Field& field : all()) {
+    const base::Json none = none_of(field);
+    EXPECT_EQ(none.is_null(), !has_config(field) || field.initial || field.type == Type::kSeed)
+        << field.name;
+    if (none.is_null()) continue;
+    ++n;
+    LLMConfig below;
+    set(field, below, example_of(field), field.name);
+    below.n = 3;
+    // A request.
+    GenerateOptions options;
+    set(field, options, none, field.name, field.range);
+    EXPECT_EQ(get(field, options), none) << field.name;
+    LLMConfig merged = below;
+    merge(merged, options);
+    merged.cleared.clear();
+    EXPECT_EQ(merged, LLMConfig{.n = 3}) << field.name;
+    // A layer over two others, which is one layer with the upper of them.
+    LLMConfig patch;
+    set(field, patch, none, field.name);
+    LLMConfig upper = below;
+    merge(upper, patch);
+    merged = below;
+    merge(merged, upper);
+    EXPECT_EQ(get(field, merged), none) << field.name;
+    merge(merged, below);
+    EXPECT_EQ(merged, below) << field.name << ": set again";
+    // A layer's own value counts.
+    set(field, options, example_of(field), field.name, field.range);
+    EXPECT_TRUE(options.cleared.empty()) << field.name;
+  }
+  EXPECT_GE(n, 19);
+}
+
+TEST(Fields, ClientsSayWhatTheyTakeBack) {
+  for (const Field& field : all()) {
+    if (!has_config(field)) continue;
+    GenerateOptions options;
+    clear(field, options);
+    check(options);
+    const base::Json value = get(field, options);
+    EXPECT_FALSE(value.is_null()) << field.name;
+    base::Json body = base::Json::object();
+    write_native_body({}, options, body);
+    const base::Json* inner = body.find("llm_config");
+    const base::Json* sent = (field.is_beside_config ? body : *inner).find(field.name);
+    ASSERT_NE(sent, nullptr) << field.name << ": " << body.dump();
+    EXPECT_EQ(*sent, value) << field.name;
+    LLMConfig patch;
+    clear(field, patch);
+    base::Json patched = base::Json::object();
+    write_native_body(patch, {}, patched);
+    EXPECT_EQ(patched, body) << field.name;
+    if ((field.ways & kCompletions) == 0) continue;
+    base::Json open = base::Json::object();
+    write_body(options, kCompletions, open);
+    EXPECT_EQ(*open.find(openai_name(field)), value) << field.name;
+  }
+  GenerateOptions unknown;
+  unknown.cleared = {"temprature"};
+  EXPECT_THROW(check(unknown), Error);
+  LLMConfig requests;
+  requests.cleared = {"request_id"};
+  EXPECT_THROW(check(requests, "config"), Error) << "no configuration has it";
+}
+
+TEST(Fields, APatchsTimeIsTheServersAffair) {
+  base::Json body = base::Json::object();
+  write_native_body({.timeout = std::chrono::milliseconds(1500)}, {}, body);
+  EXPECT_EQ(body.dump(), R"({"llm_config":{"timeout":1.5}})");
+}
+
+TEST(Fields, OneLayerSaysALengthInOneWay) {
+  for (const LLMConfig& both : {LLMConfig{.max_new_tokens = 5, .max_length = 9},
+                                LLMConfig{.min_new_tokens = 5, .min_length = 9}}) {
+    const std::string length = both.max_length ? "max_" : "min_";
+    try {
+      check(both, "config");
+      ADD_FAILURE() << length;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      EXPECT_EQ(error.where(), length + "length");
+      EXPECT_EQ(std::string(error.what()), "config: " + length + "length: given beside " + length +
+                                               "new_tokens (expected one of the two)");
+    }
+    base::Json body = base::Json::object();
+    EXPECT_THROW(write_native_body(both, {}, body), Error) << "a client's patch";
+    LLMConfig kept = both;
+    keep_one_way(kept);
+    EXPECT_EQ(kept.max_new_tokens, both.max_new_tokens);
+    EXPECT_EQ(kept.min_new_tokens, both.min_new_tokens);
+    EXPECT_FALSE(kept.max_length || kept.min_length);
+  }
+}
+
+TEST(Fields, ListsOfARequestOverrideThoseOfTheConfiguration) {
+  LLMConfig config;
+  config.suppress_tokens = {1, 2};
+  config.bad_words_ids = {{1}, {2}};
+  config.sequence_bias = {{{1, 2}, 0.5F}};
+  GenerateOptions request;
+  request.suppress_tokens = std::vector<std::int32_t>{3};
+  request.sequence_bias = ListNumbers{{{4}, 1.0F}};
+  merge(config, request);
+  EXPECT_EQ(config.suppress_tokens, std::vector<std::int32_t>{3});
+  EXPECT_EQ(config.bad_words_ids, (TokenLists{{1}, {2}}));
+  EXPECT_EQ(config.sequence_bias, (ListNumbers{{{4}, 1.0F}}));
+}
+
+TEST(Fields, ListsWithinListsAreRead) {
+  EXPECT_EQ(read(R"({"bad_words_ids":[[1,2],[3.0]]})").bad_words_ids, (TokenLists{{1, 2}, {3}}));
+  EXPECT_EQ(read(R"({"forced_eos_token_id":7})").forced_eos_token_id, std::vector<std::int32_t>{7});
+  EXPECT_EQ(read(R"({"exponential_decay_length_penalty":[15,1.5]})")
+                .exponential_decay_length_penalty->start,
+            15);
+  for (const auto& [body, message] : {
+           std::pair{
+               R"({"bad_words_ids":[[1],[]]})",
+               "bad_words_ids[1]: invalid value (expected at least one token id, got an empty "
+               "list)"},
+           std::pair{R"({"bad_words_ids":[1]})",
+                     "bad_words_ids[0]: wrong type (expected array, got integer)"},
+           std::pair{R"({"sequence_bias":[[[1,-2],1.0]]})",
+                     "sequence_bias[0][0][1]: invalid value (expected at least 0, got -2)"},
+           std::pair{R"({"sequence_bias":[[[1],1.0],[[1],2.0]]})",
+                     "sequence_bias[1]: these tokens are given twice"},
+           std::pair{R"({"sequence_bias":{"1":2}})",
+                     "sequence_bias: wrong type (expected array of pairs, got object)"},
+           std::pair{R"({"exponential_decay_length_penalty":[15]})",
+                     "exponential_decay_length_penalty: invalid value (expected a length and a "
+                     "factor, got [15])"},
+           std::pair{
+               R"({"exponential_decay_length_penalty":[15,0]})",
+               "exponential_decay_length_penalty[1]: invalid value (expected above 0, got 0)"},
+           std::pair{R"({"allowed_token_ids":[]})",
+                     "allowed_token_ids: invalid value (expected at least 1 entries, got 0)"},
+           std::pair{R"({"epsilon_cutoff":1})",
+                     "epsilon_cutoff: invalid value (expected 0 to below 1, got 1)"},
+       }) {
+    const std::string got = refusal(body);
+    EXPECT_EQ(got.substr(got.rfind('|') + 1), message);
+  }
+  EXPECT_THROW(check(GenerateOptions{.bad_words_ids = TokenLists{{}}}), Error);
+  EXPECT_THROW(check(GenerateOptions{.sequence_bias = ListNumbers{{{}, 1.0F}}}), Error);
+  EXPECT_THROW(check(GenerateOptions{.exponential_decay_length_penalty = LengthDecay{-1, 2.0F}}),
+               Error);
 }
 
 TEST(Fields, RangesAreCheckedWhateverTheWay) {
@@ -132,6 +362,8 @@ TEST(Fields, RangesAreCheckedWhateverTheWay) {
   EXPECT_THROW(check(GenerateOptions{.stop = std::vector<std::string>{""}}), Error);
   EXPECT_THROW(check(GenerateOptions{.timeout = std::chrono::milliseconds(0)}), Error);
   EXPECT_NO_THROW(check(GenerateOptions{.timeout = std::chrono::milliseconds::max()}));
+  EXPECT_THROW(check(GenerateOptions{.logit_bias = {{5, 1.0F}, {6, NAN}}}), Error);
+  EXPECT_NO_THROW(check(GenerateOptions{.logit_bias = {{5, -1e6F}}}));
   const auto refuses = [](LLMConfig config) {
     try {
       check(config, "layer");
@@ -168,16 +400,15 @@ TEST(Fields, OtherNamesOfAFieldAreTakenButNotTwo) {
 }
 
 TEST(Fields, KnownFieldsAreNeverIgnored) {
-  for (const char* body :
-       {R"({"num_beams":4})", R"({"stream_interval":2})", R"({"use_cache":false})",
-        R"({"typical_p":0.5})", R"({"eos_token_id":2})", R"({"prompt_logprobs":0})",
-        R"({"adapter_name":"a"})", R"({"forced_eos_token_id":2})", R"({"early_stopping":true})"}) {
+  for (const char* body : {R"({"num_beams":4})", R"({"penalty_alpha":2})", R"({"use_cache":false})",
+                           R"({"top_a":0.5})", R"({"eos_token_id":2})", R"({"adapter_name":"a"})",
+                           R"({"pad_token_id":2})", R"({"early_stopping":true})"}) {
     EXPECT_THAT(refusal(body), HasSubstr("|unsupported_field|")) << body;
   }
   for (const char* body :
-       {R"({"num_beams":1})", R"({"num_beams":1.0})", R"({"stream_interval":1})",
-        R"({"use_cache":true})", R"({"typical_p":1})", R"({"eos_token_id":null})",
-        R"({"adapter_name":""})", R"({"bad_words_ids":[]})", R"({"tomorrows_field":7})"}) {
+       {R"({"num_beams":1})", R"({"num_beams":1.0})", R"({"penalty_alpha":0})",
+        R"({"use_cache":true})", R"({"top_a":0})", R"({"eos_token_id":null})",
+        R"({"adapter_name":""})", R"({"force_words_ids":[]})", R"({"tomorrows_field":7})"}) {
     EXPECT_EQ(refusal(body), "no error") << body;
   }
   // Fields of one way only.
@@ -214,7 +445,7 @@ TEST(Fields, ObjectsOfFieldsHaveNothingElse) {
 
 TEST(Fields, ServersCannotBeAskedForEverything) {
   base::Json body = base::Json::object();
-  EXPECT_THROW(write_body({.prompt_logprobs = 1}, kCompletions, body), Error);
+  EXPECT_THROW(write_body({.prompt_logprobs = 1}, kChat, body), Error);
   EXPECT_THROW(write_body({.adapter_name = std::string("a")}, kChat, body), Error);
   EXPECT_NO_THROW(write_body({.timeout = std::chrono::seconds(1)}, kChat, body));
   EXPECT_TRUE(body.if_object()->empty());
@@ -224,6 +455,16 @@ TEST(Fields, SuggestsTheNearestName) {
   EXPECT_EQ(did_you_mean("temprature"), "; did you mean temperature?");
   EXPECT_EQ(did_you_mean("num_beam"), "; did you mean num_beams?");
   EXPECT_EQ(did_you_mean("xyzzy"), "");
+}
+
+TEST(Range, IsToldInWords) {
+  EXPECT_EQ(to_string(Range{}), "");
+  EXPECT_EQ(to_string(Range{.min = 0}), "at least 0");
+  EXPECT_EQ(to_string(Range{.min = 0, .is_above_min = true}), "above 0");
+  EXPECT_EQ(to_string(Range{.min = 0, .max = 2}), "0 to 2");
+  EXPECT_EQ(to_string(Range{.min = 0, .max = 1e7, .is_above_min = true}), "above 0 to 10000000");
+  EXPECT_EQ(to_string(Range{.max = 0.5}), "at most 0.5");
+  EXPECT_EQ(to_string(Range{.min = -1e20}), "at least -1e+20") << "beyond whole numbers";
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
+#include <utility>
 
 #include "base/error.h"
 
@@ -15,6 +17,22 @@ constexpr std::int64_t kMaxInt = std::numeric_limits<int>::max();
 std::string shorten(std::string_view text) {
   constexpr std::size_t kMax = 60;
   return text.size() <= kMax ? std::string(text) : std::string(text.substr(0, kMax)) + "...";
+}
+
+void require_count(std::size_t count, std::string_view where, const Range& range) {
+  const auto n = static_cast<double>(count);
+  if (n >= range.min && n <= range.max) return;
+  const bool is_low = n < range.min;
+  fail_value(where,
+             base::cat(is_low ? "at least " : "at most ",
+                       static_cast<std::size_t>(is_low ? range.min : range.max), " entries"),
+             std::to_string(count));
+}
+
+std::vector<std::int32_t> read_run(const base::Json& value, const std::string& where) {
+  std::vector<std::int32_t> ids = read_token_ids(value, where);
+  if (ids.empty()) fail_value(where, "at least one token id", "an empty list");
+  return ids;
 }
 
 }  // namespace
@@ -76,7 +94,8 @@ int read_integer(const base::Json& value, std::string_view where, const Range& r
 void check_number(double value, std::string_view where, const Range& range,
                   std::string_view shown) {
   const bool is_high = range.is_above_min ? value > range.min : value >= range.min;
-  if (std::isfinite(value) && is_high && value <= range.max) return;
+  const bool is_low = range.is_below_max ? value < range.max : value <= range.max;
+  if (std::isfinite(value) && is_high && is_low) return;
   const std::string expected = to_string(range);
   fail_value(where, expected.empty() ? "a finite number" : expected, shown);
 }
@@ -91,6 +110,8 @@ double read_number(const base::Json& value, std::string_view where, const Range&
 std::string read_text(const base::Json& value, std::string_view where, const Range& range) {
   const std::string* text = value.if_string();
   if (text == nullptr) fail_type(where, "string", value);
+  if (text->empty() && range.min > 0)
+    fail_value(where, "a text that is not empty", "an empty text");
   if (static_cast<double>(text->size()) > range.max) {
     fail_value(where, base::cat("at most ", static_cast<std::size_t>(range.max), " bytes"),
                base::cat(text->size(), " bytes"));
@@ -103,19 +124,18 @@ std::vector<std::string> read_texts(const base::Json& value, std::string_view wh
   if (const std::string* text = value.if_string()) return {*text};
   const base::JsonArray* list = value.if_array();
   if (list == nullptr) fail_type(where, "string or array of strings", value);
-  if (static_cast<double>(list->size()) > range.max) {
-    fail_value(where, base::cat("at most ", static_cast<std::size_t>(range.max), " entries"),
-               std::to_string(list->size()));
-  }
+  require_count(list->size(), where, range);
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < list->size(); ++i)
     texts.push_back(read_text((*list)[i], base::cat(where, "[", i, "]")));
   return texts;
 }
 
-std::vector<std::int32_t> read_token_ids(const base::Json& value, std::string_view where) {
+std::vector<std::int32_t> read_token_ids(const base::Json& value, std::string_view where,
+                                         const Range& range) {
   const base::JsonArray* list = value.if_array();
   if (list == nullptr) fail_type(where, "array", value);
+  require_count(list->size(), where, range);
   std::vector<std::int32_t> ids;
   ids.reserve(list->size());
   for (std::size_t i = 0; i < list->size(); ++i) {
@@ -125,43 +145,122 @@ std::vector<std::int32_t> read_token_ids(const base::Json& value, std::string_vi
   return ids;
 }
 
+TokenLists read_token_lists(const base::Json& value, std::string_view where, const Range& range) {
+  const base::JsonArray* list = value.if_array();
+  if (list == nullptr) fail_type(where, "array of arrays", value);
+  require_count(list->size(), where, range);
+  TokenLists lists;
+  for (std::size_t i = 0; i < list->size(); ++i)
+    lists.push_back(read_run((*list)[i], base::cat(where, "[", i, "]")));
+  return lists;
+}
+
+ListNumbers read_list_numbers(const base::Json& value, std::string_view where, const Range& range) {
+  const base::JsonArray* list = value.if_array();
+  if (list == nullptr) fail_type(where, "array of pairs", value);
+  ListNumbers numbers;
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const std::string place = base::cat(where, "[", i, "]");
+    const base::JsonArray* pair = (*list)[i].if_array();
+    if (pair == nullptr || pair->size() != 2)
+      fail_value(place, "a list of token ids and a number", (*list)[i].dump());
+    const double number = read_number((*pair)[1], place + "[1]", range);
+    const bool is_new =
+        numbers.emplace(read_run((*pair)[0], place + "[0]"), static_cast<float>(number)).second;
+    if (!is_new) base::fail_at(ErrorCode::kInvalidArgument, place, "these tokens are given twice");
+  }
+  return numbers;
+}
+
+LengthDecay read_length_decay(const base::Json& value, std::string_view where) {
+  const base::JsonArray* pair = value.if_array();
+  if (pair == nullptr) fail_type(where, "array", value);
+  if (pair->size() != 2) fail_value(where, "a length and a factor", value.dump());
+  const Range factor{.min = 0, .is_above_min = true};
+  return {static_cast<int>(read_integer((*pair)[0], base::cat(where, "[0]"), 0, kMaxInt)),
+          static_cast<float>(read_number((*pair)[1], base::cat(where, "[1]"), factor))};
+}
+
 namespace {
 
-/// The id that a name stands for.
-std::int32_t id_of(std::string_view name, std::string_view where) {
-  std::int32_t id = -1;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id);
-  if (error != std::errc{} || end != name.data() + name.size() || id < 0)
-    fail_value(where, "token ids as names", name);
-  return id;
+/// Whether a name is meant as a number: a text of digits, with a sign perhaps.
+bool is_numeral(std::string_view name) noexcept {
+  while (name.starts_with(' ')) name.remove_prefix(1);
+  if (name.starts_with('-') || name.starts_with('+')) name.remove_prefix(1);
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
 }
+
+/// Puts numbers to the tokens that they are for.
+class TokenNumbersReader {
+ public:
+  TokenNumbersReader(const Range& range, TextNumbers* texts) : range_(range), texts_(texts) {}
+
+  /// A member of an object: `name` is an id in digits, or a text.
+  void add_named(const std::string& name, const base::Json& number, const std::string& place) {
+    if (texts_ != nullptr && !is_numeral(name)) return add_text(name, number, place);
+    std::int32_t id = -1;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id);
+    if (error != std::errc{} || end != name.data() + name.size() || id < 0)
+      fail_value(place, "token ids as names", name);
+    add_id(id, number, place);
+  }
+
+  /// An entry of a list: a pair of an id or a text, and its number.
+  void add_pair(const base::Json& entry, const std::string& place) {
+    const base::JsonArray* pair = entry.if_array();
+    if (pair == nullptr || pair->size() != 2)
+      fail_value(place, "a token id and a number", entry.dump());
+    const std::string* text = texts_ == nullptr ? nullptr : (*pair)[0].if_string();
+    if (text != nullptr) return add_text(*text, (*pair)[1], place);
+    add_id(static_cast<std::int32_t>(read_integer((*pair)[0], place + "[0]", 0, kMaxInt)),
+           (*pair)[1], place + "[1]");
+  }
+
+  std::map<std::int32_t, float> take() { return std::move(numbers_); }
+
+ private:
+  float read(const base::Json& number, const std::string& place) const {
+    const bool* flag = number.if_bool();
+    if (flag != nullptr && !*flag) return std::numeric_limits<float>::lowest();
+    if (flag != nullptr) fail_value(place, "a number, or false", "true");
+    return static_cast<float>(read_number(number, place, range_));
+  }
+
+  void add_id(std::int32_t id, const base::Json& number, const std::string& place) {
+    if (number.is_null()) return;
+    if (!numbers_.emplace(id, read(number, place)).second)
+      base::fail_at(ErrorCode::kInvalidArgument, place, "token ", id, " is given twice");
+  }
+
+  void add_text(const std::string& text, const base::Json& number, const std::string& place) {
+    if (text.empty()) fail_value(place, "a token id, or a text that is not empty", "\"\"");
+    if (number.is_null()) return;
+    if (!seen_.insert(text).second)
+      base::fail_at(ErrorCode::kInvalidArgument, place, shorten(text), " is given twice");
+    texts_->push_back({text, read(number, place), place});
+  }
+
+  const Range& range_;
+  TextNumbers* texts_;
+  std::map<std::int32_t, float> numbers_{};
+  std::set<std::string> seen_{};
+};
 
 }  // namespace
 
 std::map<std::int32_t, float> read_token_numbers(const base::Json& value, std::string_view where,
-                                                 const Range& range) {
-  std::map<std::int32_t, float> numbers;
-  const auto add = [&](std::int32_t id, const base::Json& number, const std::string& place) {
-    if (number.is_null()) return;
-    const auto [at, is_new] =
-        numbers.emplace(id, static_cast<float>(read_number(number, place, range)));
-    if (!is_new) base::fail_at(ErrorCode::kInvalidArgument, place, "token ", id, " is given twice");
-  };
+                                                 const Range& range, TextNumbers* texts) {
+  TokenNumbersReader reader(range, texts);
   if (const base::JsonArray* pairs = value.if_array()) {
-    for (std::size_t i = 0; i < pairs->size(); ++i) {
-      const std::string place = base::cat(where, "[", i, "]");
-      const base::JsonArray* pair = (*pairs)[i].if_array();
-      if (pair == nullptr || pair->size() != 2)
-        fail_value(place, "a token id and a number", (*pairs)[i].dump());
-      add(static_cast<std::int32_t>(read_integer((*pair)[0], place + "[0]", 0, kMaxInt)),
-          (*pair)[1], place + "[1]");
-    }
-    return numbers;
+    for (std::size_t i = 0; i < pairs->size(); ++i)
+      reader.add_pair((*pairs)[i], base::cat(where, "[", i, "]"));
+  } else if (const base::JsonObject* object = value.if_object()) {
+    for (const auto& [name, number] : *object)
+      reader.add_named(name, number, base::cat(where, ".", shorten(name)));
+  } else {
+    fail_type(where, "object", value);
   }
-  if (!value.is_object()) fail_type(where, "object", value);
-  for (const auto& [name, number] : *value.if_object())
-    add(id_of(name, where), number, base::cat(where, ".", name));
-  return numbers;
+  return reader.take();
 }
 
 }  // namespace openllm::fields

@@ -31,11 +31,28 @@ std::string read_text(const base::Json& value, std::string_view where, const Ran
 /// A string, or a list of at most `range.max` strings.
 std::vector<std::string> read_texts(const base::Json& value, std::string_view where,
                                     const Range& range);
-/// A list of integers in [0, 2^31).
-std::vector<std::int32_t> read_token_ids(const base::Json& value, std::string_view where);
-/// {"12": -100.0} or [[12, -100.0]]; null numbers count as absent.
+/// A list of integers in [0, 2^31). `range`: of their number.
+std::vector<std::int32_t> read_token_ids(const base::Json& value, std::string_view where,
+                                         const Range& range = {});
+/// A list of such lists, none of them empty. `range`: of their number.
+TokenLists read_token_lists(const base::Json& value, std::string_view where, const Range& range);
+/// [[[12, 7], -1.5]]: lists that are not empty, and numbers within the range.
+ListNumbers read_list_numbers(const base::Json& value, std::string_view where, const Range& range);
+/// [15, 1.6]
+LengthDecay read_length_decay(const base::Json& value, std::string_view where);
+/// A text by which tokens are named, and the number that they get.
+struct TextNumber {
+  std::string text{};
+  float number = 0.0F;
+  std::string place{};  ///< Names it in errors: "logit_bias.Hello", "logit_bias[2]".
+};
+/// No text twice.
+using TextNumbers = std::vector<TextNumber>;
+/// {"12": -100.0} or [[12, -100.0]]; null numbers count as absent, and `false` is a number below
+/// all others, as in llama.cpp's server. That one takes texts in place of ids as well: they go to
+/// `texts`, and are refused where that is null. Names of digits are ids.
 std::map<std::int32_t, float> read_token_numbers(const base::Json& value, std::string_view where,
-                                                 const Range& range);
+                                                 const Range& range, TextNumbers* texts = nullptr);
 
 /// Throws unless the number is finite and within the range.
 void check_number(double value, std::string_view where, const Range& range, std::string_view shown);

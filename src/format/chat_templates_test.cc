@@ -44,6 +44,33 @@ TEST(ChatTemplates, OfAFolderAreWhereTransformersLooks) {
   EXPECT_EQ(list_names(chat_templates_of_folder(folder.path())), "default, tool_use");
 }
 
+TEST(ChatTemplates, OfOneNameTheFirstFolderCountsAndSixtyFourAreRead) {
+  const TempFolder folder;
+  for (const char* name : {"additional_chat_templates", "chat_templates"}) {
+    std::filesystem::create_directory(folder.path() + "/" + name);
+    folder.write(std::string(name) + "/rag.jinja", name);
+  }
+  EXPECT_EQ(shown(chat_templates_of_folder(folder.path())), "rag=additional_chat_templates");
+  for (int i = 0; i < 70; ++i) folder.write("chat_templates/" + std::to_string(i) + ".jinja", "x");
+  EXPECT_EQ(chat_templates_of_folder(folder.path()).size(), 64U);
+
+  base::Json list = base::Json::array();
+  base::Json metadata;
+  for (int i = 0; i < 70; ++i) {
+    base::Json entry;
+    entry["name"] = std::to_string(i);
+    entry["template"] = "x";
+    list.push_back(std::move(entry));
+    metadata["tokenizer.chat_template." + std::to_string(i)] = "x";
+  }
+  const TempFolder other;
+  base::Json config;
+  config["chat_template"] = std::move(list);
+  other.write("tokenizer_config.json", config.dump());
+  EXPECT_EQ(chat_templates_of_folder(other.path()).size(), 64U);
+  EXPECT_EQ(chat_templates_of_gguf(metadata, "m.gguf").size(), 64U);
+}
+
 TEST(ChatTemplates, WhatIsNoneIsRefusedByName) {
   for (const char* bad : {"5", R"([{"name": "x"}])", R"([{"template": "x"}])", R"(["x"])",
                           R"([{"name": 1, "template": "x"}])", R"({"a": 5})", "true"}) {

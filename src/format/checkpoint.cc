@@ -26,7 +26,8 @@ const tensor::TensorView* Checkpoint::find(std::string_view name) const {
       bad.begin(), bad.end(), name,
       [](const UnreadableTensor& tensor, std::string_view key) { return tensor.name < key; });
   if (reason != bad.end() && reason->name == name) {
-    base::fail(ErrorCode::kUnsupported, path(), ": tensor ", printable(name), ": ", reason->reason);
+    base::fail_at(ErrorCode::kUnsupported, path(), "tensor ", printable(name), ": ",
+                  reason->reason);
   }
   return nullptr;
 }
@@ -35,10 +36,10 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path) {
   const Location found = locate_model(path);
   if (found.layout == Layout::kGguf) return std::make_unique<Gguf>(found.path);
   if (HfFolder::looks_like_one(found.path)) return std::make_unique<HfFolder>(found.path);
-  base::fail(ErrorCode::kNotFound, path,
-             ": no model here (expected config.json with model.safetensors or ",
-             "model.safetensors.index.json, or one .gguf file; there is a config.json but no ",
-             "safetensors file of these names; ", describe_folder(found.path), ")");
+  base::fail_at(ErrorCode::kNotFound, path,
+                "no model here (expected config.json with model.safetensors or ",
+                "model.safetensors.index.json, or one .gguf file; there is a config.json but no ",
+                "safetensors file of these names; ", describe_folder(found.path), ")");
 }
 
 std::unique_ptr<Checkpoint> open_adapter(const std::string& path) {

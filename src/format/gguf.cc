@@ -40,9 +40,9 @@ struct Gguf::Impl {
         gguf::find_count(header, path, "split.count", 65535).value_or(0);
     const std::int64_t their_no = gguf::find_count(header, path, "split.no", 65535).value_or(-1);
     if (their_count == count && their_no == no) return;
-    base::fail(ErrorCode::kCorruptData, path,
-               ": is another part of the split than its name says (expected ", no, " of ", count,
-               ", got ", their_no, " of ", their_count, ")");
+    base::fail_at(ErrorCode::kCorruptData, path,
+                  "is another part of the split than its name says (expected ", no, " of ", count,
+                  ", got ", their_no, " of ", their_count, ")");
   }
 
   void check_total(const gguf::Header& header) const {
@@ -52,8 +52,8 @@ struct Gguf::Impl {
     const std::int64_t expected =
         gguf::find_count(header, path, "split.tensors.count", INT64_MAX).value_or(total);
     if (expected == total) return;
-    base::fail(ErrorCode::kCorruptData, path, ": key split.tensors.count: wrong (expected ",
-               expected, " tensors in all files, got ", total, ")");
+    base::fail_at(ErrorCode::kCorruptData, path, "key split.tensors.count: wrong (expected ",
+                  expected, " tensors in all files, got ", total, ")");
   }
 };
 

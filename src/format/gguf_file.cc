@@ -55,13 +55,13 @@ class Reader {
 
   template <typename... Parts>
   [[noreturn]] void corrupt(const Parts&... parts) const {
-    base::fail(ErrorCode::kCorruptData, path_, ": ", subject_, ": ", base::cat(parts...),
-               " (at byte ", pos_, ")");
+    base::fail_at(ErrorCode::kCorruptData, path_, "", subject_, ": ", base::cat(parts...),
+                  " (at byte ", pos_, ")");
   }
   template <typename... Parts>
   [[noreturn]] void unsupported(const Parts&... parts) const {
-    base::fail(ErrorCode::kUnsupported, path_, ": ", subject_, ": ", base::cat(parts...),
-               " (at byte ", pos_, ")");
+    base::fail_at(ErrorCode::kUnsupported, path_, "", subject_, ": ", base::cat(parts...),
+                  " (at byte ", pos_, ")");
   }
 
   /// What the file is, if it is something known.
@@ -312,10 +312,10 @@ class TensorPlacer {
     std::uint64_t expected = 0;
     for (const Extent& extent : extents_) {
       if (extent.begin != expected && extent.begin != extent.end) {
-        base::fail(ErrorCode::kCorruptData, path_, ": tensor ", printable(extent.name),
-                   ": gap before its data (expected it at byte ", data_.begin + expected, ", got ",
-                   data_.begin + extent.begin,
-                   "); is the type or shape of the tensor before it wrong?");
+        base::fail_at(ErrorCode::kCorruptData, path_, "tensor ", printable(extent.name),
+                      ": gap before its data (expected it at byte ", data_.begin + expected,
+                      ", got ", data_.begin + extent.begin,
+                      "); is the type or shape of the tensor before it wrong?");
       }
       if (extent.begin == extent.end) continue;
       expected = pad(extent.end, data_.alignment);
@@ -325,8 +325,8 @@ class TensorPlacer {
  private:
   template <typename... Parts>
   [[noreturn]] void corrupt(const TensorInfo& tensor, const Parts&... parts) const {
-    base::fail(ErrorCode::kCorruptData, path_, ": tensor ", printable(tensor.name), ": ",
-               base::cat(parts...), " (described at byte ", tensor.pos, ")");
+    base::fail_at(ErrorCode::kCorruptData, path_, "tensor ", printable(tensor.name), ": ",
+                  base::cat(parts...), " (described at byte ", tensor.pos, ")");
   }
 
   std::uint64_t size_of(const TensorInfo& tensor, const tensor::DTypeInfo& type) const {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "format/gguf.h"
 #include "format/gguf_file.h"
 #include "format/gguf_values.h"
@@ -67,14 +68,63 @@ TEST(GgufHostile, EveryTruncationIsAnError) {
 }
 
 // In memory a file may go on behind its end; a check of bounds that lets one byte too many pass
-// then does not crash, it reads it.
+// then does not crash, it reads it. The zeros end what would be read on and on.
 TEST(GgufHostile, NothingBehindTheEndIsRead) {
-  const std::string file = small_file();
+  const std::string file = small_file() + std::string(4096, '\0');
   const auto bytes = std::as_bytes(std::span(file));
-  for (std::size_t n = 0; n < bytes.size(); ++n) {
+  constexpr std::string_view kPlace = "at byte ";
+  for (std::size_t n = 0; n + 4096 < bytes.size(); ++n) {
     TensorList tensors;
     const Error error = error_of([&] { gguf::parse("m.gguf", bytes.first(n), tensors); });
     EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << n;
+    const std::string message = error.what();
+    const std::size_t place = message.rfind(kPlace);
+    ASSERT_NE(place, std::string::npos) << message;
+    EXPECT_LE(std::stoul(message.substr(place + kPlace.size())), n) << message;
+  }
+}
+
+/// A count may be what fits behind it if each thing is as small as can be, and no more.
+TEST(GgufHostile, CountsAreBoundedByWhatFollowsThem) {
+  struct Bound {
+    const char* what;
+    std::uint64_t most;
+    std::function<std::string(std::uint64_t)> file;
+  };
+  const auto header = [](std::uint64_t n_tensors, std::uint64_t n_metadata) {
+    return "GGUF" + le(std::uint32_t{3}) + le(n_tensors) + le(n_metadata);
+  };
+  const auto array = [](std::uint32_t type, std::size_t n_bytes) {
+    return [=](std::uint64_t n) {
+      GgufBuilder b;
+      return b.array("k", type, n, std::string(n_bytes, '\1')).build();
+    };
+  };
+  const std::vector<Bound> bounds = {
+      {"number of tensors", 2,
+       [&](std::uint64_t n) { return header(n, 0) + std::string(47, 'x'); }},
+      {"number of metadata entries", 2,
+       [&](std::uint64_t n) { return header(0, n) + std::string(38, 'x'); }},
+      {"array length", 3, array(0, 3)},
+      {"array length", 3, array(10, 31)},
+      {"array length", 2, array(8, 23)},
+      {"array length", 1, array(9, 23)},
+  };
+  for (const Bound& bound : bounds) {
+    for (const std::uint64_t more : {0, 1}) {
+      const std::string file = bound.file(bound.most + more);
+      std::string message;
+      try {
+        TensorList tensors;
+        gguf::parse("m.gguf", std::as_bytes(std::span(file)), tensors);
+      } catch (const Error& error) {
+        message = error.what();
+      }
+      const std::string expected =
+          base::cat(bound.what, " is more than the file can hold (expected at most ", bound.most,
+                    ", got ", bound.most + 1, ")");
+      EXPECT_EQ(message.find(expected) != std::string::npos, more == 1) << message;
+    }
   }
 }
 
@@ -128,6 +178,15 @@ std::vector<Case> header_cases() {
        "not a GGUF file"},
       {"version 1", [] { return with([](GgufBuilder& b) { b.version = 1; }); },
        ErrorCode::kUnsupported, "expected 2 or 3, got 1"},
+      {"version 0", [] { return with([](GgufBuilder& b) { b.version = 0; }); },
+       ErrorCode::kUnsupported, "expected 2 or 3, got 0"},
+      {"version 256", [] { return with([](GgufBuilder& b) { b.version = 256; }); },
+       ErrorCode::kUnsupported, "expected 2 or 3, got 256"},
+      {"too many files",
+       [] {
+         return with([](GgufBuilder& b) { b.key("split.count", 4, le(std::uint32_t{65536})); });
+       },
+       ErrorCode::kCorruptData, "key split.count: bad value (expected 0 to 65535)"},
       {"version 4", [] { return with([](GgufBuilder& b) { b.version = 4; }); },
        ErrorCode::kUnsupported, "got 4"},
       {"big endian", [] { return with([](GgufBuilder& b) { b.version = 3U << 24U; }); },
@@ -183,22 +242,22 @@ std::string two_tensors(std::uint64_t second, const char* name = "u", std::uint3
 }
 
 std::vector<Case> tensor_cases() {
-  const std::uint64_t big = std::uint64_t{1} << 62U;
+  constexpr std::uint64_t kBig = std::uint64_t{1} << 62U;
   return {
       {"dims", [] { return one_tensor(std::vector<std::uint64_t>(9, 1), 0, 0); },
        ErrorCode::kCorruptData, "tensor t: too many dimensions"},
       {"overflow",
-       [big] {
-         return one_tensor({big, 4}, 0, 0);
+       [] {
+         return one_tensor({kBig, 4}, 0, 0);
        },
        ErrorCode::kCorruptData, "overflows"},
       {"overflow beside zero",
-       [big] {
-         return one_tensor({0, big, big}, 0, 0);
+       [] {
+         return one_tensor({0, kBig, kBig}, 0, 0);
        },
        ErrorCode::kCorruptData, "overflows"},
       {"negative", [] { return one_tensor({kHuge}, 0, 0); }, ErrorCode::kCorruptData, "overflows"},
-      {"bytes overflow", [big] { return one_tensor({big}, 28, 0); }, ErrorCode::kCorruptData,
+      {"bytes overflow", [] { return one_tensor({kBig}, 28, 0); }, ErrorCode::kCorruptData,
        "size overflows"},
       {"beyond the file", [] { return one_tensor({17}, 0, 0); }, ErrorCode::kCorruptData,
        "tensor t: data runs past the end of the file (expected 68 bytes"},
@@ -234,7 +293,8 @@ void expect_refused(const std::vector<Case>& cases) {
         << one.name << ": " << error.what();
     EXPECT_TRUE(std::string(error.what()).starts_with(path)) << error.what();
     EXPECT_TRUE(std::string(error.what()).find("byte") != std::string::npos ||
-                std::string(error.what()).find("twice") != std::string::npos)
+                std::string(error.what()).find("twice") != std::string::npos ||
+                std::string(error.what()).find("key ") != std::string::npos)
         << error.what();
   }
 }

@@ -30,8 +30,8 @@ std::vector<std::string> list_files(const std::string& given, const gguf::Header
         SplitName{"", 1, static_cast<int>(count)}.at(1).substr(10), ")");
   }
   if (count > kMaxShards) {
-    base::fail(ErrorCode::kUnsupported, given, ": split into too many files (expected at most ",
-               kMaxShards, ", got ", count, ")");
+    base::fail_at(ErrorCode::kUnsupported, given, "split into too many files (expected at most ",
+                  kMaxShards, ", got ", count, ")");
   }
   std::vector<std::string> files;
   for (int i = 1; i <= name->count; ++i) files.push_back(name->at(i));

@@ -96,13 +96,13 @@ std::optional<std::int64_t> find_count(const Header& header, const std::string& 
   for (const KeyValue& entry : header.metadata) {
     if (entry.key != key) continue;
     if (entry.value.is_array || !is_integer(entry.value.type)) {
-      base::fail(ErrorCode::kCorruptData, path, ": key ", key,
-                 ": wrong type (expected an integer)");
+      base::fail_at(ErrorCode::kCorruptData, path, "key ", key,
+                    ": wrong type (expected an integer)");
     }
     const std::uint64_t value = integer_bits(entry.value, 0);
     if (value > static_cast<std::uint64_t>(max)) {
-      base::fail(ErrorCode::kCorruptData, path, ": key ", key, ": bad value (expected 0 to ", max,
-                 ")");
+      base::fail_at(ErrorCode::kCorruptData, path, "key ", key, ": bad value (expected 0 to ", max,
+                    ")");
     }
     return static_cast<std::int64_t>(value);
   }

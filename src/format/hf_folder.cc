@@ -47,9 +47,9 @@ void check_shard_name(const std::string& index_path, const std::string& name) {
                      name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos &&
                      name.find("..") == std::string::npos && name.ends_with(".safetensors");
   if (!plain) {
-    base::fail(ErrorCode::kCorruptData, index_path,
-               ": weight_map: bad file name (expected NAME.safetensors, got ", printable(name),
-               ")");
+    base::fail_at(ErrorCode::kCorruptData, index_path,
+                  "weight_map: bad file name (expected NAME.safetensors, got ", printable(name),
+                  ")");
   }
 }
 
@@ -58,23 +58,23 @@ std::map<std::string, std::vector<std::string>> read_index(const std::string& in
   const base::Json index = read_json(index_path, kMaxIndexBytes);
   const base::Json* map = index.find("weight_map");
   if (map == nullptr || map->if_object() == nullptr) {
-    base::fail(ErrorCode::kCorruptData, index_path, ": weight_map: missing or no object");
+    base::fail_at(ErrorCode::kCorruptData, index_path, "weight_map: missing or no object");
   }
   std::map<std::string, std::vector<std::string>> shards;
   for (const auto& [tensor, file] : *map->if_object()) {
     const std::string* name = file.if_string();
     if (name == nullptr) {
-      base::fail(ErrorCode::kCorruptData, index_path, ": weight_map: tensor ", printable(tensor),
-                 ": wrong type (expected string, got ", file.type_name(), ")");
+      base::fail_at(ErrorCode::kCorruptData, index_path, "weight_map: tensor ", printable(tensor),
+                    ": wrong type (expected string, got ", file.type_name(), ")");
     }
     check_shard_name(index_path, *name);
     shards[*name].push_back(tensor);
     if (shards.size() > kMaxShards) {
-      base::fail(ErrorCode::kUnsupported, index_path, ": too many files (expected at most ",
-                 kMaxShards, ")");
+      base::fail_at(ErrorCode::kUnsupported, index_path, "too many files (expected at most ",
+                    kMaxShards, ")");
     }
   }
-  if (shards.empty()) base::fail(ErrorCode::kCorruptData, index_path, ": weight_map: empty");
+  if (shards.empty()) base::fail_at(ErrorCode::kCorruptData, index_path, "weight_map: empty");
   return shards;
 }
 
@@ -100,9 +100,9 @@ std::size_t take(std::vector<Tensor>& from, const std::vector<std::string>& want
   std::vector<std::string> lacking;
   std::set_difference(wanted.begin(), wanted.end(), have.begin(), have.end(),
                       std::back_inserter(lacking));
-  base::fail(ErrorCode::kCorruptData, file, ": tensor ",
-             lacking.empty() ? "" : printable(lacking[0]), ": missing, though ", kModelFolder.index,
-             " says it is here");
+  base::fail_at(ErrorCode::kCorruptData, file, "tensor ",
+                lacking.empty() ? "" : printable(lacking[0]), ": missing, though ",
+                kModelFolder.index, " says it is here");
 }
 
 }  // namespace

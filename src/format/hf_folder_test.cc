@@ -246,6 +246,17 @@ TEST(HfFolderSharded, TheIndexDecides) {
   EXPECT_EQ(static_cast<char>(model.find("b")->bytes[0]), 'y');
 }
 
+TEST(HfFolderSharded, OneFileWinsOverAnIndex) {
+  const TempFolder folder;
+  folder.write("config.json", "{}");
+  folder.write("model.safetensors", one_tensor_file("whole", 'w'));
+  folder.write("part.safetensors", one_tensor_file("part", 'p'));
+  folder.write("model.safetensors.index.json", R"({"weight_map":{"part":"part.safetensors"}})");
+  const HfFolder model(folder.path());
+  ASSERT_EQ(model.tensors().size(), 1U);
+  EXPECT_EQ(model.tensors()[0].name, "whole");
+}
+
 TEST(HfFolderSharded, RefusesABadIndex) {
   const TempFolder folder;
   folder.write("config.json", "{}");

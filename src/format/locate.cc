@@ -28,37 +28,45 @@ bool is_part(const std::string& name) {
   return split && split->index != 1;
 }
 
-Location locate_in_folder(const std::string& path) {
-  if (HfFolder::looks_like_one(path)) return {Layout::kHuggingFace, path};
-  const std::vector<std::string> gguf = find_gguf_models(path);
+Location locate_in_folder(const std::string& path, Serialisation wanted) {
+  const bool is_any = wanted == Serialisation::kAuto;
+  const bool is_hf = wanted == Serialisation::kSafetensors || wanted == Serialisation::kLegacy;
+  if (is_any && HfFolder::looks_like_one(path)) return {Layout::kHuggingFace, path};
+  if (is_hf && HfFolder::has_config(path)) return {Layout::kHuggingFace, path};
+  std::vector<std::string> gguf;
+  if (!is_hf) gguf = find_gguf_models(path);
   if (gguf.size() == 1) return {Layout::kGguf, (fs::path(path) / gguf[0]).string()};
   if (gguf.size() > 1) {
-    base::fail(ErrorCode::kInvalidArgument, path, ": holds ", gguf.size(),
-               " GGUF models; name one of them: ", printable(gguf[0]), ", ", printable(gguf[1]),
-               gguf.size() > 2 ? ", ..." : "");
+    base::fail_at(ErrorCode::kInvalidArgument, path, "holds ", gguf.size(),
+                  " GGUF models; name one of them: ", printable(gguf[0]), ", ", printable(gguf[1]),
+                  gguf.size() > 2 ? ", ..." : "");
   }
-  if (HfFolder::has_config(path)) return {Layout::kHuggingFace, path};
-  base::fail(ErrorCode::kNotFound, path,
-             ": no model here (expected config.json with model.safetensors or ",
-             "model.safetensors.index.json, or one .gguf file; ", describe_folder(path), ")");
+  if (is_any && HfFolder::has_config(path)) return {Layout::kHuggingFace, path};
+  base::fail_at(ErrorCode::kNotFound, path,
+                "no model here (expected config.json with model.safetensors or ",
+                "model.safetensors.index.json, or one .gguf file; ", describe_folder(path), ")");
 }
 
 }  // namespace
 
-Location locate_model(const std::string& path) {
+Location locate_model(const std::string& path, Serialisation wanted) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  if (!fs::exists(status)) base::fail(ErrorCode::kNotFound, path, ": no such file or folder");
-  if (fs::is_directory(status)) return locate_in_folder(path);
+  if (!fs::exists(status)) base::fail_at(ErrorCode::kNotFound, path, "no such file or folder");
+  if (fs::is_directory(status)) return locate_in_folder(path, wanted);
   if (!fs::is_regular_file(status))
-    base::fail(ErrorCode::kInvalidArgument, path, ": not a regular file");
-  if (has_gguf_ending(path) || starts_with_gguf_magic(path)) return {Layout::kGguf, path};
-  if (path.ends_with(".safetensors") || path.ends_with(".json")) {
-    base::fail(ErrorCode::kInvalidArgument, path,
-               ": a part of a model (give the folder it lies in)");
+    base::fail_at(ErrorCode::kInvalidArgument, path, "not a regular file");
+  if (has_gguf_ending(path) || starts_with_gguf_magic(path)) {
+    if (wanted == Serialisation::kSafetensors || wanted == Serialisation::kLegacy)
+      base::fail_at(ErrorCode::kNotFound, path, "a GGUF file (other weights were asked for)");
+    return {Layout::kGguf, path};
   }
-  base::fail(ErrorCode::kUnsupported, path,
-             ": not a model file (expected a folder or a .gguf file)", note_what_it_is(path));
+  if (path.ends_with(".safetensors") || path.ends_with(".json")) {
+    base::fail_at(ErrorCode::kInvalidArgument, path,
+                  "a part of a model (give the folder it lies in)");
+  }
+  base::fail_at(ErrorCode::kUnsupported, path,
+                "not a model file (expected a folder or a .gguf file)", note_what_it_is(path));
 }
 
 bool is_model_folder(const std::string& path) {
@@ -85,7 +93,7 @@ std::vector<std::string> find_gguf_models(const std::string& folder) {
       others.push_back(std::move(name));
     }
   }
-  if (error) base::fail(ErrorCode::kIo, folder, ": cannot list the folder: ", error.message());
+  if (error) base::fail_at(ErrorCode::kIo, folder, "cannot list the folder: ", error.message());
   if (named.empty()) {
     std::copy_if(others.begin(), others.end(), std::back_inserter(named), [&](const auto& name) {
       return starts_with_gguf_magic((fs::path(folder) / name).string());

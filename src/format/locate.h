@@ -12,6 +12,9 @@ enum class Layout {
   kGguf,         ///< One file, or the files of a split.
 };
 
+/// Which weights are wanted of a folder that has several forms of them.
+enum class Serialisation { kAuto, kSafetensors, kGguf, kLegacy };
+
 /// What a path to a model leads to.
 struct Location {
   Layout layout = Layout::kHuggingFace;
@@ -21,8 +24,8 @@ struct Location {
 /// Finds the model at `path`: a GGUF file of any name, a folder that holds config.json, or a folder
 /// with a single GGUF model (one file or one split). A folder with both is a Hugging Face folder
 /// when it has safetensors, else its GGUF file counts. Throws kNotFound, kInvalidArgument or
-/// kUnsupported saying what was expected there.
-Location locate_model(const std::string& path);
+/// kUnsupported saying what was expected there. `wanted`: other forms than this do not count.
+Location locate_model(const std::string& path, Serialisation wanted = Serialisation::kAuto);
 
 /// True for a folder that `locate_model` would take for a model's, weights or not.
 bool is_model_folder(const std::string& path);

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "format/gguf.h"
 #include "format/hf_folder.h"
+#include "format/recognise.h"
 
 namespace openllm::format {
 namespace {
@@ -72,14 +73,20 @@ base::Json gguf_generation_defaults(const base::Json& metadata) {
 }
 
 /// By the names of the folder's files.
-WeightFormat find_weights(const std::string& folder) {
+WeightFormat find_weights(const std::string& folder, Serialisation wanted) {
   WeightFormat found = WeightFormat::kNone;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    if (name.ends_with(".safetensors")) return WeightFormat::kSafetensors;
+    if (name.ends_with(".safetensors") && wanted != Serialisation::kLegacy)
+      return WeightFormat::kSafetensors;
     const bool is_pytorch = name.starts_with("pytorch_model") && name.ends_with(".bin");
-    if (is_pytorch) found = WeightFormat::kPytorch;
+    if (is_pytorch && wanted != Serialisation::kSafetensors) found = WeightFormat::kPytorch;
+  }
+  if (found == WeightFormat::kNone && wanted != Serialisation::kAuto) {
+    base::fail_at(ErrorCode::kNotFound, folder, "no ",
+                  wanted == Serialisation::kLegacy ? "pytorch_model*.bin" : "safetensors",
+                  " here (", describe_folder(folder), ")");
   }
   return found;
 }
@@ -92,17 +99,22 @@ std::string hf_architecture(const base::Json& config) {
   return text_of(&list->if_array()->front());
 }
 
-void open_hf(ModelSource& source) {
-  source.config = HfFolder::read_config(source.path);
-  source.weights = find_weights(source.path);
-  source.architecture = hf_architecture(source.config);
-  if (const base::Json* quantisation = source.config.find("quantization_config"))
-    source.quantisation = text_of(quantisation->find("quant_method"));
+/// All but configuration and weights.
+void open_hf_texts(ModelSource& source) {
   source.chat_templates = chat_templates_of_folder(source.path);
   source.generation_defaults = read_json_file(source.path, "generation_config.json");
   source.generation_defaults_place = (fs::path(source.path) / "generation_config.json").string();
   source.tokenizer_path = find_file(source.path, "tokenizer.json");
   source.tokenizer_config_path = find_file(source.path, "tokenizer_config.json");
+}
+
+void open_hf(ModelSource& source, Serialisation wanted) {
+  source.config = HfFolder::read_config(source.path);
+  source.weights = find_weights(source.path, wanted);
+  source.architecture = hf_architecture(source.config);
+  if (const base::Json* quantisation = source.config.find("quantization_config"))
+    source.quantisation = text_of(quantisation->find("quant_method"));
+  open_hf_texts(source);
 }
 
 void open_gguf(ModelSource& source, const std::string& file) {
@@ -179,8 +191,8 @@ std::unique_ptr<Checkpoint> ModelSource::without_tensors() const {
   return std::make_unique<ConfigOnly>(layout, path, config);
 }
 
-ModelSource open_model(const std::string& path) {
-  const Location found = locate_model(path);
+ModelSource open_model(const std::string& path, Serialisation wanted) {
+  const Location found = locate_model(path, wanted);
   ModelSource source;
   source.id = name_of(path);
   source.version = "local";
@@ -189,8 +201,23 @@ ModelSource open_model(const std::string& path) {
   if (found.layout == Layout::kGguf) {
     open_gguf(source, found.path);
   } else {
-    open_hf(source);
+    open_hf(source, wanted);
   }
+  return source;
+}
+
+ModelSource open_tokenizer(const std::string& path) {
+  ModelSource source;
+  const bool is_bare = !HfFolder::has_config(path) && !find_file(path, "tokenizer.json").empty();
+  if (is_bare) {
+    source.path = path;
+    source.config = base::Json::object();
+    open_hf_texts(source);
+  } else {
+    source = open_model(path);
+  }
+  source.weights = WeightFormat::kNone;
+  source.quantisation.clear();
   return source;
 }
 

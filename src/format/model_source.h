@@ -32,6 +32,7 @@ struct ModelOutline {
 struct ModelSource {
   std::string id{};       ///< Name in the store, or the last part of the path.
   std::string version{};  ///< Version in the store, or "local".
+  std::string asked{};    ///< As the caller named it; servers may know it by that.
   std::string path{};     ///< Folder or file, as given.
   Layout layout = Layout::kHuggingFace;
   WeightFormat weights = WeightFormat::kNone;
@@ -62,7 +63,12 @@ struct ModelSource {
 };
 
 /// Opens what `locate_model` finds at `path`, under the id that the path's last part gives. Throws
-/// as `locate_model`; kCorruptData for damaged files, naming them.
-ModelSource open_model(const std::string& path);
+/// as `locate_model`; kCorruptData for damaged files, naming them; kNotFound when there are no
+/// weights of the form that is `wanted`.
+ModelSource open_model(const std::string& path, Serialisation wanted = Serialisation::kAuto);
+
+/// The tokenizer, the templates and the defaults at `path`, for a model whose weights are
+/// elsewhere: what `open_model` opens, or a folder with a tokenizer.json and no configuration.
+ModelSource open_tokenizer(const std::string& path);
 
 }  // namespace openllm::format

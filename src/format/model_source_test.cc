@@ -131,6 +131,11 @@ TEST(GenerationDefaults, MeanWhatLlamaCppMeans) {
   b.key("general.sampling.penalty_repeat", kF32, le(1.25F));
   b.key("general.sampling.penalty_last_n", kI32, le(std::int32_t{0}));  // off
   EXPECT_EQ(defaults_of(b).dump(), R"({"temperature":0,"repetition_penalty":1})");
+  GgufBuilder other;
+  other.key("general.sampling.temp", kF32, le(-0.5F));
+  other.key("general.sampling.penalty_repeat", kF32, le(1.25F));
+  other.key("general.sampling.penalty_last_n", kI32, le(std::int32_t{-1}));  // over all tokens
+  EXPECT_EQ(defaults_of(other).dump(), R"({"temperature":0,"repetition_penalty":1.25})");
 }
 
 TEST(ModelSource, DamagedFilesAreNamed) {

@@ -141,6 +141,10 @@ TEST(DescribeFolder, NamesWhatIsThere) {
               HasSubstr("model.safetensors (a link to ../blobs/nope, which is not there)"));
   folder.write("pytorch_model.bin", "PK\x03\x04");
   EXPECT_THAT(open_error(folder.path()), HasSubstr("pytorch_model.bin (a zip archive"));
+  folder.write("a.bin", "GGUF");  // told where the name does not say it
+  EXPECT_THAT(describe_folder(folder.path()),
+              HasSubstr("it holds a.bin (a GGUF file), config.json"));
+  std::filesystem::remove(folder.path() + "/a.bin");
   for (int i = 0; i < 9; ++i) folder.write(std::to_string(i) + ".pt", "");
   EXPECT_THAT(open_error(folder.path()), HasSubstr("and 7 more"));
 }

@@ -104,22 +104,22 @@ class HeaderReader {
     std::uint64_t end = 0;
     for (const Extent& extent : extents_) {
       if (extent.begin > end) {
-        base::fail(ErrorCode::kCorruptData, path_, ": tensor ", printable(extent.name),
-                   ": gap before its data (", extent.begin - end, " bytes at byte ",
-                   data_begin_ + end, " belong to no tensor)");
+        base::fail_at(ErrorCode::kCorruptData, path_, "tensor ", printable(extent.name),
+                      ": gap before its data (", extent.begin - end, " bytes at byte ",
+                      data_begin_ + end, " belong to no tensor)");
       }
       end = extent.end > end ? extent.end : end;
     }
     if (end != data_.size()) {
-      base::fail(ErrorCode::kCorruptData, path_, ": ", data_.size() - end, " bytes at byte ",
-                 data_begin_ + end, " belong to no tensor");
+      base::fail_at(ErrorCode::kCorruptData, path_, "", data_.size() - end, " bytes at byte ",
+                    data_begin_ + end, " belong to no tensor");
     }
   }
 
   template <typename... Parts>
   [[noreturn]] void corrupt(const std::string& name, const Parts&... parts) const {
-    base::fail(ErrorCode::kCorruptData, path_, ": tensor ", printable(name), ": ",
-               base::cat(parts...));
+    base::fail_at(ErrorCode::kCorruptData, path_, "tensor ", printable(name), ": ",
+                  base::cat(parts...));
   }
 
  private:
@@ -195,9 +195,9 @@ void check_unique(const std::string& path, std::string_view text, std::size_t n_
   if (names.size() == n_different) return;
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
-  base::fail(ErrorCode::kCorruptData, path, ": tensor ",
-             twice == names.end() ? std::string("(unknown)") : printable(*twice),
-             ": occurs twice in the header");
+  base::fail_at(ErrorCode::kCorruptData, path, "tensor ",
+                twice == names.end() ? std::string("(unknown)") : printable(*twice),
+                ": occurs twice in the header");
 }
 
 }  // namespace
@@ -205,21 +205,21 @@ void check_unique(const std::string& path, std::string_view text, std::size_t n_
 void parse_safetensors(const std::string& path, std::span<const std::byte> file,
                        TensorList& tensors) {
   if (file.size() < 8) {
-    base::fail(ErrorCode::kCorruptData, path,
-               ": too short for a safetensors file (expected at least 8 bytes, got ", file.size(),
-               ")", note_what_it_is(file));
+    base::fail_at(ErrorCode::kCorruptData, path,
+                  "too short for a safetensors file (expected at least 8 bytes, got ", file.size(),
+                  ")", note_what_it_is(file));
   }
   const std::uint64_t length = load_le(file, 0, 8);
   if (length > kMaxHeaderBytes || length > file.size() - 8) {
-    base::fail(ErrorCode::kCorruptData, path, ": bad header length at byte 0 (expected at most ",
-               file.size() - 8 < kMaxHeaderBytes ? file.size() - 8 : kMaxHeaderBytes, ", got ",
-               length, ")", note_what_it_is(file));
+    base::fail_at(ErrorCode::kCorruptData, path, "bad header length at byte 0 (expected at most ",
+                  file.size() - 8 < kMaxHeaderBytes ? file.size() - 8 : kMaxHeaderBytes, ", got ",
+                  length, ")", note_what_it_is(file));
   }
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, length);
   const base::Json header = parse_header(path, text, file);
   const base::JsonObject* entries = header.if_object();
   if (entries == nullptr || text[0] != '{') {
-    base::fail(ErrorCode::kCorruptData, path, ": header: not a JSON object (at byte 8)");
+    base::fail_at(ErrorCode::kCorruptData, path, "header: not a JSON object (at byte 8)");
   }
   check_unique(path, text, entries->size());
   HeaderReader reader(path, file.subspan(8 + length), 8 + length, tensors);

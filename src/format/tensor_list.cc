@@ -30,7 +30,7 @@ void TensorList::sort_and_check(const std::string& path) {
   std::sort(readable.begin(), readable.end(), by_name);
   std::sort(unreadable.begin(), unreadable.end(), by_name);
   const auto duplicate = [&path](const std::string& name) {
-    base::fail(ErrorCode::kCorruptData, path, ": tensor ", printable(name), ": occurs twice");
+    base::fail_at(ErrorCode::kCorruptData, path, "tensor ", printable(name), ": occurs twice");
   };
   for (std::size_t i = 1; i < readable.size(); ++i) {
     if (readable[i].name == readable[i - 1].name) duplicate(readable[i].name);
@@ -54,9 +54,9 @@ void check_no_overlap(const std::string& path, std::uint64_t data_begin,
   for (const Extent& extent : extents) {
     if (extent.begin == extent.end) continue;
     if (last != nullptr && extent.begin < last->end) {
-      base::fail(ErrorCode::kCorruptData, path, ": tensor ", printable(extent.name),
-                 ": overlaps tensor ", printable(last->name), " (at byte ",
-                 data_begin + extent.begin, ")");
+      base::fail_at(ErrorCode::kCorruptData, path, "tensor ", printable(extent.name),
+                    ": overlaps tensor ", printable(last->name), " (at byte ",
+                    data_begin + extent.begin, ")");
     }
     last = &extent;
   }

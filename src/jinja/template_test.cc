@@ -122,6 +122,44 @@ TEST(JinjaTemplate, TimeNow) {
             "6True");
 }
 
+TEST(JinjaTemplate, TheOutputMayBeAsLongAsItsLimitAndNoLonger) {
+  Limits limits;
+  limits.max_output_bytes = 9;
+  EXPECT_EQ(error_of("{{ x }}{{ x }}b", R"({"x": "aaaa"})", limits), "");
+  EXPECT_NE(error_of("{{ x }}{{ x }}bb", R"({"x": "aaaa"})", limits).find("output is too long"),
+            std::string::npos);
+}
+
+TEST(JinjaTemplate, WholeQuotientsAreExact) {
+  EXPECT_EQ(
+      render(
+          "{{ -4 // 2 }} {{ 4 // -2 }} {{ -5 // 2 }} {{ 5 // -2 }} {{ -5 // -2 }} {{ 0 // -3 }}"),
+      "-2 -2 -3 -3 2 0");
+}
+
+TEST(JinjaTemplate, CommentsTakeTheLineEndWithThemUnlessTheySayPlus) {
+  EXPECT_EQ(render("a{# c #}\nb"), "ab");
+  EXPECT_EQ(render("a{# c +#}\nb"), "a\nb");
+  EXPECT_EQ(render("a{# c -#}\n b"), "ab");
+}
+
+TEST(JinjaTemplate, JoinersPutACommaBetween) {
+  EXPECT_EQ(render("{% set j = joiner() %}{% for x in [1, 2, 3] %}{{ j() }}{{ x }}{% endfor %}"),
+            "1, 2, 3");
+}
+
+TEST(JinjaTemplate, OnlyWhatCanBeChangedHasUnsafeMethods) {
+  EXPECT_NE(error_of("{{ [1].append(2) }}").find("unsafe"), std::string::npos);
+  EXPECT_EQ(error_of("{{ (1,).append(2) }}").find("unsafe"), std::string::npos);
+  EXPECT_NE(error_of("{{ (1,).append(2) }}").find("has no attribute 'append'"), std::string::npos);
+}
+
+TEST(JinjaTemplate, ChangedLooksAtAllOfItsValues) {
+  EXPECT_EQ(render("{% for x in [[1, 2], [1], [1, 2], [1, 2], [1, 3], []] %}"
+                   "{{ loop.changed(*x) }} {% endfor %}"),
+            "True True True False True True ");
+}
+
 class HostileTemplate : public testing::TestWithParam<const char*> {};
 
 TEST_P(HostileTemplate, EndsWithAnError) {

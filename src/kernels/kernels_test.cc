@@ -287,6 +287,7 @@ TEST(Kernels, StatesOfSpansMergeToTheWhole) {
     kernels->finish(merged.data(), kDim, got.data());
     EXPECT_EQ(got, want);
     merged = nothing;
+    kernels->merge(merged.data(), nothing.data(), kDim);
     kernels->merge(merged.data(), whole.data(), kDim);
     kernels->finish(merged.data(), kDim, got.data());
     EXPECT_EQ(got, want);

@@ -285,6 +285,22 @@ TEST(BlockPool, GivesOutNamelessBlocksThenTheNamedOneThatWasFreedFirst) {
   EXPECT_THAT(std::vector(order.begin() + 2, order.end()), ElementsAre(ids[0], ids[1], ids[2]));
 }
 
+TEST(BlockPool, ANameThatComesBackRaisesTheTargetByFour) {
+  BlockPool pool(8, 1);
+  const auto keys = chain(2);
+  const auto fill = [&](const BlockKey& key) {
+    const BlockRef block = pool.allocate();
+    pool.publish(block, key);
+  };
+  fill(keys[0]);
+  EXPECT_EQ(pool.n_cached_target(), 1);
+  fill(keys[1]);  // drops the first
+  EXPECT_EQ(pool.n_cached_target(), 1);
+  EXPECT_FALSE(pool.contains(keys[0]));
+  fill(keys[0]);
+  EXPECT_EQ(pool.n_cached_target(), 5);
+}
+
 TEST(BlockPool, BoundsOfItsSize) {
   EXPECT_THROW(BlockPool(-1, 1), Error);
   BlockPool none(0, 0);

@@ -89,7 +89,7 @@ class BlockCache {
   /// First block that the query at position `n_past` sees.
   int first_visible(std::size_t group, std::int64_t n_past) const noexcept;
   std::int64_t block_bytes(std::size_t group) const noexcept {
-    return static_cast<std::int64_t>(groups_[group].bytes_per_token) * block_size_;
+    return groups_[group].bytes_per_block;
   }
   int blocks_for(std::int64_t n_tokens) const noexcept {
     return static_cast<int>((n_tokens + block_size_ - 1) / block_size_);

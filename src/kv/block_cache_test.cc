@@ -157,9 +157,9 @@ TEST(BlockPool, WhatIsHeldTakesUntouchedBlocksRatherThanAllThatIsCached) {
 
 TEST(BlockCache, TellsItsBytes) {
   KvGroupSpec wide;
-  wide.bytes_per_token = 100;
+  wide.bytes_per_block = 200;
   KvGroupSpec narrow = window_group(4);
-  narrow.bytes_per_token = 3;
+  narrow.bytes_per_block = 6;
   BlockCache cache({wide, narrow}, {5, 7}, 2);
   EXPECT_EQ(cache.bytes_total(), 5 * 200 + 7 * 6);
   EXPECT_EQ(cache.bytes_touched(), 0);

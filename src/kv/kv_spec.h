@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -19,7 +18,8 @@ struct KvGroupSpec {
   KvKind kind = KvKind::kFull;
   int window = 0;             ///< For kWindow: a query at position p sees keys p-window+1 .. p.
   std::vector<int> layers{};  ///< Layer indices of the model.
-  std::size_t bytes_per_token = 0;  ///< Over all layers of the group, keys and values.
+  /// Memory of a block over all layers of the group, keys and values, as the device lays it out.
+  std::int64_t bytes_per_block = 0;
 };
 
 }  // namespace openllm::kv

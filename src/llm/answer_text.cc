@@ -13,20 +13,35 @@ AnswerText::AnswerText(const TextRules& rules, const tokenizer::Tokenizer& token
       stop_token_ids_(rules.stop_token_ids),
       include_stop_(rules.include_stop),
       skips_special_(rules.skip_special_tokens),
-      min_new_tokens_(rules.min_new_tokens) {}
+      min_new_tokens_(rules.min_new_tokens) {
+  // Where special tokens are not shown, none follow each other.
+  if (!rules.skip_special_tokens && !rules.spaces_between_special_tokens)
+    decoder_.join_special_tokens();
+  if (rules.clean_up_spaces) cleaner_.emplace();
+}
 
 bool AnswerText::is_stop_token(std::int32_t token) const {
   return std::find(stop_token_ids_.begin(), stop_token_ids_.end(), token) != stop_token_ids_.end();
+}
+
+std::string AnswerText::decode(std::int32_t token) {
+  std::string text = decoder_.push(token);
+  return cleaner_ ? cleaner_->push(text) : text;
+}
+
+std::string AnswerText::flush_decoder() {
+  std::string text = decoder_.flush();
+  return cleaner_ ? cleaner_->push(text) + cleaner_->flush() : text;
 }
 
 void AnswerText::push(std::int32_t token, chat::Segments& out) {
   ++n_tokens_;
   const std::string_view spelling = tokenizer_->token_piece(token);
   if (parser_->is_markup(spelling)) {
-    parser_->push_text(decoder_.flush(), parsed_);  // text does not go on across markup
+    parser_->push_text(flush_decoder(), parsed_);  // text does not go on across markup
     parser_->push_markup(spelling, parsed_);
   } else if (include_stop_ || !is_stop_token(token)) {
-    parser_->push_text(decoder_.push(token), parsed_);
+    parser_->push_text(decode(token), parsed_);
   }
   const bool search = n_tokens_ > min_new_tokens_;
   release(search, out);
@@ -35,7 +50,7 @@ void AnswerText::push(std::int32_t token, chat::Segments& out) {
 }
 
 void AnswerText::flush(chat::Segments& out) {
-  parser_->push_text(decoder_.flush(), parsed_);
+  parser_->push_text(flush_decoder(), parsed_);
   parser_->flush(parsed_);
   release(true, out);
   release_held(out);

@@ -34,7 +34,7 @@ class ThinkParser final : public chat::AnswerParser {
 
 const TestTokenizer& tokens() {
   static const TestTokenizer tokenizer({"<think>", "</think>", "<end>", "Hm", " so", "\n", "Yes",
-                                        "!", "\xC3", "\xBC", "STO", "P", " STO"});
+                                        "!", "\xC3", "\xBC", "STO", "P", " STO", " ", ".", " '"});
   return tokenizer;
 }
 
@@ -101,6 +101,14 @@ TEST(AnswerText, AHalfCharacterInFrontOfMarkupBelongsToThePartThatEnds) {
             "[\xC3\xBC]{\xC3\xBC}");
   EXPECT_EQ(answer(think_rules(), {"<think>", "Hm", "\xC3", "</think>", "Yes"}),
             "[Hm\xEF\xBF\xBD]{Yes}");
+}
+
+TEST(AnswerText, SpacesAreCleanedWithinAPartAndBeforeStopsAreLookedFor) {
+  TextRules rules = think_rules();
+  rules.clean_up_spaces = true;
+  rules.stop = {"so!"};
+  EXPECT_EQ(answer(rules, {"<think>", "Hm", " ", "</think>", ".", " ", ".", " '"}), "[Hm]{.. '}");
+  EXPECT_EQ(answer(rules, {"Yes", " so", " ", "!", "Hm"}), "{Yes }");
 }
 
 TEST(AnswerText, StopStringsEndAnyPartButDoNotSpanTwo) {

@@ -6,23 +6,66 @@
 
 #include "base/error.h"
 #include "fields/access.h"
+#include "llm/token_rules.h"
 
 namespace openllm::llm {
 namespace {
 
-/// The request's own stop tokens, and, unless they are to be ignored, the end-of-sequence tokens.
-std::vector<std::int32_t> stop_token_ids(const GenerateOptions& options, const LLMConfig& config,
-                                         const tokenizer::Tokenizer* tokenizer) {
-  std::vector<std::int32_t> ids = options.stop_token_ids;
-  if (!options.ignore_eos) {
-    ids.insert(ids.end(), config.eos_token_ids.begin(), config.eos_token_ids.end());
-    if (tokenizer != nullptr) {
-      ids.insert(ids.end(), tokenizer->eos_ids().begin(), tokenizer->eos_ids().end());
-    }
-  }
+using TokenIds = std::vector<std::int32_t>;
+
+void sort_unique(TokenIds& ids) {
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+}
+
+/// The end-of-sequence tokens, unless they are to be ignored.
+TokenIds eos_token_ids(const SamplingParams& params, const tokenizer::Tokenizer* tokenizer) {
+  if (params.ignore_eos) return {};
+  TokenIds ids = params.eos_token_ids;
+  if (tokenizer != nullptr)
+    ids.insert(ids.end(), tokenizer->eos_ids().begin(), tokenizer->eos_ids().end());
+  sort_unique(ids);
   return ids;
+}
+
+/// The request's own stop tokens, and those that end a sequence.
+TokenIds stop_token_ids(const SamplingParams& params, const TokenIds& eos_ids) {
+  TokenIds ids = params.stop_token_ids;
+  ids.insert(ids.end(), eos_ids.begin(), eos_ids.end());
+  sort_unique(ids);
+  return ids;
+}
+
+void set_sampling(const SamplingParams& params, sampling::SamplingParams& sampling) {
+  sampling.temperature = params.temperature;
+  sampling.top_k = params.top_k;
+  sampling.top_p = params.top_p;
+  sampling.min_p = params.min_p;
+  sampling.typical_p = params.typical_p;
+  sampling.epsilon_cutoff = params.epsilon_cutoff;
+  sampling.eta_cutoff = params.eta_cutoff;
+  sampling.repetition_penalty = params.repetition_penalty;
+  sampling.presence_penalty = params.presence_penalty;
+  sampling.frequency_penalty = params.frequency_penalty;
+  sampling.logit_bias.assign(params.logit_bias.begin(), params.logit_bias.end());
+  sampling.seed = params.seed.value_or(kRandomSeed);
+  if (sampling.seed == kRandomSeed) sampling.seed = random_seed();
+}
+
+/// Each choice gets a constraint of its own; they share the rules.
+void add_rules(sampling::TokenRules rules, engine::Request& request) {
+  if (!sampling::has_rules(rules)) return;
+  const auto shared = std::make_shared<const sampling::TokenRules>(std::move(rules));
+  request.constraints.emplace_back([shared](const sampling::ConstraintContext& context) {
+    return std::make_unique<sampling::RuledTokens>(shared, context);
+  });
+}
+
+void require_one_length(bool has_both, const char* total, const char* of_answer) {
+  if (has_both) {
+    base::fail_at(ErrorCode::kInvalidArgument, total, "given beside ", of_answer,
+                  " (expected one of the two)");
+  }
 }
 
 }  // namespace
@@ -30,54 +73,120 @@ std::vector<std::int32_t> stop_token_ids(const GenerateOptions& options, const L
 void check_options(const GenerateOptions& options) {
   static_assert(engine::kMaxChoices == 128, "the table of fields has the same bound of n");
   fields::check(options);
+  if (options.max_wait && options.max_wait->count() < 0) {
+    base::fail_at(ErrorCode::kInvalidArgument, "max_wait",
+                  "invalid value (expected at least 0 ms, got ", options.max_wait->count(), ")");
+  }
+  require_one_length(options.max_length && options.max_new_tokens, "max_length", "max_new_tokens");
+  require_one_length(options.min_length && options.min_new_tokens, "min_length", "min_new_tokens");
+  if (options.receipt_hash_only && !options.receipt) {
+    base::fail_at(ErrorCode::kInvalidArgument, "receipt_hash_only",
+                  "there is no receipt (expected receipt = true beside it)");
+  }
+}
+
+LLMConfig merge_request(const LLMConfig& config, const GenerateOptions& options) {
+  LLMConfig merged = config;
+  fields::merge(merged, options);
+  merged.cleared.clear();
+  const int n = merged.n.value_or(1);
+  if (options.best_of && *options.best_of < n) {
+    base::fail_at(ErrorCode::kInvalidArgument, "best_of", "fewer than n (expected at least ", n,
+                  ", got ", *options.best_of, ")");
+  }
+  // A default gives way to the request's n.
+  if (merged.best_of) merged.best_of = std::max(*merged.best_of, n);
+  if (n_choices(merged) > n && options.output_kind != OutputKind::kFinalOnly) {
+    base::fail_at(ErrorCode::kInvalidArgument, "best_of",
+                  "a stream cannot know the best answers (expected n, ", n, ", got ",
+                  *merged.best_of, ")");
+  }
+  return merged;
+}
+
+LLMConfig resolve(const GenerateOptions& options, const LLMConfig& config, bool is_chat,
+                  const ModelLimits& limits) {
+  LLMConfig merged = config;
+  if (is_chat) {
+    merged.max_new_tokens = limits.max_model_len;
+    merged.max_length.reset();
+  }
+  merged = merge_request(merged, options);
+  if (merged.max_new_tokens == -1) merged.max_new_tokens = limits.max_model_len;
+  return merged;
 }
 
 engine::Request make_engine_request(const GenerateOptions& options, const LLMConfig& config,
-                                    bool is_chat, int max_model_len,
+                                    bool is_chat, const ModelLimits& limits,
                                     const tokenizer::Tokenizer* tokenizer) {
   if (!options.adapter_name.empty()) {
     base::fail_at(ErrorCode::kNotFound, "adapter_name", "no adapter of that name is mounted (got ",
                   options.adapter_name, ")");
   }
-  LLMConfig merged = config;
-  if (is_chat) merged.max_new_tokens = max_model_len;
-  fields::merge(merged, options);
-  if (merged.max_new_tokens == -1) merged.max_new_tokens = max_model_len;
+  const LLMConfig merged = resolve(options, config, is_chat, limits);
+  const SamplingParams params = merged.to_sampling_config();
+  const TotalLengths lengths = total_lengths(options, config, is_chat);
+  const TokenIds eos_ids = eos_token_ids(params, tokenizer);
   engine::Request request;
-  request.max_new_tokens = merged.max_new_tokens.value();
-  request.min_new_tokens = merged.min_new_tokens.value();
-  request.n_choices = options.n;
-  request.stop_token_ids = stop_token_ids(options, config, tokenizer);
-  request.n_logprobs = options.logprobs.value_or(0);
-  request.n_prompt_logprobs = options.prompt_logprobs.value_or(-1);
+  request.max_new_tokens = lengths.max > 0 ? lengths.max : params.max_tokens;
+  request.min_new_tokens = params.min_tokens;
+  request.n_choices = n_choices(merged);
+  request.stop_token_ids = stop_token_ids(params, eos_ids);
+  request.n_logprobs = params.logprobs.value_or(0);
+  request.n_prompt_logprobs = params.prompt_logprobs.value_or(-1);
   request.priority = options.priority;
   request.tenant = options.tenant;
   request.group = options.group;
   request.cache_salt = options.cache_salt;
   request.max_wait = options.max_wait;
-  sampling::SamplingParams& sampling = request.sampling;
-  sampling.temperature = merged.temperature.value();
-  sampling.top_k = merged.top_k.value();
-  sampling.top_p = merged.top_p.value();
-  sampling.min_p = merged.min_p.value();
-  sampling.repetition_penalty = merged.repetition_penalty.value();
-  sampling.presence_penalty = merged.presence_penalty.value();
-  sampling.frequency_penalty = merged.frequency_penalty.value();
-  sampling.logit_bias.assign(options.logit_bias.begin(), options.logit_bias.end());
-  sampling.seed = options.seed ? *options.seed : random_seed();
+  request.bad_words = merged.bad_words;
+  request.allowed_token_ids = merged.allowed_token_ids;
+  set_sampling(params, request.sampling);
+  add_rules(make_token_rules(options, merged, eos_ids, limits.vocab_size, tokenizer), request);
   return request;
 }
 
-void require_capabilities(const GenerateOptions& options, const backend::Capabilities& capabilities,
-                          std::string_view name) {
-  const auto require = [&](bool wanted, bool can, const char* field) {
-    if (wanted && !can)
-      base::fail_with(ErrorCode::kUnsupported, {field, ErrorReason::kUnsupportedField}, field,
-                      ": the backend ", name, " cannot do that");
-  };
-  require(options.logprobs.has_value(), capabilities.logprobs, "logprobs");
-  require(options.prompt_logprobs.has_value(), capabilities.prompt_logprobs, "prompt_logprobs");
-  require(options.seed.has_value(), capabilities.seed, "seed");
+TotalLengths total_lengths(const GenerateOptions& options, const LLMConfig& config, bool is_chat) {
+  LLMConfig merged = {.max_length = is_chat ? std::nullopt : config.max_length,
+                      .min_length = config.min_length};
+  fields::merge(merged, options);
+  return {merged.max_length.value_or(0), merged.min_length.value_or(0)};
+}
+
+void count_prompt(engine::Request& request, const TotalLengths& lengths) {
+  const auto n_prompt = static_cast<int>(request.prompt_ids.size());
+  if (lengths.max > 0) {
+    if (n_prompt >= lengths.max) {
+      base::fail_at(ErrorCode::kInvalidArgument, "max_length",
+                    "the prompt leaves no room for an answer (expected more than ", n_prompt,
+                    ", got ", lengths.max, ")");
+    }
+    request.max_new_tokens = lengths.max - n_prompt;
+  }
+  if (lengths.min > 0) request.min_new_tokens = std::max(0, lengths.min - n_prompt);
+}
+
+int n_choices(const LLMConfig& merged) noexcept {
+  return merged.best_of.value_or(merged.n.value_or(1));
+}
+
+void require_capabilities(GenerateOptions options, LLMConfig config,
+                          const backend::Capabilities& capabilities, std::string_view name) {
+  if (capabilities.all_fields) return;
+  options.cleared.clear();  // asks for nothing
+  // Random anyway.
+  if (options.seed == kRandomSeed) options.seed.reset();
+  if (config.seed == kRandomSeed) config.seed.reset();
+  const GenerateOptions nothing;
+  const LLMConfig initial = fields::initial_config();
+  for (const fields::Field& field : fields::all()) {
+    if (capabilities.honours(field.name)) continue;
+    if (fields::get(field, options) == fields::get(field, nothing) &&
+        fields::get(field, config) == fields::get(field, initial))
+      continue;
+    base::fail_with(ErrorCode::kUnsupported, {field.name, ErrorReason::kUnsupportedField},
+                    field.name, ": the backend ", name, " cannot do that");
+  }
 }
 
 std::uint64_t random_seed() {

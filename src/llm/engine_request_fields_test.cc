@@ -44,7 +44,7 @@ LLMConfig resolved(LLMConfig model = {}) {
 engine::Request request_of(const GenerateOptions& options, const LLMConfig& config = resolved(),
                            bool is_chat = false) {
   static const EndingTokenizer tokenizer;
-  return make_engine_request(options, config, is_chat, 500, &tokenizer);
+  return make_engine_request(options, config, is_chat, {500, 100}, &tokenizer);
 }
 
 TEST(EngineRequest, StopTokensAreAllThatEndAnAnswer) {
@@ -58,11 +58,11 @@ TEST(EngineRequest, StopTokensAreAllThatEndAnAnswer) {
   options.stop_token_ids = std::vector<std::int32_t>{};
   EXPECT_THAT(request_of(options, config).stop_token_ids, IsEmpty());
   options.ignore_eos = false;
-  EXPECT_THAT(make_engine_request(options, config, false, 500, nullptr).stop_token_ids,
+  EXPECT_THAT(make_engine_request(options, config, false, {500, 100}, nullptr).stop_token_ids,
               ElementsAre(2, 9));
 }
 
-TEST(EngineRequest, EachOptionIsPassedOnOverTheConfiguration) {
+TEST(EngineRequest, N25EachOptionIsPassedOnOverTheConfiguration) {
   LLMConfig model;
   model.max_new_tokens = 11;
   model.min_new_tokens = 1;
@@ -140,9 +140,23 @@ TEST(EngineRequest, ConversationsGoOnToTheEndUnlessTheyHaveALimit) {
   EXPECT_EQ(request_of({.max_new_tokens = 0}, config, true).max_new_tokens, 0);
 }
 
+TEST(EngineRequest, MinusOneIsTheWholeContext) {
+  for (const bool is_chat : {false, true})
+    EXPECT_EQ(request_of({.max_new_tokens = -1}, resolved(), is_chat).max_new_tokens, 500);
+  EXPECT_EQ(request_of({}, resolved({.max_new_tokens = -1})).max_new_tokens, 500);
+}
+
 TEST(EngineRequest, SeedsThatAreNotGivenDiffer) {
   EXPECT_EQ(request_of({.seed = 0}).sampling.seed, 0U);
   EXPECT_NE(request_of({}).sampling.seed, request_of({}).sampling.seed);
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  for (int i = 0; i < 8; ++i) {
+    high |= random_seed() >> 32U;
+    low |= random_seed() & 0xFFFFFFFFU;
+  }
+  EXPECT_NE(high, 0U);
+  EXPECT_NE(low, 0U);
 }
 
 }  // namespace

@@ -1,29 +1,36 @@
 #include "llm/instance.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "backend/check_options.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random_id.h"
+#include "fields/access.h"
 #include "llm/engine_request.h"
 #include "llm/model_files.h"
 #include "llm/prompt_preparation.h"
+#include "openllm/version.h"
+#include "store/import.h"
 #include "store/names.h"
 
 namespace openllm::llm {
 namespace {
 
-TextRules make_rules(const GenerateOptions& options, const engine::Request& request,
+TextRules make_rules(const LLMConfig& merged, const engine::Request& request,
                      const backend::Backend& backend, const tokenizer::Tokenizer* tokenizer) {
   TextRules rules;
-  rules.skip_special_tokens = options.skip_special_tokens;
-  rules.stop = options.stop;
-  rules.include_stop = options.include_stop_in_output;
+  rules.skip_special_tokens = merged.skip_special_tokens.value();
+  rules.spaces_between_special_tokens = merged.spaces_between_special_tokens.value();
+  rules.clean_up_spaces = merged.clean_up_tokenization_spaces.value();
+  rules.stream_interval = merged.stream_interval.value();
+  rules.stop = merged.stop;
+  rules.include_stop = merged.include_stop_in_output.value();
   rules.min_new_tokens = request.min_new_tokens;
   rules.stop_token_ids = request.stop_token_ids;
-  rules.want_logprobs = options.logprobs.has_value();
+  rules.want_logprobs = merged.logprobs.has_value();
   rules.vocab_size = static_cast<std::size_t>(backend.vocab_size());
   rules.continues_text = tokenizer != nullptr &&
                          std::any_of(request.prompt_ids.begin(), request.prompt_ids.end(),
@@ -41,15 +48,43 @@ void check_token_ids(const char* where, const std::vector<std::int32_t>& ids, in
 }
 
 /// What the fields' ranges cannot tell: whether they fit each other and the model.
-void check_against_model(const GenerateOptions& options, const engine::Request& request,
-                         int vocab_size) {
+void check_against_model(const GenerateOptions& options, const LLMConfig& merged,
+                         const engine::Request& request, int vocab_size) {
   // A default of the model's or the configuration's gives way to the request's limit instead.
-  if (options.min_new_tokens && request.min_new_tokens > request.max_new_tokens) {
-    base::fail_at(ErrorCode::kInvalidArgument, "min_new_tokens",
-                  "more than the request may have (expected at most max_new_tokens, ",
-                  request.max_new_tokens, ", got ", request.min_new_tokens, ")");
+  const char* field = options.min_new_tokens ? "min_new_tokens" : "min_length";
+  if ((options.min_new_tokens || options.min_length) &&
+      request.min_new_tokens > request.max_new_tokens) {
+    base::fail_at(ErrorCode::kInvalidArgument, field,
+                  "more than the answer may have (expected at most ", request.max_new_tokens,
+                  " tokens of it, got ", request.min_new_tokens, ")");
   }
-  check_token_ids("stop_token_ids", options.stop_token_ids, vocab_size);
+  check_token_ids("stop_token_ids", merged.stop_token_ids, vocab_size);
+  check_token_ids("eos_token_id", options.eos_token_ids, vocab_size);
+}
+
+/// The request of `options` as a receipt has it.
+ResolvedRequest resolved(const GenerateOptions& options, LLMConfig config,
+                         const engine::Request& request) {
+  config.max_new_tokens = request.max_new_tokens;
+  config.min_new_tokens = request.min_new_tokens;
+  config.max_length = std::nullopt;  // the lengths above count its tokens
+  config.min_length = std::nullopt;
+  ResolvedRequest resolved{request.prompt_ids, options, std::move(config)};
+  resolved.options.seed = request.sampling.seed;
+  return resolved;
+}
+
+Prompt sanitized(const PromptSanitizer& sanitize, const Prompt& prompt) {
+  try {
+    return sanitize(prompt);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    std::throw_with_nested(Error(ErrorCode::kInvalidArgument,
+                                 base::cat("prompt: was refused (", error.what(), ")"), "prompt"));
+  } catch (...) {
+    base::fail_at(ErrorCode::kInvalidArgument, "prompt", "was refused");
+  }
 }
 
 /// Throws before a file is opened.
@@ -63,10 +98,20 @@ const LoadOptions& checked(const LoadOptions& options) {
 Instance::Instance(const std::string& model, const LoadOptions& options)
     : model_(model, checked(options)), runtime_(model_, options) {
   const LLMConfig& config = model_.config();
-  if (options.config.min_new_tokens && *config.min_new_tokens > config.max_new_tokens.value()) {
+  if (options.config.min_new_tokens && !config.max_length &&
+      *config.min_new_tokens > config.max_new_tokens.value()) {
     base::fail_at(ErrorCode::kInvalidArgument, "config.min_new_tokens",
                   "more than max_new_tokens (expected at most ", *config.max_new_tokens, ", got ",
                   *config.min_new_tokens, ")");
+  }
+  if (options.config.best_of && *options.config.best_of < config.n.value()) {
+    base::fail_at(ErrorCode::kInvalidArgument, "config.best_of", "fewer than n (expected at least ",
+                  *config.n, ", got ", *options.config.best_of, ")");
+  }
+  if (options.config.min_length && config.max_length && *config.min_length > *config.max_length) {
+    base::fail_at(ErrorCode::kInvalidArgument, "config.min_length",
+                  "more than max_length (expected at most ", *config.max_length, ", got ",
+                  *config.min_length, ")");
   }
   if (!options.config.eos_token_ids.empty() && static_info().vocab_size > 0) {
     check_token_ids("config.eos_token_ids", options.config.eos_token_ids, static_info().vocab_size);
@@ -82,44 +127,66 @@ std::shared_ptr<backend::Backend> Instance::load() {
   return runtime_.load();
 }
 
-Instance::Started Instance::make_request(const GenerateOptions& options) {
+Instance::Started Instance::make_request(const GenerateOptions& options, const LLMConfig& config) {
   runtime_.require_this_process();
   check_options(options);
   Started started;
+  started.config = config;
+  started.merged = merge_request(config, options);
   std::string name = options.request_id;
   if (name.empty()) name = base::random_id("openllm-");
   // Users may give the same name twice, and cancel one of the two.
   started.engine_id = base::cat(name, "#", next_request_++);
+  const int n_choices = llm::n_choices(started.merged);
   started.mailbox = std::make_shared<Mailbox>(
-      options.n, options.output_kind == OutputKind::kFinalOnly, resume_executor(options));
-  started.sink = std::make_shared<OutputSink>(started.engine_id, options.n, started.mailbox,
+      n_choices, options.output_kind == OutputKind::kFinalOnly, resume_executor(options));
+  started.sink = std::make_shared<OutputSink>(started.engine_id, n_choices, started.mailbox,
                                               runtime_.output());
-  started.request = std::make_shared<RequestReader>(shared_from_this(), started.mailbox,
-                                                    started.sink, options, std::move(name));
+  names_.add(name, started.sink);
+  started.request = std::make_shared<RequestReader>(
+      shared_from_this(), started.mailbox, started.sink, options, started.merged, std::move(name));
   return started;
 }
 
-void Instance::submit(const Started& started, const Prompt& prompt,
-                      const GenerateOptions& options) {
+void Instance::submit(const Started& started, const Prompt& given, const GenerateOptions& options) {
   const auto backend = load();
-  require_capabilities(options, backend->capabilities(), runtime_.backend_name());
+  const PromptSanitizer& sanitize = runtime_.options().sanitize;
+  const bool is_as_given = started.prompt_logits || started.is_resolved;
+  const Prompt prompt = sanitize && !is_as_given ? sanitized(sanitize, given) : given;
+  const LLMConfig& config = started.config;
+  const LLMConfig& merged = started.merged;
+  require_capabilities(options, merged, backend->capabilities(), runtime_.backend_name());
   const int max_model_len = backend->max_model_len();
   const auto tokenizer = model_.tokenizer();
-  engine::Request request = make_engine_request(
-      options, model_.config(), prompt.messages() != nullptr, max_model_len, tokenizer.get());
-  check_against_model(options, request, backend->vocab_size());
-  PreparedPrompt prepared =
-      prepare_prompt(model_, prompt, options, {max_model_len, request.max_new_tokens});
+  const bool is_chat = prompt.messages() != nullptr;
+  if (!is_chat && !is_as_given) fields::check_without_messages(options);
+  const ModelLimits limits{max_model_len, backend->vocab_size()};
+  engine::Request request = make_engine_request(options, config, is_chat, limits, tokenizer.get());
+  const TotalLengths lengths = total_lengths(options, config, is_chat);
+  PromptLimits prompt_limits{max_model_len, request.max_new_tokens, *merged.truncate_prompt};
+  if (prompt_limits.truncate && lengths.max > 0)
+    prompt_limits.max_model_len = std::min(max_model_len, lengths.max);
+  PreparedPrompt prepared = prepare_prompt(model_, prompt, options, prompt_limits);
   request.id = started.engine_id;
   request.prompt_ids = prepared.token_ids;
+  count_prompt(request, lengths);
+  check_against_model(options, merged, request, backend->vocab_size());
+  if (started.is_resolved)
+    check_token_ids("eos_token_id", config.eos_token_ids, backend->vocab_size());
+  base::Json receipt;
+  if (options.receipt)
+    receipt = start_receipt(*backend, options, resolve(options, config, is_chat, limits), request);
   request.prompt_logits = started.prompt_logits;
-  if (options.timeout) {
-    request.deadline = base::deadline_after(std::chrono::steady_clock::now(), *options.timeout);
+  if (merged.timeout) {
+    request.deadline = base::deadline_after(std::chrono::steady_clock::now(), *merged.timeout);
   }
   request.sink = started.sink;
 
-  TextRules rules = make_rules(options, request, *backend, tokenizer.get());
-  started.mailbox->post_quietly([&](Update& update) { update.prompt = std::move(prepared); });
+  TextRules rules = make_rules(merged, request, *backend, tokenizer.get());
+  started.mailbox->post_quietly([&](Update& update) {
+    update.prompt = std::move(prepared);
+    update.receipt = std::move(receipt);
+  });
   if (started.sink->is_cancelled()) {
     started.sink->end_all(nullptr);
     return;
@@ -133,25 +200,82 @@ void Instance::submit(const Started& started, const Prompt& prompt,
 
 std::shared_ptr<RequestReader> Instance::start(const Prompt& prompt,
                                                const GenerateOptions& options) {
-  const Started started = make_request(options);
+  const Started started = make_request(options, model_.defaults_for(options));
   submit(started, prompt, options);
   return started.request;
 }
 
 std::shared_ptr<RequestReader> Instance::start_async(Prompt prompt, GenerateOptions options) {
-  Started started = make_request(options);
+  Started started = make_request(options, model_.defaults_for(options));
   std::shared_ptr<RequestReader> request = std::move(started.request);
   const std::size_t n_bytes = text_bytes(prompt, options);
-  runtime_.front().post(n_bytes, [self = shared_from_this(), started, prompt = std::move(prompt),
-                                  options = std::move(options)] {
+  const bool waits_for_hash = options.receipt && !knows_sha256_.load();
+  std::function<void()> task = [self = shared_from_this(), started, prompt = std::move(prompt),
+                                options = std::move(options)] {
     try {
       self->submit(started, prompt, options);
     } catch (const std::exception& error) {
       const base::Failure failure = base::failure_of(error);
       started.sink->end_all(&failure);
     }
-  });
+  };
+  if (waits_for_hash) {
+    runtime_.reading().post(std::move(task));  // nobody else waits while files are read
+  } else {
+    runtime_.front().post(n_bytes, std::move(task));
+  }
   return request;
+}
+
+std::shared_ptr<RequestReader> Instance::start_resolved(ResolvedRequest resolved) {
+  Started started = make_request(resolved.options, resolved.config);
+  started.is_resolved = true;
+  submit(started, Prompt(std::move(resolved.prompt_ids)), resolved.options);
+  return started.request;
+}
+
+base::Json Instance::start_receipt(const backend::Backend& backend, const GenerateOptions& options,
+                                   LLMConfig config, const engine::Request& request) {
+  const backend::Capabilities capabilities = backend.capabilities();
+  const bool is_repeatable = capabilities.is_repeatable && capabilities.honours("seed");
+  return begin_receipt(origin_of(backend), resolved(options, std::move(config), request),
+                       options.receipt_hash_only,
+                       is_repeatable ? "" : "the backend does not promise the same answer twice");
+}
+
+AnswerOrigin Instance::origin() { return origin_of(*load()); }
+
+AnswerOrigin Instance::origin_of(const backend::Backend& backend) {
+  const LoadOptions& options = runtime_.options();
+  return {.version = version(),
+          .tag = tag(),
+          .name = model_.id(),
+          .sha256 = model_sha256(),
+          .backend = runtime_.backend_name(),
+          .device = backend.device(),
+          .isa = backend.isa(),
+          .kv_dtype = backend.kv_dtype(),
+          .kv_block_size = options.kv_block_size,
+          .max_model_len = backend.max_model_len(),
+          .fast_activations = options.fast_activations};
+}
+
+std::string Instance::model_sha256() {
+  const base::MutexLock lock(sha256_mutex_);
+  if (!sha256_) {
+    const auto& stored = model_.stored();
+    sha256_ = stored && !stored->sha256.empty() ? stored->sha256
+                                                : store::hash_model(model_.source().path);
+    knows_sha256_.store(true);
+  }
+  return *sha256_;
+}
+
+void Instance::unload() {
+  runtime_.unload();
+  const base::MutexLock lock(sha256_mutex_);  // other files may lie there when it loads again
+  sha256_.reset();
+  knows_sha256_.store(false);
 }
 
 std::vector<float> Instance::logits(const std::vector<std::int32_t>& token_ids) {
@@ -162,7 +286,7 @@ std::vector<float> Instance::logits(const std::vector<std::int32_t>& token_ids) 
   GenerateOptions options;
   options.max_new_tokens = 0;
   options.output_kind = OutputKind::kFinalOnly;
-  Started started = make_request(options);
+  Started started = make_request(options, model_.defaults_for(options));
   started.prompt_logits = true;
   submit(started, Prompt(token_ids), options);
   while (started.request->next() != nullptr) {

@@ -10,6 +10,8 @@
 #include "llm/local_model.h"
 #include "llm/mailbox.h"
 #include "llm/output_sink.h"
+#include "llm/receipt.h"
+#include "llm/request_names.h"
 #include "llm/request_reader.h"
 #include "llm/runtime.h"
 #include "openllm/llm.h"
@@ -38,8 +40,17 @@ class Instance : public std::enable_shared_from_this<Instance> {
   std::shared_ptr<RequestReader> start(const Prompt& prompt, const GenerateOptions& options);
   /// Prepares and submits on a thread of the library; errors come out of RequestReader::next.
   std::shared_ptr<RequestReader> start_async(Prompt prompt, GenerateOptions options);
+  /// The request of a receipt. Its fields are used as they are, whatever this model's defaults.
+  std::shared_ptr<RequestReader> start_resolved(ResolvedRequest request);
+  /// What receipts say of this model as it is loaded. The first call may read the model's files.
+  AnswerOrigin origin();
+  /// As LLM::unload.
+  void unload();
   /// Logits of every position of `token_ids`.
   std::vector<float> logits(const std::vector<std::int32_t>& token_ids);
+
+  /// As LLM::cancel.
+  std::size_t cancel(const std::string& request_id) { return names_.cancel(request_id); }
 
   /// Throws kInvalidArgument for an id that neither the tokenizer nor the model has.
   void require_token(const char* where, std::int32_t id);
@@ -55,17 +66,29 @@ class Instance : public std::enable_shared_from_this<Instance> {
     std::shared_ptr<Mailbox> mailbox;
     std::shared_ptr<OutputSink> sink;
     std::string engine_id;
+    LLMConfig config;  ///< Defaults below the request.
+    LLMConfig merged;  ///< These with the request over them.
     bool prompt_logits = false;
+    bool is_resolved = false;  ///< The request of a receipt: `config` is not the model's.
   };
-  Started make_request(const GenerateOptions& options);
+  Started make_request(const GenerateOptions& options, const LLMConfig& config);
   /// Template, tokenizer, defaults, submit.
   void submit(const Started& started, const Prompt& prompt, const GenerateOptions& options);
+  /// `config`: as the request uses it.
+  base::Json start_receipt(const backend::Backend& backend, const GenerateOptions& options,
+                           LLMConfig config, const engine::Request& request);
+  AnswerOrigin origin_of(const backend::Backend& backend);
+  std::string model_sha256();
   Executor resume_executor(const GenerateOptions& options);
   const ModelInfo& static_info();
 
   LocalModel model_;
   Runtime runtime_;
+  RequestNames names_;
   std::atomic<std::uint64_t> next_request_{0};
+  base::Mutex sha256_mutex_;  // held while the files are read
+  std::optional<std::string> sha256_ GUARDED_BY(sha256_mutex_);
+  std::atomic<bool> knows_sha256_{false};
   base::Mutex info_mutex_;
   /// All but what depends on tokenizer and backend.
   std::optional<ModelInfo> info_ GUARDED_BY(info_mutex_);

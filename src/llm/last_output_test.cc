@@ -5,7 +5,7 @@
 namespace openllm::llm {
 namespace {
 
-TEST(LastOutput, AnAnswerThatNeverCameIsAnError) {
+TEST(LastOutput, N26AnAnswerThatNeverCameIsAnError) {
   EXPECT_THROW((void)LastOutput().take(), Error);
   LastOutput half;
   half.add(GenerationOutput{});  // not finished

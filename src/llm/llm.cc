@@ -3,9 +3,14 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
+#include "fields/access.h"
 #include "llm/instance.h"
 #include "llm/last_output.h"
+#include "llm/load_environment.h"
+#include "llm/replay.h"
 #include "llm/text_decoder.h"
+#include "openllm/tokenizer.h"
 
 namespace openllm {
 
@@ -14,10 +19,15 @@ class [[gnu::visibility("hidden")]] LLM::Impl final : public llm::Instance {
   using Instance::Instance;
 
   static std::shared_ptr<Impl> make(const std::string& model, const LoadOptions& options) {
-    return {new Impl(model, options), [](const Impl* impl) {
-              if (impl->is_of_this_process())
-                delete impl;  // else it waits for threads that are not
-            }};
+    const llm::EffectiveOptions effective = llm::with_environment(model, options);
+    try {
+      return {new Impl(effective.model, effective.options), [](const Impl* impl) {
+                if (impl->is_of_this_process())
+                  delete impl;  // else it waits for threads that are not
+              }};
+    } catch (const Error& error) {
+      throw effective.blame(error);
+    }
   }
 };
 
@@ -95,8 +105,17 @@ Task<GenerationOutput> LLM::async_chat(std::vector<Message> messages,
   return async_generate(Prompt(std::move(messages)), std::move(options));
 }
 
+ReplayResult LLM::replay(const std::string& receipt) const {
+  return llm::replay(impl(), receipt, nullptr);
+}
+ReplayResult LLM::replay(const std::string& receipt,
+                         const std::vector<std::int32_t>& prompt_token_ids) const {
+  return llm::replay(impl(), receipt, &prompt_token_ids);
+}
+
 void LLM::load() const { (void)impl().load(); }
-void LLM::unload() const { impl().runtime().unload(); }
+void LLM::unload() const { impl().unload(); }
+std::size_t LLM::cancel(const std::string& request_id) const { return impl().cancel(request_id); }
 bool LLM::is_loaded() const noexcept {
   return impl_ != nullptr && impl_->runtime().backend_or_null() != nullptr;
 }
@@ -105,10 +124,38 @@ const std::string& LLM::id() const noexcept {
   return impl_ == nullptr ? kNone : impl_->model().id();
 }
 std::string LLM::tag() const { return impl().tag(); }
+std::string LLM::revision() const { return impl().model().source().version; }
+bool LLM::is_local() const { return !impl().model().stored().has_value(); }
+std::optional<StoredModel> LLM::stored_model() const { return impl().model().stored(); }
+std::string LLM::identifying_params() const {
+  base::Json params = base::Json::object();
+  params["configuration"] = fields::to_json(config()).dump();
+  base::Json ids = base::Json::array();
+  ids.push_back(id());
+  params["model_ids"] = ids.dump();
+  params["model_id"] = id();
+  return params.dump();
+}
+std::string LLM::llm_type() const {
+  std::string type;
+  for (const char c : id()) {
+    if (c == '/') {
+      type += "--";
+    } else {
+      type += c == '_' ? '-' : c;
+    }
+  }
+  return type;
+}
 ModelInfo LLM::info() const { return impl().info(); }
 BackendInfo LLM::backend() const { return impl().backend_info(); }
 LLMConfig LLM::config() const { return impl().model().config(); }
 EngineStats LLM::stats() const { return impl().stats(); }
+
+Tokenizer LLM::tokenizer() const {
+  (void)impl();
+  return Tokenizer(*this);
+}
 
 std::vector<std::int32_t> LLM::tokenize(std::string_view text,
                                         const TokenizeOptions& options) const {
@@ -135,6 +182,12 @@ TextDecoder LLM::text_decoder(bool skip_special_tokens, bool continues_text) con
 std::string LLM::token_text(std::int32_t token_id) const {
   impl().require_token("token_id", token_id);
   return std::string(impl().model().require_tokenizer()->token_bytes(token_id));
+}
+
+std::vector<std::int32_t> LLM::eos_token_ids() const {
+  std::vector<std::int32_t> ids = config().eos_token_ids;
+  const auto tokenizer = ids.empty() ? impl().model().tokenizer() : nullptr;
+  return tokenizer == nullptr ? ids : tokenizer->eos_ids();
 }
 
 std::string LLM::apply_chat_template(const std::vector<Message>& messages,

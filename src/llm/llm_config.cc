@@ -2,14 +2,17 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstdlib>
 #include <string>
 
 #include "base/error.h"
+#include "base/json_setting.h"
 #include "fields/access.h"
 #include "fields/body.h"
+#include "fields/values.h"
 
 namespace openllm::llm {
 namespace {
@@ -24,15 +27,23 @@ bool is_false(const base::Json* value) {
   return flag != nullptr && !*flag;
 }
 
-/// One source of fields that an owner of this process named: OPENLLM_CONFIG, or the variables with
-/// one prefix.
+/// Members of OPENLLM_CONFIG and of `model_construct_env`'s object that hold fields.
+constexpr std::array<std::string_view, 3> kGroups{"generation_config", "sampling_config",
+                                                  "llm_config"};
+
+bool is_group(std::string_view name) noexcept {
+  return std::find(kGroups.begin(), kGroups.end(), name) != kGroups.end();
+}
+
+/// One source of fields that an owner of this process named: OPENLLM_CONFIG, the variables with one
+/// prefix, or a program's JSON.
 class Source {
  public:
   /// `place` names the value in errors.
   void set(std::string_view name, const base::Json& value, std::string_view place) {
     if (value.is_null()) return;
     if (name == kDoSample) {
-      is_greedy_ = !value.as_bool(place);
+      is_greedy_ = !fields::read_boolean(value, place);
       return;
     }
     if (const fields::AbsentField* absent = fields::find_absent(name)) {
@@ -56,9 +67,24 @@ class Source {
     fields::set(*field, config_, value, place);
   }
 
-  LLMConfig config() const {
+  /// The members of an object, and of the groups in it.
+  void set_all(const base::Json& object, std::string_view place) {
+    for (const auto& [name, value] : object.as_object(place)) {
+      const std::string where = base::cat(place, ": ", name);
+      if (value.is_null()) continue;
+      if (is_group(name)) {
+        set_all(value, where);
+      } else {
+        set(name, value, where);
+      }
+    }
+  }
+
+  /// `place` names the source in errors.
+  LLMConfig config(std::string_view place) const {
     LLMConfig config = config_;
     if (is_greedy_) config.temperature = 0.0F;
+    fields::check_one_way(config, place);
     return config;
   }
 
@@ -67,24 +93,17 @@ class Source {
   bool is_greedy_ = false;
 };
 
-/// The value of a variable for one field. A value that is no JSON is its text: shells take quotes
-/// away, and the field says what it expects.
-base::Json value_of(std::string_view text, std::string_view variable) {
-  try {
-    return base::Json::parse(text, variable);
-  } catch (const Error&) {
-    return base::Json(text);
-  }
-}
-
 std::string_view expected_of(const fields::Field& field) {
   switch (field.type) {
     case fields::Type::kInteger:
       return "an integer";
     case fields::Type::kNumber:
       return "a number";
-    default:
+    case fields::Type::kTokenIds:
+    case fields::Type::kTokenIdOrIds:
       return "a list of token ids";
+    default:
+      return fields::to_string(field.type);
   }
 }
 
@@ -102,10 +121,13 @@ std::string lower(std::string_view text) {
 
 void set_variable(Source& source, std::string_view field, std::string_view text,
                   std::string_view variable) {
-  const base::Json value = value_of(text, variable);
+  // A value that is no JSON is its text: shells take quotes away, and the field says what it
+  // expects.
+  base::Json value = base::parse_setting_or_text(text, variable);
   const fields::Field* row = fields::find(field);
-  if (row != nullptr && fields::has_config(*row) && value.is_string()) {
-    // No field of a configuration is a text.
+  const bool may_be_text = row != nullptr && row->type == fields::Type::kTexts;
+  if (may_be_text && !value.is_array() && !value.is_string()) value = base::Json(text);
+  if (row != nullptr && fields::has_config(*row) && value.is_string() && !may_be_text) {
     base::fail_with(ErrorCode::kInvalidArgument, {row->name}, variable,
                     ": invalid value (expected ", expected_of(*row), ", got ", shown(text), ")");
   }
@@ -124,7 +146,7 @@ LLMConfig read_variables(std::string_view prefix) {
     if (value.empty()) continue;
     set_variable(source, lower(name.substr(prefix.size())), value, name);
   }
-  return source.config();
+  return source.config(base::cat(prefix, "*"));
 }
 
 /// OPENLLM_CONFIG.
@@ -132,11 +154,9 @@ LLMConfig read_whole() {
   constexpr const char* kName = "OPENLLM_CONFIG";
   const char* text = std::getenv(kName);
   if (text == nullptr || *text == '\0') return {};
-  const base::Json json = base::Json::parse(text, kName);
   Source source;
-  for (const auto& [name, value] : json.as_object(kName))
-    source.set(name, value, base::cat(kName, ": ", name));
-  return source.config();
+  source.set_all(base::parse_setting(text, kName), kName);
+  return source.config(kName);
 }
 
 }  // namespace
@@ -145,6 +165,7 @@ LLMConfig resolve_config(const ConfigLayers& layers) {
   LLMConfig config = fields::initial_config();
   for (const LLMConfig* layer : {&layers.family, &layers.model, &layers.environment, &layers.load})
     fields::merge(config, *layer);
+  config.cleared.clear();
   return config;
 }
 
@@ -152,11 +173,13 @@ void apply_config_json(LLMConfig& config, const base::Json& json, std::string_vi
   if (json.is_null()) return;
   json.as_object(where);
   for (const fields::Field& field : fields::all()) {
-    const base::Json* value = json.find(field.name);
-    if (fields::has_config(field) && value != nullptr && !value->is_null())
-      fields::set(field, config, *value, base::cat(where, ": ", field.name));
+    const std::string_view name = fields::transformers_name(field);
+    const base::Json* value = field.is_in_files ? json.find(name) : nullptr;
+    if (value != nullptr && !value->is_null())
+      fields::set(field, config, *value, base::cat(where, ": ", name));
   }
   if (is_false(json.find(kDoSample))) config.temperature = 0.0F;
+  fields::keep_one_way(config);
 }
 
 LLMConfig environment_config() {
@@ -165,6 +188,18 @@ LLMConfig environment_config() {
   return config;
 }
 
+LLMConfig config_of(const base::Json& object, std::string_view place) {
+  Source source;
+  source.set_all(object, place);
+  return source.config(place);
+}
+
 void check_config(const LLMConfig& config, std::string_view where) { fields::check(config, where); }
 
 }  // namespace openllm::llm
+
+namespace openllm {
+
+LLMConfig environment_config() { return llm::environment_config(); }
+
+}  // namespace openllm

@@ -156,6 +156,19 @@ TEST(Llm, DeltaOutputsAddUp) {
   EXPECT_EQ(ids, whole.outputs[0].token_ids);
 }
 
+TEST(Llm, OneShotCallsGiveTheWholeAnswerInEveryKind) {
+  GenerateOptions options{.max_new_tokens = 30, .temperature = 0.0F};
+  const auto whole = shared_llm().generate("Lily", options);
+  for (const OutputKind kind : {OutputKind::kDelta, OutputKind::kFinalOnly}) {
+    options.output_kind = kind;
+    for (const auto& output : {shared_llm().generate("Lily", options),
+                               shared_llm().async_generate("Lily", options).get()}) {
+      EXPECT_EQ(output.outputs[0].text, whole.outputs[0].text);
+      EXPECT_EQ(output.outputs[0].token_ids, whole.outputs[0].token_ids);
+    }
+  }
+}
+
 Task<std::string> collect(AsyncGenerationStream stream) {
   std::string text;
   while (const GenerationOutput* output = co_await stream.next()) text += output->outputs[0].delta;
@@ -231,7 +244,7 @@ TEST(Llm, StopStringsCutTheText) {
   expect_idle(shared_llm());
 }
 
-TEST(Llm, StopTokensAreReportedButNotText) {
+TEST(Llm, N18StopTokensAreReportedButNotText) {
   const auto whole = shared_llm().generate(std::vector<std::int32_t>{1},
                                            {.max_new_tokens = 10, .temperature = 0.0F});
   const auto cut = shared_llm().generate(
@@ -257,12 +270,14 @@ TEST(Llm, AnswersContinueTheirPrompt) {
       << "no text before it";
 }
 
-TEST(Llm, SeveralChoices) {
-  const auto output = shared_llm().generate("Once", {.max_new_tokens = 20, .seed = 3, .n = 4});
+TEST(Llm, N28SeveralChoices) {
+  const auto output =
+      shared_llm().generate("Once", {.max_new_tokens = 20, .temperature = 1.0F, .seed = 3, .n = 4});
   ASSERT_THAT(output.outputs, SizeIs(4));
   for (int i = 0; i < 4; ++i) EXPECT_EQ(output.outputs[static_cast<std::size_t>(i)].index, i);
   EXPECT_NE(output.outputs[0].token_ids, output.outputs[1].token_ids);
-  const auto alone = shared_llm().generate("Once", {.max_new_tokens = 20, .seed = 3});
+  const auto alone =
+      shared_llm().generate("Once", {.max_new_tokens = 20, .temperature = 1.0F, .seed = 3});
   EXPECT_EQ(alone.outputs[0].token_ids, output.outputs[0].token_ids)
       << "the first choice is what n = 1 gives";
 }
@@ -297,7 +312,7 @@ TEST(Llm, LogitsOfEveryPositionMatchPromptLogprobs) {
   }
 }
 
-TEST(Llm, LongPromptsFailUnlessTruncated) {
+TEST(Llm, N16LongPromptsFailUnlessTruncated) {
   const LLM llm(kGguf, {.max_model_len = 64});
   const std::vector<std::int32_t> ids(100, 403);
   EXPECT_THAT(error_text([&] { (void)llm.generate(ids); }),
@@ -395,7 +410,7 @@ TEST(Llm, BadRequestsSayWhatIsWrong) {
   EXPECT_EQ(error_code([] { LLM("no/such-model"); }), ErrorCode::kNotFound);
   EXPECT_EQ(error_code([] { LLM("./no-such-file.gguf"); }), ErrorCode::kNotFound);
   EXPECT_EQ(error_code([] { LLM(kGguf, {.backend = "magic"}); }), ErrorCode::kNotFound);
-  EXPECT_EQ(error_code([] { LLM(kGguf, {.backend = "vllm"}); }), ErrorCode::kUnavailable);
+  EXPECT_EQ(error_code([] { LLM(kGguf, {.backend = "vllm"}).load(); }), ErrorCode::kUnavailable);
   EXPECT_EQ(error_code([] { LLM(kGguf, {.max_model_len = 1 << 20}); }),
             ErrorCode::kInvalidArgument);
 }
@@ -436,6 +451,29 @@ TEST(Llm, CancelByStopToken) {
   const auto at_once = shared_llm().generate("Once", {.stop_token = stopped.get_token()});
   EXPECT_EQ(at_once.outputs[0].finish_reason, FinishReason::kCancelled);
   EXPECT_TRUE(at_once.outputs[0].token_ids.empty());
+}
+
+TEST(Llm, ARequestThatIsStoppedBeforeItBeginsNeverReachesTheEngine) {
+  shared_llm().load();
+  std::stop_source stop;
+  stop.request_stop();
+  const std::int64_t before = shared_llm().stats().n_requests;
+  const auto output =
+      shared_llm().generate("Once", {.max_new_tokens = 3, .n = 2, .stop_token = stop.get_token()});
+  EXPECT_TRUE(output.finished);
+  for (const CompletionChunk& chunk : output.outputs)
+    EXPECT_EQ(chunk.finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(shared_llm().stats().n_requests, before);
+}
+
+TEST(Llm, TheContextIsNoLongerThanTheCache) {
+  const LLM llm(kGguf, {.kv_cache_bytes = 64 << 10});
+  const int wanted = llm.info().wanted_context;
+  EXPECT_EQ(llm.info().max_context, wanted) << "not known before it is loaded";
+  llm.load();
+  EXPECT_LT(llm.info().max_context, wanted);
+  EXPECT_GT(llm.info().max_context, 0);
+  EXPECT_EQ(llm.info().wanted_context, wanted);
 }
 
 TEST(Llm, ADeadlineEndsTheAnswer) {
@@ -574,8 +612,9 @@ TEST(Llm, JsonHasEveryField) {
   const auto output = shared_llm().generate(
       std::vector<std::int32_t>{1, 403}, {.max_new_tokens = 2, .temperature = 0.0F, .logprobs = 1});
   const base::Json json = base::Json::parse(to_json(output), "output");
-  for (const char* field : {"prompt", "finished", "outputs", "prompt_token_ids", "prompt_logprobs",
-                            "request_id", "n_cached_tokens", "error", "usage", "timing"}) {
+  for (const char* field :
+       {"prompt", "finished", "outputs", "prompt_token_ids", "prompt_logprobs", "request_id",
+        "n_cached_tokens", "error", "usage", "timing", "receipt"}) {
     EXPECT_NE(json.find(field), nullptr) << field;
   }
   const base::Json& chunk = json.find("outputs")->as_array("outputs")[0];

@@ -1,8 +1,11 @@
 #include "llm/local_model.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/error.h"
+#include "llm/family_defaults.h"
+#include "llm/greedy.h"
 #include "llm/llm_config.h"
 #include "llm/model_files.h"
 
@@ -13,25 +16,99 @@ namespace {
 constexpr const char* kDefault = "default";
 constexpr const char* kToolUse = "tool_use";
 
+/// Whether LoadOptions::chat_template names a template: source has a "{", or it shows no messages.
+bool is_name(std::string_view chat_template) noexcept {
+  return !chat_template.empty() && chat_template.find('{') == std::string_view::npos;
+}
+
+/// The model's own template of that name.
+const format::NamedTemplate& named_template(const format::ModelSource& source,
+                                            std::string_view name) {
+  const auto found = std::find_if(source.chat_templates.begin(), source.chat_templates.end(),
+                                  [&](const auto& known) { return known.name == name; });
+  if (found != source.chat_templates.end()) return *found;
+  constexpr std::size_t kMaxShown = 60;
+  const std::string names = format::list_names(source.chat_templates);
+  base::fail_at(ErrorCode::kInvalidArgument, "chat_template",
+                "neither a template, which has a \"{\", nor the name of one that ", source.id,
+                " has (expected ", names.empty() ? "a template, for it has none" : names, ", got ",
+                name.substr(0, kMaxShown), ")");
+}
+
+const std::string& version_of(const LoadOptions& options) {
+  const std::string& version = options.model_version;
+  if (options.revision.empty() || options.revision == version) return version;
+  if (version.empty()) return options.revision;
+  base::fail_at(ErrorCode::kInvalidArgument, "revision", "is not the model_version (got ",
+                options.revision, " and ", version, ")");
+}
+
+/// A model that servers are named for is not fetched, large as it may be.
+ResolvedModel resolve(const std::string& name, const LoadOptions& options) {
+  const char* variable = std::getenv("OPENLLM_BACKEND");
+  const std::string_view backend =
+      options.backend.empty() && variable != nullptr ? variable : options.backend.c_str();
+  const bool is_at_servers = backend == "vllm" && !options.vllm.urls.empty();
+  const WantedModel wanted{name,
+                           options.model_name,
+                           version_of(options),
+                           options.model_tag,
+                           options.serialisation,
+                           options.ensure_available && !is_at_servers,
+                           options.offline,
+                           options.progress,
+                           options.refresh,
+                           options.pull_progress,
+                           options.stop_token,
+                           options.tokenizer};
+  try {
+    return resolve_model(wanted);
+  } catch (const Error& error) {
+    if (!is_at_servers || error.code() != ErrorCode::kNotFound) throw;
+    throw Error(error.code(),
+                base::cat(error.what(),
+                          "; for a model that only servers have, `tokenizer` (--tokenizer) names a "
+                          "tokenizer that is here"),
+                error.where(), error.reason());
+  }
+}
+
 }  // namespace
 
 LocalModel::LocalModel(const std::string& name, const LoadOptions& options)
-    : source_(open_source(name)),
+    : resolved_(resolve(name, options)),
+      source_(open_source(resolved_, options.serialisation)),
       tokenizer_pre_(options.tokenizer_pre),
       is_callers_template_(!options.chat_template.empty()) {
   ConfigLayers layers;
+  layers.family = family_defaults(source_).config;
   apply_model_defaults(layers.model, source_);
   layers.environment = environment_config();
   layers.load = options.config;
   check_config(layers.load, "");
   config_ = resolve_config(layers);
-  if (is_callers_template_) {
+  layers.family.presence_penalty.reset();
+  layers.family.repetition_penalty.reset();
+  layers.family.no_repeat_ngram_size.reset();
+  layers.family.min_new_tokens.reset();
+  greedy_config_ = resolve_config(layers);
+  if (is_name(options.chat_template)) {
+    templates_.push_back({named_template(source_, options.chat_template)});
+    templates_.back().file.name = kDefault;
+    is_callers_template_ = false;
+  } else if (is_callers_template_) {
     templates_.push_back({{kDefault, options.chat_template, "chat_template"}});
     // What the caller gave is the caller's to mend, now and not with the first messages.
     check_chat_templates();
   } else {
     for (const format::NamedTemplate& file : source_.chat_templates) templates_.push_back({file});
   }
+}
+
+const LLMConfig& LocalModel::defaults_for(const GenerateOptions& options) const noexcept {
+  const float temperature = options.temperature.value_or(config_.temperature.value_or(1.0F));
+  const float top_p = options.top_p.value_or(config_.top_p.value_or(1.0F));
+  return is_greedy(temperature, top_p) ? greedy_config_ : config_;
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> LocalModel::tokenizer() {

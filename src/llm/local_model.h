@@ -9,6 +9,7 @@
 #include "base/mutex.h"
 #include "chat/template.h"
 #include "format/model_source.h"
+#include "llm/model_files.h"
 #include "openllm/llm.h"
 #include "tokenizer/tokenizer.h"
 
@@ -26,8 +27,13 @@ class LocalModel {
 
   const format::ModelSource& source() const noexcept { return source_; }
   const std::string& id() const noexcept { return source_.id; }
+  /// Its entry in the store; none for a path.
+  const std::optional<StoredModel>& stored() const noexcept { return resolved_.stored; }
   /// Defaults of requests.
   const LLMConfig& config() const noexcept { return config_; }
+  /// Those of a request. What the family says of penalties, repetitions and the least length is
+  /// for answers that are drawn: a greedy one is the model's own.
+  const LLMConfig& defaults_for(const GenerateOptions& options) const noexcept;
 
   /// Null when the model has none, or one that is not supported. Loaded at first use.
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer();
@@ -67,10 +73,12 @@ class LocalModel {
   UsableTemplate require_template(const GenerateOptions& options,
                                   const tokenizer::Tokenizer& tokenizer);
 
+  const ResolvedModel resolved_;
   const format::ModelSource source_;
   const std::string tokenizer_pre_;  // LoadOptions::tokenizer_pre
-  const bool is_callers_template_;   // LoadOptions::chat_template
+  bool is_callers_template_;         // LoadOptions::chat_template
   LLMConfig config_;
+  LLMConfig greedy_config_;
 
   base::Mutex tokenizer_mutex_;
   bool tokenizer_loaded_ GUARDED_BY(tokenizer_mutex_) = false;

@@ -89,6 +89,65 @@ TEST(ChatTemplates, WithoutADefaultTheirNamesAreTold) {
   EXPECT_NO_THROW((void)model.render(kHi, options));
 }
 
+TEST(ChatTemplates, OneOfTheModelsOwnCanBeNamed) {
+  const ModelFolder folder;
+  folder.write("tokenizer_config.json", R"({"chat_template": [
+    {"name": "default", "template": "D{{ messages[0].content }}"},
+    {"name": "rag", "template": "R{{ messages[0].content }}{% if tools %}+{% endif %}"},
+    {"name": "tool_use", "template": "T{{ messages[0].content }}{{ tools }}"}]})");
+  GenerateOptions tools;
+  tools.tools_json = R"([{"type": "function"}])";
+  LocalModel rag(folder.path(), {.chat_template = "rag"});
+  EXPECT_EQ(rag.render(kHi, {}), "Rhi");
+  EXPECT_EQ(rag.render(kHi, tools), "Rhi+") << "for requests with tools too";
+  LocalModel first(folder.path(), {.chat_template = "default"});
+  EXPECT_EQ(first.render(kHi, {}), "Dhi");
+  EXPECT_THROW((void)first.render(kHi, tools), Error) << "it does not read them";
+  EXPECT_EQ(
+      LocalModel(folder.path(), {.chat_template = "{{ messages[0].content }}rag"}).render(kHi, {}),
+      "hirag");
+  const Error error = error_of([&] { LocalModel(folder.path(), {.chat_template = "Rag"}); });
+  EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(error.where(), "chat_template");
+  EXPECT_THAT(error.what(), HasSubstr("expected default, rag, tool_use, got Rag"));
+  EXPECT_THAT(error_of([] { LocalModel(kStories, {.chat_template = "chatml"}); }).what(),
+              HasSubstr("it has none"));
+}
+
+TEST(ChatTemplates, ANamedOneThatIsBrokenIsTheModels) {
+  const ModelFolder folder;
+  folder.write("tokenizer_config.json", R"({"chat_template": [
+    {"name": "default", "template": "{{ messages }}"}, {"name": "rag", "template": "{% x"}]})");
+  EXPECT_EQ(error_of([&] { LLM(folder.path(), {.chat_template = "rag"}).load(); }).code(),
+            ErrorCode::kCorruptData);
+  EXPECT_NO_THROW(LLM(folder.path(), {.chat_template = "default"}).load());
+}
+
+TEST(LocalModel, AVocabularyAloneCanBeTokenizedFor) {
+  const TempFolder folder;
+  format::testing::GgufBuilder b;
+  b.text("general.architecture", "llama").text("tokenizer.ggml.model", "llama");
+  std::string tokens;
+  std::string scores;
+  std::string types;
+  const std::vector<std::pair<const char*, int>> vocabulary = {
+      {"<unk>", 2}, {"<s>", 3}, {"</s>", 3}, {"\xe2\x96\x81", 1}, {"a", 1}, {"b", 1}, {"ab", 1}};
+  for (const auto& [text, type] : vocabulary) {
+    tokens += format::testing::gguf_string(text);
+    scores += format::testing::le(-1.0F);
+    types += format::testing::le(std::int32_t{type});
+  }
+  b.array("tokenizer.ggml.tokens", 8, vocabulary.size(), tokens);
+  b.array("tokenizer.ggml.scores", 6, vocabulary.size(), scores);
+  b.array("tokenizer.ggml.token_type", 5, vocabulary.size(), types);
+  const LLM llm(folder.write("vocabulary.gguf", b.build()));
+  EXPECT_EQ(llm.tokenize("ab", {.add_special_tokens = false}), (std::vector<std::int32_t>{3, 6}));
+  EXPECT_EQ(llm.info().vocab_size, static_cast<int>(vocabulary.size()));
+  const Error error = error_of([&] { llm.load(); });
+  EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+  EXPECT_THAT(error.what(), HasSubstr("vocabulary alone"));
+}
+
 /// Ids of the prompt that a template makes of the messages.
 std::vector<std::int32_t> ids_of(LocalModel& model, const std::vector<Message>& messages,
                                  const GenerateOptions& options = {}) {
@@ -134,6 +193,45 @@ TEST(ContinueFinalMessage, ThePromptEndsInsideIt) {
   const auto ids = ids_of(model, messages, options);
   const auto eos = *model.require_tokenizer()->find_token("</s>");
   EXPECT_EQ(std::count(ids.begin(), ids.end(), eos), 1);
+}
+
+TEST(TokenizerOfAModel, OneThatIsDamagedShowsOneThatIsUnknownWaits) {
+  const ModelFolder damaged;
+  damaged.write("tokenizer.json", R"({"added_tokens": 5})");
+  LocalModel model(damaged.path(), {});
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(error_of([&] { model.tokenizer(); }).code(), ErrorCode::kCorruptData);
+  const ModelFolder unknown;
+  unknown.write("tokenizer.json", R"({"model": {"type": "NoSuchKind"}})");
+  LocalModel other(unknown.path(), {});
+  EXPECT_EQ(other.tokenizer(), nullptr);
+  const Error error = error_of([&] { other.require_tokenizer(); });
+  EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(error.what(), HasSubstr("token ids instead of text would do"));
+}
+
+TEST(TokenizerOfAModel, IsDroppedAndLoadedAgain) {
+  LocalModel model(kStories, {});
+  std::weak_ptr<const tokenizer::Tokenizer> first = model.tokenizer();
+  EXPECT_EQ(first.lock(), model.tokenizer()) << "once";
+  model.drop_tokenizer();
+  EXPECT_TRUE(first.expired());
+  EXPECT_NE(model.tokenizer(), nullptr);
+}
+
+/// The model may have ids that its tokenizer lacks: it is padded to a round number, and samples
+/// them.
+TEST(TokenizerOfAModel, MayHaveFewerIdsThanTheModel) {
+  const ModelFolder folder;
+  folder.write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1},
+                                     "merges": []}})");
+  const LLM llm(folder.path());
+  EXPECT_EQ(llm.detokenize({1}), "b");
+  EXPECT_EQ(llm.detokenize({511}), "");
+  EXPECT_EQ(llm.token_text(511), "");
+  EXPECT_THROW((void)llm.detokenize({512}), Error);
+  EXPECT_THROW((void)llm.token_text(512), Error);
+  EXPECT_THROW((void)llm.token_text(-1), Error);
 }
 
 }  // namespace

@@ -25,10 +25,17 @@ void Mailbox::post_quietly(base::FunctionRef<void(Update&)> change) {
 }
 
 void Mailbox::post(base::FunctionRef<void(Update&)> change) {
+  post_if([&](Update& update) {
+    change(update);
+    return true;
+  });
+}
+
+void Mailbox::post_if(base::FunctionRef<bool(Update&)> change) {
   bool resume = false;
   {
     const base::MutexLock lock(mutex_);
-    change(pending_);
+    if (!change(pending_)) return;
     has_update_ = true;
     if (!is_ready(waits_for_)) return;
     resume = static_cast<bool>(waiter_);
@@ -48,8 +55,11 @@ void Mailbox::post_accepted() {
 
 void Mailbox::resume_later() {
   // The coroutine stays registered until the executor gets to it, so that `abandon` can still
-  // prevent the resumption.
-  executor_([self = shared_from_this()] { self->resume_waiter(); });
+  // prevent the resumption. A task that is never run must not keep the mailbox: the mailbox keeps
+  // the executor, which may be what keeps the task.
+  executor_([mailbox = weak_from_this()] {
+    if (const auto self = mailbox.lock()) self->resume_waiter();
+  });
 }
 
 std::coroutine_handle<> Mailbox::take_waiter() noexcept {

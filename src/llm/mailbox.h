@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/function_ref.h"
+#include "base/json.h"
 #include "base/mutex.h"
 #include "chat/answer_parser.h"
 #include "openllm/options.h"
@@ -36,6 +37,7 @@ struct Update {
   std::optional<PreparedPrompt> prompt{};
   std::vector<TokenLogprobs> prompt_logprobs{};
   std::vector<float> prompt_logits{};
+  base::Json receipt{};  ///< Its beginning, where one is wanted; comes with the prompt.
   std::int64_t n_cached_tokens = 0;
   Timing timing{};
   std::optional<Error> error{};  ///< The request failed; nothing follows.
@@ -53,6 +55,9 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
 
   /// Changes the pending update under the lock and wakes the reader.
   void post(base::FunctionRef<void(Update&)> change);
+  /// The same, but wakes the reader only when `change` says so; else the reader sees it with the
+  /// next one that does.
+  void post_if(base::FunctionRef<bool(Update&)> change);
   /// The same without waking anybody: the reader sees it with the next `post`.
   void post_quietly(base::FunctionRef<void(Update&)> change);
 

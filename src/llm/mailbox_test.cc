@@ -102,6 +102,24 @@ TEST(Mailbox, AnAbandonedCoroutineIsNotResumed) {
   EXPECT_EQ(resumed, 0);
 }
 
+/// An I/O loop that has ended keeps the tasks that came too late, and every mailbox keeps the loop.
+TEST(Mailbox, ATaskThatIsNeverRunKeepsNothing) {
+  auto loop = std::make_shared<std::vector<std::function<void()>>>();
+  auto mailbox = std::make_shared<Mailbox>(
+      1, false, [loop](std::function<void()> task) { loop->push_back(std::move(task)); });
+  int resumed = 0;
+  Probe coroutine = probe(mailbox.get(), &resumed);
+  mailbox->post([](Update& /*update*/) {});
+  ASSERT_EQ(loop->size(), 1U);
+  coroutine.handle.destroy();
+  const std::weak_ptr<Mailbox> seen_mailbox = mailbox;
+  const std::weak_ptr<std::vector<std::function<void()>>> seen_loop = loop;
+  mailbox.reset();
+  loop.reset();
+  EXPECT_TRUE(seen_mailbox.expired());
+  EXPECT_TRUE(seen_loop.expired());
+}
+
 TEST(Mailbox, ASecondCoroutineMayNotWait) {
   const auto mailbox = std::make_shared<Mailbox>(1, false, [](auto task) { task(); });
   int resumed = 0;
@@ -168,6 +186,13 @@ TEST(Mailbox, NothingIsLostBetweenThreads) {
   writer.join();
   ASSERT_EQ(got.size(), static_cast<std::size_t>(kPosts));
   for (int i = 0; i < kPosts; ++i) EXPECT_EQ(got[static_cast<std::size_t>(i)], i);
+}
+
+TEST(Mailbox, AFailureAfterAcceptanceIsNoRefusal) {
+  const auto mailbox = std::make_shared<Mailbox>(1, false, inline_executor());
+  mailbox->post_accepted();
+  mailbox->post([](Update& update) { update.error = Error(ErrorCode::kInternal, "x"); });
+  EXPECT_FALSE(mailbox->is_refused());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -12,25 +13,20 @@
 #include "base/error.h"
 #include "format/locate.h"
 #include "format/recognise.h"
+#include "hub/reference.h"
+#include "llm/hub_models.h"
 #include "llm/llm_config.h"
 #include "model/weights/contents.h"
+#include "openllm/hub.h"
 #include "openllm/store.h"
+#include "store/names.h"
 
 namespace openllm::llm {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string expand_home(const std::string& path) {
-  const char* home = std::getenv("HOME");
-  if (home == nullptr || !(path == "~" || path.starts_with("~/"))) return path;
-  return home + path.substr(1);
-}
-
-bool is_explicit_path(const std::string& model) {
-  return model.starts_with('.') || model.starts_with('/') || model.starts_with('~') ||
-         format::has_gguf_ending(model);
-}
+constexpr const char* kRemote = "remote";  ///< Version of a model that only servers have.
 
 /// What `read` finds wrong is the file's fault, not the caller's, and the message says which file.
 template <typename Read>
@@ -94,13 +90,22 @@ std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::Gg
   return tokenizer::make_tokenizer(vocab);
 }
 
+/// The object in a file of the folder; null when there is no such file.
+base::Json read_object(const std::string& folder, const char* name) {
+  base::Json json = format::read_json_file(folder, name);
+  if (!json.is_null() && !json.is_object()) {
+    base::fail_at(ErrorCode::kCorruptData, base::cat(folder, "/", name),
+                  "wrong type (expected object, got ", json.type_name(), ")");
+  }
+  return json;
+}
+
 /// tokenizer_config.json. Files from before it listed added tokens have a part of it beside it.
 base::Json read_tokenizer_config(const std::string& folder) {
-  base::Json config = format::read_json_file(folder, "tokenizer_config.json");
+  base::Json config = read_object(folder, "tokenizer_config.json");
   if (config.find("added_tokens_decoder") != nullptr) return config;
-  const base::Json map = format::read_json_file(folder, "special_tokens_map.json");
+  const base::Json map = read_object(folder, "special_tokens_map.json");
   if (const base::JsonObject* members = map.if_object()) {
-    if (!config.is_null() && !config.is_object()) return config;
     for (const auto& [key, value] : *members) config[key] = value;
   }
   return config;
@@ -118,16 +123,6 @@ void apply_model_eos(LLMConfig& config, const format::ModelSource& source) {
   base::Json only_eos;
   only_eos["eos_token_id"] = *eos;
   apply_config_json(config, only_eos, source.path + "/config.json");
-}
-
-/// The store, unless the environment says nothing about where it is.
-std::optional<ModelStore> find_store() {
-  try {
-    return ModelStore();
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNotFound) throw;
-    return std::nullopt;
-  }
 }
 
 /// About a folder or file of that name that is no model.
@@ -167,22 +162,187 @@ std::optional<StoredModel> find_stored(const ModelStore& store, const std::strin
   }
 }
 
-format::ModelSource open_resolved(const ResolvedModel& resolved, const std::string& model) {
+/// A name that the store's rules allow; those of hubs allow more.
+bool is_store_name(const std::string& name) {
+  return name.find('@') == std::string::npos && name.find("://") == std::string::npos &&
+         std::count(name.begin(), name.end(), '/') <= 1;
+}
+
+}  // namespace
+
+std::optional<StoredModel> find_here(const std::optional<ModelStore>& store,
+                                     const std::string& name) {
+  const std::string bare = name.substr(0, name.find_first_of(":@"));
+  std::optional<StoredModel> stored;
+  std::exception_ptr ambiguous;
   try {
-    return format::open_model(resolved.path);
+    if (store && is_store_name(name)) stored = find_stored(*store, name);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNotFound || resolved.version != "local") throw;
-    throw Error(error.code(), base::cat(error.what(), note_stored(model)), error.where());
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    ambiguous = std::current_exception();
+  }
+  if (stored && (stored->name == bare || !hub::is_repo_name(bare))) return stored;
+  auto cached = find_cached(name);
+  if (cached && cached->name == bare) return cached;
+  if (ambiguous) std::rethrow_exception(ambiguous);
+  if (stored && cached && stored->name != cached->name)
+    store::fail_ambiguous(name, {stored->name, cached->name});
+  return stored ? stored : cached;
+}
+
+namespace {
+
+/// `reason`: why it was not fetched either; empty for what no hub can have.
+[[noreturn]] void fail_not_found(const std::string& model, const std::optional<ModelStore>& store,
+                                 const std::string& reason) {
+  const std::optional<std::string> meant = store ? store->nearest(model) : std::nullopt;
+  std::string near = note_near_names(model);
+  if (near.empty() && meant) near = "; did you mean " + *meant + "?";
+  base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound}, "model: ", model,
+                  " is neither a model in the store (",
+                  store ? store->root() : "no variable says where",
+                  ") nor in the Hugging Face cache nor a folder with config.json nor a GGUF file",
+                  note_what_is_there(model), reason.empty() ? "" : "; " + reason, near,
+                  near.empty() ? "; " : " ", "`openllm models` lists what is here");
+}
+
+/// What `check` of the store's rules throws, about an option.
+template <typename Check>
+void name_rules(const char* option, Check check, const std::string& value) {
+  try {
+    (void)check(value);
+  } catch (const Error& error) {
+    base::fail_at(ErrorCode::kInvalidArgument, option, error.what());
   }
 }
 
-[[noreturn]] void fail_not_found(const std::string& model, const std::optional<ModelStore>& store) {
-  const std::optional<std::string> meant = store ? store->nearest(model) : std::nullopt;
-  base::fail_with(
-      ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound}, "model: ", model,
-      " is neither a model in the store (", store ? store->root() : "no variable says where",
-      ") nor a folder with config.json nor a GGUF file", note_what_is_there(model), "; ",
-      meant ? "did you mean " + *meant + "? " : "", "`openllm models` lists the store");
+format::Serialisation parse_serialisation(std::string_view name) {
+  if (name.empty() || name == "auto") return format::Serialisation::kAuto;
+  if (name == "safetensors") return format::Serialisation::kSafetensors;
+  if (name == "gguf") return format::Serialisation::kGguf;
+  if (name == "legacy") return format::Serialisation::kLegacy;
+  base::fail_at(ErrorCode::kInvalidArgument, "serialisation",
+                "unknown (expected auto, safetensors, gguf or legacy, got ", name, ")");
+}
+
+/// The name with the version of LoadOptions::model_version. Throws when both have one, and not the
+/// same.
+std::string with_version(const std::string& model, const std::string& version) {
+  const std::size_t scheme = model.find("://");
+  const std::size_t begin = scheme == std::string::npos ? 0 : scheme + 3;
+  const std::size_t mark = model.find_first_of(begin == 0 ? ":@" : "@", begin);
+  if (version.empty()) return model;
+  if (mark == std::string::npos) return base::cat(model, begin == 0 ? ":" : "@", version);
+  // "owner/name:Q4_K_M" names a file, not a version.
+  if (hub::is_variant(std::string_view(model).substr(mark + 1)))
+    return base::cat(model.substr(0, mark), "@", version, model.substr(mark));
+  if (model.substr(mark + 1) != version) {
+    base::fail_at(ErrorCode::kInvalidArgument, "model_version",
+                  "is not that of the model's name (got ", version, " and ", model, ")");
+  }
+  return model;
+}
+
+ResolvedModel resolve_string(const WantedModel& wanted, bool may_be_family);
+
+/// The model that a family's name stands for.
+ResolvedModel resolve_family(WantedModel wanted, const std::string& model) {
+  const std::string family = std::exchange(wanted.model, model);
+  try {
+    return resolve_string(wanted, false);
+  } catch (const Error& error) {
+    throw Error(error.code(), base::cat(error.what(), " (", family, " stands for ", model, ")"),
+                error.where(), error.reason(), error.retry_after());
+  }
+}
+
+/// The model of LoadOptions::model_tag.
+ResolvedModel resolve_tag(const WantedModel& wanted) {
+  if (wanted.refresh) {
+    base::fail_at(ErrorCode::kInvalidArgument, "refresh",
+                  "asks a hub what is new, but a tag names one commit");
+  }
+  const std::optional<ModelStore> store = find_store();
+  ResolvedModel resolved;
+  if (store) resolved.stored = store->find(wanted.tag);
+  if (!resolved.stored) resolved.stored = find_cached_tag(wanted.tag);
+  const bool is_exact =
+      resolved.stored && wanted.tag.ends_with(":" + resolved.stored->version) &&
+      wanted.tag.substr(wanted.tag.find('-') + 1) ==
+          base::cat(store::name_in_tag(resolved.stored->name), ":", resolved.stored->version);
+  if (!is_exact) {
+    base::fail_with(ErrorCode::kNotFound, {"model_tag", ErrorReason::kModelNotFound},
+                    "model_tag: no model in the store has the tag ", wanted.tag,
+                    " (expected <backend>-<name>:<version>, as `openllm models` lists them)");
+  }
+  if (!wanted.model.empty()) {
+    const auto named =
+        resolved.stored->origin == "store" ? store->find(wanted.model) : find_cached(wanted.model);
+    if (!named || named->name != resolved.stored->name) {
+      base::fail_at(ErrorCode::kInvalidArgument, "model_tag", "is not that of the model (got ",
+                    wanted.tag, " and ", wanted.model, ")");
+    }
+  }
+  return resolved;
+}
+
+[[noreturn]] void fail_refresh(const std::string& why) {
+  base::fail_at(ErrorCode::kInvalidArgument, "refresh", "asks a hub what is new, but ", why);
+}
+
+/// The model of a hub.
+StoredModel fetch(const WantedModel& wanted, const std::string& name,
+                  const std::optional<ModelStore>& store) {
+  if (wanted.refresh && (wanted.offline || !wanted.ensure_available))
+    fail_refresh("offline, or ensure_available = false, forbids that");
+  std::string reason = reason_not_to_fetch(wanted.ensure_available, wanted.offline);
+  std::optional<StoredModel> fetched;
+  if (reason.empty()) {
+    PullOptions options;
+    if (!wanted.serialisation.empty()) options.serialisation = wanted.serialisation;
+    options.stop_token = wanted.stop_token;
+    options.progress = wanted.pull_progress ? wanted.pull_progress : as_stages(wanted.progress);
+    fetched = fetch_from_hub(name, options, reason);
+  }
+  if (fetched) return std::move(*fetched);
+  if (wanted.refresh)
+    base::fail_at(ErrorCode::kUnavailable, "refresh", "what ", name,
+                  " is now is not known: ", reason);
+  fail_not_found(name, store, reason);
+}
+
+/// The model that LLM's argument means.
+ResolvedModel resolve_string(const WantedModel& wanted, bool may_be_family) {
+  const std::string& model = wanted.model;
+  if (model.empty())
+    base::fail_at(ErrorCode::kInvalidArgument, "model",
+                  "empty (expected a name, a folder or a .gguf file)");
+  if (store::is_path(model)) {
+    const std::string path = store::expand_home(model);
+    std::error_code ignored;
+    if (!fs::exists(path, ignored))
+      base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
+                      "model: no such file or folder: ", path, note_stored(model));
+    if (wanted.refresh) fail_refresh("a path is what it is");
+    return {path, {}, {}, {}};
+  }
+  const std::string name = with_version(model, wanted.version);
+  const std::optional<ModelStore> store = find_store();
+  if (auto here = find_here(store, name)) {
+    if (!wanted.refresh) return {{}, {}, {}, std::move(here)};
+    if (here->origin == "store")
+      fail_refresh(base::cat(here->name, " is in the store, whose models stay as they were added"));
+  }
+  const bool is_of_hub = wanted.refresh && is_hub_name(name);
+  // Behind those, and only if it is a model's: a folder must not hide a stored model by its name.
+  if (!is_of_hub && (format::is_model_folder(model) || format::starts_with_gguf_magic(model))) {
+    if (wanted.refresh) fail_refresh("a folder or file is what it is");
+    return {model, {}, {}, {}};
+  }
+  const auto family = may_be_family ? model_of_family(model) : std::nullopt;
+  if (family) return resolve_family(wanted, *family);
+  if (!is_hub_name(name)) fail_not_found(name, store, {});
+  return {{}, {}, {}, fetch(wanted, name, store)};
 }
 
 /// Counts and types of the matrices and vectors.
@@ -207,39 +367,85 @@ void describe_weights(ModelInfo& info, const format::Checkpoint& checkpoint) {
 
 }  // namespace
 
-ResolvedModel resolve_model(const std::string& model) {
-  if (model.empty())
-    base::fail(ErrorCode::kInvalidArgument,
-               "model: empty (expected a name, a folder or a .gguf file)");
-  if (is_explicit_path(model)) {
-    const std::string path = expand_home(model);
-    std::error_code ignored;
-    if (!fs::exists(path, ignored))
-      base::fail(ErrorCode::kNotFound, "model: no such file or folder: ", path, note_stored(model));
-    return {path, {}, "local"};
+namespace {
+
+/// A model that only servers have, with a tokenizer that is here.
+ResolvedModel resolve_remote(const WantedModel& wanted) {
+  if (wanted.model.empty() || !wanted.tag.empty() || !wanted.version.empty()) {
+    base::fail_at(ErrorCode::kInvalidArgument, "tokenizer",
+                  "stands beside the name that servers have for the model (expected one, and "
+                  "neither version nor tag)");
   }
-  const std::optional<ModelStore> store = find_store();
-  if (store) {
-    if (const auto stored = find_stored(*store, model))
-      return {stored->path, stored->name, stored->version};
+  const fs::path folder(wanted.tokenizer);
+  std::error_code ignored;
+  ResolvedModel resolved;
+  if (fs::is_regular_file(folder / "tokenizer.json", ignored)) {
+    resolved.path = wanted.tokenizer;
+  } else {
+    WantedModel local = wanted;
+    local.model = std::exchange(local.tokenizer, {});
+    local.name.clear();
+    resolved.path = resolve_model(local).path;
   }
-  // Last, and only if it is a model's: a folder must not hide a stored model by its name.
-  if (format::is_model_folder(model) || format::starts_with_gguf_magic(model))
-    return {model, {}, "local"};
-  fail_not_found(model, store);
+  resolved.id = wanted.model;
+  resolved.version = kRemote;
+  return resolved;
 }
 
-format::ModelSource open_source(const std::string& model) {
-  const ResolvedModel resolved = resolve_model(model);
-  format::ModelSource source = open_resolved(resolved, model);
+}  // namespace
+
+ResolvedModel resolve_model(const WantedModel& wanted) {
+  if (!wanted.tokenizer.empty()) {
+    ResolvedModel remote = resolve_remote(wanted);
+    if (!wanted.name.empty()) remote.id = wanted.name;
+    remote.asked = wanted.model;
+    return remote;
+  }
+  ResolvedModel resolved = wanted.tag.empty() ? resolve_string(wanted, true) : resolve_tag(wanted);
+  if (resolved.stored) {
+    resolved.path = resolved.stored->path;
+    resolved.id = resolved.stored->name;
+    resolved.version = resolved.stored->version;
+  } else {
+    resolved.version = wanted.version.empty() ? "local" : wanted.version;
+    if (!wanted.version.empty()) name_rules("model_version", store::check_version, wanted.version);
+  }
+  if (!wanted.name.empty()) {
+    name_rules("model_name", store::parse_name, wanted.name);
+    resolved.id = wanted.name;
+  }
+  resolved.asked = wanted.model;
+  return resolved;
+}
+
+format::ModelSource open_source(const ResolvedModel& resolved, const std::string& serialisation) {
+  const format::Serialisation wanted = parse_serialisation(serialisation);
+  format::ModelSource source = [&] {
+    try {
+      return resolved.version == kRemote && !resolved.stored
+                 ? format::open_tokenizer(resolved.path)
+                 : format::open_model(resolved.path, wanted);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kNotFound || resolved.stored) throw;
+      throw Error(error.code(), base::cat(error.what(), note_stored(resolved.path)), error.where());
+    }
+  }();
   if (!resolved.id.empty()) source.id = resolved.id;
   source.version = resolved.version;
+  source.asked = resolved.asked;
   return source;
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::ModelSource& source,
                                                            const std::string& pre) {
   if (source.gguf != nullptr) {
+    const base::Json* kind = source.gguf->config().find("tokenizer.ggml.model");
+    const std::string* name = kind == nullptr ? nullptr : kind->if_string();
+    if (!pre.empty() && name != nullptr && *name != "gpt2") {
+      base::fail_at(ErrorCode::kInvalidArgument, "tokenizer_pre",
+                    "only byte-level BPE has a pre-tokenizer (got ", pre,
+                    " for a tokenizer of the kind ", *name, ")");
+    }
     return blame_file(source.gguf->path(), [&] { return load_gguf_tokenizer(*source.gguf, pre); });
   }
   if (!pre.empty()) {

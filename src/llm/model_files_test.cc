@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "format/test_files.h"
+#include "llm/test_environment.h"
 #include "openllm/llm.h"
 #include "openllm/store.h"
 
@@ -43,7 +44,8 @@ TEST(GenerationConfig, BecomesTheDefaults) {
       ModelWithDefaults(R"({"do_sample": true, "temperature": 0.6, "top_p": 0.9})").open().config();
   EXPECT_EQ(config.temperature, 0.6F);
   EXPECT_EQ(config.top_p, 0.9F);
-  EXPECT_EQ(config.top_k, 50);
+  EXPECT_EQ(config.top_k, 12) << "the family's";
+  EXPECT_EQ(config.min_p, 0.0F) << "the table's";
 }
 
 TEST(GenerationConfig, IsPatchedFieldByField) {
@@ -53,7 +55,8 @@ TEST(GenerationConfig, IsPatchedFieldByField) {
   EXPECT_EQ(config.temperature, 0.0F);
   EXPECT_EQ(config.max_new_tokens, 7);
   EXPECT_EQ(config.top_p, 0.9F) << "the file's";
-  EXPECT_EQ(config.top_k, 50) << "the table's";
+  EXPECT_EQ(config.top_k, 12) << "the family's";
+  EXPECT_EQ(config.min_p, 0.0F) << "the table's";
   EXPECT_EQ(config.eos_token_ids, std::vector<std::int32_t>{5});
   const Error error = error_of([&] { LLM(model.path(), {.config = {.temperature = -1.0F}}); });
   EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
@@ -100,7 +103,7 @@ class ResolveModel : public ::testing::Test {
     return ModelStore().add(name, std::string(OPENLLM_TEST_DATA) + "/models/llama");
   }
   static std::string message(const std::string& model) {
-    const Error error = error_of([&] { (void)resolve_model(model); });
+    const Error error = error_of([&] { (void)resolve_model({.model = model}); });
     EXPECT_EQ(error.code(), ErrorCode::kNotFound) << model;
     return error.what();
   }
@@ -109,14 +112,14 @@ class ResolveModel : public ::testing::Test {
   std::filesystem::path before_;
 };
 
-TEST_F(ResolveModel, AFolderDoesNotHideAStoredModel) {
+TEST_F(ResolveModel, N4AFolderDoesNotHideAStoredModel) {
   const StoredModel stored = add("me/Tiny");
   std::filesystem::create_directories("me/Tiny");
-  EXPECT_EQ(resolve_model("me/Tiny").path, stored.path) << "an empty folder";
+  EXPECT_EQ(resolve_model({.model = "me/Tiny"}).path, stored.path) << "an empty folder";
   std::ofstream("me/Tiny/config.json") << "{}";
-  EXPECT_EQ(resolve_model("me/Tiny").path, stored.path) << "another model";
-  EXPECT_EQ(resolve_model("./me/Tiny").path, "./me/Tiny") << "an explicit path";
-  EXPECT_EQ(resolve_model("native-me--tiny:" + stored.version).path, stored.path);
+  EXPECT_EQ(resolve_model({.model = "me/Tiny"}).path, stored.path) << "another model";
+  EXPECT_EQ(resolve_model({.model = "./me/Tiny"}).path, "./me/Tiny") << "an explicit path";
+  EXPECT_EQ(resolve_model({.model = "native-me--tiny:" + stored.version}).path, stored.path);
 }
 
 TEST_F(ResolveModel, AFolderWithAModelNeedsNoStore) {
@@ -124,12 +127,75 @@ TEST_F(ResolveModel, AFolderWithAModelNeedsNoStore) {
   EXPECT_THAT(message("local/model"), HasSubstr("the folder of that name has none"));
   EXPECT_THAT(message("local/model"), HasSubstr(folder_.path() + "/store"));
   std::ofstream("local/model/config.json") << "{}";
-  EXPECT_EQ(resolve_model("local/model").path, "local/model");
-  EXPECT_EQ(resolve_model("local/model").version, "local");
+  EXPECT_EQ(resolve_model({.model = "local/model"}).path, "local/model");
+  EXPECT_EQ(resolve_model({.model = "local/model"}).version, "local");
   const TempFolder gguf;
   gguf.write("x.gguf", "GGUF");
   std::filesystem::create_directory_symlink(gguf.path(), "linked");
-  EXPECT_EQ(resolve_model("linked").path, "linked");
+  EXPECT_EQ(resolve_model({.model = "linked"}).path, "linked");
+}
+
+Error refusal(const WantedModel& wanted) {
+  return error_of([&] { (void)resolve_model(wanted); });
+}
+
+TEST_F(ResolveModel, N5AVersionIsPartOfTheNameOrAnOption) {
+  const StoredModel stored = add("me/Tiny");
+  const std::string& version = stored.version;
+  EXPECT_EQ(resolve_model({.model = "me/Tiny", .version = version}).path, stored.path);
+  EXPECT_EQ(resolve_model({.model = "me/Tiny:" + version, .version = version}).path, stored.path);
+  EXPECT_EQ(refusal({.model = "me/Tiny", .version = "other"}).code(), ErrorCode::kNotFound);
+  const Error both = refusal({.model = "me/Tiny:" + version, .version = "other"});
+  EXPECT_EQ(both.code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(both.where(), "model_version");
+  EXPECT_THAT(both.what(), HasSubstr("got other and me/Tiny:" + version));
+}
+
+TEST_F(ResolveModel, ATagIsTakenExactly) {
+  const StoredModel stored = add("me/Tiny");
+  const std::string tag = "native-me--tiny:" + stored.version;
+  EXPECT_EQ(resolve_model({.tag = tag}).path, stored.path);
+  EXPECT_EQ(resolve_model({.model = "me/tiny", .tag = tag}).id, "me/Tiny");
+  EXPECT_EQ(resolve_model({.tag = "vllm" + tag.substr(6)}).path, stored.path);
+  for (const std::string& wrong : {std::string("me/Tiny"), std::string("native-me--tiny"),
+                                   "me--tiny:" + stored.version, tag + "0"}) {
+    const Error error = refusal({.tag = wrong});
+    EXPECT_EQ(error.code(), ErrorCode::kNotFound) << wrong;
+    EXPECT_EQ(error.where(), "model_tag");
+  }
+  EXPECT_EQ(refusal({.model = "other", .tag = tag}).code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(ResolveModel, APathGetsANameAndAVersion) {
+  std::filesystem::create_directories("local");
+  std::ofstream("local/config.json") << R"({"model_type":"llama"})";
+  const ResolvedModel plain = resolve_model({.model = "./local"});
+  EXPECT_EQ(open_source(plain).id, "local");
+  EXPECT_EQ(plain.version, "local");
+  const ResolvedModel named =
+      resolve_model({.model = "./local", .name = "me/mine", .version = "2"});
+  EXPECT_EQ(open_source(named).id, "me/mine");
+  EXPECT_EQ(open_source(named).version, "2");
+  EXPECT_EQ(refusal({.model = "./local", .name = "../x"}).where(), "model_name");
+  EXPECT_EQ(refusal({.model = "./local", .version = "a/b"}).where(), "model_version");
+}
+
+TEST_F(ResolveModel, OnlyTheFilesThatAreAskedFor) {
+  std::filesystem::create_directories("both");
+  std::ofstream("both/config.json") << R"({"model_type":"llama"})";
+  const auto resolved = resolve_model({.model = "./both"});
+  const auto format = [&](const char* serialisation) {
+    return open_source(resolved, serialisation).weights;
+  };
+  EXPECT_EQ(format("auto"), format::WeightFormat::kNone);
+  for (const char* missing : {"safetensors", "gguf", "legacy"})
+    EXPECT_EQ(error_of([&] { (void)format(missing); }).code(), ErrorCode::kNotFound) << missing;
+  std::ofstream("both/model.safetensors") << "x";
+  std::ofstream("both/pytorch_model.bin") << "x";
+  EXPECT_EQ(format("auto"), format::WeightFormat::kSafetensors);
+  EXPECT_EQ(format("safetensors"), format::WeightFormat::kSafetensors);
+  EXPECT_EQ(format("legacy"), format::WeightFormat::kPytorch);
+  EXPECT_EQ(error_of([&] { (void)format("onnx"); }).where(), "serialisation");
 }
 
 TEST_F(ResolveModel, MessagesNameTheStore) {
@@ -233,9 +299,10 @@ TEST_F(ResolveModel, AGgufFileNeedsNoEnding) {
   std::filesystem::create_directory("blobs");
   for (const char* name : {"blobs/sha256-0123", "M.GGUF", "plain"}) {
     std::ofstream(name) << GgufBuilder().build();
-    EXPECT_EQ(resolve_model(name).path, name);
-    EXPECT_EQ(open_source(name).layout, format::Layout::kGguf) << name;
-    EXPECT_EQ(open_source(std::string("./") + name).layout, format::Layout::kGguf) << name;
+    EXPECT_EQ(resolve_model({.model = name}).path, name);
+    EXPECT_EQ(open_source(resolve_model({.model = name})).layout, format::Layout::kGguf) << name;
+    const std::string path = std::string("./") + name;
+    EXPECT_EQ(open_source(resolve_model({.model = path})).layout, format::Layout::kGguf) << name;
   }
   std::ofstream("notes") << "PK\x03\x04";
   EXPECT_THAT(message("notes"), HasSubstr("the file of that name is a zip archive"));
@@ -246,13 +313,92 @@ TEST_F(ResolveModel, MessagesAboutPathsNameTheStoredModel) {
   EXPECT_THAT(message("./me/Tiny"), HasSubstr("the store has me/Tiny"));
   EXPECT_THAT(message("tiny"), HasSubstr("did you mean me/Tiny?"));
   std::filesystem::create_directories("me/Tiny");
-  EXPECT_THAT(error_of([] { (void)open_source("./me/Tiny"); }).what(),
+  EXPECT_THAT(error_of([] { (void)open_source(resolve_model({.model = "./me/Tiny"})); }).what(),
               HasSubstr("the store has me/Tiny"));
   std::ofstream("me/Tiny/config.json") << "{}";
   std::filesystem::remove(stored.path + "/model.json");
-  const Error damaged = error_of([] { (void)resolve_model("me/Tiny"); });
+  const Error damaged = error_of([] { (void)resolve_model({.model = "me/Tiny"}); });
   EXPECT_EQ(damaged.code(), ErrorCode::kCorruptData);
   EXPECT_THAT(damaged.what(), HasSubstr("./me/Tiny is a folder with a model"));
+}
+
+TEST_F(ResolveModel, AnOpenedModelKnowsWhereItCameFrom) {
+  const StoredModel stored = add("me/Tiny");
+  const auto from_store = open_source(resolve_model({.model = "me/Tiny"}));
+  EXPECT_EQ(from_store.id, "me/Tiny");
+  EXPECT_EQ(from_store.version, stored.version);
+  const std::string path = std::string(OPENLLM_TEST_DATA) + "/models/llama";
+  const auto from_path = open_source(resolve_model({.model = path}));
+  EXPECT_EQ(from_path.id, "llama");
+  EXPECT_EQ(from_path.version, "local");
+}
+
+TEST(DescribeFiles, TheCallerMayKnowTheVocabularyBetter) {
+  const format::ModelSource source =
+      format::open_model(std::string(OPENLLM_TEST_DATA) + "/stories260K/hf");
+  EXPECT_EQ(describe_files(source).vocab_size, 512);
+  const ModelInfo info = describe_files(source, 64);
+  EXPECT_EQ(info.vocab_size, 64);
+  EXPECT_EQ(info.n_embedding_parameters, 5 * 64 * (64 + 64 + 172))
+      << "matrices with a row for each token: each layer has three of 64 rows";
+}
+
+TEST(DescribeFiles, TheMostFrequentTypeComesFirst) {
+  const format::ModelSource source =
+      format::open_model(std::string(OPENLLM_TEST_DATA) + "/models/llama-gguf/q8_0");
+  EXPECT_EQ(describe_files(source).weight_types, "Q8_0 (16), F32 (6)");
+}
+
+TEST(LoadTokenizer, AConfigurationThatIsNoneIsDamaged) {
+  const TempFolder folder;
+  const std::string stories = std::string(OPENLLM_TEST_DATA) + "/stories260K/hf/";
+  for (const char* name : {"config.json", "tokenizer.json"})
+    std::filesystem::copy(stories + name, folder.path() + "/" + name);
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const std::string path = folder.write(name, "[]");
+    const Error error = error_of([&] { load_tokenizer(format::open_model(folder.path())); });
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << name;
+    EXPECT_EQ(error.where(), path);
+    EXPECT_THAT(error.what(), HasSubstr("expected object, got array"));
+    folder.write(name, "{}");
+  }
+}
+
+TEST_F(ResolveModel, N8TheExactNameGoesBeforeOneInAnotherLetterCase) {
+  const StoredModel stored = add("me/Tiny");
+  Environment environment;
+  const std::string cache = folder_.path() + "/cache";
+  environment.set("HF_HUB_CACHE", cache.c_str());
+  const std::string commit(40, '1');
+  std::filesystem::create_directories(cache + "/models--Me--tiny/snapshots");
+  std::filesystem::create_directory_symlink(std::string(OPENLLM_TEST_DATA) + "/models/llama",
+                                            cache + "/models--Me--tiny/snapshots/" + commit);
+  EXPECT_EQ(resolve_model({.model = "me/Tiny"}).path, stored.path);
+  EXPECT_EQ(resolve_model({.model = "Me/tiny"}).version, commit);
+  EXPECT_EQ(resolve_model({.model = "Me/tiny"}).stored->origin, "hub");
+  EXPECT_EQ(resolve_model({.tag = "native-me--tiny:" + commit}).stored->origin, "hub");
+  const Error error = refusal({.model = "ME/TINY"});
+  EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+  EXPECT_THAT(error.what(), HasSubstr("me/Tiny or Me/tiny"));
+  environment.set("HF_HUB_CACHE", "/nonexistent");
+  EXPECT_EQ(resolve_model({.model = "ME/TINY"}).path, stored.path);
+}
+
+TEST_F(ResolveModel, RefreshIsRefusedWhereNoHubCanBeAsked) {
+  const StoredModel stored = add("me/Tiny");
+  const auto refused = [&](WantedModel wanted) {
+    wanted.refresh = true;
+    const Error error = refusal(wanted);
+    EXPECT_EQ(error.where(), "refresh") << error.what();
+    return error.code();
+  };
+  EXPECT_EQ(refused({.model = "me/Tiny"}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused({.model = folder_.path()}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused({.tag = "native-me--tiny:" + stored.version}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused({.model = "org/other", .offline = true}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused({.model = "org/other", .ensure_available = false}),
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused({.model = "org/other"}), ErrorCode::kUnavailable) << "HF_HUB_OFFLINE";
 }
 
 }  // namespace

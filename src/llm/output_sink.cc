@@ -86,8 +86,11 @@ void OutputSink::push(Event event) noexcept {
   guarded([&] {
     {
       const base::MutexLock lock(mutex_);
+      // A last token waits for the end that comes with it: readers see both in one output.
+      const auto* token = std::get_if<engine::TokenEvent>(&event.what);
+      const bool waits = token != nullptr && token->is_last;
       events_.push_back(std::move(event));
-      if (scheduled_) return;
+      if (scheduled_ || waits) return;
       scheduled_ = true;
     }
     output_->post([self = shared_from_this()] { self->guarded([&] { self->drain(); }); });
@@ -96,14 +99,12 @@ void OutputSink::push(Event event) noexcept {
 
 void OutputSink::drain() {
   std::vector<Event> events;
-  std::shared_ptr<backend::Backend> backend;
   {
     const base::MutexLock lock(mutex_);
     events.swap(events_);
     scheduled_ = false;
-    backend = backend_.lock();
   }
-  mailbox_->post([&](Update& update) {
+  mailbox_->post_if([&](Update& update) {
     for (Event& event : events) {
       if (auto* token = std::get_if<engine::TokenEvent>(&event.what)) {
         handle_token(update, event.choice, *token);
@@ -113,12 +114,40 @@ void OutputSink::drain() {
     }
     update.finished =
         std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
+    if (update.finished) ended_.store(true);
     measure(update);
+    return take_due();
   });
+  if (!late_stops_.empty()) tell_late_stops();
+}
+
+/// Holds the backend no longer than it takes: what unloads it wants its memory back.
+void OutputSink::tell_late_stops() {
+  std::shared_ptr<backend::Backend> backend;
+  {
+    const base::MutexLock lock(mutex_);
+    backend = backend_.lock();
+  }
   for (const int choice : late_stops_) {
     if (backend != nullptr) backend->stop_choice(request_id_, choice);
   }
   late_stops_.clear();
+}
+
+/// Whether the reader is to be told now: at the first token of a choice, at its end, and when it
+/// has had enough tokens since. Then all choices begin to count again.
+bool OutputSink::take_due() noexcept {
+  const bool is_due = std::any_of(choices_.begin(), choices_.end(), [&](const Choice& c) {
+    return c.n_untold >= rules_.stream_interval || (!c.is_told && c.n_untold > 0) ||
+           (c.ended && !c.end_is_told);
+  });
+  if (!is_due) return false;
+  for (Choice& choice : choices_) {
+    choice.is_told = choice.is_told || choice.n_untold > 0;
+    choice.n_untold = 0;
+    choice.end_is_told = choice.ended;
+  }
+  return true;
 }
 
 /// The times that `update` can tell.
@@ -138,6 +167,7 @@ void OutputSink::handle_token(Update& update, int index, const engine::TokenEven
   Choice& choice = choices_[static_cast<std::size_t>(index)];
   if (choice.ended) return;  // sampled before the engine learned of a stop string
   if (first_token_.load() == kNever) first_token_.store(std::chrono::steady_clock::now());
+  ++choice.n_untold;
   ChoiceUpdate& delta = update.choices[static_cast<std::size_t>(index)];
   delta.token_ids.push_back(event.token);
   delta.logprob_sum += static_cast<double>(event.logprob);
@@ -177,6 +207,7 @@ void OutputSink::cancel() noexcept {
 }
 
 void OutputSink::end_all(const base::Failure* failure) {
+  ended_.store(true);
   mailbox_->post([&](Update& update) {
     if (failure != nullptr) update.error.emplace(base::to_error(*failure));
     for (ChoiceUpdate& choice : update.choices) {

@@ -42,6 +42,8 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   /// Marks the request as cancelled and cancels it in the backend if it got there.
   void cancel() noexcept;
   bool is_cancelled() const noexcept { return cancelled_.load(); }
+  /// Every choice has ended.
+  bool has_ended() const noexcept { return ended_.load(); }
   /// Ends every choice without the engine: the request was cancelled or failed before it was
   /// submitted, or there is no memory for what it made.
   void end_all(const base::Failure* failure);
@@ -59,12 +61,17 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   struct Choice {
     std::optional<AnswerText> text;  ///< Without a tokenizer there is none.
     bool ended = false;
+    int n_untold = 0;      ///< Tokens since the reader was last told.
+    bool is_told = false;  ///< The reader knows of its first token,
+    bool end_is_told = false;
   };
 
   template <typename Body>
   void guarded(Body body) noexcept;
   void push(Event event) noexcept;
   void drain();
+  void tell_late_stops();
+  bool take_due() noexcept;
   void measure(Update& update) noexcept;
   void handle_token(Update& update, int index, const engine::TokenEvent& event);
   void handle_end(Update& update, int index, const End& end);
@@ -88,6 +95,7 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   bool scheduled_ GUARDED_BY(mutex_) = false;
   std::weak_ptr<backend::Backend> backend_ GUARDED_BY(mutex_);
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> ended_{false};
 };
 
 }  // namespace openllm::llm

@@ -221,5 +221,61 @@ TEST_F(SinkTest, CancellingReachesTheBackendUntilItIsGone) {
   sink_->cancel();  // nobody to tell
 }
 
+TEST_F(SinkTest, TheEngineIsNotToldAgainWhenOthersGoOn) {
+  start(2, {.stop = {"END"}});
+  tell(0, {"END"});
+  settle();
+  tell(1, {"a"});
+  settle();
+  end(1);
+  settle();
+  EXPECT_THAT(backend_->stopped, ElementsAre(std::pair("request", 0)));
+}
+
+TEST_F(SinkTest, AChoiceThatHasEndedHearsOfNoFailure) {
+  start(1, {.stop = {"END"}});
+  tell(0, {"END"});
+  sink_->on_end(0, FinishReason::kError, 0, {ErrorCode::kIo, "device: went away"});
+  const Update update = mailbox_->wait();
+  EXPECT_TRUE(update.finished);
+  EXPECT_FALSE(update.error.has_value());
+  EXPECT_EQ(update.choices[0].finish_reason, FinishReason::kStop);
+}
+
+TEST_F(SinkTest, TheFirstTokenHasItsTimeOnce) {
+  const auto mailbox =
+      std::make_shared<Mailbox>(1, false, [](const std::function<void()>&) { FAIL(); });
+  const auto worker = std::make_shared<base::Worker>();
+  const auto sink = std::make_shared<OutputSink>("request", 1, mailbox, worker);
+  sink->configure({}, nullptr, {});
+  sink->on_token(0, {1, -0.5F, {}});
+  const Timing first = mailbox->wait().timing;
+  ASSERT_TRUE(first.first_token_s.has_value());
+  EXPECT_FALSE(first.queued_s.has_value()) << "no step was told of";
+  sink->on_start(std::chrono::steady_clock::now());
+  sink->on_token(0, {2, -0.5F, {}});
+  const Timing second = mailbox->wait().timing;
+  EXPECT_EQ(second.first_token_s, first.first_token_s);
+  EXPECT_GE(second.queued_s.value(), 0.0);
+  EXPECT_GE(second.total_s, first.total_s);
+}
+
+TEST_F(SinkTest, AnEndWithoutTheEngineIsThatOfEveryChoice) {
+  start(2, {});
+  sink_->end_all(nullptr);
+  Update update = mailbox_->wait();
+  EXPECT_TRUE(update.finished);
+  EXPECT_FALSE(update.error.has_value());
+  for (const ChoiceUpdate& choice : update.choices)
+    EXPECT_EQ(choice.finish_reason, FinishReason::kCancelled);
+  start(2, {});
+  const base::Failure failure{ErrorCode::kIo, "gone"};
+  sink_->end_all(&failure);
+  update = mailbox_->wait();
+  EXPECT_EQ(update.error->code(), ErrorCode::kIo);
+  for (const ChoiceUpdate& choice : update.choices)
+    EXPECT_EQ(choice.finish_reason, FinishReason::kError);
+}
+
 }  // namespace
 }  // namespace openllm::llm

@@ -4,22 +4,6 @@
 
 namespace openllm {
 
-const char* to_string(FinishReason reason) noexcept {
-  switch (reason) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kCancelled:
-      return "cancelled";
-    case FinishReason::kDeadline:
-      return "deadline";
-    case FinishReason::kError:
-      return "error";
-  }
-  return "error";
-}
-
 namespace {
 
 void append_ids(std::string& out, const std::vector<std::int32_t>& ids) {
@@ -120,7 +104,7 @@ std::string to_json(const GenerationOutput& output) {
   append_usage(out, output.usage);
   out += ",\"timing\":";
   append_timing(out, output.timing);
-  out += '}';
+  out += ",\"receipt\":" + (output.receipt.empty() ? "null" : output.receipt) + '}';
   return out;
 }
 

@@ -15,13 +15,14 @@ int room_of(const PromptLimits& limits) {
 }
 
 /// Some clients look for the words "maximum context length", which OpenAI's message has.
-void check_length(std::size_t n_tokens, const PromptLimits& limits, std::string_view bound = "") {
+void check_length(std::size_t n_tokens, const Prompt& prompt, const PromptLimits& limits,
+                  std::string_view bound = "") {
   const int room = room_of(limits);
   if (n_tokens <= static_cast<std::size_t>(room)) return;
-  base::fail_with(ErrorCode::kInvalidArgument, {"prompt", ErrorReason::kContextTooLong},
-                  "prompt: too long for the context (expected at most ", room, " tokens, got ",
-                  bound, n_tokens, "): this model's maximum context length is ",
-                  limits.max_model_len,
+  const std::string_view where = prompt.messages() != nullptr ? "messages" : "prompt";
+  base::fail_with(ErrorCode::kInvalidArgument, {where, ErrorReason::kContextTooLong}, where,
+                  ": too long for the context (expected at most ", room, " tokens, got ", bound,
+                  n_tokens, "): this model's maximum context length is ", limits.max_model_len,
                   " tokens, prompt and answer together; set truncate_prompt to keep the prompt's "
                   "last tokens");
 }
@@ -51,8 +52,8 @@ PreparedPrompt tokenize(LocalModel& model, const Prompt& prompt, const GenerateO
     encode.add_special_tokens = options.add_special_tokens;
   }
   // What cannot fit is refused before the time is spent to know how long it is.
-  if (!options.truncate_prompt)
-    check_length(tokenizer->min_tokens(prepared.text), limits, "at least ");
+  if (!limits.truncate)
+    check_length(tokenizer->min_tokens(prepared.text), prompt, limits, "at least ");
   prepared.token_ids = tokenizer->encode(prepared.text, encode);
   if (prepared.token_ids.empty() && options.add_special_tokens && tokenizer->bos_id()) {
     // An empty prompt starts at the beginning of a text.
@@ -71,10 +72,10 @@ PreparedPrompt prepare_prompt(LocalModel& model, const Prompt& prompt,
   } else {
     prepared = tokenize(model, prompt, options, limits);
   }
-  if (options.truncate_prompt) {
+  if (limits.truncate) {
     truncate(prepared.token_ids, limits);
   } else {
-    check_length(prepared.token_ids.size(), limits);
+    check_length(prepared.token_ids.size(), prompt, limits);
   }
   return prepared;
 }

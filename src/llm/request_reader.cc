@@ -1,8 +1,10 @@
 #include "llm/request_reader.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
+#include "llm/engine_request.h"
 #include "llm/instance.h"
 
 namespace openllm::llm {
@@ -26,16 +28,17 @@ std::string content_of(const chat::Segments& segments) {
 
 RequestReader::RequestReader(std::shared_ptr<Instance> instance, std::shared_ptr<Mailbox> mailbox,
                              std::shared_ptr<OutputSink> sink, const GenerateOptions& options,
-                             std::string request_id)
+                             const LLMConfig& merged, std::string request_id)
     : instance_(std::move(instance)),
       mailbox_(std::move(mailbox)),
       sink_(std::move(sink)),
       kind_(options.output_kind),
-      want_logprobs_(options.logprobs.has_value()),
-      want_prompt_logprobs_(options.prompt_logprobs.has_value()) {
+      n_(static_cast<std::size_t>(merged.n.value_or(1))),
+      want_logprobs_(merged.logprobs.has_value()),
+      want_prompt_logprobs_(merged.prompt_logprobs.has_value()) {
   output_.request_id = std::move(request_id);
-  output_.outputs.resize(static_cast<std::size_t>(options.n));
-  for (int i = 0; i < options.n; ++i) output_.outputs[static_cast<std::size_t>(i)].index = i;
+  output_.outputs.resize(static_cast<std::size_t>(n_choices(merged)));
+  number_outputs();
   if (options.stop_token.stop_possible()) {
     on_stop_.emplace(options.stop_token, [weak = std::weak_ptr<OutputSink>(sink_)] {
       if (const auto alive = weak.lock()) alive->cancel();
@@ -87,6 +90,7 @@ void RequestReader::merge(Update update) {
     output_.prompt = std::move(update.prompt->text);
     output_.prompt_token_ids = std::move(update.prompt->token_ids);
     output_.usage.n_prompt_tokens = static_cast<std::int64_t>(output_.prompt_token_ids->size());
+    receipt_ = std::move(update.receipt);
   }
   // A prompt of one token has no position that the engine could report.
   const bool is_single = output_.prompt_token_ids && output_.prompt_token_ids->size() == 1;
@@ -120,7 +124,42 @@ void RequestReader::merge(Update update) {
       append(*chunk.logprobs, std::move(delta.logprobs));
     }
     if (delta.finish_reason) chunk.finish_reason = delta.finish_reason;
+    if (kind_ == OutputKind::kDelta && !receipt_.is_null()) keep_whole(chunk);
   }
+  if (output_.finished) keep_best();
+  if (output_.finished && !receipt_.is_null()) write_receipt();
+}
+
+void RequestReader::keep_whole(const CompletionChunk& chunk) {
+  const auto index = static_cast<std::size_t>(chunk.index);
+  if (for_receipt_.size() <= index) for_receipt_.resize(index + 1);
+  CompletionChunk& whole = for_receipt_[index];
+  whole.index = chunk.index;
+  whole.text += chunk.text;
+  whole.token_ids.insert(whole.token_ids.end(), chunk.token_ids.begin(), chunk.token_ids.end());
+  whole.finish_reason = chunk.finish_reason;
+}
+
+void RequestReader::write_receipt() {
+  const bool is_delta = kind_ == OutputKind::kDelta;
+  output_.receipt = end_receipt(std::move(receipt_), output_.request_id,
+                                is_delta ? for_receipt_ : output_.outputs);
+}
+
+/// Of more choices than were asked for, leaves the most likely; the first made among equals.
+void RequestReader::keep_best() {
+  if (output_.outputs.size() <= n_) return;
+  std::stable_sort(output_.outputs.begin(), output_.outputs.end(),
+                   [](const CompletionChunk& a, const CompletionChunk& b) {
+                     return a.cumulative_logprob > b.cumulative_logprob;
+                   });
+  output_.outputs.resize(n_);
+  number_outputs();
+}
+
+void RequestReader::number_outputs() {
+  int index = 0;
+  for (CompletionChunk& chunk : output_.outputs) chunk.index = index++;
 }
 
 }  // namespace openllm::llm

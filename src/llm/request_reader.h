@@ -20,9 +20,10 @@ class Instance;
 /// alive.
 class RequestReader final : public detail::OutputSource {
  public:
+  /// `merged`: the configuration with `options` over it.
   RequestReader(std::shared_ptr<Instance> instance, std::shared_ptr<Mailbox> mailbox,
                 std::shared_ptr<OutputSink> sink, const GenerateOptions& options,
-                std::string request_id);
+                const LLMConfig& merged, std::string request_id);
   ~RequestReader() override;
 
   /// Waits for an update; null after the last output. Throws what made the request fail.
@@ -36,15 +37,22 @@ class RequestReader final : public detail::OutputSource {
 
  private:
   void merge(Update update);
+  void keep_whole(const CompletionChunk& chunk);
+  void write_receipt();
+  void keep_best();
+  void number_outputs();
 
   const std::shared_ptr<Instance> instance_;
   const std::shared_ptr<Mailbox> mailbox_;
   const std::shared_ptr<OutputSink> sink_;
   const OutputKind kind_;
+  const std::size_t n_;
   const bool want_logprobs_;
   const bool want_prompt_logprobs_;
   GenerationOutput output_;
   std::vector<float> prompt_logits_;
+  base::Json receipt_;                        // its beginning; null: none is wanted
+  std::vector<CompletionChunk> for_receipt_;  // whole choices, where outputs have deltas only
   std::optional<std::stop_callback<std::function<void()>>> on_stop_;
 };
 

@@ -3,11 +3,13 @@
 #include <unistd.h>
 
 #include <exception>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "base/system_limits.h"
+#include "store/file_times.h"
 
 namespace openllm::llm {
 namespace {
@@ -66,7 +68,8 @@ Runtime::Runtime(LocalModel& model, const LoadOptions& options,
       choice_(backend::choose_backend(entries_, model.source(), options)),
       output_(std::make_shared<base::Worker>(base::ThreadRole::kServing)),
       resume_(std::make_shared<base::Worker>(base::ThreadRole::kServing, kMaxResumeThreads)),
-      front_(base::ThreadRole::kServing) {}
+      front_(base::ThreadRole::kServing),
+      reading_(base::ThreadRole::kServing) {}
 
 Runtime::~Runtime() {
   // Here, because a sink may hold the backend for a moment: it must not be the backend's own thread
@@ -103,17 +106,26 @@ std::string Runtime::backend_name() const {
   return choice_.entry ? choice_.entry->name : "none";
 }
 
-/// Loads the choice, or while loading fails, the one after it.
+/// Loads the choice, or while loading fails, the one after it. When all fail, what the first one
+/// said is the error, and it is the choice again.
 std::shared_ptr<backend::Backend> Runtime::load_chosen() {
+  const backend::Choice first = choice();
+  std::optional<Error> failure;
   while (true) {
     const backend::Choice now = choice();
     try {
       return now.require().load(model_.source(), options_);
     } catch (const Error& error) {
       auto next = backend::choose_next(now, error, entries_, model_.source(), options_);
-      if (!next) throw;
+      if (!next && !failure) throw;
       const base::MutexLock lock(backend_mutex_);
-      choice_ = *std::move(next);
+      choice_ = next ? *std::move(next) : first;
+      if (!next) {
+        throw Error(failure->code(),
+                    base::cat(failure->what(), "; ", now.entry->name, " instead: ", error.what()),
+                    failure->where(), failure->reason());
+      }
+      if (!failure) failure = error;
     }
   }
 }
@@ -135,6 +147,7 @@ std::shared_ptr<backend::Backend> Runtime::load() {
   if (options_.progress) options_.progress("loading tokenizer", 0.0);
   (void)model_.tokenizer();
   std::shared_ptr<backend::Backend> loaded = load_chosen();
+  store::note_use_of(model_.source().path);
   // Now, so that a lack of threads is not found out request by request.
   output_->start();
   resume_->start();

@@ -54,6 +54,8 @@ class Runtime {
   const std::shared_ptr<base::Worker>& resume() const noexcept { return resume_; }
   /// Prepares prompts of asynchronous requests.
   base::TwoPriorityPool& front() noexcept { return front_; }
+  /// The same for those that wait until the model's files have been read.
+  base::Worker& reading() noexcept { return reading_; }
 
  private:
   /// Throws kInvalidArgument in a progress callback, whose thread has the lock already.
@@ -75,6 +77,7 @@ class Runtime {
   const std::shared_ptr<base::Worker> output_;
   const std::shared_ptr<base::Worker> resume_;
   base::TwoPriorityPool front_;
+  base::Worker reading_;
 };
 
 }  // namespace openllm::llm

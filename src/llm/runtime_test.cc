@@ -71,6 +71,8 @@ class RuntimeTest : public ::testing::Test {
 TEST_F(RuntimeTest, LoadsOnceAndAgainAfterUnloading) {
   Runtime runtime(model_, {}, {entry("only", 0)});
   EXPECT_EQ(runtime.backend_or_null(), nullptr);
+  EXPECT_EQ(runtime.backend_name(), "only");
+  EXPECT_EQ(Runtime(model_, {}, {}).backend_name(), "none");
   EXPECT_EQ(runtime.load(), runtime.load());
   runtime.unload();
   runtime.unload();
@@ -110,6 +112,36 @@ TEST_F(RuntimeTest, TheLastFailureIsThrown) {
   const Error error = error_of([&] { runtime.load(); });
   EXPECT_EQ(error.code(), ErrorCode::kResourceExhausted);
   EXPECT_EQ(runtime.backend_or_null(), nullptr);
+}
+
+TEST_F(RuntimeTest, UnloadingDropsTheTokenizer) {
+  Runtime runtime(model_, {}, {entry("only", 0)});
+  runtime.load();
+  const std::weak_ptr<const tokenizer::Tokenizer> before = model_.tokenizer();
+  runtime.unload();
+  EXPECT_TRUE(before.expired());
+}
+
+TEST_F(RuntimeTest, WithoutABackendNothingIsLoaded) {
+  BackendEntry absent = entry("only", 0);
+  absent.available = false;
+  absent.reason = "not built";
+  std::vector<std::string> stages;
+  const LoadOptions options{
+      .progress = [&](const std::string& stage, double) { stages.push_back(stage); }};
+  Runtime runtime(model_, options, {absent});
+  EXPECT_EQ(error_of([&] { runtime.load(); }).code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(stages, ::testing::IsEmpty());
+}
+
+TEST_F(RuntimeTest, LoadingBeginsWithTheTokenizerAndEndsReady) {
+  std::vector<std::string> stages;
+  const LoadOptions options{.progress = [&](const std::string& stage, double fraction) {
+    stages.push_back(base::cat(stage, " ", fraction));
+  }};
+  Runtime runtime(model_, options, {entry("only", 0)});
+  runtime.load();
+  EXPECT_THAT(stages, ElementsAre("loading tokenizer 0", "ready 1"));
 }
 
 }  // namespace

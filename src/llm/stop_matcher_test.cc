@@ -17,7 +17,7 @@ TEST(StopMatcher, PassesEverythingWithoutStops) {
   EXPECT_FALSE(matcher.stopped());
 }
 
-TEST(StopMatcher, HoldsBackWhatMayBecomeAStop) {
+TEST(StopMatcher, N20HoldsBackWhatMayBecomeAStop) {
   StopMatcher matcher({"END"}, false);
   EXPECT_EQ(matcher.push("the E"), "the ");
   EXPECT_EQ(matcher.push("N"), "");
@@ -51,7 +51,7 @@ TEST(StopMatcher, OverlappingBeginnings) {
   EXPECT_TRUE(matcher.stopped());
 }
 
-TEST(StopMatcher, OnePieceAtATimeEqualsAllAtOnce) {
+TEST(StopMatcher, N19OnePieceAtATimeEqualsAllAtOnce) {
   const std::string text = "abcabdabeabf\n\nUser: abc\nabg";
   const std::vector<std::string> stops = {"\nUser:", "abg", "zzz"};
   StopMatcher whole(stops, false);
@@ -119,6 +119,23 @@ TEST(StopMatcher, HoldsTextBackAcrossHiddenText) {
   EXPECT_EQ(matcher.push_hidden("<end>"), "");
   EXPECT_EQ(matcher.push("a"), "");
   EXPECT_EQ(matcher.flush(), "a");
+}
+
+TEST(StopMatcher, AStopThatBeginsInHiddenTextIsNotForgottenForALaterOne) {
+  StopMatcher matcher({"<end>xy", "xz"}, false);
+  EXPECT_EQ(matcher.push_hidden("<end>"), "");
+  EXPECT_EQ(matcher.push("x"), "");  // both may begin here
+  EXPECT_EQ(matcher.push("y!"), "");
+  EXPECT_TRUE(matcher.stopped());
+}
+
+TEST(StopMatcher, AnEmptyStopIsNone) {
+  StopMatcher matcher({"", "b"}, false);
+  EXPECT_EQ(matcher.push("a"), "a");
+  EXPECT_FALSE(matcher.stopped());
+  EXPECT_EQ(matcher.push("cb"), "c");
+  EXPECT_TRUE(matcher.stopped());
+  EXPECT_TRUE(StopMatcher({""}, false).empty());
 }
 
 }  // namespace

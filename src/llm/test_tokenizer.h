@@ -10,7 +10,7 @@
 namespace openllm::llm {
 
 /// A double: a list of tokens, each with its text. Those in angle brackets are special.
-class TestTokenizer final : public tokenizer::Tokenizer {
+class TestTokenizer : public tokenizer::Tokenizer {
  public:
   explicit TestTokenizer(std::vector<std::string> tokens) : tokens_(std::move(tokens)) {}
 

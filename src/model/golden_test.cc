@@ -23,6 +23,63 @@ std::vector<Case> cases() {
                            "gpt2-bare", "mixtral", "deepseek2", "t5", "t5-gated"}) {
     all.push_back({name, name});
   }
+  for (const char* name : {"openai-gpt",
+                           "gpt-neo",
+                           "gptj",
+                           "codegen",
+                           "gpt-neox",
+                           "gpt-neox-serial",
+                           "gpt-bigcode",
+                           "gpt-bigcode-heads",
+                           "starcoder2",
+                           "opt",
+                           "opt-350m",
+                           "bloom",
+                           "mpt",
+                           "mpt-clip",
+                           "falcon",
+                           "falcon-40b",
+                           "falcon-rw",
+                           "phi",
+                           "phi-norms",
+                           "phi3",
+                           "stablelm",
+                           "stablelm-12b",
+                           "persimmon",
+                           "biogpt",
+                           "gemma",
+                           "vaultgemma",
+                           "olmo",
+                           "olmo2",
+                           "olmo3",
+                           "cohere",
+                           "cohere2",
+                           "granite",
+                           "glm",
+                           "glm4",
+                           "smollm3",
+                           "nemotron",
+                           "helium",
+                           "arcee",
+                           "jais2",
+                           "seed-oss",
+                           "ernie4-5",
+                           "hunyuan-v1-dense",
+                           "exaone4",
+                           "ministral",
+                           "qwen2-moe",
+                           "qwen3-moe",
+                           "olmoe",
+                           "flex-olmo",
+                           "granitemoe",
+                           "minimax-m2",
+                           "hunyuan-v1-moe",
+                           "ernie4-5-moe",
+                           "dots1",
+                           "glm4-moe",
+                           "deepseek3"}) {
+    all.push_back({name, name});
+  }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
@@ -73,7 +130,12 @@ class GoldenTest : public testing::TestWithParam<std::tuple<Case, std::string>> 
     exact_ = std::get<1>(GetParam()) == "reference" || !test.quantised;
   }
 
-  Runner runner() { return Runner(*checkpoint_, std::get<1>(GetParam())); }
+  Runner runner() {
+    Runner runner(*checkpoint_, std::get<1>(GetParam()));
+    // Ropes that depend on length take that of the prompt, as transformers in one pass.
+    runner.set_rope_len(static_cast<std::int32_t>(golden_.prompt.size()));
+    return runner;
+  }
 
   Golden golden_;
   std::unique_ptr<format::Checkpoint> checkpoint_;
@@ -101,6 +163,21 @@ TEST_P(GoldenTest, GreedyContinuation) {
     logits = model.step({{1, {ids.back()}}}, false);
   }
   EXPECT_EQ(ids, golden_.greedy);
+}
+
+TEST_P(GoldenTest, SizesAloneAreThoseOfALoadedModel) {
+  if (std::get<1>(GetParam()) != "cpu") return;  // others take the numbers as well
+  const auto full = device::make_device("cpu", {.n_threads = 1});
+  const auto sizes = device::make_device("cpu", {.n_threads = 1, .sizes_only = true});
+  const auto loaded = Model::load(*checkpoint_, *full, {});
+  const auto outline = Model::load(*checkpoint_, *sizes, {});
+  EXPECT_EQ(outline->weight_bytes(), loaded->weight_bytes());
+  EXPECT_EQ(outline->memory_bytes(), loaded->memory_bytes());
+  EXPECT_GE(outline->memory_bytes(), outline->weight_bytes());
+  EXPECT_EQ(outline->n_parameters(), loaded->n_parameters());
+  ASSERT_EQ(outline->kv_groups().size(), loaded->kv_groups().size());
+  for (std::size_t i = 0; i < loaded->kv_groups().size(); ++i)
+    EXPECT_EQ(outline->kv_groups()[i].bytes_per_block, loaded->kv_groups()[i].bytes_per_block);
 }
 
 TEST_P(GoldenTest, ChunksOfOddSizes) {

@@ -53,7 +53,7 @@ std::unique_ptr<Model> Model::load(const format::Checkpoint& checkpoint, device:
   base::check(options.max_rows > 0 && options.max_output_rows > 0 && options.kv_block_size > 0,
               "model: options must be positive");
   Found found = find_family(checkpoint);
-  WeightLoader loader(checkpoint, found.layouts, device, options.progress);
+  WeightLoader loader(checkpoint, found.layouts, device, options.progress, options.weight_type);
   auto model = std::make_unique<Network>(std::move(found.spec), loader, options);
   loader.finish();
   return model;

@@ -23,7 +23,7 @@ TEST(LoadingTest, SmallLlamaLoads) {
   EXPECT_EQ(model->n_parameters(), 2 * 88 + 8 + 2 * (16 + 64 + 32 + 32 + 64 + 3 * 96));
   EXPECT_EQ(model->weight_bytes(), 4U * (88 + 8 + 2 * (16 + 64 + 32 + 32 + 64 + 3 * 96)));
   ASSERT_EQ(model->kv_groups().size(), 1U);
-  EXPECT_EQ(model->kv_groups()[0].bytes_per_token, 2U * 2 * 4 * 4);
+  EXPECT_EQ(model->kv_groups()[0].bytes_per_block, 32 * 2 * 2 * 4 * 4);
 }
 
 TEST(LoadingTest, ProgressEndsAtOneAndNeverFalls) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct ModelOptions {
   int max_output_rows = 64;  ///< Most rows whose results one call may ask for.
   device::KvType kv_type = device::KvType::kF32;
   int kv_block_size = 32;
+  /// Rounds the weights to this type; unset: they stay as they are. Not for quantised ones.
+  std::optional<tensor::DType> weight_type{};
   std::function<void(double)> progress{};  ///< Fraction of weights loaded.
 };
 
@@ -37,6 +40,8 @@ class Model {
   virtual std::int64_t n_parameters() const noexcept = 0;
   /// Bytes of weights that one decoding step reads.
   virtual std::size_t weight_bytes() const noexcept = 0;
+  /// Bytes of memory that it takes at most, all weights and buffers, without the KV cache.
+  virtual std::size_t memory_bytes() const noexcept = 0;
   /// Which layers share a block table, and what a token costs in each.
   virtual const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept = 0;
   /// Makes the KV cache; called once, before the first forward.

@@ -22,6 +22,7 @@ Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
   adapters_ = std::make_unique<Adapters>(loader);
   n_parameters_ = loader.n_parameters();
   weight_bytes_ = loader.step_bytes();
+  memory_bytes_ = loader.loaded_bytes();
   for (const device::RopeSpec& rope : spec_.ropes) ropes_.push_back(device_.make_rope(rope));
   for (Stack* stack : {stack_.get(), encoder_ ? &encoder_->stack() : nullptr}) {
     if (stack == nullptr) continue;
@@ -83,11 +84,10 @@ void Network::place_kv(Layer::KvUser& user) {
     group = groups_.insert(groups_.end(), kv::KvGroupSpec{need.kind, need.window, {}, 0});
   }
   group->layers.push_back(user.index);
-  group->bytes_per_token += static_cast<std::size_t>(need.n_heads) *
-                            (device::kv_head_bytes(options_.kv_type, need.key_dim) +
-                             device::kv_head_bytes(options_.kv_type, need.value_dim));
   kv_layers_.push_back(
       {static_cast<int>(group - groups_.begin()), need.n_heads, need.key_dim, need.value_dim});
+  group->bytes_per_block +=
+      device_.kv_block_bytes(kv_layers_.back(), options_.kv_type, options_.kv_block_size);
 }
 
 void Network::make_buffers() {
@@ -95,8 +95,13 @@ void Network::make_buffers() {
   const std::int64_t n_rows = options_.max_rows;
   std::int64_t layers = stack_->scratch(n_rows);
   if (encoder_) layers = std::max(layers, encoder_->stack().scratch(n_rows));
-  scratch_ = std::make_unique<Scratch>(device_, 2 * Scratch::size_of(n_rows, spec_.dim) + layers);
+  if (head_) layers = std::max(layers, head_->scratch(options_.max_output_rows));
+  const std::int64_t n_scratch = 2 * Scratch::size_of(n_rows, spec_.dim) + layers;
+  scratch_ = std::make_unique<Scratch>(device_, n_scratch);
   const auto n_outputs = static_cast<std::size_t>(options_.max_output_rows);
+  const int n_results = spec_.dim + (head_ ? spec_.vocab_size : 0);
+  memory_bytes_ += sizeof(float) * (static_cast<std::size_t>(n_scratch) +
+                                    n_outputs * static_cast<std::size_t>(n_results));
   if (head_) {
     logits_ = std::make_unique_for_overwrite<float[]>(n_outputs *
                                                       static_cast<std::size_t>(spec_.vocab_size));

@@ -222,12 +222,18 @@ class MemoryCheckpoint final : public format::Checkpoint {
   void remove(const std::string& name) {
     std::erase_if(tensors_, [&](const auto& tensor) { return tensor.name == name; });
   }
+  void add_unreadable(const std::string& name, const std::string& reason) {
+    unreadable_.push_back({name, reason});
+  }
   base::Json& mutable_config() { return config_; }
 
   Kind kind() const noexcept override { return kind_; }
   const std::string& path() const noexcept override { return path_; }
   const base::Json& config() const noexcept override { return config_; }
   const std::vector<format::NamedTensor>& tensors() const noexcept override { return tensors_; }
+  const std::vector<format::UnreadableTensor>& unreadable() const noexcept override {
+    return unreadable_;
+  }
   void drop_pages(const tensor::TensorView& /*view*/) const noexcept override {}
 
  private:
@@ -237,6 +243,7 @@ class MemoryCheckpoint final : public format::Checkpoint {
   std::vector<std::unique_ptr<std::vector<float>>> values_;
   std::vector<std::unique_ptr<std::vector<std::uint16_t>>> halves_;
   std::vector<format::NamedTensor> tensors_;
+  std::vector<format::UnreadableTensor> unreadable_;
 };
 
 /// A small llama whose configuration and tensors tests can spoil.

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <random>
 #include <vector>
 
 #include "openllm/error.h"
@@ -16,8 +17,8 @@ std::vector<std::string> decode(std::string_view text, std::size_t piece = std::
   SseDecoder decoder;
   std::vector<std::string> events;
   for (std::size_t i = 0; i < text.size(); i += std::min(piece, text.size())) {
-    decoder.feed(text.substr(i, piece), [&](std::string_view data) {
-      events.emplace_back(data);
+    decoder.feed(text.substr(i, piece), [&](const SseEvent& event) {
+      events.emplace_back(event.data);
       return true;
     });
   }
@@ -46,6 +47,50 @@ TEST(SseDecoder, CommentsAndOtherFieldsAreIgnored) {
               ElementsAre("a"));
 }
 
+TEST(SseDecoder, EventsHaveTheirOwnNames) {
+  SseDecoder decoder;
+  std::vector<std::string> names;
+  decoder.feed(
+      "data: a\n\nevent: error\ndata: b\n\nevent: lost\n\ndata: c\n\nevent\nevent:x\ndata\n\n",
+      [&](const SseEvent& event) {
+        names.emplace_back(event.name);
+        return true;
+      });
+  EXPECT_THAT(names, ElementsAre("message", "error", "message", "x"));
+}
+
+/// Borders at random places.
+std::vector<std::string> decode_at_random(const std::string& text, std::mt19937& random) {
+  SseDecoder decoder;
+  std::vector<std::string> events;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t size = std::uniform_int_distribution<std::size_t>(1, 40)(random);
+    decoder.feed(std::string_view(text).substr(at, size), [&](const SseEvent& event) {
+      events.emplace_back(event.data);
+      return true;
+    });
+    at += size;
+  }
+  return events;
+}
+
+TEST(NotInherited, N35FramesAreSplitAndGluedAnywhere) {
+  std::mt19937 random(35);
+  const std::vector<std::string> ends{"\n", "\r\n", "\r"};
+  for (int round = 0; round < 300; ++round) {
+    std::string text;
+    std::vector<std::string> expected;
+    const std::string end = ends[static_cast<std::size_t>(round) % ends.size()];
+    for (int i = 0; i < 20; ++i) {
+      expected.push_back("{\"text\":\"" + std::string(random() % 30, 'x') + " \xC3\xA9: data: \"}");
+      if (random() % 4 == 0) text.append(": comment").append(end);
+      if (random() % 4 == 0) text.append("id: 7").append(end).append("retry: 10").append(end);
+      text.append("data: ").append(expected.back()).append(end).append(end);
+    }
+    ASSERT_EQ(decode_at_random(text, random), expected) << "round " << round;
+  }
+}
+
 TEST(SseDecoder, AnEmptyDataLineIsAnEvent) {
   EXPECT_THAT(decode("data:\n\ndata\n\n"), ElementsAre("", ""));
 }
@@ -68,7 +113,7 @@ TEST(SseDecoder, PieceBordersDoNotMatter) {
 TEST(SseDecoder, CanBeStopped) {
   SseDecoder decoder;
   int count = 0;
-  EXPECT_FALSE(decoder.feed("data: a\n\ndata: b\n\n", [&](std::string_view) {
+  EXPECT_FALSE(decoder.feed("data: a\n\ndata: b\n\n", [&](const SseEvent&) {
     ++count;
     return false;
   }));
@@ -78,13 +123,19 @@ TEST(SseDecoder, CanBeStopped) {
 TEST(SseDecoder, EndlessEventsFail) {
   SseDecoder decoder(100);
   const auto feed = [&] {
-    return decoder.feed("data: 0123456789\n", [](std::string_view) { return true; });
+    return decoder.feed("data: 0123456789\n", [](const SseEvent&) { return true; });
   };
   EXPECT_THROW(
       {
         for (int i = 0; i < 20; ++i) feed();
       },
       Error);
+}
+
+TEST(SseDecoder, OnlyTheFirstLineMayHaveAByteOrderMark) {
+  EXPECT_THAT(decode("data: a\n\xEF\xBB\xBF"
+                     "data: b\n\n"),
+              ElementsAre("a"));
 }
 
 }  // namespace

@@ -4,11 +4,12 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string_view>
 
 namespace openllm::sampling {
 
-/// Limits which tokens the answer of one choice may continue with. Follows the answer token by
-/// token: the engine asks for the mask, samples, and passes the sampled token to `accept`.
+/// Says which tokens the answer of one choice may continue with, and how likely. Follows the answer
+/// token by token: the engine asks for the mask, samples, and passes the sampled token to `accept`.
 ///
 /// 1. The state depends on the accepted tokens alone, so that an answer is the same in any batch.
 /// 2. A constraint belongs to one choice. Preemption takes the choice's keys and values, not its
@@ -30,6 +31,15 @@ class Constraint {
   virtual void accept(std::int32_t token) = 0;
   /// Takes back the last `n` accepted tokens; `n` is at most their number.
   virtual void rollback(int n) = 0;
+  /// Whether `add_bias` or `edit` may change scores; they are not called else.
+  virtual bool edits_scores() const noexcept { return false; }
+  /// Adds to raw logits [V], before everything else. Finite numbers.
+  virtual void add_bias(std::span<float> /*logits*/) const {}
+  /// Changes scores [V] that have their mask, temperature and penalties: also sets some to -inf,
+  /// or takes what a mask has forbidden back. Makes no NaN of any number.
+  virtual void edit(std::span<float> /*scores*/) const {}
+  /// The request's field that it comes from, for the error that nothing is left; may be empty.
+  virtual std::string_view field() const noexcept { return {}; }
   /// Whether the answer may end here. Until then its end tokens are masked; the length limit, a
   /// deadline and a cancellation end it all the same.
   virtual bool may_end() const noexcept = 0;
@@ -40,6 +50,7 @@ struct ConstraintContext {
   std::span<const std::int32_t> prompt_ids{};
   std::span<const std::int32_t> end_token_ids{};  ///< Tokens that end the answer.
   int choice = 0;
+  int max_new_tokens = 0;  ///< Within the context.
 };
 
 /// Makes the constraint of one choice, with no token accepted yet. Called once for each choice when

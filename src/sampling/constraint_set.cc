@@ -23,6 +23,26 @@ void ConstraintSet::rollback(int n) {
   for (const auto& part : parts_) part->rollback(n);
 }
 
+bool ConstraintSet::edits_scores() const noexcept {
+  return std::any_of(parts_.begin(), parts_.end(),
+                     [](const auto& part) { return part->edits_scores(); });
+}
+
+void ConstraintSet::add_bias(std::span<float> logits) const {
+  for (const auto& part : parts_) part->add_bias(logits);
+}
+
+void ConstraintSet::edit(std::span<float> scores) const {
+  for (const auto& part : parts_) part->edit(scores);
+}
+
+std::string_view ConstraintSet::field() const noexcept {
+  for (const auto& part : parts_) {
+    if (!part->field().empty()) return part->field();
+  }
+  return {};
+}
+
 bool ConstraintSet::may_end() const noexcept {
   return std::all_of(parts_.begin(), parts_.end(),
                      [](const auto& part) { return part->may_end(); });

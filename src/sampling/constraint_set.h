@@ -19,6 +19,10 @@ class ConstraintSet final : public Constraint {
   void mask(std::span<std::uint64_t> words) const override;
   void accept(std::int32_t token) override;
   void rollback(int n) override;
+  bool edits_scores() const noexcept override;
+  void add_bias(std::span<float> logits) const override;
+  void edit(std::span<float> scores) const override;
+  std::string_view field() const noexcept override;
   bool may_end() const noexcept override;
 
  private:

@@ -91,14 +91,17 @@ std::span<const float> Sampler::adjust(std::span<const float> logits, const Samp
                                        const TokenCounts& counts, const Constraint* constraint) {
   const bool scaled = params.temperature > kGreedyTemperature && params.temperature != 1.0F;
   const bool masked = masks_any(constraint);
-  const bool edited = !params.logit_bias.empty() || masked;
+  const bool ruled = constraint != nullptr && constraint->edits_scores();
+  const bool edited = !params.logit_bias.empty() || masked || ruled;
   if (!edited && !scaled && !uses_counts(params)) return logits;
   if (edited || !scaled) std::copy(logits.begin(), logits.end(), scratch_.begin());
   for (const auto& [token, bias] : params.logit_bias) scratch_[at(token)] += bias;
+  if (ruled) constraint->add_bias(scratch_);
   if (masked) apply_mask(scratch_, mask_);
   if (scaled)
     divide(edited ? std::span<const float>(scratch_) : logits, params.temperature, scratch_.data());
   if (uses_counts(params)) apply_penalties(scratch_, params, counts);
+  if (ruled) constraint->edit(scratch_);
   return scratch_;
 }
 
@@ -117,10 +120,21 @@ double Sampler::select(std::span<const float> x, float max, const SamplingParams
     if (params.top_k > 0) selector_.keep_top_k(params.top_k);
   }
   if (params.min_p > 0.0F) selector_.keep_min_p(params.min_p);
-  if (selector_.has_all()) return total_;
-  double total = 0.0;
-  for (const std::int32_t id : selector_.ids()) total += static_cast<double>(probs_[at(id)]);
-  return total;
+  cut_off(max, params);
+  return selector_.has_all() ? total_ : selector_.weight();
+}
+
+void Sampler::cut_off(float max, const SamplingParams& params) {
+  if (params.typical_p < 1.0F)
+    selector_.keep_typical(static_cast<double>(params.typical_p), max, selector_.weight());
+  if (params.epsilon_cutoff > 0.0F)
+    selector_.keep_above(static_cast<double>(params.epsilon_cutoff) * selector_.weight());
+  if (params.eta_cutoff > 0.0F) {
+    const auto epsilon = static_cast<double>(params.eta_cutoff);
+    const double weight = selector_.weight();
+    const double eta = std::sqrt(epsilon) * std::exp(-selector_.entropy(max, weight));
+    selector_.keep_above(std::min(epsilon, eta) * weight);
+  }
 }
 
 std::int32_t Sampler::draw(double target) const {
@@ -168,9 +182,11 @@ Sample Sampler::sample(std::span<const float> logits, const SamplingParams& para
   const float max = raw ? raw_max : scan(x).max;
   if (max == -kInfinity) {
     // The model's own logits were looked at before: the request leaves nothing.
-    const char* where = params.logit_bias.empty() ? "" : "logit_bias";
+    std::string_view where = constraint == nullptr ? "" : constraint->field();
+    if (where.empty() && !params.logit_bias.empty()) where = "logit_bias";
     base::fail_with(ErrorCode::kInvalidArgument, {where},
-                    "request: no token may be chosen: constraints and logit_bias forbid them all");
+                    "request: no token may be chosen: ", where.empty() ? "constraints" : where,
+                    " and what else limits the choice forbid them all");
   }
   Sample result;
   // An infinite score can only come from a division by a tiny temperature: the draw has become an

@@ -17,6 +17,9 @@ struct SamplingParams {
   int top_k = 0;             ///< <= 0: all.
   float top_p = 1.0F;        ///< < 1e-8: greedy.
   float min_p = 0.0F;
+  float typical_p = 1.0F;       ///< >= 1: off.
+  float epsilon_cutoff = 0.0F;  ///< <= 0: off.
+  float eta_cutoff = 0.0F;      ///< <= 0: off.
   float repetition_penalty = 1.0F;
   float presence_penalty = 0.0F;
   float frequency_penalty = 0.0F;
@@ -56,8 +59,9 @@ bool is_greedy(const SamplingParams& params) noexcept;
 /// Whether sampling needs the token counts.
 bool uses_counts(const SamplingParams& params) noexcept;
 
-/// Logits -> token. Order: logit bias, constraint, temperature, repetition, presence and frequency
-/// penalties, top-p, top-k, min-p, draw. Ties: the lower id. The draw depends on (seed, choice,
+/// Logits -> token. Order: logit bias, the constraint's bias and mask, temperature, repetition,
+/// presence and frequency penalties, what the constraint makes of the scores, top-p, top-k, min-p,
+/// typical-p, epsilon and eta cut-off, draw. Ties: the lower id. The draw depends on (seed, choice,
 /// position) alone: one uniform number, looked up in the cumulative distribution of the tokens that
 /// are left, in token order. Repetition divides positive and multiplies negative scores of tokens
 /// in prompt or answer (CTRL, Keskar 2019); presence and frequency penalties look at the answer
@@ -90,6 +94,8 @@ class Sampler {
   /// Selects tokens. Fills probs_ for those selected, and block_sums_ if all are. Returns their
   /// weight.
   double select(std::span<const float> x, float max, const SamplingParams& params);
+  /// The selections that look at the distribution of what the others left.
+  void cut_off(float max, const SamplingParams& params);
   std::int32_t draw(double target) const;
   /// `sum` is that of exp(logit - max).
   void add_logprobs(std::span<const float> logits, float max, double sum, int n_top,

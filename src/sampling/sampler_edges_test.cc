@@ -3,13 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/rng.h"
+#include "sampling/constraint_set.h"
+#include "sampling/constraints/min_new_tokens.h"
 #include "sampling/sampler.h"
 #include "sampling/test_constraints.h"
 
@@ -17,7 +23,7 @@ namespace openllm::sampling {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
+using testing::StartsWith;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 const float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -57,6 +63,18 @@ TEST(SamplerBounds, ValidateAcceptsTheEndsOfEveryRangeAndNothingBeyond) {
        {set(&SamplingParams::min_p, 0.0F), set(&SamplingParams::min_p, 1.0F)},
        {set(&SamplingParams::min_p, below_zero), set(&SamplingParams::min_p, above_one),
         set(&SamplingParams::min_p, kNan)}},
+      {"typical_p",
+       {set(&SamplingParams::typical_p, 1e-30F), set(&SamplingParams::typical_p, 1.0F)},
+       {set(&SamplingParams::typical_p, 0.0F), set(&SamplingParams::typical_p, above_one),
+        set(&SamplingParams::typical_p, kNan)}},
+      {"epsilon_cutoff",
+       {set(&SamplingParams::epsilon_cutoff, 0.0F), set(&SamplingParams::epsilon_cutoff, 0.999F)},
+       {set(&SamplingParams::epsilon_cutoff, below_zero),
+        set(&SamplingParams::epsilon_cutoff, 1.0F), set(&SamplingParams::epsilon_cutoff, kNan)}},
+      {"eta_cutoff",
+       {set(&SamplingParams::eta_cutoff, 0.0F), set(&SamplingParams::eta_cutoff, 0.999F)},
+       {set(&SamplingParams::eta_cutoff, below_zero), set(&SamplingParams::eta_cutoff, 1.0F),
+        set(&SamplingParams::eta_cutoff, kNan)}},
       {"repetition_penalty",
        {set(&SamplingParams::repetition_penalty, 1e-30F)},
        {set(&SamplingParams::repetition_penalty, 0.0F),
@@ -88,7 +106,7 @@ TEST(SamplerBounds, ValidateAcceptsTheEndsOfEveryRangeAndNothingBeyond) {
         ADD_FAILURE() << c.field << " " << i;
       } catch (const Error& error) {
         EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-        EXPECT_THAT(error.what(), HasSubstr(std::string("sampling: ") + c.field));
+        EXPECT_THAT(error.what(), StartsWith(std::string(c.field) + ": "));
       }
     }
   }
@@ -237,6 +255,47 @@ TEST(SamplerDraw, SeedChoiceAndPositionEachChangeTheDraw) {
   EXPECT_NE(draw(1ULL << 63U, 0, 5), draw(0, 0, 5));  // all 64 bits of the seed
 }
 
+/// mix64 undone.
+std::uint64_t unmix64(std::uint64_t x) {
+  x = (x ^ (x >> 31U) ^ (x >> 62U)) * 0x319642B2D24D8EC3ULL;
+  x = (x ^ (x >> 27U) ^ (x >> 54U)) * 0x96DE1B173F119089ULL;
+  return (x ^ (x >> 30U) ^ (x >> 60U)) - 0x9E3779B97F4A7C15ULL;
+}
+
+/// The seed with which choice 0 draws this number at position 0.
+std::uint64_t seed_of(double unit) {
+  const auto bits = static_cast<std::uint64_t>(unit * 0x1.0p53) << 11U;
+  const std::uint64_t seed = unmix64(unmix64(unmix64(bits)));
+  EXPECT_EQ(base::random_unit(seed, 0, 0), unit);
+  return seed;
+}
+
+TEST(SamplerDraw, ANumberBetweenTwoTokensIsOfTheSecond) {
+  const double largest = 1.0 - 0x1.0p-53;
+  const auto draw = [](double unit, int n, const SamplingParams& with) {
+    SamplingParams params = with;
+    params.seed = seed_of(unit);
+    std::vector<float> logits(static_cast<std::size_t>(n), 2.0F);
+    if (params.top_k > 0) {  // only the first ones are likely
+      std::fill(logits.begin() + params.top_k, logits.end(), 0.0F);
+    }
+    return Sampler(n).sample(logits, params, {}, nullptr, 0, -1).token;
+  };
+  SamplingParams four;
+  four.top_k = 4;
+  for (const auto& [n, params] : {std::pair{4, SamplingParams{}}, std::pair{9, four}}) {
+    EXPECT_EQ(draw(0.0, n, params), 0);
+    EXPECT_EQ(draw(0.25 - 0x1.0p-53, n, params), 0);
+    EXPECT_EQ(draw(0.25, n, params), 1);
+    EXPECT_EQ(draw(0.5, n, params), 2);
+    EXPECT_EQ(draw(largest, n, params), 3);
+  }
+  // Of blocks too: the second one begins at a half.
+  EXPECT_EQ(draw(0.5 - 0x1.0p-53, 128, {}), 63);
+  EXPECT_EQ(draw(0.5, 128, {}), 64);
+  EXPECT_EQ(draw(largest, 128, {}), 127);
+}
+
 TEST(SamplerDraw, EveryTokenOfEveryBlockMayCome) {
   // Uniform over the first and the last of each block of 64; nothing else.
   std::vector<float> logits(193, -kInf);
@@ -252,6 +311,25 @@ TEST(SamplerDraw, EveryTokenOfEveryBlockMayCome) {
     const int n = seen[static_cast<std::size_t>(id)];
     EXPECT_TRUE(may ? n > 50 && n < 150 : n == 0) << id << ": " << n;
   }
+}
+
+TEST(SamplerConstraint, WhereNothingMayBeChosenTheBiasIsNamedIfThereIsOne) {
+  const auto where = [](const SamplingParams& params) {
+    std::vector<std::unique_ptr<Constraint>> parts;
+    parts.push_back(std::make_unique<MinNewTokens>(1));
+    const ConstraintSet none(std::move(parts), {0, 1, 2});  // each would end it
+    try {
+      Sampler(3).sample(std::vector<float>(3, 1.0F), params, {}, &none, 0, -1);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      return std::string(error.where());
+    }
+    return std::string("nothing thrown");
+  };
+  SamplingParams params;
+  EXPECT_EQ(where(params), "");
+  params.logit_bias = {{1, 1.0F}};
+  EXPECT_EQ(where(params), "logit_bias");
 }
 
 TEST(SamplerConstraint, BoundsOfTheMaskAndOfTheDistribution) {

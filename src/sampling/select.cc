@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -140,6 +141,64 @@ void Selector::keep_top_k(int k) {
 
 void Selector::keep_min_p(float least) {
   filter(p_, least, [&](std::size_t i) { return p_[i] >= least; });
+}
+
+/// Calls use(i) for the tokens that are left and weigh anything.
+template <typename Use>
+void Selector::for_each_left(Use use) const {
+  const std::size_t n = all_ ? p_.size() : ids_.size();
+  for (std::size_t k = 0; k < n; ++k) {
+    const std::size_t i = all_ ? k : at(ids_[k]);
+    if (p_[i] > 0.0F) use(i);
+  }
+}
+
+double Selector::weight() const noexcept {
+  double sum = 0.0;
+  for_each_left([&](std::size_t i) { sum += static_cast<double>(p_[i]); });
+  return sum;
+}
+
+double Selector::entropy(float max, double weight) const noexcept {
+  const double log_sum = static_cast<double>(max) + std::log(weight);
+  double sum = 0.0;
+  for_each_left([&](std::size_t i) {
+    sum -= static_cast<double>(p_[i]) * (static_cast<double>(x_[i]) - log_sum);
+  });
+  return sum / weight;
+}
+
+void Selector::keep_typical(double mass, float max, double weight) {
+  const double expected = entropy(max, weight);
+  const double log_sum = static_cast<double>(max) + std::log(weight);
+  distances_.clear();
+  for_each_left([&](std::size_t i) {
+    const double surprise = log_sum - static_cast<double>(x_[i]);
+    distances_.emplace_back(std::abs(surprise - expected), static_cast<std::int32_t>(i));
+  });
+  std::sort(distances_.begin(), distances_.end());
+  const double limit = mass * weight;
+  double sum = 0.0;
+  std::size_t last = 0;
+  for (; last + 1 < distances_.size(); ++last) {
+    sum += static_cast<double>(p_[at(distances_[last].second)]);
+    if (sum >= limit) break;
+  }
+  const double farthest = distances_[last].first;
+  ids_.clear();
+  for (const auto& [distance, id] : distances_) {
+    if (distance <= farthest) ids_.push_back(id);
+  }
+  std::sort(ids_.begin(), ids_.end());
+  all_ = false;
+}
+
+void Selector::keep_above(double least) {
+  float max = -std::numeric_limits<float>::infinity();
+  for_each_left([&](std::size_t i) { max = std::max(max, x_[i]); });
+  const auto bound = static_cast<float>(std::min(least * 0.999, 1.0));
+  filter(p_, bound,
+         [&](std::size_t i) { return static_cast<double>(p_[i]) >= least || x_[i] == max; });
 }
 
 std::span<const std::int32_t> Selector::largest(std::span<const float> x, std::size_t n) {

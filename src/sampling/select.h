@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace openllm::sampling {
@@ -22,6 +23,16 @@ class Selector {
   /// Keeps tokens with a weight of at least `least`.
   void keep_min_p(float least);
 
+  /// Weight of the tokens that are left.
+  double weight() const noexcept;
+  /// Entropy of those tokens' distribution, in nats. `max`: the score whose weight is 1.
+  double entropy(float max, double weight) const noexcept;
+  /// Keeps the tokens whose surprise is nearest to the entropy, until they have `mass` of `weight`:
+  /// locally typical sampling (Meister 2022). Those as near as the last one stay too.
+  void keep_typical(double mass, float max, double weight);
+  /// Keeps tokens with a weight of at least `least`, and the most likely ones in any case.
+  void keep_above(double least);
+
   bool has_all() const noexcept { return all_; }
   /// Ids that are left; only when not has_all().
   std::span<const std::int32_t> ids() const noexcept { return ids_; }
@@ -34,6 +45,8 @@ class Selector {
   /// Keeps tokens for which `keep` is true. It must be false for those with a value below `least`.
   template <typename Keep>
   void filter(std::span<const float> values, float least, Keep keep);
+  template <typename Use>
+  void for_each_left(Use use) const;
 
   std::span<const float> x_;
   std::span<const float> p_;
@@ -42,6 +55,7 @@ class Selector {
   std::vector<std::int32_t> ids_;
   std::vector<std::int32_t> work_;
   std::vector<float> heap_;
+  std::vector<std::pair<double, std::int32_t>> distances_;
 };
 
 }  // namespace openllm::sampling

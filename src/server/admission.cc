@@ -11,6 +11,7 @@ using TimePoint = Admission::TimePoint;
 
 constexpr double kLearnInterval = 1.0 / 16;
 constexpr double kLearnShare = 1.0 / 32;
+constexpr double kPatience = 2;  // of those that come when they were told to
 constexpr double kLeastShare = 1.0 / 16;
 
 TimePoint after(TimePoint now, Seconds wait) {
@@ -69,7 +70,11 @@ std::optional<Seconds> Admission::allowed_wait(const Visitor& visitor, TimePoint
   if (max_wait_.count() <= 0.0) return std::nullopt;
   const auto promise = find_promise(key_of(visitor), now);
   const bool is_expected = promise != by_due_.end() && promise->first <= now;
-  return is_expected ? 2 * max_wait_ : max_wait_;
+  return is_expected ? kPatience * max_wait_ : max_wait_;
+}
+
+std::optional<Seconds> Admission::longest_wait() const noexcept {
+  return max_wait_.count() <= 0.0 ? std::nullopt : std::optional(kPatience * max_wait_);
 }
 
 void Admission::entered(const Visitor& visitor) {
@@ -93,15 +98,28 @@ Seconds Admission::refused(const Visitor& visitor, Seconds earliest, TimePoint n
     promise(key, after(now, earliest));
     return earliest;
   }
-  TimePoint& line = lines_[visitor.tenant];
-  const TimePoint due = std::max(after(now, earliest), line);
+  const TimePoint due = next_turn(visitor.tenant, earliest, now);
   const Seconds wait = due - now;
   if (wait > kLongestPromise) return kLongestPromise;
+  promise(key, due);
+  return wait;
+}
+
+Seconds Admission::refused_unread(const std::string& tenant, Seconds earliest, TimePoint now) {
+  expire(now);
+  earliest = std::clamp(earliest, interval(), kLongestPromise);
+  return std::min<Seconds>(next_turn(tenant, earliest, now) - now, kLongestPromise);
+}
+
+/// The end of the tenant's line, which grows by that unless it is longer than anyone waits.
+TimePoint Admission::next_turn(const std::string& tenant, Seconds earliest, TimePoint now) {
+  TimePoint& line = lines_[tenant];
+  const TimePoint due = std::max(after(now, earliest), line);
+  if (due - now > kLongestPromise) return due;
   // The lines of several tenants move at the same time, each at its share of the speed.
   const double turns = static_cast<double>(lines_.size()) * std::max(used_share_, kLeastShare);
   line = after(due, interval() * turns);
-  promise(key, due);
-  return wait;
+  return due;
 }
 
 void Admission::left(const Visitor& visitor, bool was_answered, bool others_wait, TimePoint now) {

@@ -45,6 +45,8 @@ class Admission {
 
   /// How long the request may wait for its first step; nullopt: as long as it takes.
   std::optional<Seconds> allowed_wait(const Visitor& visitor, TimePoint now);
+  /// The most that anyone may wait; nullopt: there is no limit.
+  std::optional<Seconds> longest_wait() const noexcept;
   /// The request is on its way to the engine. Each call is followed by one of `left`.
   void entered(const Visitor& visitor);
   /// The engine has taken it: what was promised to it is fulfilled.
@@ -52,6 +54,8 @@ class Admission {
   /// The request was refused: the time until it shall come again. `earliest`: until there is room
   /// for it if nobody else comes.
   Seconds refused(const Visitor& visitor, Seconds earliest, TimePoint now);
+  /// The same for one whose body was not read, so that it will be new to us when it comes.
+  Seconds refused_unread(const std::string& tenant, Seconds earliest, TimePoint now);
   /// The request has ended. `others_wait`: the engine had more to do than it could at once, so the
   /// time between two such ends is what an answer takes. `was_answered`: the engine had taken it.
   void left(const Visitor& visitor, bool was_answered, bool others_wait, TimePoint now);
@@ -75,6 +79,7 @@ class Admission {
   void forget(Promises::iterator promise, bool was_used);
   void expire(TimePoint now);
   void promise(std::uint64_t key, TimePoint due);
+  TimePoint next_turn(const std::string& tenant, Seconds earliest, TimePoint now);
 
   const Seconds max_wait_;
   Promises by_due_;

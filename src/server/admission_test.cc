@@ -51,6 +51,20 @@ TEST(Admission, LearnsTheIntervalOfAnswersFromBusyTimesOnly) {
   EXPECT_NEAR(admission.interval().count(), 0.1, 0.2);
 }
 
+TEST(Admission, ThoseRefusedUnreadGetTurnsInTheSameLine) {
+  Admission admission(Seconds(3));
+  EXPECT_NEAR(admission.longest_wait()->count(), 6.0, kTolerance);
+  EXPECT_EQ(Admission().longest_wait(), std::nullopt);
+  answer(admission, 20, 0.2);
+  const double first = admission.refused({"", 1}, Seconds(2), at(0)).count();
+  const double second = admission.refused_unread("", Seconds(2), at(0)).count();
+  const double third = admission.refused({"", 2}, Seconds(2), at(0)).count();
+  EXPECT_NEAR(second - first, 0.2, 1e-3);
+  EXPECT_NEAR(third - second, 0.2, 1e-3);
+  EXPECT_EQ(admission.n_promises(), 2U) << "nothing is known that it could be known by";
+  EXPECT_NEAR(admission.refused_unread("other", Seconds(1e9), at(0)).count(), 60.0, kTolerance);
+}
+
 TEST(Admission, ThoseRefusedTogetherComeBackOneAfterTheOther) {
   Admission admission(Seconds(3));
   answer(admission, 20, 0.2);
@@ -169,6 +183,37 @@ TEST(Admission, FingerprintsTellPathAndBodyApart) {
   EXPECT_NE(fingerprint("/a", "b"), fingerprint("/b", "b"));
   EXPECT_NE(fingerprint("/a", "b"), fingerprint("b", "/a"));
   EXPECT_EQ(fingerprint("/a", "b"), fingerprint("/a", "b"));
+}
+
+TEST(Admission, AWaitIsLongFromHalfOfWhatIsAllowed) {
+  const Admission admission(Seconds(4));
+  EXPECT_FALSE(admission.is_long(Seconds(1.99)));
+  EXPECT_TRUE(admission.is_long(Seconds(2)));
+  EXPECT_FALSE(Admission().is_long(Seconds(1000))) << "any is allowed";
+}
+
+TEST(Admission, PromisesThatNobodyUsesStillCountALittle) {
+  Admission admission(Seconds(3));
+  answer(admission, 20, 0.2);
+  double now = 0.0;
+  std::uint64_t who = 0;
+  for (int round = 0; round < 20; ++round) {  // nobody comes back
+    for (int i = 0; i < 30; ++i) admission.refused({"", who++}, Seconds(1), at(now));
+    now += 1000.0;
+  }
+  const double first = admission.refused({"", who++}, Seconds(1), at(now)).count();
+  const double second = admission.refused({"", who++}, Seconds(1), at(now)).count();
+  EXPECT_NEAR(second - first, admission.interval().count() / 16, kTolerance);
+}
+
+TEST(Admission, WhoeverOfATenantLeavesTheOthersStayInside) {
+  Admission admission(Seconds(3));
+  for (std::uint64_t i = 0; i < 3; ++i) admission.entered({"t", i});
+  for (std::size_t left : {2U, 1U, 0U}) {
+    admission.left({"t", left}, false, false, at(0));
+    EXPECT_EQ(admission.n_inside("t"), left);
+    EXPECT_EQ(admission.n_entering(), left);
+  }
 }
 
 }  // namespace

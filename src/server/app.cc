@@ -23,10 +23,12 @@ unsigned constant_time_equal(std::string_view given, std::string_view key) noexc
 
 }  // namespace
 
-App::App(std::vector<ServedModel> models, ServerOptions options)
+App::App(std::vector<ServedModel> models, ServerOptions options, RouteTable routes,
+         std::string title)
     : options_(std::move(options)),
       models_(std::move(models), options_.model_aliases, Admission::Seconds(options_.max_wait_s)),
-      routes_(built_in_routes()),
+      routes_(std::move(routes)),
+      title_(std::move(title)),
       cors_(options_.allowed_origins),
       start_time_(std::time(nullptr)) {}
 

@@ -21,14 +21,17 @@ namespace openllm::server {
 class App {
  public:
   /// Throws kInvalidArgument for wrong origins and for models that could serve nobody.
-  App(std::vector<ServedModel> models, ServerOptions options);
+  /// `title`: what the server calls itself in /docs.json.
+  App(std::vector<ServedModel> models, ServerOptions options, RouteTable routes,
+      std::string title = "openllm");
 
   ModelSet& models() noexcept { return models_; }
   const ModelSet& models() const noexcept { return models_; }
-  /// The built-in routes at first.
+  /// To be added to before the first request.
   RouteTable& routes() noexcept { return routes_; }
   const RouteTable& routes() const noexcept { return routes_; }
   const ServerOptions& options() const noexcept { return options_; }
+  const std::string& title() const noexcept { return title_; }
   const Cors& cors() const noexcept { return cors_; }
   std::int64_t start_time() const noexcept { return start_time_; }
 
@@ -53,6 +56,7 @@ class App {
   const ServerOptions options_;
   ModelSet models_;
   RouteTable routes_;
+  const std::string title_;
   const Cors cors_;
   const std::int64_t start_time_;
 };

@@ -97,10 +97,10 @@ Cors::Cors(const std::vector<std::string>& allowed_origins) {
     }
     std::string known = normalised(origin);
     if (known.empty()) {
-      base::fail(ErrorCode::kInvalidArgument,
-                 "allowed_origins: not an origin (expected scheme://host or scheme://host:port "
-                 "without a path, or * for every page, got ",
-                 origin.empty() ? "nothing" : shown(origin), ")");
+      base::fail_at(ErrorCode::kInvalidArgument, "allowed_origins",
+                    "not an origin (expected scheme://host or scheme://host:port "
+                    "without a path, or * for every page, got ",
+                    origin.empty() ? "nothing" : shown(origin), ")");
     }
     origins_.push_back(std::move(known));
   }

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/http/message.h"
@@ -24,9 +25,10 @@ class Cors {
   /// the page may. Without the fields of `add_headers`.
   std::optional<HttpResponse> answer_preflight(const HttpRequest& request) const;
 
- private:
+  /// Whether pages of this origin may use the server.
   bool allows(std::string_view origin) const noexcept;
 
+ private:
   bool any_ = false;
   std::vector<std::string> origins_;  // as browsers write them
 };

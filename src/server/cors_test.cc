@@ -60,6 +60,13 @@ TEST(Cors, OnlyListedOriginsAreNamed) {
   }
 }
 
+TEST(Cors, PortsHaveUpToFiveDigits) {
+  for (const std::string port : {"1", "8080", "12345", "65535"}) {
+    const std::string origin = "http://a.example:" + port;
+    EXPECT_EQ(allowed(Cors({origin}), origin), origin);
+  }
+}
+
 TEST(Cors, AnyOrigin) {
   const Cors cors({"https://page", "*"});
   Headers answer;

@@ -144,6 +144,9 @@ std::string error_body(const ErrorReport& error) {
 std::string openai_error_body(const ErrorReport& error) {
   ErrorReport renamed = error;
   renamed.param = openai_name(error.param);
+  // Messages about a field begin with its name.
+  if (error.message.starts_with(error.param + ":"))
+    renamed.message.replace(0, error.param.size(), renamed.param);
   return error_body(renamed);
 }
 

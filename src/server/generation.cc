@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/random_id.h"
+#include "server/caller.h"
 #include "server/http/detached_task.h"
 
 namespace openllm::server {
@@ -14,52 +15,43 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// Endings that are not answers.
-void check_output(const GenerationOutput& output, const Exchange& exchange) {
-  for (const CompletionChunk& chunk : output.outputs) {
-    if (!chunk.finish_reason) continue;
-    if (*chunk.finish_reason == FinishReason::kCancelled) {
-      const bool stopping = exchange.cancelled() == Exchange::Cancel::kShutdown;
-      base::fail(ErrorCode::kUnavailable,
-                 stopping ? "server: is shutting down" : "request: was cancelled");
-    }
-    if (*chunk.finish_reason == FinishReason::kDeadline)
-      base::fail(ErrorCode::kDeadline, "request: deadline passed");
-    if (*chunk.finish_reason == FinishReason::kError)
-      base::fail(ErrorCode::kInternal, output.error);
-  }
-}
-
 /// Token counts over all outputs of a job, streamed or not.
 void count_tokens(Usage& usage, const GenerationOutput& output, bool is_first) {
   if (is_first && output.prompt_token_ids)
     usage.n_prompt += static_cast<std::int64_t>(output.prompt_token_ids->size());
-  for (const CompletionChunk& chunk : output.outputs)
-    usage.n_completion += static_cast<std::int64_t>(chunk.n_delta_tokens);
+  if (is_first && output.finished) {  // all at once: choices that best_of left out count too
+    usage.n_completion += output.usage.n_completion_tokens;
+  } else {
+    for (const CompletionChunk& chunk : output.outputs)
+      usage.n_completion += static_cast<std::int64_t>(chunk.n_delta_tokens);
+  }
   if (output.finished) usage.n_cached += output.n_cached_tokens;
 }
 
-/// Refuses more choices than an idle engine holds at once: waiting, as kBusy advises, would not
+/// What each prompt makes, of which the best may be kept.
+int choices_each(const GenerationJob& job) {
+  return job.options.best_of.value_or(job.options.n.value_or(1));
+}
+
+std::int64_t count_choices(const GenerationJob& job) {
+  return static_cast<std::int64_t>(job.prompts.size()) * choices_each(job);
+}
+
+/// Refuses more choices than an idle engine takes at once: waiting, as kBusy advises, would not
 /// help. Says nothing before the model is loaded.
 void check_can_ever_fit(const GenerationJob& job) {
   const EngineStats stats = job.model.llm().stats();
   const std::size_t n_prompts = job.prompts.size();
-  const std::int64_t n = static_cast<std::int64_t>(n_prompts) * job.options.n;
-  if (stats.max_open() == 0 || n <= stats.max_open()) return;
+  const std::int64_t most = stats.max_of_request();
+  if (stats.max_open() == 0 || count_choices(job) <= most) return;
   base::fail_at(ErrorCode::kInvalidArgument, n_prompts > 1 ? "prompt" : "n",
-                "more choices than the server holds at once (expected at most ", stats.max_open(),
-                ", got ", n_prompts, " prompts with ", job.options.n, " each)");
+                "more choices than the server takes at once (expected at most ", most, ", got ",
+                n_prompts, " prompts with ", choices_each(job), " each)");
 }
 
-/// Whether the queue has places for the job, however long it would wait there.
-bool has_room(const GenerationJob& job) {
-  const EngineStats stats = job.model.llm().stats();
-  const std::int64_t n = static_cast<std::int64_t>(job.prompts.size()) * job.options.n;
-  return stats.max_open() == 0 || stats.n_running + stats.n_waiting + n <= stats.max_open();
+/// Whether the queue has places for `n` choices of one request, however long they would wait there.
+bool has_room(const EngineStats& stats, std::int64_t n) {
+  return stats.max_open() == 0 || n <= stats.max_of_request(stats.n_running + stats.n_waiting);
 }
 
 /// Messages for a model without a chat template get a code of its own: clients may continue the
@@ -87,6 +79,19 @@ using Seconds = Admission::Seconds;
 std::chrono::milliseconds to_milliseconds(Seconds seconds) {
   return std::chrono::ceil<std::chrono::milliseconds>(seconds);
 }
+
+Error busy_error(const std::string& what, Seconds wait) {
+  return {ErrorCode::kBusy, what, {}, ErrorReason::kNone, to_milliseconds(wait)};
+}
+
+Error long_wait_error(Seconds wait, Seconds allowed) {
+  return busy_error(base::cat("server: too many requests wait (expected at most ", allowed.count(),
+                              " s of waiting, got ", wait.count(), ")"),
+                    wait - allowed);
+}
+
+/// Whether another tenant would have been taken.
+bool is_of_tenant(const Error& error) noexcept { return error.where() == "tenant"; }
 
 /// A job on its way past the model's admission, to its end.
 class Visit {
@@ -117,12 +122,8 @@ class Visit {
     // Prompts that are being tokenized are not in the engine's estimate.
     const auto n_others = static_cast<double>(admission_.n_entering() - 1);
     const Seconds wait = Seconds(llm_.stats().estimated_wait_s) + n_others * admission_.interval();
-    if (wait > *allowed && admission_.n_inside(visitor_.tenant) > 1) {
-      throw Error(ErrorCode::kBusy,
-                  base::cat("server: too many requests wait (expected at most ", allowed->count(),
-                            " s of waiting, got ", wait.count(), ")"),
-                  {}, ErrorReason::kNone, to_milliseconds(wait - *allowed));
-    }
+    if (wait > *allowed && admission_.n_inside(visitor_.tenant) > 1)
+      throw long_wait_error(wait, *allowed);
     return to_milliseconds(*allowed);
   }
 
@@ -134,6 +135,8 @@ class Visit {
   /// The error of one that was not taken: when it may come again depends on what others were told.
   Error refused(const Error& error) {
     const Seconds wait = admission_.refused(visitor_, error.retry_after(), Clock::now());
+    if (is_of_tenant(error))  // a client knows its key alone
+      return busy_error("server: this API key has all places that one may have", wait);
     return {error.code(), error.what(), error.where(), error.reason(), to_milliseconds(wait)};
   }
 
@@ -148,22 +151,30 @@ class Visit {
 struct Run {
   Call& call;
   AnswerWriter& writer;
+  RequestTimes& times;
   std::vector<AsyncGenerationStream> streams{};
   Usage usage{};
-  Clock::time_point start = Clock::now();
 };
+
+/// What a request was refused for want of, as metrics call it.
+const char* lacking(const GenerationJob& job, const Error& error) {
+  if (is_of_tenant(error)) return "share";
+  return has_room(job.model.llm().stats(), count_choices(job)) ? "wait" : "queue";
+}
 
 /// Follows one stream to its end.
 DetachedTask follow(Run& run, Join& join, std::size_t index) {
   std::exception_ptr failure;
   try {
     bool is_first = true;
+    AnswerCounts counts;
     while (!join.failed()) {
       const GenerationOutput* output = co_await run.streams[index].next();
       if (output == nullptr || join.failed()) break;
-      check_output(*output, run.call.exchange);
-      if (is_first) run.call.app.metrics.first_token.add(seconds_since(run.start));
+      require_answer(*output, run.call.exchange);
       count_tokens(run.usage, *output, is_first);
+      counts.add(*output);
+      if (output->finished) run.times.add(output->timing, counts.longest());
       run.writer.on_output(index, *output, is_first);
       is_first = false;
       co_await run.call.exchange.drained();
@@ -180,9 +191,14 @@ DetachedTask follow(Run& run, Join& join, std::size_t index) {
 void submit(Run& run, const GenerationJob& job, Visit& visit) {
   check_can_ever_fit(job);
   // The engine would find out after some of the prompts had taken places that others could have.
-  if (!has_room(job)) base::fail(ErrorCode::kBusy, "server: the queue is full");
+  if (!has_room(job.model.llm().stats(), count_choices(job)))
+    base::fail(ErrorCode::kBusy, "server: the queue is full");
   GenerateOptions options = job.options;
   options.max_wait = visit.allowed_wait();
+  options.timeout = bounded_time(options.timeout, run.call.app.options().request_timeout_s);
+  // One whose time would pass in the queue learns it now, and when to come again.
+  if (options.timeout)
+    options.max_wait = std::min(options.max_wait.value_or(*options.timeout), *options.timeout);
   options.tenant = visit.tenant();
   if (job.prompts.size() > 1) options.group = base::random_id("batch-");
   options.output_kind = job.stream ? OutputKind::kDelta : OutputKind::kFinalOnly;
@@ -195,11 +211,45 @@ void submit(Run& run, const GenerationJob& job, Visit& visit) {
 
 }  // namespace
 
+void require_answer(const GenerationOutput& output, const Exchange& exchange) {
+  for (const CompletionChunk& chunk : output.outputs) {
+    if (!chunk.finish_reason) continue;
+    if (*chunk.finish_reason == FinishReason::kCancelled) {
+      const bool stopping = exchange.cancelled() == Exchange::Cancel::kShutdown;
+      base::fail(ErrorCode::kUnavailable,
+                 stopping ? "server: is shutting down" : "request: was cancelled");
+    }
+    if (*chunk.finish_reason == FinishReason::kDeadline)
+      base::fail(ErrorCode::kDeadline, "request: deadline passed");
+    if (*chunk.finish_reason == FinishReason::kError)
+      base::fail(ErrorCode::kInternal, output.error);
+  }
+}
+
+std::optional<Error> refuse_unread(App& app, const HttpRequest& head) {
+  const auto& entries = app.models().entries();
+  if (entries.size() != 1) return std::nullopt;  // the body says which model
+  Admission& admission = entries.front()->admission();
+  const std::string tenant = app.tenant_of(head);
+  const EngineStats stats = entries.front()->llm().stats();
+  const Seconds wait(stats.estimated_wait_s);
+  const std::optional<Seconds> allowed = admission.longest_wait();
+  const bool is_full = stats.max_open() > 0 && !has_room(stats, 1);
+  // Who has nothing here may be served next, however long others wait.
+  const bool is_late = allowed && wait > *allowed && admission.n_inside(tenant) > 0;
+  if (!is_full && !is_late) return std::nullopt;
+  ++app.metrics.refused[is_full ? "queue" : "wait"];
+  const Error error =
+      is_full ? busy_error("server: the queue is full", wait) : long_wait_error(wait, *allowed);
+  const Seconds turn = admission.refused_unread(tenant, error.retry_after(), Clock::now());
+  return busy_error(error.what(), turn);
+}
+
 Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer) {
   job.model.require_loadable();
   Visit visit(call, job);
   call.exchange.drop_body();
-  Run run{call, writer};
+  Run run{call, writer, call.app.metrics.times[job.model.name()]};
   Join join(job.prompts.size());
   try {
     submit(run, job, visit);
@@ -213,10 +263,9 @@ Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer)
   } catch (const Error& error) {
     explain(job, error);
     if (error.code() != ErrorCode::kBusy) throw;
-    ++call.app.metrics.refused[has_room(job) ? "wait" : "queue"];
+    ++call.app.metrics.refused[lacking(job, error)];
     throw visit.refused(error);
   }
-  call.app.metrics.duration.add(seconds_since(run.start));
   writer.finish(run.usage);
   if (job.stream) send_stream_end(call.exchange, call.dialect);
 }

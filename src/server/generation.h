@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -41,6 +42,15 @@ class AnswerWriter {
 /// the requests fails; throws the error of that request. A stream begins once every request has
 /// been accepted. `call` and `writer` must outlive the task.
 Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer);
+
+/// Throws for an output that is no answer: of a request that was cancelled, failed or came too
+/// late.
+void require_answer(const GenerationOutput& output, const Exchange& exchange);
+
+/// The error of a request to the server's only model that would be refused as kBusy whatever it
+/// asks for: the queue has no place, or one that was told to come now would wait too long. nullopt
+/// if its body may be worth reading.
+std::optional<Error> refuse_unread(App& app, const HttpRequest& head);
 
 /// The parsed body of the request, large ones parsed on a thread of their own.
 template <typename Request>

@@ -1,5 +1,7 @@
 #include "server/metrics.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace openllm::server {
@@ -85,13 +87,50 @@ std::string quoted(std::string_view text) {
   return out + "\"";
 }
 
+/// `name="value"`, where there are several models to tell apart.
+std::string label_of(const ModelMetrics& model, const std::vector<ModelMetrics>& models) {
+  return models.size() > 1 ? base::cat("model=", quoted(model.name)) : std::string();
+}
+
 void append_models(std::string& out, const std::vector<ModelMetrics>& models) {
   for (const ModelValue& value : kModelValues) {
     append_head(out, value.name, value.type, value.help);
     for (const ModelMetrics& model : models) {
-      const std::string label =
-          models.size() > 1 ? base::cat("{model=", quoted(model.name), "}") : std::string();
-      out += base::cat(value.name, label, " ", value.get(model), "\n");
+      const std::string label = label_of(model, models);
+      out += base::cat(value.name, label.empty() ? "" : base::cat("{", label, "}"), " ",
+                       value.get(model), "\n");
+    }
+  }
+}
+
+/// A histogram that each model has. Names are vLLM's, with our prefix.
+struct ModelHistogram {
+  const char* name;
+  const char* help;
+  Histogram RequestTimes::*member;
+};
+
+constexpr std::array<ModelHistogram, 4> kModelHistograms{{
+    {"openllm_request_queue_time_seconds", "Time of answered requests until their first step.",
+     &RequestTimes::queue},
+    {"openllm_time_to_first_token_seconds", "Time until the first token.",
+     &RequestTimes::first_token},
+    {"openllm_time_per_output_token_seconds",
+     "Mean time between the tokens of an answer, by requests.", &RequestTimes::output_token},
+    {"openllm_e2e_request_latency_seconds", "Time until the end of the answer.",
+     &RequestTimes::whole},
+}};
+
+void append_times(std::string& out, const std::map<std::string, RequestTimes>& times,
+                  const std::vector<ModelMetrics>& models) {
+  const RequestTimes none;
+  for (const ModelHistogram& histogram : kModelHistograms) {
+    append_head(out, histogram.name, "histogram", histogram.help);
+    for (const ModelMetrics& model : models) {
+      const auto found = times.find(model.name);
+      const RequestTimes& of_model = found == times.end() ? none : found->second;
+      const std::string label = label_of(model, models);
+      (of_model.*histogram.member).append(out, histogram.name, label);
     }
   }
 }
@@ -105,16 +144,35 @@ void Histogram::add(double seconds) noexcept {
   sum_ += seconds;
 }
 
-void Histogram::append(std::string& out, std::string_view name, std::string_view help) const {
-  append_head(out, name, "histogram", help);
+void Histogram::append(std::string& out, std::string_view name, std::string_view label) const {
+  const std::string more = label.empty() ? std::string() : base::cat(",", label);
+  const std::string alone = label.empty() ? std::string() : base::cat("{", label, "}");
   std::int64_t total = 0;
   for (std::size_t i = 0; i < kBounds.size(); ++i) {
     total += counts_[i];
-    out += base::cat(name, "_bucket{le=\"", kBounds[i], "\"} ", total, "\n");
+    out += base::cat(name, "_bucket{le=\"", kBounds[i], "\"", more, "} ", total, "\n");
   }
   total += counts_.back();
-  out += base::cat(name, "_bucket{le=\"+Inf\"} ", total, "\n", name, "_sum ", sum_, "\n", name,
-                   "_count ", total, "\n");
+  out += base::cat(name, "_bucket{le=\"+Inf\"", more, "} ", total, "\n");
+  out += base::cat(name, "_sum", alone, " ", sum_, "\n", name, "_count", alone, " ", total, "\n");
+}
+
+void RequestTimes::add(const Timing& timing, std::int64_t n_tokens) noexcept {
+  if (timing.queued_s) queue.add(*timing.queued_s);
+  if (timing.first_token_s) first_token.add(*timing.first_token_s);
+  if (timing.first_token_s && n_tokens > 1)
+    output_token.add((timing.total_s - *timing.first_token_s) / static_cast<double>(n_tokens - 1));
+  whole.add(timing.total_s);
+}
+
+void AnswerCounts::add(const GenerationOutput& output) {
+  n_tokens_.resize(std::max(n_tokens_.size(), output.outputs.size()));
+  for (std::size_t i = 0; i < output.outputs.size(); ++i)
+    n_tokens_[i] += static_cast<std::int64_t>(output.outputs[i].n_delta_tokens);
+}
+
+std::int64_t AnswerCounts::longest() const noexcept {
+  return n_tokens_.empty() ? 0 : *std::max_element(n_tokens_.begin(), n_tokens_.end());
 }
 
 std::string to_prometheus(const Metrics& metrics, const TransportStats& transport,
@@ -138,8 +196,7 @@ std::string to_prometheus(const Metrics& metrics, const TransportStats& transpor
                transport.n_accepted);
   append_value(out, "openllm_http_connections_rejected_total", "counter",
                "Connections over the limit.", transport.n_rejected);
-  metrics.first_token.append(out, "openllm_first_token_seconds", "Time to the first token.");
-  metrics.duration.append(out, "openllm_generation_seconds", "Time to the end of the answer.");
+  append_times(out, metrics.times, models);
   return out;
 }
 

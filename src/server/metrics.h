@@ -13,17 +13,42 @@
 
 namespace openllm::server {
 
-/// Counts of durations in seconds by fixed upper bounds.
+/// Counts of durations in seconds by fixed upper bounds, from a token of a small model to the
+/// answer of a large one.
 class Histogram {
  public:
   void add(double seconds) noexcept;
-  void append(std::string& out, std::string_view name, std::string_view help) const;
+  /// The samples. `label`: one besides the bounds, as `name="value"`; may be empty.
+  void append(std::string& out, std::string_view name, std::string_view label) const;
 
  private:
-  static constexpr std::array<double, 12> kBounds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-                                                  0.5,   1,    2.5,   10,   30,  120};
+  static constexpr std::array<double, 18> kBounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                                  0.1,   0.25,   0.5,   1,    2.5,   5,
+                                                  10,    30,     60,    120,  300,   600};
   std::array<std::int64_t, kBounds.size() + 1> counts_{};
   double sum_ = 0.0;
+};
+
+/// Where the time of requests to one model went. A request with several prompts is one for each.
+struct RequestTimes {
+  Histogram queue{};        ///< Until its first step.
+  Histogram first_token{};  ///< Until its first token.
+  /// Mean time between two tokens of a choice, for those that have two.
+  Histogram output_token{};
+  Histogram whole{};  ///< Until the end of its answer.
+
+  /// An answer has ended. `n_tokens`: of its longest choice.
+  void add(const Timing& timing, std::int64_t n_tokens) noexcept;
+};
+
+/// How long the choices of one answer are, from its outputs.
+class AnswerCounts {
+ public:
+  void add(const GenerationOutput& output);
+  std::int64_t longest() const noexcept;
+
+ private:
+  std::vector<std::int64_t> n_tokens_{};  // by choice
 };
 
 /// Used on the I/O thread only.
@@ -31,10 +56,9 @@ struct Metrics {
   std::map<std::pair<std::string, int>, std::int64_t> http_requests{};  ///< By route and status.
   std::int64_t n_disconnects = 0;  ///< Answers that the client did not wait for.
   /// Requests that were told to come again, by what was lacking: "wait" (they would have waited too
-  /// long) or "queue" (no place).
-  std::map<std::string, std::int64_t> refused{{"queue", 0}, {"wait", 0}};
-  Histogram first_token{};  ///< From the request to its first token.
-  Histogram duration{};     ///< From the request to the end of its answer.
+  /// long), "queue" (no place) or "share" (no place for this tenant, while others have some).
+  std::map<std::string, std::int64_t> refused{{"queue", 0}, {"share", 0}, {"wait", 0}};
+  std::map<std::string, RequestTimes> times{};  ///< By model.
 };
 
 /// Counters of one model's engine.

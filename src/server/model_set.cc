@@ -1,7 +1,10 @@
 #include "server/model_set.h"
 
 #include <algorithm>
+#include <chrono>
+#include <filesystem>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
@@ -25,6 +28,16 @@ std::string reason_of(const std::exception_ptr& failure) {
   }
 }
 
+/// When the file or folder was changed last, in seconds since 1970.
+std::optional<std::int64_t> change_time(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::file_time_type time = fs::last_write_time(path, error);
+  if (error) return std::nullopt;
+  const auto since = fs::file_time_type::clock::to_sys(time).time_since_epoch();
+  return std::chrono::floor<std::chrono::seconds>(since).count();
+}
+
 }  // namespace
 
 const char* to_string(Readiness::State state) noexcept {
@@ -45,7 +58,7 @@ ModelEntry::ModelEntry(ServedModel model, Admission::Seconds max_wait)
   if (model_.name.empty()) model_.name = model_.llm.id();
   names_.push_back(model_.name);
   for (const std::string& alias : model_.aliases) {
-    if (alias.empty()) base::fail(ErrorCode::kInvalidArgument, "models: a name is empty");
+    if (alias.empty()) base::fail_at(ErrorCode::kInvalidArgument, "models", "a name is empty");
     if (!is_named(alias)) names_.push_back(alias);
   }
 }
@@ -63,7 +76,9 @@ bool ModelEntry::is_known_as(std::string_view name) const {
 void ModelEntry::load() {
   try {
     model_.llm.load();
-    set({Readiness::State::kReady, "", model_.llm.info()}, nullptr);
+    ModelInfo info = model_.llm.info();
+    const std::optional<std::int64_t> changed = change_time(info.path);
+    set({Readiness::State::kReady, "", std::move(info), changed}, nullptr);
   } catch (...) {
     fail(std::current_exception());
   }
@@ -71,7 +86,7 @@ void ModelEntry::load() {
 
 void ModelEntry::fail(std::exception_ptr failure) {
   std::string reason = reason_of(failure);
-  set({Readiness::State::kFailed, std::move(reason), {}}, std::move(failure));
+  set({Readiness::State::kFailed, std::move(reason), {}, {}}, std::move(failure));
 }
 
 void ModelEntry::set(Readiness readiness, std::exception_ptr failure) {
@@ -106,9 +121,11 @@ Error ModelEntry::load_failure(std::string_view reason) {
 
 ModelSet::ModelSet(std::vector<ServedModel> models, const std::vector<std::string>& first_aliases,
                    Admission::Seconds max_wait) {
-  if (models.empty())
-    base::fail(ErrorCode::kInvalidArgument, "models: none (expected at least one)");
   for (const std::string& alias : first_aliases) {
+    if (models.empty()) {
+      base::fail_at(ErrorCode::kInvalidArgument, "aliases", alias,
+                    " is of no model (there are none)");
+    }
     if (alias == "*") {
       takes_any_name_ = true;
     } else {
@@ -120,8 +137,8 @@ ModelSet::ModelSet(std::vector<ServedModel> models, const std::vector<std::strin
     entries_.push_back(std::make_unique<ModelEntry>(std::move(model), max_wait));
     for (const std::string& name : entries_.back()->names()) {
       if (taken.insert(name).second) continue;
-      base::fail(ErrorCode::kInvalidArgument, "models: two models have the name ", name,
-                 " (give one of them another name)");
+      base::fail_at(ErrorCode::kInvalidArgument, "models", "two models have the name ", name,
+                    " (give one of them another name)");
     }
   }
 }
@@ -149,12 +166,6 @@ void ModelSet::wait_until_loaded() const {
   if (first_failure) std::rethrow_exception(first_failure);
 }
 
-bool ModelSet::is_ready() const {
-  return std::all_of(entries_.begin(), entries_.end(), [](const auto& entry) {
-    return entry->readiness().state == Readiness::State::kReady;
-  });
-}
-
 /// Given names come first. An id, tag or path selects only if a single model has it.
 const ModelEntry* ModelSet::find(const std::string& name) const {
   const auto named = std::find_if(entries_.begin(), entries_.end(),
@@ -168,6 +179,10 @@ const ModelEntry* ModelSet::find(const std::string& name) const {
 }
 
 ModelSet::Selection ModelSet::require(const std::string& name) const {
+  if (entries_.empty()) {
+    base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
+                    "model: this server has none");
+  }
   const ModelEntry& first = *entries_.front();
   if (name.empty()) return {&first, first.name()};
   if (const ModelEntry* entry = find(name)) return {entry, name};

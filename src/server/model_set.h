@@ -1,8 +1,10 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,8 @@ struct Readiness {
   State state = State::kLoading;
   std::string reason{};  ///< Of a failure.
   ModelInfo info{};      ///< Set once ready.
+  /// When its files changed last, in seconds since 1970; unset while nobody knows.
+  std::optional<std::int64_t> changed{};
 };
 
 /// "loading", "ready" or "failed".
@@ -69,13 +73,13 @@ class ModelEntry {
   std::exception_ptr failure_ GUARDED_BY(mutex_){};
 };
 
-/// The models of a server. The first one answers requests that name none.
+/// The models of a server, which may be none. The first one answers requests that name none.
 /// Thread safety: every method from any thread.
 class ModelSet {
  public:
   /// `first_aliases`: further names of the first model; "*" makes it answer under every name that
-  /// no model has. `max_wait`: as Admission's, of each. Throws kInvalidArgument for an empty set
-  /// and for names that two models have.
+  /// no model has. `max_wait`: as Admission's, of each. Throws kInvalidArgument for aliases of no
+  /// model and for names that two models have.
   ModelSet(std::vector<ServedModel> models, const std::vector<std::string>& first_aliases,
            Admission::Seconds max_wait = {});
 
@@ -88,7 +92,6 @@ class ModelSet {
   void stop_loading() noexcept { is_stopping_ = true; }
   /// Blocks until `load` has ended on another thread; throws the first failure.
   void wait_until_loaded() const;
-  bool is_ready() const;
 
   /// A model and the name that an answer shows.
   struct Selection {

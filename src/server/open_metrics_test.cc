@@ -6,16 +6,18 @@ namespace openllm::server {
 namespace {
 
 TEST(OpenMetrics, FamiliesOfCountersHaveNoEnding) {
-  EXPECT_EQ(to_open_metrics("# HELP a_total Things.\n# TYPE a_total counter\na_total{x=\"1\"} 2\n"
-                            "# HELP b A total.\n# TYPE b gauge\nb 1\n"
-                            "# HELP c_total Not counted.\n# TYPE c_total gauge\nc_total 1\n"
-                            "# HELP d Times.\n# TYPE d histogram\nd_bucket{le=\"0.5\"} 0\n"
-                            "d_bucket{le=\"10\"} 1\nd_bucket{le=\"+Inf\"} 1\nd_sum 1\nd_count 1\n"),
-            "# HELP a Things.\n# TYPE a counter\na_total{x=\"1\"} 2\n"
-            "# HELP b A total.\n# TYPE b gauge\nb 1\n"
-            "# HELP c_total Not counted.\n# TYPE c_total gauge\nc_total 1\n"
-            "# HELP d Times.\n# TYPE d histogram\nd_bucket{le=\"0.5\"} 0\n"
-            "d_bucket{le=\"10.0\"} 1\nd_bucket{le=\"+Inf\"} 1\nd_sum 1\nd_count 1\n# EOF\n");
+  EXPECT_EQ(
+      to_open_metrics(
+          "# HELP a_total Things.\n# TYPE a_total counter\na_total{x=\"1\"} 2\n"
+          "# HELP b A total.\n# TYPE b gauge\nb 1\n"
+          "# HELP c_total Not counted.\n# TYPE c_total gauge\nc_total 1\n"
+          "# HELP d Times.\n# TYPE d histogram\nd_bucket{le=\"0.5\"} 0\n"
+          "d_bucket{le=\"10\",m=\"2\"} 1\nd_bucket{le=\"+Inf\"} 1\nd_sum 1\nd_count 1\n"),
+      "# HELP a Things.\n# TYPE a counter\na_total{x=\"1\"} 2\n"
+      "# HELP b A total.\n# TYPE b gauge\nb 1\n"
+      "# HELP c_total Not counted.\n# TYPE c_total gauge\nc_total 1\n"
+      "# HELP d Times.\n# TYPE d histogram\nd_bucket{le=\"0.5\"} 0\n"
+      "d_bucket{le=\"10.0\",m=\"2\"} 1\nd_bucket{le=\"+Inf\"} 1\nd_sum 1\nd_count 1\n# EOF\n");
   EXPECT_EQ(to_open_metrics(""), "# EOF\n");
 }
 

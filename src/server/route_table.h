@@ -7,6 +7,7 @@
 
 #include "openllm/task.h"
 #include "server/dialect.h"
+#include "server/docs/route_doc.h"
 
 namespace openllm::server {
 
@@ -22,6 +23,11 @@ struct Route {
   Endpoint endpoint{};
   bool needs_key = true;
   const Dialect* dialect = &kOpenAiDialect;  ///< Outlives the table.
+  /// What bodies are: those of other types are refused. GET has none.
+  enum class Content { kJson, kText };
+  Content content = Content::kJson;
+  RouteDoc doc{};
+  bool asks_model = false;  ///< Of no use while the model has too much to do.
 };
 
 /// The routes of a server. Of several that match a path, an exact one comes first, then the
@@ -31,6 +37,10 @@ class RouteTable {
  public:
   /// Throws kInvalidArgument for a route that nobody could reach and for one that is there already.
   void add(Route route);
+  /// Adds those that are not there yet.
+  void add_missing(const RouteTable& others);
+
+  const std::deque<Route>& all() const noexcept { return routes_; }
 
   /// The routes of a path.
   struct Match {

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
 
 #include "openllm/task.h"
 #include "server/app.h"
@@ -25,10 +25,12 @@ void dispatch(App& app, std::shared_ptr<Exchange> exchange);
 /// The path as routes have it: decoded, without a slash at the end.
 std::string routed_path(const HttpRequest& request);
 
-/// Why the request is unauthorized; empty if it is authorized.
-std::string_view missing_key(const App& app, const HttpRequest& head);
+/// The answer to a request that the head alone decides: key, path, method, type of the content, or
+/// a model that has too much to do. nullopt: the body has to be read.
+std::optional<HttpResponse> refuse_head(App& app, const HttpRequest& head);
 
-/// The routes that every server has: built_in_routes.cc.
-RouteTable built_in_routes();
+/// The routes that every server has: health, metrics and the version, and those that ask models
+/// unless they are not wanted (built_in_routes.cc).
+RouteTable built_in_routes(bool with_models = true);
 
 }  // namespace openllm::server

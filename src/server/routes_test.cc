@@ -108,7 +108,7 @@ class Dispatch : public ::testing::Test {
  protected:
   Dispatch()
       : app_({ServedModel{LLM(OPENLLM_TEST_DATA "/stories260K/hf", {.n_threads = 1})}},
-             {.api_keys = {"secret"}}) {
+             {.api_keys = {"secret"}}, built_in_routes()) {
     app_.executor = [this](std::function<void()> task) { tasks_->post(std::move(task)); };
     app_.models().load();
   }
@@ -142,6 +142,15 @@ class Dispatch : public ::testing::Test {
         queue_.push_back(std::move(task));
       }
       wake_.notify_one();
+    }
+    /// Runs what is there.
+    void run_pending() {
+      std::deque<std::function<void()>> pending;
+      {
+        const std::lock_guard lock(mutex_);
+        pending.swap(queue_);
+      }
+      for (const std::function<void()>& task : pending) task();
     }
     void run_one() {
       std::unique_lock lock(mutex_);
@@ -229,6 +238,49 @@ TEST_F(Dispatch, StreamsEndInTheDialectOfTheRoute) {
   EXPECT_EQ(ask("POST", "/tell", "Once upon a time"),
             "data: start\n\ndata: , there was a little girl\n\ndata: 5+8\n\nevent: end\ndata: "
             "over\n\n");
+}
+
+/// Sends much for each output.
+class FloodingWriter final : public AnswerWriter {
+ public:
+  FloodingWriter(Exchange& exchange, int& n_events) : exchange_(exchange), n_events_(n_events) {}
+  void on_output(std::size_t, const GenerationOutput&, bool) override {
+    exchange_.send_event(std::string(8192, 'x'));
+    ++n_events_;
+  }
+  void finish(const Usage&) override {}
+
+ private:
+  Exchange& exchange_;
+  int& n_events_;
+};
+
+Task<void> flood(Call& call, int& n_events) {
+  const ModelSet::Selection model = call.app.models().require("");
+  FloodingWriter writer(call.exchange, n_events);
+  GenerationJob job{*model.entry, {}, {.max_new_tokens = 400, .ignore_eos = true}, true};
+  job.prompts.emplace_back("Once");
+  Task<void> serving = serve_generation(call, std::move(job), writer);
+  co_await std::move(serving);
+}
+
+TEST_F(Dispatch, AnswersWaitForClientsThatDoNotRead) {
+  int n_events = 0;
+  app_.routes().add({"POST", "/flood", [&](Call& call) { return flood(call, n_events); }, false});
+  HttpRequest request;
+  request.method = "POST";
+  request.path = "/flood";
+  const auto exchange = std::make_shared<Exchange>(std::move(request), [] {});
+  dispatch(app_, exchange);
+  const LLM& llm = app_.models().entries().front()->llm();
+  while (llm.stats().n_finished == 0) tasks_->run_pending();
+  EXPECT_LE(n_events, 3) << "nobody took the first ones";
+  while (!exchange->is_finished() || exchange->has_output()) {
+    exchange->take_output();
+    exchange->resume_waiters();
+    if (!exchange->is_finished()) tasks_->run_one();
+  }
+  EXPECT_GE(n_events, 3);
 }
 
 TEST_F(Dispatch, StreamsFailInTheDialectOfTheRoute) {

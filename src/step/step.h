@@ -21,6 +21,9 @@ struct SequenceRows {
   std::int32_t source_len = 0;
   /// Source tokens that this step encodes: 0, or all `source_len` of them, never a part.
   std::int32_t n_source_rows = 0;
+  /// Names the sequence for runners that keep what they computed by sequence, not by block; no
+  /// other one ever has it.
+  std::int64_t sequence_id = 0;
 };
 
 /// Block ids of one KV group: those of all sequences one after the other; sequence s has

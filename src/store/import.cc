@@ -75,15 +75,15 @@ std::vector<std::string> split_parts(const std::string& name) {
 
 Source inspect_file(const fs::path& path) {
   if (!format::starts_with_gguf_magic(path.string())) {
-    base::fail(ErrorCode::kInvalidArgument, path.string(),
-               ": not a model (expected a folder or a GGUF file)",
-               format::note_what_it_is(path.string()));
+    base::fail_at(ErrorCode::kInvalidArgument, path.string(),
+                  "not a model (expected a folder or a GGUF file)",
+                  format::note_what_it_is(path.string()));
   }
   Source source{.format = "gguf"};
   for (const std::string& name : split_parts(path.filename().string())) {
     const fs::path part = path.parent_path() / name;
     if (!fs::is_regular_file(part))
-      base::fail(ErrorCode::kNotFound, part.string(), ": part of a split model is missing");
+      base::fail_at(ErrorCode::kNotFound, part.string(), "part of a split model is missing");
     source.files.push_back({part, name});
   }
   source.file = source.files.front().to.string();
@@ -95,8 +95,8 @@ Source inspect_file(const fs::path& path) {
 void collect(const fs::path& folder, const fs::path& prefix, int depth,
              std::vector<SourceFile>& out) {
   if (depth > 4)
-    base::fail(ErrorCode::kInvalidArgument, folder.string(),
-               ": folders nested too deeply for a model");
+    base::fail_at(ErrorCode::kInvalidArgument, folder.string(),
+                  "folders nested too deeply for a model");
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with('.')) continue;
@@ -106,19 +106,17 @@ void collect(const fs::path& folder, const fs::path& prefix, int depth,
       if (prefix.empty() && name == "model.json") continue;  // the store's own
       out.push_back({entry.path(), prefix / name});
     } else if (entry.is_symlink() && !entry.exists()) {
-      base::fail(ErrorCode::kNotFound, entry.path().string(), ": a link to ",
-                 fs::read_symlink(entry.path()).string(), ", which is not there");
+      base::fail_at(ErrorCode::kNotFound, entry.path().string(), "a link to ",
+                    fs::read_symlink(entry.path()).string(), ", which is not there");
     }
     if (out.size() > kMaxFiles)
-      base::fail(ErrorCode::kInvalidArgument, folder.string(), ": too many files for a model");
+      base::fail_at(ErrorCode::kInvalidArgument, folder.string(), "too many files for a model");
   }
 }
 
 Source inspect_folder(const fs::path& folder) {
   Source source;
-  collect(folder, {}, 0, source.files);
-  std::sort(source.files.begin(), source.files.end(),
-            [](const SourceFile& a, const SourceFile& b) { return a.to < b.to; });
+  source.files = list_files(folder);
   bool has_config = false;
   bool has_safetensors = false;
   for (const SourceFile& file : source.files) {
@@ -130,34 +128,44 @@ Source inspect_folder(const fs::path& folder) {
   if (has_config && has_safetensors) {
     source.format = "safetensors";
   } else if (gguf.size() > 1) {
-    base::fail(ErrorCode::kInvalidArgument, folder.string(), ": holds ", gguf.size(),
-               " GGUF models; add one of them: ", gguf[0], ", ", gguf[1],
-               gguf.size() > 2 ? ", ..." : "");
+    base::fail_at(ErrorCode::kInvalidArgument, folder.string(), "holds ", gguf.size(),
+                  " GGUF models; add one of them: ", gguf[0], ", ", gguf[1],
+                  gguf.size() > 2 ? ", ..." : "");
   } else if (gguf.size() == 1) {
     source.format = "gguf";
     source.file = gguf[0];
   } else {
-    base::fail(ErrorCode::kInvalidArgument, folder.string(),
-               ": not a model (expected config.json with .safetensors files, or a GGUF file; ",
-               format::describe_folder(folder.string()), ")");
+    base::fail_at(ErrorCode::kInvalidArgument, folder.string(),
+                  "not a model (expected config.json with .safetensors files, or a GGUF file; ",
+                  format::describe_folder(folder.string()), ")");
   }
   return source;
 }
 
-std::string copy_file(const SourceFile& file, const fs::path& folder, std::int64_t& bytes) {
-  const fs::path target = folder / file.to;
-  fs::create_directories(target.parent_path());
+/// The SHA-256 of the file, whose pieces go to `use` as well.
+template <typename Use>
+FileHash read_and_hash(const SourceFile& file, const Use& use) {
   const File in(file.from, O_RDONLY);
-  const File out(target, O_WRONLY | O_CREAT | O_EXCL);
   const auto buffer = std::make_unique<char[]>(kCopyBytes);
   Sha256 hash;
+  FileHash read{.path = file.to.string()};
   while (const std::size_t n = in.read(buffer.get(), kCopyBytes)) {
     hash.update(buffer.get(), n);
-    out.write(buffer.get(), n);
-    bytes += static_cast<std::int64_t>(n);
+    use(buffer.get(), n);
+    read.bytes += static_cast<std::int64_t>(n);
   }
+  read.sha256 = hash.hex();
+  return read;
+}
+
+FileHash copy_file(const SourceFile& file, const fs::path& folder) {
+  const fs::path target = folder / file.to;
+  fs::create_directories(target.parent_path());
+  const File out(target, O_WRONLY | O_CREAT | O_EXCL);
+  const FileHash copied =
+      read_and_hash(file, [&](const char* data, std::size_t n) { out.write(data, n); });
   out.sync();
-  return hash.hex();
+  return copied;
 }
 
 }  // namespace
@@ -165,26 +173,47 @@ std::string copy_file(const SourceFile& file, const fs::path& folder, std::int64
 Source inspect(const fs::path& path) {
   try {
     if (!fs::exists(path))
-      base::fail(ErrorCode::kNotFound, path.string(), ": no such file or folder");
+      base::fail_at(ErrorCode::kNotFound, path.string(), "no such file or folder");
     return fs::is_directory(path) ? inspect_folder(path) : inspect_file(path);
   } catch (const fs::filesystem_error& error) {
-    base::fail(ErrorCode::kIo, path.string(), ": ", error.code().message());
+    base::fail_at(ErrorCode::kIo, path.string(), "", error.code().message());
   }
+}
+
+std::vector<SourceFile> list_files(const fs::path& folder) {
+  std::vector<SourceFile> files;
+  collect(folder, {}, 0, files);
+  std::sort(files.begin(), files.end(),
+            [](const SourceFile& a, const SourceFile& b) { return a.to < b.to; });
+  return files;
+}
+
+std::string hash_of_all(const std::vector<FileHash>& files) {
+  if (files.size() == 1) return files.front().sha256;
+  Sha256 all;
+  for (const FileHash& file : files) all.update(file.sha256 + "  " + file.path + "\n");
+  return all.hex();
 }
 
 Copied copy_files(const Source& source, const fs::path& folder) {
   try {
     Copied result;
-    Sha256 all;
     for (const SourceFile& file : source.files) {
-      result.sha256 = copy_file(file, folder, result.bytes);
-      all.update(result.sha256 + "  " + file.to.string() + "\n");
+      result.files.push_back(copy_file(file, folder));
+      result.bytes += result.files.back().bytes;
     }
-    if (source.files.size() != 1) result.sha256 = all.hex();
+    result.sha256 = hash_of_all(result.files);
     return result;
   } catch (const fs::filesystem_error& error) {
-    base::fail(ErrorCode::kIo, error.path1().string(), ": ", error.code().message());
+    base::fail_at(ErrorCode::kIo, error.path1().string(), "", error.code().message());
   }
+}
+
+std::string hash_model(const fs::path& path) {
+  std::vector<FileHash> files;
+  for (const SourceFile& file : inspect(path).files)
+    files.push_back(read_and_hash(file, [](const char* /*data*/, std::size_t /*n*/) {}));
+  return hash_of_all(files);
 }
 
 void write_file(const fs::path& path, const std::string& text) {

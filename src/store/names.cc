@@ -1,8 +1,10 @@
 #include "store/names.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/error.h"
+#include "format/locate.h"
 
 namespace openllm::store {
 namespace {
@@ -24,23 +26,41 @@ bool is_name_part(std::string_view part) noexcept {
                      [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; });
 }
 
+bool is_name(std::string_view text) noexcept {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return is_name_part(text);
+  return is_name_part(text.substr(0, slash)) && is_name_part(text.substr(slash + 1));
+}
+
+bool is_path(std::string_view model) noexcept {
+  if (model.find("://") != std::string_view::npos) return false;
+  return model.starts_with('.') || model.starts_with('/') || model.starts_with('~') ||
+         format::has_gguf_ending(model);
+}
+
+std::string expand_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || !(path == "~" || path.starts_with("~/"))) return path;
+  return home + path.substr(1);
+}
+
 ModelName parse_name(std::string_view text) {
   const std::size_t slash = text.find('/');
   ModelName result;
   if (slash != std::string_view::npos) result.owner = text.substr(0, slash);
   result.name = text.substr(slash == std::string_view::npos ? 0 : slash + 1);
-  if ((slash == std::string_view::npos || is_name_part(result.owner)) && is_name_part(result.name))
-    return result;
-  base::fail(ErrorCode::kInvalidArgument,
-             "model name: expected NAME or OWNER/NAME of letters, digits, '.', '_' and '-', got \"",
-             text.substr(0, 2 * kMaxPart), "\"");
+  if (is_name(text)) return result;
+  base::fail_with(
+      ErrorCode::kInvalidArgument, {"name"},
+      "model name: expected NAME or OWNER/NAME of letters, digits, '.', '_' and '-', got \"",
+      text.substr(0, 2 * kMaxPart), "\"");
 }
 
 void check_version(std::string_view version) {
   if (is_name_part(version)) return;
-  base::fail(ErrorCode::kInvalidArgument,
-             "model version: expected letters, digits, '.', '_' and '-', got \"",
-             version.substr(0, kMaxPart), "\"");
+  base::fail_with(ErrorCode::kInvalidArgument, {"version"},
+                  "model version: expected letters, digits, '.', '_' and '-', got \"",
+                  version.substr(0, kMaxPart), "\"");
 }
 
 std::string name_in_tag(std::string_view name) {
@@ -58,6 +78,14 @@ std::string name_in_tag(std::string_view name) {
 bool same_ignoring_case(std::string_view a, std::string_view b) noexcept {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return lower(x) == lower(y); });
+}
+
+void fail_ambiguous(std::string_view wanted, const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : " or ") + name;
+  base::fail_at(ErrorCode::kInvalidArgument, "model",
+                "is ambiguous, for names differ in letter case only (expected ", list, ", got ",
+                wanted, ")");
 }
 
 namespace {

@@ -23,12 +23,25 @@ void check_version(std::string_view version);
 /// False instead of an exception.
 bool is_name_part(std::string_view part) noexcept;
 
+/// Whether a model can be called so.
+bool is_name(std::string_view text) noexcept;
+
+/// What is meant by a string is decided by its form: one that begins with '.', '/' or '~' or ends
+/// in ".gguf" is a path, any other a name.
+bool is_path(std::string_view model) noexcept;
+/// The path with $HOME for a "~" at its beginning.
+std::string expand_home(const std::string& path);
+
 /// The name as it stands in a tag ("native-owner--name:version", LLM::tag): lower case, "--" for
 /// the slash.
 std::string name_in_tag(std::string_view name);
 
 /// Same letters, whatever their case (ASCII).
 bool same_ignoring_case(std::string_view a, std::string_view b) noexcept;
+
+/// Throws kInvalidArgument: what somebody wrote may mean any of these models, whose names differ in
+/// letter case only.
+[[noreturn]] void fail_ambiguous(std::string_view wanted, const std::vector<std::string>& names);
 
 /// The shortest of `names` that has all words of `wanted` in it, letter case and what stands
 /// between letters and digits ignored; if there is none, the same without the owner of `wanted`.

@@ -9,7 +9,7 @@
 
 namespace openllm::store {
 
-struct Sha256::Context {
+struct Digest::Context {
   EVP_MD_CTX* md = EVP_MD_CTX_new();
   Context() = default;
   Context(const Context&) = delete;
@@ -17,21 +17,21 @@ struct Sha256::Context {
   ~Context() { EVP_MD_CTX_free(md); }
 };
 
-Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  base::check(
-      context_->md != nullptr && EVP_DigestInit_ex(context_->md, EVP_sha256(), nullptr) == 1,
-      "sha256: cannot start");
+Digest::Digest(Kind kind) : context_(std::make_unique<Context>()) {
+  const EVP_MD* const type = kind == Kind::kSha1 ? EVP_sha1() : EVP_sha256();
+  base::check(context_->md != nullptr && EVP_DigestInit_ex(context_->md, type, nullptr) == 1,
+              "digest: cannot start");
 }
-Sha256::~Sha256() = default;
+Digest::~Digest() = default;
 
-void Sha256::update(const void* data, std::size_t size) {
-  base::check(EVP_DigestUpdate(context_->md, data, size) == 1, "sha256: cannot add data");
+void Digest::update(const void* data, std::size_t size) {
+  base::check(EVP_DigestUpdate(context_->md, data, size) == 1, "digest: cannot add data");
 }
 
-std::string Sha256::hex() {
+std::string Digest::hex() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
-  base::check(EVP_DigestFinal_ex(context_->md, digest.data(), &size) == 1, "sha256: cannot finish");
+  base::check(EVP_DigestFinal_ex(context_->md, digest.data(), &size) == 1, "digest: cannot finish");
   std::string out;
   for (unsigned i = 0; i < size; ++i) base::append_hex(out, digest[i]);
   return out;

@@ -7,22 +7,28 @@
 
 namespace openllm::store {
 
-/// SHA-256 of bytes that arrive in pieces.
-class Sha256 {
+/// A digest of bytes that arrive in pieces.
+class Digest {
  public:
-  Sha256();
-  ~Sha256();
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
+  enum class Kind { kSha1, kSha256 };
+  explicit Digest(Kind kind);
+  ~Digest();
+  Digest(const Digest&) = delete;
+  Digest& operator=(const Digest&) = delete;
 
   void update(const void* data, std::size_t size);
   void update(std::string_view text) { update(text.data(), text.size()); }
-  /// 64 hexadecimal digits. Call once.
+  /// 40 or 64 hexadecimal digits. Call once.
   std::string hex();
 
  private:
   struct Context;
   std::unique_ptr<Context> context_;
+};
+
+class Sha256 : public Digest {
+ public:
+  Sha256() : Digest(Kind::kSha256) {}
 };
 
 }  // namespace openllm::store

@@ -27,7 +27,7 @@ void make_folders(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error)
-    base::fail(ErrorCode::kIo, path.string(), ": cannot make the folder: ", error.message());
+    base::fail_at(ErrorCode::kIo, path.string(), "cannot make the folder: ", error.message());
 }
 
 /// The lock file, locked; -1 when it is locked by somebody else or cannot be opened.
@@ -39,23 +39,17 @@ int try_lock(const fs::path& path, int flags) {
   return -1;
 }
 
-void remove_leftovers(const fs::path& parent) {
+/// A hidden place is about to be locked.
+bool has_lock(const fs::path& place) {
+  std::error_code ignored;
+  return !place.filename().string().starts_with('.') && fs::exists(place / kLockName, ignored);
+}
+
+/// Where there is no lock file.
+bool is_old(const fs::path& place) {
   std::error_code error;
-  for (auto entry = fs::directory_iterator(parent, error);
-       !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    std::error_code ignored;
-    // A hidden one is about to be locked.
-    const bool is_hidden = entry->path().filename().string().starts_with('.');
-    if (!is_hidden && fs::exists(entry->path() / kLockName, ignored)) {
-      const int fd = try_lock(entry->path() / kLockName, 0);
-      if (fd < 0) continue;
-      fs::remove_all(entry->path(), ignored);
-      ::close(fd);
-      continue;
-    }
-    const auto age = fs::file_time_type::clock::now() - fs::last_write_time(entry->path(), ignored);
-    if (!ignored && age >= kLeftoverAge) fs::remove_all(entry->path(), ignored);
-  }
+  const auto age = fs::file_time_type::clock::now() - fs::last_write_time(place, error);
+  return !error && age >= kLeftoverAge;
 }
 
 std::string unique_name() {
@@ -68,10 +62,39 @@ std::string unique_name() {
 
 }  // namespace
 
-Staging::Staging(const fs::path& root) {
+std::vector<fs::path> list_abandoned(const fs::path& root) {
+  std::vector<fs::path> places;
+  std::error_code error;
+  for (auto entry = fs::directory_iterator(root / "tmp", error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    if (!has_lock(entry->path())) {
+      if (is_old(entry->path())) places.push_back(entry->path());
+      continue;
+    }
+    const int fd = try_lock(entry->path() / kLockName, 0);
+    if (fd < 0) continue;
+    places.push_back(entry->path());
+    ::close(fd);
+  }
+  return places;
+}
+
+bool remove_abandoned(const fs::path& place) {
+  std::error_code error;
+  if (!has_lock(place)) return is_old(place) && fs::remove_all(place, error) > 0 && !error;
+  const int fd = try_lock(place / kLockName, 0);
+  if (fd < 0) return false;
+  const bool is_removed = fs::remove_all(place, error) > 0 && !error;
+  ::close(fd);
+  return is_removed;
+}
+
+Staging::Staging(const fs::path& root, Abandoned others) {
   const fs::path parent = root / "tmp";
   make_folders(parent);
-  remove_leftovers(parent);
+  if (others == Abandoned::kRemove) {
+    for (const fs::path& place : list_abandoned(root)) remove_abandoned(place);
+  }
   place_ = parent / unique_name();
   folder_ = place_ / "model";
   // The lock is taken before the place appears under its name, so that nobody finds it unlocked.
@@ -83,8 +106,8 @@ Staging::Staging(const fs::path& root) {
     std::error_code ignored;
     fs::remove_all(hidden, ignored);
     if (lock_ >= 0) ::close(lock_);
-    base::fail(ErrorCode::kIo, place_.string(),
-               ": cannot make the folder: ", std::strerror(reason));
+    base::fail_at(ErrorCode::kIo, place_.string(),
+                  "cannot make the folder: ", std::strerror(reason));
   }
   make_folders(folder_);
 }
@@ -103,15 +126,15 @@ bool Staging::publish(const fs::path& target) {
     if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR) return false;
     if (errno != ENOENT) break;
   }
-  base::fail(ErrorCode::kIo, target.string(),
-             ": cannot move the model into place: ", std::strerror(errno));
+  base::fail_at(ErrorCode::kIo, target.string(),
+                "cannot move the model into place: ", std::strerror(errno));
 }
 
 bool Staging::take(const fs::path& source) {
   const fs::path grave = place_ / "removed";
   if (::rename(source.c_str(), grave.c_str()) == 0) return true;
   if (errno == ENOENT || errno == ENOTDIR) return false;
-  base::fail(ErrorCode::kIo, source.string(), ": cannot remove: ", std::strerror(errno));
+  base::fail_at(ErrorCode::kIo, source.string(), "cannot remove: ", std::strerror(errno));
 }
 
 }  // namespace openllm::store

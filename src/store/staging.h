@@ -1,15 +1,23 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 namespace openllm::store {
+
+/// Folders in `<root>/tmp` that no living process works in. One without a lock file, which
+/// something else made or somebody removed in part, counts once it has been there for ten minutes.
+std::vector<std::filesystem::path> list_abandoned(const std::filesystem::path& root);
+/// Removes one of them. False when a process works in it, or it is gone.
+bool remove_abandoned(const std::filesystem::path& place);
 
 /// A folder of this process below `<root>/tmp` where a model is put together before it is renamed
 /// into place. Removed with the object. Folders that crashed processes left behind are removed by
 /// the next one.
 class Staging {
  public:
-  explicit Staging(const std::filesystem::path& root);
+  enum class Abandoned { kRemove, kKeep };
+  explicit Staging(const std::filesystem::path& root, Abandoned others = Abandoned::kRemove);
   ~Staging();
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;

@@ -403,5 +403,30 @@ TEST(Sha256, KnownValues) {
   EXPECT_EQ(abc.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+TEST_F(StoreTest, N8LetterCaseCountsWhereItTellsModelsApart) {
+  store_.add("Owner/x", hf_folder(), "1");
+  EXPECT_EQ(store_.find("OWNER/X")->name, "Owner/x");
+  fs::create_directories(base_ / "root/models/owner");
+  fs::copy(base_ / "root/models/Owner/x", base_ / "root/models/owner/X",
+           fs::copy_options::recursive);
+  fs::rename(base_ / "root/models/owner/X/1", base_ / "root/models/owner/X/2");
+  EXPECT_EQ(store_.find("Owner/x")->name, "Owner/x");
+  EXPECT_EQ(store_.find("owner/X")->version, "2");
+  EXPECT_EQ(store_.find("OWNER/X:1")->name, "Owner/x") << "the version tells";
+  EXPECT_EQ(store_.find("native-owner--x:2")->name, "owner/X");
+  std::string message;
+  for (const char* name : {"OWNER/X", "native-owner--x"}) {
+    EXPECT_EQ(code_of([&] { (void)store_.find(name); }, &message), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(message, HasSubstr("Owner/x or owner/X"));
+  }
+  EXPECT_EQ(code_of([&] { (void)store_.remove("OWNER/X"); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { store_.add("OWNER/X", hf_folder()); }), ErrorCode::kInvalidArgument);
+  store_.add("owner/X", hf_folder(), "3");
+  EXPECT_EQ(store_.list().size(), 3U);
+  EXPECT_TRUE(store_.remove("owner/X"));
+  ASSERT_EQ(store_.list().size(), 1U);
+  EXPECT_EQ(store_.list()[0].name, "Owner/x");
+}
+
 }  // namespace
 }  // namespace openllm

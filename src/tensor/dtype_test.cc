@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -135,6 +136,34 @@ TEST(DType, Bf16Limits) {
   EXPECT_EQ(f32_to_bf16(float_of(0x7F7FFFFFU)), 0x7F80);  // the largest float rounds to infinity
   for (const std::uint32_t nan : {0x7F800001U, 0x7FFFFFFFU, 0xFF800001U, 0xFFFFFFFFU}) {
     EXPECT_TRUE(std::isnan(bf16_to_f32(f32_to_bf16(float_of(nan))))) << nan;
+  }
+}
+
+/// Wherever in a block the bits lie that make a value overflow.
+TEST(DType, WhatIsNotFiniteIsFoundInEveryPlace) {
+  for (int i = 0; i <= static_cast<int>(DType::kMXFP4); ++i) {
+    const auto dtype = static_cast<DType>(i);
+    const DTypeInfo& type = info(dtype);
+    if (type.to_f32 == nullptr) continue;
+    const auto block = static_cast<std::size_t>(type.block_bytes);
+    const auto elems = static_cast<std::size_t>(type.block_elems);
+    constexpr std::size_t kBlocks = 5;
+    int n_found = 0;
+    for (std::size_t at = 0; at + 1 < kBlocks * block; ++at) {
+      std::vector<unsigned char> bytes(kBlocks * block, 0);
+      bytes[at] = 0x80;
+      bytes[at + 1] = 0x7F;  // NaN as F16 and as the upper half of F32
+      std::vector<float> values(kBlocks * elems);
+      type.to_f32(bytes.data(), values.data(), values.size());
+      const auto bad =
+          std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+      const auto found = find_not_finite(dtype, bytes.data(), values.size());
+      ASSERT_EQ(found.has_value(), bad != values.end()) << type.name << " " << at;
+      if (!found) continue;
+      ASSERT_EQ(*found, static_cast<std::size_t>(bad - values.begin())) << type.name << " " << at;
+      ++n_found;
+    }
+    EXPECT_EQ(n_found > 0, dtype != DType::kMXFP4) << type.name;
   }
 }
 

@@ -186,6 +186,11 @@ TEST(PostProcessor, Frames) {
   EXPECT_THAT(frame.after, ElementsAre(2));
 }
 
+TEST(Normalizer, NmtDropsControlCharacters) {
+  EXPECT_EQ(normalized(R"({"type": "Nmt"})", "a\x7F\u008F\u009F\x01\x0B\x1F-\u0090\t\uFEFF"),
+            "a-\u0090  ");
+}
+
 TEST(Decoder, NullJoinsWithSpaces) {
   const DecodeRules rules = DecodeRules::from_json({});
   EXPECT_EQ(rules.apply("a", true) + rules.apply("b", false), "a b");
@@ -194,6 +199,7 @@ TEST(Decoder, NullJoinsWithSpaces) {
 TEST(Decoder, ByteTokens) {
   const DecodeRules rules = DecodeRules::sentencepiece(true);
   EXPECT_EQ(rules.byte_of("<0x0A>"), static_cast<unsigned char>(10));
+  EXPECT_EQ(rules.byte_of("<0xaF>"), static_cast<unsigned char>(0xAF));
   for (const char* piece : {"<0x0A", "<0xG0>", "0x0A>>", "<0x0A>>", ""})
     EXPECT_FALSE(rules.byte_of(piece)) << piece;
   EXPECT_FALSE(DecodeRules::byte_level().byte_of("<0x0A>"));

@@ -9,8 +9,8 @@ namespace {
 
 [[noreturn]] void fail_type(std::string_view where, std::string_view key, const char* expected,
                             const base::Json& got) {
-  base::fail(ErrorCode::kCorruptData, where, ": ", key, ": wrong type (expected ", expected,
-             ", got ", got.type_name(), ")");
+  base::fail_at(ErrorCode::kCorruptData, where, "", key, ": wrong type (expected ", expected,
+                ", got ", got.type_name(), ")");
 }
 
 }  // namespace
@@ -18,7 +18,7 @@ namespace {
 const base::Json& require_field(const base::Json& json, std::string_view key,
                                 std::string_view where) {
   const base::Json* found = json.find(key);
-  if (found == nullptr) base::fail(ErrorCode::kCorruptData, where, ": no ", key);
+  if (found == nullptr) base::fail_at(ErrorCode::kCorruptData, where, "no ", key);
   return *found;
 }
 
@@ -58,8 +58,8 @@ std::string string_or(const base::Json& json, std::string_view key, std::string_
 std::int32_t to_token_id(const base::Json& json, std::string_view where) {
   const std::int64_t* id = json.if_int();
   if (id == nullptr || *id < 0 || *id > std::numeric_limits<std::int32_t>::max()) {
-    base::fail(ErrorCode::kCorruptData, where, ": bad token id (expected 0 to 2147483647, got ",
-               json.dump().substr(0, 40), ")");
+    base::fail_at(ErrorCode::kCorruptData, where, "bad token id (expected 0 to 2147483647, got ",
+                  json.dump().substr(0, 40), ")");
   }
   return static_cast<std::int32_t>(*id);
 }
@@ -74,8 +74,8 @@ Pattern require_pattern(const base::Json& json, std::string_view where) {
   if (const base::Json* regex = pattern.find("Regex"); regex != nullptr && regex->is_string()) {
     return {Regex(*regex->if_string(), where)};
   }
-  base::fail(ErrorCode::kCorruptData, where,
-             ": bad pattern (expected {\"String\": ...} or {\"Regex\": ...})");
+  base::fail_at(ErrorCode::kCorruptData, where,
+                "bad pattern (expected {\"String\": ...} or {\"Regex\": ...})");
 }
 
 void fail_unknown(std::string_view what, std::string_view type) {
@@ -84,8 +84,8 @@ void fail_unknown(std::string_view what, std::string_view type) {
 
 void check_depth(int depth, std::string_view where) {
   if (depth > kMaxComponentDepth) {
-    base::fail(ErrorCode::kCorruptData, where, ": nested too deep (at most ", kMaxComponentDepth,
-               ")");
+    base::fail_at(ErrorCode::kCorruptData, where, "nested too deep (at most ", kMaxComponentDepth,
+                  ")");
   }
 }
 

@@ -78,6 +78,21 @@ TEST(Parts, ACharacterBelongsToTheTokenThatBeginsIt) {
   EXPECT_THAT(parts_of(*fallback, broken), ElementsAre("\uFFFD", "\uFFFD", "\uFFFD"));
 }
 
+/// Bytes that a later step of the decoder rewrites are the first one's, as nobody can tell them
+/// apart; how depends on whether they begin the text.
+TEST(Parts, BytesThatAreRewrittenBelongToTheFirstOfThem) {
+  const auto tokenizer =
+      make_tokenizer(base::Json::parse(
+                         R"({"model": {"type": "BPE", "byte_fallback": true, "merges": [],
+                        "vocab": {"a": 0, "<0xE2>": 1, "<0x96>": 2, "<0x81>": 3}},
+              "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"},
+                          {"type": "Metaspace", "prepend_scheme": "always"}]}})",
+                         "test"),
+                     {});
+  EXPECT_THAT(parts_of(*tokenizer, {0, 1, 2, 3, 0}), ElementsAre("a", " ", "", "", "a"));
+  EXPECT_THAT(parts_of(*tokenizer, {1, 2, 3, 0}), ElementsAre("", "", "", "a"));
+}
+
 TEST(Parts, AreGivenAsSoonAsNothingCanChangeThem) {
   const auto tokenizer = load("gpt2_style");
   PartDecoder decoder(*tokenizer, true, false);

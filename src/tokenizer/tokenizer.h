@@ -86,6 +86,9 @@ class IncrementalDecoder {
  public:
   /// `continues`: text comes before, so the first token keeps its leading space.
   IncrementalDecoder(const Tokenizer& tokenizer, bool skip_special, bool continues = false);
+  /// A special token directly behind another one is shown as it is spelt, without the space that
+  /// some decoders put between tokens.
+  void join_special_tokens() noexcept { joins_special_ = true; }
   /// The text that this token completes; may be empty.
   std::string push(TokenId id);
   /// The text held back, with U+FFFD for incomplete sequences.
@@ -94,6 +97,8 @@ class IncrementalDecoder {
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_;
+  bool joins_special_ = false;
+  bool last_is_special_ = false;
   bool at_start_;         // no text yet
   bool first_token_;      // no token yet
   std::string pending_;   // an incomplete UTF-8 sequence

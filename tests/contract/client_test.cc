@@ -272,6 +272,7 @@ TEST(ClientOfOtherServers, OptionsThatCannotBeSentAreRefused) {
     return ErrorCode::kInternal;
   };
   EXPECT_EQ(code({.address = "127.0.0.1:1", .api_key = "a\r\nX: b"}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code({.address = "127.0.0.1:1", .api_key = "a\x7F"}), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code({.address = "ftp://127.0.0.1"}), ErrorCode::kInvalidArgument);
   for (const char* address :
        {"http://127.0.0.1:99999", "http://", "http:///v1", "://x", "https://?"})
@@ -312,6 +313,116 @@ TEST(ClientOfOtherServers, ErrorsSayWhereTheCallWentButNoPassword) {
   for (const std::string& from : {address, std::string("http://user:secret@127.0.0.1:1"),
                                   std::string("ftp://user:secret@127.0.0.1")}) {
     EXPECT_THAT(models_failure(from), Not(HasSubstr("secret"))) << from;
+  }
+}
+
+/// A server with one model, which answers every request with `reply`.
+FakeServer::Reply of_one_model(const std::string& request, const FakeServer::Reply& reply) {
+  if (request.rfind("GET /v1/models", 0) != 0) return reply;
+  return {http_reply(200, "application/json", R"({"data":[{"id":"m"}]})")};
+}
+
+TEST(ClientOfOtherServers, SilenceOfTheGivenTimeIsAnError) {
+  const FakeServer server([](const std::string& request) {
+    return of_one_model(request, {.bytes = "", .hangs = true});  // it gives up after ten seconds
+  });
+  const Client client({.address = server.address(), .timeout_s = 1, .max_retries = 0});
+  try {
+    client.generate("Hi");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kDeadline) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr("for 1 s"));
+  }
+}
+
+TEST(ClientOfOtherServers, OneWithoutModelsCannotBeAsked) {
+  const FakeServer server([](const std::string&) -> FakeServer::Reply {
+    return {http_reply(200, "application/json", R"({"data":[]})")};
+  });
+  try {
+    Client({.address = server.address()}).generate("Hi");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+    EXPECT_THAT(error.what(), HasSubstr("has no models"));
+  }
+}
+
+TEST(ClientOfOtherServers, RequestsSayWhatTheyAre) {
+  std::string head;
+  const FakeServer server([&](const std::string& request) {
+    head = request.substr(0, request.find("\r\n\r\n"));
+    return of_one_model(request, {http_reply(200, "application/json", R"({"choices":[]})")});
+  });
+  const Client client({.address = server.address() + "/base/v1", .max_retries = 0});
+  EXPECT_THROW(client.models(), Error) << "nothing there";
+  EXPECT_THAT(head, ::testing::StartsWith("GET /base/v1/models HTTP/1.1\r\n"));
+  EXPECT_THAT(head, ::testing::Not(HasSubstr("Authorization:")));
+  const Client keyed({.address = server.address(), .api_key = "k", .max_retries = 0});
+  // Some libraries announce long bodies and wait; servers answer that late or never.
+  keyed.generate(std::string(std::size_t{2} << 20U, 'a'));
+  EXPECT_THAT(head, ::testing::StartsWith("POST /v1/completions HTTP/1.1\r\n"));
+  EXPECT_THAT(head, HasSubstr("\r\nContent-Type: application/json"));
+  EXPECT_THAT(head, HasSubstr("\r\nAuthorization: Bearer k"));
+  EXPECT_THAT(head, ::testing::Not(HasSubstr("Expect:")));
+}
+
+TEST(ClientOfOtherServers, AChoiceThatHasEndedKeepsItsReason) {
+  const FakeServer server([](const std::string& request) {
+    return of_one_model(
+        request, {event_reply({R"({"choices":[{"index":0,"text":"a","finish_reason":"length"},)"
+                               R"({"index":1,"text":"b"}]})"}),
+                  true});
+  });
+  const GenerationOutput output =
+      Client({.address = server.address()})
+          .generate_stream("Hi", {.n = 2}, [](const GenerationOutput&) { return false; });
+  EXPECT_TRUE(output.finished);
+  EXPECT_EQ(output.outputs[0].finish_reason, FinishReason::kLength);
+  EXPECT_EQ(output.outputs[1].finish_reason, FinishReason::kCancelled);
+}
+
+TEST(ClientOfOtherServers, AStreamThatIsNoneShowsWhatItIs) {
+  std::string reply;
+  const FakeServer server(
+      [&](const std::string& request) { return of_one_model(request, {reply}); });
+  const auto message = [&](const std::string& bytes) {
+    reply = bytes;
+    try {
+      Client({.address = server.address(), .max_retries = 0}).generate_stream("Hi", {}, nullptr);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(message(http_reply(200, "text/html; charset=utf-8", "<html>login")),
+              HasSubstr("not JSON (got <html>login)"));
+  EXPECT_THAT(message(http_reply(400, "text/event-stream", "data: broken\n\n")),
+              HasSubstr("400: data: broken"));
+}
+
+TEST(ClientOfOtherServers, OnlyRedirectionsNameAnotherAddress) {
+  const auto message = [](int status) {
+    const FakeServer server([status](const std::string&) -> FakeServer::Reply {
+      return {http_reply(status, "application/json", "{}", "Location: http://a.example/\r\n")};
+    });
+    return models_failure(server.address());
+  };
+  EXPECT_THAT(message(301), HasSubstr("is now http://a.example/"));
+  for (const int status : {404, 405}) {
+    EXPECT_THAT(message(status), HasSubstr("/v1/models)")) << "(from ...)";
+    EXPECT_THAT(message(status), ::testing::Not(HasSubstr("is now")));
+  }
+  EXPECT_THAT(message(400), ::testing::Not(HasSubstr("/v1/models")));
+}
+
+TEST(ClientOfOtherServers, NamesThatNobodyHasAreNotReached) {
+  try {
+    Client({.address = "http://no-such-host.invalid:1", .max_retries = 0}).models();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnavailable) << error.what();
   }
 }
 

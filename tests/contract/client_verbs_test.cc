@@ -34,6 +34,10 @@ class ClientVerbs : public ServerTest {
 void expect_same(const GenerationOutput& got, const GenerationOutput& expected) {
   EXPECT_TRUE(got.finished);
   EXPECT_EQ(got.prompt_token_ids, expected.prompt_token_ids);
+  EXPECT_EQ(got.usage.n_prompt_tokens, expected.usage.n_prompt_tokens);
+  EXPECT_EQ(got.usage.n_completion_tokens, expected.usage.n_completion_tokens);
+  EXPECT_GT(got.timing.total_s, 0.0);
+  EXPECT_LE(got.timing.first_token_s.value_or(0.0), got.timing.total_s);
   ASSERT_EQ(got.outputs.size(), expected.outputs.size());
   for (std::size_t i = 0; i < got.outputs.size(); ++i) {
     EXPECT_EQ(got.outputs[i].index, static_cast<int>(i));
@@ -51,6 +55,45 @@ Task<GenerationOutput> read_async(const Client& client, Prompt prompt, GenerateO
   GenerationOutput last;
   while (const GenerationOutput* output = co_await stream.next()) last = *output;
   co_return last;
+}
+
+TEST_F(ClientVerbs, TheEndOfAStreamHasTheServersCounts) {
+  const auto count = [](const GenerationOutput& output) {
+    return std::vector<std::int64_t>{output.usage.n_prompt_tokens, output.usage.n_completion_tokens,
+                                     output.usage.n_cached_tokens, output.n_cached_tokens};
+  };
+  const std::string usage = R"({"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":22,)"
+                            R"("prompt_tokens_details":{"cached_tokens":3}}})";
+  const std::string end = R"({"choices":[{"index":0,"text":"b","finish_reason":"stop"}]})";
+  for (const bool tells_usage : {true, false}) {
+    const FakeServer fake([&](const std::string&) -> FakeServer::Reply {
+      const std::string text = R"({"choices":[{"index":0,"text":"a"}]})";
+      if (tells_usage) return {event_reply({text.c_str(), end.c_str(), usage.c_str(), "[DONE]"})};
+      return {event_reply({text.c_str(), end.c_str()})};
+    });
+    const Client client({.address = fake.address(), .max_retries = 0, .model = "m"});
+    const std::vector<std::int64_t> expected =
+        tells_usage ? std::vector<std::int64_t>{11, 22, 3, 3} : std::vector<std::int64_t>(4, 0);
+    GenerationOutput last;
+    std::string deltas;
+    for (const GenerationOutput& output : client.generate_iterator("Hi", {})) {
+      deltas += output.outputs[0].delta;
+      last = output;
+    }
+    EXPECT_EQ(deltas, "ab") << "what came with the end comes once";
+    EXPECT_TRUE(last.finished);
+    EXPECT_EQ(count(last), expected);
+    EXPECT_TRUE(last.timing.first_token_s.has_value());
+    std::vector<bool> finished;
+    const GenerationOutput result =
+        client.generate_stream("Hi", {}, [&](const GenerationOutput& output) {
+          finished.push_back(output.finished);
+          return true;
+        });
+    EXPECT_THAT(finished, ElementsAre(false, true)) << "the end is told once, with the counts";
+    EXPECT_EQ(count(result), expected);
+    EXPECT_EQ(count(client.async_generate("Hi", {}).get()), expected);
+  }
 }
 
 TEST_F(ClientVerbs, GiveWhatTheLibraryGives) {
@@ -73,6 +116,54 @@ TEST_F(ClientVerbs, GiveWhatTheLibraryGives) {
   const GenerationOutput chat = llm_.chat(kChat, greedy());
   expect_same(client_->chat(kChat, greedy()), chat);
   expect_same(client_->async_chat(kChat, greedy()).get(), chat);
+}
+
+TEST_F(ClientVerbs, N24SumsOfLogprobsNeedNoLogprobs) {
+  GenerateOptions options = greedy();
+  options.logprobs.reset();
+  for (const Prompt& prompt : {Prompt("Once upon"), Prompt(kChat)}) {
+    const GenerationOutput expected = llm_.generate(prompt, options);
+    ASSERT_LT(expected.outputs[1].cumulative_logprob, 0.0);
+    const GenerationOutput whole = client_->generate(prompt, options);
+    const GenerationOutput streamed = client_->generate_stream(prompt, options, nullptr);
+    for (const GenerationOutput* output : {&whole, &streamed}) {
+      EXPECT_DOUBLE_EQ(output->outputs[1].cumulative_logprob,
+                       expected.outputs[1].cumulative_logprob);
+      EXPECT_FALSE(output->outputs[1].logprobs);
+    }
+  }
+}
+
+TEST_F(ClientVerbs, PromptLogprobsComeAsTheLibraryGivesThem) {
+  const GenerateOptions options{.max_new_tokens = 2, .temperature = 0.0F, .prompt_logprobs = 2};
+  const GenerationOutput expected = llm_.generate("Once upon a time", options);
+  const GenerationOutput output = client_->generate("Once upon a time", options);
+  ASSERT_TRUE(output.prompt_logprobs);
+  ASSERT_EQ(output.prompt_logprobs->size(), expected.prompt_logprobs->size());
+  for (std::size_t i = 0; i < output.prompt_logprobs->size(); ++i) {
+    const TokenLogprobs& list = (*output.prompt_logprobs)[i];
+    const TokenLogprobs& wanted = (*expected.prompt_logprobs)[i];
+    ASSERT_EQ(list.size(), wanted.size());
+    for (std::size_t k = 0; k < list.size(); ++k) {
+      EXPECT_EQ(list[k].token_id, wanted[k].token_id);
+      EXPECT_FLOAT_EQ(list[k].logprob, wanted[k].logprob);
+    }
+  }
+}
+
+TEST_F(ClientVerbs, WhatOnlyAnEngineCanDoIsRefused) {
+  for (const auto& [options, name] :
+       {std::pair{GenerateOptions{.tenant = {"t"}}, "tenant"},
+        std::pair{GenerateOptions{.group = {"g"}}, "group"},
+        std::pair{GenerateOptions{.max_wait = std::chrono::milliseconds(1)}, "max_wait"}}) {
+    try {
+      client_->generate("Once", options);
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+      EXPECT_EQ(error.where(), name);
+    }
+  }
 }
 
 TEST_F(ClientVerbs, StreamsMayOutliveTheClient) {

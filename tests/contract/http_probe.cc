@@ -32,6 +32,21 @@ void Probe::close() {
   fd_ = -1;
 }
 
+void Probe::shut_down() { ::shutdown(fd_, SHUT_RDWR); }
+
+std::size_t Probe::send_until_full(std::size_t most) {
+  constexpr int kPauseMs = 1000;  // whoever reads does so within that
+  const std::string bytes(std::size_t{1} << 16U, '\n');
+  std::size_t n_sent = 0;
+  pollfd poll_fd{fd_, POLLOUT, 0};
+  while (::poll(&poll_fd, 1, kPauseMs) > 0 && n_sent < most) {
+    const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n <= 0) break;
+    n_sent += static_cast<std::size_t>(n);
+  }
+  return n_sent;
+}
+
 void Probe::send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -43,9 +58,11 @@ void Probe::send(std::string_view bytes) {
 /// No test is about how long an answer takes: a machine that is this slow is broken.
 constexpr int kPatienceMs = 120'000;
 
-bool Probe::fill() {
+bool Probe::fill() { return fill(kPatienceMs); }
+
+bool Probe::fill(int patience_ms) {
   pollfd poll_fd{fd_, POLLIN, 0};
-  if (::poll(&poll_fd, 1, kPatienceMs) <= 0) return false;
+  if (::poll(&poll_fd, 1, patience_ms) <= 0) return false;
   std::array<char, 65536> bytes{};
   const ssize_t n = ::recv(fd_, bytes.data(), bytes.size(), 0);
   is_at_end_ = n <= 0;
@@ -66,6 +83,11 @@ bool Probe::is_closed_by_server() {
   return is_at_end_;
 }
 
+bool Probe::is_closed_by_now() {
+  while (fill(0)) buffer_.clear();
+  return is_at_end_;
+}
+
 Answer Probe::read_answer(bool head_only) {
   Answer answer;
   if (!read_until("\r\n\r\n")) return answer;
@@ -80,7 +102,10 @@ Answer Probe::read_answer(bool head_only) {
     std::string name = head.substr(pos, colon - pos);
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    answer.headers[name] = head.substr(colon + 2, end - colon - 2);
+    // One that came twice is joined, as HTTP has it, so that no check takes it for one.
+    std::string& value = answer.headers[name];
+    if (!value.empty()) value += ", ";
+    value += head.substr(colon + 2, end - colon - 2);
     pos = end + 2;
   }
   if (head_only || answer.status == 204 || answer.status == 100) return answer;

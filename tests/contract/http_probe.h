@@ -37,9 +37,16 @@ class Probe {
   bool read_until(std::string_view text);
   /// Waits until the server closes (what still comes is dropped); false after two minutes.
   bool is_closed_by_server();
+  /// The same without waiting.
+  bool is_closed_by_now();
   void close();
+  /// Says that nothing more will be sent or read; wakes who waits in either.
+  void shut_down();
+  /// Sends until the other side takes nothing more, or that much; returns how much it took.
+  std::size_t send_until_full(std::size_t most);
 
  private:
+  bool fill(int patience_ms);
   bool fill();
   bool is_at_end_ = false;  // the server has closed its side, or the connection is gone
   int fd_ = -1;

@@ -56,6 +56,7 @@ TEST_F(PeersChat, LogprobsSpellTheAnswer) {
   const std::string body = std::string(kHi) + R"(,"logprobs":true,"top_logprobs":5)";
   const auto spell = [](const base::Json& choice) {
     std::string text;
+    std::string names;
     const base::Json* logprobs = choice.find("logprobs");
     if (logprobs == nullptr || !logprobs->is_object()) return text;
     for (const base::Json& token : *logprobs->find("content")->if_array()) {
@@ -65,7 +66,9 @@ TEST_F(PeersChat, LogprobsSpellTheAnswer) {
       for (const base::Json& byte : *token.find("bytes")->if_array())
         bytes += static_cast<char>(byte.as_int("byte"));
       text += bytes;
+      names += *token.find("token")->if_string();
     }
+    EXPECT_EQ(names, text) << "of tokens that are whole characters";
     return text;
   };
   const base::Json json = whole(body + "}");
@@ -77,6 +80,18 @@ TEST_F(PeersChat, LogprobsSpellTheAnswer) {
   EXPECT_EQ(streamed, spelt);
   EXPECT_EQ(chat(std::string(kHi) + R"(,"logprobs":true,"top_logprobs":21})").status, 400);
   EXPECT_EQ(chat(std::string(kHi) + R"(,"top_logprobs":5})").status, 400) << "of no logprobs";
+}
+
+TEST_F(PeersChat, LogprobsOfNone) {
+  for (const char* members : {"", R"(,"logprobs":false)", R"(,"logprobs":null)"})
+    EXPECT_EQ(str(whole(std::string(kHi) + members + "}"), {"choices", "0", "logprobs"}), "null");
+  const base::Json json = whole(std::string(kHi) + R"(,"logprobs":true,"top_logprobs":0})");
+  const base::Json& list = *json.find("choices")->if_array()->at(0).find("logprobs");
+  EXPECT_EQ(list.find("content")->if_array()->size(), 12U);
+  for (const base::Json& token : *list.find("content")->if_array())
+    EXPECT_EQ(token.find("top_logprobs")->dump(), "[]");
+  for (const base::Json& chunk : chunks(std::string(kHi) + R"(,"stream":true})"))
+    EXPECT_EQ(str(chunk, {"choices", "0", "logprobs"}), "null");
 }
 
 TEST_F(PeersChat, MessagesThatAreNone) {
@@ -102,6 +117,42 @@ TEST_F(PeersChat, TextInPartsIsTextInOne) {
   EXPECT_EQ(prompt(R"([{"type":"text","text":"What is"},{"type":"text","text":"it"}])"),
             prompt(R"("What is\nit")"));
   EXPECT_EQ(prompt(R"([{"type":"text","text":"What"}])"), prompt(R"("What")"));
+}
+
+TEST_F(PeersChat, RolesOfTheClientsMakingInEitherForm) {
+  const auto prompt = [&](const std::string& message) {
+    return str(whole(R"({"messages":[)" + message + R"(],"max_tokens":1,"return_token_ids":true})"),
+               {"prompt_token_ids"});
+  };
+  const std::string text = prompt(R"({"role":"my-role","content":"1+1?"})");
+  EXPECT_EQ(prompt(R"({"role":"my-role","content":[{"type":"text","text":"1+1?"}]})"), text);
+  EXPECT_NE(prompt(R"({"role":"user","content":"1+1?"})"), text);
+  EXPECT_EQ(prompt(R"({"role":"user","content":""})"), prompt(R"({"role":"user","content":[]})"));
+}
+
+TEST_F(PeersChat, TheLastMessageIsContinuedWhereThatIsAskedFor) {
+  const std::string body =
+      R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"One day"}],)"
+      R"("max_tokens":8,"temperature":0,"return_token_ids":true)";
+  const auto prompt = [&](const std::string& members) {
+    const base::Json json = whole(body + members + "}");
+    std::vector<std::int32_t> ids;
+    for (const base::Json& id : *json.find("prompt_token_ids")->if_array())
+      ids.push_back(static_cast<std::int32_t>(id.as_int("id")));
+    return llm_.detokenize(ids);
+  };
+  const std::string asked = prompt("");
+  EXPECT_TRUE(asked.ends_with("One day\nassistant: ")) << asked;
+  const std::string continued =
+      prompt(R"(,"continue_final_message":true,"add_generation_prompt":false)");
+  EXPECT_TRUE(continued.ends_with("assistant: One day")) << continued;
+  const std::string closed = prompt(R"(,"add_generation_prompt":false)");
+  EXPECT_TRUE(closed.ends_with("One day\n")) << closed;
+  for (const char* both : {"", R"(,"add_generation_prompt":true)"}) {
+    const Answer answer = chat(body + R"(,"continue_final_message":true)" + both + "}");
+    EXPECT_EQ(answer.status, 400) << both;
+    EXPECT_EQ(str(answer.json(), {"error", "param"}), "continue_final_message");
+  }
 }
 
 TEST_F(PeersChat, BothNamesOfTheLength) {

@@ -147,6 +147,80 @@ TEST_F(PeersCompletion, OffsetsDoNotWaitForTextThatAStopHoldsBack) {
   EXPECT_EQ(text, text_of(expected));
 }
 
+TEST_F(PeersCompletion, N30EchoPutsItsPromptBeforeEachChoice) {
+  const std::string body = R"({"prompt":["Once upon","One day"],"n":2,"echo":true,"seed":5,)"
+                           R"("temperature":1,"max_tokens":6)";
+  const base::Json json = whole(body + "}");
+  std::map<std::string, std::string> streamed;
+  std::set<std::string> heads;
+  for (const base::Json& chunk : chunks(body + R"(,"stream":true})")) {
+    EXPECT_EQ(chunk.find("choices")->if_array()->size(), 1U);
+    heads.insert(str(chunk, {"id"}) + str(chunk, {"created"}) + str(chunk, {"model"}));
+    streamed[str(chunk, {"choices", "0", "index"})] += text_of(chunk);
+  }
+  EXPECT_EQ(heads.size(), 1U);
+  for (const char* i : {"0", "1", "2", "3"}) {
+    EXPECT_TRUE(text_of(json, i).starts_with(*i < '2' ? "Once upon" : "One day")) << i;
+    EXPECT_EQ(streamed[i], text_of(json, i)) << i;
+  }
+}
+
+TEST_F(PeersCompletion, EchoWithLogprobsScoresAllButTheFirst) {
+  for (const char* prompt : {R"("Once upon a time")", "[1,403,407,261,378]"}) {
+    for (const std::size_t n_top : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
+      const base::Json json = whole(std::string(R"({"prompt":)") + prompt +
+                                    R"(,"echo":true,"max_tokens":4,"temperature":0,"logprobs":)" +
+                                    std::to_string(n_top) + "}");
+      EXPECT_TRUE(text_of(json).starts_with("Once upon a time"));
+      const base::Json& logprobs = *json.find("choices")->if_array()->at(0).find("logprobs");
+      const base::JsonArray& values = *logprobs.find("token_logprobs")->if_array();
+      const base::JsonArray& tops = *logprobs.find("top_logprobs")->if_array();
+      ASSERT_EQ(values.size(), 9U);
+      EXPECT_TRUE(values[0].is_null());
+      ASSERT_EQ(tops.size(), n_top == 0 ? 0U : 9U);
+      for (std::size_t i = 1; i < values.size(); ++i) {
+        EXPECT_LE(values[i].as_double("logprob"), 0.0);
+        if (n_top == 0) continue;
+        EXPECT_GE(tops[i].if_object()->size(), n_top) << i;
+        EXPECT_LE(tops[i].if_object()->size(), n_top + 1) << i;
+      }
+      EXPECT_TRUE(n_top == 0 || tops[0].is_null());
+    }
+  }
+}
+
+TEST_F(PeersCompletion, ABatchScoresEachTextAsItIsScoredAlone) {
+  // What evaluation harnesses send: ids of several lengths, one token more than is looked at.
+  const std::string members = R"(,"model":")" + llm_.id() +
+                              R"(","temperature":0,"max_tokens":1,"logprobs":1,"seed":1234,)"
+                              R"("echo":true})";
+  const std::vector<std::string> prompts{"[1,403,407,261,378]", "[1,403]", "[1,5,6,7]",
+                                         "[1,403,407,261,378,432,383,286,2]"};
+  std::string batch;
+  for (const std::string& prompt : prompts) batch += (batch.empty() ? "[" : ",") + prompt;
+  const base::Json json = whole("{\"prompt\":" + batch + "]" + members);
+  int n_greedy = 0;
+  for (std::size_t p = 0; p < prompts.size(); ++p) {
+    const base::Json alone = whole("{\"prompt\":" + prompts[p] + members);
+    const base::Json& logprobs = *json.find("choices")->if_array()->at(p).find("logprobs");
+    EXPECT_EQ(logprobs.dump(), str(alone, {"choices", "0", "logprobs"})) << prompts[p];
+    const base::JsonArray& values = *logprobs.find("token_logprobs")->if_array();
+    const base::JsonArray& tops = *logprobs.find("top_logprobs")->if_array();
+    const auto n_ids =
+        static_cast<std::size_t>(std::count(prompts[p].begin(), prompts[p].end(), ',')) + 1;
+    ASSERT_EQ(values.size(), n_ids + 1);
+    for (std::size_t i = 1; i < values.size(); ++i) {
+      double best = -1e9;
+      for (const auto& [name, value] : *tops[i].if_object())
+        best = std::max(best, value.as_double("logprob"));
+      EXPECT_LE(values[i].as_double("logprob"), best);
+      EXPECT_EQ(tops[i].if_object()->size(), values[i].as_double("logprob") < best ? 2U : 1U);
+      n_greedy += values[i].as_double("logprob") == best ? 1 : 0;
+    }
+  }
+  EXPECT_GE(n_greedy, 8) << "the likeliest has the same number in both lists";
+}
+
 TEST_F(PeersCompletion, SeedsDecideWhatIsDrawn) {
   const auto draw = [&](int seed) {
     return text_of(whole(R"({"prompt":"Once upon a time","max_tokens":40,"temperature":1,"seed":)" +

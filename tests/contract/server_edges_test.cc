@@ -56,8 +56,9 @@ TEST_F(ServerTest, ManySpellingsOfOnePath) {
         "/v1/models/" + id + "/", "/v1/models/" + id + "?x"}) {
     EXPECT_EQ(ask(get(path)).status, 200) << path;
   }
-  for (const char* path : {"/", "/v1", "/v1/", "//v1/models", "/V1/models", "/v1/models//",
-                           "/v1/models/../models", "http://other:9"}) {
+  EXPECT_EQ(ask(get("http://other:9")).status, 200) << "the page of the routes";
+  for (const char* path :
+       {"/v1", "/v1/", "//v1/models", "/V1/models", "/v1/models//", "/v1/models/../models"}) {
     EXPECT_EQ(ask(get(path)).status, 404) << path;
   }
   EXPECT_EQ(ask(get("/" + std::string(9000, 'a'))).status, 414);

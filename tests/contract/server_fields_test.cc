@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "base/mutex.h"
 #include "server_fixture.h"
 
 namespace openllm::contract {
@@ -15,23 +14,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr const char* kIgnored = "openllm-ignored-fields";
-
-/// The lines that a server logs.
-class Log {
- public:
-  void add(const std::string& line) {
-    const base::MutexLock lock(mutex_);
-    lines_.push_back(line);
-  }
-  std::vector<std::string> lines() const {
-    const base::MutexLock lock(mutex_);
-    return lines_;
-  }
-
- private:
-  mutable base::Mutex mutex_;
-  std::vector<std::string> lines_ GUARDED_BY(mutex_);
-};
 
 class ServerFields : public ServerTest {
  protected:
@@ -107,18 +89,79 @@ TEST_F(ServerFields, WhatTheTemplateNeverReadsIsRefused) {
       200);
 }
 
+TEST_F(ServerFields, AMemberGivenTwiceIsRefusedWithItsPlace) {
+  start();
+  EXPECT_THAT(refusal(complete_with(R"("seed":1,"seed":1)")), HasSubstr("400 seed "));
+  EXPECT_THAT(refusal(chat(R"({"messages":[{"role":"user","content":"a","content":"b"}]})")),
+              HasSubstr("400 messages[0].content "));
+}
+
+TEST_F(ServerFields, BiasesMayNameTokensByTheirText) {
+  start();
+  const auto text_of = [&](const std::string& bias) {
+    return str(whole_of(complete_with(R"("logit_bias":)" + bias)), {"choices", "0", "text"});
+  };
+  const std::vector<std::int32_t> tokens =
+      llm_.tokenize("dog", {.add_special_tokens = false, .parse_special = false});
+  std::string by_id = "{";
+  for (const std::int32_t token : tokens)
+    by_id += (by_id == "{" ? "\"" : ",\"") + std::to_string(token) + "\":20";
+  const std::string expected = text_of(by_id + "}");
+  EXPECT_NE(expected, text_of("{}")) << "the bias is felt";
+  EXPECT_EQ(text_of(R"({"dog":20})"), expected);
+  EXPECT_EQ(text_of(R"([["dog",20]])"), expected);
+  EXPECT_EQ(text_of(R"([["dog",20],[2,false]])"), text_of(by_id + R"(,"2":-100})"));
+  const auto native = [&](const std::string& bias) {
+    return ask(post("/v1/generate", R"({"prompt":"Once","llm_config":{"temperature":0,)"
+                                    R"("max_new_tokens":2,"logit_bias":)" +
+                                        bias + "}}"));
+  };
+  EXPECT_EQ(str(whole_of(native(R"({"dog":20})")), {"outputs", "0", "text"}),
+            str(whole_of(native(by_id + "}")), {"outputs", "0", "text"}));
+  EXPECT_EQ(chat_with(R"("logit_bias":{"dog":20})").status, 200);
+
+  for (const char* bad : {R"({"dog":20,"dogdog":1})", R"({"a<s>":1})", R"([["dog",1],["dog",2]])",
+                          R"({"":1})", R"({"dog":true})"}) {
+    EXPECT_THAT(refusal(complete_with(base::cat(R"("logit_bias":)", bad))),
+                HasSubstr("400 logit_bias"))
+        << bad;
+  }
+  EXPECT_THAT(refusal(complete_with(R"("logit_bias":{"a<s>":1})")),
+              HasSubstr("400 logit_bias.a<s> "));
+  EXPECT_THAT(refusal(native(R"({"a<s>":1})")), HasSubstr("400 llm_config.logit_bias.a<s> "));
+}
+
+TEST_F(ServerFields, TheServersLengthIsThatOfRequestsWithoutOne) {
+  start({.max_new_tokens = 3});
+  const auto n_tokens = [](const Answer& answer) {
+    return str(whole_of(answer), {"usage", "completion_tokens"});
+  };
+  const std::string rest = R"("temperature":0,"ignore_eos":true)";
+  const std::string hi = R"({"messages":[{"role":"user","content":"Hi"}],)" + rest;
+  EXPECT_EQ(n_tokens(complete(R"({"prompt":"Once",)" + rest + "}")), "3");
+  EXPECT_EQ(n_tokens(complete(R"({"prompt":"Once","max_tokens":5,)" + rest + "}")), "5");
+  EXPECT_EQ(n_tokens(chat(hi + "}")), "3");
+  EXPECT_EQ(n_tokens(chat(hi + R"(,"max_completion_tokens":5})")), "5");
+  const base::Json native = whole_of(
+      ask(post("/v1/generate",
+               R"({"messages":[{"role":"user","content":"Hi"}],"llm_config":{)" + rest + "}}")));
+  EXPECT_EQ(str(native, {"usage", "n_completion_tokens"}), "3");
+  server_.reset();
+  start();
+  EXPECT_EQ(n_tokens(complete(R"({"prompt":"Once",)" + rest + "}")), "16") << "OpenAI's";
+}
+
 TEST_F(ServerFields, SynonymsDoTheSame) {
   start();
   const auto text = [&](const std::string& members) {
-    const Answer answer =
-        complete(R"({"prompt":"Once upon a time","temperature":0,)" + members + "}");
+    const Answer answer = complete(R"({"prompt":"Once upon a time",)" + members + "}");
     EXPECT_EQ(answer.status, 200) << answer.body;
     return str(answer.json(), {"choices", "0", "text"});
   };
-  const std::string three = text(R"("max_tokens":3)");
+  const std::string three = text(R"("temperature":0,"max_tokens":3)");
   for (const char* name :
        {"n_predict", "num_predict", "max_new_tokens", "max_output_tokens", "max_completion_tokens"})
-    EXPECT_EQ(text(base::cat('"', name, "\":3")), three) << name;
+    EXPECT_EQ(text(base::cat(R"("temperature":0,")", name, "\":3")), three) << name;
   const std::string seeded = text(R"("max_tokens":8,"temperature":1,"seed":7)");
   EXPECT_EQ(text(R"("max_tokens":8,"temperature":1,"sampling_seed":7)"), seeded);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "http_probe.h"
 #include "openllm/server.h"
 
@@ -31,6 +32,23 @@ struct Gate {
     open = true;
     open.notify_all();
   }
+};
+
+/// The lines that a server logs.
+class Log {
+ public:
+  void add(const std::string& line) {
+    const base::MutexLock lock(mutex_);
+    lines_.push_back(line);
+  }
+  std::vector<std::string> lines() const {
+    const base::MutexLock lock(mutex_);
+    return lines_;
+  }
+
+ private:
+  mutable base::Mutex mutex_;
+  std::vector<std::string> lines_ GUARDED_BY(mutex_);
 };
 
 /// A real server with the small stories model.
@@ -59,6 +77,12 @@ class ServerTest : public ::testing::Test {
   LLM llm_ = make_llm();
   std::unique_ptr<Server> server_;
 };
+
+/// The body that `beginning`, without its last brace, and further members make; of two with one
+/// name the later one.
+inline std::string with_members(const std::string& beginning, const std::string& members) {
+  return base::Json::parse(beginning + "," + members + "}", "body").dump();
+}
 
 /// The body of an answer that must be a success.
 inline base::Json whole_of(const Answer& answer) {

@@ -77,8 +77,28 @@ TEST_F(ServerKeys, ShortBodiesLeaveTheConnectionOpen) {
     probe.send(request.substr(cut));
     EXPECT_EQ(probe.read_answer().status, 401);
   }
-  EXPECT_EQ(answer_to_head("Content-Length: 100000\r\n", "/healthz").status, 408)
+  EXPECT_EQ(answer_to_head("Content-Length: 100000\r\n", "/healthz").status, 405)
       << "health routes want no key";
+}
+
+TEST_F(ServerKeys, WhatTheHeadDecidesIsAnsweredBeforeALongBody) {
+  const std::string key = "Authorization: Bearer secret\r\n";
+  for (const std::string body : {"Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n",
+                                 "Content-Length: 10\r\nExpect: 100-continue\r\n"}) {
+    EXPECT_EQ(answer_to_head(key + body, "/nowhere").status, 404) << body;
+    const Answer method = answer_to_head(key + body, "/v1/models");
+    EXPECT_EQ(method.status, 405) << body;
+    EXPECT_EQ(method.headers.at("allow"), "GET, HEAD, OPTIONS");
+    EXPECT_EQ(method.headers.at("connection"), "close");
+    EXPECT_EQ(method.headers.count("x-request-id"), 1U);
+    EXPECT_EQ(answer_to_head(key + body + "Content-Type: multipart/form-data\r\n").status, 415);
+    EXPECT_EQ(answer_to_head(key + body + "Content-Encoding: gzip\r\n").status, 415);
+    const Answer page = answer_to_head(key + body + "Origin: https://a.example\r\n");
+    EXPECT_EQ(page.status, 415) << "a page's form";
+    EXPECT_EQ(page.headers.at("access-control-allow-origin"), "https://a.example");
+    EXPECT_EQ(answer_to_head(key + body, "/v1/%zz").status, 400);
+  }
+  EXPECT_EQ(answer_to_head(key + "Content-Length: 99000000\r\n").status, 413);
 }
 
 }  // namespace

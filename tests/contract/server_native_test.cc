@@ -215,6 +215,8 @@ TEST_F(ServerNative, WrongRequestsNameTheField) {
   check(configured(R"("num_beans":4)"), 400, "llm_config.num_beans", "unknown_parameter");
   EXPECT_EQ(configured(R"("num_beams":1)").status, 200) << "asks for nothing else";
   check(configured(R"("n":0)"), 400, "llm_config.n", "null");
+  check(configured(R"("min_tokens":1,"min_length":9)"), 400, "llm_config.min_length", "null");
+  check(configured(R"("tools":[{"type":"function"}])"), 400, "llm_config.tools_json", "null");
   check(generate("{}"), 400, "prompt", "missing_required_parameter");
   check(with(R"("adapter_name":"a")"), 404, "adapter_name", "null");
   EXPECT_THAT(with(R"("adapter_name":"a")").body, HasSubstr("adapter_name: no adapter"));
@@ -260,6 +262,71 @@ TEST_F(ServerNative, KeysAreWanted) {
       ask(post("/v1/generate", std::string(kNative) + "}", "Authorization: Bearer secret\r\n"))
           .status,
       200);
+}
+
+TEST_F(ServerNative, EventsOfStreamsHaveTokens) {
+  // OpenLLM's clients take the first token of the first choice of every event.
+  start();
+  for (int i = 0; i < 20; ++i) {
+    for (const base::Json& event : chunks_of(stream(std::string(kNative) + "}"))) {
+      const base::JsonArray& outputs = *event.find("outputs")->if_array();
+      ASSERT_FALSE(outputs.empty());
+      EXPECT_FALSE(outputs[0].find("token_ids")->if_array()->empty());
+    }
+  }
+}
+
+TEST_F(ServerNative, MetadataIsWhatOpenLlmClientsAskFor) {
+  start();
+  for (const std::string& request :
+       {get("/v1/metadata"), post("/v1/metadata", ""), post("/v1/metadata", "{}"),
+        post("/v1/metadata", R"({"model":"hf"})")}) {
+    const base::Json metadata = whole_of(ask(request));
+    EXPECT_EQ(*metadata.find("model_id")->if_string(), llm_.id());
+    EXPECT_EQ(*metadata.find("model_name")->if_string(), llm_.llm_type());
+    EXPECT_EQ(*metadata.find("backend")->if_string(), "native");
+    EXPECT_TRUE(metadata.find("timeout")->is_int());
+  }
+  EXPECT_EQ(ask(post("/v1/metadata", R"({"modle":"x"})")).status, 400);
+  EXPECT_EQ(ask(post("/v1/metadata", R"({"model":"x"})")).status, 404);
+  // Clients send the whole configuration back.
+  const base::Json metadata = whole_of(ask(get("/v1/metadata")));
+  const base::Json configuration =
+      base::Json::parse(*metadata.find("configuration")->if_string(), "configuration");
+  const base::Json& config = *configuration.find("generation_config");
+  EXPECT_EQ(*config.find("max_new_tokens")->if_int(), 128) << "of its family";
+  EXPECT_EQ(config.find("stop"), nullptr) << "it stands beside llm_config";
+  EXPECT_EQ(generate(R"({"prompt":"Once","llm_config":)" + config.dump() + "}").status, 200);
+}
+
+TEST_F(ServerNative, MessagesBecomeThePromptOfTheTemplate) {
+  start();
+  const auto prompt = [&](const std::string& more) {
+    const Answer answer = ask(post("/v1/helpers/messages",
+                                   R"({"messages":[{"role":"user","content":"Hi"}])" + more + "}"));
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(answer.headers.at("content-type"), "text/plain; charset=utf-8");
+    return answer.body;
+  };
+  EXPECT_EQ(prompt(""), "user: Hi\n");
+  EXPECT_EQ(prompt(R"(,"add_generation_prompt":true)"), "user: Hi\nassistant: ");
+  EXPECT_EQ(ask(post("/v1/helpers/messages", "{}")).status, 400);
+  EXPECT_THAT(ask(post("/v1/helpers/messages", R"({"messages":[],"x":1})")).body,
+              HasSubstr("x: there is no such field"));
+}
+
+TEST_F(ServerNative, NoAdapterIsMounted) {
+  start();
+  EXPECT_EQ(ask(get("/v1/adapters")).body, "{}");
+  EXPECT_EQ(ask(get("/hf/adapters")).body, "{}");
+}
+
+TEST_F(ServerNative, RoutesThatAreGoneNameWhatIsInTheirPlace) {
+  start();
+  const Answer agent = ask(post("/hf/agent", "{}"));
+  EXPECT_EQ(agent.status, 404);
+  EXPECT_THAT(agent.body, HasSubstr("/v1/generate is in its place"));
+  EXPECT_THAT(ask(post("/cohere/v1/chat", "{}")).body, HasSubstr("/v1/chat/completions"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <random>
+#include <set>
 
 #include "base/utf8.h"
 #include "server_fixture.h"
@@ -77,8 +78,10 @@ class Offsets : public ServerTest {
   /// A body whose answer is likely to be made of bytes.
   std::string body(const std::string& prompt, const std::string& more) {
     std::string bias;
-    for (int i = 0; i < 40; ++i)
-      bias += (i > 0 ? ",\"" : "\"") + std::to_string(3 + random_() % 256) + "\":100";
+    std::set<std::uint64_t> bytes;
+    while (bytes.size() < 40) bytes.insert(3 + random_() % 256);
+    for (const std::uint64_t byte : bytes)
+      bias += (bias.empty() ? "\"" : ",\"") + std::to_string(byte) + "\":100";
     return R"({"prompt":)" + prompt + R"(,"logit_bias":{)" + bias +
            R"(},"seed":1,"max_tokens":9,"logprobs":0,"return_token_ids":true)" + more;
   }

@@ -28,8 +28,8 @@ std::vector<std::string> decode(std::string_view bytes, std::size_t piece) {
   std::vector<std::string> events;
   openllm::net::SseDecoder decoder;
   for (std::size_t i = 0; i < bytes.size(); i += piece) {
-    decoder.feed(bytes.substr(i, piece), [&](std::string_view data) {
-      events.emplace_back(data);
+    decoder.feed(bytes.substr(i, piece), [&](const openllm::net::SseEvent& event) {
+      events.emplace_back(event.data);
       return true;
     });
   }

@@ -69,14 +69,24 @@ class Use(unittest.TestCase):
         if shutil.which("pkg-config") is None:
             self.skipTest("there is no pkg-config")
         environment = {**os.environ, "PKG_CONFIG_PATH": str(self.installed("openllm.pc").parent)}
-        flags = run("pkg-config", "--cflags", "--libs", "openllm", env=environment).split()
-        self.assertIn("-I%s" % (self.prefix / "include"), [os.path.normpath(flag) for flag in flags])
-        program = self.root / "by_pkg_config"
-        run(COMPILER, "-std=c++20", Path(SOURCE, "examples", "consume", "main.cc"), "-o", program, *flags, "-pthread")
-        self.check_program(program)
+        # A program that uses a library needs no files of what the library uses, also where --static asks for them.
+        environment["PKG_CONFIG_LIBDIR"] = environment["PKG_CONFIG_PATH"]
+        for static in [], ["--static"]:
+            flags = run("pkg-config", *static, "--cflags", "--libs", "openllm", env=environment).split()
+            self.assertIn("-I%s" % (self.prefix / "include"), [os.path.normpath(flag) for flag in flags])
+            program = self.root / "by_pkg_config"
+            run(COMPILER, "-std=c++20", Path(SOURCE, "examples", "consume", "main.cc"), "-o", program, *flags,
+                "-pthread")
+            self.check_program(program)
 
     def test_the_licence_comes_with_it(self):
         self.assertIn("Apache License", self.installed("LICENSE").read_text(encoding="utf-8"))
+
+    def test_the_manual_and_completions_come_with_it(self):
+        self.assertTrue(self.installed("openllm.1").read_text(encoding="utf-8").startswith(".TH OPENLLM 1"))
+        self.assertIn("complete -F _openllm", self.installed("completions/openllm").read_text(encoding="utf-8"))
+        self.assertTrue(self.installed("_openllm").read_text(encoding="utf-8").startswith("#compdef openllm"))
+        self.assertIn("complete -c openllm", self.installed("openllm.fish").read_text(encoding="utf-8"))
 
     def test_its_name_has_the_version_that_it_is_compatible_with(self):
         if not is_shared():
@@ -108,6 +118,10 @@ class Use(unittest.TestCase):
 project(whole LANGUAGES CXX)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 add_subdirectory(%s part)
+add_library(own main.cc)
+get_target_property(openllm_type openllm TYPE)
+get_target_property(own_type own TYPE)
+file(WRITE ${CMAKE_BINARY_DIR}/types "${openllm_type} ${own_type}")
 add_executable(whole main.cc)
 target_link_libraries(whole PRIVATE openllm::openllm)
 """ % SOURCE, encoding="utf-8")
@@ -134,6 +148,8 @@ target_link_libraries(whole PRIVATE openllm::openllm)
             self.assertNotIn("-Werror", command["command"].split(), relative)
         cache = (build / "CMakeCache.txt").read_text(encoding="utf-8")
         self.assertRegex(cache, r"(?m)^CMAKE_BUILD_TYPE:STRING=$", "the build type is that of the whole")
+        types = (build / "types").read_text(encoding="utf-8")
+        self.assertEqual(types, "SHARED_LIBRARY STATIC_LIBRARY", "the whole's own libraries stay as they were")
         install = "".join(path.read_text(encoding="utf-8") for path in build.rglob("cmake_install.cmake"))
         self.assertNotIn("libopenllm", install, "installing the whole does not install its parts")
         # One of its files, as a sample: all of them are a build of their own.

@@ -9,9 +9,10 @@ import os
 import subprocess
 import tempfile
 import unittest
+import urllib.request
 from pathlib import Path
 
-from cli_program import PROGRAM, STORIES, TIMEOUT, TINY, main, run, write_chat_model
+from cli_program import DATA, PROGRAM, STORIES, TIMEOUT, TINY, main, run, write_chat_model
 
 
 class Input(unittest.TestCase):
@@ -54,6 +55,10 @@ class Prompts(Input):
         self.assertEqual(self.prompt("What?", "-f", a, "--file", b), "file a\n\nfile b\n\nWhat?")
         self.assertEqual(self.prompt("What?", "-f", a, stdin="in"), "in\n\nfile a\n\nWhat?")
         self.assertEqual(self.prompt("What?", "-f", a, "-f", "-", stdin="in"), "file a\n\nin\n\nWhat?")
+        self.assertEqual(self.prompt("-f", a, "-"), "file a")  # nothing stands on standard input
+        self.assertEqual(self.prompt("-", "-f", b, stdin="\n"), "file b")
+        (self.folder / "dos.txt").write_bytes(b"one\r\ntwo\r\n")
+        self.assertEqual(self.prompt("-f", str(self.folder / "dos.txt")), "one\r\ntwo")
         read, write = os.pipe()  # as <(command) of a shell
         os.write(write, b"piped\n")
         os.close(write)
@@ -166,6 +171,47 @@ class Length(Input):
         self.assertGreater(n, 128)
         self.assertLess(n, 200)
         self.assertRegex(told, r"\Aopenllm: note: [^\n]*context[^\n]*\n\Z")
+
+
+class ChatTemplate(Input):
+    TEMPLATES = ('"chat_template": [{"name": "default", "template": "D{{ messages[0].content }}"}, '
+                 '{"name": "rag", "template": "R{{ messages[0].content }}"}]')
+
+    def test_is_a_file_a_name_or_a_text(self):
+        model = self.folder / "model"
+        model.mkdir()
+        for path in (DATA / "stories260K/hf").iterdir():
+            (model / path.name).symlink_to(path.absolute())
+        (model / "tokenizer_config.json").unlink(missing_ok=True)
+        (model / "tokenizer_config.json").write_text("{%s}" % self.TEMPLATES)
+        (self.folder / "rag").write_text("F{{ messages[0].content }}")
+        for value, letter in (("rag", "R"), ("default", "D"), ("T{{ messages[0].content }}", "T"),
+                              (str(self.folder / "rag"), "F")):
+            self.assertEqual(self.prompt("hi", "--chat-template", value, model=str(model)), letter + "hi")
+        self.assertEqual(self.prompt("hi", model=str(model)), "Dhi")
+        refusal = self.refusal(2, "run", str(model), "hi", "--chat-template", "chatml")
+        self.assertIn("expected default, rag, got chatml", refusal)
+
+
+class Server(Input):
+    def test_takes_the_length_of_its_command_line_for_every_route(self):
+        with subprocess.Popen([PROGRAM, "start", write_chat_model(self.folder), "--port", "0",
+                               "--max-new-tokens", "3"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as server:
+            try:
+                address = server.stderr.readline().split()[-1]
+                while "ready" not in server.stderr.readline():
+                    self.assertIsNone(server.poll())
+                hi = [{"role": "user", "content": "Hi"}]
+                for path, prompt in (("completions", {"prompt": "Once"}), ("chat/completions", {"messages": hi})):
+                    for limit, expected in (({}, 3), ({"max_tokens": 5}, 5)):
+                        body = {**prompt, **limit, "temperature": 0, "ignore_eos": True}
+                        request = urllib.request.Request(address + "/v1/" + path, json.dumps(body).encode(),
+                                                         {"Content-Type": "application/json"})
+                        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+                            self.assertEqual(json.load(answer)["usage"]["completion_tokens"], expected)
+            finally:
+                server.kill()
 
 
 class Query(Input):

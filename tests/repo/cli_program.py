@@ -17,7 +17,8 @@ if not STORIES:
 
 
 def run(*arguments, stdin=subprocess.DEVNULL, home=None, environment=None):
-    env = {"PATH": os.environ["PATH"], "HOME": home or "/nonexistent", **(environment or {})}
+    env = {"PATH": os.environ["PATH"], "HOME": home or "/nonexistent", "HF_HUB_OFFLINE": "1",
+           "OLLAMA_MODELS": "/nonexistent", **(environment or {})}
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
         if name in os.environ:
             env[name] = os.environ[name]

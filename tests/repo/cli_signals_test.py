@@ -58,7 +58,7 @@ class Blocked:
     def end(self):
         """Reads what there is; the exit status, and what stood on standard error."""
         with os.fdopen(self.reader, "rb") as pipe:
-            pipe.read()
+            self.output = pipe.read().decode().lstrip("x")
         error = self.process.stderr.read().decode()
         self.process.stderr.close()
         return self.process.wait(TIMEOUT), error
@@ -72,6 +72,10 @@ class Signals(unittest.TestCase):
         self.assertIsNone(program.process.poll())
         program.interrupt()
         self.assertEqual(program.end(), (130, ""))
+        whole = Blocked(*self.ANSWER)
+        self.assertEqual(whole.end(), (0, ""))
+        self.assertTrue(whole.output.startswith(program.output.rstrip("\n")))
+        self.assertLess(len(program.output), len(whole.output))
 
     def test_a_second_interrupt_does_not_wait(self):
         program = Blocked(*self.ANSWER)
@@ -115,21 +119,34 @@ class ServerThatStalls(http.server.BaseHTTPRequestHandler):
 
 
 class Query(unittest.TestCase):
+    def setUp(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), ServerThatStalls)
+        self.server.is_over = threading.Event()
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def tearDown(self):
+        self.server.is_over.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def ask(self):
+        address = "http://127.0.0.1:%d" % self.server.server_port
+        return subprocess.Popen([PROGRAM, "query", "hi", "--endpoint", address], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
     def test_interrupt_ends_with_130(self):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), ServerThatStalls)
-        server.is_over = threading.Event()
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            with subprocess.Popen([PROGRAM, "query", "hi", "--endpoint", "http://127.0.0.1:%d" % server.server_port],
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as query:
-                self.assertEqual(query.stdout.read(5), b"begun")
-                query.send_signal(signal.SIGINT)
-                self.assertEqual(query.wait(TIMEOUT), 130)
-                self.assertEqual((query.stdout.read(), query.stderr.read()), (b"\n", b""))
-        finally:
-            server.is_over.set()
-            server.shutdown()
-            server.server_close()
+        with self.ask() as query:
+            self.assertEqual(query.stdout.read(5), b"begun")
+            query.send_signal(signal.SIGINT)
+            self.assertEqual(query.wait(TIMEOUT), 130)
+            self.assertEqual((query.stdout.read(), query.stderr.read()), (b"\n", b""))
+
+    def test_an_error_after_the_beginning_has_a_line_of_its_own(self):
+        self.server.is_over.set()  # the answer breaks off
+        with self.ask() as query:
+            self.assertEqual(query.stdout.read(), b"begun\n")
+            self.assertRegex(query.stderr.read(), rb"\Aopenllm: error: [^\n]+\n\Z")
+            self.assertEqual(query.wait(TIMEOUT), 7)
 
 
 class Outputs(unittest.TestCase):

@@ -78,6 +78,9 @@ class OnTerminal(unittest.TestCase):
     def send(self, text):
         os.write(self.fd, text.encode())
 
+    def resize(self, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
     def wait_for_single_keys(self):
         """Until the program reads keys instead of lines."""
         end = time.monotonic() + TIMEOUT
@@ -125,7 +128,7 @@ class Chat(OnTerminal):
         self.expect(">>> ")
         self.send("abcdefghijklmnopqrstuvwxyz")
         self.expect("wxyz")
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))
+        self.resize(20)
         self.send("!")
         self.expect("abcdefghijklmnop.{0,4}qrst")  # drawn anew, wrapped after 20 columns
         self.send("\n")
@@ -163,8 +166,20 @@ class Chat(OnTerminal):
         self.say("\x15/exit", "/exit")
         self.assertEqual(self.exit_status(), 0)
 
-    def resize(self, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    def test_a_line_that_fills_its_rows_is_drawn_over(self):
+        self.expect(">>> ")
+        self.send("0123456789abcdef")  # 4 + 16 columns: the cursor stands in the next row
+        self.expect("abcdef")
+        self.resize(20)
+        self.expect("\r\x1b\\[1A\x1b\\[J>>> 0123456789abcdef")
+        self.send("0123456789abcdefghi")  # one column is left
+        self.expect("ghi")
+        self.resize(60)
+        self.expect("\r\x1b\\[J>>> 0123456789abcdef0123")
+        self.resize(20)
+        self.expect("\r\x1b\\[1A\x1b\\[J>>> 0123456789abcdef.{0,4}0123")
+        self.say("\x15/exit", "/exit")
+        self.assertEqual(self.exit_status(), 0)
 
     def test_interrupts_of_lines_with_text_do_not_leave(self):
         self.expect(">>> ")
@@ -226,6 +241,20 @@ class Chat(OnTerminal):
         self.assertEqual(self.exit_status(), 0)
 
 
+class OfSeveralAnswers(OnTerminal):
+    """A chat shows one answer, whatever number is the default."""
+
+    SHELL = ["env", 'OPENLLM_CONFIG={"n": 3, "temperature": 0}']
+
+    def test_shows_one(self):
+        answer = json.loads(run("run", STORIES, "Once upon", "--json", "--temperature", "0", "--max-new-tokens", "5",
+                                ).stdout)["outputs"][0]["text"]
+        self.expect(">>> ")
+        self.say("Once upon", re.escape(answer.strip()) + ".*>>> ")
+        self.send("/exit\n")
+        self.assertEqual(self.exit_status(), 0)
+
+
 class WithoutHistory(OnTerminal):
     def arguments(self):
         return [*super().arguments(), "--no-history"]
@@ -249,6 +278,11 @@ class Conversation(OnTerminal):
             write_chat_model(self.home / "model")
         return ["run", str(self.home / "model"), "--temperature", "0", "--max-tokens", "4", "--system", "Be brief.",
                 "--ignore-eos", "-c", self.CONTEXT]
+
+    def n_tokens(self, messages):
+        """Of the prompt that these messages give."""
+        text = "".join("%s:%s\n" % (message["role"], message["content"]) for message in messages) + "assistant:"
+        return len(json.loads(run("tokenize", STORIES, text, "--no-special-tokens", "--json").stdout))
 
     def messages(self):
         self.say("/save %s/saved" % self.home, r"\(saved to .*>>> ")
@@ -341,6 +375,51 @@ class WithLittleContext(Conversation):
         self.assertEqual(self.messages()[0], messages[0])
 
 
+    def test_no_more_is_forgotten_than_has_to_be(self):
+        self.expect(">>> ")
+        before, n_dropped = self.messages(), 0
+        for number in range(8):
+            self.say("question %d" % number)
+            now = self.messages()
+            self.assertLessEqual(self.n_tokens(now[:-1]) + 4, 64)  # the answer has room
+            every = [*before, {"role": "user", "content": "question %d" % number}]
+            dropped = len(every) - len(now[:-1])
+            self.assertEqual(now[:-1], every[:1] + every[1 + dropped:])
+            if dropped:
+                n_dropped += 1
+                self.assertGreater(self.n_tokens(every[:1] + every[1 + dropped - 2:]) + 4, 64)
+            before = now
+        self.assertGreater(n_dropped, 0)
+
+
+class Verbose(Conversation):
+    def arguments(self):
+        return [*super().arguments(), "-v"]
+
+    def test_tells_the_speed_of_each_answer(self):
+        self.expect(">>> ")
+        for _ in range(2):
+            self.say("hi", r"load \d+\.\d+ s \| prompt \d+ tokens.* \| answer 4 tokens, .*>>> ")
+
+
+class Protected(OnTerminal):
+    """Started by a shell that ignores signals, as nohup does."""
+
+    SHELL = ["sh", "-c", 'trap "" HUP TERM; exec "$0" "$@"']
+
+    def test_ignores_what_its_caller_ignores(self):
+        self.expect(">>> ")
+        self.wait_for_single_keys()
+        self.send("On")
+        self.expect("On")
+        os.kill(self.pid, signal.SIGTERM)
+        os.kill(self.pid, signal.SIGHUP)
+        self.send("ce\n")
+        self.expect(r"upon a time[^>]*>>> ")
+        self.say("/exit", "exit")
+        self.assertEqual(self.exit_status(), 0)
+
+
 class ShownOnce(OnTerminal):
     def arguments(self):
         return ["run", STORIES, "--n", "2"]
@@ -408,7 +487,7 @@ class AnswerOnTerminal(OnTerminal):
 
 
 class ChatServer(http.server.BaseHTTPRequestHandler):
-    """Answers chats by the number of messages, refuses more than five of them, and stalls when asked to."""
+    """Answers chats by the number of messages, refuses more than five of them, stalls and cuts when asked to."""
 
     def do_GET(self):  # noqa: N802
         self.reply(200, {"data": [{"id": "the-model"}]})
@@ -433,7 +512,8 @@ class ChatServer(http.server.BaseHTTPRequestHandler):
             return self.reply(400, {"error": {"message": "set truncate_prompt", "code": "context_length_exceeded"}})
         if messages[-1]["content"] != "stall":
             answer = {"content": "seen %d" % len(messages)}
-            return self.reply(200, {"choices": [{"index": 0, "message": answer, "finish_reason": "stop"}]})
+            reason = "length" if messages[-1]["content"] == "cut" else "stop"
+            return self.reply(200, {"choices": [{"index": 0, "message": answer, "finish_reason": reason}]})
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -485,12 +565,26 @@ class ChatWithServer(OnTerminal):
         self.say("/exit", "exit")
         self.assertEqual(self.exit_status(), 0)
 
+    def test_half_of_a_full_conversation_makes_way(self):
+        self.expect("Chat with the-model.*>>> ")
+        self.say("one", r"seen 1\s.*>>> ")
+        self.say("cut", r"seen 3\s.*cut off: the context is full.*>>> ")
+        self.say("after", r"oldest turns are forgotten.*seen 3\s.*>>> ")
+        self.assertEqual([message["content"] for message in self.server.asked[-1]["messages"]],
+                         ["cut", "seen 3", "after"])
+        self.say("again", r"seen 5\s.*>>> ")  # it is not full any more
+
     def test_interrupt_ends_the_answer_and_no_more(self):
         self.expect("Chat with the-model.*>>> ")
         self.say("stall", "begun")
         self.send("\x03")
         self.expect(r"\(stopped\).*>>> ")
-        self.say("after", r"seen 3\s.*>>> ")
+        self.send("aft")
+        self.expect("aft")
+        self.resize(70)  # wakes the reader of keys, who must not take it for the interrupt
+        self.expect(">>> aft")
+        self.say("er", r"seen 3\s.*>>> ")
+        self.assertEqual(self.server.asked[-1]["messages"][-1]["content"], "after")
         self.assertEqual(self.server.asked[-1]["messages"][1], {"role": "assistant", "content": "begun"})
         self.say("/exit", "exit")
         self.assertEqual(self.exit_status(), 0)
@@ -505,7 +599,9 @@ class ChatWithServerThatHasNone(ChatWithServer):
         self.say("two", r"continued\s.*>>> ")
         self.assertEqual(self.server.asked[-1]["prompt"], "two")
         self.assertEqual(self.server.asked[-1]["max_tokens"], 128)
+        self.assertNotIn("cut off", self.everything)  # a text has no end
 
+    test_half_of_a_full_conversation_makes_way = None
     test_interrupt_ends_the_answer_and_no_more = None
 
 

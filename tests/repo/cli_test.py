@@ -35,7 +35,8 @@ class Usage(unittest.TestCase):
         self.assertRegex(run("--version").stdout, r"^openllm \d+\.\d+\.\d+\n$")
         overview = run("--help")
         self.assertEqual(overview.returncode, 0)
-        for command in ("run", "start", "query", "models", "info", "tokenize", "logits", "fields", "backends"):
+        for command in ("run", "start", "query", "models", "info", "tokenize", "logits", "replay", "fields",
+                        "backends", "import", "verify", "prune", "du"):
             self.assertIn(command, overview.stdout)
             detail = run(command, "--help")
             self.assertEqual((detail.returncode, detail.stderr), (0, ""))
@@ -70,7 +71,8 @@ class Usage(unittest.TestCase):
 
     def test_numbers_are_read_strictly(self):
         for arguments in (["--seed", "1.5"], ["--seed", "18446744073709551616"], ["--top-k", "1.5"],
-                          ["--temperature", "warm"], ["--temperature", "1e300"], ["--threads", "0x2"]):
+                          ["--temperature", "warm"], ["--temperature", "1e300"], ["--threads", "0x2"],
+                          ["--timeout", "1e300"]):
             self.check_error(run("run", TINY, "--prompt-ids", "1", *arguments), 2, arguments[0], arguments[1])
         self.check_error(run("start", TINY, "--port", "65536"), 2, "65535")
 
@@ -137,7 +139,7 @@ class Usage(unittest.TestCase):
             self.assertEqual([name for _, _, files in os.walk(home) for name in files if "gguf" in name], [])
 
     def test_unknown_model(self):
-        self.check_error(run("run", "no/such", "hi"), 3, "no/such", "openllm models", "fetch-model")
+        self.check_error(run("run", "no/such", "hi"), 3, "no/such", "openllm models", "HF_HUB_OFFLINE")
         self.check_error(run("run", "./no-such.gguf", "hi"), 3, "no-such.gguf")
         self.check_error(run("run", "../..", "hi"), 3)
 
@@ -171,7 +173,7 @@ class Usage(unittest.TestCase):
             reasons = {entry["name"]: entry["reason"] for entry in report["backends"]}
             self.assertIn("foo", reasons["native"])
             self.assertIn("vLLM", reasons["vllm"])
-            self.assertIn("PyTorch", reasons["pt"])
+            self.assertIn("has no weights", reasons["pt"])
             self.assertIn("Chosen: none", run("backends", folder).stdout)
             self.check_error(run("run", folder, "hi"), 4, "foo", "no backend can run this model")
 
@@ -253,6 +255,18 @@ class Usage(unittest.TestCase):
             self.check_error(run("models", "add", "me/cut", str(cut), environment=store), 5, "cut short")
             self.assertEqual(run("models", "remove", "me/tiny", environment=store).returncode, 0)
             self.check_error(run("models", "remove", "me/tiny", environment=store), 3)
+
+
+    def test_a_folder_is_checked_before_it_is_stored(self):
+        with tempfile.TemporaryDirectory() as home:
+            store = {"OPENLLM_HOME": home + "/store", "PATH": os.environ["PATH"]}
+            self.assertEqual(run("models", "add", "tiny", TINY, environment=store).returncode, 0)
+            (Path(home) / "tiny").mkdir()  # not the stored one of that name
+            (Path(home) / "tiny/config.json").write_text("{")
+            result = subprocess.run([PROGRAM, "models", "add", "other", "tiny"], cwd=home, env=store, text=True,
+                                    capture_output=True, timeout=TIMEOUT, check=False)
+            self.check_error(result, 5, "config.json")
+            self.assertEqual(len(json.loads(run("models", "--json", environment=store).stdout)), 1)
 
 
 class Generation(unittest.TestCase):
@@ -399,11 +413,31 @@ class Serving(unittest.TestCase):
         unlimited = ["--temperature", "0"]
         self.assertEqual(run("query", "Once", "--endpoint", self.address, *unlimited).stdout,
                          run("run", STORIES, "Once", *unlimited).stdout)
+        several = run("query", "Once upon a time", "--n", "2", *options).stdout
+        self.assertEqual(several, "[0] %s[1] %s" % (local.stdout, local.stdout))
+        unknown = run("query", "Once", "--model", "no/such", *options)
+        self.assertEqual((unknown.returncode, unknown.stdout), (3, ""), unknown.stderr)
+        self.assertIn("no/such", unknown.stderr)
+        self.assertNotIn("openllm models", unknown.stderr)  # that is about this machine's
         with_system = run("query", "Once", "--system", "Be brief.", *options)
         self.assertEqual((with_system.returncode, with_system.stdout), (4, ""), with_system.stderr)
         self.assertIn("chat template", with_system.stderr)
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.process.wait(TIMEOUT), 0)
+
+    def test_tells_the_size_of_its_cache(self):
+        with urllib.request.urlopen(self.address + "/metrics", timeout=TIMEOUT) as response:
+            n_bytes = int(float(re.search(rb"\nopenllm_cache_bytes (\S+)", response.read()).group(1)))
+        self.assertIn("at most %d MiB\n" % -(-n_bytes // 2**20), self.lines)
+        self.assertNotIn("fewer than", self.lines)
+        with subprocess.Popen([PROGRAM, "start", STORIES, "--port", "0", "--kv-cache-bytes", "64KiB"],
+                              stderr=subprocess.PIPE, text=True) as process:
+            lines = ""
+            while "ready" not in lines and process.poll() is None:
+                lines += process.stderr.readline()
+            process.terminate()
+        self.assertRegex(lines, r"the KV cache holds \d+ tokens, fewer than the context of 512 ")
+        self.assertIn("at most 1 MiB\n", lines)
 
     def test_its_options_are_the_defaults_of_requests(self):
         greedy = run("run", STORIES, "Once upon a time", "--temperature", "0", "--max-new-tokens", "24").stdout
@@ -453,6 +487,13 @@ class Serving(unittest.TestCase):
         port = self.address.rsplit(":", 1)[1]
         result = run("start", STORIES, "--port", port)
         self.assertEqual(result.returncode, 7, result.stderr)
+
+
+class ServingNothing(unittest.TestCase):
+    def test_a_model_that_cannot_be_loaded_ends_the_server(self):
+        result = run("start", STORIES, "--port", "0", "--kv-cache-bytes", "1")
+        self.assertEqual(result.returncode, 6, result.stderr)
+        self.assertRegex(result.stderr, r"\nopenllm: error: kv_cache_bytes: too small[^\n]+\n\Z")
 
 
 class NoServer(unittest.TestCase):

@@ -28,43 +28,77 @@ WAYS = ("src/server/", "src/client/", "src/cli/", "src/fields/", "src/llm/llm_co
 
 # file -> the fields that it may name, because they act there or because a dialect gives them a form of its own.
 EXCEPTIONS = {
-    # OpenAI's own: a default length, echo with logprobs, max_completion_tokens, top_logprobs, tool_choice.
-    "src/server/api/completion_request.cc": {"max_new_tokens", "logprobs", "prompt_logprobs", "add_special_tokens"},
-    "src/server/endpoints/completions.cc": {"skip_special_tokens", "add_special_tokens"},  # prompts of texts and ids
+    # OpenAI's own: echo with logprobs, max_completion_tokens, top_logprobs, tool_choice.
+    "src/server/api/completion_request.cc": {"logprobs", "prompt_logprobs", "add_special_tokens",
+                                             # which text_offset does not know
+                                             "clean_up_tokenization_spaces", "spaces_between_special_tokens",
+                                             "skip_special_tokens"},
+    "src/server/endpoints/completions.cc": {"skip_special_tokens", "add_special_tokens",  # prompts of texts and ids
+                                            "prompt_logprobs"},  # of answers
+    "src/server/api/answers.h": {"prompt_logprobs"},
     "src/server/api/chat_request.cc": {"max_new_tokens", "logprobs", "add_special_tokens", "chat_template_json",
                                        "chat_template_kwargs", "max_completion_tokens", "tools", "tools_json"},
     "src/server/api/common_request.cc": {"request_id"},  # the answer's id
-    # Fields that stand beside llm_config, and a bound.
-    "src/server/api/native_request.cc": {"stop", "stop_token_ids", "adapter_name", "request_id", "prompt_logprobs"},
-    "src/client/wire.cc": {"logprobs", "request_id"},  # the form of chats; the answer's id
-    "src/client/request.cc": {"request_id"},
+    "src/server/api/native_request.cc": {"stop", "prompt_logprobs"},  # bounds
+    "src/client/wire.cc": {"logprobs", "prompt_logprobs", "request_id", "receipt"},  # the form of chats; members of answers
+    # Members of outputs.
+    "src/client/native_wire.cc": {"logprobs", "prompt_logprobs", "request_id"},
+    "src/llm/local_model.cc": {"temperature", "top_p", "presence_penalty", "repetition_penalty", "no_repeat_ngram_size",
+                               "min_new_tokens"},  # greedy
+    "src/client/request.cc": {"request_id", "prompt_logprobs"},
+    "src/client/http_client.cc": {"request_id", "add_generation_prompt"},  # and the route of prompts
+    "src/client/native_server.h": {"add_generation_prompt"},
+    "src/client/native_server.cc": {"add_generation_prompt"},
+    "src/client/metadata.cc": {"timeout"},
+    "src/llm/doctor/speed.cc": {"temperature", "max_new_tokens", "ignore_eos"},  # what it measures with
     # What clients may not ask for, and limits.
-    "src/server/caller.cc": {"priority"},
-    "src/server/generation.cc": {"n"},
+    "src/server/caller.cc": {"priority", "max_new_tokens",
+                             # what the form of answers depends on
+                             "n", "best_of", "logprobs", "skip_special_tokens", "spaces_between_special_tokens",
+                             "clean_up_tokenization_spaces", "timeout"},
+    "src/server/app_server.cc": {"max_new_tokens"},
+    "src/server/api/helpers_request.h": {"add_generation_prompt"},  # false there unless given
+    "src/server/api/helpers_request.cc": {"add_generation_prompt"},
+    "src/server/endpoints/helpers.cc": {"add_generation_prompt"},
+    "src/server/endpoints/metadata.cc": {"timeout"},  # of the model, as OpenLLM's clients know it
+    "src/server/api/native_delta.cc": {"request_id", "prompt_logprobs"},  # of outputs
+    "src/server/service/call_context.h": {"request_id"},
+    "src/server/service/call_context.cc": {"request_id"},
+    "src/server/text_biases.cc": {"logit_bias", "add_special_tokens"},
+    "src/server/generation.cc": {"n", "best_of"},
+    # No stream has the best answers.
+    "src/client/api.cc": {"best_of"},
     "src/server/completion_text.cc": {"prompt_logprobs"},
     # Texts end after 128 tokens, a chat shows one answer without logprobs, and its oldest turns go.
-    "src/cli/answer.cc": {"max_new_tokens", "logprobs", "prompt_logprobs", "add_special_tokens"},
+    "src/cli/answer.cc": {"max_new_tokens", "logprobs", "prompt_logprobs", "add_special_tokens", "receipt_hash_only"},
     "src/cli/chat_session.cc": {"max_new_tokens", "truncate_prompt", "temperature"},
-    "src/cli/chat_settings.cc": {"n", "logprobs", "prompt_logprobs"},
+    "src/cli/chat_settings.cc": {"n", "best_of", "logprobs", "prompt_logprobs"},
+    "src/cli/responder.cc": {"best_of", "add_special_tokens", "max_new_tokens", "max_length"},
+    "src/llm/instance.cc": {"best_of"},  # of a configuration, beside its n
     "src/cli/commands/run.cc": {"max_new_tokens"},
     "src/cli/options.cc": {"max_new_tokens"},
-    "src/cli/responder.cc": {"max_new_tokens", "add_special_tokens"},
     "src/cli/commands/query.cc": {"max_new_tokens"},
-    "src/cli/arguments.cc": {"add_special_tokens", "temperature"},  # also an option of `tokenize`; in examples
+    "src/cli/commands/start.cc": {"max_new_tokens"},
+    "src/cli/commands/get_prompt.cc": {"add_generation_prompt", "chat_template_json"},  # its own defaults
+    # Also an option of `tokenize`; in examples; the options of a receipt's file.
+    "src/cli/arguments.cc": {"add_special_tokens", "temperature", "receipt_hash_only"},
+    "src/cli/receipt_file.cc": {"receipt"},  # of receipts
     "src/cli/commands/inspect.cc": {"add_special_tokens"},
     "src/llm/llm_config.cc": {"temperature"},  # do_sample
     # Where answers are made, not where requests are read.
     "src/server/api/answers.cc": {"logprobs", "prompt_logprobs", "stop"},
+    "src/server/api/receipts.h": {"receipt"},
     "src/server/endpoints/chat_completions.cc": {"skip_special_tokens"},
     "src/server/endpoints/generate.cc": {"prompt_logprobs", "request_id"},
     "src/server/http/exchange.h": {"request_id"},
+    "src/engine/request.h": {"bad_words", "allowed_token_ids"},  # for servers, which have their own constraints
 }
 
 # Layers below requests, where the same words mean other things (the top_k of experts).
 BELOW = re.compile(r"src/(tensor|kernels|format|tokenizer|jinja|step|device|kv|model)/")
 
 # Where a sampling field may act, besides the declaration and the table.
-SAMPLING_ACTS = re.compile(r"src/(sampling/|llm/engine_request\.cc|llm/model_files\.cc|llm/llm_config\.cc)")
+SAMPLING_ACTS = re.compile(r"src/(sampling/|llm/engine_request\.cc|llm/token_rules\.cc|llm/model_files\.cc|llm/llm_config\.cc|llm/family_defaults\.cc|llm/config_forms\.cc|llm/greedy\.h|backend/vllm/)")
 
 
 def rows():
@@ -109,7 +143,7 @@ class Fields(unittest.TestCase):
             named = {path for path, code in files.items() if names_field(code, name)}
             self.assertIn(TABLE, named)
             others = {path for path in named
-                      if path not in (*TABLES, "include/openllm/options.h")
+                      if path not in (*TABLES, "include/openllm/options.h", "include/openllm/llm_config.h")
                       and not SAMPLING_ACTS.match(path) and not BELOW.match(path)}
             self.assertEqual(others - {path for path in others if name in EXCEPTIONS.get(path, ())}, set(), name)
 

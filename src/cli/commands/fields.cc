@@ -54,13 +54,17 @@ base::Json default_of(const Field& field) {
   return value.is_null() ? fields::get(field, GenerateOptions{}) : value;
 }
 
-std::string range_of(const Field& field) { return fields::to_string(field.range); }
+std::string range_of(const Field& field) {
+  if (field.type == fields::Type::kTokenIds && field.range.min > 0) return "at least one";
+  return fields::to_string(field.range);
+}
 
 std::string openai_range_of(const Field& field) {
   if (!field.openai_range) return "";
   const auto most = static_cast<std::int64_t>(field.openai_range->max);
   if (field.type == fields::Type::kTexts) return base::cat("at most ", most, " texts");
   if (field.type == fields::Type::kText) return base::cat("at most ", most, " bytes");
+  if (field.type == fields::Type::kTokenLists) return base::cat("at most ", most, " lists");
   return fields::to_string(*field.openai_range);
 }
 
@@ -85,6 +89,17 @@ base::Json list_of(const std::vector<std::string>& texts) {
   return list;
 }
 
+/// What each backend does with the field.
+base::Json backends_json(std::string_view name) {
+  base::Json object = base::Json::object();
+  for (const Availability& answer : ask_backends_for_field(std::string(name))) {
+    base::Json& cell = object[answer.name];
+    cell["works"] = answer.available;
+    cell["reason"] = answer.available ? base::Json() : base::Json(answer.reason);
+  }
+  return object;
+}
+
 base::Json describe(const Field& field) {
   base::Json row = base::Json::object();
   row["name"] = field.name;
@@ -98,6 +113,7 @@ base::Json describe(const Field& field) {
   row["ways"] = list_of(ways_of(field));
   row["help"] = field.help;
   row["supported"] = true;
+  row["backends"] = backends_json(field.name);
   return row;
 }
 
@@ -110,6 +126,7 @@ void print_json() {
     row["supported"] = false;
     row["bodies_only"] = !field.is_option;
     row["neutral"] = list_of(neutral_of(field));
+    row["backends"] = backends_json(field.name);
     list.push_back(std::move(row));
   }
   print(list.dump() + "\n");
@@ -128,11 +145,14 @@ constexpr const char* kPage =
     "field;\n"
     "- completions, chat, native routes: bodies of requests to `/v1/completions`, to\n"
     "  `/v1/chat/completions` and to the routes of our own;\n"
-    "- client: bodies that `openllm::Client` sends.\n"
+    "- client: bodies that `openllm::Client` and `openllm::HTTPClient` send, where the route takes "
+    "it.\n"
     "\n"
     "Names in parentheses are taken wherever the first one is. OpenAI's routes have ranges of "
     "their\n"
-    "own.\n";
+    "own. In JSON an empty list, `false` for a field without a default, and -1 for the seed take "
+    "back\n"
+    "what lower layers of the configuration say.\n";
 
 constexpr const char* kAbsentPage =
     "\n"
@@ -258,6 +278,43 @@ void print_bodies() {
   print(page + kHarmlessList + harmless_rows());
 }
 
+std::string padded(std::string_view text, std::size_t width) {
+  std::string cell(text);
+  cell.resize(std::max(width, cell.size() + 1), ' ');
+  return cell;
+}
+
+/// One row for each field, one column for each backend.
+void print_matrix() {
+  constexpr std::size_t kName = 34;
+  constexpr std::size_t kCell = 8;
+  const std::vector<Availability> backends = list_backends();
+  std::string table = base::cat(
+      "\nBy backend (yes: honoured; no: refused by name, unless it asks for nothing; -: there is "
+      "no "
+      "such\nbackend here)\n",
+      padded("", kName));
+  for (const Availability& backend : backends) table += padded(backend.name, kCell);
+  table += '\n';
+  const auto add_row = [&](std::string_view name) {
+    table += padded(base::cat("  ", name), kName);
+    const std::vector<Availability> answers = ask_backends_for_field(std::string(name));
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      const char* refused = backends[i].available ? "no" : "-";
+      const char* cell = answers[i].available ? "yes" : refused;
+      table += i + 1 < answers.size() ? padded(cell, kCell) : cell;
+    }
+    table += '\n';
+  };
+  for (const Field& field : fields::all()) add_row(field.name);
+  for (const AbsentField& field : fields::absent()) {
+    if (field.is_option) add_row(field.name);
+  }
+  for (const Availability& backend : backends)
+    table += base::cat("  ", padded(backend.name, kCell), backend.reason, "\n");
+  print(table);
+}
+
 void print_text() {
   std::string_view group;
   for (const Field& field : fields::all()) {
@@ -279,6 +336,7 @@ void print_text() {
   print("\nMembers of HTTP bodies that are no fields of generation\n");
   for (const fields::BodyMember& member : fields::body_members())
     print(base::cat("  ", member.name, ": ", member.help, "\n"));
+  print_matrix();
 }
 
 }  // namespace

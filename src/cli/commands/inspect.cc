@@ -103,6 +103,7 @@ int info_command(const Arguments& arguments) {
   const BackendReport report = ask_backends(arguments.model);
   json["backend"] = report.chosen.empty() ? base::Json() : base::Json(report.chosen);
   json["backend_reason"] = report.reason;
+  json["config"] = base::Json::parse(llm.config().model_dump_json(true), "config");
   if (arguments.json) {
     print(json.dump() + "\n");
     return 0;

@@ -1,3 +1,6 @@
+#include <optional>
+#include <string>
+
 #include "base/error.h"
 #include "cli/answer.h"
 #include "cli/chat_session.h"
@@ -6,10 +9,46 @@
 #include "cli/defaults.h"
 #include "cli/exit_status.h"
 #include "cli/interrupt.h"
+#include "cli/receipt_file.h"
 #include "cli/terminal.h"
 
 namespace openllm::cli {
 namespace {
+
+/// Prints the text of the first choice as it comes, unless several were asked for. How many there
+/// are is the server's affair where nobody says; the others follow when they are whole.
+class LiveText {
+ public:
+  LiveText(bool is_shown, std::optional<int> n) : is_shown_(is_shown && n.value_or(1) == 1) {}
+
+  void add(const GenerationOutput& output) {
+    if (is_shown_ && !output.outputs.empty()) print_rest(output);
+  }
+  /// The error's message gets a line of its own.
+  void fail() const {
+    if (n_printed_ > 0) print("\n");
+  }
+  void end(const GenerationOutput& last, bool is_json) {
+    if (!is_shown_ || last.outputs.empty()) {
+      print_result(last, is_json);
+      return;
+    }
+    print_rest(last);
+    print("\n");
+    for (const CompletionChunk& chunk : last.outputs) {
+      if (chunk.index > 0) print_answer(base::cat("[", chunk.index, "] ", chunk.text, "\n"));
+    }
+  }
+
+ private:
+  void print_rest(const GenerationOutput& output) {
+    print_answer(output.outputs[0].text.substr(n_printed_));
+    n_printed_ = output.outputs[0].text.size();
+  }
+
+  const bool is_shown_;
+  std::size_t n_printed_ = 0;
+};
 
 /// A question to a server, with all that asking it needs.
 struct Question {
@@ -20,37 +59,32 @@ struct Question {
 
   /// Asks, and prints the answer. Returns the exit status.
   int ask(const Prompt& prompt) const {
-    const bool show = arguments.stream && !arguments.json && options.n == 1;
     if (!arguments.stream) {
       const GenerationOutput output = client.generate(prompt, options);
       print_result(output, arguments.json);
+      write_receipt(arguments.receipt, output);
       return status_of(output, arguments.generate, options);
     }
-    bool has_text = false;
+    LiveText live(!arguments.json, options.n);
     const auto on_output = [&](const GenerationOutput& output) {
-      if (!show || output.outputs.empty()) return !guard.interrupted();
-      print_answer(output.outputs[0].delta);
-      has_text = has_text || !output.outputs[0].delta.empty();
+      live.add(output);
       return !guard.interrupted();
     };
     GenerationOutput last;
     try {
       last = client.generate_stream(prompt, options, on_output);
     } catch (const Error&) {
-      if (has_text) print("\n");  // the error's message gets a line of its own
+      live.fail();
       throw;
     }
-    if (show) {
-      print("\n");
-    } else {
-      print_result(last, arguments.json);
-    }
+    live.end(last, arguments.json);
+    write_receipt(arguments.receipt, last);
     return status_of(last, arguments.generate, options);
   }
 
   /// Has the text continued as it is, by as many tokens as `run` would.
   int continue_text(const std::string& text) {
-    if (!options.max_new_tokens) options.max_new_tokens = kCompletionTokens;
+    if (!fields::has_length(options)) options.max_new_tokens = kCompletionTokens;
     return ask(text);
   }
 
@@ -92,8 +126,10 @@ int chat(const Client& client, const Arguments& arguments) {
 int query_command(const Arguments& arguments) {
   if (arguments.raw)
     check_template_is_used(arguments.generate, arguments.system, "--raw does not use");
+  const bool chats = is_chat(arguments);
+  check_receipt(arguments, chats);
   const Client client(arguments.client);
-  if (arguments.source.is_empty() && stdin_is_terminal()) return chat(client, arguments);
+  if (chats) return chat(client, arguments);
   check_shown(arguments);
   const std::string text = gather_prompt(arguments.source, "query").value_or("");
   const InterruptGuard guard(InterruptPipe::Second::kEndsProgram);

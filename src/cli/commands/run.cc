@@ -5,9 +5,12 @@
 #include "cli/chat_session.h"
 #include "cli/chat_settings.h"
 #include "cli/commands/commands.h"
+#include "cli/download_report.h"
 #include "cli/exit_status.h"
 #include "cli/interrupt.h"
 #include "cli/progress_line.h"
+#include "cli/receipt_file.h"
+#include "cli/tell_backend.h"
 #include "cli/terminal.h"
 
 namespace openllm::cli {
@@ -29,7 +32,8 @@ Prompt make_prompt(const LLM& llm, const Arguments& arguments, const std::string
                          arguments.prompt_ids ? "token ids do not use"
                          : arguments.raw      ? "--raw does not use"
                                               : "this model does not have");
-  if (!options.max_new_tokens) options.max_new_tokens = LocalResponder(llm).completion_tokens();
+  if (!fields::has_length(options))
+    options.max_new_tokens = LocalResponder(llm).completion_tokens();
   if (arguments.prompt_ids) return *arguments.prompt_ids;
   return text;
 }
@@ -53,6 +57,7 @@ int answer_once(const LLM& llm, const Arguments& arguments, const std::string& t
   } else {
     print("\n");  // the rest is there already
   }
+  write_receipt(arguments.receipt, output);
   if (arguments.verbose) note(describe(timing) + "\n");
   return guard.interrupted() ? kExitInterrupted : status_of(output, arguments.generate, options);
 }
@@ -64,6 +69,7 @@ void check(const Arguments& arguments, bool is_chat) {
   }
   if (is_chat && arguments.json)
     base::fail(ErrorCode::kInvalidArgument, "--json: needs a PROMPT or standard input");
+  check_receipt(arguments, is_chat);
   if (arguments.prompt_ids)
     check_text_is_tokenized(arguments.generate, "which token ids have or have not");
   if (is_chat) {
@@ -80,28 +86,29 @@ void check(const Arguments& arguments, bool is_chat) {
 }  // namespace
 
 int run_command(const Arguments& arguments) {
-  const bool is_chat = !arguments.prompt_ids && arguments.source.is_empty() && stdin_is_terminal();
-  check(arguments, is_chat);
+  const bool chats = is_chat(arguments);
+  check(arguments, chats);
   const ProgressLine progress;
   LoadOptions load = arguments.load;
   load.progress = progress.callback();
   // An unknown model is reported before standard input is read.
-  const LLM llm(arguments.model, load);
+  const LLM llm = open_model(arguments.model, load, Told::kOnTerminal, progress);
   std::string text;
   if (arguments.prompt_ids) {
     refuse_standard_input("run", "--prompt-ids");
-  } else if (!is_chat) {
+  } else if (!chats) {
     text = gather_prompt(arguments.source, "run").value_or("");
   }
   const auto begin = std::chrono::steady_clock::now();
   llm.load();
+  if (arguments.verbose) tell_backend(llm);
   const double load_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (is_chat && !llm.info().has_tokenizer) {
+  if (chats && !llm.info().has_tokenizer) {
     base::fail(ErrorCode::kUnsupported, "run: ", llm.id(),
                " has no tokenizer to chat with (give --prompt-ids)");
   }
-  if (!is_chat) return answer_once(llm, arguments, text, load_s);
+  if (!chats) return answer_once(llm, arguments, text, load_s);
   const LocalResponder responder(llm);
   return ChatSession(responder, arguments, Asked::kLlm, load_s).run();
 }

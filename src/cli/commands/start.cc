@@ -9,9 +9,12 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "cli/commands/commands.h"
+#include "cli/download_report.h"
 #include "cli/exit_status.h"
 #include "cli/interrupt.h"
 #include "cli/progress_line.h"
+#include "cli/shell_word.h"
+#include "cli/tell_backend.h"
 #include "cli/terminal.h"
 
 namespace openllm::cli {
@@ -22,19 +25,6 @@ std::string address_of(const ServerOptions& options, std::uint16_t port) {
   const std::string host = any ? "127.0.0.1" : options.host;
   const bool is_bare_v6 = host.find(':') != std::string::npos && host.front() != '[';
   return base::cat("http://", is_bare_v6 ? "[" + host + "]" : host, ":", port);
-}
-
-/// In single quotes, as one word for a shell.
-std::string shell_word(std::string_view text) {
-  std::string word = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      word += "'\\''";
-    } else {
-      word += c;
-    }
-  }
-  return word + "'";
 }
 
 /// Refuses keys that look set and protect nothing: an empty variable is a secret that did not
@@ -75,7 +65,7 @@ void announce(const LLM& llm, const ServerOptions& options, std::uint16_t port,
 
 void note_short_context(const LLM& llm, const ProgressLine& screen) {
   const ModelInfo info = llm.info();
-  if (info.max_context == info.wanted_context) return;
+  if (info.max_context == info.wanted_context || llm.stats().kv_bytes_total == 0) return;
   screen.note(base::cat("openllm: the KV cache holds ", info.max_context,
                         " tokens, fewer than the context of ", info.wanted_context,
                         " (--kv-cache-bytes gives it more memory)\n"));
@@ -83,6 +73,7 @@ void note_short_context(const LLM& llm, const ProgressLine& screen) {
 
 void note_cache_size(const LLM& llm, const ProgressLine& screen) {
   constexpr std::int64_t kMiB = std::int64_t{1} << 20U;
+  if (llm.stats().kv_bytes_total == 0) return;  // a server's, which does not say
   screen.note(base::cat("openllm: the KV cache takes up memory as it fills, at most ",
                         (llm.stats().kv_bytes_total + kMiB - 1) / kMiB, " MiB\n"));
 }
@@ -91,12 +82,13 @@ void note_cache_size(const LLM& llm, const ProgressLine& screen) {
 
 int start_command(const Arguments& arguments) {
   require_keys(arguments.server.api_keys);
-  block_termination_signals();  // before any thread exists, so that all of them inherit it
   LoadOptions load = arguments.load;
   const ProgressLine screen;  // loading goes on while the address is told
   load.progress = screen.callback();
-  const LLM llm(arguments.model, load);
+  const LLM llm = open_model(arguments.model, load, Told::kByFile, screen);
+  block_termination_signals();  // before any thread exists, so that all of them inherit it
   ServerOptions options = arguments.server;
+  options.max_new_tokens = load.config.max_new_tokens;  // given here, it is meant for all routes
   options.log = [&screen](const std::string& line) {
     screen.note(base::cat("openllm: ", line, "\n"));
   };
@@ -110,6 +102,7 @@ int start_command(const Arguments& arguments) {
     try {
       server.wait_until_ready();
       has_loaded = true;
+      if (arguments.verbose) tell_backend(llm);
       note_short_context(llm, screen);
       note_cache_size(llm, screen);
       screen.note("openllm: ready; Ctrl-C stops\n");

@@ -175,7 +175,7 @@ void attend_in_spans(const kernels::Kernels& kernels, base::ThreadTeam& team, co
 std::unique_ptr<PositionBias> CpuDevice::make_position_bias(const PositionBiasSpec& spec,
                                                             const Weight* table) {
   std::vector<float> values;
-  if (table != nullptr) {
+  if (table != nullptr && !sizes_only_) {
     const CpuWeight& rows = as_cpu(*table);
     values.resize(static_cast<std::size_t>(rows.out_features() * rows.in_features()));
     for (std::int64_t i = 0; i < rows.out_features(); ++i) {

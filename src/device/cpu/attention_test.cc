@@ -223,6 +223,20 @@ std::vector<Scene> scenes() {
   return list;
 }
 
+TEST(CpuKvCache, BlocksTakeUpWhatTheLayoutPads) {
+  const auto device = make_device("cpu", {.n_threads = 1});
+  const auto reference = make_device("reference", {});
+  const auto bytes = [&](int block, KvType type, int key_dim, int value_dim) {
+    return device->kv_block_bytes({0, 3, key_dim, value_dim}, type, block);
+  };
+  EXPECT_EQ(bytes(32, KvType::kF32, 64, 64), 3 * 2 * 32 * 64 * 4);
+  EXPECT_EQ(bytes(8, KvType::kF32, 64, 64), 3 * (16 + 8) * 64 * 4);
+  EXPECT_EQ(bytes(33, KvType::kF16, 64, 24), 3 * (48 * 64 + 33 * 32) * 2);
+  EXPECT_EQ(bytes(16, KvType::kInt8, 64, 32), 3 * 16 * (64 + 2 * 4 + 32 + 4));
+  EXPECT_EQ(bytes(1, KvType::kInt8, 32, 32), 3 * (16 + 1) * (32 + 4));
+  EXPECT_EQ(reference->kv_block_bytes({0, 3, 64, 24}, KvType::kF16, 33), 3 * 33 * (64 + 24) * 2);
+}
+
 TEST(CpuAttention, AgreesWithPlainLoops) {
   for (const std::string& isa : cpu_isas()) {
     const auto device = make_cpu_device({2, isa});
@@ -332,8 +346,9 @@ TEST(CpuAttention, CachesOfBadSizesAreRefused) {
       {{4, KvType::kF32, {{0, 0, 8, 8}}, {1}}, ErrorCode::kUnsupported},
       {{4, KvType::kF32, {{0, 1, 0, 8}}, {1}}, ErrorCode::kUnsupported},
       {{4, KvType::kF32, {{0, 1, 8, 0}}, {1}}, ErrorCode::kUnsupported},
-      {{4, KvType::kF32, {{0, 1, 1 << 20, 8}}, {1}}, ErrorCode::kUnsupported},
-      {{4, KvType::kF32, {{0, 1, 8, 1 << 20}}, {1}}, ErrorCode::kUnsupported},
+      {{4, KvType::kF32, {{0, 1, 1024, 1024}}, {1}}, std::nullopt},
+      {{4, KvType::kF32, {{0, 1, 1025, 8}}, {1}}, ErrorCode::kUnsupported},
+      {{4, KvType::kF32, {{0, 1, 8, 1025}}, {1}}, ErrorCode::kUnsupported},
       {{4, KvType::kF32, {{1, 1, 8, 8}}, {1}}, ErrorCode::kInternal},
       {{4, KvType::kF32, {{-2, 1, 8, 8}}, {1}}, ErrorCode::kInternal},
       {{4, KvType::kF32, {{0, 1, 8, 8}}, {-1}}, ErrorCode::kInternal},

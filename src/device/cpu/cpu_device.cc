@@ -1,6 +1,7 @@
 #include "device/cpu/cpu_device.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "device/cpu/cpu_device_impl.h"
@@ -49,11 +50,12 @@ kernels::Act to_act(Activation act) {
   return kernels::Act::kSilu;
 }
 
-CpuDevice::CpuDevice(const kernels::Kernels& kernels, int n_threads, Precision precision)
-    : kernels_(kernels), team_(n_threads), precision_(precision) {}
+CpuDevice::CpuDevice(const kernels::Kernels& kernels, int n_threads, Precision precision,
+                     bool sizes_only)
+    : kernels_(kernels), team_(n_threads), precision_(precision), sizes_only_(sizes_only) {}
 
 std::unique_ptr<Weight> CpuDevice::upload(const WeightSource& source, WeightRole role) {
-  return CpuWeight::upload(source, role, team_);
+  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &team_);
 }
 
 std::unique_ptr<Buffer> CpuDevice::allocate(std::size_t n_bytes) {
@@ -64,6 +66,11 @@ std::unique_ptr<KvCache> CpuDevice::allocate_kv(const KvCacheSpec& spec) {
   return std::make_unique<CpuKvCache>(spec);
 }
 
+std::int64_t CpuDevice::kv_block_bytes(const KvLayerSpec& layer, KvType type,
+                                       int block_size) const noexcept {
+  return CpuKvCache::plan(layer, type, block_size).block_bytes;
+}
+
 std::unique_ptr<Rope> CpuDevice::make_rope(const RopeSpec& spec) {
   return std::make_unique<CpuRope>(spec);
 }
@@ -71,6 +78,7 @@ std::unique_ptr<Rope> CpuDevice::make_rope(const RopeSpec& spec) {
 void CpuDevice::begin_step(const step::Step& step) noexcept {
   step_ = &step;
   ++step_number_;
+  guarded([&] { base::check(!sizes_only_, "device: it has sizes of weights alone"); });
 }
 
 void CpuDevice::finish_step() {
@@ -113,13 +121,16 @@ void CpuDevice::embed(const Weight& table, const Lookup& lookup, Tensor out) noe
 
 void CpuDevice::norm_row(const NormSpec& spec, const CpuWeight& weight, const float* bias,
                          const float* x, std::int64_t n_columns, float* out) const {
-  const std::int64_t n = weight.in_features();
+  const std::int64_t n = spec.group > 0 ? spec.group : weight.in_features();
   for (std::int64_t i = 0; i + n <= n_columns; i += n) {
+    const std::int64_t first = i % weight.in_features();
+    const float* gains = weight.vector() + first;
+    const float* shifts = bias == nullptr ? nullptr : bias + first;
     if (spec.kind == NormKind::kRms) {
-      kernels_.rms_norm(x + i, weight.vector(), spec.weight_offset, spec.eps, n, out + i);
-      if (bias != nullptr) kernels_.add(out + i, bias, 1.0F, n, out + i);
+      kernels_.rms_norm(x + i, gains, spec.weight_offset, spec.eps, n, out + i);
+      if (shifts != nullptr) kernels_.add(out + i, shifts, 1.0F, n, out + i);
     } else {
-      kernels_.layer_norm(x + i, weight.vector(), bias, spec.weight_offset, spec.eps, n, out + i);
+      kernels_.layer_norm(x + i, gains, shifts, spec.weight_offset, spec.eps, n, out + i);
     }
   }
 }
@@ -166,6 +177,27 @@ void CpuDevice::activation(Activation act, Tensor x) noexcept {
   guarded([&] {
     for_rows(x.rows, static_cast<double>(x.cols), [&](std::int64_t t) {
       kernels_.activate(to_act(act), row_of(x, t), x.cols, row_of(x, t));
+    });
+  });
+}
+
+void CpuDevice::apply_gate(Tensor gate, Tensor x) noexcept {
+  guarded([&] {
+    for_rows(x.rows, 4.0 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      const float* from = row_of(gate, t);
+      float* values = row_of(x, t);
+      const std::int64_t step = gate.cols == 1 ? 0 : 1;
+      for (std::int64_t i = 0; i < x.cols; ++i) values[i] /= 1.0F + std::exp(-from[i * step]);
+    });
+  });
+}
+
+void CpuDevice::clamp(float limit, Tensor x) noexcept {
+  guarded([&] {
+    for_rows(x.rows, 0.2 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      float* values = row_of(x, t);
+      for (std::int64_t i = 0; i < x.cols; ++i)
+        values[i] = std::min(std::max(values[i], -limit), limit);
     });
   });
 }
@@ -221,7 +253,8 @@ std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options) {
                options.isa, ")");
   }
   const auto precision = options.fast_activations ? cpu::Precision::kCoarse : cpu::Precision::kFine;
-  return std::make_unique<cpu::CpuDevice>(*kernels, options.n_threads, precision);
+  return std::make_unique<cpu::CpuDevice>(*kernels, options.n_threads, precision,
+                                          options.sizes_only);
 }
 
 }  // namespace openllm::device

@@ -25,7 +25,8 @@ enum class Precision : std::uint8_t {
 
 class CpuDevice final : public Device {
  public:
-  CpuDevice(const kernels::Kernels& kernels, int n_threads, Precision precision);
+  CpuDevice(const kernels::Kernels& kernels, int n_threads, Precision precision,
+            bool sizes_only = false);
 
   std::string name() const override { return "cpu"; }
   std::string isa() const override { return kernels_.name; }
@@ -33,6 +34,8 @@ class CpuDevice final : public Device {
   std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) override;
   std::unique_ptr<Buffer> allocate(std::size_t n_bytes) override;
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override;
+  std::int64_t kv_block_bytes(const KvLayerSpec& layer, KvType type,
+                              int block_size) const noexcept override;
   std::unique_ptr<Rope> make_rope(const RopeSpec& spec) override;
   std::unique_ptr<PositionBias> make_position_bias(const PositionBiasSpec& spec,
                                                    const Weight* table) override;
@@ -55,6 +58,8 @@ class CpuDevice final : public Device {
                  Tensor out) noexcept override;
   void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept override;
   void activation(Activation act, Tensor x) noexcept override;
+  void apply_gate(Tensor gate, Tensor x) noexcept override;
+  void clamp(float limit, Tensor x) noexcept override;
   void copy(Tensor x, Tensor out) noexcept override;
   void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override;
   void route(Routing& routing, const Weight* bias, Tensor scores) noexcept override;
@@ -64,7 +69,7 @@ class CpuDevice final : public Device {
                       Tensor out) noexcept override;
   void gather_from_experts(const Routing& routing, Tensor x, Tensor out) noexcept override;
   void gather_outputs(Tensor x, Tensor out) noexcept override;
-  void logits(const Weight& weight, float scale, float soft_cap, Tensor x,
+  void logits(const Weight& weight, const Weight* bias, float scale, float soft_cap, Tensor x,
               float* host_out) noexcept override;
   void read(Tensor x, float* host_out) noexcept override;
   void norm_linear(const NormSpec& spec, const Weight& norm_weight, const Weight* norm_bias,
@@ -160,6 +165,7 @@ class CpuDevice final : public Device {
   const kernels::Kernels& kernels_;
   base::ThreadTeam team_;
   const Precision precision_;
+  const bool sizes_only_;
   std::exception_ptr failure_{};
   AlignedMemory quant_memory_{};
   kernels::QuantRows quant_{};

@@ -39,8 +39,7 @@ TEST(CpuElementwise, NormsAgreeWithTheReference) {
           Random random(29);
           const auto weight = upload_vector(device, random.normals(static_cast<std::size_t>(cols)));
           const auto bias = upload_vector(device, random.normals(static_cast<std::size_t>(cols)));
-          device.norm({kind, 1e-6F, 1.0F}, *weight, kind == NormKind::kLayer ? bias.get() : nullptr,
-                      x, x);
+          device.norm({kind, 1e-6F, 1.0F}, *weight, rows == 1 ? nullptr : bias.get(), x, x);
         });
       }
     }
@@ -53,6 +52,29 @@ TEST(CpuElementwise, HeadNormsAgreeWithTheReference) {
     const auto weight = upload_vector(device, random.normals(24));
     device.norm({NormKind::kRms, 1e-6F, 0.0F}, *weight, nullptr, x, x);
   });
+}
+
+TEST(CpuElementwise, NormsOfHeadsWithOwnWeightsAgreeWithTheReference) {
+  for (const NormKind kind : {NormKind::kRms, NormKind::kLayer}) {
+    compare(9, 5 * 24, 1.0F, 4e-6, [&](Device& device, Tensor x) {
+      Random random(31);
+      const auto weight = upload_vector(device, random.normals(5 * 24));
+      const auto bias = upload_vector(device, random.normals(5 * 24));
+      device.norm({kind, 1e-6F, 0.0F, 24}, *weight, bias.get(), x, x);
+    });
+  }
+}
+
+TEST(CpuElementwise, GatesAndClampsAgreeWithTheReference) {
+  for (const std::int64_t gate_cols : {1, 37}) {
+    compare(600, 37, 2.0F, 4e-6, [&](Device& device, Tensor x) {
+      Random random(33);
+      const TestTensor gate(device, 600, gate_cols,
+                            random.normals(static_cast<std::size_t>(600 * gate_cols), 9.0F));
+      device.apply_gate(gate.get(), x);
+      device.clamp(1.25F, x);
+    });
+  }
 }
 
 TEST(CpuElementwise, ActivationsAgreeWithTheReference) {

@@ -286,6 +286,59 @@ TEST(GroupedUpload, WithoutZeroPointsTheyAreInTheMiddle) {
   EXPECT_EQ(rows.zero(0, 3), 128);
 }
 
+/// A run of 32 sorted inputs is of one group, or the packed forms cannot have it.
+TEST(GroupedUpload, RunsOfTwoGroupsAreKeptAsValues) {
+  Random random(5);
+  for (const std::int32_t n_first : {31, 32, 33, 63, 64, 65}) {
+    Grouped w = make_grouped({4, 64, true, true, DType::kF16}, 16, 128, random);
+    for (std::int32_t i = 0; i < 128; ++i) {
+      w.group_of[static_cast<std::size_t>(i)] = i < n_first ? 0 : 1;
+    }
+    const cpu::GroupedPart part(w.part());
+    EXPECT_EQ(part.format(), n_first % 32 == 0 ? PackFormat::kQ4_0 : PackFormat::kF32) << n_first;
+  }
+}
+
+/// Some experts of a layer may have their inputs in another order than others, or as they come.
+TEST(GroupedUpload, ExpertsHaveTheirInputsInOrdersOfTheirOwn) {
+  constexpr std::int64_t kRows = 9;
+  const RouterSpec spec{.n_experts = 3, .top_k = 1};
+  for (const std::size_t plain : {0U, 1U, 2U}) {
+    const auto run = [&](Device& device) {
+      Random random(7);
+      std::vector<std::unique_ptr<Weight>> owned;
+      std::vector<const Weight*> experts;
+      for (std::size_t e = 0; e < 3; ++e) {
+        const Kind kind{4, 32, false, e != plain, DType::kF16};
+        owned.push_back(upload(device, make_grouped(kind, 48, kIn, random)));
+        experts.push_back(owned.back().get());
+      }
+      const TestTensor scores(device, kRows, 3, random.normals(kRows * 3));
+      const TestTensor x(device, kRows, kIn, random.normals(kRows * kIn));
+      const TestTensor slots(device, kRows, kIn), out(device, kRows, 48);
+      const auto routing = device.make_routing(spec);
+      device.route(*routing, nullptr, scores);
+      device.scatter_to_experts(*routing, x, slots);
+      device.grouped_linear(*routing, experts, {}, slots, out);
+      device.finish_step();
+      return out.values();
+    };
+    const auto want = run(*make_device("reference"));
+    const auto got = run(*make_device("cpu"));
+    for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 2e-3F) << plain;
+  }
+}
+
+TEST(GroupedUpload, TheOrderOfInputsIsReadToo) {
+  Random random(9);
+  const auto device = make_device("cpu");
+  const auto bytes = [&](bool shuffled) {
+    return upload(*device, make_grouped({4, 32, false, shuffled, DType::kF16}, 48, kIn, random))
+        ->bytes();
+  };
+  EXPECT_EQ(bytes(true), bytes(false) + kIn * sizeof(std::int32_t));
+}
+
 template <typename Spoil>
 void expect_refused(const std::string& message, Spoil spoil) {
   Random random(5);

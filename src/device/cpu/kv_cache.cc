@@ -53,21 +53,29 @@ void check_spec(const KvCacheSpec& spec) {
 
 }  // namespace
 
+CpuKvCache::Layout CpuKvCache::plan(const KvLayerSpec& layer, KvType type,
+                                    int block_size) noexcept {
+  const KvFormat format = format_of(type);
+  const std::int64_t element = kernels::kv_element_bytes(format);
+  const std::int64_t scale = format == KvFormat::kI8 ? sizeof(float) : 0;
+  const std::int64_t value_lanes = lanes(layer.value_dim);
+  Layout layout;
+  layout.key_bytes = lanes(block_size) *
+                     (layer.head_dim * element + kernels::kv_scale_groups(layer.head_dim) * scale);
+  layout.value_bytes =
+      block_size * (value_lanes * element + kernels::kv_scale_groups(value_lanes) * scale);
+  layout.block_bytes = layer.n_kv_heads * (layout.key_bytes + layout.value_bytes);
+  return layout;
+}
+
 CpuKvCache::CpuKvCache(const KvCacheSpec& spec)
     : block_size_(spec.block_size), format_(format_of(spec.type)) {
   check_spec(spec);
-  const std::int64_t element = kernels::kv_element_bytes(format_);
-  const std::int64_t scale = format_ == KvFormat::kI8 ? sizeof(float) : 0;
   layers_.reserve(spec.layers.size());
   for (const KvLayerSpec& layer_spec : spec.layers) {
     Layer layer;
+    static_cast<Layout&>(layer) = plan(layer_spec, spec.type, block_size_);
     layer.spec = layer_spec;
-    const std::int64_t value_lanes = lanes(layer_spec.value_dim);
-    layer.key_bytes = lanes(block_size_) * (layer_spec.head_dim * element +
-                                            kernels::kv_scale_groups(layer_spec.head_dim) * scale);
-    layer.value_bytes =
-        block_size_ * (value_lanes * element + kernels::kv_scale_groups(value_lanes) * scale);
-    layer.block_bytes = layer_spec.n_kv_heads * (layer.key_bytes + layer.value_bytes);
     const std::int64_t n_blocks =
         layer_spec.group == KvLayerSpec::kOwnRows
             ? spec.n_own_blocks

@@ -17,13 +17,16 @@ class CpuKvCache final : public KvCache {
  public:
   explicit CpuKvCache(const KvCacheSpec& spec);
 
-  struct Layer {
-    KvLayerSpec spec{};
+  struct Layout {
     std::int64_t key_bytes = 0;  ///< Of one head in one block.
     std::int64_t value_bytes = 0;
     std::int64_t block_bytes = 0;
+  };
+  struct Layer : Layout {
+    KvLayerSpec spec{};
     AlignedMemory memory{};
   };
+  static Layout plan(const KvLayerSpec& layer, KvType type, int block_size) noexcept;
   const Layer& layer(int i) const { return layers_[static_cast<std::size_t>(i)]; }
   Layer& layer(int i) { return layers_[static_cast<std::size_t>(i)]; }
   int block_size() const noexcept { return block_size_; }

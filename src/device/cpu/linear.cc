@@ -233,8 +233,8 @@ void CpuDevice::gated_linear(Activation act, const Weight& weight, const Weight*
   });
 }
 
-void CpuDevice::logits(const Weight& weight, float scale, float soft_cap, Tensor x,
-                       float* host_out) noexcept {
+void CpuDevice::logits(const Weight& weight, const Weight* bias, float scale, float soft_cap,
+                       Tensor x, float* host_out) noexcept {
   guarded([&] {
     const CpuWeight& table = as_cpu(weight);
     const Forms forms = forms_of(table);
@@ -243,7 +243,7 @@ void CpuDevice::logits(const Weight& weight, float scale, float soft_cap, Tensor
       for_rows(x.rows, 0.3 * static_cast<double>(x.cols),
                [&](std::int64_t row) { convert(forms, x, row); });
     }
-    const Product product{&table, nullptr, 0, x.rows};
+    const Product product{&table, vector_of(bias), 0, x.rows};
     multiply({&product, 1}, x, host_out, table.out_features(), {scale, soft_cap});
   });
 }

@@ -233,6 +233,23 @@ TEST(CpuEmbedding, RowsAreTheFilesValues) {
   }
 }
 
+/// The smallest factors of MXFP4 are 2^-127 and 2^-126; the first is subnormal.
+TEST(CpuEmbedding, SmallestFactorsOfMxfp4) {
+  Random random(13);
+  TestWeight w = make_weight(DType::kMXFP4, 6, 32, random);
+  for (std::size_t row = 0; row < 6; ++row) w.bytes[row * 17] = static_cast<std::byte>(row);
+  tensor::info(w.type).to_f32(w.bytes.data(), w.values.data(), w.values.size());
+  const auto device = device_of("");
+  const auto table = upload(*device, w, WeightRole::kEmbedding);
+  const TestTensor out(*device, 6, 32);
+  step::Step step = step_of({0, 1, 2, 3, 4, 5});
+  step.token_ids = step.positions;
+  device->begin_step(step);
+  device->embed(*table, {}, out);
+  EXPECT_EQ(out.values(), w.values);
+  EXPECT_NE(w.values, std::vector<float>(w.values.size()));
+}
+
 // Adapters of different ranks and outputs for some of the rows, as with a fused QKV.
 TEST(CpuLinear, LowRankDeltasAgreeWithTheReference) {
   const auto run = [](Device& device) {
@@ -313,6 +330,38 @@ TEST(CpuExperts, AgreeWithTheReferenceAndRowsStandAlone) {
   }
 }
 
+/// Each expert gets its rows in the form that it takes, whatever the others take.
+TEST(CpuExperts, RoundOnlyTheirOwnActivations) {
+  constexpr std::int64_t kRows = 24;
+  const std::vector<DType> types = {DType::kBF16, DType::kF32, DType::kF16, DType::kF32};
+  const RouterSpec spec{.n_experts = 4, .top_k = 1};
+  const auto run = [&](Device& device) {
+    Random random(43);
+    std::vector<std::unique_ptr<Weight>> owned;
+    std::vector<const Weight*> experts;
+    for (const DType type : types) {
+      owned.push_back(upload(device, make_weight(type, 40, 64, random)));
+      experts.push_back(owned.back().get());
+    }
+    const TestTensor scores(device, kRows, 4, random.normals(kRows * 4));
+    const TestTensor x(device, kRows, 64, random.normals(kRows * 64));
+    const TestTensor slots(device, kRows, 64), out(device, kRows, 40);
+    const auto routing = device.make_routing(spec);
+    device.route(*routing, nullptr, scores);
+    device.scatter_to_experts(*routing, x, slots);
+    device.grouped_linear(*routing, experts, {}, slots, out);
+    return out.values();
+  };
+  const auto want = run(*make_device("reference"));
+  for (const std::string& isa : cpu_isas()) {
+    for (const bool fast : {false, true}) {
+      const auto got = run(*device_of(isa, 2, fast));
+      for (std::size_t i = 0; i < want.size(); ++i)
+        ASSERT_NEAR(got[i], want[i], fast ? 0.03F : 1e-4F) << isa << " " << fast << " " << i;
+    }
+  }
+}
+
 TEST(CpuLogits, ScalesCapsAndFillsHostRows) {
   for (const std::string& isa : cpu_isas()) {
     const auto device = device_of(isa);
@@ -322,12 +371,35 @@ TEST(CpuLogits, ScalesCapsAndFillsHostRows) {
     const auto x = random.normals(5 * 64, 8.0F);
     const TestTensor in(*device, 5, 64, x);
     std::vector<float> out(5 * 1000);
-    device->logits(*table, 0.5F, 3.0F, in, out.data());
+    device->logits(*table, nullptr, 0.5F, 3.0F, in, out.data());
     device->finish_step();
     for (std::int64_t t = 0; t < 5; ++t) {
       for (std::int64_t o = 0; o < 1000; o += 37) {
         const double raw = expect(w, x, t, o, false, isa).value * 0.5;
         ASSERT_NEAR(out[static_cast<std::size_t>(t * 1000 + o)], 3.0 * std::tanh(raw / 3.0), 2e-3);
+      }
+    }
+  }
+}
+
+TEST(CpuLogits, AddsTheBiasBeforeItScales) {
+  for (const std::string& isa : cpu_isas()) {
+    const auto device = device_of(isa);
+    Random random(18);
+    const TestWeight w = make_weight(DType::kF32, 100, 64, random);
+    const auto table = upload(*device, w, WeightRole::kEmbedding);
+    const auto shifts = random.normals(100, 2.0F);
+    const auto bias = upload_vector(*device, shifts);
+    const auto x = random.normals(3 * 64, 1.0F);
+    const TestTensor in(*device, 3, 64, x);
+    std::vector<float> out(3 * 100);
+    device->logits(*table, bias.get(), 0.5F, 0.0F, in, out.data());
+    device->finish_step();
+    for (std::int64_t t = 0; t < 3; ++t) {
+      for (std::int64_t o = 0; o < 100; ++o) {
+        const double shift = static_cast<double>(shifts[static_cast<std::size_t>(o)]);
+        const double want = (expect(w, x, t, o, false, isa).value + shift) * 0.5;
+        ASSERT_NEAR(out[static_cast<std::size_t>(t * 100 + o)], want, 2e-3);
       }
     }
   }
@@ -376,6 +448,19 @@ TEST(CpuUpload, RefusesWhatItCannotTake) {
   expect_error(ErrorCode::kUnsupported, [&] { device->upload(source, WeightRole::kLinear); });
   source.parts[0].view = {DType::kQ4_0, {64, 4}, w.bytes};  // rows are not whole blocks
   expect_error(ErrorCode::kCorruptData, [&] { device->upload(source, WeightRole::kLinear); });
+}
+
+TEST(CpuUpload, PartsOfOneStackAreEquallyWide) {
+  const auto device = device_of("");
+  Random random(1);
+  const TestWeight narrow = make_weight(DType::kF32, 4, 32, random);
+  const TestWeight wide = make_weight(DType::kF32, 4, 64, random);
+  for (const bool wider : {false, true}) {
+    const TestWeight& first = wider ? narrow : wide;
+    const TestWeight& second = wider ? wide : narrow;
+    const WeightSource source{{{first.view(), "first"}, {second.view(), "second"}}};
+    expect_error(ErrorCode::kCorruptData, [&] { device->upload(source, WeightRole::kLinear); });
+  }
 }
 
 /// What both devices say of a weight; the cpu device looks at the parts from several threads.

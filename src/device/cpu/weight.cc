@@ -132,18 +132,19 @@ void pack_tile(std::span<const RowSource> parts, std::int64_t tile, Segment& seg
 }
 
 Segment pack_segment(std::span<const RowSource> parts, std::int64_t first_row,
-                     base::ThreadTeam& team) {
+                     base::ThreadTeam* team) {
   std::int64_t n_rows = 0;
   for (const RowSource& part : parts) n_rows += part.n_rows;
   Segment segment;
   segment.first_row = first_row;
   segment.matrix = kernels::packed_shape(parts[0].format, n_rows, parts[0].n_columns);
+  if (team == nullptr) return segment;
   segment.memory = AlignedMemory(kernels::packed_bytes(segment.matrix));
   segment.matrix.data = segment.memory.data();
   const std::int64_t n_tiles = (n_rows + kernels::kTileRows - 1) / kernels::kTileRows;
   std::atomic<std::int64_t> first_bad{n_rows};
   std::atomic<bool> no_memory{false};
-  team.run(static_cast<std::size_t>(n_tiles), [&](std::size_t tile) {
+  team->run(static_cast<std::size_t>(n_tiles), [&](std::size_t tile) {
     try {
       pack_tile(parts, static_cast<std::int64_t>(tile), segment, first_bad);
     } catch (const std::bad_alloc&) {  // must not leave a thread of the team
@@ -209,7 +210,7 @@ void CpuWeight::read_row(std::int64_t row, float* out) const {
 }
 
 std::unique_ptr<CpuWeight> CpuWeight::upload(const WeightSource& source, WeightRole role,
-                                             base::ThreadTeam& team) {
+                                             base::ThreadTeam* team) {
   base::check(!source.parts.empty(), "device: a weight without parts");
   auto weight = std::make_unique<CpuWeight>();
   if (role == WeightRole::kVector) {

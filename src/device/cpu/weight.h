@@ -34,8 +34,9 @@ class CpuWeight final : public Weight {
   /// Writes row `row` in f32.
   void read_row(std::int64_t row, float* out) const;
 
+  /// Without a team: sizes alone (DeviceOptions::sizes_only).
   static std::unique_ptr<CpuWeight> upload(const WeightSource& source, WeightRole role,
-                                           base::ThreadTeam& team);
+                                           base::ThreadTeam* team);
 
  private:
   std::int64_t out_features_ = 0;

@@ -114,6 +114,11 @@ class ReferenceDevice final : public Device {
   std::unique_ptr<Buffer> allocate(std::size_t n_bytes) override {
     return std::make_unique<HostBuffer>(n_bytes);
   }
+  std::int64_t kv_block_bytes(const KvLayerSpec& layer, KvType type,
+                              int block_size) const noexcept override {
+    const auto token = kv_head_bytes(type, layer.head_dim) + kv_head_bytes(type, layer.value_dim);
+    return std::int64_t{block_size} * layer.n_kv_heads * static_cast<std::int64_t>(token);
+  }
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override {
     return std::make_unique<ReferenceKvCache>(spec);
   }
@@ -145,11 +150,13 @@ class ReferenceDevice final : public Device {
   }
   void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x,
             Tensor out) noexcept override {
-    const std::int64_t n = weight.in_features();
+    const std::int64_t n = spec.group > 0 ? spec.group : weight.in_features();
     for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t begin = 0; begin < x.cols; begin += n) {
-        norm_group(spec, dense(weight).row(0), bias == nullptr ? nullptr : dense(*bias).row(0), n,
-                   row(x, t) + begin, row(out, t) + begin);
+        const std::int64_t first = begin % weight.in_features();
+        norm_group(spec, dense(weight).row(0) + first,
+                   bias == nullptr ? nullptr : dense(*bias).row(0) + first, n, row(x, t) + begin,
+                   row(out, t) + begin);
       }
     }
   }
@@ -236,6 +243,22 @@ class ReferenceDevice final : public Device {
     }
   }
 
+  void apply_gate(Tensor gate, Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      for (std::int64_t i = 0; i < x.cols; ++i) {
+        const auto score = static_cast<double>(row(gate, t)[gate.cols == 1 ? 0 : i]);
+        row(x, t)[i] =
+            static_cast<float>(static_cast<double>(row(x, t)[i]) / (1.0 + std::exp(-score)));
+      }
+    }
+  }
+  void clamp(float limit, Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      for (std::int64_t i = 0; i < x.cols; ++i)
+        row(x, t)[i] = std::min(std::max(row(x, t)[i], -limit), limit);
+    }
+  }
+
   void copy(Tensor x, Tensor out) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) std::copy_n(row(x, t), x.cols, row(out, t));
   }
@@ -291,12 +314,13 @@ class ReferenceDevice final : public Device {
   void read(Tensor x, float* host_out) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) std::copy_n(row(x, t), x.cols, host_out + t * x.cols);
   }
-  void logits(const Weight& weight, float scale, float soft_cap, Tensor x,
+  void logits(const Weight& weight, const Weight* bias, float scale, float soft_cap, Tensor x,
               float* host_out) noexcept override {
     const std::int64_t n_vocab = weight.out_features();
     for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t v = 0; v < n_vocab; ++v) {
         double value = dot(row(x, t), dense(weight).row(v), weight.in_features());
+        if (bias != nullptr) value += static_cast<double>(dense(*bias).row(0)[v]);
         value *= static_cast<double>(scale);
         if (soft_cap > 0.0F) value = cap(value, soft_cap);
         host_out[t * n_vocab + v] = static_cast<float>(value);

@@ -1,5 +1,6 @@
 // DeepSeek-V2: latent attention, dense first layers, then groups of routed experts beside shared
-// ones. Source: transformers models/deepseek_v2.
+// ones. DeepSeek-V3 and R1: other routers. Sources: transformers models/deepseek_v2 and
+// deepseek_v3.
 
 #include <cmath>
 
@@ -63,34 +64,50 @@ device::RouterSpec read_router(const Config& config) {
   return router;
 }
 
-ModelSpec from_hf(const Config& config) {
-  hf::Defaults defaults;
+/// Sizes, rope and latent attention; FFNs stay dense.
+ModelSpec read_network(const Config& config, const hf::Defaults& family, int n_heads,
+                       device::RopeStyle style) {
+  hf::Defaults defaults = family;
   // `head_dim` of these files is the rotated part.
   defaults.head_dim = config.int_or("qk_rope_head_dim", 64, 2, kMaxHeadDim);
   defaults.ignores_head_dim = true;
+  defaults.n_heads = n_heads;
   ModelSpec spec = hf::read_llama_like(config, defaults);
-  hf::read_single_rope(config, spec, defaults.rope_theta);
-  spec.ropes[0].style = device::RopeStyle::kInterleaved;
+  hf::read_single_rope(config, spec, {.theta = defaults.rope_theta, .style = style});
   const LatentAttentionSpec attention = read_attention(config, attention_of(spec, 0).n_heads);
   const bool ffn_bias = config.bool_or("mlp_bias", false);
   each_ffn(spec, [&](DenseFfnSpec& ffn) { ffn.bias = ffn_bias; });
+  for (LayerSpec& layer : spec.layers) layer.mixer = attention;
+  return spec;
+}
 
-  MoeFfnSpec moe;
+ModelSpec from_v2(const Config& config) {
+  ModelSpec spec = read_network(config, {}, 32, device::RopeStyle::kInterleaved);
+  MoeFfnSpec moe =
+      hf::read_moe(config, spec, {.n_experts_key = "n_routed_experts", .ffn_dim = 1407});
   moe.router = read_router(config);
-  moe.expert = std::get<DenseFfnSpec>(spec.layers[0].ffn);
-  moe.expert.bias = false;
-  moe.expert.ffn_dim = config.int_or("moe_intermediate_size", 1407, 1, kMaxFfnDim);
-  const int n_shared = config.int_or("n_shared_experts", 2, 0, kMaxExperts);
-  if (n_shared > 0) {
-    moe.shared = std::get<DenseFfnSpec>(spec.layers[0].ffn);
-    moe.shared->ffn_dim = moe.expert.ffn_dim * n_shared;
-  }
-  const int n_dense = config.int_or("first_k_dense_replace", 0, 0, kMaxLayers);
-  for (int i = 0; i < spec.n_layers(); ++i) {
-    LayerSpec& layer = spec.layers[static_cast<std::size_t>(i)];
-    layer.mixer = attention;
-    if (i >= n_dense) layer.ffn = moe;
-  }
+  hf::place_deepseek_moe(config, spec, moe, 2, 0);
+  return spec;
+}
+
+ModelSpec from_v3(const Config& config) {
+  const bool interleaved = config.bool_or("rope_interleave", true);
+  ModelSpec spec =
+      read_network(config,
+                   {.vocab_size = 129280,
+                    .hidden_size = 7168,
+                    .n_layers = 61,
+                    .n_kv_heads = 128,
+                    .ffn_dim = 18432,
+                    .max_positions = 4096},
+                   128, interleaved ? device::RopeStyle::kInterleaved : device::RopeStyle::kHalves);
+  MoeFfnSpec moe =
+      hf::read_moe(config, spec,
+                   {.n_experts_key = config.first_of({"num_local_experts", "n_routed_experts"}),
+                    .n_experts = 256,
+                    .ffn_dim = 2048});
+  hf::read_sigmoid_router(config, moe, 2.5, 8, 4, true);
+  hf::place_deepseek_moe(config, spec, moe, 1, 3);
   return spec;
 }
 
@@ -105,22 +122,22 @@ ModuleLayout hf_layout() {
       {role::kLatentKvNorm, "layers.#.self_attn.kv_a_layernorm"},
       {role::kLatentKvUp, "layers.#.self_attn.kv_b_proj"},
       {role::kLatentOutput, "layers.#.self_attn.o_proj"},
-      {role::kRouter, "layers.#.mlp.gate"},
-      {role::kExpertGate, "layers.#.mlp.experts.@.gate_proj"},
-      {role::kExpertUp, "layers.#.mlp.experts.@.up_proj"},
-      {role::kExpertDown, "layers.#.mlp.experts.@.down_proj"},
-      {role::kSharedGate, "layers.#.mlp.shared_experts.gate_proj"},
-      {role::kSharedUp, "layers.#.mlp.shared_experts.up_proj"},
-      {role::kSharedDown, "layers.#.mlp.shared_experts.down_proj"},
   };
   layout.modules.insert(layout.modules.end(), own.begin(), own.end());
+  hf::add_experts(layout);
+  hf::add_shared_experts(layout);
+  layout.ignored.push_back("layers.61.*");  // V3's prediction of further tokens
   return layout;
 }
 
 }  // namespace
 
 Family deepseek2_family() {
-  return {"deepseek2", {"deepseek_v2"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"deepseek2", {"deepseek_v2"}, {}, from_v2, nullptr, hf_layout(), {}};
+}
+
+Family deepseek3_family() {
+  return {"deepseek3", {"deepseek_v3"}, {}, from_v3, nullptr, hf_layout(), {}};
 }
 
 }  // namespace openllm::model

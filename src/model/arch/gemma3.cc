@@ -14,7 +14,7 @@ constexpr int kWindowRope = 1;
 /// Norms on Q and K, and the rope that goes with the layer's window.
 void set_attention(ModelSpec& spec) {
   each_attention(spec, [](SelfAttentionSpec& attention) {
-    attention.qk_norm = true;
+    attention.qk_norm = QkNorm::kHead;
     attention.rope = attention.window > 0 ? kWindowRope : kFullRope;
   });
 }

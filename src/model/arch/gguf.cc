@@ -57,12 +57,12 @@ SelfAttentionSpec read_heads(const Config& config, int dim) {
 int read_vocab(const Config& config, const format::Checkpoint& checkpoint) {
   const tensor::TensorView* table = checkpoint.find("token_embd.weight");
   if (table == nullptr) {
-    base::fail(ErrorCode::kCorruptData, config.where(), ": tensor token_embd.weight: missing");
+    base::fail_at(ErrorCode::kCorruptData, config.where(), "tensor token_embd.weight: missing");
   }
   if (table->shape.n_dims() != 2 || table->shape[0] < 1 || table->shape[0] > kMaxVocab) {
-    base::fail(ErrorCode::kCorruptData, config.where(),
-               ": tensor token_embd.weight: wrong shape (expected [vocabulary, dim], got ",
-               table->shape.to_string(), ")");
+    base::fail_at(ErrorCode::kCorruptData, config.where(),
+                  "tensor token_embd.weight: wrong shape (expected [vocabulary, dim], got ",
+                  table->shape.to_string(), ")");
   }
   return static_cast<int>(table->shape[0]);
 }
@@ -159,17 +159,17 @@ int add_rope(const format::Checkpoint& checkpoint, const RopeParameters& paramet
     if (factors->dtype != tensor::DType::kF32 ||
         factors->shape.n_elems() != static_cast<std::int64_t>(n) ||
         factors->bytes.size() < n * sizeof(float)) {
-      base::fail(ErrorCode::kCorruptData, checkpoint.path(),
-                 ": tensor rope_freqs.weight: wrong type or shape (expected F32 [", n, "], got ",
-                 tensor::info(factors->dtype).name, " ", factors->shape.to_string(), ")");
+      base::fail_at(ErrorCode::kCorruptData, checkpoint.path(),
+                    "tensor rope_freqs.weight: wrong type or shape (expected F32 [", n, "], got ",
+                    tensor::info(factors->dtype).name, " ", factors->shape.to_string(), ")");
     }
     std::vector<float> values(n);
     std::memcpy(values.data(), factors->bytes.data(), n * sizeof(float));
     for (const float value : values) {
       if (!(value > 0.0F && std::isfinite(value))) {
-        base::fail(ErrorCode::kCorruptData, checkpoint.path(),
-                   ": tensor rope_freqs.weight: bad value (expected positive numbers, got ", value,
-                   ")");
+        base::fail_at(ErrorCode::kCorruptData, checkpoint.path(),
+                      "tensor rope_freqs.weight: bad value (expected positive numbers, got ", value,
+                      ")");
       }
     }
     divide_frequencies(rope, values);

@@ -13,18 +13,22 @@
 namespace openllm::model::hf {
 namespace {
 
+std::string_view name_of(const Config& config, std::string_view general, std::string_view own) {
+  return own.empty() ? general : config.first_of({general, own});
+}
+
 SelfAttentionSpec read_heads(const Config& config, const Defaults& defaults, int dim) {
   SelfAttentionSpec heads;
-  heads.n_heads = read_size(config, "num_attention_heads", defaults.n_heads, kMaxHeads);
+  const std::string_view heads_key = name_of(config, "num_attention_heads", defaults.names.n_heads);
+  const std::string_view kv_key = name_of(config, "num_key_value_heads", defaults.names.n_kv_heads);
+  heads.n_heads = read_size(config, heads_key, defaults.n_heads, kMaxHeads);
   const int kv_default = defaults.n_kv_heads == 0 ? heads.n_heads : defaults.n_kv_heads;
   // A null means n_heads whatever the family's default is.
-  const bool is_null = config.mentions("num_key_value_heads");
-  heads.n_kv_heads =
-      config.int_or("num_key_value_heads", is_null ? heads.n_heads : kv_default, 1, kMaxHeads);
+  const bool is_null = config.mentions(kv_key);
+  heads.n_kv_heads = config.int_or(kv_key, is_null ? heads.n_heads : kv_default, 1, kMaxHeads);
   if (heads.n_heads % heads.n_kv_heads != 0) {
-    config.corrupt("num_key_value_heads",
-                   "does not divide num_attention_heads (expected a divisor of ", heads.n_heads,
-                   ", got ", heads.n_kv_heads, ")");
+    config.corrupt(kv_key, "does not divide num_attention_heads (expected a divisor of ",
+                   heads.n_heads, ", got ", heads.n_kv_heads, ")");
   }
   const std::optional<int> head_dim =
       defaults.ignores_head_dim ? std::nullopt : config.find_int("head_dim", 1, kMaxHeadDim);
@@ -34,8 +38,8 @@ SelfAttentionSpec read_heads(const Config& config, const Defaults& defaults, int
     heads.head_dim = defaults.head_dim;
   } else {
     if (dim % heads.n_heads != 0) {
-      config.corrupt("num_attention_heads", "does not divide hidden_size (expected a divisor of ",
-                     dim, ", got ", heads.n_heads, ")");
+      config.corrupt(heads_key, "does not divide hidden_size (expected a divisor of ", dim,
+                     ", got ", heads.n_heads, ")");
     }
     heads.head_dim = dim / heads.n_heads;
   }
@@ -66,12 +70,19 @@ ModelSpec read_llama_like(const Config& config, const Defaults& defaults) {
   refuse_unsupported(config);
   ModelSpec spec;
   spec.vocab_size = read_size(config, "vocab_size", defaults.vocab_size, kMaxVocab);
-  spec.dim = read_size(config, "hidden_size", defaults.hidden_size, kMaxDim);
-  const int n_layers = read_size(config, "num_hidden_layers", defaults.n_layers, kMaxLayers);
+  const OwnNames& names = defaults.names;
+  spec.dim = read_size(config, name_of(config, "hidden_size", names.hidden_size),
+                       defaults.hidden_size, kMaxDim);
+  const int n_layers = read_size(config, name_of(config, "num_hidden_layers", names.n_layers),
+                                 defaults.n_layers, kMaxLayers);
   DenseFfnSpec ffn;
-  ffn.ffn_dim = read_size(config, "intermediate_size", defaults.ffn_dim, kMaxFfnDim);
+  const std::string_view ffn_key = name_of(config, "intermediate_size", names.ffn_dim);
+  ffn.ffn_dim = defaults.ffn_dim > 0
+                    ? read_size(config, ffn_key, defaults.ffn_dim, kMaxFfnDim)
+                    : config.int_or(ffn_key, std::int64_t{4} * spec.dim, 1, kMaxFfnDim);
   spec.max_positions =
-      config.int_or("max_position_embeddings", defaults.max_positions, 1, kMaxPositions);
+      config.int_or(name_of(config, "max_position_embeddings", names.max_positions),
+                    defaults.max_positions, 1, kMaxPositions);
   const SelfAttentionSpec attention = read_heads(config, defaults, spec.dim);
   spec.norm.kind = device::NormKind::kRms;
   spec.norm.eps = static_cast<float>(config.not_negative_or("rms_norm_eps", defaults.norm_eps));
@@ -87,12 +98,50 @@ int add_rope(ModelSpec& spec, const RopeParameters& parameters) {
   return static_cast<int>(spec.ropes.size()) - 1;
 }
 
+void use_norms_after(ModelSpec& spec) {
+  for (LayerSpec& layer : spec.layers) {
+    layer.residual.norm_before = false;
+    layer.residual.norm_after = true;
+  }
+}
+
+void read_granite_multipliers(const Config& config, ModelSpec& spec) {
+  const auto factor = [&](std::string_view key) {
+    return static_cast<float>(config.positive_or(key, 1.0));
+  };
+  spec.embedding.scale = factor("embedding_multiplier");
+  spec.head->scale = 1.0F / factor("logits_scaling");
+  each_attention(spec, [&](SelfAttentionSpec& attention) {
+    attention.scale = factor("attention_multiplier");
+  });
+  for (LayerSpec& layer : spec.layers) layer.residual.scale = factor("residual_multiplier");
+}
+
+void use_layer_norm(const Config& config, ModelSpec& spec, std::string_view eps_key, double eps) {
+  spec.norm.kind = device::NormKind::kLayer;
+  spec.norm.eps = static_cast<float>(config.not_negative_or(eps_key, eps));
+}
+
+void use_plain_ffn(ModelSpec& spec, bool bias) {
+  each_ffn(spec, [&](DenseFfnSpec& ffn) {
+    ffn.gated = false;
+    ffn.bias = bias;
+  });
+}
+
+void set_attention_biases(ModelSpec& spec, bool qkv, bool output) {
+  each_attention(spec, [&](SelfAttentionSpec& attention) {
+    attention.bias = qkv;
+    attention.output_bias = output;
+  });
+}
+
 void require_even_head_dim(const Config& config, int head_dim) {
   if (head_dim % 2 == 0) return;
   config.unsupported("head_dim", "RoPE needs an even number of dimensions (got ", head_dim, ")");
 }
 
-void read_single_rope(const Config& config, ModelSpec& spec, double default_theta) {
+void read_single_rope(const Config& config, ModelSpec& spec, const RopeReading& reading) {
   const int head_dim = attention_of(spec, 0).head_dim;
   require_even_head_dim(config, head_dim);
   RopeContext context;
@@ -100,18 +149,87 @@ void read_single_rope(const Config& config, ModelSpec& spec, double default_thet
   context.max_positions = spec.max_positions;
   context.original_positions =
       config.int_or("original_max_position_embeddings", 0, 1, kMaxPositions);
-  context.partial_rotary_factor = config.positive_or("partial_rotary_factor", 1.0);
+  context.may_be_partial = reading.partial.has_value();
+  context.partial_rotary_factor =
+      config.positive_or(reading.partial_key, reading.partial.value_or(1.0));
   // transformers lets a non-empty rope_scaling win over rope_parameters.
   std::optional<Config> rope = config.object("rope_scaling");
   if (!rope || rope->empty()) rope = config.object("rope_parameters");
   if (rope && (rope->has("full_attention") || rope->has("sliding_attention"))) {
     config.unsupported("rope_parameters", "different RoPE per layer type in this architecture");
   }
-  const double theta = config.positive_or("rope_theta", default_theta);
-  const RopeParameters parameters = read_rope(rope ? &*rope : nullptr, theta, context);
+  const double theta = config.positive_or(reading.theta_key, reading.theta);
+  RopeParameters parameters = read_rope(rope ? &*rope : nullptr, theta, context);
+  parameters.style = reading.style;
   const int index = add_rope(spec, parameters);
   each_attention(spec, [&](SelfAttentionSpec& attention) { attention.rope = index; });
   spec.max_positions = scaled_positions(parameters, spec.max_positions);
+}
+
+void read_ropes_by_type(const Config& config, ModelSpec& spec, const RopeReading& reading) {
+  const int head_dim = attention_of(spec, 0).head_dim;
+  require_even_head_dim(config, head_dim);
+  RopeContext context;
+  context.head_dim = head_dim;
+  context.max_positions = spec.max_positions;
+  context.original_positions =
+      config.int_or("original_max_position_embeddings", 0, 1, kMaxPositions);
+  const std::optional<Config> nested = config.object("rope_parameters");
+  // rope_scaling is for full layers, and so is a rope_theta beside it.
+  const auto of_type = [&](std::string_view type, double theta, std::optional<Config> own) {
+    if (!own && nested) own = nested->object(type);
+    RopeParameters parameters = read_rope(own ? &*own : nullptr, theta, context);
+    parameters.style = reading.style;
+    return parameters;
+  };
+  const RopeParameters full =
+      of_type("full_attention", config.positive_or(reading.theta_key, reading.theta),
+              config.object("rope_scaling"));
+  const int full_index = add_rope(spec, full);
+  const int windowed_index = add_rope(spec, of_type("sliding_attention", reading.theta, {}));
+  each_attention(spec, [&](SelfAttentionSpec& attention) {
+    attention.rope = attention.window > 0 ? windowed_index : full_index;
+  });
+  spec.max_positions = scaled_positions(full, spec.max_positions);
+}
+
+void read_alpha_rope(const Config& config, ModelSpec& spec) {
+  std::optional<Config> rope = config.object("rope_scaling");
+  if (!rope || rope->empty()) rope = config.object("rope_parameters");
+  const double alpha = rope ? rope->not_negative_or("alpha", 0.0) : 0.0;
+  const bool is_dynamic =
+      rope && rope->string_or(rope->first_of({"rope_type", "type"}), "default") == "dynamic";
+  if (!is_dynamic || alpha == 0.0) {
+    read_single_rope(config, spec);
+    return;
+  }
+  RopeParameters parameters;
+  parameters.head_dim = attention_of(spec, 0).head_dim;
+  require_even_head_dim(config, parameters.head_dim);
+  parameters.n_rotary = parameters.head_dim;
+  const double theta = rope->positive_or("rope_theta", config.positive_or("rope_theta", 10000.0));
+  const double dims = parameters.head_dim;
+  parameters.theta = theta * std::pow(alpha, dims / (dims - 2.0));
+  const int index = add_rope(spec, parameters);
+  each_attention(spec, [&](SelfAttentionSpec& attention) { attention.rope = index; });
+}
+
+std::vector<bool> read_window_pattern(const Config& config, int n_layers, int otherwise) {
+  std::vector<bool> windowed;
+  const base::Json* given = config.find("sliding_window_pattern");
+  if (given != nullptr && given->if_string() != nullptr) {
+    const std::string& letters = *given->if_string();
+    if (letters.empty() || letters.find_first_not_of("LG") != std::string::npos) {
+      config.corrupt("sliding_window_pattern", "bad value (expected the letters L and G, got ",
+                     letters, ")");
+    }
+    for (int i = 0; i < n_layers; ++i)
+      windowed.push_back(letters[static_cast<std::size_t>(i) % letters.size()] == 'L');
+    return windowed;
+  }
+  const int period = config.int_or("sliding_window_pattern", otherwise, 1, kMaxLayers);
+  for (int i = 0; i < n_layers; ++i) windowed.push_back((i + 1) % period != 0);
+  return windowed;
 }
 
 std::optional<int> read_window(const Config& config, int when_absent) {
@@ -149,10 +267,7 @@ void read_layer_types(const Config& config, ModelSpec& spec, std::optional<int> 
 
 void read_attention_bias(const Config& config, ModelSpec& spec) {
   const bool bias = config.bool_or("attention_bias", false);
-  each_attention(spec, [&](SelfAttentionSpec& attention) {
-    attention.bias = bias;
-    attention.output_bias = bias;
-  });
+  set_attention_biases(spec, bias, bias);
 }
 
 device::Activation read_activation(const Config& config, std::string_view key,
@@ -218,6 +333,92 @@ ModuleLayout llama_layout() {
   layout.prefixes = {"model.", ""};
   layout.ignored = {"layers.#.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq"};
   return layout;
+}
+
+ModuleLayout norms_after_layout() {
+  ModuleLayout layout = llama_layout();
+  std::erase_if(layout.modules, [](const ModuleName& name) {
+    return name.role == role::kMixerNorm || name.role == role::kFfnNorm;
+  });
+  layout.modules.push_back({role::kMixerPostNorm, "layers.#.post_attention_layernorm"});
+  layout.modules.push_back({role::kFfnPostNorm, "layers.#.post_feedforward_layernorm"});
+  return layout;
+}
+
+MoeFfnSpec read_moe(const Config& config, const ModelSpec& spec, const MoeReading& reading) {
+  MoeFfnSpec moe;
+  moe.router.n_experts = config.int_or(reading.n_experts_key, reading.n_experts, 1, kMaxExperts);
+  moe.router.top_k = config.int_or(reading.top_k_key, reading.top_k, 1, moe.router.n_experts);
+  moe.expert = std::get<DenseFfnSpec>(spec.layers[0].ffn);
+  moe.expert.bias = false;
+  if (!reading.ffn_dim_key.empty()) {
+    const int otherwise = reading.ffn_dim > 0 ? reading.ffn_dim : moe.expert.ffn_dim;
+    moe.expert.ffn_dim = config.int_or(reading.ffn_dim_key, otherwise, 1, kMaxFfnDim);
+  }
+  return moe;
+}
+
+void read_sigmoid_router(const Config& config, MoeFfnSpec& moe, double scale, int n_groups,
+                         int top_groups, bool normalise) {
+  device::RouterSpec& router = moe.router;
+  moe.router_correction = true;
+  router.score = device::RouterSpec::Score::kSigmoid;
+  router.group_score = device::RouterSpec::GroupScore::kBestTwo;
+  router.normalise = config.bool_or("norm_topk_prob", normalise);
+  router.scale = static_cast<float>(config.positive_or("routed_scaling_factor", scale));
+  router.n_groups = config.int_or("n_group", n_groups, 1, router.n_experts);
+  router.top_groups = config.int_or("topk_group", top_groups, 1, router.n_groups);
+  if (router.n_experts % router.n_groups != 0 ||
+      router.top_groups * (router.n_experts / router.n_groups) < router.top_k) {
+    config.corrupt("n_group", "groups do not fit (", router.n_experts, " experts in ",
+                   router.n_groups, " groups, ", router.top_k, " chosen from ", router.top_groups,
+                   ")");
+  }
+}
+
+void place_moe(const Config& config, ModelSpec& spec, const MoeFfnSpec& moe) {
+  const int step = config.int_or("decoder_sparse_step", 1, 1, kMaxLayers);
+  const std::vector<double> dense =
+      config.numbers("mlp_only_layers").value_or(std::vector<double>());
+  for (int i = 0; i < spec.n_layers(); ++i) {
+    const bool is_dense = std::find(dense.begin(), dense.end(), i) != dense.end();
+    if (!is_dense && (i + 1) % step == 0) spec.layers[static_cast<std::size_t>(i)].ffn = moe;
+  }
+}
+
+void place_deepseek_moe(const Config& config, ModelSpec& spec, MoeFfnSpec moe, int n_shared,
+                        int n_dense) {
+  n_shared = config.int_or("n_shared_experts", n_shared, 0, kMaxExperts);
+  if (n_shared > 0) {
+    moe.shared = moe.expert;
+    moe.shared->bias = std::get<DenseFfnSpec>(spec.layers[0].ffn).bias;
+    moe.shared->ffn_dim = moe.expert.ffn_dim * n_shared;
+  }
+  n_dense = config.int_or("first_k_dense_replace", n_dense, 0, kMaxLayers);
+  for (int i = n_dense; i < spec.n_layers(); ++i)
+    spec.layers[static_cast<std::size_t>(i)].ffn = moe;
+}
+
+void add_experts(ModuleLayout& layout) {
+  const std::vector<ModuleName> names = {
+      {role::kRouter, "layers.#.mlp.gate"},
+      {role::kRouterCorrection, "layers.#.mlp.gate.e_score_correction_bias"},
+      {role::kExpertGate, "layers.#.mlp.experts.@.gate_proj"},
+      {role::kExpertUp, "layers.#.mlp.experts.@.up_proj"},
+      {role::kExpertDown, "layers.#.mlp.experts.@.down_proj"},
+      {role::kExpertGateUp, "layers.#.mlp.experts.gate_up_proj"},
+      {role::kExpertDown, "layers.#.mlp.experts.down_proj"},
+  };
+  layout.modules.insert(layout.modules.end(), names.begin(), names.end());
+}
+
+void add_shared_experts(ModuleLayout& layout) {
+  const std::vector<ModuleName> names = {
+      {role::kSharedGate, "layers.#.mlp.shared_experts.gate_proj"},
+      {role::kSharedUp, "layers.#.mlp.shared_experts.up_proj"},
+      {role::kSharedDown, "layers.#.mlp.shared_experts.down_proj"},
+  };
+  layout.modules.insert(layout.modules.end(), names.begin(), names.end());
 }
 
 void remove_ffn(ModuleLayout& layout) {

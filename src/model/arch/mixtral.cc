@@ -15,7 +15,7 @@ ModelSpec from_hf(const Config& config) {
   defaults.norm_eps = 1e-5;
   defaults.rope_theta = 1e6;
   ModelSpec spec = hf::read_llama_like(config, defaults);
-  hf::read_single_rope(config, spec, defaults.rope_theta);
+  hf::read_single_rope(config, spec, {.theta = defaults.rope_theta});
   if (const std::optional<int> window = config.find_int("sliding_window", 1, kMaxPositions)) {
     each_attention(spec, [&](SelfAttentionSpec& attention) { attention.window = *window; });
   }

@@ -10,14 +10,14 @@ namespace {
 
 ModelSpec from_hf(const Config& config) {
   ModelSpec spec = read_qwen(config, {.head_dim = 128});
-  each_attention(spec, [](SelfAttentionSpec& attention) { attention.qk_norm = true; });
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.qk_norm = QkNorm::kHead; });
   hf::read_attention_bias(config, spec);
   return spec;
 }
 
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   ModelSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kHalves);
-  each_attention(spec, [](SelfAttentionSpec& attention) { attention.qk_norm = true; });
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.qk_norm = QkNorm::kHead; });
   return spec;
 }
 

@@ -13,7 +13,7 @@ class DenseFfn final : public Ffn {
  public:
   DenseFfn(const DenseFfnSpec& spec, BlockBuilder& builder, At at, const FfnRoles& roles)
       : spec_(spec),
-        in_(builder, in_parts(spec, roles), builder.dim, at),
+        in_(builder, in_parts(spec, roles, builder, at), builder.dim, at),
         down_(builder, {{roles.down, builder.dim, spec.bias}}, spec.ffn_dim, at) {}
 
   std::int64_t scratch(std::int64_t n_rows) const noexcept override {
@@ -35,7 +35,12 @@ class DenseFfn final : public Ffn {
   }
 
  private:
-  static std::vector<LinearPart> in_parts(const DenseFfnSpec& spec, const FfnRoles& roles) {
+  static std::vector<LinearPart> in_parts(const DenseFfnSpec& spec, const FfnRoles& roles,
+                                          BlockBuilder& builder, At at) {
+    const TensorIndex& index = builder.loader.index();
+    if (spec.gated && (index.has(roles.gate_up, at) || !index.knows(roles.gate))) {
+      return {{roles.gate_up, std::int64_t{2} * spec.ffn_dim, spec.bias}};
+    }
     std::vector<LinearPart> parts;
     if (spec.gated) parts.push_back({roles.gate, spec.ffn_dim, spec.bias});
     parts.push_back({roles.up, spec.ffn_dim, spec.bias});

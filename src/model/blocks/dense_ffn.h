@@ -9,6 +9,7 @@ namespace openllm::model {
 namespace role {
 inline constexpr Role kGate{"ffn.gate"};
 inline constexpr Role kUp{"ffn.up"};
+inline constexpr Role kGateUp{"ffn.gate_up"};  ///< Gate and up stacked in one tensor.
 inline constexpr Role kDown{"ffn.down"};
 }  // namespace role
 
@@ -25,6 +26,7 @@ struct FfnRoles {
   Role gate = role::kGate;
   Role up = role::kUp;
   Role down = role::kDown;
+  Role gate_up = role::kGateUp;
 };
 
 std::unique_ptr<Ffn> make_dense_ffn(const DenseFfnSpec& spec, BlockBuilder& builder, At at,

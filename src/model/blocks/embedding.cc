@@ -5,7 +5,8 @@ namespace openllm::model {
 Embedding::Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, Role role, int vocab_size,
                      bool is_output)
     : spec_(spec),
-      own_table_(builder.loader.table(role, vocab_size, builder.dim, is_output)),
+      own_table_(builder.loader.table(
+          role, vocab_size, spec.width > 0 ? std::int64_t{spec.width} : builder.dim, is_output)),
       table_(own_table_.get()) {
   load_rest(builder);
 }
@@ -16,6 +17,10 @@ Embedding::Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, const Emb
 }
 
 void Embedding::load_rest(BlockBuilder& builder) {
+  if (spec_.width > 0) {
+    output_.emplace(builder, std::vector<LinearPart>{{role::kEmbeddingOutput, builder.dim}},
+                    spec_.width, At{});
+  }
   if (spec_.n_positions > 0) {
     positions_ = builder.loader.table(role::kPositions, spec_.n_positions, builder.dim, false);
   }
@@ -26,7 +31,14 @@ void Embedding::load_rest(BlockBuilder& builder) {
 }
 
 void Embedding::run(Run& run, device::Tensor x) const {
-  run.device.embed(*table_, {.scale = spec_.scale}, x);
+  if (output_) {
+    const Scratch::Frame frame(run.scratch);
+    const device::Tensor narrow = run.scratch.take(x.rows, spec_.width);
+    run.device.embed(*table_, {.scale = spec_.scale}, narrow);
+    output_->run(run, narrow, x);
+  } else {
+    run.device.embed(*table_, {.scale = spec_.scale}, x);
+  }
   using By = device::Lookup::By;
   if (positions_) {
     run.device.embed(*positions_,

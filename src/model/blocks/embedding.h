@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "model/blocks/norm.h"
+#include "model/blocks/linear.h"
 
 namespace openllm::model {
 
@@ -11,6 +11,7 @@ inline constexpr Role kEmbedding{"embedding"};
 inline constexpr Role kPositions{"positions"};  ///< Learned positions.
 inline constexpr Role kTokenTypes{"token_types"};
 inline constexpr Role kEmbeddingNorm{"embedding_norm"};
+inline constexpr Role kEmbeddingOutput{"embedding_output"};  ///< From a narrower table to D.
 }  // namespace role
 
 /// Where a network's rows come from.
@@ -21,6 +22,7 @@ struct EmbeddingSpec {
   int position_offset = 0;  ///< Added to a position to get its row.
   int n_token_types = 0;    ///< Rows of their table, of which the first is added; 0: none.
   bool has_norm = false;    ///< A norm behind the sum.
+  int width = 0;            ///< Columns of the table of tokens, where a linear follows; 0: D.
 };
 
 class Embedding {
@@ -32,6 +34,10 @@ class Embedding {
   /// With the table of another embedding, which must outlive this one.
   Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, const Embedding& other);
 
+  /// Floats of scratch that `run` takes for that many rows.
+  std::int64_t scratch(std::int64_t n_rows) const noexcept {
+    return output_ ? Scratch::size_of(n_rows, spec_.width) : 0;
+  }
   void run(Run& run, device::Tensor x) const;
   const device::Weight& table() const noexcept { return *table_; }
 
@@ -41,6 +47,7 @@ class Embedding {
   const EmbeddingSpec spec_;
   WeightPtr own_table_{};
   const device::Weight* table_;
+  std::optional<Linear> output_{};
   WeightPtr positions_{};
   WeightPtr token_types_{};
   std::optional<Norm> norm_{};

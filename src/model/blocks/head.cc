@@ -26,11 +26,29 @@ HeadSource find_head(const HeadSpec& spec, Role embedding, TensorIndex& index) {
 Head::Head(const HeadSpec& spec, BlockBuilder& builder, const HeadSource& source,
            const device::Weight& table, int vocab_size)
     : spec_(spec),
-      own_(source.has_own ? builder.loader.head(role::kHead, vocab_size, builder.dim) : nullptr),
-      matrix_(own_ != nullptr ? *own_ : table) {}
+      own_(source.has_own
+               ? builder.loader.head(role::kHead, vocab_size,
+                                     spec.width > 0 ? std::int64_t{spec.width} : builder.dim)
+               : nullptr),
+      matrix_(own_ != nullptr ? *own_ : table) {
+  if (spec.bias) bias_ = builder.loader.bias(role::kHead, {}, vocab_size);
+  if (spec.width > 0)
+    input_.emplace(builder, std::vector<LinearPart>{{role::kHeadInput, spec.width}}, builder.dim,
+                   At{});
+}
+
+std::int64_t Head::scratch(std::int64_t n_rows) const noexcept {
+  return input_ ? Scratch::size_of(n_rows, spec_.width) : 0;
+}
 
 void Head::run(Run& run, device::Tensor x, float* host_out) const {
-  run.device.logits(matrix_, spec_.scale, spec_.soft_cap, x, host_out);
+  const Scratch::Frame frame(run.scratch);
+  device::Tensor narrow = x;
+  if (input_) {
+    narrow = run.scratch.take(x.rows, spec_.width);
+    input_->run(run, x, narrow);
+  }
+  run.device.logits(matrix_, bias_.get(), spec_.scale, spec_.soft_cap, narrow, host_out);
 }
 
 }  // namespace openllm::model

@@ -1,18 +1,23 @@
 #pragma once
 
-#include "model/blocks/norm.h"
+#include <optional>
+
+#include "model/blocks/linear.h"
 
 namespace openllm::model {
 
 namespace role {
-inline constexpr Role kHead{"head"};  ///< Output matrix, [vocab, D].
+inline constexpr Role kHead{"head"};             ///< Output matrix, [vocab, D].
+inline constexpr Role kHeadInput{"head_input"};  ///< From D to the width of a narrower table.
 }  // namespace role
 
-/// logits = cap(scale * head(x)).
+/// logits = cap(scale * (head(x) + bias)).
 struct HeadSpec {
   bool tied = false;  ///< The matrix is the table of the embedding.
   float scale = 1.0F;
   float soft_cap = 0.0F;  ///< 0: none.
+  bool bias = false;
+  int width = 0;  ///< Columns of the matrix, where a linear brings x to fewer; 0: D.
 };
 
 /// A head's matrix in the file: its own, or that of the embedding.
@@ -32,12 +37,16 @@ class Head {
        const device::Weight& table, int vocab_size);
 
   bool is_tied() const noexcept { return own_ == nullptr; }
+  /// Floats of scratch that `run` takes for that many rows.
+  std::int64_t scratch(std::int64_t n_rows) const noexcept;
   /// Logits of the rows x, complete when the step is finished.
   void run(Run& run, device::Tensor x, float* host_out) const;
 
  private:
   const HeadSpec spec_;
+  std::optional<Linear> input_{};
   WeightPtr own_{};
+  WeightPtr bias_{};
   const device::Weight& matrix_;
 };
 

@@ -34,7 +34,7 @@ struct LatentAttentionSpec {
   float scale = 1.0F;
   bool bias = false;  ///< Of the down projections.
   bool output_bias = false;
-  device::NormSpec norm{};  ///< Of the norms of latents.
+  NormSpec norm{};  ///< Of the norms of latents.
 };
 
 std::unique_ptr<Mixer> make_latent_attention(const LatentAttentionSpec& spec, BlockBuilder& builder,

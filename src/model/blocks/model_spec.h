@@ -18,7 +18,7 @@ struct ModelSpec : StackSpec {
   int vocab_size = 0;
   /// Longest sequence the model was made for (after linear or dynamic RoPE scaling).
   int max_positions = 0;
-  device::NormSpec norm{};  ///< Of every norm.
+  NormSpec norm{};  ///< Of every norm.
   std::vector<device::RopeSpec> ropes{};
   std::optional<HeadSpec> head{};  ///< Absent: the network gives hidden states (an encoder).
   /// Reads the source of an encoder-decoder model; shares the table of tokens.

@@ -1,6 +1,7 @@
 #include "model/blocks/moe_ffn.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "model/blocks/linear.h"
@@ -51,14 +52,22 @@ class MoeFfn final : public Ffn {
   MoeFfn(const MoeFfnSpec& spec, BlockBuilder& builder, At at)
       : spec_(spec),
         dim_(builder.dim),
-        router_(builder, {{role::kRouter, spec.router.n_experts, false}}, builder.dim, at),
-        in_(builder, in_parts(spec.expert), builder.dim, spec.router, at),
+        router_(builder, {{role::kRouter, spec.router.n_experts, spec.router_bias}}, builder.dim,
+                at),
+        in_(builder, in_parts(spec.expert, builder, at), builder.dim, spec.router, at),
         down_(builder, {{role::kExpertDown, builder.dim, spec.expert.bias}}, spec.expert.ffn_dim,
               spec.router, at),
         routing_(builder.loader.device().make_routing(spec.router)) {
-    if (spec.shared) {
-      shared_ = make_dense_ffn(*spec.shared, builder, at,
-                               {role::kSharedGate, role::kSharedUp, role::kSharedDown});
+    if (spec.router_correction) {
+      correction_ = builder.loader.values(role::kRouterCorrection, at, spec.router.n_experts);
+    }
+    if (!spec.shared) return;
+    shared_ = make_dense_ffn(
+        *spec.shared, builder, at,
+        {role::kSharedGate, role::kSharedUp, role::kSharedDown, role::kSharedGateUp});
+    if (spec.shared_score) {
+      shared_score_.emplace(builder, std::vector<LinearPart>{{role::kSharedScore, 1}}, builder.dim,
+                            at);
     }
   }
 
@@ -67,8 +76,9 @@ class MoeFfn final : public Ffn {
     const std::int64_t experts = 2 * Scratch::size_of(n_slots, dim_) +
                                  Scratch::size_of(n_slots, in_.n_out()) +
                                  Scratch::size_of(n_slots, spec_.expert.ffn_dim);
-    const std::int64_t shared =
-        shared_ ? Scratch::size_of(n_rows, dim_) + shared_->scratch(n_rows) : 0;
+    const std::int64_t shared = shared_ ? Scratch::size_of(n_rows, dim_) +
+                                              shared_->scratch(n_rows) + Scratch::size_of(n_rows, 1)
+                                        : 0;
     return Scratch::size_of(n_rows, dim_) + Scratch::size_of(n_rows, spec_.router.n_experts) +
            std::max(experts, shared);
   }
@@ -87,11 +97,20 @@ class MoeFfn final : public Ffn {
     const Scratch::Frame shared_frame(run.scratch);
     const Tensor from_shared = run.scratch.take(n_rows, dim_);
     shared_->run(run, {nullptr, x, {}}, from_shared);
+    if (shared_score_) {
+      const Tensor score = run.scratch.take(n_rows, 1);
+      shared_score_->run(run, x, score);
+      run.device.apply_gate(score, from_shared);
+    }
     run.device.add(sum, from_shared, 1.0F, out);
   }
 
  private:
-  static std::vector<LinearPart> in_parts(const DenseFfnSpec& spec) {
+  static std::vector<LinearPart> in_parts(const DenseFfnSpec& spec, BlockBuilder& builder, At at) {
+    const TensorIndex& index = builder.loader.index();
+    if (spec.gated && (index.has(role::kExpertGateUp, at) || !index.knows(role::kExpertGate))) {
+      return {{role::kExpertGateUp, std::int64_t{2} * spec.ffn_dim, spec.bias}};
+    }
     std::vector<LinearPart> parts;
     if (spec.gated) parts.push_back({role::kExpertGate, spec.ffn_dim, spec.bias});
     parts.push_back({role::kExpertUp, spec.ffn_dim, spec.bias});
@@ -103,7 +122,7 @@ class MoeFfn final : public Ffn {
     device::Device& device = run.device;
     const Tensor scores = run.scratch.take(x.rows, spec_.router.n_experts);
     router_.run(run, x, scores);
-    device.route(*routing_, nullptr, scores);
+    device.route(*routing_, correction_.get(), scores);
     const std::int64_t n_slots = x.rows * spec_.router.top_k;
     const Tensor slots = run.scratch.take(n_slots, dim_);
     const Tensor in = run.scratch.take(n_slots, in_.n_out());
@@ -127,7 +146,9 @@ class MoeFfn final : public Ffn {
   const ExpertLinear in_;
   const ExpertLinear down_;
   const std::unique_ptr<device::Routing> routing_;
+  WeightPtr correction_{};
   std::unique_ptr<Ffn> shared_{};
+  std::optional<Linear> shared_score_{};
 };
 
 }  // namespace

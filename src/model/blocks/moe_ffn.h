@@ -9,19 +9,26 @@ namespace openllm::model {
 
 namespace role {
 inline constexpr Role kRouter{"moe.router"};
+inline constexpr Role kRouterCorrection{"moe.router_correction"};  ///< A tensor, no module.
+inline constexpr Role kExpertGateUp{"moe.expert.gate_up"};
 inline constexpr Role kExpertGate{"moe.expert.gate"};
 inline constexpr Role kExpertUp{"moe.expert.up"};
 inline constexpr Role kExpertDown{"moe.expert.down"};
 inline constexpr Role kSharedGate{"moe.shared.gate"};
 inline constexpr Role kSharedUp{"moe.shared.up"};
 inline constexpr Role kSharedDown{"moe.shared.down"};
+inline constexpr Role kSharedGateUp{"moe.shared.gate_up"};
+inline constexpr Role kSharedScore{"moe.shared.score"};
 }  // namespace role
 
 /// A mixture of experts: a router sends each row to some of them and adds what they give, weighed.
 struct MoeFfnSpec {
   device::RouterSpec router{};
+  bool router_bias = false;
+  bool router_correction = false;  ///< Scores are shifted for the choice, not for the weights.
   DenseFfnSpec expert{};
   std::optional<DenseFfnSpec> shared{};  ///< An FFN for every row, added to the experts' sum.
+  bool shared_score = false;             ///< Times the sigmoid of a linear of the row.
 };
 
 std::unique_ptr<Ffn> make_moe_ffn(const MoeFfnSpec& spec, BlockBuilder& builder, At at);

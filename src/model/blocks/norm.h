@@ -5,19 +5,26 @@
 
 namespace openllm::model {
 
+/// A norm of the network.
+struct NormSpec : device::NormSpec {
+  bool has_weight = true;  ///< Else the factors are 1.
+  bool has_bias = true;    ///< Of LayerNorm.
+};
+
 /// What every block needs to be built.
 struct BlockBuilder {
   WeightLoader& loader;
-  std::int64_t dim = 0;     ///< Width of the residual stream.
-  device::NormSpec norm{};  ///< Of all norms of the network.
+  std::int64_t dim = 0;  ///< Width of the residual stream.
+  NormSpec norm{};       ///< Of all norms of the network.
 };
 
 /// A norm of rows, or of each head when it was loaded with head_dim columns.
 class Norm {
  public:
+  /// `n`: columns of the weight; with NormSpec::group it is one of n / group heads.
   Norm(BlockBuilder& builder, Role role, At at, std::int64_t n)
       : Norm(builder, role, at, n, builder.norm) {}
-  Norm(BlockBuilder& builder, Role role, At at, std::int64_t n, const device::NormSpec& spec);
+  Norm(BlockBuilder& builder, Role role, At at, std::int64_t n, const NormSpec& spec);
 
   /// x and out may be the same.
   void run(Run& run, device::Tensor x, device::Tensor out) const {
@@ -28,7 +35,7 @@ class Norm {
   const device::Weight* bias() const noexcept { return bias_.get(); }
 
  private:
-  device::NormSpec spec_;
+  NormSpec spec_;
   WeightPtr weight_;
   WeightPtr bias_;  ///< Of LayerNorm.
 };

@@ -14,10 +14,8 @@ class SelfAttention final : public Mixer {
  public:
   SelfAttention(const SelfAttentionSpec& spec, BlockBuilder& builder, At at)
       : spec_(spec), qkv_(builder, qkv_parts(spec, builder, at), builder.dim, at) {
-    if (spec.qk_norm) {
-      q_norm_.emplace(builder, role::kQNorm, at, spec.head_dim);
-      k_norm_.emplace(builder, role::kKNorm, at, spec.head_dim);
-    }
+    load_norm(q_norm_, role::kQNorm, spec.q_width(), builder, at);
+    load_norm(k_norm_, role::kKNorm, spec.kv_width(), builder, at);
     output_ = Linear(builder, {{role::kAttentionOutput, builder.dim, spec.output_bias}},
                      spec.q_width(), at);
     attention_.n_heads = spec.n_heads;
@@ -51,15 +49,16 @@ class SelfAttention final : public Mixer {
     const std::int64_t n_kv = spec_.kv_width();
     const Tensor q = qkv.columns(0, n_q);
     const Tensor k = qkv.columns(n_q, n_kv);
-    if (spec_.qk_norm) {
-      q_norm_->run(run, q, q);
-      k_norm_->run(run, k, k);
-    }
+    const bool clips = spec_.clip_qkv > 0.0F;
+    if (clips && !spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, qkv);
+    if (!spec_.qk_norm_after_rope) normalise(run, q, k);
+    if (clips && spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, qkv);
     if (spec_.rope >= 0) {
       // Q and K lie side by side and have heads of one size: one call rotates both.
       run.device.rope(*run.ropes[static_cast<std::size_t>(spec_.rope)], spec_.head_dim,
                       qkv.columns(0, n_q + n_kv));
     }
+    if (spec_.qk_norm_after_rope) normalise(run, q, k);
     run.device.write_kv(run.kv, kv_layer, k, qkv.columns(n_q + n_kv, n_kv));
     device::AttentionSpec attention = attention_;
     if (spec_.position_bias >= 0) {
@@ -71,12 +70,38 @@ class SelfAttention final : public Mixer {
   void project(Run& run, Tensor mixed, Tensor out) override { output_.run(run, mixed, out); }
 
  private:
+  void load_norm(std::optional<Norm>& norm, Role role, std::int64_t width, BlockBuilder& builder,
+                 At at) const {
+    if (spec_.qk_norm == QkNorm::kNone) return;
+    NormSpec spec = spec_.qk_norm_spec.value_or(builder.norm);
+    if (spec_.qk_norm == QkNorm::kEachHead) spec.group = spec_.head_dim;
+    norm.emplace(builder, role, at, spec_.qk_norm == QkNorm::kHead ? spec_.head_dim : width, spec);
+  }
+  void normalise(Run& run, Tensor q, Tensor k) const {
+    if (!q_norm_) return;
+    q_norm_->run(run, q, q);
+    k_norm_->run(run, k, k);
+  }
+
+  /// The rows of Q, K and V out of a tensor that has them group by group.
+  static std::vector<LinearPart> grouped_parts(const SelfAttentionSpec& spec) {
+    const std::int64_t n = spec.fused.n_groups;
+    const std::int64_t q = spec.q_width() / n;
+    const std::int64_t kv = spec.kv_width() / n;
+    const std::int64_t all = q + 2 * kv;
+    const std::int64_t k_begin = spec.fused.value_before_key ? q + kv : q;
+    const std::int64_t v_begin = spec.fused.value_before_key ? q : q + kv;
+    return {{role::kQkv, n * q, spec.bias, spec.head_dim, {n, all, 0, q}},
+            {role::kQkv, n * kv, spec.bias, spec.head_dim, {n, all, k_begin, kv}},
+            {role::kQkv, n * kv, spec.bias, 0, {n, all, v_begin, kv}}};
+  }
   static std::vector<LinearPart> qkv_parts(const SelfAttentionSpec& spec, BlockBuilder& builder,
                                            At at) {
     const TensorIndex& index = builder.loader.index();
     const std::int64_t n_q = spec.q_width();
     const std::int64_t n_kv = spec.kv_width();
     if (index.has(role::kQkv, at) || !index.knows(role::kQ)) {
+      if (spec.fused.n_groups > 0) return grouped_parts(spec);
       return {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
     }
     return {{role::kQ, n_q, spec.bias, spec.head_dim},

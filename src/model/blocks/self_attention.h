@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "model/blocks/mixer.h"
 
@@ -16,6 +17,20 @@ inline constexpr Role kKNorm{"attention.k_norm"};
 inline constexpr Role kAttentionOutput{"attention.output"};
 }  // namespace role
 
+/// A fused QKV whose rows go group by group (a head or some heads: its queries, keys, values).
+struct FusedQkv {
+  int n_groups = 0;  ///< 0: all of Q, then all of K, then all of V.
+  bool value_before_key = false;
+};
+
+/// What a norm on Q and K covers.
+enum class QkNorm : std::uint8_t {
+  kNone,
+  kHead,      ///< Each head, all by the same weights.
+  kEachHead,  ///< Each head, by weights of its own.
+  kWholeRow,  ///< All heads of a row together.
+};
+
 /// Attention over the sequence itself: multi-head, grouped-query or multi-query.
 struct SelfAttentionSpec {
   int n_heads = 0;
@@ -30,7 +45,12 @@ struct SelfAttentionSpec {
   float soft_cap = 0.0F;
   bool bias = false;  ///< Q, K, V have biases.
   bool output_bias = false;
-  bool qk_norm = false;  ///< A norm per head on Q and K, before RoPE.
+  FusedQkv fused{};  ///< Where the file has one tensor for Q, K and V.
+  QkNorm qk_norm = QkNorm::kNone;
+  bool qk_norm_after_rope = false;         ///< Else before it.
+  std::optional<NormSpec> qk_norm_spec{};  ///< Unset: that of the network's norms.
+  float clip_qkv = 0.0F;                   ///< Q, K, V are kept within this; 0: any.
+  bool clip_after_norm = false;            ///< Else before it.
 
   std::int64_t q_width() const noexcept { return std::int64_t{n_heads} * head_dim; }
   std::int64_t kv_width() const noexcept { return std::int64_t{n_kv_heads} * head_dim; }

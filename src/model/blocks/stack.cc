@@ -27,7 +27,7 @@ Stack::Stack(const StackSpec& spec, BlockBuilder& builder, std::unique_ptr<Embed
 }
 
 std::int64_t Stack::scratch(std::int64_t n_rows) const noexcept {
-  std::int64_t most = 0;
+  std::int64_t most = embedding_->scratch(n_rows);
   for (const Layer& layer : layers_) most = std::max(most, layer.scratch(n_rows));
   return most;
 }

@@ -66,11 +66,11 @@ class Config {
   const std::string& where() const noexcept { return where_; }
   template <typename... Parts>
   [[noreturn]] void corrupt(std::string_view key, const Parts&... parts) const {
-    base::fail(ErrorCode::kCorruptData, place(key), ": ", parts...);
+    base::fail_at(ErrorCode::kCorruptData, place(key), "", parts...);
   }
   template <typename... Parts>
   [[noreturn]] void unsupported(std::string_view key, const Parts&... parts) const {
-    base::fail(ErrorCode::kUnsupported, place(key), ": ", parts...);
+    base::fail_at(ErrorCode::kUnsupported, place(key), "", parts...);
   }
 
  private:

@@ -212,6 +212,13 @@ void read_yarn(const Config& rope, const RopeContext& context, RopeParameters& p
     rope.corrupt("rope_theta", "bad value (expected more than 1, got ", p.theta, ")");
 }
 
+/// Whole pairs, as transformers: the frequencies are those of every second of int(head_dim * part)
+/// dimensions.
+int rotated_part(int head_dim, double part) {
+  const int n = static_cast<int>(head_dim * part);
+  return n + n % 2;
+}
+
 }  // namespace
 
 RopeParameters read_rope(const Config* rope, double theta, const RopeContext& context) {
@@ -220,10 +227,14 @@ RopeParameters read_rope(const Config* rope, double theta, const RopeContext& co
   p.n_rotary = context.head_dim;
   p.max_positions = context.max_positions;
   p.theta = theta;
-  if (rope == nullptr) return p;
+  if (rope == nullptr) {
+    if (context.may_be_partial)
+      p.n_rotary = rotated_part(p.head_dim, context.partial_rotary_factor);
+    return p;
+  }
   p.theta = rope->positive_or("rope_theta", theta);
   p.type = read_type(*rope);
-  if (p.type == Type::kDefault) return p;
+  if (p.type == Type::kDefault && !context.may_be_partial) return p;
 
   const double partial = rope->positive_or("partial_rotary_factor", context.partial_rotary_factor);
   if (partial > 1.0) {
@@ -231,10 +242,17 @@ RopeParameters read_rope(const Config* rope, double theta, const RopeContext& co
   }
   if (p.type == Type::kProportional) {
     p.proportion = partial;
+  } else if (context.may_be_partial) {
+    p.n_rotary = rotated_part(p.head_dim, partial);
+    if (p.n_rotary < 2) {
+      rope->corrupt("partial_rotary_factor", "bad value (expected at least 2 of ", p.head_dim,
+                    " dimensions, got ", partial, ")");
+    }
   } else if (partial != 1.0) {
     rope->unsupported("partial_rotary_factor", "not possible with this model and kind of scaling ",
                       "(expected 1, got ", partial, ")");
   }
+  if (p.type == Type::kDefault) return p;
   const std::optional<double> factor = rope->find_positive("factor");
   const bool may_omit =
       p.type == Type::kLongRope || p.type == Type::kYarn || p.type == Type::kProportional;

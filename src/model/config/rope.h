@@ -55,6 +55,9 @@ struct RopeContext {
   int original_positions = 0;
   /// Top-level partial_rotary_factor, for ropes without one of their own.
   double partial_rotary_factor = 1.0;
+  /// The model's attention turns a leading part of each head; else `default` ropes do not look at
+  /// partial_rotary_factor and others refuse it.
+  bool may_be_partial = false;
   bool truncate_allowed = true;  ///< False: yarn's `truncate` member is not looked at.
 };
 /// Parameters from one Hugging Face `rope_parameters` (or `rope_scaling`) object; null: default

@@ -54,6 +54,32 @@ TEST(RopeTest, LongRopeChoosesFactorsByLength) {
   EXPECT_FLOAT_EQ(rope.attention_factor, std::sqrt(1.5F));
 }
 
+TEST(RopeTest, LongRopeThatIsNotLongerLeavesAttentionAsItIs) {
+  const auto factor = [](const char* members) {
+    return make_rope(read(base::cat(R"({"rope_type": "longrope", "short_factor": [1, 1, 1, 1],
+                                        "long_factor": [1, 1, 1, 1])",
+                                    members, "}")))
+        .attention_factor;
+  };
+  EXPECT_EQ(factor(R"(, "original_max_position_embeddings": 64)"), 1.0F);
+  EXPECT_EQ(factor(R"(, "factor": 0.5)"), 1.0F);
+  EXPECT_EQ(factor(R"(, "factor": 4.0, "attention_factor": 1.5)"), 1.5F);
+}
+
+/// As in Python, what is left of a pair does not turn.
+TEST(RopeTest, ProportionsAreOfWholePairs) {
+  for (const auto& [proportion, n_turning] : {std::pair{0.6, 2}, {0.75, 3}, {0.99, 3}, {1.0, 4}}) {
+    const std::vector<float> inv_freq =
+        make_rope(read(base::cat(R"({"rope_type": "proportional", "partial_rotary_factor": )",
+                                 proportion, "}")))
+            .inv_freq;
+    ASSERT_EQ(inv_freq.size(), 4U);
+    for (std::size_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(inv_freq[i] > 0.0F, static_cast<int>(i) < n_turning) << proportion << " " << i;
+    }
+  }
+}
+
 TEST(RopeTest, TypeIsTheOlderNameOfRopeType) {
   EXPECT_EQ(read(R"({"type": "linear", "factor": 4})").type, RopeParameters::Type::kLinear);
   EXPECT_EQ(read(R"({"rope_type": "default", "type": "linear", "factor": 4})").type,

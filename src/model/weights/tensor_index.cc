@@ -86,9 +86,17 @@ const ModuleName* TensorIndex::name_of(Role role) const noexcept {
 
 bool TensorIndex::knows(Role role) const noexcept { return name_of(role) != nullptr; }
 
-bool TensorIndex::has_expert_numbers(Role role) const noexcept {
-  const ModuleName* name = name_of(role);
-  return name != nullptr && name->pattern.find('@') != std::string_view::npos;
+bool TensorIndex::has_expert_numbers(Role role, At at) const {
+  const ModuleName* first = nullptr;
+  for (const ModuleName& name : names_in_use()) {
+    if (name.role != role) continue;
+    if (first == nullptr) first = &name;
+    if (has_tensors(prefix_ + fill(name.pattern, at))) {
+      first = &name;
+      break;
+    }
+  }
+  return first != nullptr && first->pattern.find('@') != std::string_view::npos;
 }
 
 std::vector<std::string> TensorIndex::candidates(Role role, At at) const {

@@ -21,8 +21,9 @@ class TensorIndex {
   Stack stack() const noexcept { return stack_; }
   /// True when the family has such modules at all.
   bool knows(Role role) const noexcept;
-  /// True when each expert has modules of its own; else their tensors are stacked in one.
-  bool has_expert_numbers(Role role) const noexcept;
+  /// True when each expert has modules of its own; else their tensors are stacked in one. Where a
+  /// family has names of both kinds, the file decides.
+  bool has_expert_numbers(Role role, At at = {}) const;
   /// True when the file has tensors of that module.
   bool has(Role role, At at = {}) const;
   /// The module's name in the file: one that has tensors, else the first one tried. Empty when the

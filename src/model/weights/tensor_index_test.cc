@@ -185,5 +185,18 @@ TEST(TensorIndexTest, WhatIsNeitherTakenNorIgnoredIsNamed) {
   }
 }
 
+TEST(TensorIndexTest, WhatCannotBeReadMattersUnlessItIsIgnored) {
+  const ModuleLayout names = layout();
+  MemoryCheckpoint checkpoint = checkpoint_of({"model.layers.0.new.proj.weight"});
+  checkpoint.add_unreadable("model.buffers.x", "dtype F4");
+  TensorIndex index(checkpoint, names);
+  index.take("model.layers.0.new.proj.weight", {2, 3});
+  EXPECT_NO_THROW(index.require_all_used());
+  checkpoint.add_unreadable("model.other", "dtype F4");
+  EXPECT_THAT(error_of([&] { index.require_all_used(); }).what(),
+              testing::HasSubstr("tensor model.other: not part of this architecture and "
+                                 "configuration, and unreadable: dtype F4"));
+}
+
 }  // namespace
 }  // namespace openllm::model::test

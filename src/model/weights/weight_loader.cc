@@ -1,9 +1,12 @@
 #include "model/weights/weight_loader.h"
 
 #include <algorithm>
+#include <iterator>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
+#include "model/weights/rounded_source.h"
 
 namespace openllm::model {
 
@@ -13,6 +16,23 @@ using device::WeightSource;
 using tensor::Shape;
 
 namespace {
+
+/// The rows of `whole` in each group, in order.
+std::vector<WeightPart> cut(const tensor::TensorView& whole, const RowRanges& rows,
+                            const std::string& name) {
+  const std::int64_t n_whole = whole.shape[0];
+  const std::size_t row_bytes = whole.bytes.size() / static_cast<std::size_t>(n_whole);
+  std::vector<WeightPart> parts;
+  for (std::int64_t group = 0; group < rows.n_groups; ++group) {
+    tensor::TensorView view = whole;
+    view.shape = whole.shape.n_dims() == 1 ? Shape{rows.n} : Shape{rows.n, whole.shape[1]};
+    view.bytes = whole.bytes.subspan(
+        row_bytes * static_cast<std::size_t>(group * rows.group_rows + rows.begin),
+        row_bytes * static_cast<std::size_t>(rows.n));
+    parts.push_back({view, name});
+  }
+  return parts;
+}
 
 /// True when a device need not keep the parts apart: values of one type, or codes of one size whose
 /// inputs are grouped alike.
@@ -26,11 +46,13 @@ bool of_one_kind(const WeightPart& a, const WeightPart& b) {
 }  // namespace
 
 WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
-                           device::Device& device, const std::function<void(double)>& progress)
+                           device::Device& device, const std::function<void(double)>& progress,
+                           std::optional<tensor::DType> type)
     : layouts_(layouts),
       layout_(layouts_.of(checkpoint.kind())),
       device_(device),
       progress_(progress),
+      type_(type),
       index_(checkpoint, layout_),
       schemes_(make_schemes(checkpoint)) {
   for (const auto& tensor : checkpoint.tensors()) total_bytes_ += tensor.view.bytes.size();
@@ -40,7 +62,8 @@ WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool
   const format::Checkpoint& checkpoint = index_.checkpoint();
   WeightPtr weight;
   try {
-    weight = device_.upload(source, role);
+    weight = type_ ? device_.upload(RoundedSource(source, *type_).source(), role)
+                   : device_.upload(source, role);
   } catch (const Error& error) {
     throw Error(error.code(), base::cat(checkpoint.path(), ": ", error.what()));
   }
@@ -59,6 +82,7 @@ WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool
     }
   }
   if (read_each_step) step_bytes_ += weight->bytes();
+  loaded_bytes_ += weight->bytes();
   if (progress_ && total_bytes_ > 0) {
     progress_(std::min(1.0, static_cast<double>(done_bytes_) / static_cast<double>(total_bytes_)));
   }
@@ -75,34 +99,81 @@ WeightPtr WeightLoader::bias(Role role, At at, std::int64_t n) {
   return upload({.parts = {{index_.take(name, Shape{n}), name}}}, WeightRole::kVector, true);
 }
 
+WeightPtr WeightLoader::values(Role role, At at, std::int64_t n) {
+  const std::string name = index_.module(role, at);
+  const tensor::TensorView* found = index_.find(name);
+  const bool is_row = found != nullptr && found->shape == Shape{1, n};
+  tensor::TensorView view = index_.take(name, is_row ? Shape{1, n} : Shape{n});
+  view.shape = Shape{n};
+  return upload({.parts = {{view, name}}}, WeightRole::kVector, true);
+}
+
+WeightPtr WeightLoader::head_vectors(Role role, At at, std::int64_t n_heads,
+                                     std::int64_t head_dim) {
+  WeightSource source;
+  if (!index_.has_expert_numbers(role, at)) {
+    const std::string name = index_.module(role, at) + ".weight";
+    tensor::TensorView view = index_.take(name, Shape{n_heads, head_dim});
+    view.shape = Shape{n_heads * head_dim};
+    source.parts.push_back({view, name});
+  }
+  for (at.expert = 0; at.expert < n_heads && index_.has_expert_numbers(role, at); ++at.expert) {
+    const std::string name = index_.module(role, at) + ".weight";
+    source.parts.push_back({index_.take(name, Shape{head_dim}), name});
+  }
+  return upload(source, WeightRole::kVector, true);
+}
+
+WeightPtr WeightLoader::constant(std::int64_t n, float value) {
+  const std::vector<float> values(static_cast<std::size_t>(n), value);
+  const tensor::TensorView view{tensor::DType::kF32, Shape{n}, std::as_bytes(std::span(values))};
+  WeightPtr weight = device_.upload({.parts = {{view, "constant"}}}, WeightRole::kVector);
+  loaded_bytes_ += weight->bytes();
+  return weight;
+}
+
 WeightPart WeightLoader::take_slice(const std::string& name, const Shape& shape, At at) {
   const Shape whole =
       shape.n_dims() == 1 ? Shape{at.n_experts, shape[0]} : Shape{at.n_experts, shape[0], shape[1]};
-  tensor::TensorView view = index_.take(name, whole);
+  // Stacked experts are often parameters of their own, without a module's suffix.
+  const std::string bare = name.substr(0, name.rfind('.'));
+  const bool has_suffix = index_.find(name) != nullptr || index_.find(bare) == nullptr;
+  tensor::TensorView view = index_.take(has_suffix ? name : bare, whole);
   const std::size_t size = view.bytes.size() / static_cast<std::size_t>(at.n_experts);
   view.shape = shape;
   view.bytes = view.bytes.subspan(size * static_cast<std::size_t>(at.expert), size);
   return {view, name};
 }
 
-WeightPart WeightLoader::take_part(const LinearPart& part, std::int64_t n_in, At at,
-                                   bool transposed) {
+std::vector<WeightPart> WeightLoader::take_parts(const LinearPart& part, std::int64_t n_in, At at,
+                                                 bool transposed) {
   const std::string module = index_.module(part.role, at);
-  if (at.n_experts > 0 && !index_.has_expert_numbers(part.role)) {
-    return take_slice(module + ".weight", Shape{part.n_out, n_in}, at);
+  if (at.n_experts > 0 && !index_.has_expert_numbers(part.role, at)) {
+    return {take_slice(module + ".weight", Shape{part.n_out, n_in}, at)};
   }
   const auto scheme = std::find_if(schemes_.begin(), schemes_.end(), [&](const auto& candidate) {
     return candidate->has(index_, module);
   });
-  return (*scheme)->take(index_, module, part.n_out, n_in, transposed);
+  const RowRanges& rows = part.rows;
+  if (rows.n_groups == 0) return {(*scheme)->take(index_, module, part.n_out, n_in, transposed)};
+  WeightPart whole =
+      (*scheme)->take(index_, module, rows.n_groups * rows.group_rows, n_in, transposed);
+  if (whole.grouped || whole.transposed) {
+    base::fail(ErrorCode::kUnsupported, index_.checkpoint().path(), ": tensor ", whole.name,
+               ": outputs that are mixed head by head cannot be taken from it (expected one row "
+               "for each output)");
+  }
+  return cut(whole.view, rows, whole.name);
 }
 
-WeightPart WeightLoader::take_bias(const LinearPart& part, At at) {
+std::vector<WeightPart> WeightLoader::take_biases(const LinearPart& part, At at) {
   const std::string name = index_.module(part.role, at) + ".bias";
-  if (at.n_experts > 0 && !index_.has_expert_numbers(part.role)) {
-    return take_slice(name, Shape{part.n_out}, at);
+  if (at.n_experts > 0 && !index_.has_expert_numbers(part.role, at)) {
+    return {take_slice(name, Shape{part.n_out}, at)};
   }
-  return {index_.take(name, Shape{part.n_out}), name};
+  const RowRanges& rows = part.rows;
+  if (rows.n_groups == 0) return {{index_.take(name, Shape{part.n_out}), name}};
+  return cut(index_.take(name, Shape{rows.n_groups * rows.group_rows}), rows, name);
 }
 
 std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& parts,
@@ -122,12 +193,15 @@ std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& par
     begin = end;
   };
   for (const LinearPart& part : parts) {
-    WeightPart taken = take_part(part, n_in, at, layout_.transposed);
-    const bool fits = weight.parts.empty() ||
-                      (of_one_kind(weight.parts[0], taken) && bias.parts.empty() != part.has_bias);
+    std::vector<WeightPart> taken = take_parts(part, n_in, at, layout_.transposed);
+    const bool fits = weight.parts.empty() || (of_one_kind(weight.parts[0], taken[0]) &&
+                                               bias.parts.empty() != part.has_bias);
     if (!fits) finish_piece();
-    weight.parts.push_back(std::move(taken));
-    if (part.has_bias) bias.parts.push_back(take_bias(part, at));
+    std::move(taken.begin(), taken.end(), std::back_inserter(weight.parts));
+    if (part.has_bias) {
+      std::vector<WeightPart> biases = take_biases(part, at);
+      std::move(biases.begin(), biases.end(), std::back_inserter(bias.parts));
+    }
     end += part.n_out;
   }
   finish_piece();
@@ -143,8 +217,9 @@ std::vector<std::vector<LinearPiece>> WeightLoader::experts(const std::vector<Li
   for (at.expert = 0; at.expert < n_experts; ++at.expert) {
     experts.push_back(linear(parts, n_in, at));
     if (experts.back().size() != experts.front().size()) {
-      base::fail(ErrorCode::kUnsupported, index_.checkpoint().path(), ": tensor ",
-                 index_.module(parts[0].role, at), ".weight: experts of one layer differ in type");
+      base::fail_at(ErrorCode::kUnsupported, index_.checkpoint().path(), "tensor ",
+                    index_.module(parts[0].role, at),
+                    ".weight: experts of one layer differ in type");
     }
   }
   const auto all = static_cast<double>(step_bytes_ - before);
@@ -173,6 +248,7 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
     const std::int64_t end = piece.begin + piece.weight->out_features();
     for (; i < parts.size() && begin < end; begin += parts[i++].n_out) {
       const LinearPart& part = parts[i];
+      if (part.rows.n_groups > 0) continue;  // an adapter's rows would have to be cut likewise
       modules_.push_back({{part.role, at, in_encoder},
                           piece.id,
                           begin - piece.begin,
@@ -184,7 +260,7 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
 }
 
 WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in) {
-  return upload({.parts = {take_part({role, n_out}, n_in, {}, false)}}, WeightRole::kLinear, true);
+  return upload({.parts = take_parts({role, n_out}, n_in, {}, false)}, WeightRole::kLinear, true);
 }
 
 WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols,

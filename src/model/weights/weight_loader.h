@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,22 @@ namespace openllm::model {
 
 using WeightPtr = std::unique_ptr<device::Weight>;
 
+/// Outputs of a module that several linears share, such as a fused QKV whose rows go head by head:
+/// `n` from `begin` on in each of `n_groups` groups of `group_rows`.
+struct RowRanges {
+  std::int64_t n_groups = 0;  ///< 0: all outputs.
+  std::int64_t group_rows = 0;
+  std::int64_t begin = 0;
+  std::int64_t n = 0;
+};
+
 /// One module that a linear is stacked from.
 struct LinearPart {
   Role role;
   std::int64_t n_out = 0;
   bool has_bias = false;
   int head_dim = 0;  ///< Of Q and K, which RoPE turns; else 0.
+  RowRanges rows{};
 };
 
 /// Outputs of a linear that come from tensors of one kind; a device need not mix kinds in a weight.
@@ -46,8 +57,10 @@ struct LinearModule {
 class WeightLoader {
  public:
   /// All arguments must outlive the loader. `progress` may be empty; it gets the loaded fraction.
+  /// `type`: what weights are rounded to, unless they are quantised; unset: as they are.
   WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts, device::Device& device,
-               const std::function<void(double)>& progress);
+               const std::function<void(double)>& progress,
+               std::optional<tensor::DType> type = std::nullopt);
 
   device::Device& device() noexcept { return device_; }
   TensorIndex& index() noexcept { return index_; }
@@ -56,6 +69,13 @@ class WeightLoader {
   /// A norm's weight or bias, [n]: `module`.weight or `module`.bias.
   WeightPtr vector(Role role, At at, std::int64_t n);
   WeightPtr bias(Role role, At at, std::int64_t n);
+  /// Norm weights of each head, [n_heads * head_dim]: one tensor [n_heads, head_dim], or a module
+  /// for each head where the family's name has a number of experts.
+  WeightPtr head_vectors(Role role, At at, std::int64_t n_heads, std::int64_t head_dim);
+  /// A tensor that is called as its role's name, without suffix: [n] or [1, n].
+  WeightPtr values(Role role, At at, std::int64_t n);
+  /// `n` equal numbers that are in no file.
+  WeightPtr constant(std::int64_t n, float value);
   /// The modules stacked along the output, in order: one piece per run of parts of one kind.
   std::vector<LinearPiece> linear(const std::vector<LinearPart>& parts, std::int64_t n_in, At at);
   /// The same for every expert: from modules of each expert, or slices of a tensor [experts, out,
@@ -84,6 +104,8 @@ class WeightLoader {
   std::int64_t n_parameters() const noexcept { return n_parameters_; }
   /// Bytes that one decoding step reads.
   std::size_t step_bytes() const noexcept { return step_bytes_; }
+  /// Bytes that everything takes up on the device.
+  std::size_t loaded_bytes() const noexcept { return loaded_bytes_; }
   /// Ends loading: every tensor of the file was used or is ignored.
   void finish();
 
@@ -92,19 +114,24 @@ class WeightLoader {
                    bool read_each_step);
   /// Slice at.expert of a tensor [experts, ...] of which one slice has that shape.
   device::WeightPart take_slice(const std::string& name, const tensor::Shape& shape, At at);
-  device::WeightPart take_bias(const LinearPart& part, At at);
-  device::WeightPart take_part(const LinearPart& part, std::int64_t n_in, At at, bool transposed);
+  /// Parts of the weight, or of the bias, that the module's outputs are; several where they lie
+  /// apart in its tensor.
+  std::vector<device::WeightPart> take_parts(const LinearPart& part, std::int64_t n_in, At at,
+                                             bool transposed);
+  std::vector<device::WeightPart> take_biases(const LinearPart& part, At at);
 
   const Layouts layouts_;
   const ModuleLayout& layout_;  ///< That of the file.
   device::Device& device_;
   const std::function<void(double)>& progress_;
+  const std::optional<tensor::DType> type_;
   TensorIndex index_;
   const std::vector<std::unique_ptr<WeightScheme>> schemes_;
   std::vector<LinearModule> modules_{};
   int n_listed_pieces_ = 0;
   std::int64_t n_parameters_ = 0;
   std::size_t step_bytes_ = 0;
+  std::size_t loaded_bytes_ = 0;
   std::size_t total_bytes_ = 0;
   std::size_t done_bytes_ = 0;
 };

@@ -17,6 +17,17 @@ void write_finish(base::JsonWriter& json, const char* reason) {
   json.key("finish_reason").text_or_null(reason == nullptr ? "" : reason);
 }
 
+/// Closes the list of choices and the answer. `usage` may be null.
+void write_end(base::JsonWriter& json, const Usage* usage, const Receipts& receipts) {
+  json.end_array();
+  if (usage != nullptr) {
+    json.key("usage");
+    write_usage(json, *usage);
+  }
+  receipts.write(json);
+  json.end_object();
+}
+
 /// An answer's text and the writer at its end.
 struct Text {
   std::string out{};
@@ -46,7 +57,13 @@ void CompletionAnswer::append_choice(std::string& out, const Piece& piece) const
   }
   if (return_token_ids_) {
     json.member("token_ids", *piece.token_ids);
+    json.member("cumulative_logprob", piece.cumulative_logprob);
     if (piece.prompt_token_ids != nullptr) json.member("prompt_token_ids", *piece.prompt_token_ids);
+  }
+  if (piece.prompt_logprobs != nullptr) {
+    std::string lists;
+    logprobs_.append_prompt(lists, *piece.prompt_logprobs, piece.n_prompt_logprobs);
+    json.key("prompt_logprobs").raw(lists);
   }
   write_finish(json, finish_name(piece.finish_reason));
   json.end_object();
@@ -61,20 +78,25 @@ std::string CompletionAnswer::chunk(std::string_view choice) const {
   return std::move(text.out);
 }
 
-std::string CompletionAnswer::usage_chunk(const Usage& usage) const { return whole("", usage); }
-
-std::string CompletionAnswer::whole(std::string_view choices, const Usage& usage) const {
+std::string CompletionAnswer::end_chunk(const Usage& usage, const Receipts& receipts) const {
   Text text;
   begin_answer(text.json, head_, "text_completion");
-  text.json.raw(choices).end_array().key("usage");
-  write_usage(text.json, usage);
-  text.json.end_object();
+  write_end(text.json, include_usage_ ? &usage : nullptr, receipts);
+  return std::move(text.out);
+}
+
+std::string CompletionAnswer::whole(std::string_view choices, const Usage& usage,
+                                    const Receipts& receipts) const {
+  Text text;
+  begin_answer(text.json, head_, "text_completion");
+  text.json.raw(choices);
+  write_end(text.json, &usage, receipts);
   return std::move(text.out);
 }
 
 /// Closes the choice, the list of choices and the chunk.
-void ChatAnswer::end_chunk(base::JsonWriter& json,
-                           const std::vector<std::int32_t>* prompt_token_ids) const {
+void ChatAnswer::close_chunk(base::JsonWriter& json,
+                             const std::vector<std::int32_t>* prompt_token_ids) const {
   json.end_object().end_array();
   if (include_usage_) json.key("usage").null();
   if (return_token_ids_ && prompt_token_ids != nullptr)
@@ -90,7 +112,7 @@ std::string ChatAnswer::role_chunk(int index,
   text.json.member("role", "assistant").member("content", "").end_object();
   text.json.key("logprobs").null();
   write_finish(text.json, nullptr);
-  end_chunk(text.json, prompt_token_ids);
+  close_chunk(text.json, prompt_token_ids);
   return std::move(text.out);
 }
 
@@ -103,7 +125,9 @@ void ChatAnswer::write_logprobs(base::JsonWriter& json, const CompletionChunk& c
   } else {
     json.null();
   }
-  if (return_token_ids_) json.member("token_ids", chunk.token_ids);
+  if (!return_token_ids_) return;
+  json.member("token_ids", chunk.token_ids);
+  json.member("cumulative_logprob", chunk.cumulative_logprob);
 }
 
 std::string ChatAnswer::text_chunk(const CompletionChunk& chunk) const {
@@ -113,7 +137,7 @@ std::string ChatAnswer::text_chunk(const CompletionChunk& chunk) const {
   text.json.key("delta").begin_object().member("content", chunk.delta).end_object();
   write_logprobs(text.json, chunk);
   write_finish(text.json, nullptr);
-  end_chunk(text.json);
+  close_chunk(text.json);
   return std::move(text.out);
 }
 
@@ -123,20 +147,19 @@ std::string ChatAnswer::finish_chunk(int index, const char* reason) const {
   text.json.begin_object().member("index", index);
   text.json.key("delta").begin_object().end_object().key("logprobs").null();
   write_finish(text.json, reason);
-  end_chunk(text.json);
+  close_chunk(text.json);
   return std::move(text.out);
 }
 
-std::string ChatAnswer::usage_chunk(const Usage& usage) const {
+std::string ChatAnswer::end_chunk(const Usage& usage, const Receipts& receipts) const {
   Text text;
   begin_answer(text.json, head_, "chat.completion.chunk");
-  text.json.end_array().key("usage");
-  write_usage(text.json, usage);
-  text.json.end_object();
+  write_end(text.json, include_usage_ ? &usage : nullptr, receipts);
   return std::move(text.out);
 }
 
-std::string ChatAnswer::whole(const GenerationOutput& output, const Usage& usage) const {
+std::string ChatAnswer::whole(const GenerationOutput& output, const Usage& usage,
+                              const Receipts& receipts) const {
   Text text;
   base::JsonWriter& json = text.json;
   begin_answer(json, head_, "chat.completion");
@@ -150,6 +173,7 @@ std::string ChatAnswer::whole(const GenerationOutput& output, const Usage& usage
   }
   json.end_array().key("usage");
   write_usage(json, usage);
+  receipts.write(json);
   if (return_token_ids_ && output.prompt_token_ids)
     json.member("prompt_token_ids", *output.prompt_token_ids);
   json.end_object();

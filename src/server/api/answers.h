@@ -9,6 +9,7 @@
 #include "base/json_writer.h"
 #include "openllm/outputs.h"
 #include "server/api/logprobs.h"
+#include "server/api/receipts.h"
 #include "server/api/usage.h"
 
 namespace openllm::server {
@@ -41,14 +42,18 @@ class CompletionAnswer {
     std::string_view text{};
     const PlacedTokens* logprobs = nullptr;  ///< Null: none are wanted.
     const std::vector<std::int32_t>* token_ids = nullptr;
+    double cumulative_logprob = 0.0;                              ///< Shown beside the ids.
     const std::vector<std::int32_t>* prompt_token_ids = nullptr;  ///< Null: not in this piece.
+    const std::vector<TokenLogprobs>* prompt_logprobs = nullptr;  ///< Likewise.
+    int n_prompt_logprobs = 0;                                    ///< Of the most likely tokens.
     std::optional<FinishReason> finish_reason{};
   };
   /// {"index","text","logprobs","finish_reason"}
   void append_choice(std::string& out, const Piece& piece) const;
   std::string chunk(std::string_view choice) const;
-  std::string usage_chunk(const Usage& usage) const;
-  std::string whole(std::string_view choices, const Usage& usage) const;
+  /// The chunk without choices at the end: usage, if it is wanted, and receipts.
+  std::string end_chunk(const Usage& usage, const Receipts& receipts) const;
+  std::string whole(std::string_view choices, const Usage& usage, const Receipts& receipts) const;
 
  private:
   AnswerHead head_;
@@ -71,12 +76,14 @@ class ChatAnswer {
   /// New text; `chunk.finish_reason` is not part of it.
   std::string text_chunk(const CompletionChunk& chunk) const;
   std::string finish_chunk(int index, const char* reason) const;
-  std::string usage_chunk(const Usage& usage) const;
-  std::string whole(const GenerationOutput& output, const Usage& usage) const;
+  /// As of CompletionAnswer.
+  std::string end_chunk(const Usage& usage, const Receipts& receipts) const;
+  std::string whole(const GenerationOutput& output, const Usage& usage,
+                    const Receipts& receipts) const;
 
  private:
-  void end_chunk(base::JsonWriter& json,
-                 const std::vector<std::int32_t>* prompt_token_ids = nullptr) const;
+  void close_chunk(base::JsonWriter& json,
+                   const std::vector<std::int32_t>* prompt_token_ids = nullptr) const;
   void write_logprobs(base::JsonWriter& json, const CompletionChunk& chunk) const;
 
   AnswerHead head_;

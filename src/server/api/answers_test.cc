@@ -93,7 +93,7 @@ TEST(ChatAnswer, Chunks) {
   EXPECT_THAT(answer.finish_chunk(1, "stop"),
               HasSubstr(R"("delta":{},"logprobs":null,"finish_reason":"stop"})"));
   EXPECT_THAT(
-      answer.usage_chunk({3, 4, 2}),
+      answer.end_chunk({3, 4, 2}, Receipts(1)),
       HasSubstr(R"("choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,)"
                 R"("prompt_tokens_details":{"cached_tokens":2}}})"));
 }
@@ -139,6 +139,25 @@ TEST(Errors, Bodies) {
   const HttpResponse no_memory = error_response(std::bad_alloc());
   EXPECT_EQ(no_memory.status, 503);
   EXPECT_NE(no_memory.headers.find("retry-after"), "");
+}
+
+TEST(ChatAnswer, TokenIdsAreShownOnlyWhereTheyAreWanted) {
+  for (const bool wanted : {false, true}) {
+    const ChatAnswer answer({"chatcmpl-1", 7, "a/b", "fp_1"}, writer(0), false, wanted);
+    GenerationOutput output;
+    output.prompt_token_ids.emplace({3, 4});
+    CompletionChunk chunk;
+    chunk.token_ids = {5};
+    output.outputs.push_back(chunk);
+    for (const std::string& text :
+         {answer.text_chunk(chunk), answer.role_chunk(0, &*output.prompt_token_ids),
+          answer.whole(output, {}, Receipts(1))}) {
+      EXPECT_EQ(text.find("token_ids") != std::string::npos, wanted) << text;
+    }
+    EXPECT_EQ(answer.whole(output, {}, Receipts(1)).find("\"prompt_token_ids\":[3,4]") !=
+                  std::string::npos,
+              wanted);
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "fields/access.h"
 
 namespace openllm::server {
 namespace {
@@ -190,11 +191,13 @@ void parse_length_and_logprobs(const Fields& body, GenerateOptions& options) {
   // OpenAI's newer name; it wins over max_tokens.
   const auto length = body.integer("max_completion_tokens", -1, std::numeric_limits<int>::max());
   if (length) options.max_new_tokens = static_cast<int>(*length);
-  const bool logprobs = body.boolean("logprobs").value_or(false);
+  const std::optional<bool> given = body.boolean("logprobs");
+  const bool logprobs = given.value_or(false);
   const auto top = body.integer("top_logprobs", 0, kMaxLogprobs);
   if (top && !logprobs && *top > 0)
     body.fail_value("top_logprobs", "logprobs to be true", "logprobs false");
   if (logprobs) options.logprobs = static_cast<int>(top.value_or(0));
+  if (given && !logprobs) fields::clear(*fields::find("logprobs"), options);
 }
 
 }  // namespace

@@ -25,13 +25,13 @@ void require_text(const Fields& body, fields::Way way, fields::UnknownNames& ign
   }
 }
 
-/// OpenAI's best_of: more answers made than shown, which this server lacks.
-void check_best_of(const Fields& body, int n_choices) {
-  const auto best_of = body.integer("best_of", 1, 128);
-  if (!best_of || *best_of == n_choices) return;
-  if (*best_of < n_choices)
-    body.fail_value("best_of", base::cat("n (", n_choices, ")"), std::to_string(*best_of));
-  body.fail_unsupported("best_of", "only the value of n");
+/// Labels change nothing, but one of another type is a mistake of somebody.
+void check_labels(const Fields& body) {
+  (void)body.string("user");
+  const base::Json* metadata = body.object("metadata");
+  if (metadata == nullptr) return;
+  const Fields labels(*metadata, "metadata");
+  for (const auto& [name, value] : *metadata->if_object()) (void)labels.string(name);
 }
 
 }  // namespace
@@ -44,10 +44,10 @@ std::string answer_id(std::string_view prefix, const CommonRequest& request) {
 CommonRequest parse_common(const base::Json& json, fields::Way way) {
   const Fields body(json);
   CommonRequest request;
-  request.ignored = fields::read_body(json, way, request.options);
+  request.ignored = fields::read_body(json, way, request.options, &request.text_biases);
   if (const std::string* model = body.string("model")) request.model = *model;
   require_text(body, way, request.ignored);
-  check_best_of(body, request.options.n);
+  check_labels(body);
   request.stream = body.boolean("stream").value_or(false);
   if (const base::Json* stream_options = body.object("stream_options")) {
     if (!request.stream) body.fail_value("stream_options", "stream to be true", "stream false");

@@ -18,6 +18,7 @@ struct CommonRequest {
   bool return_token_ids = false;            ///< As in vLLM: ids beside the text.
   bool return_tokens_as_token_ids = false;  ///< As in vLLM: logprobs name tokens "token_id:N".
   fields::UnknownNames ignored{};           ///< Members that nobody knows.
+  fields::TextNumbers text_biases{};        ///< Of logit_bias: those for texts.
 };
 
 /// An answer's id: the request_id that was given, else a random one.

@@ -1,5 +1,6 @@
 #include "server/api/completion_request.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -79,11 +80,25 @@ CompletionRequest parse_completion_request(std::string_view text) {
   static_cast<CommonRequest&>(request) = parse_common(json, fields::kCompletions);
   parse_prompts(body, request);
   request.echo = body.boolean("echo").value_or(false);
-  constexpr int kDefaultLength = 16;  // OpenAI's
-  GenerateOptions& options = request.options;
-  if (!options.max_new_tokens) options.max_new_tokens = kDefaultLength;
-  if (request.echo) options.prompt_logprobs = options.logprobs;
   return request;
+}
+
+void check_logprobs(CompletionRequest& request) {
+  GenerateOptions& options = request.options;
+  request.return_prompt_logprobs = options.prompt_logprobs.has_value();
+  if (request.echo && options.logprobs)
+    options.prompt_logprobs = std::max(options.prompt_logprobs.value_or(0), *options.logprobs);
+  if (!options.logprobs) return;
+  // Offsets count in the text as it is decoded token by token.
+  const auto refuse = [](const char* field) {
+    base::fail_with(ErrorCode::kUnsupported, {field, ErrorReason::kUnsupportedField}, field,
+                    ": unsupported (not beside logprobs, for text_offset)");
+  };
+  if (options.clean_up_tokenization_spaces.value_or(false)) refuse("clean_up_tokenization_spaces");
+  if (!options.spaces_between_special_tokens.value_or(true) &&
+      !options.skip_special_tokens.value_or(true)) {
+    refuse("spaces_between_special_tokens");
+  }
 }
 
 void join_mixed_prompts(

@@ -80,10 +80,19 @@ const base::Json* Fields::object(std::string_view name) const {
   return value;
 }
 
+void Fields::fail_unknown(std::string_view name) const {
+  constexpr std::size_t kMaxShown = 60;  // names are quoted in messages; long ones would drown them
+  const std::string where = name_of(name.substr(0, kMaxShown));
+  base::fail_with(ErrorCode::kInvalidArgument, {where, ErrorReason::kUnknownField}, where,
+                  ": there is no such field");
+}
+
 base::Json parse_body(std::string_view text) {
+  constexpr std::string_view kWhere = "request body";
   try {
-    return base::Json::parse(text, "request body");
+    return base::Json::parse_unique(text, kWhere);
   } catch (const Error& error) {
+    if (error.where() != kWhere) throw;
     throw Error(error.code(), error.what());  // no field of the body is to blame
   }
 }

@@ -35,6 +35,8 @@ class Fields {
   [[noreturn]] void fail_value(std::string_view name, std::string_view expected,
                                std::string_view got) const;
   [[noreturn]] void fail_missing(std::string_view name) const;
+  /// There is no field of that name.
+  [[noreturn]] void fail_unknown(std::string_view name) const;
   [[noreturn]] void fail_unsupported(std::string_view name, std::string_view why) const;
 
  private:
@@ -42,7 +44,7 @@ class Fields {
   std::string path_;
 };
 
-/// A request's body as JSON. Throws kInvalidArgument.
+/// A request's body as JSON, in which no object has a key twice. Throws kInvalidArgument.
 base::Json parse_body(std::string_view text);
 
 }  // namespace openllm::server

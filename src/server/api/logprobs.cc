@@ -111,6 +111,36 @@ void LogprobWriter::write_chat_token(base::JsonWriter& json, const TokenLogprob&
   json.end_array();
 }
 
+void LogprobWriter::append_prompt(std::string& out, const std::vector<TokenLogprobs>& lists,
+                                  int n_top) const {
+  base::JsonWriter json(out);
+  json.begin_array();
+  for (const TokenLogprobs& list : lists) {
+    if (list.empty()) {
+      json.null();
+      continue;
+    }
+    json.begin_object();
+    for (const TokenLogprob& entry : list) {
+      const auto n_likelier =
+          std::count_if(list.begin(), list.end(),
+                        [&](const TokenLogprob& other) { return other.logprob > entry.logprob; });
+      json.key(std::to_string(entry.token_id)).begin_object().key("logprob");
+      write_logprob(json, entry.logprob);
+      json.key("rank");
+      if (n_likelier < n_top) {
+        json.value(std::int64_t{n_likelier} + 1);
+      } else {
+        json.null();
+      }
+      json.member("decoded_token", printable(vocabulary_.bytes(entry.token_id), true));
+      json.end_object();
+    }
+    json.end_object();
+  }
+  json.end_array();
+}
+
 void LogprobWriter::append_chat(std::string& out, std::span<const TokenLogprobs> lists) const {
   base::JsonWriter json(out);
   json.begin_object().key("content").begin_array();

@@ -36,6 +36,10 @@ class LogprobWriter {
   /// {"tokens":[...],"token_logprobs":[...],"top_logprobs":[...],"text_offset":[...]} of
   /// /v1/completions.
   void append_completion(std::string& out, const PlacedTokens& tokens) const;
+  /// [null,{"ID":{"logprob":...,"rank":...,"decoded_token":...},...},...]: vLLM's prompt_logprobs.
+  /// `n_top`: how many of the most likely tokens each list has; the rank of a prompt's token that
+  /// is not among them is null.
+  void append_prompt(std::string& out, const std::vector<TokenLogprobs>& lists, int n_top) const;
   /// {"content":[...],"refusal":null} of /v1/chat/completions.
   void append_chat(std::string& out, std::span<const TokenLogprobs> lists) const;
 

@@ -17,16 +17,18 @@
 namespace openllm::server {
 namespace {
 
-/// Fields of the table that stand in the body itself; all others are in `llm_config`.
-constexpr std::array<std::string_view, 4> kOutside{"stop", "stop_token_ids", "adapter_name",
-                                                   "request_id"};
-/// Further members of the body.
+/// Members of the body besides the fields that stand there.
 constexpr std::array<std::string_view, 5> kMembers{"model", "prompt", "prompt_token_ids",
                                                    "messages", "llm_config"};
 
-template <std::size_t kSize>
-bool contains(const std::array<std::string_view, kSize>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+bool is_member(std::string_view name) {
+  return std::find(kMembers.begin(), kMembers.end(), name) != kMembers.end();
+}
+
+/// Whether the field, by its own name, stands in the body itself; all others are in `llm_config`.
+bool is_outside(std::string_view name) {
+  const fields::Field* field = fields::find(name);
+  return field != nullptr && field->is_beside_config && field->name == name;
 }
 
 [[noreturn]] void refuse_unknown(std::string_view where, std::string_view advice) {
@@ -43,7 +45,9 @@ std::string shown(std::string_view name) {
 /// "; did you mean X?" for a member of the body.
 std::string did_you_mean(std::string_view name) {
   std::vector<std::string> known(kMembers.begin(), kMembers.end());
-  known.insert(known.end(), kOutside.begin(), kOutside.end());
+  for (const fields::Field& field : fields::all()) {
+    if (field.is_beside_config) known.emplace_back(field.name);
+  }
   const std::optional<std::string> meant = base::nearest(name, known);
   return meant ? base::cat("; did you mean ", *meant, "?") : fields::did_you_mean(name);
 }
@@ -52,8 +56,8 @@ std::string did_you_mean(std::string_view name) {
 base::Json read_members(const base::Json& body) {
   base::Json in_table = base::Json::object();
   for (const auto& [name, value] : *body.if_object()) {
-    if (contains(kMembers, name)) continue;
-    if (!contains(kOutside, name)) {
+    if (is_member(name)) continue;
+    if (!is_outside(name)) {
       const bool is_field = fields::find(name) != nullptr || fields::find_absent(name) != nullptr;
       refuse_unknown(shown(name),
                      is_field ? "; it belongs into llm_config" : did_you_mean(shown(name)));
@@ -63,13 +67,14 @@ base::Json read_members(const base::Json& body) {
   return in_table;
 }
 
-void read_config(const base::Json& config, GenerateOptions& options) {
-  for (const std::string_view name : kOutside) {
-    const base::Json* value = config.find(name);
+void read_config(const base::Json& config, NativeRequest& request) {
+  for (const fields::Field& field : fields::all()) {
+    if (!field.is_beside_config) continue;
+    const base::Json* value = config.find(field.name);
     if (value != nullptr && !value->is_null())
-      refuse_unknown(base::cat("llm_config.", name), "; it belongs beside llm_config");
+      refuse_unknown(base::cat("llm_config.", field.name), "; it belongs beside llm_config");
   }
-  fields::read_object(config, fields::kNative, "llm_config", options);
+  fields::read_object(config, fields::kNative, "llm_config", request.options, &request.text_biases);
 }
 
 /// Bounds of this server, which the library does not have: work and answers grow with these.
@@ -114,7 +119,7 @@ NativeRequest parse_native_request(std::string_view text) {
   NativeRequest request;
   if (const std::string* model = body.string("model")) request.model = *model;
   request.prompt = parse_prompt(body);
-  if (const base::Json* config = body.object("llm_config")) read_config(*config, request.options);
+  if (const base::Json* config = body.object("llm_config")) read_config(*config, request);
   fields::read_body(in_table, fields::kNative, request.options);
   check_bounds(request.options);
   return request;

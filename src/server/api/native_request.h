@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "fields/values.h"
 #include "openllm/chat.h"
 #include "openllm/options.h"
 
@@ -13,6 +14,7 @@ struct NativeRequest {
   std::string model{};  ///< Empty: the first one of the server.
   Prompt prompt{std::string()};
   GenerateOptions options{};
+  fields::TextNumbers text_biases{};  ///< Of logit_bias: those for texts.
 };
 
 /// Unlike OpenAI's routes, these refuse every name that they do not know.

@@ -26,8 +26,8 @@ TEST(NativeRequest, Defaults) {
   EXPECT_EQ(request.model, "");
   EXPECT_FALSE(request.options.max_new_tokens) << "the model's";
   EXPECT_FALSE(request.options.temperature);
-  EXPECT_EQ(request.options.n, 1);
-  EXPECT_TRUE(request.options.skip_special_tokens);
+  EXPECT_FALSE(request.options.n.has_value());
+  EXPECT_FALSE(request.options.skip_special_tokens.has_value());
   EXPECT_TRUE(request.options.add_special_tokens);
   EXPECT_EQ(request.options.request_id, "");
 }
@@ -60,11 +60,11 @@ TEST(NativeRequest, EveryMember) {
   EXPECT_EQ(options.n, 2);
   EXPECT_EQ(options.logprobs, 3);
   EXPECT_EQ(options.prompt_logprobs, 0);
-  EXPECT_TRUE(options.ignore_eos);
-  EXPECT_FALSE(options.skip_special_tokens);
+  EXPECT_EQ(options.ignore_eos, true);
+  EXPECT_EQ(options.skip_special_tokens, false);
   EXPECT_FALSE(options.add_special_tokens);
-  EXPECT_TRUE(options.include_stop_in_output);
-  EXPECT_TRUE(options.truncate_prompt);
+  EXPECT_EQ(options.include_stop_in_output, true);
+  EXPECT_EQ(options.truncate_prompt, true);
 }
 
 TEST(NativeRequest, NullMeansAbsent) {
@@ -124,6 +124,20 @@ TEST(NativeRequest, WrongOnesNameTheMember) {
     const std::string name = wrong.substr(1, wrong.find('"', 1) - 1);
     const std::string got = failure(R"({"prompt":"a","llm_config":{)" + wrong + "}}");
     EXPECT_EQ(got.substr(0, got.find('|')), "llm_config." + name) << got;
+  }
+}
+
+TEST(NativeRequest, ListsAreBounded) {
+  const auto with = [](int n_stops, const std::string& config) {
+    std::string stops = "\"x\"";
+    for (int i = 1; i < n_stops; ++i) stops += ",\"x\"";
+    return failure(R"({"prompt":"a","stop":[)" + stops + R"(],"llm_config":{)" + config + "}}");
+  };
+  EXPECT_EQ(with(16, R"("logprobs":20,"prompt_logprobs":20)"), "no error");
+  EXPECT_EQ(with(17, ""), "stop||stop: too many (expected at most 16)");
+  for (const std::string name : {"logprobs", "prompt_logprobs"}) {
+    EXPECT_EQ(with(1, "\"" + name + "\":21").substr(0, 12 + name.size()),
+              "llm_config." + name + "|");
   }
 }
 

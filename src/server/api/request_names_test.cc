@@ -84,13 +84,14 @@ TEST(ChatRequest, OtherEnginesFieldsAreNeverIgnored) {
                              R"("web_search_options":{})",
                              R"("guided_json":{})",
                              R"("json_schema":{})",
-                             R"("prompt_logprobs":0)",
                              R"("thinking_token_budget":0)"}) {
     const std::string name = std::string(member).substr(1, std::string(member).find('"', 1) - 1);
     EXPECT_THAT(chat_failure(member), StartsWith(name + "|unsupported_parameter|" + name));
     EXPECT_THAT(completion_failure(R"({"prompt":"a",)" + std::string(member) + "}"),
                 StartsWith(name + "|unsupported_parameter|" + name));
   }
+  EXPECT_THAT(chat_failure(R"("prompt_logprobs":0)"),
+              StartsWith("prompt_logprobs|unsupported_parameter|"));
   EXPECT_THAT(chat_failure(R"("prompt":"a")"), StartsWith("prompt|unsupported_parameter|"));
   EXPECT_THAT(completion_failure(R"({"prompt":"a","messages":[]})"),
               StartsWith("messages|unsupported_parameter|"));

@@ -13,8 +13,8 @@ TEST(CompletionRequest, Defaults) {
   const CompletionRequest request = parse_completion_request(R"({"prompt":"Once"})");
   ASSERT_EQ(request.prompts.size(), 1U);
   EXPECT_EQ(*request.prompts[0].text(), "Once");
-  EXPECT_EQ(request.options.max_new_tokens, 16);
-  EXPECT_EQ(request.options.n, 1);
+  EXPECT_FALSE(request.options.max_new_tokens) << "the server's";
+  EXPECT_FALSE(request.options.n) << "the model's";
   EXPECT_FALSE(request.options.temperature.has_value());
   EXPECT_FALSE(request.options.logprobs.has_value());
   EXPECT_FALSE(request.stream);
@@ -97,9 +97,10 @@ TEST(CompletionRequest, SamplingFields) {
   EXPECT_FLOAT_EQ(options.logit_bias.at(7), 1.5F);
   EXPECT_EQ(*options.seed, static_cast<std::uint64_t>(-2));
   EXPECT_EQ(options.n, 3);
+  EXPECT_EQ(options.best_of, 3);
   EXPECT_THAT(options.stop, ElementsAre("a", "b"));
   EXPECT_THAT(options.stop_token_ids, ElementsAre(4));
-  EXPECT_TRUE(options.ignore_eos);
+  EXPECT_EQ(options.ignore_eos, true);
   EXPECT_EQ(*options.min_new_tokens, 2);
   EXPECT_EQ(*options.max_new_tokens, 7);
 }
@@ -109,7 +110,7 @@ TEST(CompletionRequest, NullMeansAbsent) {
       R"({"prompt":"a","temperature":null,"stop":null,"logprobs":null,"n":null,"stream":null,"suffix":null,
           "logit_bias":null,"best_of":null,"stream_options":null})");
   EXPECT_FALSE(request.options.temperature.has_value());
-  EXPECT_EQ(request.options.n, 1);
+  EXPECT_FALSE(request.options.n.has_value());
 }
 
 struct BadField {
@@ -141,31 +142,53 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{R"("logprobs":21)", "logprobs"}, BadField{R"("logprobs":true)", "logprobs"},
         BadField{R"("echo":1)", "echo"}, BadField{R"("stream":"yes")", "stream"},
         BadField{R"("stream_options":{})", "stream_options"},
-        BadField{R"("logit_bias":{"x":1})", "logit_bias"},
+        BadField{R"("logit_bias":{"-1":1})", "logit_bias.-1"},
         BadField{R"("logit_bias":[1])", "logit_bias[0]"},
         BadField{R"("logit_bias":{"1":101})", "logit_bias.1"}, BadField{R"("model":1)", "model"},
-        BadField{R"("best_of":2)", "best_of"}, BadField{R"("suffix":"end")", "suffix"},
+        BadField{R"("best_of":129)", "best_of"}, BadField{R"("suffix":"end")", "suffix"},
         BadField{R"("seed":1.5)", "seed"}, BadField{R"("presence_penalty":3)", "presence_penalty"},
         BadField{R"("use_beam_search":true)", "use_beam_search"},
         BadField{R"("response_format":{"type":"json_object"})", "response_format"}));
 
 TEST(CompletionRequest, KnownFieldsOfGenerationAreNeverIgnored) {
-  for (const char* field :
-       {"num_beams", "stream_interval", "no_repeat_ngram_size", "min_length", "typical_p",
-        "forced_eos_token_id", "eos_token_id", "prompt_logprobs"}) {
+  for (const char* field : {"num_beams", "encoder_no_repeat_ngram_size", "penalty_alpha",
+                            "guidance_scale", "decoder_start_token_id", "eos_token_id"}) {
     const std::string member = "\"" + std::string(field) + "\":7";
     const std::string expected = std::string(field) + "|unsupported_parameter|" + field;
     EXPECT_THAT(completion_failure(R"({"prompt":"a",)" + member + "}"), StartsWith(expected));
     EXPECT_THAT(chat_failure(member), StartsWith(expected));
   }
-  EXPECT_EQ(completion_failure(R"({"prompt":"a","num_beams":1,"stream_interval":1})"), "no error");
+  EXPECT_EQ(completion_failure(R"({"prompt":"a","num_beams":1,"penalty_alpha":0})"), "no error");
   EXPECT_EQ(parse_completion_request(R"({"prompt":"a","max_new_tokens":5})").options.max_new_tokens,
             5);
+  EXPECT_THAT(
+      completion_failure(R"({"prompt":"a","logprobs":1,"clean_up_tokenization_spaces":true})"),
+      StartsWith("clean_up_tokenization_spaces|unsupported_parameter|"));
+  EXPECT_THAT(completion_failure(
+                  R"({"prompt":"a","logprobs":1,"spaces_between_special_tokens":false,
+                      "skip_special_tokens":false})"),
+              StartsWith("spaces_between_special_tokens|unsupported_parameter|"));
+  const GenerateOptions total =
+      parse_completion_request(R"({"prompt":"a","max_length":50})").options;
+  EXPECT_EQ(total.max_length, 50);
+  EXPECT_EQ(total.max_new_tokens, std::nullopt);
   EXPECT_THAT(completion_failure(R"({"prompt":"a","max_tokens":5,"max_new_tokens":6})"),
               HasSubstr("given twice"));
   EXPECT_THAT(chat_failure(R"("add_special_tokens":true)"),
               StartsWith("add_special_tokens|unsupported_parameter|"));
   EXPECT_EQ(chat_failure(R"("add_special_tokens":false)"), "no error");
+}
+
+TEST(Requests, OfEqualKeysNoneWins) {
+  EXPECT_THAT(completion_failure(R"({"prompt":"a","temperature":0,"temperature":1})"),
+              StartsWith("temperature||temperature: given twice"));
+  EXPECT_THAT(failure([] {
+                parse_chat_request(R"({"messages":[{"role":"user","content":"a","role":"user"}]})");
+              }),
+              StartsWith("messages[0].role||"));
+  EXPECT_THAT(chat_failure(R"("tools":[{"type":"function","function":{"name":"f","name":"g"}}])"),
+              StartsWith("tools[0].function.name||"));
+  EXPECT_THAT(completion_failure(R"({"prompt":"a",)"), StartsWith("||request body: invalid JSON"));
 }
 
 TEST(CompletionRequest, RangesNameTheBoundThatWasPassed) {
@@ -189,8 +212,9 @@ TEST(CompletionRequest, SeventeenStopsAreTooMany) {
 }
 
 TEST(CompletionRequest, EchoWithLogprobsWantsThePrompts) {
-  const auto request =
+  auto request =
       parse_completion_request(R"({"prompt":"a","echo":true,"logprobs":2,"max_tokens":0})");
+  check_logprobs(request);
   EXPECT_EQ(*request.options.prompt_logprobs, 2);
   EXPECT_EQ(*request.options.max_new_tokens, 0);
 }
@@ -208,6 +232,22 @@ TEST(ChatRequest, Messages) {
   EXPECT_THAT(request.messages[2].extra_json, HasSubstr(R"("arguments":{"x":1})"));
   EXPECT_EQ(request.messages[3].extra_json, R"({"tool_call_id":"1"})");
   EXPECT_FALSE(request.options.max_new_tokens.has_value());
+}
+
+TEST(Requests, LabelsHaveTheirTypes) {
+  const auto with = [](const std::string& members) {
+    return failure([&] { parse_completion_request(R"({"prompt":"a",)" + members + "}"); });
+  };
+  EXPECT_EQ(with(R"("user":"me","metadata":{"a":"b","c":null})"), "no error");
+  EXPECT_EQ(with(R"("user":null,"metadata":null)"), "no error");
+  EXPECT_THAT(with(R"("user":5)"), HasSubstr("user: wrong type (expected string, got integer)"));
+  EXPECT_THAT(with(R"("metadata":"a")"), HasSubstr("metadata: wrong type (expected object"));
+  EXPECT_THAT(with(R"("metadata":{"a":1})"), HasSubstr("metadata.a: wrong type (expected string"));
+  EXPECT_THAT(
+      failure([] {
+        parse_chat_request(R"({"messages":[{"role":"user","content":"a"}],"metadata":{"a":{}}})");
+      }),
+      HasSubstr("metadata.a|"));
 }
 
 TEST(ChatRequest, BadMessages) {
@@ -283,6 +323,58 @@ TEST(CompletionRequest, TheLengthMayBeUnlimited) {
   EXPECT_EQ(parse_completion_request(R"({"prompt":"a","max_tokens":-1})").options.max_new_tokens,
             -1);
   EXPECT_EQ(parse_completion_request(R"({"prompt":"a","n_predict":3})").options.max_new_tokens, 3);
+}
+
+/// A list of `n` times the value.
+std::string list_of(const std::string& value, int n) {
+  std::string list = "[" + value;
+  for (int i = 1; i < n; ++i) list += "," + value;
+  return list + "]";
+}
+
+TEST(CompletionRequest, PromptsAndStopsAreBounded) {
+  EXPECT_EQ(completion_failure(R"({"prompt":)" + list_of("\"a\"", 1024) + "}"), "no error");
+  EXPECT_THAT(completion_failure(R"({"prompt":)" + list_of("\"a\"", 1025) + "}"),
+              HasSubstr("at most 1024 prompts, got 1025"));
+  EXPECT_EQ(completion_failure(R"({"prompt":"a","stop":)" + list_of("\"x\"", 16) + "}"),
+            "no error");
+}
+
+TEST(ChatRequest, MessagesAreBounded) {
+  const std::string message = R"({"role":"user","content":"a"})";
+  const auto with = [&](int n) {
+    return failure([&] { parse_chat_request(R"({"messages":)" + list_of(message, n) + "}"); });
+  };
+  EXPECT_EQ(with(16 * 1024), "no error");
+  EXPECT_THAT(with(16 * 1024 + 1), HasSubstr("at most 16384 messages, got 16385"));
+}
+
+TEST(ChatRequest, ToolCallsWithoutArgumentsHaveAnEmptyObject) {
+  const auto extra = [](const std::string& arguments) {
+    return parse_chat_request(
+               R"({"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f")" +
+               arguments + "}}]}]}")
+        .messages[0]
+        .extra_json;
+  };
+  EXPECT_THAT(extra(R"(,"arguments":"")"), HasSubstr(R"("arguments":{})"));
+  EXPECT_THAT(extra(R"(,"arguments":{"a":1})"), HasSubstr(R"("arguments":{"a":1})"));
+  EXPECT_EQ(extra(""), R"({"tool_calls":[{"function":{"name":"f"}}]})");
+}
+
+TEST(ChatRequest, TopLogprobsNeedLogprobs) {
+  EXPECT_THAT(chat_failure(R"("top_logprobs":1)"), StartsWith("top_logprobs|"));
+  EXPECT_THAT(chat_failure(R"("logprobs":false,"top_logprobs":1)"), StartsWith("top_logprobs|"));
+  EXPECT_EQ(chat_failure(R"("top_logprobs":0)"), "no error") << "asks for nothing";
+  EXPECT_EQ(chat_failure(R"("logprobs":true,"top_logprobs":20)"), "no error");
+  EXPECT_THAT(chat_failure(R"("logprobs":true,"top_logprobs":21)"), StartsWith("top_logprobs|"));
+}
+
+TEST(ChatRequest, AnswersAreTextAlone) {
+  EXPECT_EQ(chat_failure(R"("modalities":["text"])"), "no error");
+  for (const char* bad :
+       {R"("modalities":["audio"])", R"("modalities":["text","audio"])", R"("modalities":[1])"})
+    EXPECT_THAT(chat_failure(bad), StartsWith("modalities|unsupported_parameter|")) << bad;
 }
 
 }  // namespace

@@ -28,7 +28,10 @@ inline std::string failure(const std::function<void()>& parse) {
 }
 
 inline std::string completion_failure(const std::string& body) {
-  return failure([&] { parse_completion_request(body); });
+  return failure([&] {
+    CompletionRequest request = parse_completion_request(body);
+    check_logprobs(request);
+  });
 }
 
 inline std::string chat_failure(const std::string& fields) {

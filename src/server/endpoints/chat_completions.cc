@@ -1,4 +1,5 @@
 #include <ctime>
+#include <optional>
 #include <utility>
 
 #include "server/api/answers.h"
@@ -7,6 +8,7 @@
 #include "server/fingerprint.h"
 #include "server/generation.h"
 #include "server/routes.h"
+#include "server/text_biases.h"
 
 namespace openllm::server {
 namespace {
@@ -22,9 +24,10 @@ class ChatWriter final : public AnswerWriter {
                 {LogprobWriter::vocabulary_of(model.entry->llm()),
                  request.return_tokens_as_token_ids, request.options.logprobs.value_or(0)},
                 request.include_usage, request.return_token_ids),
-        is_over_(static_cast<std::size_t>(request.options.n), false) {}
+        is_over_(static_cast<std::size_t>(request.options.n.value()), false) {}
 
   void on_output(std::size_t /*prompt*/, const GenerationOutput& output, bool is_first) override {
+    receipts_.add(0, output.receipt);
     if (!request_.stream) {
       last_ = output;
       return;
@@ -36,11 +39,12 @@ class ChatWriter final : public AnswerWriter {
 
   void finish(const Usage& usage) override {
     if (request_.stream) {
-      if (request_.include_usage) exchange_.send_event(answer_.usage_chunk(usage));
+      if (request_.include_usage || !receipts_.empty())
+        exchange_.send_event(answer_.end_chunk(usage, receipts_));
       return;
     }
     HttpResponse response;
-    response.body = answer_.whole(last_, usage);
+    response.body = answer_.whole(last_, usage, receipts_);
     exchange_.respond(std::move(response));
   }
 
@@ -72,6 +76,7 @@ class ChatWriter final : public AnswerWriter {
   const CommonRequest& request_;
   const ChatAnswer answer_;
   std::vector<bool> is_over_;
+  Receipts receipts_{1};
   GenerationOutput last_;
 };
 
@@ -81,8 +86,13 @@ Task<void> chat_completions(Call& call) {
   Task<ChatRequest> parsing = read_request(call, parse_chat_request);
   ChatRequest request = co_await std::move(parsing);
   set_caller(call, request.options);
+  set_default_length(call, std::nullopt, request.options);
   call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  set_form(model.entry->llm(), request.options);
+  Task<void> biasing =
+      add_text_biases(call, request.text_biases, request.options, model.entry->llm());
+  co_await std::move(biasing);
   GenerationJob job{*model.entry, {}, request.options, request.stream};
   job.prompts.emplace_back(std::move(request.messages));
   ChatWriter writer(call.exchange, request, model);

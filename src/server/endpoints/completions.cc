@@ -11,6 +11,7 @@
 #include "server/fingerprint.h"
 #include "server/generation.h"
 #include "server/routes.h"
+#include "server/text_biases.h"
 
 namespace openllm::server {
 namespace {
@@ -28,14 +29,16 @@ class CompletionWriter final : public AnswerWriter {
                 {LogprobWriter::vocabulary_of(llm_), request.return_tokens_as_token_ids,
                  request.options.logprobs.value_or(0)},
                 request.include_usage, request.return_token_ids),
-        n_(static_cast<std::size_t>(request.options.n)),
-        choices_(request.prompts.size() * n_) {}
+        n_(static_cast<std::size_t>(request.options.n.value())),
+        choices_(request.prompts.size() * n_),
+        receipts_(request.prompts.size()) {}
 
   void on_output(std::size_t prompt, const GenerationOutput& output, bool is_first) override {
     const bool logprobs = request_.options.logprobs.has_value();
+    receipts_.add(prompt, output.receipt);
     if (is_first) {
-      const PromptText text(llm_, output,
-                            {request_.echo, request_.options.skip_special_tokens, logprobs});
+      const PromptText text(
+          llm_, output, {request_.echo, request_.options.skip_special_tokens.value(), logprobs});
       for (std::size_t i = 0; i < n_; ++i) choices_[prompt * n_ + i].text.emplace(text, logprobs);
     }
     for (const CompletionChunk& chunk : output.outputs) {
@@ -49,7 +52,12 @@ class CompletionWriter final : public AnswerWriter {
       CompletionAnswer::Piece piece{static_cast<int>(index), news.text};
       if (logprobs) piece.logprobs = &news.tokens;
       piece.token_ids = &chunk.token_ids;
+      piece.cumulative_logprob = chunk.cumulative_logprob;
       if (is_first && output.prompt_token_ids) piece.prompt_token_ids = &*output.prompt_token_ids;
+      if (is_first && request_.return_prompt_logprobs && output.prompt_logprobs) {
+        piece.prompt_logprobs = &*output.prompt_logprobs;
+        piece.n_prompt_logprobs = request_.options.prompt_logprobs.value_or(0);
+      }
       piece.finish_reason = chunk.finish_reason;
       std::string json;
       answer_.append_choice(json, piece);
@@ -63,14 +71,15 @@ class CompletionWriter final : public AnswerWriter {
 
   void finish(const Usage& usage) override {
     if (request_.stream) {
-      if (request_.include_usage) exchange_.send_event(answer_.usage_chunk(usage));
+      if (request_.include_usage || !receipts_.empty())
+        exchange_.send_event(answer_.end_chunk(usage, receipts_));
       return;
     }
     std::string all;
     base::JsonWriter list(all);
     for (const Choice& choice : choices_) list.raw(choice.json);
     HttpResponse response;
-    response.body = answer_.whole(all, usage);
+    response.body = answer_.whole(all, usage, receipts_);
     exchange_.respond(std::move(response));
   }
 
@@ -87,6 +96,7 @@ class CompletionWriter final : public AnswerWriter {
   const CompletionAnswer answer_;
   const std::size_t n_;
   std::vector<Choice> choices_;
+  Receipts receipts_;
 };
 
 /// Tokenizes the texts of prompts that have token ids too, away from the I/O thread: the tokenizer
@@ -107,12 +117,19 @@ Task<void> completions(Call& call) {
   Task<CompletionRequest> parsing = read_request(call, parse_completion_request);
   CompletionRequest request = co_await std::move(parsing);
   set_caller(call, request.options);
+  constexpr int kOpenAiLength = 16;
+  set_default_length(call, kOpenAiLength, request.options);
   call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  set_form(model.entry->llm(), request.options);
+  check_logprobs(request);
   if (!request.mixed.empty()) {
     Task<void> joining = join_prompts(call, request, model.entry->llm());
     co_await std::move(joining);
   }
+  Task<void> biasing =
+      add_text_biases(call, request.text_biases, request.options, model.entry->llm());
+  co_await std::move(biasing);
   CompletionWriter writer(call.exchange, request, model);
   GenerationJob job{*model.entry, std::move(request.prompts), request.options, request.stream};
   Task<void> serving = serve_generation(call, std::move(job), writer);

@@ -33,7 +33,7 @@ Task<void> healthz(Call& call) {
 /// Every model is loaded. With several of them the answer lists each.
 Task<void> readyz(Call& call) {
   const auto& entries = call.app.models().entries();
-  Readiness worst = entries.front()->readiness();
+  Readiness worst{State::kReady};
   base::Json list = base::Json::array();
   for (const auto& entry : entries) {
     Readiness readiness = entry->readiness();

@@ -10,12 +10,12 @@ base::Json describe(const App& app, const ModelEntry& entry, const std::string& 
   base::Json model = base::Json::object();
   model["id"] = name;
   model["object"] = "model";
-  model["created"] = app.start_time();
+  const Readiness readiness = entry.readiness();
+  model["created"] = readiness.changed.value_or(app.start_time());
   model["owned_by"] = "openllm";
   model["root"] = entry.llm().id();
   model["parent"] = name == entry.name() ? base::Json() : base::Json(entry.name());
   model["permission"] = base::Json::array();
-  const Readiness readiness = entry.readiness();
   if (readiness.state == Readiness::State::kReady)
     model["max_model_len"] = readiness.info.max_context;
   return model;

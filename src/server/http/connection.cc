@@ -1,5 +1,7 @@
 #include "server/http/connection.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
@@ -21,6 +23,9 @@ constexpr auto kTuple = net::as_tuple(net::use_awaitable);
 constexpr std::size_t kMaxBuffered = 256 * 1024;
 constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr auto kLingerTime = std::chrono::seconds(2);
+/// How often it is looked whether somebody is still there who has sent so much ahead that nothing
+/// more is read: the end stands behind that. (It is seen once the kernel has all that was sent.)
+constexpr auto kLookForEnd = std::chrono::seconds(1);
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr std::string_view kKeepAliveComment = ": keep-alive\n\n";
@@ -31,6 +36,12 @@ void append_chunk(std::string& out, std::string_view data) {
   out.append(size.data(), static_cast<std::size_t>(std::max(n, 0)));
   out += data;
   out += "\r\n";
+}
+
+/// Whether the other side sends no more, whatever of it has not been read yet.
+bool has_peer_ended(net::ip::tcp::socket& socket) {
+  pollfd state{socket.native_handle(), POLLRDHUP, 0};
+  return ::poll(&state, 1, 0) > 0;
 }
 
 }  // namespace
@@ -85,7 +96,8 @@ net::awaitable<void> Connection::read_loop() {
   std::unique_ptr<std::array<char, kReadBytes>> owner;
   while (socket_.is_open()) {
     if (buffered().size() >= kMaxBuffered && !discard_) {
-      co_await room_.wait_until(Clock::time_point::max());
+      const bool has_room = co_await room_.wait_until(Clock::now() + kLookForEnd);
+      if (!has_room && socket_.is_open() && has_peer_ended(socket_)) break;
       continue;
     }
     owner.reset();
@@ -118,8 +130,8 @@ net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) 
   bool head_seen = false;
   auto deadline =
       Clock::now() + (is_first ? hub_.options.header_timeout : hub_.options.idle_timeout);
-  const auto refused = [&reader](int status, std::string what) {
-    return ReadOutcome{{}, status, std::move(what), reader.head()};
+  const auto refused = [&](int status, const std::string& what) {
+    return ReadOutcome{{}, hub_.error_body(status, what, reader.head().headers), reader.head()};
   };
   for (;;) {
     // Empty lines between requests are allowed (RFC 9112, 2.2).
@@ -139,8 +151,8 @@ net::awaitable<Connection::ReadOutcome> Connection::read_request(bool is_first) 
     if (reader.has_head() && !head_seen) {
       head_seen = true;
       if (reader.has_long_body_ahead()) {
-        const std::string_view refusal = hub_.head_check(reader.head());
-        if (!refusal.empty()) co_return refused(401, std::string(refusal));
+        if (auto refusal = hub_.head_check(reader.head()))
+          co_return ReadOutcome{{}, std::move(refusal), reader.head()};
       }
       if (reader.is_expecting() && !co_await write(kContinue)) co_return ReadOutcome{};
     }
@@ -280,9 +292,8 @@ net::awaitable<void> Connection::run() {
       continue;
     }
     go_on = false;
-    if (outcome.error_status != 0) {
-      HttpResponse answer =
-          hub_.error_body(outcome.error_status, outcome.error, outcome.refused.headers);
+    if (outcome.refusal) {
+      HttpResponse answer = std::move(*outcome.refusal);
       answer.headers.add("X-Request-Id", request_id_of(outcome.refused.headers));
       co_await send_response(outcome.refused, answer, false);
     }

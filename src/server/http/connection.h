@@ -59,9 +59,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   using Clock = std::chrono::steady_clock;
   struct ReadOutcome {
     std::optional<HttpRequest> request{};
-    int error_status = 0;  ///< 0 and no request: just close.
-    std::string error{};
-    HttpRequest refused{};  ///< With an error: method and fields, as far as they were read.
+    std::optional<HttpResponse> refusal{};  ///< Neither: just close.
+    HttpRequest refused{};  ///< With a refusal: method and fields, as far as they were read.
   };
 
   net::awaitable<void> read_loop();

@@ -201,5 +201,29 @@ TEST(RequestTarget, AllFormsGivePathAndQuery) {
   EXPECT_EQ(parts("/a?"), Parts("/a", ""));
 }
 
+TEST(RequestReader, ALongBodyIsOneOfMoreThan64KiBOrOfUnknownLength) {
+  const auto is_long = [](const std::string& fields) {
+    RequestReader reader({});
+    reader.put(post(fields, ""));
+    EXPECT_TRUE(reader.has_head());
+    return reader.has_long_body_ahead();
+  };
+  EXPECT_FALSE(is_long("Content-Length: 65536\r\n"));
+  EXPECT_TRUE(is_long("Content-Length: 65537\r\n"));
+  EXPECT_TRUE(is_long("Transfer-Encoding: chunked\r\n"));
+  EXPECT_TRUE(is_long("Content-Length: 1\r\nExpect: 100-continue\r\n"));
+  EXPECT_FALSE(is_long("")) << "no body";
+}
+
+TEST(RequestReader, AHeadInPiecesIsCountedWhole) {
+  std::string lines;
+  for (int i = 0; i < 20; ++i) lines += "X-Line: 0123456789\r\n";
+  const std::string request = get("/", lines);
+  for (const std::size_t step : {1U, 20U, 100U}) {
+    EXPECT_EQ(read(request, step, {.head_bytes = request.size()}).status, 0) << step;
+    EXPECT_EQ(read(request, step, {.head_bytes = request.size() - 1}).status, 431) << step;
+  }
+}
+
 }  // namespace
 }  // namespace openllm::server

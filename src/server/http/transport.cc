@@ -180,7 +180,9 @@ void Transport::start() {
   acceptor.open(endpoint.protocol(), ec);
   if (!ec) acceptor.set_option(net::socket_base::reuse_address(true), ec);
   if (!ec) acceptor.bind(endpoint, ec);
-  if (!ec) acceptor.listen(net::socket_base::max_listen_connections, ec);
+  const int backlog =
+      options.backlog > 0 ? options.backlog : net::socket_base::max_listen_connections;
+  if (!ec) acceptor.listen(backlog, ec);
   if (!ec) acceptor.non_blocking(true, ec);
   if (!ec) impl_->port = acceptor.local_endpoint(ec).port();
   if (ec) {

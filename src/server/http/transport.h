@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
 
 #include "openllm/options.h"
 #include "server/http/exchange.h"
@@ -18,6 +18,7 @@ struct TransportOptions {
   std::size_t max_header_bytes = std::size_t{64} << 10U;
   std::size_t max_body_bytes = std::size_t{16} << 20U;
   std::size_t max_connections = 4096;
+  int backlog = 0;  ///< Connections that may wait to be accepted; 0: the system's limit.
   std::chrono::milliseconds header_timeout{30'000};
   std::chrono::milliseconds idle_timeout{75'000};
   std::chrono::milliseconds write_timeout{60'000};  ///< Longest time a client may read nothing.
@@ -42,9 +43,10 @@ class Transport {
   using ErrorBody =
       std::function<HttpResponse(int status, const std::string& message, const Headers& request)>;
 
-  /// Returns why the request is unauthorized (status 401); empty if it is authorized. Called with
-  /// the head, before a long body is read, so that only clients with a key can fill memory.
-  using HeadCheck = std::function<std::string_view(const HttpRequest& head)>;
+  /// The answer to a request that is refused whatever its body is; nullopt if that has to be read.
+  /// Called with the head before a long body, so that only those who may be answered can fill
+  /// memory.
+  using HeadCheck = std::function<std::optional<HttpResponse>(const HttpRequest& head)>;
 
   Transport(TransportOptions options, Handler handler, ErrorBody error_body, HeadCheck head_check);
   ~Transport();

@@ -37,6 +37,16 @@ GgufVocab sentencepiece() {
   return vocab;
 }
 
+TEST(GgufSentencePiece, TypesSayWhatIsSpecialAndWhatMayCome) {
+  GgufVocab vocab = sentencepiece();
+  for (const std::int32_t id : {0, 1, 2, 11}) EXPECT_TRUE(make_tokenizer(vocab)->is_special(id));
+  for (const std::int32_t id : {3, 7, 12}) EXPECT_FALSE(make_tokenizer(vocab)->is_special(id));
+  vocab.token_types[9] = 5;  // unused ones come about by merges all the same
+  EXPECT_THAT(make_tokenizer(vocab)->encode("ab"), ElementsAre(1, 10));
+  vocab.token_types[9] = 6;  // bytes do not
+  EXPECT_THAT(make_tokenizer(vocab)->encode("ab"), ElementsAre(1, 6, 7, 8));
+}
+
 TEST(GgufSentencePiece, PrefixSpaceAndBos) {
   const auto tokenizer = make_tokenizer(sentencepiece());
   EXPECT_THAT(tokenizer->encode("ab"), ElementsAre(1, 10));

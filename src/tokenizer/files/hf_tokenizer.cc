@@ -26,8 +26,8 @@ std::unique_ptr<Vocab> read_vocab(const base::Json& model) {
   const base::Json& json = require_field(model, "vocab", kModel);
   const base::JsonObject* tokens = json.if_object();
   if (tokens == nullptr) {
-    base::fail(ErrorCode::kCorruptData, kModel, ": vocab: wrong type (expected object, got ",
-               json.type_name(), ")");
+    base::fail_at(ErrorCode::kCorruptData, kModel, "vocab: wrong type (expected object, got ",
+                  json.type_name(), ")");
   }
   std::size_t n_bytes = 0;
   for (const auto& member : *tokens) n_bytes += member.first.size();
@@ -38,8 +38,8 @@ std::unique_ptr<Vocab> read_vocab(const base::Json& model) {
     const auto& member = *next;
     const TokenId id = to_token_id(member.second, kModel);
     if (!Vocab::is_plausible_id(id, tokens->size())) {
-      base::fail(ErrorCode::kCorruptData, kModel, ": id ", id, " in a vocabulary of ",
-                 tokens->size(), " tokens");
+      base::fail_at(ErrorCode::kCorruptData, kModel, "id ", id, " in a vocabulary of ",
+                    tokens->size(), " tokens");
     }
     vocab->set(id, member.first);
   }
@@ -58,7 +58,7 @@ SpelledMerge parse_merge(const base::Json& json, std::size_t index) {
       return {*(*pair)[0].if_string(), *(*pair)[1].if_string()};
     }
   }
-  base::fail(ErrorCode::kCorruptData, kModel, ": merge ", index, ": not a pair of tokens");
+  base::fail_at(ErrorCode::kCorruptData, kModel, "merge ", index, ": not a pair of tokens");
 }
 
 /// Old files begin their merges as merges.txt does, with a line that tells its version.
@@ -130,8 +130,8 @@ class AddedTokens {
     const auto n = tokens_.size() + static_cast<std::size_t>(vocab_->size());
     for (const AddedToken& token : tokens_) {
       if (Vocab::is_plausible_id(token.id, n)) continue;
-      base::fail(ErrorCode::kCorruptData, kFile, ": added token id ", token.id,
-                 " in a vocabulary of ", n, " tokens");
+      base::fail_at(ErrorCode::kCorruptData, kFile, "added token id ", token.id,
+                    " in a vocabulary of ", n, " tokens");
     }
     return std::move(tokens_);
   }
@@ -167,7 +167,7 @@ void add_config_tokens(const base::Json& config, AddedTokens& added) {
           !key.empty() && key.size() < 10 &&
           std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
       if (!is_number)
-        base::fail(ErrorCode::kCorruptData, kConfig, ": added_tokens_decoder: bad id");
+        base::fail_at(ErrorCode::kCorruptData, kConfig, "added_tokens_decoder: bad id");
       added.add(member.second, static_cast<TokenId>(std::stol(key)), kConfig);
     }
   }

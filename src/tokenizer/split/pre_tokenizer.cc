@@ -165,7 +165,7 @@ class Builder {
       mapped_ = true;
     }
     if (byte_level_ && type == "Metaspace")
-      base::fail(ErrorCode::kUnsupported, kWhere, ": Metaspace behind ByteLevel");
+      base::fail_at(ErrorCode::kUnsupported, kWhere, "Metaspace behind ByteLevel");
     if (type == "ByteLevel") {
       add_byte_level(json);
     } else {
@@ -180,7 +180,7 @@ class Builder {
 
  private:
   void add_byte_level(const base::Json& json) {
-    if (byte_level_) base::fail(ErrorCode::kUnsupported, kWhere, ": two of type ByteLevel");
+    if (byte_level_) base::fail_at(ErrorCode::kUnsupported, kWhere, "two of type ByteLevel");
     if (bool_or(json, "add_prefix_space", true, kWhere))
       sequence_->add(std::make_unique<PrefixSpace>());
     if (bool_or(json, "use_regex", true, kWhere)) {
@@ -225,14 +225,14 @@ class Builder {
     std::size_t end = 0;
     if (!delimiter.empty()) base::decode_utf8(delimiter, end);
     if (end == 0 || end != delimiter.size())
-      base::fail(ErrorCode::kCorruptData, kWhere, ": CharDelimiterSplit: not one character");
+      base::fail_at(ErrorCode::kCorruptData, kWhere, "CharDelimiterSplit: not one character");
     sequence_->add(make_pattern_splitter({delimiter}, SplitBehavior::kRemoved, false));
   }
 
   void add_fixed_length(const base::Json& json) {
     const base::Json* length = json.find("length");
     const std::int32_t n = length == nullptr ? 5 : to_token_id(*length, kWhere);
-    if (n == 0) base::fail(ErrorCode::kCorruptData, kWhere, ": FixedLength of length 0");
+    if (n == 0) base::fail_at(ErrorCode::kCorruptData, kWhere, "FixedLength of length 0");
     sequence_->add(std::make_unique<FixedLength>(static_cast<std::size_t>(n)));
   }
 
@@ -244,7 +244,7 @@ class Builder {
   void add_metaspace(const base::Json& json) {
     const std::string replacement = string_or(json, "replacement", "\xE2\x96\x81", kWhere);
     if (replacement.empty())
-      base::fail(ErrorCode::kCorruptData, kWhere, ": Metaspace with an empty replacement");
+      base::fail_at(ErrorCode::kCorruptData, kWhere, "Metaspace with an empty replacement");
     const bool legacy = bool_or(json, "add_prefix_space", true, kWhere);
     const std::string scheme =
         string_or(json, "prepend_scheme", legacy ? "always" : "never", kWhere);
@@ -254,7 +254,7 @@ class Builder {
     } else if (scheme == "first") {
       prepend = Prepend::kFirst;
     } else if (scheme != "never") {
-      base::fail(ErrorCode::kUnsupported, kWhere, ": prepend_scheme \"", scheme, "\"");
+      base::fail_at(ErrorCode::kUnsupported, kWhere, "prepend_scheme \"", scheme, "\"");
     }
     sequence_->add(
         std::make_unique<Metaspace>(replacement, prepend, bool_or(json, "split", true, kWhere)));

@@ -164,7 +164,7 @@ SplitBehavior parse_split_behavior(std::string_view name, std::string_view where
   if (name == "MergedWithPrevious") return SplitBehavior::kMergedWithPrevious;
   if (name == "MergedWithNext") return SplitBehavior::kMergedWithNext;
   if (name == "Contiguous") return SplitBehavior::kContiguous;
-  base::fail(ErrorCode::kUnsupported, where, ": split behavior \"", name, "\"");
+  base::fail_at(ErrorCode::kUnsupported, where, "split behavior \"", name, "\"");
 }
 
 void append_words(const std::vector<Stretch>& stretches, SplitBehavior behavior,

@@ -74,7 +74,7 @@ void DecodeRules::add(const base::Json& json, int depth) {
     steps_.emplace_back(ByteLevel{});
     fused_ = true;
   } else if (type == "ByteFallback") {
-    if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": ByteFallback behind Fuse");
+    if (fused_) base::fail_at(ErrorCode::kUnsupported, kWhere, "ByteFallback behind Fuse");
     if (!byte_fallback_) n_before_bytes_ = steps_.size();
     byte_fallback_ = true;
     joins_bytes_ = true;
@@ -115,7 +115,7 @@ bool DecodeRules::is_one_char(const Pattern& pattern) const {
 
 /// No token is known by itself behind Fuse.
 void DecodeRules::require_whole_tokens(const std::string& type) const {
-  if (fused_) base::fail(ErrorCode::kUnsupported, kWhere, ": ", type, " behind Fuse");
+  if (fused_) base::fail_at(ErrorCode::kUnsupported, kWhere, "", type, " behind Fuse");
 }
 
 void DecodeRules::add_strip(const base::Json& json) {
@@ -126,8 +126,8 @@ void DecodeRules::add_strip(const base::Json& json) {
     return;
   }
   if (strip.content != " " || strip.start > 1 || strip.stop != 0 || strips_leading_space_) {
-    base::fail(ErrorCode::kUnsupported, kWhere,
-               ": Strip behind Fuse of anything but one leading space");
+    base::fail_at(ErrorCode::kUnsupported, kWhere,
+                  "Strip behind Fuse of anything but one leading space");
   }
   strips_leading_space_ = strip.start == 1;
 }

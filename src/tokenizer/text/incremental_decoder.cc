@@ -18,7 +18,10 @@ IncrementalDecoder::IncrementalDecoder(const Tokenizer& tokenizer, bool skip_spe
 std::string IncrementalDecoder::push(TokenId id) {
   std::string out;
   if (tokenizer_->token_piece(id).empty()) return out;
-  if (skip_special_ && tokenizer_->is_special(id)) return out;
+  const bool is_special = tokenizer_->is_special(id);
+  if (skip_special_ && is_special) return out;
+  const bool is_joined = joins_special_ && is_special && last_is_special_;
+  last_is_special_ = is_special;
   const bool first = first_token_;
   first_token_ = false;
   if (tokenizer_->is_byte_token(id)) {
@@ -27,7 +30,11 @@ std::string IncrementalDecoder::push(TokenId id) {
     return out;
   }
   append_byte_run(out);
-  append(out, first ? tokenizer_->first_token_bytes(id) : tokenizer_->token_bytes(id));
+  if (is_joined) {
+    append(out, tokenizer_->token_piece(id));
+  } else {
+    append(out, first ? tokenizer_->first_token_bytes(id) : tokenizer_->token_bytes(id));
+  }
   return out;
 }
 

@@ -53,6 +53,27 @@ TEST_F(IncrementalDecoderTest, AnInvalidByteRunIsOneReplacementForEachByte) {
             "Aa");
 }
 
+TEST_F(IncrementalDecoderTest, SpecialTokensBehindEachOtherMayComeWithoutTheDecodersSpace) {
+  const auto tokenizer =
+      make_tokenizer(base::Json::parse(R"({"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]},
+                            "added_tokens":[{"id":2,"content":"<x>","special":true},
+                                            {"id":3,"content":"<y>","special":true}],
+                            "normalizer":null,"pre_tokenizer":null,"post_processor":null,
+                            "decoder":null})",
+                                       "tokenizer.json"),
+                     {});
+  const auto decoded = [&](bool joined, bool skip_special) {
+    IncrementalDecoder decoder(*tokenizer, skip_special);
+    if (joined) decoder.join_special_tokens();
+    std::string text;
+    for (const TokenId token : {2, 3, 0, 3, 2, 2, 1}) text += decoder.push(token);
+    return text + decoder.flush();
+  };
+  EXPECT_EQ(decoded(false, false), "<x> <y> a <y> <x> <x> b");
+  EXPECT_EQ(decoded(true, false), "<x><y> a <y><x><x> b");
+  EXPECT_EQ(decoded(true, true), decoded(false, true));
+}
+
 TEST_F(IncrementalDecoderTest, OnlyTheFirstSpaceOfTheTextGoes) {
   const auto tokenizer = load("llama2_style");
   const TokenId space = id(*tokenizer, "\xE2\x96\x81");

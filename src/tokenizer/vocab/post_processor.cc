@@ -18,7 +18,8 @@ const base::JsonArray& template_ids(const base::Json& json, std::string_view nam
   const base::Json* tokens = json.find("special_tokens");
   const base::Json* token = tokens == nullptr ? nullptr : tokens->find(name);
   if (token == nullptr) {
-    base::fail(ErrorCode::kCorruptData, kWhere, ": no special token \"", name.substr(0, 100), "\"");
+    base::fail_at(ErrorCode::kCorruptData, kWhere, "no special token \"", name.substr(0, 100),
+                  "\"");
   }
   return require_array(*token, "ids", kWhere);
 }
@@ -28,17 +29,17 @@ SpecialFrame parse_template(const base::Json& json) {
   bool seen_text = false;
   for (const base::Json& item : require_array(json, "single", kWhere)) {
     if (item.find("Sequence") != nullptr) {
-      if (seen_text) base::fail(ErrorCode::kUnsupported, kWhere, ": template with the text twice");
+      if (seen_text) base::fail_at(ErrorCode::kUnsupported, kWhere, "template with the text twice");
       seen_text = true;
       continue;
     }
     const base::Json* special = item.find("SpecialToken");
-    if (special == nullptr) base::fail(ErrorCode::kCorruptData, kWhere, ": bad template item");
+    if (special == nullptr) base::fail_at(ErrorCode::kCorruptData, kWhere, "bad template item");
     for (const base::Json& id : template_ids(json, require_string(*special, "id", kWhere))) {
       (seen_text ? frame.after : frame.before).push_back(to_token_id(id, kWhere));
     }
   }
-  if (!seen_text) base::fail(ErrorCode::kUnsupported, kWhere, ": template without the text");
+  if (!seen_text) base::fail_at(ErrorCode::kUnsupported, kWhere, "template without the text");
   frame.of_template = !frame.before.empty() || !frame.after.empty();
   return frame;
 }
@@ -46,7 +47,7 @@ SpecialFrame parse_template(const base::Json& json) {
 /// ["</s>", 2]
 TokenId named_id(const base::Json& json, std::string_view key) {
   const base::JsonArray& pair = require_array(json, key, kWhere);
-  if (pair.size() != 2) base::fail(ErrorCode::kCorruptData, kWhere, ": ", key, ": not a pair");
+  if (pair.size() != 2) base::fail_at(ErrorCode::kCorruptData, kWhere, "", key, ": not a pair");
   return to_token_id(pair[1], kWhere);
 }
 
@@ -56,14 +57,14 @@ SpecialFrame parse_sequence(const base::Json& json, int depth) {
     SpecialFrame outer = parse_processor(part, depth + 1);
     if (frame.of_template && !(outer.before.empty() && outer.after.empty())) {
       // To the Hugging Face library each special token of a template then is a text of its own.
-      base::fail(ErrorCode::kUnsupported, kWhere, ": ", require_type(part, kWhere),
-                 " behind TemplateProcessing with special tokens");
+      base::fail_at(ErrorCode::kUnsupported, kWhere, "", require_type(part, kWhere),
+                    " behind TemplateProcessing with special tokens");
     }
     frame.before.insert(frame.before.begin(), outer.before.begin(), outer.before.end());
     frame.after.insert(frame.after.end(), outer.after.begin(), outer.after.end());
     if (frame.before.size() + frame.after.size() > kMaxFrame) {
-      base::fail(ErrorCode::kCorruptData, kWhere, ": too many special tokens (at most ", kMaxFrame,
-                 ")");
+      base::fail_at(ErrorCode::kCorruptData, kWhere, "too many special tokens (at most ", kMaxFrame,
+                    ")");
     }
     frame.of_template = frame.of_template || outer.of_template;
   }

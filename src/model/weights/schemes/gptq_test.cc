@@ -113,6 +113,21 @@ TEST_F(GptqTest, WrongShapesAndTypesAreNamed) {
   }
 }
 
+/// Writers leave zeros where they recorded no groups.
+TEST_F(GptqTest, GroupsThatWereNotRecordedFollowEachOther) {
+  MemoryCheckpoint none = copy();
+  none.remove(std::string(kModule) + ".g_idx");
+  MemoryCheckpoint zeros = copy();
+  zeros.remove(std::string(kModule) + ".g_idx");
+  const std::vector<std::int32_t> groups(96, 0);
+  zeros.add(std::string(kModule) + ".g_idx",
+            {tensor::DType::kI32, {96}, std::as_bytes(std::span(groups))});
+  const std::vector<std::int32_t> ids = {1, 5, 9};
+  const std::vector<float> expected = Runner(none, "reference").step({{0, ids}});
+  EXPECT_EQ(Runner(zeros, "reference").step({{0, ids}}), expected);
+  EXPECT_NE(Runner(copy(), "reference").step({{0, ids}}), expected);
+}
+
 TEST_F(GptqTest, GroupsOutOfRangeAreNamed) {
   for (const std::int32_t bad : {3, -1, 1 << 30}) {
     std::vector<std::int32_t> groups(96);

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace openllm::backend::vllm {
+
+/// A server that has the model.
+struct Server {
+  std::string url{};    ///< Without a slash at its end.
+  std::string model{};  ///< The model's name there.
+  /// The same seed gives the same tokens wherever a choice goes on, as at our own servers.
+  bool repeats_seeds = false;
+};
+
+/// Which servers there are, what they do, and which one is next. Not thread-safe.
+class Servers {
+ public:
+  explicit Servers(std::vector<Server> servers);
+
+  std::size_t size() const noexcept { return places_.size(); }
+  const Server& at(std::size_t index) const { return places_[index].server; }
+
+  /// The one to ask next, of those that are not in `tried`: a healthy one before others; then the
+  /// one that got a prompt with the same beginning last, as it may have it cached, unless it has
+  /// much more to do than another; then the one with the fewest calls. nullopt: none is left.
+  std::optional<std::size_t> choose(std::span<const std::int32_t> prompt,
+                                    const std::set<std::size_t>& tried);
+  void call_began(std::size_t index) { ++places_[index].n_calls; }
+  void call_ended(std::size_t index) { --places_[index].n_calls; }
+  int n_calls(std::size_t index) const { return places_[index].n_calls; }
+
+  /// What was found when a server was asked, or a call failed. How often in a row it was not well.
+  int tell_health(std::size_t index, bool is_healthy);
+  bool is_healthy(std::size_t index) const { return places_[index].n_failures == 0; }
+
+ private:
+  struct Place {
+    Server server{};
+    int n_calls = 0;
+    int n_failures = 0;  ///< In a row.
+  };
+
+  std::vector<Place> places_;
+  std::map<std::uint64_t, std::size_t> last_;  // by the beginning of a prompt
+};
+
+}  // namespace openllm::backend::vllm

@@ -1,0 +1,42 @@
+#include "backend/vllm/servers.h"
+
+#include <gtest/gtest.h>
+
+namespace openllm::backend::vllm {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+const Ids kOne{1, 2, 3};
+const Ids kTwo{4, 5, 6};
+const Ids kThree{7, 8, 9};
+
+TEST(Servers, TheOneWithTheFewestCallsIsNextAndPrefixesStay) {
+  Servers servers({{"a"}, {"b"}});
+  EXPECT_EQ(servers.choose(kOne, {}), 0U);
+  servers.call_began(0);
+  EXPECT_EQ(servers.choose(kTwo, {}), 1U);
+  servers.call_began(1);
+  servers.call_began(1);
+  EXPECT_EQ(servers.choose(kTwo, {}), 1U) << "its prompt lies there";
+  EXPECT_EQ(servers.choose(kThree, {}), 0U);
+  for (int i = 0; i < 8; ++i) servers.call_began(1);
+  EXPECT_EQ(servers.choose(kTwo, {}), 0U) << "too much to do there";
+  EXPECT_EQ(servers.choose(kTwo, {}), 0U) << "and now it lies here";
+}
+
+TEST(Servers, ThoseThatAreNotWellComeLast) {
+  Servers servers({{"a"}, {"b"}});
+  EXPECT_EQ(servers.choose(kOne, {}), 0U);
+  EXPECT_EQ(servers.tell_health(0, false), 1);
+  EXPECT_EQ(servers.tell_health(0, false), 2);
+  servers.call_began(1);
+  EXPECT_EQ(servers.choose(kOne, {}), 1U);
+  EXPECT_EQ(servers.choose(kOne, {1}), 0U) << "perhaps it is well again";
+  EXPECT_EQ(servers.choose(kOne, {0, 1}), std::nullopt);
+  EXPECT_EQ(servers.tell_health(0, true), 0);
+  EXPECT_EQ(servers.choose(kThree, {}), 0U);
+}
+
+}  // namespace
+}  // namespace openllm::backend::vllm

@@ -1,0 +1,17 @@
+#include "cli/tell_backend.h"
+
+#include "base/error.h"
+#include "cli/terminal.h"
+#include "fields/access.h"
+
+namespace openllm::cli {
+
+void tell_backend(const LLM& llm) {
+  const BackendInfo backend = llm.backend();
+  note(base::cat("openllm: debug: ", llm.tag(), " from ", llm.info().path, "\n",
+                 "openllm: debug: backend ", backend.name, " on ", backend.device, " (",
+                 backend.isa, "): ", backend.reason, "\n", "openllm: debug: defaults ",
+                 fields::to_json(llm.config()).dump(), "\n"));
+}
+
+}  // namespace openllm::cli

@@ -1,0 +1,46 @@
+// Commands that print something about models, or about this program: get-prompt, completion, man.
+
+#include "cli/common_options.h"
+#include "cli/options.h"
+
+namespace openllm::cli {
+namespace {
+
+void add_get_prompt(CLI::App& app, Arguments& a) {
+  CLI::App* prompt = add_command(
+      &app, "get-prompt", "Show the prompt that the chat template makes of a message, as JSON",
+      "Examples:\n"
+      "  openllm get-prompt me/tiny \"Hello\" --system-message \"Be brief.\"\n"
+      "  openllm get-prompt me/tiny \"Hello\" --add-generation-prompt --opt enable_thinking=false");
+  add_model(prompt, a);
+  add_source(prompt, "PROMPT", "The user's message; without it: standard input", a);
+  optional(prompt, "--system-message,--system", a.system, "System message");
+  add_chat_template(prompt, a.load);
+  prompt->add_flag("--add-generation-prompt,!--no-add-generation-prompt", a.begins_answer,
+                   "End with the beginning of the assistant's turn");
+  repeated(prompt, "--opt", a.variables,
+           "Variable of the template; the value is JSON, else a text; may be repeated")
+      ->type_name("NAME=VALUE");
+  prompt->add_flag("--json", a.json, "Print JSON (as always)");
+}
+
+void add_completion(CLI::App& app, Arguments& a) {
+  CLI::App* completion = add_command(
+      &app, "completion", "Print a script that completes this program's words in a shell",
+      "Examples:\n"
+      "  source <(openllm completion bash)                    in ~/.bashrc\n"
+      "  openllm completion zsh > ~/.zfunc/_openllm           a folder of $fpath\n"
+      "  openllm completion fish > ~/.config/fish/completions/openllm.fish");
+  completion->add_option("SHELL", a.shell, "The shell")->required()->type_name("bash|zsh|fish");
+}
+
+}  // namespace
+
+void add_tool_commands(CLI::App& app, Arguments& a) {
+  add_get_prompt(app, a);
+  add_completion(app, a);
+  add_command(&app, "man", "Print the manual page", "Example:\n  openllm man > openllm.1")
+      ->group("");
+}
+
+}  // namespace openllm::cli

@@ -1,0 +1,31 @@
+// Arcee (AFM): llama with plain FFNs and squared ReLU. Source: transformers models/arcee.
+
+#include "model/arch/family.h"
+#include "model/arch/hf.h"
+
+namespace openllm::model {
+namespace {
+
+ModelSpec from_hf(const Config& config) {
+  ModelSpec spec = hf::read_llama_like(config, {.hidden_size = 2560,
+                                                .ffn_dim = 18432,
+                                                .max_positions = 4096,
+                                                .norm_eps = 1e-5,
+                                                .activation = "relu2"});
+  hf::read_single_rope(config, spec);
+  hf::read_attention_bias(config, spec);
+  hf::use_plain_ffn(spec, config.bool_or("mlp_bias", false));
+  return spec;
+}
+
+ModuleLayout hf_layout() {
+  ModuleLayout layout = hf::llama_layout();
+  std::erase_if(layout.modules, [](const ModuleName& name) { return name.role == role::kGate; });
+  return layout;
+}
+
+}  // namespace
+
+Family arcee_family() { return {"arcee", {"arcee"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+
+}  // namespace openllm::model

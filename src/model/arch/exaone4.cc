@@ -1,0 +1,36 @@
+// EXAONE 4: llama with norms behind attention and FFN instead of before them and norms on the heads
+// of Q and K; the large one has a window on three of four layers, which alone have RoPE. Source:
+// transformers models/exaone4.
+
+#include "model/arch/family.h"
+#include "model/arch/hf.h"
+
+namespace openllm::model {
+namespace {
+
+ModelSpec from_hf(const Config& config) {
+  ModelSpec spec = hf::read_llama_like(
+      config, {.vocab_size = 102400, .n_kv_heads = 32, .ffn_dim = 16384, .norm_eps = 1e-5});
+  hf::read_single_rope(config, spec);
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.qk_norm = QkNorm::kHead; });
+  hf::use_norms_after(spec);
+  const std::optional<int> window = hf::read_window(config);
+  if (!window) return spec;
+  hf::read_layer_types(config, spec, window, hf::read_window_pattern(config, spec.n_layers(), 4));
+  each_attention(spec, [](SelfAttentionSpec& attention) {
+    if (attention.window == 0) attention.rope = -1;
+  });
+  return spec;
+}
+
+ModuleLayout hf_layout() {
+  ModuleLayout layout = hf::norms_after_layout();
+  hf::add_qk_norms(layout);
+  return layout;
+}
+
+}  // namespace
+
+Family exaone4_family() { return {"exaone4", {"exaone4"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+
+}  // namespace openllm::model
