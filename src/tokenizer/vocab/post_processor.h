@@ -12,6 +12,12 @@ struct SpecialFrame {
   std::vector<TokenId> before;
   std::vector<TokenId> after;
   bool of_template = false;  ///< Some of them are from a TemplateProcessing.
+  /// Takes the white space at the ends of tokens out of their places.
+  struct Trim {
+    bool keeps_first_space;  ///< It was put in front of the text.
+    bool is_outer;           ///< Some of `before` come first.
+  };
+  std::vector<Trim> trims{};
 };
 
 /// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the
