@@ -24,6 +24,9 @@ int info_command(const Arguments& arguments);
 int tokenize_command(const Arguments& arguments);
 int logits_command(const Arguments& arguments);
 int replay_command(const Arguments& arguments);
+int embed_command(const Arguments& arguments);
+int score_command(const Arguments& arguments);
+int rerank_command(const Arguments& arguments);
 int fields_command(const Arguments& arguments);
 int backends_command(const Arguments& arguments);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/json.h"
@@ -12,6 +13,9 @@ struct SpecialFrame {
   std::vector<TokenId> before;
   std::vector<TokenId> after;
   bool of_template = false;  ///< Some of them are from a TemplateProcessing.
+  /// How two texts stand together; nullopt: in a form that is not known.
+  std::optional<std::vector<PairPart>> pair =
+      std::vector<PairPart>{{PairPart::Kind::kFirst}, {PairPart::Kind::kSecond}};
 };
 
 /// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the
