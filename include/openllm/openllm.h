@@ -27,6 +27,7 @@
 #include "openllm/store.h"
 #include "openllm/stream.h"
 #include "openllm/task.h"
+#include "openllm/text.h"
 #include "openllm/text_decoder.h"
 #include "openllm/tokenizer.h"
 #include "openllm/version.h"

@@ -222,13 +222,6 @@ void add_inspection(CLI::App& app, Arguments& a) {
   add_model(info, a);
   info->add_flag("--json", a.json, "Print JSON");
 
-  CLI::App* tokenize = add_command(&app, "tokenize", "Show the tokens of a text",
-                                   "Example:\n  openllm tokenize ./model.gguf \"Hello world\"");
-  add_model(tokenize, a);
-  add_source(tokenize, "TEXT", "The text; without it: standard input", a);
-  tokenize->add_flag("--json", a.json, "Print JSON");
-  add_field(tokenize, *fields::find("add_special_tokens"), a.generate);
-
   CLI::App* logits =
       add_command(&app, "logits", "Print the logits of every position as JSON",
                   "Examples:\n"

@@ -41,6 +41,7 @@ struct Arguments {
   std::string sort = "name";                   ///< models: "name", "size", "used" or "origin"
   std::vector<std::string> variables{};        ///< get-prompt: "name=value"
   bool begins_answer = false;                  ///< get-prompt: the prompt ends so.
+  std::string data{};                          ///< template: file of the variables
   std::string shell{};                         ///< completion
   bool overwrite = false;                      ///< build
   bool measure = false;                        ///< doctor

@@ -49,6 +49,8 @@ constexpr std::array kCommands{
     Command{"man", man_command},
     Command{"info", info_command},
     Command{"tokenize", tokenize_command},
+    Command{"detokenize", detokenize_command},
+    Command{"template", template_command},
     Command{"logits", logits_command},
     Command{"replay", replay_command},
     Command{"fields", fields_command},

@@ -1,4 +1,5 @@
-// Commands that print something about models, or about this program: get-prompt, completion, man.
+// Commands that print something about models, or about this program: get-prompt, completion, man,
+// tokenize, detokenize, template.
 
 #include "cli/common_options.h"
 #include "cli/options.h"
@@ -24,6 +25,40 @@ void add_get_prompt(CLI::App& app, Arguments& a) {
   prompt->add_flag("--json", a.json, "Print JSON (as always)");
 }
 
+void add_tokenize(CLI::App& app, Arguments& a) {
+  CLI::App* tokenize = add_command(&app, "tokenize", "Show the tokens of a text",
+                                   "Examples:\n"
+                                   "  openllm tokenize ./model.gguf \"Hello world\"\n"
+                                   "  openllm tokenize ./tokenizer.json \"Hello world\" --json");
+  add_model(tokenize, a);
+  add_source(tokenize, "TEXT", "The text; without it: standard input", a);
+  tokenize->add_flag("--json", a.json,
+                     "Print JSON: ids, tokens, and offsets in code points of the text");
+  add_field(tokenize, *fields::find("add_special_tokens"), a.generate);
+
+  CLI::App* detokenize =
+      add_command(&app, "detokenize", "Show the text of token ids",
+                  "Examples:\n"
+                  "  openllm detokenize ./model.gguf \"1 9707 1879\"\n"
+                  "  openllm detokenize ./tokenizer.json \"[9707, 1879]\" --json");
+  add_model(detokenize, a);
+  add_source(detokenize, "IDS", "The ids, with spaces or commas; without them: standard input", a);
+  detokenize->add_flag("--json", a.json, "Print JSON");
+  add_field(detokenize, *fields::find("skip_special_tokens"), a.generate);
+}
+
+void add_template(CLI::App& app, Arguments& a) {
+  CLI::App* text =
+      add_command(&app, "template", "Print what a template makes of variables, and nothing else",
+                  "Examples:\n"
+                  "  openllm template chat_template.jinja --data variables.json\n"
+                  "  openllm template ./model-folder --data - < variables.json");
+  add_model(text, a);
+  text->add_option("--data", a.data, "JSON object with the variables; \"-\": standard input")
+      ->required()
+      ->type_name("FILE");
+}
+
 void add_completion(CLI::App& app, Arguments& a) {
   CLI::App* completion = add_command(
       &app, "completion", "Print a script that completes this program's words in a shell",
@@ -38,6 +73,8 @@ void add_completion(CLI::App& app, Arguments& a) {
 
 void add_tool_commands(CLI::App& app, Arguments& a) {
   add_get_prompt(app, a);
+  add_tokenize(app, a);
+  add_template(app, a);
   add_completion(app, a);
   add_command(&app, "man", "Print the manual page", "Example:\n  openllm man > openllm.1")
       ->group("");

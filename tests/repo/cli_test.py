@@ -35,7 +35,7 @@ class Usage(unittest.TestCase):
         self.assertRegex(run("--version").stdout, r"^openllm \d+\.\d+\.\d+\n$")
         overview = run("--help")
         self.assertEqual(overview.returncode, 0)
-        for command in ("run", "start", "query", "models", "info", "tokenize", "logits", "replay", "fields",
+        for command in ("run", "start", "query", "models", "info", "tokenize", "detokenize", "template", "logits", "replay", "fields",
                         "backends", "import", "verify", "prune", "du"):
             self.assertIn(command, overview.stdout)
             detail = run(command, "--help")
@@ -367,9 +367,30 @@ class Generation(unittest.TestCase):
         self.assertEqual(run("run", STORIES, long, "--truncate-prompt", "--max-new-tokens", "2").returncode, 0)
 
     def test_tokenize(self):
-        ids = json.loads(run("tokenize", STORIES, "Once upon", "--json").stdout)
+        ids = json.loads(run("tokenize", STORIES, "Once upon", "--json").stdout)["ids"]
         lines = run("tokenize", STORIES, "Once upon").stdout.splitlines()
         self.assertEqual([int(line.split("\t")[0]) for line in lines], ids)
+
+    def test_places_and_back(self):
+        for name in (STORIES, str(DATA / "stories260K/hf/tokenizer.json")):
+            text = "Once \u00e9 upon"
+            encoding = json.loads(run("tokenize", name, text, "--json").stdout)
+            self.assertEqual(sorted(encoding), ["ids", "offsets", "tokens"])
+            self.assertEqual(encoding["offsets"][-1][1], len(text))
+            ids = " ".join(map(str, encoding["ids"]))
+            self.assertEqual(run("detokenize", name, ids).stdout, text + "\n")
+            self.assertEqual(json.loads(run("detokenize", name, ids, "--json").stdout), {"text": text})
+        self.assertEqual(run("detokenize", STORIES, "1 x").returncode, 2)
+        self.assertEqual(run("detokenize", STORIES, "99999999").returncode, 2)
+
+    def test_template(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source, data = Path(folder) / "a.jinja", Path(folder) / "a.json"
+            source.write_text("{% for m in messages %}{{ m }};{% endfor %}")
+            data.write_text('{"messages": ["a", "b"]}')
+            self.assertEqual(run("template", str(source), "--data", str(data)).stdout, "a;b;")
+            data.write_text("[]")
+            self.assertEqual(run("template", str(source), "--data", str(data)).returncode, 2)
 
 
 class Serving(unittest.TestCase):

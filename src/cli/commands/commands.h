@@ -22,6 +22,8 @@ int completion_command(const Arguments& arguments);
 int man_command(const Arguments& arguments);
 int info_command(const Arguments& arguments);
 int tokenize_command(const Arguments& arguments);
+int detokenize_command(const Arguments& arguments);
+int template_command(const Arguments& arguments);
 int logits_command(const Arguments& arguments);
 int replay_command(const Arguments& arguments);
 int embed_command(const Arguments& arguments);

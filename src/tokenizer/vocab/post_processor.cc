@@ -96,7 +96,7 @@ SpecialFrame framed(TokenId cls, TokenId sep, bool is_roberta) {
   if (is_roberta) pair.push_back({Kind::kToken, sep, 0});
   pair.push_back({Kind::kSecond, 0, second});
   pair.push_back({Kind::kToken, sep, second});
-  return {{cls}, {sep}, false, std::move(pair)};
+  return {{cls}, {sep}, false, {}, std::move(pair)};
 }
 
 SpecialFrame parse_sequence(const base::Json& json, int depth) {
@@ -109,6 +109,8 @@ SpecialFrame parse_sequence(const base::Json& json, int depth) {
       base::fail_at(ErrorCode::kUnsupported, kWhere, "", require_type(part, kWhere),
                     " behind TemplateProcessing with special tokens");
     }
+    for (const SpecialFrame::Trim& trim : outer.trims)
+      frame.trims.push_back({trim.keeps_first_space, !frame.of_template && !frame.before.empty()});
     frame.before.insert(frame.before.begin(), outer.before.begin(), outer.before.end());
     frame.after.insert(frame.after.end(), outer.after.begin(), outer.after.end());
     if (frame.before.size() + frame.after.size() > kMaxFrame) {
@@ -127,10 +129,20 @@ SpecialFrame parse_sequence(const base::Json& json, int depth) {
 SpecialFrame parse_processor(const base::Json& json, int depth) {
   check_depth(depth, kWhere);
   const std::string& type = require_type(json, kWhere);
-  if (type == "ByteLevel") return {};  // changes offsets only
+  if (type == "ByteLevel") {
+    SpecialFrame frame;
+    if (bool_or(json, "trim_offsets", true, kWhere))
+      frame.trims.push_back({bool_or(json, "add_prefix_space", true, kWhere), false});
+    return frame;
+  }
   if (type == "TemplateProcessing") return parse_template(json);
   if (type == "RobertaProcessing" || type == "BertProcessing") {
-    return framed(named_id(json, "cls"), named_id(json, "sep"), type == "RobertaProcessing");
+    SpecialFrame frame =
+        framed(named_id(json, "cls"), named_id(json, "sep"), type == "RobertaProcessing");
+    // Both are there in every RobertaProcessing.
+    if (type == "RobertaProcessing" && bool_or(json, "trim_offsets", false, kWhere))
+      frame.trims.push_back({bool_or(json, "add_prefix_space", true, kWhere), false});
+    return frame;
   }
   if (type == "Sequence") return parse_sequence(json, depth);
   fail_unknown("post_processor", type);
