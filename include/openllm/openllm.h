@@ -11,6 +11,7 @@
 #include "openllm/chat.h"
 #include "openllm/client.h"
 #include "openllm/doctor.h"
+#include "openllm/embed.h"
 #include "openllm/error.h"
 #include "openllm/generator.h"
 #include "openllm/http_client.h"

@@ -7,6 +7,7 @@
 
 #include "base/failure.h"
 #include "engine/request.h"
+#include "model/pooled_head.h"
 #include "openllm/stats.h"
 
 namespace openllm::backend {
@@ -26,6 +27,16 @@ struct Capabilities {
   }
 };
 
+/// What a loaded model gives besides tokens, or instead of them.
+struct HiddenStates {
+  int size = 0;        ///< Columns of engine::Request::hidden's rows; 0: it gives none.
+  bool alone = false;  ///< It continues no text: an encoder, or a classifier.
+  /// Of a classifier: what its vector is made of and goes through; else null. They live as long as
+  /// the backend.
+  const model::PooledHeadSpec* classifier = nullptr;
+  const model::PooledHead* head = nullptr;
+};
+
 /// A loaded model that runs requests: token ids in, tokens and logprobs out. Text lives above.
 /// Thread safety: every method from any thread.
 class Backend {
@@ -39,6 +50,7 @@ class Backend {
   virtual std::string isa() const = 0;
   /// How keys and values are kept: "f32", "f16", "int8"; empty where that is not known.
   virtual std::string kv_dtype() const { return {}; }
+  virtual HiddenStates hidden_states() const noexcept { return {}; }
   /// As engine::Engine.
   virtual void submit(engine::Request request) = 0;
   virtual void cancel(const std::string& id) = 0;

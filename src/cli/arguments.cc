@@ -288,6 +288,7 @@ void check(const CLI::App& command, Arguments& a) {
   const bool takes_model = command.get_option_no_throw("MODEL") != nullptr &&
                            command.get_option_no_throw("--model") != nullptr;
   const bool takes_prompt = command.get_option_no_throw("--prompt") != nullptr;
+  const bool takes_texts = !takes_prompt && command.get_option_no_throw("TEXT") != nullptr;
   check_origins(a);
   check_sampling_params(command, a);
   if (takes_model) {
@@ -299,7 +300,9 @@ void check(const CLI::App& command, Arguments& a) {
                  "MODEL is missing (expected a name in the model store, a folder or a .gguf file)");
     }
   }
-  if (takes_prompt) {
+  if (takes_texts) {
+    a.texts.insert(a.texts.begin(), a.source.words.begin(), a.source.words.end());
+  } else if (takes_prompt) {
     check_source(a.source, a.command);
   } else if (!a.source.words.empty()) {
     base::fail(ErrorCode::kInvalidArgument, "one argument too many: ", a.source.words.front(),
@@ -409,6 +412,7 @@ void describe_program(CLI::App& app, Arguments& a) {
   add_query(app, a);
   add_replay(app, a);
   add_store_commands(app, a);
+  add_embed_commands(app, a);
   add_inspection(app, a);
   add_doctor(app, a);
   add_tool_commands(app, a);

@@ -46,6 +46,10 @@ struct Arguments {
   bool overwrite = false;                      ///< build
   bool measure = false;                        ///< doctor
   std::vector<GivenOption> serving_options{};  ///< build: those of `start` that were given
+  std::vector<std::string> texts{};            ///< embed; score, rerank: query, then documents
+  std::vector<std::string> text_files{};       ///< The same, one on each line.
+  EmbedOptions embed{};                        ///< embed, score, rerank
+  int top_n = 0;                               ///< rerank
   bool stream = true;
   bool history = true;  ///< Chats: keep the lines for the next one.
   LoadOptions load{};

@@ -33,9 +33,10 @@ enum class Activation : std::uint8_t {
 /// Rows of an embedding table that the rows of a step look up.
 struct Lookup {
   enum class By : std::uint8_t {
-    kTokenId,   ///< The row's token id; rows with id -1 take the step's given embeddings.
-    kPosition,  ///< The row's position + offset.
-    kConstant,  ///< Row `offset` of the table, for all.
+    kTokenId,    ///< The row's token id; rows with id -1 take the step's given embeddings.
+    kPosition,   ///< The row's position + offset.
+    kConstant,   ///< Row `offset` of the table, for all.
+    kTokenType,  ///< The row's token type + offset.
   };
   By by = By::kTokenId;
   std::int32_t offset = 0;
@@ -88,7 +89,7 @@ class Rope {
 };
 
 /// Keys that the query at position p of a sequence sees (with a window, those > p - window of
-/// them).
+/// them, and of kWhole those < p + window).
 enum class Visibility : std::uint8_t {
   kCausal,  ///< Positions <= p, or <= the row's visible end when the step has one.
   kWhole,   ///< Every position of the sequence, up to the step's last row.

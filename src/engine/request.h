@@ -36,6 +36,9 @@ class EventSink {
   /// Logprobs of prompt positions [first, first + events.size()), if asked for. Position 0 is never
   /// reported.
   virtual void on_prompt_logprobs(int first, std::vector<TokenEvent> events) noexcept = 0;
+  /// Hidden states of prompt positions [first, first + n), [n, D], valid during the call; for
+  /// Request::hidden.
+  virtual void on_prompt_hidden(int /*first*/, int /*n*/, const float* /*rows*/) noexcept {}
   /// Raw logits of prompt positions [first, first + n), [n, vocab], valid during the call; for
   /// Request::prompt_logits.
   virtual void on_prompt_logits(int /*first*/, int /*n*/, const float* /*logits*/) noexcept {}
@@ -44,6 +47,13 @@ class EventSink {
   /// stop token that ended the choice was delivered by on_token before and is not text.
   virtual void on_end(int choice, FinishReason reason, int n_cached_tokens,
                       const base::Failure& failure) noexcept = 0;
+};
+
+/// Positions [begin, end) of a prompt.
+struct PromptRows {
+  int begin = 0;
+  int end = 0;
+  bool empty() const noexcept { return begin >= end; }
 };
 
 /// A request to the engine: token ids in, tokens and logprobs out.
@@ -66,6 +76,12 @@ struct Request {
   /// Deliver the logits of every prompt position. Like prompt logprobs it makes the engine compute
   /// the whole prompt, cached or not.
   bool prompt_logits = false;
+  /// Deliver the hidden states of these positions, behind the last norm. The whole prompt is then
+  /// computed, but what a cache has of the positions before them.
+  PromptRows hidden{};
+  /// The kind of each prompt token, where a model has several (step::Step::token_types); empty: all
+  /// of the first.
+  std::vector<std::int32_t> token_types{};
   int priority = 0;  ///< Lower runs first.
   std::int32_t adapter = 0;
   /// Anything besides tokens and adapter that changes the numbers.

@@ -42,6 +42,7 @@ RequestState::RequestState(Request what, std::int64_t max_len) : request(std::mo
     sequence->constraint = make_constraint(request, i, max_new);
     if (i == 0 && reports_prompt())
       sequence->report_end = request.prompt_logits ? n_prompt : n_prompt - 1;
+    if (i == 0) sequence->hidden_next = request.hidden.begin;
     if (sampling::uses_counts(request.sampling)) sequence->counts.add_prompt(request.prompt_ids);
     choices.push_back(std::move(sequence));
   }
@@ -52,7 +53,8 @@ int Sequence::n_generated() const noexcept {
 }
 
 int Sequence::n_target() const noexcept {
-  return request->max_new == 0 ? report_end : static_cast<int>(tokens.size());
+  if (request->max_new > 0) return static_cast<int>(tokens.size());
+  return request->request.hidden.empty() ? report_end : request->n_prompt;
 }
 
 Candidate Sequence::candidate() const noexcept {
@@ -63,7 +65,14 @@ Candidate Sequence::candidate() const noexcept {
   c.wants_last = request->max_new > 0;
   c.n_past = n_computed;
   c.priority = request->request.priority;
+  c.is_whole = request->is_whole;
   return c;
+}
+
+PromptRows Sequence::hidden_rows() const noexcept {
+  if (sampling.choice > 0) return {};  // the first one delivers them
+  return {std::max(n_computed, hidden_next),
+          std::min(n_computed + n_rows, request->request.hidden.end)};
 }
 
 void Sequence::extend_keys(int n_blocks, int block_size) {

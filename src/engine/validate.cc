@@ -65,4 +65,18 @@ void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
           ")");
 }
 
+void validate_hidden(const Request& r, int hidden_size, bool whole_sequences) {
+  const auto n_prompt = static_cast<int>(r.prompt_ids.size());
+  require(r.hidden.begin >= 0 && r.hidden.end <= n_prompt, {"hidden"},
+          "hidden: out of range (expected positions 0 to ", n_prompt - 1, ", got ", r.hidden.begin,
+          " to ", r.hidden.end - 1, ")");
+  require(r.hidden.empty() || hidden_size > 0, {"hidden"}, "hidden: the runner gives none");
+  require(r.token_types.empty() || (whole_sequences && r.token_types.size() == r.prompt_ids.size()),
+          {"token_types"}, "token_types: expected none, or for whole sequences one for each of ",
+          n_prompt, " tokens, got ", r.token_types.size());
+  require(
+      !whole_sequences || (r.max_new_tokens == 0 && !r.prompt_logits && r.n_prompt_logprobs < 0),
+      {"max_new_tokens"}, "max_new_tokens: the model gives hidden states alone, no tokens");
+}
+
 }  // namespace openllm::engine

@@ -185,6 +185,12 @@ void LocalModel::check_chat_templates() {
   for (LazyTemplate& lazy : templates_) parse_template(lazy);
 }
 
+const SentenceSettings& LocalModel::sentence_settings() {
+  const base::MutexLock lock(sentence_mutex_);
+  if (!sentence_) sentence_.emplace(read_sentence_settings(source_));
+  return *sentence_;
+}
+
 LocalModel::UsableTemplate LocalModel::require_template(const GenerateOptions& options,
                                                         const tokenizer::Tokenizer& tokenizer) {
   const std::size_t index = choose_template(options);

@@ -33,9 +33,9 @@ class StepCheck : public testing::Test {
   /// "" when the step is taken.
   std::string refusal() const {
     try {
-      check_step(
-          step_, spec_,
-          {max_rows_, max_output_rows_, 4, &blocks_, &groups_, &adapters_, whole_sequences_});
+      check_step(step_, spec_,
+                 {max_rows_, max_output_rows_, max_sequences_, 4, &blocks_, &groups_, &adapters_,
+                  whole_sequences_});
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
       return error.what();
@@ -58,6 +58,7 @@ class StepCheck : public testing::Test {
   }
 
   int max_rows_ = 5;
+  int max_sequences_ = 4;
   int max_output_rows_ = 2;
   bool whole_sequences_ = false;
   ModelSpec spec_{};

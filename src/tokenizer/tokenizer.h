@@ -22,6 +22,21 @@ struct EncodeOptions {
   std::span<const std::size_t> guards{};
 };
 
+/// A part of what two texts become together: one of them, or a token beside them.
+struct PairPart {
+  enum class Kind : std::uint8_t { kToken, kFirst, kSecond };
+  Kind kind = Kind::kToken;
+  TokenId id = 0;         ///< Of kToken.
+  std::int32_t type = 0;  ///< Token type of the part.
+};
+struct PairOptions {
+  std::size_t max_tokens = 0;  ///< Cuts the longer text's end, then both alike; 0: neither.
+};
+struct PairEncoding {
+  std::vector<TokenId> ids{};
+  std::vector<std::int32_t> types{};  ///< One for each token.
+};
+
 /// A token that is looked for in the text before anything else.
 struct AddedText {
   std::string_view text;
@@ -45,6 +60,15 @@ class Tokenizer {
   /// Any bytes; invalid UTF-8 is treated as U+FFFD where the tokenizer works on code points.
   virtual std::vector<TokenId> encode(std::string_view text,
                                       const EncodeOptions& options = {}) const = 0;
+
+  /// Tokens that `encode` puts behind a text with `add_special_tokens`.
+  virtual std::size_t n_tokens_after() const noexcept { return 0; }
+  /// How two texts stand together, by the post-processor; nullopt: it has no form for them that
+  /// is known.
+  virtual std::optional<std::span<const PairPart>> pair_parts() const noexcept;
+  /// Two texts as one sequence. Throws kUnsupported where there are no parts.
+  PairEncoding encode_pair(std::string_view first, std::string_view second,
+                           const PairOptions& options = {}) const;
 
   /// The same tokens and their places, as the Hugging Face library has them; slower. `options` may
   /// have no guards.

@@ -26,6 +26,9 @@ int detokenize_command(const Arguments& arguments);
 int template_command(const Arguments& arguments);
 int logits_command(const Arguments& arguments);
 int replay_command(const Arguments& arguments);
+int embed_command(const Arguments& arguments);
+int score_command(const Arguments& arguments);
+int rerank_command(const Arguments& arguments);
 int fields_command(const Arguments& arguments);
 int backends_command(const Arguments& arguments);
 

@@ -77,6 +77,8 @@ void set_visible(const Geometry& g, const step::SequenceRows& sequence, std::int
       const auto at = static_cast<std::size_t>(sequence.first_row + row);
       end = std::min<std::int64_t>(g.step.visible_end[at], last);
     }
+  } else if (g.spec.window > 0) {
+    end = std::min(last, own + g.spec.window - 1);
   }
   if (g.bias != nullptr) work.tile.bias[i] = g.bias->row(head, own);
   work.tile.end[i] = end + 1;

@@ -89,6 +89,8 @@ Visible visible_range(const AttentionSpec& spec, const step::Step& step,
   if (spec.visibility == Visibility::kCausal) {
     const auto at = static_cast<std::size_t>(sequence.first_row + i);
     last = step.visible_end.empty() ? position : step.visible_end[at];
+  } else if (spec.window > 0) {
+    last = std::min(last, position + spec.window - 1);
   }
   const std::int64_t begin =
       spec.window > 0 ? std::max<std::int64_t>(0, position - spec.window + 1) : 0;

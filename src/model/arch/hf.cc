@@ -98,6 +98,80 @@ int add_rope(ModelSpec& spec, const RopeParameters& parameters) {
   return static_cast<int>(spec.ropes.size()) - 1;
 }
 
+bool is_classifier(const Config& config) {
+  const auto names = config.strings("architectures").value_or(std::vector<std::string>());
+  return !names.empty() && names[0].ends_with("ForSequenceClassification");
+}
+
+int read_n_labels(const Config& config) {
+  if (const std::optional<Config> labels = config.object("id2label"); labels && !labels->empty()) {
+    const std::size_t n = labels->members().size();
+    if (n > kMaxVocab) config.corrupt("id2label", "too many classes (got ", n, ")");
+    return static_cast<int>(n);
+  }
+  return config.int_or("num_labels", 2, 1, kMaxVocab);
+}
+
+PooledHeadSpec read_classifier(const Config& config, const ClassifierReading& reading) {
+  PooledHeadSpec head;
+  head.pooling = reading.pooling;
+  head.n_labels = read_n_labels(config);
+  if (reading.has_pooler)
+    head.layers.push_back({role::kPooler, 0, reading.bias, {}, reading.activation});
+  head.layers.push_back({role::kClassifier, head.n_labels, reading.bias, {}, {}});
+  return head;
+}
+
+void make_classifier(const Config& config, ModelSpec& spec, ModuleLayout& layout) {
+  spec.head.reset();
+  spec.pooled_head =
+      read_classifier(config, {.pooling = RowPooling::kLast, .has_pooler = false, .bias = false});
+  layout.modules.push_back({role::kClassifier, "score", true});
+}
+
+void use_bert_layers(const Config& config, ModelSpec& spec, double eps) {
+  if (config.bool_or("is_decoder", false) || config.bool_or("add_cross_attention", false)) {
+    config.unsupported("is_decoder", "only the encoder is supported");
+  }
+  spec.head.reset();
+  use_layer_norm(config, spec, "layer_norm_eps", eps);
+  spec.embedding.has_norm = true;
+  spec.has_final_norm = false;
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.sees_all = true; });
+  set_attention_biases(spec, true, true);
+  use_plain_ffn(spec, true);
+  for (LayerSpec& layer : spec.layers) {
+    layer.residual.norm_before = false;
+    layer.residual.norm_sum = true;
+  }
+}
+
+void begin_positions_behind_padding(const Config& config, ModelSpec& spec, int padding) {
+  if (padding + 2 > spec.max_positions) {
+    config.corrupt("max_position_embeddings",
+                   "has no row behind the padding's (expected more than ", padding + 1, ", got ",
+                   spec.max_positions, ")");
+  }
+  spec.embedding.n_positions = spec.max_positions;
+  spec.embedding.position_offset = padding + 1;
+  spec.max_positions -= padding + 1;
+}
+
+std::vector<ModuleName> bert_modules() {
+  return {
+      {role::kEmbedding, "embeddings.word_embeddings"},
+      {role::kEmbeddingNorm, "embeddings.LayerNorm"},
+      {role::kQ, "encoder.layer.#.attention.self.query"},
+      {role::kK, "encoder.layer.#.attention.self.key"},
+      {role::kV, "encoder.layer.#.attention.self.value"},
+      {role::kAttentionOutput, "encoder.layer.#.attention.output.dense"},
+      {role::kMixerPostNorm, "encoder.layer.#.attention.output.LayerNorm"},
+      {role::kUp, "encoder.layer.#.intermediate.dense"},
+      {role::kDown, "encoder.layer.#.output.dense"},
+      {role::kFfnPostNorm, "encoder.layer.#.output.LayerNorm"},
+  };
+}
+
 void use_norms_after(ModelSpec& spec) {
   for (LayerSpec& layer : spec.layers) {
     layer.residual.norm_before = false;

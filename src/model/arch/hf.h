@@ -108,6 +108,30 @@ device::Activation activation_named(const Config& config, std::string_view key,
 /// that differ one by one.
 void refuse_unsupported(const Config& config);
 
+/// Whether the file is of a sequence classifier, by `architectures`.
+bool is_classifier(const Config& config);
+/// Its classes: `id2label`, else `num_labels`, else 2.
+int read_n_labels(const Config& config);
+/// The head of a classifier: linears with an activation each, and the last one to the classes.
+struct ClassifierReading {
+  RowPooling pooling = RowPooling::kFirst;
+  std::optional<device::Activation> activation = device::Activation::kTanh;
+  bool has_pooler = true;
+  bool bias = true;
+};
+PooledHeadSpec read_classifier(const Config& config, const ClassifierReading& reading);
+/// Makes a decoder that is a classifier of one: it scores its last row (transformers'
+/// GenericForSequenceClassification).
+void make_classifier(const Config& config, ModelSpec& spec, ModuleLayout& layout);
+/// What encoders after BERT's pattern share: rows that see all others, biases everywhere, a plain
+/// FFN, LayerNorm behind every sum and behind the embedding, no head.
+void use_bert_layers(const Config& config, ModelSpec& spec, double eps);
+
+/// Positions count from the row behind the padding's, as RoBERTa's; so many fewer there are.
+void begin_positions_behind_padding(const Config& config, ModelSpec& spec, int padding);
+/// Names that BERT and its likes share: tokens, norms, attention, FFN.
+std::vector<ModuleName> bert_modules();
+
 /// Module names of llama's style, without q/k norms and sandwich norms.
 ModuleLayout llama_layout();
 /// The same for networks with norms behind attention and FFN only.

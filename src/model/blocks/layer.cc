@@ -30,7 +30,7 @@ Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
     norm.emplace(builder, role, at, builder.dim);
   };
   const bool has_post_norms = residual_.norm_after || residual_.norm_sum;
-  if (residual_.norm_before) load(mixer_norm_, role::kMixerNorm);
+  if (residual_.norm_before && !residual_.bare_mixer) load(mixer_norm_, role::kMixerNorm);
   mixer_ = std::visit([&](const auto& mixer) { return make(mixer, builder, at); }, spec.mixer);
   mixer_kv_.mixer = mixer_.get();
   if (spec.cross) {

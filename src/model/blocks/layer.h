@@ -29,6 +29,7 @@ using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec>;
 /// How the halves f of a layer join the residual stream x.
 struct ResidualSpec {
   bool norm_before = true;  ///< f(norm(x)) instead of f(x).
+  bool bare_mixer = false;  ///< But the mixer reads x all the same.
   bool norm_after = false;  ///< x + norm(f(..)): "sandwich" together with norm_before.
   bool norm_sum = false;    ///< x = norm(x + f(x)): "post-norm".
   /// Mixer and FFN both read the layer's input: x + mixer(norm(x)) + ffn(norm(x)).

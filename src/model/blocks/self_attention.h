@@ -36,7 +36,9 @@ struct SelfAttentionSpec {
   int n_heads = 0;
   int n_kv_heads = 0;
   int head_dim = 0;
-  int window = 0;          ///< 0: none; else the query at position p sees keys p - window + 1 .. p.
+  /// 0: none; else the query at position p sees keys p - window + 1 .. p, and with `sees_all` also
+  /// those up to p + window - 1.
+  int window = 0;
   int rope = -1;           ///< Index into ModelSpec::ropes; < 0: no rotation.
   int position_bias = -1;  ///< Index into StackSpec::position_biases; < 0: none.
   /// Every row sees the whole sequence, which must come in one step (encoders).

@@ -26,8 +26,8 @@ struct ModuleName {
 
 /// Where a family's modules are in one file format.
 struct ModuleLayout {
-  /// A role may have several names, which are tried in order. The first name with a '#' is of a
-  /// module that every layer has.
+  /// A role may have several names, which are tried in order. The first name with a '#', as all of
+  /// its role, is of a module that every layer has.
   std::vector<ModuleName> modules{};
   /// Those of the encoder of an encoder-decoder model.
   std::vector<ModuleName> encoder_modules{};

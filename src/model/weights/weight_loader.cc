@@ -43,6 +43,14 @@ bool of_one_kind(const WeightPart& a, const WeightPart& b) {
           a.grouped->group_of == b.grouped->group_of);
 }
 
+/// Norms of models that began in TensorFlow may have the older suffix.
+std::string vector_name(const TensorIndex& index, const std::string& module, const char* suffix,
+                        const char* older) {
+  const std::string name = module + suffix;
+  return index.find(name) == nullptr && index.find(module + older) != nullptr ? module + older
+                                                                              : name;
+}
+
 }  // namespace
 
 WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
@@ -90,12 +98,12 @@ WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool
 }
 
 WeightPtr WeightLoader::vector(Role role, At at, std::int64_t n) {
-  const std::string name = index_.module(role, at) + ".weight";
+  const std::string name = vector_name(index_, index_.module(role, at), ".weight", ".gamma");
   return upload({.parts = {{index_.take(name, Shape{n}), name}}}, WeightRole::kVector, true);
 }
 
 WeightPtr WeightLoader::bias(Role role, At at, std::int64_t n) {
-  const std::string name = index_.module(role, at) + ".bias";
+  const std::string name = vector_name(index_, index_.module(role, at), ".bias", ".beta");
   return upload({.parts = {{index_.take(name, Shape{n}), name}}}, WeightRole::kVector, true);
 }
 

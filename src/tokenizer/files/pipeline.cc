@@ -80,6 +80,11 @@ class Pipeline final : public Tokenizer {
       for (const TokenId id : *ids) require_id(id);
     }
     if (parts_.bos_id) require_id(*parts_.bos_id);
+    if (parts_.frame.pair) {
+      for (const PairPart& part : *parts_.frame.pair) {
+        if (part.kind == PairPart::Kind::kToken) require_id(part.id);
+      }
+    }
     max_token_bytes_ = find_max_token_bytes();
     for (unsigned byte = 0; byte < 256; ++byte) {
       const bool is_utf8 = byte < 0xC0 || (byte > 0xC1 && byte < 0xF5);
@@ -97,6 +102,11 @@ class Pipeline final : public Tokenizer {
   std::vector<LocatedToken> encode_with_offsets(std::string_view text,
                                                 const EncodeOptions& options) const override;
 
+  std::size_t n_tokens_after() const noexcept override { return parts_.frame.after.size(); }
+  std::optional<std::span<const PairPart>> pair_parts() const noexcept override {
+    if (!parts_.frame.pair) return std::nullopt;
+    return std::span<const PairPart>(*parts_.frame.pair);
+  }
   std::size_t min_tokens(std::string_view text) const noexcept override;
 
   int vocab_size() const noexcept override { return size_; }

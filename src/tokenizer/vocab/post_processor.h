@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/json.h"
@@ -18,6 +19,9 @@ struct SpecialFrame {
     bool is_outer;           ///< Some of `before` come first.
   };
   std::vector<Trim> trims{};
+  /// How two texts stand together; nullopt: in a form that is not known.
+  std::optional<std::vector<PairPart>> pair =
+      std::vector<PairPart>{{PairPart::Kind::kFirst}, {PairPart::Kind::kSecond}};
 };
 
 /// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the
