@@ -54,6 +54,7 @@ class NativeBackend final : public Backend {
   std::string device() const override { return device_->name(); }
   std::string isa() const override { return device_->isa(); }
   std::string kv_dtype() const override { return to_string(kv_type_); }
+  int n_slots() const override { return static_cast<int>(engine_.stats().max_running); }
   void submit(engine::Request request) override { engine_.submit(std::move(request)); }
   void cancel(const std::string& id) override { engine_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }
