@@ -221,6 +221,12 @@ struct LoadOptions {
   /// "vllm", "native" (own engine), "pt" (transformers in a Python process), or empty: environment
   /// OPENLLM_BACKEND, then the best one that can run the model (docs/backends.md).
   std::string backend{};
+  /// Where the model runs, all places together as one: "native" and "pt" are backends here, an
+  /// address ("http://host:8000") is a vLLM, or another server of ours, that has the model.
+  /// Requests go to the place with the least to do, and go on elsewhere when it is lost
+  /// (docs/backends.md). In place of `backend`; VllmOptions::api_key is the key of all servers.
+  /// At least one has to load; servers that are away are taken in when they come.
+  std::vector<std::string> places{};
   /// "cpu", "reference", or empty: the best one available.
   std::string device{};
   /// Threads of the cpu device; 0: one per available CPU.

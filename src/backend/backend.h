@@ -16,6 +16,12 @@ namespace openllm::backend {
 struct Capabilities {
   bool prompt_logits = false;  ///< engine::Request::prompt_logits.
   bool is_repeatable = true;   ///< The same request with the same seed gives the same answer.
+  /// Draws depend on seed, choice and position alone, as in the engine: an answer may go on from
+  /// one such backend to another.
+  bool draws_as_engine = true;
+  bool continues_answers = true;  ///< engine::Request::n_answered and first_choice.
+  /// Not every part of it honours all of `fields`: it needs engine::Request::fields.
+  bool is_mixed = false;
   /// Honours every field of requests, also those that are yet to come.
   bool all_fields = false;
   /// Else those that it honours, by their names in the table of fields; fields that act above the
@@ -51,6 +57,8 @@ class Backend {
   /// How keys and values are kept: "f32", "f16", "int8"; empty where that is not known.
   virtual std::string kv_dtype() const { return {}; }
   virtual HiddenStates hidden_states() const noexcept { return {}; }
+  /// Sequences that run at once; 0: not known.
+  virtual int n_slots() const { return 0; }
   /// As engine::Engine.
   virtual void submit(engine::Request request) = 0;
   virtual void cancel(const std::string& id) = 0;

@@ -1,5 +1,6 @@
 #include "backend/check_options.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -83,6 +84,19 @@ void refuse_options_of_others(const LoadOptions& options) {
     refuse("adapters", base::cat("no adapter can be mounted yet; got ", first.id, " as ",
                                  first.name.empty() ? "default" : first.name));
   }
+  if (!options.places.empty()) {
+    const VllmOptions& vllm = options.vllm;
+    const char* why = "nothing is started for places; they are in this process or run already";
+    if (!vllm.urls.empty()) {
+      base::fail_at(ErrorCode::kInvalidArgument, "vllm.urls",
+                    "stand beside places (expected the addresses among the places)");
+    }
+    if (!vllm.executable.empty()) refuse("vllm.executable", why);
+    if (!vllm.args.empty()) refuse("vllm.args", why);
+    if (vllm.startup_timeout) refuse("vllm.startup_timeout", why);
+    if (options.gpu_memory_utilization) refuse("gpu_memory_utilization", why);
+    if (options.tensor_parallel != 1) refuse("tensor_parallel", why);
+  }
   if (!options.backend.empty() && options.backend != "vllm") {
     refuse_what_only_vllm_does(options);
     const VllmOptions& vllm = options.vllm;
@@ -91,7 +105,10 @@ void refuse_options_of_others(const LoadOptions& options) {
     require_unset("vllm.api_key", vllm.api_key.empty(), "vllm");
     require_unset("vllm.startup_timeout", !vllm.startup_timeout, "vllm");
   }
-  if (options.backend != "pt") {
+  const auto is_place = [&](const char* name) {
+    return std::find(options.places.begin(), options.places.end(), name) != options.places.end();
+  };
+  if (options.backend != "pt" && !is_place("pt")) {
     if (options.serialisation == "legacy") {
       refuse("serialisation",
              "no backend here loads PyTorch's pickles; a GGUF file or safetensors of the model "

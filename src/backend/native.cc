@@ -60,6 +60,7 @@ class NativeBackend final : public Backend {
     return {spec.dim, !spec.head, spec.pooled_head ? &*spec.pooled_head : nullptr,
             model_->pooled_head()};
   }
+  int n_slots() const override { return static_cast<int>(engine_.stats().max_running); }
   void submit(engine::Request request) override { engine_.submit(std::move(request)); }
   void cancel(const std::string& id) override { engine_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }

@@ -250,6 +250,7 @@ void add_inspection(CLI::App& app, Arguments& a) {
   backends->add_option("MODEL", a.model, "Name in the model store, folder, or .gguf file");
   backends->add_flag("--json", a.json, "Print JSON");
   named(backends, "--backend", a.load.backend, "Ask for this one (default: $OPENLLM_BACKEND)");
+  add_places(backends, a.load);
   add_vllm_options(backends, a.load);
 }
 

@@ -30,6 +30,7 @@ constexpr std::array kKnown{
              "Whether the backend pt runs code that comes with models."},
     Variable{"OPENLLM_ADAPTER_MAP", "Refused by name: no adapter can be mounted."},
     Variable{"OPENLLM_GPU_MEMORY_UTILIZATION", "Where --gpu-memory-utilization says none."},
+    Variable{"OPENLLM_PLACES", "Places where --place names none, with commas between them."},
     Variable{"OPENLLM_VLLM", "Program where --vllm-executable names none."},
     Variable{"OPENLLM_VLLM_URL", "Servers where --vllm-url names none, with commas between them."},
     Variable{"OPENLLM_VLLM_API_KEY", "Key of these servers."},

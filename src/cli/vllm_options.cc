@@ -4,6 +4,14 @@
 
 namespace openllm::cli {
 
+void add_places(CLI::App* app, LoadOptions& load) {
+  repeated(
+      app, "--place", load.places,
+      "Where the model runs: native, pt, or a server as http://HOST:PORT; repeated, all places "
+      "as one (default: $OPENLLM_PLACES)")
+      ->type_name("PLACE");
+}
+
 void add_vllm_options(CLI::App* app, LoadOptions& load) {
   app->option_defaults()->group("Loading, in vLLM");
   repeated(app, "--vllm-url", load.vllm.urls,

@@ -131,7 +131,7 @@ void Core::preempt(Sequence& sequence) {
 
 template <typename What>
 void Core::emit(const Sequence& sequence, What what) {
-  emissions_.push_back({sequence.request->request.sink, sequence.sampling.choice, std::move(what)});
+  emissions_.push_back({sequence.request->request.sink, sequence.choice, std::move(what)});
 }
 
 void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failure) {
@@ -149,8 +149,7 @@ void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failur
   if (!emissions_.empty()) {
     Emission& before = emissions_.back();
     auto* token = std::get_if<TokenEvent>(&before.what);
-    if (token != nullptr && before.sink == r.request.sink &&
-        before.choice == sequence.sampling.choice) {
+    if (token != nullptr && before.sink == r.request.sink && before.choice == sequence.choice) {
       token->is_last = true;
     }
   }

@@ -60,8 +60,12 @@ struct PromptRows {
 struct Request {
   std::string id{};  ///< Unique among the running ones.
   std::vector<std::int32_t> prompt_ids{};
+  /// So many of the last prompt_ids belong to an answer that began elsewhere: penalties and
+  /// constraints take them for that. The lengths below count what is still to come.
+  int n_answered = 0;
   sampling::SamplingParams sampling{};  ///< `choice` is set by the engine.
   int n_choices = 1;
+  int first_choice = 0;  ///< What the first choice counts as in random draws.
   int max_new_tokens = 16;
   int min_new_tokens = 0;
   /// Tokens that end the choice; empty with ignore_eos.
@@ -71,6 +75,9 @@ struct Request {
   /// Rules that are among `constraints`, once more for who follows them in a way of its own.
   std::vector<std::string> bad_words{};
   std::vector<std::int32_t> allowed_token_ids{};
+  /// Names of fields with other values than the neutral ones, where the backend asks for them
+  /// (Capabilities::is_mixed).
+  std::vector<std::string> fields{};
   int n_logprobs = -1;         ///< < 0: none.
   int n_prompt_logprobs = -1;  ///< < 0: none.
   /// Deliver the logits of every prompt position. Like prompt logprobs it makes the engine compute

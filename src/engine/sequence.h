@@ -30,6 +30,7 @@ struct Sequence {
   std::int64_t id = 0;  ///< As step::SequenceRows::sequence_id; set by the core.
   State state = State::kHeld;
   sampling::SamplingParams sampling{};
+  int choice = 0;                      ///< Of the request.
   std::vector<std::int32_t> tokens{};  ///< Prompt and answer.
   int n_computed = 0;                  ///< Tokens whose keys and values are in the blocks.
   int n_reported = 0;   ///< Prompt rows whose logits were delivered; survives preemption.

@@ -52,6 +52,10 @@ void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
   }
   require(r.n_choices >= 1 && r.n_choices <= kMaxChoices, {"n"}, "n: out of range (expected 1 to ",
           kMaxChoices, ", got ", r.n_choices, ")");
+  require(r.first_choice >= 0 && r.first_choice <= kMaxChoices - r.n_choices, {},
+          "first_choice: out of range (got ", r.first_choice, ")");
+  require(r.n_answered >= 0 && static_cast<std::size_t>(r.n_answered) < r.prompt_ids.size(), {},
+          "n_answered: more than the prompt has (got ", r.n_answered, ")");
   require(r.max_new_tokens >= 0, {"max_new_tokens"},
           "max_new_tokens: out of range (expected >= 0, got ", r.max_new_tokens, ")");
   require(r.min_new_tokens >= 0, {"min_new_tokens"},

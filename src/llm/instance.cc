@@ -168,7 +168,10 @@ void Instance::submit(const Started& started, const Prompt& given, const Generat
   const Prompt prompt = sanitize && !is_as_given ? sanitized(sanitize, given) : given;
   const LLMConfig& config = started.config;
   const LLMConfig& merged = started.merged;
-  require_capabilities(options, merged, backend->capabilities(), runtime_.backend_name());
+  const backend::Capabilities capabilities = backend->capabilities();
+  std::vector<std::string> fields;
+  if (!capabilities.all_fields || capabilities.is_mixed) fields = fields_of(options, merged);
+  require_capabilities(fields, capabilities, runtime_.backend_name());
   const int max_model_len = backend->max_model_len();
   const auto tokenizer = model_.tokenizer();
   const bool is_chat = prompt.messages() != nullptr;
@@ -181,6 +184,7 @@ void Instance::submit(const Started& started, const Prompt& given, const Generat
     prompt_limits.max_model_len = std::min(max_model_len, lengths.max);
   PreparedPrompt prepared = prepare_prompt(model_, prompt, options, prompt_limits);
   request.id = started.engine_id;
+  if (capabilities.is_mixed) request.fields = std::move(fields);
   request.prompt_ids = prepared.token_ids;
   count_prompt(request, lengths);
   check_against_model(options, merged, request, backend->vocab_size());

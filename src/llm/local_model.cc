@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "backend/places/places.h"
 #include "base/error.h"
 #include "llm/family_defaults.h"
 #include "llm/greedy.h"
@@ -48,7 +49,10 @@ ResolvedModel resolve(const std::string& name, const LoadOptions& options) {
   const char* variable = std::getenv("OPENLLM_BACKEND");
   const std::string_view backend =
       options.backend.empty() && variable != nullptr ? variable : options.backend.c_str();
-  const bool is_at_servers = backend == "vllm" && !options.vllm.urls.empty();
+  const bool is_at_servers =
+      options.places.empty()
+          ? backend == "vllm" && !options.vllm.urls.empty()
+          : std::all_of(options.places.begin(), options.places.end(), backend::is_server_place);
   const WantedModel wanted{name,
                            options.model_name,
                            version_of(options),

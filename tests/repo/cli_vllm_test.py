@@ -7,9 +7,6 @@
 import concurrent.futures
 import json
 import os
-import re
-import signal
-import subprocess
 import tempfile
 import threading
 import time
@@ -17,30 +14,10 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-from cli_program import DATA, PROGRAM, TIMEOUT, main, run
+from cli_program import DATA, PROGRAM, TIMEOUT, Server, main, run
 
 MODEL = str(DATA / "stories260K/hf")
 OPTIONS = ("--raw", "--max-tokens", "16", "--json")
-
-
-class Server:
-    """`openllm start`, until it is killed."""
-
-    def __init__(self, *arguments, environment=None):
-        self.process = subprocess.Popen([PROGRAM, "start", *arguments, "--port", "0"], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                        env={**os.environ, **(environment or {})})
-        lines = ""
-        while "ready" not in lines:
-            line = self.process.stderr.readline()
-            assert line, lines
-            lines += line
-        self.address = re.search(r"http://[\d.]+:\d+", lines).group(0)
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(TIMEOUT)
-        self.process.stderr.close()
 
 
 def is_alive(pid):

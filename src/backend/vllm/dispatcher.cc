@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "backend/continuation.h"
 #include "backend/vllm/wire.h"
 #include "base/error.h"
 #include "net/server_error.h"
@@ -114,7 +115,7 @@ void Dispatcher::prompt_failed(const JobPtr& job, const base::Failure& failure) 
   if (failure.code == ErrorCode::kUnavailable || failure.code == ErrorCode::kIo)
     servers_.tell_health(job->prompt_server, false);
   job->tried.insert(job->prompt_server);
-  const bool goes_on = may_work_elsewhere(failure.code) && job->tried.size() < servers_.size();
+  const bool goes_on = may_work_elsewhere(failure) && job->tried.size() < servers_.size();
   if (goes_on) return ask_prompt_logprobs(job);
   end_job(job, FinishReason::kError, failure);
 }
@@ -230,7 +231,7 @@ void Dispatcher::leg_ended(const JobPtr& job, Leg& leg, const net::HttpLoop::Res
     end_choice(*job, choice, reason);
     return forget_if_ended(job);
   }
-  if (!trouble->can_recover || !may_work_elsewhere(trouble->failure.code))
+  if (!trouble->can_recover || !may_work_elsewhere(trouble->failure))
     return end_job(job, FinishReason::kError, trouble->failure);
   recover(job, leg, *trouble);
 }

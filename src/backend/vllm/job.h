@@ -70,7 +70,5 @@ struct Trouble {
 
 /// The error of an answer that is none.
 base::Failure refusal_of(const net::HttpAnswer& answer, const std::string& url);
-/// Whether another server may do better.
-bool may_work_elsewhere(ErrorCode code) noexcept;
 
 }  // namespace openllm::backend::vllm

@@ -53,6 +53,14 @@ std::string text_of(const base::Json& json, std::string_view name) {
   return text == nullptr ? std::string() : *text;
 }
 
+/// 0 where there is none.
+int count_of(const base::Json& json, std::string_view name) {
+  const base::Json* member = json.find(name);
+  if (member == nullptr || !member->is_int()) return 0;
+  return static_cast<int>(
+      std::clamp<std::int64_t>(*member->if_int(), 0, std::numeric_limits<int>::max()));
+}
+
 bool is_one_of(const std::string& name, const std::vector<std::string>& names) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -75,6 +83,12 @@ std::string listed(const base::JsonArray& list) {
   return names.empty() ? "nothing" : names + (list.size() > kMaxShown ? ", ..." : "");
 }
 
+/// A server of ours, and not one that has others make its answers.
+bool repeats_seeds(const base::Json& entry) {
+  const std::string backend = text_of(entry, "backend");
+  return text_of(entry, "owned_by") == "openllm" && backend != "vllm" && backend != "places";
+}
+
 Facts read_models(const Question& question, const std::string& body) {
   const base::Json json = net::parse_answer(body);
   const base::Json* data = json.find("data");
@@ -90,12 +104,10 @@ Facts read_models(const Question& question, const std::string& body) {
                     question.names.front(), ", got ", listed(list), ")");
   }
   Facts facts;
-  facts.server = {question.url, text_of(*entry, "id"), text_of(*entry, "owned_by") == "openllm"};
-  const base::Json* length = entry->find("max_model_len");
-  if (length != nullptr && length->is_int()) {
-    facts.max_model_len = static_cast<int>(
-        std::clamp<std::int64_t>(*length->if_int(), 0, std::numeric_limits<int>::max()));
-  }
+  facts.server = {question.url, text_of(*entry, "id"), repeats_seeds(*entry)};
+  facts.max_model_len = count_of(*entry, "max_model_len");
+  facts.vocab_size = count_of(*entry, "vocab_size");
+  facts.n_slots = count_of(*entry, "max_num_seqs");
   return facts;
 }
 

@@ -25,7 +25,9 @@ struct Question {
 /// A server that has the model.
 struct Facts {
   Server server{};
-  int max_model_len = 0;  ///< 0: it does not say.
+  int max_model_len = 0;  ///< 0: it does not say. Likewise:
+  int vocab_size = 0;
+  int n_slots = 0;        ///< Sequences that it runs at once.
   std::string version{};  ///< Empty: it does not say.
 };
 

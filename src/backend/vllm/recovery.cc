@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "backend/continuation.h"
 #include "backend/vllm/dispatcher.h"
 #include "base/error.h"
 #include "net/server_error.h"
@@ -18,6 +19,7 @@ constexpr std::chrono::seconds kHealthInterval{2};
 /// A server that did not answer so often in a row has lost its calls, though their connections may
 /// look alive.
 constexpr int kLostAfter = 3;
+
 base::Failure failure_of(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
@@ -43,11 +45,6 @@ base::Failure refusal_of(const net::HttpAnswer& answer, const std::string& url) 
   return failure;
 }
 
-bool may_work_elsewhere(ErrorCode code) noexcept {
-  return code == ErrorCode::kUnavailable || code == ErrorCode::kBusy || code == ErrorCode::kIo ||
-         code == ErrorCode::kInternal || code == ErrorCode::kDeadline;
-}
-
 std::optional<Trouble> Dispatcher::trouble_of(Job& job, Leg& leg,
                                               const net::HttpLoop::Result& result) {
   const std::string& url = servers_.at(leg.server).url;
@@ -55,7 +52,7 @@ std::optional<Trouble> Dispatcher::trouble_of(Job& job, Leg& leg,
   const net::HttpAnswer& answer = result.answer;
   if (answer.status != 200) {
     base::Failure failure = refusal_of(answer, url);
-    const bool can_recover = may_work_elsewhere(failure.code);
+    const bool can_recover = may_work_elsewhere(failure);
     return Trouble{std::move(failure), can_recover, can_recover && answer.status != 429};
   }
   try {
@@ -112,11 +109,8 @@ void Dispatcher::recover(const JobPtr& job, Leg& leg, const Trouble& trouble) {
 /// the answer alone would take its beginning for a part of the prompt.
 bool Dispatcher::can_go_on(const Job& job, const Leg& leg) const {
   const engine::Request& request = job.request;
-  const sampling::SamplingParams& sampling = request.sampling;
-  if (sampling.presence_penalty != 0.0F || sampling.frequency_penalty != 0.0F ||
-      !request.bad_words.empty())
-    return false;
-  if (sampling::is_greedy(sampling)) return true;
+  if (!field_of_answer(request).empty()) return false;
+  if (sampling::is_greedy(request.sampling)) return true;
   // Draws depend on seed, choice and position at servers of ours; a choice that goes on alone is
   // the first one there.
   for (std::size_t i = 0; i < servers_.size(); ++i) {

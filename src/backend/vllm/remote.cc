@@ -1,5 +1,6 @@
 #include "backend/vllm/remote.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -35,14 +36,25 @@ void require_valid(const engine::Request& request, int vocab_size, int max_model
   }
   if (request.prompt_logits)
     base::fail(ErrorCode::kUnsupported, "logits: servers do not give them");
+  base::check(request.n_answered == 0 && request.first_choice == 0,
+              "vllm: servers cannot be told of an answer's beginning");
   sampling::validate(request.sampling, vocab_size);
+}
+
+Capabilities capabilities_of(const std::vector<Server>& servers) {
+  Capabilities capabilities = remote_capabilities();
+  capabilities.draws_as_engine = std::all_of(
+      servers.begin(), servers.end(), [](const Server& server) { return server.repeats_seeds; });
+  return capabilities;
 }
 
 class RemoteBackend final : public Backend {
  public:
   explicit RemoteBackend(RemoteModel model)
-      : vocab_size_(model.vocab_size > 0 ? model.vocab_size : std::numeric_limits<int>::max()),
+      : capabilities_(capabilities_of(model.servers)),
+        vocab_size_(model.vocab_size > 0 ? model.vocab_size : std::numeric_limits<int>::max()),
         max_model_len_(model.max_model_len),
+        n_slots_(model.n_slots),
         version_(std::move(model.version)),
         started_(std::move(model.started)),
         dispatcher_(loop_, std::move(model.servers), std::move(model.api_key), counters_) {
@@ -57,6 +69,7 @@ class RemoteBackend final : public Backend {
   int max_model_len() const noexcept override { return max_model_len_; }
   std::string device() const override { return "remote"; }
   std::string isa() const override { return version_; }
+  int n_slots() const override { return n_slots_; }
 
   void submit(engine::Request request) override {
     require_valid(request, vocab_size_, max_model_len_);
@@ -98,9 +111,10 @@ class RemoteBackend final : public Backend {
   }
 
  private:
-  const Capabilities capabilities_ = remote_capabilities();
+  const Capabilities capabilities_;
   const int vocab_size_;
   const int max_model_len_;
+  const int n_slots_;
   const std::string version_;
   base::Mutex mutex_;
   bool is_shut_down_ GUARDED_BY(mutex_) = false;
@@ -115,6 +129,8 @@ class RemoteBackend final : public Backend {
 Capabilities remote_capabilities() {
   Capabilities capabilities;
   capabilities.is_repeatable = false;
+  capabilities.draws_as_engine = false;
+  capabilities.continues_answers = false;
   for (const fields::Field& field : fields::all()) {
     if (field.at_vllm != fields::AtVllm::kLacking) capabilities.fields.emplace_back(field.name);
   }

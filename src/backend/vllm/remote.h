@@ -21,6 +21,7 @@ struct RemoteModel {
   std::string api_key{};
   int vocab_size = 0;  ///< 0: not known, and then the servers say which ids there are.
   int max_model_len = 0;
+  int n_slots = 0;        ///< Sequences that the servers run at once; 0: not known.
   std::string version{};  ///< Of the servers.
   std::unique_ptr<StartedServer> started{};
 };

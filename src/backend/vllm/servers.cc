@@ -1,26 +1,8 @@
 #include "backend/vllm/servers.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace openllm::backend::vllm {
-namespace {
-
-constexpr std::size_t kPrefixTokens = 32;      ///< What prompts have in common, at least.
-constexpr std::size_t kMaxPrefixes = 1 << 16;  ///< Then they are forgotten.
-/// A cached prefix is worth a queue that is so much longer.
-constexpr int kAffinitySlack = 4;
-
-std::uint64_t hash_of(std::span<const std::int32_t> prompt) {
-  std::uint64_t hash = 0xCBF29CE484222325U;  // FNV-1a
-  for (const std::int32_t id : prompt.first(std::min(prompt.size(), kPrefixTokens))) {
-    hash ^= static_cast<std::uint32_t>(id);
-    hash *= 0x100000001B3U;
-  }
-  return hash;
-}
-
-}  // namespace
 
 Servers::Servers(std::vector<Server> servers) {
   for (Server& server : servers) places_.push_back({std::move(server)});
@@ -28,21 +10,11 @@ Servers::Servers(std::vector<Server> servers) {
 
 std::optional<std::size_t> Servers::choose(std::span<const std::int32_t> prompt,
                                            const std::set<std::size_t>& tried) {
-  std::optional<std::size_t> best;
-  const auto rank = [&](std::size_t i) { return std::pair(!is_healthy(i), places_[i].n_calls); };
-  for (std::size_t i = 0; i < places_.size(); ++i) {
-    if (!tried.contains(i) && (!best || rank(i) < rank(*best))) best = i;
-  }
-  if (!best || places_.size() == 1) return best;
-  const std::uint64_t hash = hash_of(prompt);
-  const auto last = last_.find(hash);
-  if (last != last_.end() && !tried.contains(last->second) && is_healthy(last->second) &&
-      n_calls(last->second) <= n_calls(*best) + kAffinitySlack) {
-    best = last->second;
-  }
-  if (last_.size() >= kMaxPrefixes) last_.clear();
-  last_[hash] = *best;
-  return best;
+  std::vector<PlaceLoad> loads;
+  loads.reserve(places_.size());
+  for (std::size_t i = 0; i < places_.size(); ++i)
+    loads.push_back({.is_well = is_healthy(i), .n_open = places_[i].n_calls});
+  return choose_place(loads, memory_, prompt, 1, tried);
 }
 
 int Servers::tell_health(std::size_t index, bool is_healthy) {

@@ -2,12 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "backend/balance.h"
 
 namespace openllm::backend::vllm {
 
@@ -27,9 +28,8 @@ class Servers {
   std::size_t size() const noexcept { return places_.size(); }
   const Server& at(std::size_t index) const { return places_[index].server; }
 
-  /// The one to ask next, of those that are not in `tried`: a healthy one before others; then the
-  /// one that got a prompt with the same beginning last, as it may have it cached, unless it has
-  /// much more to do than another; then the one with the fewest calls. nullopt: none is left.
+  /// The one to ask next, of those that are not in `tried`, as choose_place has it. nullopt: none
+  /// is left.
   std::optional<std::size_t> choose(std::span<const std::int32_t> prompt,
                                     const std::set<std::size_t>& tried);
   void call_began(std::size_t index) { ++places_[index].n_calls; }
@@ -48,7 +48,7 @@ class Servers {
   };
 
   std::vector<Place> places_;
-  std::map<std::uint64_t, std::size_t> last_;  // by the beginning of a prompt
+  PrefixMemory memory_;
 };
 
 }  // namespace openllm::backend::vllm

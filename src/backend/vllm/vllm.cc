@@ -11,6 +11,7 @@
 #include "backend/vllm/probe.h"
 #include "backend/vllm/remote.h"
 #include "base/error.h"
+#include "net/url.h"
 
 namespace openllm::backend {
 namespace {
@@ -150,6 +151,15 @@ int common_length(const std::vector<Facts>& facts, const format::ModelSource& so
   return options.max_model_len > 0 ? options.max_model_len : length;
 }
 
+/// As far as both sides say theirs.
+void require_same_vocabulary(const Facts& server, const format::ModelSource& source) {
+  const int vocab_size = source.outline().vocab_size;
+  if (vocab_size == 0 || server.vocab_size == 0 || vocab_size == server.vocab_size) return;
+  base::fail_with(ErrorCode::kInvalidArgument, {.where = "vocab_size"},
+                  "vllm: ", net::shown_url(server.server.url), " has another vocabulary (expected ",
+                  vocab_size, " tokens as in ", source.path, ", got ", server.vocab_size, ")");
+}
+
 /// Servers that are away now may come later; one must be there.
 RemoteModel attach(const format::ModelSource& source, const LoadOptions& options) {
   RemoteModel model;
@@ -170,6 +180,13 @@ RemoteModel attach(const format::ModelSource& source, const LoadOptions& options
     }
   }
   if (facts.empty()) throw *first;
+  for (const Facts& server : facts) {
+    require_same_vocabulary(server, source);
+    model.n_slots += server.n_slots;
+  }
+  // A server that does not say, or is not there, has more than nothing.
+  const auto says = [](const Facts& server) { return server.n_slots > 0; };
+  if (!away.empty() || !std::all_of(facts.begin(), facts.end(), says)) model.n_slots = 0;
   for (const std::string& url : away)
     model.servers.push_back({url, facts.front().server.model, facts.front().server.repeats_seeds});
   model.version = facts.front().version;
