@@ -1,12 +1,14 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/failure.h"
 #include "engine/request.h"
+#include "openllm/options.h"
 #include "openllm/stats.h"
 
 namespace openllm::backend {
@@ -15,6 +17,7 @@ namespace openllm::backend {
 struct Capabilities {
   bool prompt_logits = false;  ///< engine::Request::prompt_logits.
   bool is_repeatable = true;   ///< The same request with the same seed gives the same answer.
+  bool adapters = false;       ///< Backend::mount_adapter.
   /// Honours every field of requests, also those that are yet to come.
   bool all_fields = false;
   /// Else those that it honours, by their names in the table of fields; fields that act above the
@@ -25,6 +28,10 @@ struct Capabilities {
     return all_fields || std::find(fields.begin(), fields.end(), field) != fields.end();
   }
 };
+
+/// Throws kNotFound where "adapter_name", naming what is mounted.
+[[noreturn]] void fail_no_adapter(const std::string& name,
+                                  const std::vector<AdapterOptions>& mounted);
 
 /// A loaded model that runs requests: token ids in, tokens and logprobs out. Text lives above.
 /// Thread safety: every method from any thread.
@@ -44,6 +51,18 @@ class Backend {
   virtual void cancel(const std::string& id) = 0;
   virtual void stop_choice(const std::string& id, int choice) = 0;
   virtual EngineStats stats() const = 0;
+
+  /// Makes a LoRA adapter ready for requests. One that is there already, from the same place,
+  /// stays. Throws kUnsupported where the backend has none; kInvalidArgument where "adapters" for a
+  /// name that is taken; kNotFound for one that is not there.
+  virtual void mount_adapter(const AdapterOptions& adapter);
+  /// Requests that use it go on. Throws kNotFound where "adapter_name".
+  virtual void unmount_adapter(const std::string& name);
+  /// Those that requests can name, by name.
+  virtual std::vector<AdapterOptions> adapters() const { return {}; }
+  /// The number by which requests have the adapter (engine::Request::adapter), above 0; the same as
+  /// long as it is mounted. Throws kNotFound where "adapter_name". May ask a server.
+  virtual std::int32_t find_adapter(const std::string& name);
   /// Ends every request with FinishReason::kError and `failure`; later ones are refused with
   /// kUnavailable. Returns once no thread of the backend runs. Called at most once, and not by an
   /// EventSink.
