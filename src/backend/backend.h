@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/failure.h"
 #include "engine/request.h"
 #include "model/pooled_head.h"
+#include "openllm/options.h"
 #include "openllm/stats.h"
 
 namespace openllm::backend {
@@ -22,6 +24,7 @@ struct Capabilities {
   bool continues_answers = true;  ///< engine::Request::n_answered and first_choice.
   /// Not every part of it honours all of `fields`: it needs engine::Request::fields.
   bool is_mixed = false;
+  bool adapters = false;       ///< Backend::mount_adapter.
   /// Honours every field of requests, also those that are yet to come.
   bool all_fields = false;
   /// Else those that it honours, by their names in the table of fields; fields that act above the
@@ -42,6 +45,10 @@ struct HiddenStates {
   const model::PooledHeadSpec* classifier = nullptr;
   const model::PooledHead* head = nullptr;
 };
+
+/// Throws kNotFound where "adapter_name", naming what is mounted.
+[[noreturn]] void fail_no_adapter(const std::string& name,
+                                  const std::vector<AdapterOptions>& mounted);
 
 /// A loaded model that runs requests: token ids in, tokens and logprobs out. Text lives above.
 /// Thread safety: every method from any thread.
@@ -64,6 +71,18 @@ class Backend {
   virtual void cancel(const std::string& id) = 0;
   virtual void stop_choice(const std::string& id, int choice) = 0;
   virtual EngineStats stats() const = 0;
+
+  /// Makes a LoRA adapter ready for requests. One that is there already, from the same place,
+  /// stays. Throws kUnsupported where the backend has none; kInvalidArgument where "adapters" for a
+  /// name that is taken; kNotFound for one that is not there.
+  virtual void mount_adapter(const AdapterOptions& adapter);
+  /// Requests that use it go on. Throws kNotFound where "adapter_name".
+  virtual void unmount_adapter(const std::string& name);
+  /// Those that requests can name, by name.
+  virtual std::vector<AdapterOptions> adapters() const { return {}; }
+  /// The number by which requests have the adapter (engine::Request::adapter), above 0; the same as
+  /// long as it is mounted. Throws kNotFound where "adapter_name". May ask a server.
+  virtual std::int32_t find_adapter(const std::string& name);
   /// Ends every request with FinishReason::kError and `failure`; later ones are refused with
   /// kUnavailable. Returns once no thread of the backend runs. Called at most once, and not by an
   /// EventSink.

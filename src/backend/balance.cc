@@ -51,12 +51,15 @@ class Ranking {
 
 }  // namespace
 
-std::uint64_t PrefixMemory::key_of(std::span<const std::int32_t> prompt) {
+std::uint64_t PrefixMemory::key_of(std::span<const std::int32_t> prompt, std::string_view adapter) {
   std::uint64_t hash = 0xCBF29CE484222325U;  // FNV-1a
-  for (const std::int32_t id : prompt.first(std::min(prompt.size(), kPrefixTokens))) {
-    hash ^= static_cast<std::uint32_t>(id);
+  const auto add = [&](std::uint32_t value) {
+    hash ^= value;
     hash *= 0x100000001B3U;
-  }
+  };
+  for (const char c : adapter) add(static_cast<unsigned char>(c));
+  for (const std::int32_t id : prompt.first(std::min(prompt.size(), kPrefixTokens)))
+    add(static_cast<std::uint32_t>(id));
   return hash;
 }
 
@@ -81,7 +84,7 @@ void PrefixMemory::note(std::uint64_t key, std::size_t place) {
 }
 
 std::optional<std::size_t> choose_place(std::span<const PlaceLoad> places, PrefixMemory& memory,
-                                        std::span<const std::int32_t> prompt, int n_choices,
+                                        std::uint64_t key, int n_choices,
                                         const std::set<std::size_t>& excluded) {
   const Ranking ranking(places, n_choices);
   std::optional<std::size_t> best;
@@ -89,7 +92,6 @@ std::optional<std::size_t> choose_place(std::span<const PlaceLoad> places, Prefi
     if (!excluded.contains(i) && (!best || ranking.of(i) < ranking.of(*best))) best = i;
   }
   if (!best || places.size() == 1) return best;
-  const std::uint64_t key = PrefixMemory::key_of(prompt);
   const auto last = memory.find(key);
   if (last && *last < places.size() && !excluded.contains(*last) && ranking.stays(*last, *best))
     best = last;

@@ -15,7 +15,7 @@ const Ids kThree{7, 8, 9};
 
 struct Bench {
   std::size_t choose(const Ids& prompt, int n = 1, const std::set<std::size_t>& excluded = {}) {
-    const auto chosen = choose_place(places, memory, prompt, n, excluded);
+    const auto chosen = choose_place(places, memory, PrefixMemory::key_of(prompt), n, excluded);
     return chosen ? *chosen : 99;
   }
   std::vector<PlaceLoad> places;

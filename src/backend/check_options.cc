@@ -66,23 +66,36 @@ std::optional<tensor::DType> parse_dtype(std::string_view name) {
                 "or float, float32, half, float16 or bfloat16; got ", name, ")");
 }
 
+const std::string& name_of(const AdapterOptions& adapter) noexcept {
+  static const std::string kDefault = "default";
+  return adapter.name.empty() ? kDefault : adapter.name;
+}
+
 void refuse_what_only_vllm_does(const LoadOptions& options) {
   require_unset("gpu_memory_utilization", !options.gpu_memory_utilization, "vllm");
   require_unset("tensor_parallel", options.tensor_parallel == 1, "vllm");
   require_unset("vllm.args", options.vllm.args.empty(), "vllm");
   require_unset("tokenizer", options.tokenizer.empty(), "vllm");
-}
-
-void refuse_options_of_others(const LoadOptions& options) {
   if (!options.quantize.empty()) {
-    refuse("quantize", base::cat("nothing quantises while loading; models that are quantised load "
-                                 "as they are: GGUF, and safetensors of GPTQ; got ",
+    refuse("quantize", base::cat("only the backend vllm quantises while loading; models that are "
+                                 "quantised load as they are: GGUF, and safetensors of GPTQ; got ",
                                  options.quantize));
   }
   if (!options.adapters.empty()) {
     const AdapterOptions& first = options.adapters.front();
-    refuse("adapters", base::cat("no adapter can be mounted yet; got ", first.id, " as ",
-                                 first.name.empty() ? "default" : first.name));
+    refuse("adapters", base::cat("only the backend vllm mounts adapters yet; got ", first.id,
+                                 " as ", name_of(first)));
+  }
+}
+
+void refuse_options_of_others(const LoadOptions& options) {
+  const bool may_be_vllm =
+      options.backend == "vllm" || (options.backend.empty() && !options.vllm.urls.empty());
+  if (!may_be_vllm) {
+    LoadOptions both;
+    both.quantize = options.quantize;
+    both.adapters = options.adapters;
+    refuse_what_only_vllm_does(both);
   }
   if (!options.places.empty()) {
     const VllmOptions& vllm = options.vllm;

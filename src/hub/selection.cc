@@ -288,8 +288,25 @@ std::string variant_of(std::string_view path) {
   return is_variant(stem) ? stem : std::string();
 }
 
+namespace {
+
+/// For a model whose weights are elsewhere.
+Selection select_texts(const std::vector<std::string>& paths, const Reference& reference) {
+  Selection result{{}, {}, "none"};
+  std::copy_if(paths.begin(), paths.end(), std::back_inserter(result.files), is_small_file);
+  if (std::find(result.files.begin(), result.files.end(), "config.json") == result.files.end()) {
+    base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
+                    "model: ", reference.repo, " has no config.json among its ", paths.size(),
+                    " files");
+  }
+  return result;
+}
+
+}  // namespace
+
 Selection select_files(const std::vector<std::string>& paths, const Reference& reference,
                        std::string_view serialisation) {
+  if (serialisation == "none") return select_texts(paths, reference);
   const bool any = serialisation.empty() || serialisation == "auto";
   const std::vector<GgufModel> gguf = find_gguf(paths);
   const bool names_gguf = !reference.variant.empty() || !reference.file.empty();

@@ -119,10 +119,6 @@ LLMConfig resolve(const GenerateOptions& options, const LLMConfig& config, bool 
 engine::Request make_engine_request(const GenerateOptions& options, const LLMConfig& config,
                                     bool is_chat, const ModelLimits& limits,
                                     const tokenizer::Tokenizer* tokenizer) {
-  if (!options.adapter_name.empty()) {
-    base::fail_at(ErrorCode::kNotFound, "adapter_name", "no adapter of that name is mounted (got ",
-                  options.adapter_name, ")");
-  }
   const LLMConfig merged = resolve(options, config, is_chat, limits);
   const SamplingParams params = merged.to_sampling_config();
   const TotalLengths lengths = total_lengths(options, config, is_chat);

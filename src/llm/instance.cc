@@ -185,6 +185,7 @@ void Instance::submit(const Started& started, const Prompt& given, const Generat
   PreparedPrompt prepared = prepare_prompt(model_, prompt, options, prompt_limits);
   request.id = started.engine_id;
   if (capabilities.is_mixed) request.fields = std::move(fields);
+  if (!options.adapter_name.empty()) request.adapter = backend->find_adapter(options.adapter_name);
   request.prompt_ids = prepared.token_ids;
   count_prompt(request, lengths);
   check_against_model(options, merged, request, backend->vocab_size());

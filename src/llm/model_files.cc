@@ -281,11 +281,16 @@ StoredModel fetch(const WantedModel& wanted, const std::string& name,
                   const std::optional<ModelStore>& store) {
   if (wanted.refresh && (wanted.offline || !wanted.ensure_available))
     fail_refresh("offline, or ensure_available = false, forbids that");
+  // What was fetched before without weights is found by asking for it in the same way.
+  if (wanted.texts_only) {
+    if (auto here = find_texts(name)) return *std::move(here);
+  }
   std::string reason = reason_not_to_fetch(wanted.ensure_available, wanted.offline);
   std::optional<StoredModel> fetched;
   if (reason.empty()) {
     PullOptions options;
     if (!wanted.serialisation.empty()) options.serialisation = wanted.serialisation;
+    if (wanted.texts_only) options.serialisation = "none";
     options.stop_token = wanted.stop_token;
     options.progress = wanted.pull_progress ? wanted.pull_progress : as_stages(wanted.progress);
     fetched = fetch_from_hub(name, options, reason);

@@ -89,6 +89,23 @@ bool repeats_seeds(const base::Json& entry) {
   return text_of(entry, "owned_by") == "openllm" && backend != "vllm" && backend != "places";
 }
 
+/// Entries below the model's. A server with one model has them below that, whatever it calls it.
+std::vector<AdapterOptions> adapters_of(const base::JsonArray& list, const base::Json& model,
+                                        const std::vector<std::string>& names) {
+  const auto has_parent = [](const base::Json& entry) { return !text_of(entry, "parent").empty(); };
+  const bool is_only =
+      std::count_if(list.begin(), list.end(), [&](const auto& e) { return !has_parent(e); }) == 1;
+  std::vector<AdapterOptions> adapters;
+  for (const base::Json& entry : list) {
+    const std::string parent = text_of(entry, "parent");
+    if (parent.empty()) continue;
+    const bool is_of_model = is_only || parent == text_of(model, "id") ||
+                             parent == text_of(model, "root") || is_one_of(parent, names);
+    if (is_of_model) adapters.push_back({text_of(entry, "root"), text_of(entry, "id")});
+  }
+  return adapters;
+}
+
 Facts read_models(const Question& question, const std::string& body) {
   const base::Json json = net::parse_answer(body);
   const base::Json* data = json.find("data");
@@ -108,6 +125,8 @@ Facts read_models(const Question& question, const std::string& body) {
   facts.max_model_len = count_of(*entry, "max_model_len");
   facts.vocab_size = count_of(*entry, "vocab_size");
   facts.n_slots = count_of(*entry, "max_num_seqs");
+  facts.adapters = adapters_of(list, *entry, question.names);
+  for (const AdapterOptions& adapter : facts.adapters) facts.server.adapters.insert(adapter.name);
   return facts;
 }
 
@@ -142,10 +161,13 @@ bool hides_all(const char* variable) {
 
 }  // namespace
 
+Facts ask_for_model(const Question& question, std::chrono::milliseconds limit) {
+  return read_models(question, require_good(question, "/v1/models", limit).body);
+}
+
 Facts ask_server(const Question& question, std::chrono::milliseconds limit) {
   (void)require_good(question, "/health", limit);
-  const net::HttpAnswer models = require_good(question, "/v1/models", limit);
-  Facts facts = read_models(question, models.body);
+  Facts facts = ask_for_model(question, limit);
   facts.version = version_of(question, limit);
   return facts;
 }

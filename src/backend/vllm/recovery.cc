@@ -15,7 +15,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kHealthInterval{2};
 /// A server that did not answer so often in a row has lost its calls, though their connections may
 /// look alive.
 constexpr int kLostAfter = 3;
@@ -48,7 +47,7 @@ base::Failure refusal_of(const net::HttpAnswer& answer, const std::string& url) 
 std::optional<Trouble> Dispatcher::trouble_of(Job& job, Leg& leg,
                                               const net::HttpLoop::Result& result) {
   const std::string& url = servers_.at(leg.server).url;
-  if (result.error) return Trouble{failure_of(result.error), true, true};
+  if (result.error) return Trouble{failure_of(result.error), true, true, true};
   const net::HttpAnswer& answer = result.answer;
   if (answer.status != 200) {
     base::Failure failure = refusal_of(answer, url);
@@ -67,6 +66,7 @@ std::optional<Trouble> Dispatcher::trouble_of(Job& job, Leg& leg,
     return Trouble{{ErrorCode::kIo,
                     base::cat("vllm: ", net::shown_url(url), ": the answer ended in the middle")},
                    true,
+                   true,
                    true};
   }
   if (leg.is_done && leg.n_counted != leg.n_tokens) {
@@ -83,23 +83,41 @@ std::optional<Trouble> Dispatcher::trouble_of(Job& job, Leg& leg,
 /// Elsewhere: the same call when it has given nothing, else its choices one by one, each with what
 /// it has.
 void Dispatcher::recover(const JobPtr& job, Leg& leg, const Trouble& trouble) {
-  const std::size_t n_tried = job->tried.size() + (job->tried.contains(leg.server) ? 0 : 1);
-  const bool is_new = !leg.has_tokens;
-  if (n_tried >= servers_.size() || (!is_new && !can_go_on(*job, leg)))
-    return end_job(job, FinishReason::kError, trouble.failure);
+  const bool goes_on = !leg.has_tokens || can_go_on(*job, leg);
+  std::vector<std::vector<int>> calls = calls_of(*job, leg);
+  if (is_kept(trouble, *job)) {
+    drop_leg(*job, leg);
+    return wait_for_server({job, std::move(calls), goes_on, trouble.failure});
+  }
   job->tried.insert(leg.server);
+  if (!goes_on || !servers_.has_other(job->tried, job->adapter))
+    return end_job(job, FinishReason::kError, trouble.failure);
+  drop_leg(*job, leg);
+  resume({job, std::move(calls)});
+}
+
+/// The same call again, when it has given nothing; else one for each choice that has not ended.
+std::vector<std::vector<int>> Dispatcher::calls_of(const Job& job, const Leg& leg) const {
   std::vector<std::vector<int>> calls;
-  if (is_new) calls.emplace_back();
+  if (!leg.has_tokens) calls.emplace_back();
   for (const Track& track : leg.tracks) {
-    if (is_new) {
+    if (!leg.has_tokens) {
       calls.back().push_back(track.choice);
-    } else if (!job->choices[static_cast<std::size_t>(track.choice)].has_ended) {
+    } else if (!job.choices[static_cast<std::size_t>(track.choice)].has_ended) {
       calls.push_back({track.choice});
     }
   }
-  drop_leg(*job, leg);
+  return calls;
+}
+
+void Dispatcher::resume(const Waiting& waiting) {
+  const JobPtr& job = waiting.job;
+  if (job->is_over) return;
   try {
-    for (std::vector<int>& choices : calls) start_leg(job, std::move(choices));
+    if (waiting.calls.empty()) return run(job);
+    for (const std::vector<int>& choices : waiting.calls) {
+      if (!job->is_over) start_leg(job, choices);
+    }
   } catch (const std::exception& error) {
     end_job(job, FinishReason::kError, base::failure_of(error));
   }
@@ -121,15 +139,15 @@ bool Dispatcher::can_go_on(const Job& job, const Leg& leg) const {
   });
 }
 
-void Dispatcher::watch() {
+void Dispatcher::watch(std::chrono::milliseconds interval) {
   if (servers_.size() < 2) return;
-  for (std::size_t i = 0; i < servers_.size(); ++i) ask_health(i);
-  loop_.start_timer(Clock::now() + kHealthInterval, [this] { watch(); });
+  for (std::size_t i = 0; i < servers_.size(); ++i) ask_health(i, interval);
+  loop_.start_timer(Clock::now() + interval, [this, interval] { watch(interval); });
 }
 
-void Dispatcher::ask_health(std::size_t server) {
+void Dispatcher::ask_health(std::size_t server, std::chrono::milliseconds interval) {
   net::HttpCall call = make_call(server, "/health");
-  call.deadline = Clock::now() + kHealthInterval;
+  call.deadline = Clock::now() + interval;
   loop_.start(std::move(call), [this, server](const net::HttpLoop::Result& result) {
     const bool is_healthy = !result.error && result.answer.status == 200;
     if (servers_.tell_health(server, is_healthy) >= kLostAfter) give_up(server);

@@ -8,13 +8,30 @@ Servers::Servers(std::vector<Server> servers) {
   for (Server& server : servers) places_.push_back({std::move(server)});
 }
 
+bool Servers::may_take(std::size_t index, const std::set<std::size_t>& tried,
+                       const std::string& adapter) const {
+  return !tried.contains(index) &&
+         (adapter.empty() || places_[index].server.adapters.contains(adapter));
+}
+
+bool Servers::has_other(const std::set<std::size_t>& tried, const std::string& adapter) const {
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    if (may_take(i, tried, adapter)) return true;
+  }
+  return false;
+}
+
 std::optional<std::size_t> Servers::choose(std::span<const std::int32_t> prompt,
-                                           const std::set<std::size_t>& tried) {
+                                           const std::set<std::size_t>& tried,
+                                           const std::string& adapter) {
   std::vector<PlaceLoad> loads;
+  std::set<std::size_t> excluded;
   loads.reserve(places_.size());
-  for (std::size_t i = 0; i < places_.size(); ++i)
+  for (std::size_t i = 0; i < places_.size(); ++i) {
     loads.push_back({.is_well = is_healthy(i), .n_open = places_[i].n_calls});
-  return choose_place(loads, memory_, prompt, 1, tried);
+    if (!may_take(i, tried, adapter)) excluded.insert(i);
+  }
+  return choose_place(loads, memory_, PrefixMemory::key_of(prompt, adapter), 1, excluded);
 }
 
 int Servers::tell_health(std::size_t index, bool is_healthy) {

@@ -73,6 +73,7 @@ void refuse_options_of_native(const LoadOptions& options, bool is_started) {
   if (options.gpu_memory_utilization) refuse("gpu_memory_utilization", why);
   if (options.tensor_parallel != 1) refuse("tensor_parallel", why);
   if (options.trust_remote_code.value_or(false)) refuse("trust_remote_code", why);
+  if (!options.quantize.empty()) refuse("quantize", why);
   if (!options.vllm.args.empty()) refuse("vllm.args", why);
   if (!options.vllm.executable.empty() && is_named(options)) refuse("vllm.executable", why);
 }
@@ -171,6 +172,7 @@ RemoteModel attach(const format::ModelSource& source, const LoadOptions& options
     try {
       facts.push_back(ask_server(question, kAttachLimit));
       model.servers.push_back(facts.back().server);
+      model.adapters.push_back(facts.back().adapters);
     } catch (const Error& error) {
       const bool is_away =
           error.code() == ErrorCode::kUnavailable || error.code() == ErrorCode::kIo;
@@ -198,10 +200,19 @@ RemoteModel start(const format::ModelSource& source, const LoadOptions& options)
   require_startable(source, options);
   LaunchedServer launched = launch(executable_of(options), source, options);
   RemoteModel model;
+  LoadOptions again = options;
+  again.vllm.api_key = launched.api_key;
+  again.progress = {};
+  model.start = [executable = executable_of(options), source,
+                 again = std::move(again)](const std::stop_token& stop) mutable {
+    again.stop_token = stop;
+    return launch(executable, source, again);
+  };
   const Facts facts = ask_server({launched.url, launched.api_key, {source.id}}, kAttachLimit);
   model.servers.push_back(facts.server);
   model.api_key = launched.api_key;
   model.started = std::move(launched.process);
+  model.adapters = {facts.adapters};
   model.version = facts.version;
   model.max_model_len = common_length({facts}, source, options);
   return model;
