@@ -12,6 +12,15 @@
 
 namespace openllm::cli {
 
+/// What `compare` has beside the model and how it is loaded.
+struct CompareArguments {
+  std::string backends{};
+  std::vector<std::string> prompts{};
+  std::vector<std::vector<std::int32_t>> prompt_ids{};
+  std::vector<std::string> files{};  ///< With a prompt on each line; "-" is standard input.
+  CompareOptions options{};
+};
+
 /// Values of all options and arguments of the command line. Each command reads its part.
 struct Arguments {
   std::string command{};  ///< "run", "models add", ...
@@ -44,6 +53,7 @@ struct Arguments {
   std::string shell{};                         ///< completion
   bool overwrite = false;                      ///< build
   bool measure = false;                        ///< doctor
+  CompareArguments compare{};
   std::vector<GivenOption> serving_options{};  ///< build: those of `start` that were given
   bool stream = true;
   bool history = true;  ///< Chats: keep the lines for the next one.

@@ -26,5 +26,6 @@ int logits_command(const Arguments& arguments);
 int replay_command(const Arguments& arguments);
 int fields_command(const Arguments& arguments);
 int backends_command(const Arguments& arguments);
+int compare_command(const Arguments& arguments);
 
 }  // namespace openllm::cli
