@@ -3,8 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
 
 namespace openllm {
 namespace {
@@ -176,9 +182,42 @@ TEST(Compare, PromptsThatDoNotFitAreTheTargetsErrors) {
   EXPECT_EQ(code(std::vector<std::int32_t>(4000, 5)), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code(std::vector<Message>{{.role = "user", .content = "Hi"}}),
             ErrorCode::kUnsupported);  // no chat template
-  // A text means other tokens to another tokenizer.
-  EXPECT_EQ(code("Once", "native,native:model=" + kTiny), std::nullopt)
-      << "a model without one takes the first one's";
+  EXPECT_EQ(code("Once", "native,native:model=" + kTiny), ErrorCode::kInvalidArgument)
+      << "a vocabulary that is smaller";
+}
+
+/// The model of `kStories` with a tokenizer that puts nothing together.
+class OtherTokenizer {
+ public:
+  OtherTokenizer() {
+    std::string name = testing::TempDir() + "/compare_test_XXXXXX";
+    folder_ = ::mkdtemp(name.data());
+    for (const char* file : {"config.json", "model.safetensors"})
+      std::filesystem::create_symlink(kStories + "/" + file, folder_ / file);
+    base::Json json =
+        base::Json::parse(base::read_file(kStories + "/tokenizer.json"), "tokenizer.json");
+    json["model"]["merges"] = base::Json::array();
+    std::ofstream(folder_ / "tokenizer.json") << json.dump();
+  }
+  ~OtherTokenizer() { std::filesystem::remove_all(folder_); }
+  OtherTokenizer(const OtherTokenizer&) = delete;
+  OtherTokenizer& operator=(const OtherTokenizer&) = delete;
+  std::string path() const { return folder_.string(); }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+TEST(Compare, ATextThatHasOtherTokensIsNotCompared) {
+  const OtherTokenizer other;
+  const std::vector<CompareTarget> list = targets("native,native:model=" + other.path());
+  const auto compared = [&](const Prompt& prompt) {
+    return compare(kStories, list, {prompt}, {.max_new_tokens = 2}).backends[1];
+  };
+  const ComparedBackend text = compared("Once upon");
+  EXPECT_EQ(text.code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(text.error, HasSubstr("tokenizer"));
+  expect_equal(compared(std::vector<std::int32_t>{1, 403}), 1);
 }
 
 TEST(Compare, WrongUseIsAnError) {
