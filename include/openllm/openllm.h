@@ -10,6 +10,7 @@
 #include "openllm/bundle.h"
 #include "openllm/chat.h"
 #include "openllm/client.h"
+#include "openllm/compare.h"
 #include "openllm/doctor.h"
 #include "openllm/embed.h"
 #include "openllm/error.h"

@@ -55,6 +55,7 @@ constexpr std::array kCommands{
     Command{"replay", replay_command},
     Command{"fields", fields_command},
     Command{"backends", backends_command},
+    Command{"compare", compare_command},
 };
 
 void report(std::string_view what) { note(base::cat("openllm: error: ", what, "\n")); }

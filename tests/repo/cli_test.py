@@ -36,7 +36,7 @@ class Usage(unittest.TestCase):
         overview = run("--help")
         self.assertEqual(overview.returncode, 0)
         for command in ("run", "start", "query", "models", "info", "tokenize", "detokenize", "template", "logits", "replay", "fields",
-                        "backends", "import", "verify", "prune", "du"):
+                        "backends", "compare", "import", "verify", "prune", "du"):
             self.assertIn(command, overview.stdout)
             detail = run(command, "--help")
             self.assertEqual((detail.returncode, detail.stderr), (0, ""))

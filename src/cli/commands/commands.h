@@ -31,5 +31,6 @@ int score_command(const Arguments& arguments);
 int rerank_command(const Arguments& arguments);
 int fields_command(const Arguments& arguments);
 int backends_command(const Arguments& arguments);
+int compare_command(const Arguments& arguments);
 
 }  // namespace openllm::cli
