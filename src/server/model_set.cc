@@ -90,11 +90,9 @@ void ModelEntry::fail(std::exception_ptr failure) {
 }
 
 void ModelEntry::set(Readiness readiness, std::exception_ptr failure) {
-  {
-    const base::MutexLock lock(mutex_);
-    readiness_ = std::move(readiness);
-    failure_ = std::move(failure);
-  }
+  const base::MutexLock lock(mutex_);
+  readiness_ = std::move(readiness);
+  failure_ = std::move(failure);
   loaded_.notify_all();
 }
 

@@ -109,7 +109,7 @@ class Dispatch : public ::testing::Test {
   Dispatch()
       : app_({ServedModel{LLM(OPENLLM_TEST_DATA "/stories260K/hf", {.n_threads = 1})}},
              {.api_keys = {"secret"}}, built_in_routes()) {
-    app_.executor = [this](std::function<void()> task) { tasks_->post(std::move(task)); };
+    app_.executor = [tasks = tasks_](std::function<void()> task) { tasks->post(std::move(task)); };
     app_.models().load();
   }
 
@@ -137,10 +137,8 @@ class Dispatch : public ::testing::Test {
   class Tasks {
    public:
     void post(std::function<void()> task) {
-      {
-        const std::lock_guard lock(mutex_);
-        queue_.push_back(std::move(task));
-      }
+      const std::lock_guard lock(mutex_);
+      queue_.push_back(std::move(task));
       wake_.notify_one();
     }
     /// Runs what is there.
