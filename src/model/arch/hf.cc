@@ -166,6 +166,23 @@ void read_single_rope(const Config& config, ModelSpec& spec, const RopeReading& 
   spec.max_positions = scaled_positions(parameters, spec.max_positions);
 }
 
+bool names_rope(const Config& config) {
+  for (const std::string_view key : {"rope_scaling", "rope_parameters"}) {
+    const std::optional<Config> rope = config.object(key);
+    if (rope && !rope->empty()) return true;
+  }
+  return false;
+}
+
+void use_rope(const Config& config, ModelSpec& spec, RopeParameters parameters) {
+  parameters.head_dim = attention_of(spec, 0).head_dim;
+  parameters.n_rotary = parameters.head_dim;
+  parameters.max_positions = spec.max_positions;
+  require_even_head_dim(config, parameters.head_dim);
+  const int index = add_rope(spec, parameters);
+  each_attention(spec, [&](SelfAttentionSpec& attention) { attention.rope = index; });
+}
+
 void read_ropes_by_type(const Config& config, ModelSpec& spec, const RopeReading& reading) {
   const int head_dim = attention_of(spec, 0).head_dim;
   require_even_head_dim(config, head_dim);
@@ -399,6 +416,28 @@ void place_deepseek_moe(const Config& config, ModelSpec& spec, MoeFfnSpec moe, i
     spec.layers[static_cast<std::size_t>(i)].ffn = moe;
 }
 
+void place_moe_by_type(const Config& config, ModelSpec& spec, MoeFfnSpec moe, int n_shared,
+                       int n_dense) {
+  if (n_shared > 0) {
+    moe.shared = moe.expert;
+    moe.shared->bias = std::get<DenseFfnSpec>(spec.layers[0].ffn).bias;
+    moe.shared->ffn_dim = moe.expert.ffn_dim * n_shared;
+  }
+  const auto types = config.strings("mlp_layer_types");
+  if (types && types->size() != spec.layers.size()) {
+    config.corrupt("mlp_layer_types", "wrong length (expected ", spec.layers.size(), ", got ",
+                   types->size(), ")");
+  }
+  for (int i = 0; i < spec.n_layers(); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (types && (*types)[at] != "sparse" && (*types)[at] != "dense") {
+      config.unsupported("mlp_layer_types", "unknown type (expected dense or sparse, got ",
+                         (*types)[at], ")");
+    }
+    if (types ? (*types)[at] == "sparse" : i >= n_dense) spec.layers[at].ffn = moe;
+  }
+}
+
 void add_experts(ModuleLayout& layout) {
   const std::vector<ModuleName> names = {
       {role::kRouter, "layers.#.mlp.gate"},
@@ -419,6 +458,16 @@ void add_shared_experts(ModuleLayout& layout) {
       {role::kSharedDown, "layers.#.mlp.shared_experts.down_proj"},
   };
   layout.modules.insert(layout.modules.end(), names.begin(), names.end());
+}
+
+void add_text_prefixes(ModuleLayout& layout) {
+  layout.prefixes = {"model.", "", "language_model.model.", "model.language_model.",
+                     "language_model."};
+  for (const std::string_view part :
+       {"vision_tower.*", "vision_model.*", "multi_modal_projector.*", "model.vision_tower.*",
+        "model.vision_model.*", "model.multi_modal_projector.*"}) {
+    layout.ignored.push_back(part);
+  }
 }
 
 void remove_ffn(ModuleLayout& layout) {

@@ -24,7 +24,13 @@ class SelfAttention final : public Mixer {
     attention_.value_dim = spec.head_dim;
     attention_.scale = spec.scale;
     attention_.window = spec.window;
+    attention_.chunk = spec.chunk;
     attention_.soft_cap = spec.soft_cap;
+    if (spec.sinks) sinks_ = builder.loader.values(role::kSinks, at, spec.n_heads);
+    attention_.sinks = sinks_.get();
+    if (spec.inner_norm) {
+      inner_norm_.emplace(builder, role::kAttentionInnerNorm, at, spec.q_width());
+    }
     if (spec.sees_all) attention_.visibility = device::Visibility::kWhole;
   }
 
@@ -33,8 +39,10 @@ class SelfAttention final : public Mixer {
     return Scratch::size_of(n_rows, qkv_.n_out());
   }
   KvNeed kv_need() const noexcept override {
-    return {spec_.window > 0 ? kv::KvKind::kWindow : kv::KvKind::kFull,
-            spec_.window,
+    // No key of a chunk is further away than a window of its size.
+    const int window = spec_.window > 0 ? spec_.window : spec_.chunk;
+    return {window > 0 ? kv::KvKind::kWindow : kv::KvKind::kFull,
+            window,
             spec_.n_kv_heads,
             spec_.head_dim,
             spec_.head_dim,
@@ -50,21 +58,25 @@ class SelfAttention final : public Mixer {
     const Tensor q = qkv.columns(0, n_q);
     const Tensor k = qkv.columns(n_q, n_kv);
     const bool clips = spec_.clip_qkv > 0.0F;
-    if (clips && !spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, qkv);
+    const Tensor clipped = qkv.columns(0, n_q + 2 * n_kv);
+    if (clips && !spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, clipped);
     if (!spec_.qk_norm_after_rope) normalise(run, q, k);
-    if (clips && spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, qkv);
+    if (clips && spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, clipped);
     if (spec_.rope >= 0) {
       // Q and K lie side by side and have heads of one size: one call rotates both.
       run.device.rope(*run.ropes[static_cast<std::size_t>(spec_.rope)], spec_.head_dim,
                       qkv.columns(0, n_q + n_kv));
     }
     if (spec_.qk_norm_after_rope) normalise(run, q, k);
+    if (spec_.query_scale) run.device.scale_by_position(*spec_.query_scale, q);
     run.device.write_kv(run.kv, kv_layer, k, qkv.columns(n_q + n_kv, n_kv));
     device::AttentionSpec attention = attention_;
     if (spec_.position_bias >= 0) {
       attention.bias = run.position_biases[static_cast<std::size_t>(spec_.position_bias)].get();
     }
     run.device.attention(attention, run.kv, kv_layer, q, mixed);
+    if (spec_.output_gate) run.device.apply_gate(qkv.columns(n_q + 2 * n_kv, n_q), mixed);
+    if (inner_norm_) inner_norm_->run(run, mixed, mixed);
   }
 
   void project(Run& run, Tensor mixed, Tensor out) override { output_.run(run, mixed, out); }
@@ -100,13 +112,17 @@ class SelfAttention final : public Mixer {
     const TensorIndex& index = builder.loader.index();
     const std::int64_t n_q = spec.q_width();
     const std::int64_t n_kv = spec.kv_width();
+    std::vector<LinearPart> parts;
     if (index.has(role::kQkv, at) || !index.knows(role::kQ)) {
       if (spec.fused.n_groups > 0) return grouped_parts(spec);
-      return {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
+      parts = {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
+    } else {
+      parts = {{role::kQ, n_q, spec.bias, spec.head_dim},
+               {role::kK, n_kv, spec.bias, spec.head_dim},
+               {role::kV, n_kv, spec.bias}};
     }
-    return {{role::kQ, n_q, spec.bias, spec.head_dim},
-            {role::kK, n_kv, spec.bias, spec.head_dim},
-            {role::kV, n_kv, spec.bias}};
+    if (spec.output_gate) parts.push_back({role::kAttentionGate, n_q});
+    return parts;
   }
 
   const SelfAttentionSpec spec_;
@@ -114,6 +130,8 @@ class SelfAttention final : public Mixer {
   Linear qkv_;
   std::optional<Norm> q_norm_{};
   std::optional<Norm> k_norm_{};
+  WeightPtr sinks_{};
+  std::optional<Norm> inner_norm_{};
   Linear output_{};
 };
 
