@@ -289,8 +289,8 @@ MODELS = {
     "llama4-wrapped": small("Llama4Config", text_config=dict(
         vocab_size=96, **sizes(head_dim=8, intermediate_size=24), intermediate_size_mlp=24, num_local_experts=2,
         num_experts_per_tok=1, attention_chunk_size=9, no_rope_layers=[1, 0], use_qk_norm=False),
-        vision_config=dict(hidden_size=16, intermediate_size=64, num_hidden_layers=1, num_attention_heads=1, image_size=16,
-                           patch_size=8, vision_output_dim=16, projector_input_dim=16, projector_output_dim=16)),
+        vision_config=dict(hidden_size=16, intermediate_size=64, num_hidden_layers=1, num_attention_heads=1,
+                           image_size=16, patch_size=8, vision_output_dim=16, projector_input_dim=16, projector_output_dim=16)),
     "phimoe": small("PhimoeConfig", **sizes(), num_local_experts=5, sliding_window=11, attention_bias=True,
                     lm_head_bias=True, router_jitter_noise=0.4, rope_parameters={
                         "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.3, 1.4],
@@ -311,7 +311,7 @@ MODELS = {
                           n_group=4, topk_group=2, first_k_dense_replace=1, **latent_sizes(), index_topk=48,
                           index_head_dim=16, index_n_heads=2),
     "exaone-moe": small("ExaoneMoeConfig", **sizes(num_hidden_layers=4), **moe_sizes(), num_experts=6, sliding_window=8,
-                        sliding_window_pattern="LLG", n_group=2, topk_group=1),
+                        sliding_window_pattern=3, n_group=2, topk_group=1),
     "minicpm3": small("MiniCPM3Config", **sizes(num_key_value_heads=4), **latent_sizes(v_head_dim=None), scale_emb=3,
                       dim_model_base=16),
     "bitnet": small("BitNetConfig", **sizes()),
@@ -347,6 +347,14 @@ MODELS = {
     "youtu": small("YoutuConfig", **sizes(num_key_value_heads=4), **latent_sizes()),
     "axk1": small("AXK1Config", **sizes(num_hidden_layers=3, num_key_value_heads=4), **moe_sizes(), n_routed_experts=8,
                   n_group=4, topk_group=2, **latent_sizes()),
+    "gemma4": small("Gemma4TextConfig", **sizes(num_hidden_layers=5, head_dim=8), global_head_dim=16, sliding_window=7,
+                    vocab_size_per_layer_input=96, hidden_size_per_layer_input=6, num_kv_shared_layers=2,
+                    use_double_wide_mlp=True, final_logit_softcapping=6.0, layer_types=[
+                        "sliding_attention", "full_attention", "sliding_attention", "sliding_attention",
+                        "full_attention"]),
+    "gemma4-keys": small("Gemma4TextConfig", **sizes(head_dim=8), global_head_dim=12, num_global_key_value_heads=1,
+                         attention_k_eq_v=True, sliding_window=7, hidden_size_per_layer_input=0,
+                         layer_types=["sliding_attention", "full_attention"]),
     "sarvam-mla": small("SarvamMLAConfig", **sizes(num_key_value_heads=4), **moe_sizes(), n_routed_experts=6,
                         **latent_sizes(q_lora_rank=None)),
 }
@@ -365,7 +373,7 @@ def make_model(class_name, arguments, seed, attention):
         model = transformers.T5ForConditionalGeneration(config)
     else:
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention)
-    gemma = class_name.startswith(("Gemma", "VaultGemma", "Nemotron"))
+    gemma = class_name.startswith(("Gemma", "VaultGemma", "Nemotron")) and not class_name.startswith("Gemma4")
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
@@ -382,6 +390,8 @@ def make_model(class_name, arguments, seed, attention):
             value = 1.3 * noise / parameter.shape[-1] ** 0.5
         parameter.data.copy_(value)
     for name, buffer in model.named_buffers():
+        if name.endswith("layer_scalar"):
+            buffer.data.fill_(0.8)
         if name.endswith("e_score_correction_bias"):
             buffer.data.copy_(0.2 * torch.randn(buffer.shape, generator=generator))
     return model.eval()
@@ -597,6 +607,8 @@ def main(names):
         model.to(dtype).save_pretrained(folder, max_shard_size=options.get("shard", "1GB"))
         # Reloaded, so that nothing but what was saved counts (a cast model has cast its RoPE tables too).
         model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
+        if class_name == "Llama4Config":  # whose own forward pass fails without images
+            model = model.language_model
         if "prefix" in options:
             drop_prefix(folder, options["prefix"])
         if "gptq" in options:

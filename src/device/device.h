@@ -96,6 +96,7 @@ class Device {
   virtual void xielu(const Weight& parameters, Tensor x) noexcept = 0;
   /// x[t,:] *= the factor of row t's position.
   virtual void scale_by_position(const PositionScale& scale, Tensor x) noexcept = 0;
+  virtual void scale(float factor, Tensor x) noexcept = 0;  ///< x *= factor.
   /// Every x to within [-limit, limit], in place.
   virtual void clamp(float limit, Tensor x) noexcept = 0;
   /// out = x; they must not overlap.

@@ -138,12 +138,12 @@ struct AttentionSpec {
   int value_dim = 0;  ///< Of values and results.
   float scale = 1.0F;
   int window = 0;         ///< 0: none.
-  int chunk = 0;          ///< 0: none; else keys of the query's chunk of so many positions.
   float soft_cap = 0.0F;  ///< 0: none; else cap * tanh(score / cap).
   Visibility visibility = Visibility::kCausal;
   PositionBias* bias = nullptr;  ///< Added to the scaled scores; null: none.
   /// A score for each head, [n_heads], that takes part in the softmax and has no value; null: none.
   const Weight* sinks = nullptr;
+  int chunk = 0;  ///< 0: none; else keys of the query's chunk of so many positions.
 };
 
 /// How keys and values are kept.

@@ -237,6 +237,15 @@ void CpuDevice::scale_by_position(const PositionScale& scale, Tensor x) noexcept
   });
 }
 
+void CpuDevice::scale(float factor, Tensor x) noexcept {
+  guarded([&] {
+    for_rows(x.rows, 0.1 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      float* const values = row_of(x, t);
+      for (std::int64_t i = 0; i < x.cols; ++i) values[i] *= factor;
+    });
+  });
+}
+
 void CpuDevice::clamp(float limit, Tensor x) noexcept {
   guarded([&] {
     for_rows(x.rows, 0.2 * static_cast<double>(x.cols), [&](std::int64_t t) {

@@ -262,8 +262,8 @@ class ReferenceDevice final : public Device {
         const auto g = static_cast<double>(std::min(gates[f * step], gate.limit));
         const auto u =
             static_cast<double>(std::min(std::max(ups[f * step], -gate.limit), gate.limit));
-        row(out, t)[f] = static_cast<float>(
-            (u + 1.0) * g / (1.0 + std::exp(-static_cast<double>(gate.alpha) * g)));
+        row(out, t)[f] = static_cast<float>((u + 1.0) * g /
+                                            (1.0 + std::exp(-static_cast<double>(gate.alpha) * g)));
       }
     }
   }
@@ -288,6 +288,11 @@ class ReferenceDevice final : public Device {
   void scale_by_position(const PositionScale& scale, Tensor x) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) {
       const float factor = position_factor(scale, step_->positions[static_cast<std::size_t>(t)]);
+      for (std::int64_t i = 0; i < x.cols; ++i) row(x, t)[i] *= factor;
+    }
+  }
+  void scale(float factor, Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t i = 0; i < x.cols; ++i) row(x, t)[i] *= factor;
     }
   }

@@ -1,6 +1,6 @@
 // AFMoE (Arcee's Trinity): sandwich norms, norms on the heads of Q and K, a gate on what attention
-// gives, windows on three of four layers, which alone have RoPE, and mixtures of experts whose scores
-// go through a sigmoid. Source: transformers models/afmoe.
+// gives, windows on three of four layers, which alone have RoPE, and mixtures of experts whose
+// scores go through a sigmoid. Source: transformers models/afmoe.
 
 #include <cmath>
 
@@ -66,8 +66,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family afmoe_family() {
-  return {"afmoe", {"afmoe"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family afmoe_family() { return {"afmoe", {"afmoe"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

@@ -39,6 +39,9 @@ ModelSpec from_hf(const Config& config) {
 
 ModuleLayout hf_layout() {
   ModuleLayout layout = hf::llama_layout();
+  std::erase_if(layout.modules, [](const ModuleName& name) {
+    return name.role == role::kMixerNorm || name.role == role::kFfnNorm;
+  });
   hf::add_qk_norms(layout);
   layout.modules.push_back({role::kMixerNorm, "layers.#.attention_layernorm"});
   layout.modules.push_back({role::kFfnNorm, "layers.#.feedforward_layernorm"});
@@ -48,8 +51,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family apertus_family() {
-  return {"apertus", {"apertus"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family apertus_family() { return {"apertus", {"apertus"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

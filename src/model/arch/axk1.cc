@@ -45,8 +45,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family axk1_family() {
-  return {"axk1", {"axk1"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family axk1_family() { return {"axk1", {"axk1"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

@@ -33,8 +33,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family bitnet_family() {
-  return {"bitnet", {"bitnet"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family bitnet_family() { return {"bitnet", {"bitnet"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

@@ -39,8 +39,6 @@ ModelSpec from_hf(const Config& config) {
 
 }  // namespace
 
-Family cwm_family() {
-  return {"cwm", {"cwm"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
-}
+Family cwm_family() { return {"cwm", {"cwm"}, {}, from_hf, nullptr, hf::llama_layout(), {}}; }
 
 }  // namespace openllm::model

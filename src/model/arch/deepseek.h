@@ -5,8 +5,8 @@
 
 namespace openllm::model {
 
-/// What a family with latent attention fills in when config.json leaves it out. Those of DeepSeek-V3
-/// unless the family says otherwise.
+/// What a family with latent attention fills in when config.json leaves it out. Those of
+/// DeepSeek-V3 unless the family says otherwise.
 struct LatentDefaults {
   int n_heads = 128;
   int q_rank = 1536;  ///< 0: queries come straight from the input.

@@ -106,10 +106,10 @@ ModelSpec read_latent_network(const Config& config, const hf::Defaults& family,
   ModelSpec spec = hf::read_llama_like(config, defaults);
   const bool interleaved =
       latent.interleaved && config.bool_or("rope_interleave", latent.interleaved);
-  hf::read_single_rope(config, spec,
-                       {.theta = defaults.rope_theta,
-                        .style = interleaved ? device::RopeStyle::kInterleaved
-                                             : device::RopeStyle::kHalves});
+  hf::read_single_rope(
+      config, spec,
+      {.theta = defaults.rope_theta,
+       .style = interleaved ? device::RopeStyle::kInterleaved : device::RopeStyle::kHalves});
   const LatentAttentionSpec attention = read_attention(config, latent, spec);
   const bool ffn_bias = config.bool_or("mlp_bias", false);
   each_ffn(spec, [&](DenseFfnSpec& ffn) { ffn.bias = ffn_bias; });

@@ -1,5 +1,5 @@
-// DeepSeek-V3.2: DeepSeek-V3 whose queries see the index_topk keys that an indexer chooses. Up to so
-// many positions these are all of them, which is what runs here: longer texts are beyond the
+// DeepSeek-V3.2: DeepSeek-V3 whose queries see the index_topk keys that an indexer chooses. Up to
+// so many positions these are all of them, which is what runs here: longer texts are beyond the
 // model's positions, and the indexer is left out. Source: transformers models/deepseek_v32.
 
 #include <algorithm>

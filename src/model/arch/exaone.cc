@@ -8,14 +8,13 @@ namespace {
 
 ModelSpec from_hf(const Config& config) {
   ModelSpec spec = hf::read_llama_like(
-      config,
-      {.vocab_size = 102400,
-       .n_kv_heads = 8,
-       .ffn_dim = 14336,
-       .max_positions = 4096,
-       .norm_eps = 1e-5,
-       .activation_key = config.first_of({"hidden_act", "activation_function"}),
-       .names = {.n_layers = "num_layers"}});
+      config, {.vocab_size = 102400,
+               .n_kv_heads = 8,
+               .ffn_dim = 14336,
+               .max_positions = 4096,
+               .norm_eps = 1e-5,
+               .activation_key = config.first_of({"hidden_act", "activation_function"}),
+               .names = {.n_layers = "num_layers"}});
   spec.norm.eps = static_cast<float>(
       config.not_negative_or(config.first_of({"rms_norm_eps", "layer_norm_epsilon"}), 1e-5));
   hf::read_single_rope(config, spec, {.theta = 500000.0});
@@ -48,8 +47,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family exaone_family() {
-  return {"exaone", {"exaone"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family exaone_family() { return {"exaone", {"exaone"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

@@ -19,8 +19,7 @@ ModelSpec from_hf(const Config& config) {
       if (attention.window == 0) attention.rope = -1;
     });
   }
-  MoeFfnSpec moe =
-      hf::read_moe(config, spec, {.n_experts_key = "num_experts", .ffn_dim = 1024});
+  MoeFfnSpec moe = hf::read_moe(config, spec, {.n_experts_key = "num_experts", .ffn_dim = 1024});
   hf::read_sigmoid_router(config, moe, 2.5, 1, 1, true);
   hf::place_moe_by_type(config, spec, moe, config.int_or("num_shared_experts", 1, 0, kMaxExperts),
                         config.int_or("first_k_dense_replace", 1, 0, kMaxLayers));

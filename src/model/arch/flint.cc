@@ -1,5 +1,5 @@
-// Flint: Qwen 3 MoE with sinks, RoPE on windowed layers alone, scores through a sigmoid, and a shared
-// expert. Source: transformers models/flint.
+// Flint: Qwen 3 MoE with sinks, RoPE on windowed layers alone, scores through a sigmoid, and a
+// shared expert. Source: transformers models/flint.
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
@@ -27,8 +27,7 @@ ModelSpec from_hf(const Config& config) {
     attention.sinks = true;
     if (attention.window == 0) attention.rope = -1;
   });
-  MoeFfnSpec moe = hf::read_moe(config, spec,
-                                {.n_experts = 256, .top_k = 6, .ffn_dim = 512});
+  MoeFfnSpec moe = hf::read_moe(config, spec, {.n_experts = 256, .top_k = 6, .ffn_dim = 512});
   moe.router.score = device::RouterSpec::Score::kSigmoid;
   moe.router.normalise = config.bool_or("norm_topk_prob", true);
   moe.shared = moe.expert;
@@ -59,8 +58,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family flint_family() {
-  return {"flint", {"flint"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family flint_family() { return {"flint", {"flint"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

@@ -7,18 +7,16 @@ namespace openllm::model {
 namespace {
 
 ModelSpec from_hf(const Config& config) {
-  ModelSpec spec = read_latent_network(config,
-                                       {.vocab_size = 154880,
-                                        .hidden_size = 2048,
-                                        .n_layers = 47,
-                                        .n_kv_heads = 20,
-                                        .ffn_dim = 10240,
-                                        .max_positions = 202752,
-                                        .norm_eps = 1e-5},
-                                       {.n_heads = 20,
-                                        .q_rank = 768,
-                                        .nope_dim = 192,
-                                        .value_dim = 256});
+  ModelSpec spec =
+      read_latent_network(config,
+                          {.vocab_size = 154880,
+                           .hidden_size = 2048,
+                           .n_layers = 47,
+                           .n_kv_heads = 20,
+                           .ffn_dim = 10240,
+                           .max_positions = 202752,
+                           .norm_eps = 1e-5},
+                          {.n_heads = 20, .q_rank = 768, .nope_dim = 192, .value_dim = 256});
   each_ffn(spec, [](DenseFfnSpec& ffn) { ffn.bias = false; });
   MoeFfnSpec moe = read_deepseek3_moe(config, spec, 64, 1536, 1.8, 1, 1);
   moe.router.top_k = config.int_or("num_experts_per_tok", 4, 1, moe.router.n_experts);

@@ -27,10 +27,9 @@ MoeFfnSpec read_experts(const Config& config, const ModelSpec& spec) {
                     .ffn_dim_key = {}});
   moe.router_bias = true;
   moe.expert.bias = true;
-  moe.expert.clamped_gate = {
-      .alpha = static_cast<float>(config.positive_or("swiglu_alpha", 1.702)),
-      .limit = static_cast<float>(config.positive_or("swiglu_limit", 7.0)),
-      .paired = true};
+  moe.expert.clamped_gate = {.alpha = static_cast<float>(config.positive_or("swiglu_alpha", 1.702)),
+                             .limit = static_cast<float>(config.positive_or("swiglu_limit", 7.0)),
+                             .paired = true};
   return moe;
 }
 
@@ -76,8 +75,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family gpt_oss_family() {
-  return {"gpt_oss", {"gpt_oss"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family gpt_oss_family() { return {"gpt_oss", {"gpt_oss"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

@@ -1,5 +1,6 @@
-// Granite with sinks and windows on three of four layers, dense or with Granite's mixtures; each layer
-// may have a RoPE base of its own, or none. Source: transformers models/granite_swa, granitemoe_swa.
+// Granite with sinks and windows on three of four layers, dense or with Granite's mixtures; each
+// layer may have a RoPE base of its own, or none. Source: transformers models/granite_swa,
+// granitemoe_swa.
 
 #include <map>
 
@@ -30,7 +31,8 @@ void read_ropes(const Config& config, ModelSpec& spec) {
     const double base = (*bases)[static_cast<std::size_t>(i)];
     attention.rope = -1;
     if (base == 0.0) continue;
-    if (!(base > 0.0)) config.corrupt("layer_rope_theta", "bad value (expected >= 0, got ", base, ")");
+    if (!(base > 0.0))
+      config.corrupt("layer_rope_theta", "bad value (expected >= 0, got ", base, ")");
     if (!known.contains(base)) {
       RopeParameters parameters;
       parameters.head_dim = attention.head_dim;
@@ -94,8 +96,11 @@ ModuleLayout moe_layout() {
   hf::remove_ffn(layout);
   const std::vector<ModuleName> own = {
       {role::kRouter, "layers.#.block_sparse_moe.router.layer"},
+      {role::kRouter, "layers.#.block_sparse_moe.router"},
       {role::kExpertGateUp, "layers.#.block_sparse_moe.input_linear"},
+      {role::kExpertGateUp, "layers.#.block_sparse_moe.experts.gate_up_proj"},
       {role::kExpertDown, "layers.#.block_sparse_moe.output_linear"},
+      {role::kExpertDown, "layers.#.block_sparse_moe.experts.down_proj"},
       {role::kSharedGateUp, "layers.#.shared_mlp.input_linear"},
       {role::kSharedDown, "layers.#.shared_mlp.output_linear"},
   };

@@ -1,4 +1,5 @@
-// Granite MoE with an FFN that every row goes through. Source: transformers models/granitemoeshared.
+// Granite MoE with an FFN that every row goes through. Source: transformers
+// models/granitemoeshared.
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"

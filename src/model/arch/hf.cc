@@ -60,6 +60,23 @@ int scaled_positions(const RopeParameters& rope, int max_positions) {
   return static_cast<int>(std::clamp(positions, 1.0, static_cast<double>(kMaxPositions)));
 }
 
+void refuse_layer_config(const Config& config) {
+  if (config.has("per_layer_config")) {
+    config.unsupported("per_layer_config", "layers of different sizes are not supported");
+  }
+}
+
+void refuse_directions(const Config& config) {
+  if (!config.bool_or("is_causal", true)) {
+    config.unsupported("is_causal", "only causal attention is supported");
+  }
+  constexpr std::string_view kKey = "use_bidirectional_attention";
+  const base::Json* both = config.find(kKey);
+  // Text alone is causal with "vision".
+  if (both != nullptr && both->if_string() != nullptr && *both->if_string() == "vision") return;
+  if (config.bool_or(kKey, false)) config.unsupported(kKey, "only causal attention is supported");
+}
+
 }  // namespace
 
 int read_size(const Config& config, std::string_view key, int otherwise, std::int64_t max) {
@@ -67,7 +84,8 @@ int read_size(const Config& config, std::string_view key, int otherwise, std::in
 }
 
 ModelSpec read_llama_like(const Config& config, const Defaults& defaults) {
-  refuse_unsupported(config);
+  if (!defaults.reads_layer_config) refuse_layer_config(config);
+  refuse_directions(config);
   ModelSpec spec;
   spec.vocab_size = read_size(config, "vocab_size", defaults.vocab_size, kMaxVocab);
   const OwnNames& names = defaults.names;
@@ -320,15 +338,8 @@ device::Activation activation_named(const Config& config, std::string_view key,
 }
 
 void refuse_unsupported(const Config& config) {
-  if (config.has("per_layer_config")) {
-    config.unsupported("per_layer_config", "layers of different sizes are not supported");
-  }
-  if (!config.bool_or("is_causal", true)) {
-    config.unsupported("is_causal", "only causal attention is supported");
-  }
-  if (config.bool_or("use_bidirectional_attention", false)) {
-    config.unsupported("use_bidirectional_attention", "only causal attention is supported");
-  }
+  refuse_layer_config(config);
+  refuse_directions(config);
 }
 
 ModuleLayout llama_layout() {

@@ -39,6 +39,7 @@ struct Defaults {
   std::string_view activation_key = "hidden_act";
   std::string_view activation = "silu";
   OwnNames names{};
+  bool reads_layer_config = false;  ///< The family reads `per_layer_config` itself.
 };
 
 /// A size from 1 to `max`; `otherwise` when absent. Null is as wrong as any other type.
@@ -137,8 +138,8 @@ void place_moe(const Config& config, ModelSpec& spec, const MoeFfnSpec& moe);
 /// The mixture on all layers from first_k_dense_replace on, with n_shared_experts in one FFN.
 void place_deepseek_moe(const Config& config, ModelSpec& spec, MoeFfnSpec moe, int n_shared,
                         int n_dense);
-/// The mixture on the layers that `mlp_layer_types` calls sparse; without it, on all from n_dense on.
-/// With n_shared experts' worth of shared FFN.
+/// The mixture on the layers that `mlp_layer_types` calls sparse; without it, on all from n_dense
+/// on. With n_shared experts' worth of shared FFN.
 void place_moe_by_type(const Config& config, ModelSpec& spec, MoeFfnSpec moe, int n_shared,
                        int n_dense);
 /// Names of experts below `layers.#.mlp`, one by one or stacked, and of the router, `gate`.

@@ -53,8 +53,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family hy_v3_family() {
-  return {"hy_v3", {"hy_v3"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family hy_v3_family() { return {"hy_v3", {"hy_v3"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

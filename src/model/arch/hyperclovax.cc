@@ -1,5 +1,5 @@
-// HyperCLOVA X: Granite with sandwich norms, whose logits are multiplied instead of divided. Source:
-// transformers models/hyperclovax.
+// HyperCLOVA X: Granite with sandwich norms, whose logits are multiplied instead of divided.
+// Source: transformers models/hyperclovax.
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"

@@ -28,10 +28,9 @@ std::vector<bool> read_rope_layers(const Config& config, int n_layers) {
 }
 
 void read_chunks(const Config& config, const std::vector<bool>& has_rope, ModelSpec& spec) {
-  const int chunk =
-      config.mentions("attention_chunk_size")
-          ? config.find_int("attention_chunk_size", 1, kMaxPositions).value_or(0)
-          : 8192;
+  const int chunk = config.mentions("attention_chunk_size")
+                        ? config.find_int("attention_chunk_size", 1, kMaxPositions).value_or(0)
+                        : 8192;
   const auto types = config.strings("layer_types");
   if (types && types->size() != spec.layers.size()) {
     config.corrupt("layer_types", "wrong length (expected ", spec.layers.size(), ", got ",
@@ -78,11 +77,9 @@ void read_attention(const Config& config, ModelSpec& spec) {
 }
 
 void read_mixtures(const Config& config, ModelSpec& spec) {
-  MoeFfnSpec moe = hf::read_moe(config, spec,
-                                {.n_experts_key = "num_local_experts",
-                                 .n_experts = 16,
-                                 .top_k = 1,
-                                 .ffn_dim_key = {}});
+  MoeFfnSpec moe = hf::read_moe(
+      config, spec,
+      {.n_experts_key = "num_local_experts", .n_experts = 16, .top_k = 1, .ffn_dim_key = {}});
   moe.router.score = device::RouterSpec::Score::kSigmoid;
   moe.router.normalise = false;
   moe.router.weighs_input = true;
@@ -108,8 +105,7 @@ ModelSpec from_text_config(const Config& config) {
                                                 .ffn_dim = 8192,
                                                 .max_positions = 131072,
                                                 .norm_eps = 1e-5});
-  hf::read_single_rope(config, spec,
-                       {.theta = 500000.0, .style = device::RopeStyle::kInterleaved});
+  hf::read_single_rope(config, spec, {.theta = 500000.0, .style = device::RopeStyle::kInterleaved});
   hf::read_attention_bias(config, spec);
   read_attention(config, spec);
   read_mixtures(config, spec);

@@ -17,7 +17,8 @@ ModelSpec from_hf(const Config& config) {
                                                 .max_positions = 131072});
   hf::read_layer_types(config, spec, hf::read_window(config, 1024),
                        std::vector<bool>(spec.layers.size(), false));
-  hf::read_ropes_by_type(config, spec, {.theta = config.has("rope_parameters") ? 10000.0 : 500000.0});
+  hf::read_ropes_by_type(config, spec,
+                         {.theta = config.has("rope_parameters") ? 10000.0 : 500000.0});
   hf::read_attention_bias(config, spec);
   each_attention(spec, [](SelfAttentionSpec& attention) { attention.qk_norm = QkNorm::kHead; });
   MoeFfnSpec moe = hf::read_moe(
@@ -37,8 +38,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family mellum_family() {
-  return {"mellum", {"mellum"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family mellum_family() { return {"mellum", {"mellum"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

@@ -1,5 +1,5 @@
-// Ministral 3: Mistral whose queries grow with the position. Mistral 3 and Mistral Small 3, the text
-// part: this or Mistral beside a vision tower, which is ignored. Source: transformers
+// Ministral 3: Mistral whose queries grow with the position. Mistral 3 and Mistral Small 3, the
+// text part: this or Mistral beside a vision tower, which is ignored. Source: transformers
 // models/ministral3, mistral3.
 
 #include "model/arch/family.h"

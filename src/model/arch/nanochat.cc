@@ -19,7 +19,8 @@ ModelSpec from_hf(const Config& config) {
   hf::read_single_rope(config, spec);
   for (float& frequency : spec.ropes[0].inv_freq) frequency = -frequency;
   if (spec.ropes[0].growth.kind != device::RopeGrowth::Kind::kNone) {
-    config.unsupported("rope_parameters", "RoPE that depends on length (expected default, linear, "
+    config.unsupported("rope_parameters",
+                       "RoPE that depends on length (expected default, linear, "
                        "llama3 or yarn)");
   }
   spec.norm.has_weight = false;

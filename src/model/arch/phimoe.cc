@@ -12,7 +12,8 @@ void read_phimoe_rope(const Config& config, ModelSpec& spec) {
   hf::read_single_rope(config, spec, {.theta = 1000000.0});
   std::optional<Config> rope = config.object("rope_scaling");
   if (!rope || rope->empty()) rope = config.object("rope_parameters");
-  if (!rope || rope->string_or(rope->first_of({"rope_type", "type"}), "default") == "default") return;
+  if (!rope || rope->string_or(rope->first_of({"rope_type", "type"}), "default") == "default")
+    return;
   const std::optional<double> before = rope->find_positive("short_mscale");
   const std::optional<double> beyond = rope->find_positive("long_mscale");
   if (!before || !beyond) {
@@ -39,11 +40,9 @@ ModelSpec from_hf(const Config& config) {
     each_attention(spec, [&](SelfAttentionSpec& attention) { attention.window = *window; });
   }
   spec.head->bias = config.bool_or("lm_head_bias", false);
-  MoeFfnSpec moe = hf::read_moe(config, spec,
-                                {.n_experts_key = "num_local_experts",
-                                 .n_experts = 16,
-                                 .top_k = 2,
-                                 .ffn_dim_key = {}});
+  MoeFfnSpec moe = hf::read_moe(
+      config, spec,
+      {.n_experts_key = "num_local_experts", .n_experts = 16, .top_k = 2, .ffn_dim_key = {}});
   if (moe.router.top_k != 2) {
     config.unsupported("num_experts_per_tok", "this router chooses two experts (got ",
                        moe.router.top_k, ")");
@@ -72,8 +71,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family phimoe_family() {
-  return {"phimoe", {"phimoe"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family phimoe_family() { return {"phimoe", {"phimoe"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

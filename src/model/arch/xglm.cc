@@ -67,8 +67,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family xglm_family() {
-  return {"xglm", {"xglm"}, {}, from_hf, nullptr, hf_layout(), {}};
-}
+Family xglm_family() { return {"xglm", {"xglm"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

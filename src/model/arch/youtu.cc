@@ -20,8 +20,6 @@ ModelSpec from_hf(const Config& config) {
 
 }  // namespace
 
-Family youtu_family() {
-  return {"youtu", {"youtu"}, {}, from_hf, nullptr, latent_layout(), {}};
-}
+Family youtu_family() { return {"youtu", {"youtu"}, {}, from_hf, nullptr, latent_layout(), {}}; }
 
 }  // namespace openllm::model

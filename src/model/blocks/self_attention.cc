@@ -15,7 +15,11 @@ class SelfAttention final : public Mixer {
   SelfAttention(const SelfAttentionSpec& spec, BlockBuilder& builder, At at)
       : spec_(spec), qkv_(builder, qkv_parts(spec, builder, at), builder.dim, at) {
     load_norm(q_norm_, role::kQNorm, spec.q_width(), builder, at);
-    load_norm(k_norm_, role::kKNorm, spec.kv_width(), builder, at);
+    if (spec.keys_of_layer < 0) load_norm(k_norm_, role::kKNorm, spec.kv_width(), builder, at);
+    if (spec.value_norm && spec.keys_of_layer < 0) {
+      value_norm_.emplace(builder, role::kV, at, spec.head_dim,
+                          NormSpec{{device::NormKind::kRms, builder.norm.eps}, false, false});
+    }
     output_ = Linear(builder, {{role::kAttentionOutput, builder.dim, spec.output_bias}},
                      spec.q_width(), at);
     attention_.n_heads = spec.n_heads;
@@ -36,7 +40,7 @@ class SelfAttention final : public Mixer {
 
   std::int64_t width() const noexcept override { return spec_.q_width(); }
   std::int64_t scratch(std::int64_t n_rows) const noexcept override {
-    return Scratch::size_of(n_rows, qkv_.n_out());
+    return Scratch::size_of(n_rows, columns());
   }
   KvNeed kv_need() const noexcept override {
     // No key of a chunk is further away than a window of its size.
@@ -46,17 +50,21 @@ class SelfAttention final : public Mixer {
             spec_.n_kv_heads,
             spec_.head_dim,
             spec_.head_dim,
-            spec_.sees_all};
+            spec_.sees_all,
+            spec_.keys_of_layer};
   }
 
   void mix(Run& run, const Input& input, int kv_layer, Tensor mixed) override {
     const Scratch::Frame frame(run.scratch);
-    const Tensor qkv = run.scratch.take(input.x.rows, qkv_.n_out());
-    qkv_.run(run, input, qkv);
     const std::int64_t n_q = spec_.q_width();
-    const std::int64_t n_kv = spec_.kv_width();
+    const std::int64_t n_kv = spec_.keys_of_layer < 0 ? spec_.kv_width() : 0;
+    const Tensor qkv = run.scratch.take(input.x.rows, columns());
+    qkv_.run(run, input, qkv.columns(0, qkv_.n_out()));
     const Tensor q = qkv.columns(0, n_q);
     const Tensor k = qkv.columns(n_q, n_kv);
+    const Tensor v = qkv.columns(n_q + n_kv, n_kv);
+    if (spec_.value_is_key) run.device.copy(k, v);
+    if (value_norm_) value_norm_->run(run, v, v);
     const bool clips = spec_.clip_qkv > 0.0F;
     const Tensor clipped = qkv.columns(0, n_q + 2 * n_kv);
     if (clips && !spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, clipped);
@@ -69,7 +77,7 @@ class SelfAttention final : public Mixer {
     }
     if (spec_.qk_norm_after_rope) normalise(run, q, k);
     if (spec_.query_scale) run.device.scale_by_position(*spec_.query_scale, q);
-    run.device.write_kv(run.kv, kv_layer, k, qkv.columns(n_q + n_kv, n_kv));
+    if (n_kv > 0) run.device.write_kv(run.kv, kv_layer, k, v);
     device::AttentionSpec attention = attention_;
     if (spec_.position_bias >= 0) {
       attention.bias = run.position_biases[static_cast<std::size_t>(spec_.position_bias)].get();
@@ -82,6 +90,10 @@ class SelfAttention final : public Mixer {
   void project(Run& run, Tensor mixed, Tensor out) override { output_.run(run, mixed, out); }
 
  private:
+  /// Of Q, K, V and the gate.
+  std::int64_t columns() const noexcept {
+    return qkv_.n_out() + (spec_.value_is_key ? spec_.kv_width() : 0);
+  }
   void load_norm(std::optional<Norm>& norm, Role role, std::int64_t width, BlockBuilder& builder,
                  At at) const {
     if (spec_.qk_norm == QkNorm::kNone) return;
@@ -92,7 +104,7 @@ class SelfAttention final : public Mixer {
   void normalise(Run& run, Tensor q, Tensor k) const {
     if (!q_norm_) return;
     q_norm_->run(run, q, q);
-    k_norm_->run(run, k, k);
+    if (k_norm_) k_norm_->run(run, k, k);
   }
 
   /// The rows of Q, K and V out of a tensor that has them group by group.
@@ -113,6 +125,11 @@ class SelfAttention final : public Mixer {
     const std::int64_t n_q = spec.q_width();
     const std::int64_t n_kv = spec.kv_width();
     std::vector<LinearPart> parts;
+    if (spec.keys_of_layer >= 0) return {{role::kQ, n_q, spec.bias, spec.head_dim}};
+    if (spec.value_is_key) {
+      return {{role::kQ, n_q, spec.bias, spec.head_dim},
+              {role::kK, n_kv, spec.bias, spec.head_dim}};
+    }
     if (index.has(role::kQkv, at) || !index.knows(role::kQ)) {
       if (spec.fused.n_groups > 0) return grouped_parts(spec);
       parts = {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
@@ -130,6 +147,7 @@ class SelfAttention final : public Mixer {
   Linear qkv_;
   std::optional<Norm> q_norm_{};
   std::optional<Norm> k_norm_{};
+  std::optional<Norm> value_norm_{};
   WeightPtr sinks_{};
   std::optional<Norm> inner_norm_{};
   Linear output_{};

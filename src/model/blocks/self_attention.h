@@ -51,15 +51,19 @@ struct SelfAttentionSpec {
   bool output_bias = false;
   FusedQkv fused{};  ///< Where the file has one tensor for Q, K and V.
   QkNorm qk_norm = QkNorm::kNone;
-  bool qk_norm_after_rope = false;         ///< Else before it.
-  std::optional<NormSpec> qk_norm_spec{};  ///< Unset: that of the network's norms.
-  float clip_qkv = 0.0F;                   ///< Q, K, V are kept within this; 0: any.
-  bool clip_after_norm = false;            ///< Else before it.
-  bool sinks = false;                      ///< Each head has a score without a value.
+  bool qk_norm_after_rope = false;                     ///< Else before it.
+  std::optional<NormSpec> qk_norm_spec{};              ///< Unset: that of the network's norms.
+  float clip_qkv = 0.0F;                               ///< Q, K, V are kept within this; 0: any.
+  bool clip_after_norm = false;                        ///< Else before it.
+  bool sinks = false;                                  ///< Each head has a score without a value.
   std::optional<device::PositionScale> query_scale{};  ///< Of Q, at last.
   /// Mixed heads times the sigmoid of a linear of the input.
   bool output_gate = false;
-  bool inner_norm = false;  ///< A norm before the output.
+  bool inner_norm = false;    ///< A norm before the output.
+  bool value_norm = false;    ///< An RMS norm without weights on each head of V.
+  bool value_is_key = false;  ///< V is what K was before norm and rotation.
+  /// The earlier layer whose keys and values are looked at; < 0: own ones.
+  int keys_of_layer = -1;
 
   std::int64_t q_width() const noexcept { return std::int64_t{n_heads} * head_dim; }
   std::int64_t kv_width() const noexcept { return std::int64_t{n_kv_heads} * head_dim; }

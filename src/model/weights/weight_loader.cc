@@ -1,6 +1,7 @@
 #include "model/weights/weight_loader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <span>
 #include <utility>
@@ -135,6 +136,20 @@ WeightPtr WeightLoader::numbers(Role role, At at, std::span<const std::string_vi
     source.parts.push_back({view, name});
   }
   return upload(source, WeightRole::kVector, true);
+}
+
+float WeightLoader::number(Role role, At at) {
+  const std::string name = index_.module(role, at);
+  const tensor::TensorView view = index_.take(name, Shape{1});
+  float value = 0.0F;
+  const tensor::DTypeInfo& type = tensor::info(view.dtype);
+  if (type.block_elems == 1 && type.to_f32 != nullptr) type.to_f32(view.bytes.data(), &value, 1);
+  if (!std::isfinite(value)) {
+    base::fail(ErrorCode::kCorruptData, index_.checkpoint().path(), ": tensor ", name,
+               ": bad value (expected a finite number)");
+  }
+  ++n_parameters_;
+  return value;
 }
 
 WeightPtr WeightLoader::made_table(std::int64_t rows, std::int64_t cols,

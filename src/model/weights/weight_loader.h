@@ -78,6 +78,8 @@ class WeightLoader {
   WeightPtr values(Role role, At at, std::int64_t n);
   /// Tensors of one number each, [1] or [], whose names end in `suffixes`, as one vector.
   WeightPtr numbers(Role role, At at, std::span<const std::string_view> suffixes);
+  /// A tensor of one number, called as its role's name.
+  float number(Role role, At at);
   /// A table that is in no file: what position lookups need, [rows, cols].
   WeightPtr made_table(std::int64_t rows, std::int64_t cols, const std::vector<float>& values);
   /// `n` equal numbers that are in no file.
