@@ -67,6 +67,10 @@ void Network::load_stacks(WeightLoader& loader) {
 /// share one entry.
 void Network::place_kv(Layer::KvUser& user) {
   const KvNeed need = user.mixer->kv_need();
+  if (need.of_layer >= 0) {
+    user.index = stack_->layers()[static_cast<std::size_t>(need.of_layer)].kv_users()[0]->index;
+    return;
+  }
   user.index = static_cast<int>(kv_layers_.size());
   if (need.own_rows) {
     for (std::size_t i = 0; i < kv_layers_.size(); ++i) {

@@ -21,6 +21,8 @@ void check_rows(const step::Step& step, const ModelSpec& spec) {
           step.token_types.size(), ")");
   const auto n_given = std::count(step.token_ids.begin(), step.token_ids.end(), -1);
   const bool has_embeddings = !step.embeddings.empty();
+  require(!has_embeddings || !spec.layer_inputs,
+          "given embeddings, but the model needs every row's token id");
   require(!has_embeddings || step.embeddings.size() == static_cast<std::size_t>(n_given * spec.dim),
           "wrong number of embeddings (expected ", n_given * spec.dim, " numbers, got ",
           step.embeddings.size(), ")");

@@ -1,6 +1,22 @@
 #include "model/blocks/embedding.h"
 
+#include <cmath>
+
 namespace openllm::model {
+namespace {
+
+std::vector<float> sine_rows(const std::vector<float>& frequencies, int n_rows) {
+  std::vector<float> rows;
+  rows.reserve(static_cast<std::size_t>(n_rows) * frequencies.size() * 2);
+  for (int i = 0; i < n_rows; ++i) {
+    const auto row = static_cast<float>(i);
+    for (const float frequency : frequencies) rows.push_back(std::sin(row * frequency));
+    for (const float frequency : frequencies) rows.push_back(std::cos(row * frequency));
+  }
+  return rows;
+}
+
+}  // namespace
 
 Embedding::Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, Role role, int vocab_size,
                      bool is_output)
@@ -23,7 +39,10 @@ void Embedding::load_rest(BlockBuilder& builder) {
                     spec_.width, At{});
   }
   const std::int64_t dim = spec_.is_narrow ? spec_.width : builder.dim;
-  if (spec_.n_positions > 0) {
+  if (!spec_.sine_frequencies.empty()) {
+    positions_ = builder.loader.made_table(spec_.n_positions, dim,
+                                           sine_rows(spec_.sine_frequencies, spec_.n_positions));
+  } else if (spec_.n_positions > 0) {
     positions_ = builder.loader.table(role::kPositions, spec_.n_positions, dim, false);
   }
   if (spec_.n_token_types > 0) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "model/blocks/linear.h"
 
@@ -20,6 +21,9 @@ struct EmbeddingSpec {
   /// Learned positions: rows of their table; 0: none.
   int n_positions = 0;
   int position_offset = 0;  ///< Added to a position to get its row.
+  /// D / 2 of them: positions are no table of the file, but sin(row * f) for each frequency f, then
+  /// cos(row * f).
+  std::vector<float> sine_frequencies{};
   int n_token_types = 0;    ///< Rows of their table, by the token's type; 0: none.
   bool has_norm = false;    ///< A norm behind the sum.
   int width = 0;            ///< Columns of the table of tokens, where a linear follows; 0: D.
