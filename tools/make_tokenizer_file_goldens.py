@@ -53,7 +53,7 @@ def main():
         unknown = processor.unk_id()
         encoded = [[t, processor.encode(t)] for t in texts]
         rows.append({"kind": "sentencepiece", "options": options, "file": base64.b64encode(model).decode(), "encode": encoded,
-                     "decode": [[ids, processor.decode(ids)] for _, ids in encoded if unknown not in ids]})
+                     "decode": [[ids, processor.decode(ids)] for text, ids in encoded if unknown not in ids and "\u2581" not in text]})
     merges = json.loads((DATA / "gpt2_style.json").read_text(encoding="utf-8"))["model"]
     chars = {c: b for b, c in bytes_to_chars().items()}
     ranks = {bytes(chars[c] for c in piece): i for i, (piece, _) in enumerate(sorted(((p, i) for p, i in merges["vocab"].items() if p not in SPECIALS),

@@ -14,7 +14,8 @@ namespace openllm {
 /// The tokens of a text. All lists are as long.
 struct Encoding {
   std::vector<std::int32_t> ids{};
-  std::vector<std::string> tokens{};  ///< As the vocabulary spells them.
+  /// As the vocabulary spells them; of unknown ones of Unigram the text that they stand for.
+  std::vector<std::string> tokens{};
   struct Place {
     std::size_t begin = 0;
     std::size_t end = 0;

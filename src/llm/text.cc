@@ -50,7 +50,8 @@ Encoding TextTokenizer::encode(std::string_view text, const TokenizeOptions& opt
   Encoding out;
   for (const auto& token : impl_->tokenizer->encode_with_offsets(text, encode)) {
     out.ids.push_back(token.id);
-    out.tokens.emplace_back(impl_->tokenizer->token_piece(token.id));
+    out.tokens.emplace_back(token.name.empty() ? impl_->tokenizer->token_piece(token.id)
+                                               : std::string_view(token.name));
     out.offsets.push_back({token.begin, token.end});
   }
   return out;

@@ -196,7 +196,7 @@ TEST(HostileGguf, UnknownNamesAreErrorsThatListTheKnownOnes) {
     EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("no-such-thing"),
                                                ::testing::HasSubstr("qwen2")));
   }
-  vocab.model = "t5";
+  vocab.model = "no-such-model";
   EXPECT_THROW(make_tokenizer(vocab), Error);
 }
 

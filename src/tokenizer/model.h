@@ -26,6 +26,7 @@ class Model {
   struct Piece {
     TokenId id;
     std::size_t begin, end;
+    bool is_text = false;  ///< The library calls the token what it stands for, not what it spells.
   };
 
   virtual ~Model() = default;

@@ -41,8 +41,8 @@ TEST_F(SmallGolden, EncodeAndDecodeAsInTheLibrary) {
       const base::JsonArray& places = fields[3].as_array("places");
       for (std::size_t i = 0; i < ids.size(); ++i) {
         const std::vector<TokenId> place = to_ids(places[i]);
-        expected.push_back({ids[i], static_cast<std::size_t>(place[0]),
-                            static_cast<std::size_t>(place[1])});
+        expected.push_back(
+            {ids[i], static_cast<std::size_t>(place[0]), static_cast<std::size_t>(place[1]), {}});
       }
       EXPECT_EQ(tokenizer->encode_with_offsets(fields[0].as_string("text")), expected)
           << fields[0].dump();

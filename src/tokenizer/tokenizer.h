@@ -48,7 +48,12 @@ struct AddedText {
 struct LocatedToken {
   TokenId id = 0;
   std::size_t begin = 0, end = 0;
-  bool operator==(const LocatedToken&) const = default;
+  /// What the Hugging Face library calls the token, where that is not how the vocabulary spells it:
+  /// the text that an unknown token of Unigram, or an added token, stands for.
+  std::string name{};
+  bool operator==(const LocatedToken& other) const {
+    return id == other.id && begin == other.begin && end == other.end;
+  }
 };
 
 /// Text to token ids and back.

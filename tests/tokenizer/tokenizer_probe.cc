@@ -43,14 +43,17 @@ Json answer(const tokenizer::Tokenizer& tok, const Json& question) {
     out["plain"] = to_json(tok.encode(*text, {.add_special_tokens = false}));
     Json offsets = Json::array();
     Json located = Json::array();
+    Json names = Json::array();
     for (const tokenizer::LocatedToken& token : tok.encode_with_offsets(*text)) {
       Json place = Json::array();
       place.push_back(token.begin);
       place.push_back(token.end);
       offsets.push_back(std::move(place));
       located.push_back(token.id);
+      names.push_back(token.name.empty() ? tok.token_piece(token.id) : token.name);
     }
     out["offsets"] = std::move(offsets);
+    out["tokens"] = std::move(names);
     if (!(located == out["ids"])) out["located"] = std::move(located);
     answer_ids(tok, ids, out);
     return out;

@@ -79,7 +79,8 @@ int tokenize_command(const Arguments& arguments) {
 int detokenize_command(const Arguments& arguments) {
   const TextTokenizer tokenizer(arguments.model);
   const auto ids = parse_id_list(text_of(arguments, "detokenize"));
-  const std::string text = tokenizer.decode(ids, arguments.generate.skip_special_tokens);
+  const std::string text =
+      tokenizer.decode(ids, arguments.generate.skip_special_tokens.value_or(true));
   if (!arguments.json) {
     print(text + "\n");
     return 0;

@@ -44,7 +44,7 @@ void trim_places(SpecialFrame::Trim trim, base::FunctionRef<std::string_view(Tok
                  std::vector<LocatedToken>& tokens) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     LocatedToken& token = tokens[i];
-    const std::string_view piece = piece_of(token.id);
+    const std::string_view piece = token.name.empty() ? piece_of(token.id) : token.name;
     std::size_t n_leading = count_leading(piece);
     const std::size_t n_trailing = count_trailing(piece);
     const bool is_first = (i == 0 && !trim.is_outer) || token.begin == 0;

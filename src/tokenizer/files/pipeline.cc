@@ -185,6 +185,10 @@ class Pipeline final : public Tokenizer {
 
   /// Appends tokens at bytes of the whole text.
   using Located = std::vector<LocatedToken>;
+  /// See LocatedToken::name: white space that the token took belongs to it.
+  std::string added_name(const AddedTokenMatcher::Segment& segment) const {
+    return segment.text == token_piece(*segment.id) ? std::string() : std::string(segment.text);
+  }
   void locate_raw(std::string_view text, std::size_t offset, bool parse_special,
                   Located& out) const;
   void locate_normalized(const AlignedText& text, AddedTokenMatcher::Segment segment,
@@ -365,23 +369,24 @@ std::vector<LocatedToken> Pipeline::encode_with_offsets(std::string_view text,
     text = sanitized;
   }
   Located out;
-  raw_matcher_.split(
-      text, options.parse_special, {}, [&](const AddedTokenMatcher::Segment& segment) {
-        if (segment.id) {
-          out.push_back({*segment.id, segment.offset, segment.offset + segment.text.size()});
-        } else {
-          locate_raw(segment.text, segment.offset, options.parse_special, out);
-        }
-      });
+  raw_matcher_.split(text, options.parse_special, {},
+                     [&](const AddedTokenMatcher::Segment& segment) {
+                       if (segment.id) {
+                         out.push_back({*segment.id, segment.offset,
+                                        segment.offset + segment.text.size(), added_name(segment)});
+                       } else {
+                         locate_raw(segment.text, segment.offset, options.parse_special, out);
+                       }
+                     });
   count_code_points(text, out);
   for (const SpecialFrame::Trim& trim : parts_.frame.trims)
     trim_places(
         trim, [&](TokenId id) { return token_piece(id); }, out);
   if (!options.add_special_tokens) return out;
   Located framed;
-  for (const TokenId id : parts_.frame.before) framed.push_back({id, 0, 0});
+  for (const TokenId id : parts_.frame.before) framed.push_back({id, 0, 0, {}});
   framed.insert(framed.end(), out.begin(), out.end());
-  for (const TokenId id : parts_.frame.after) framed.push_back({id, 0, 0});
+  for (const TokenId id : parts_.frame.after) framed.push_back({id, 0, 0, {}});
   return framed;
 }
 
@@ -404,7 +409,8 @@ void Pipeline::locate_normalized(const AlignedText& text, AddedTokenMatcher::Seg
                                  std::size_t start, Located& out) const {
   const auto first = text.origins().begin() + static_cast<std::ptrdiff_t>(segment.offset);
   const auto end = first + static_cast<std::ptrdiff_t>(segment.text.size());
-  if (segment.id) return out.push_back({*segment.id, first->begin, (end - 1)->end});
+  if (segment.id)
+    return out.push_back({*segment.id, first->begin, (end - 1)->end, added_name(segment)});
   Words words(std::string(segment.text), start - std::min(start, segment.offset),
               std::vector<Origin>(first, end));
   if (parts_.pre_tokenizer != nullptr) parts_.pre_tokenizer->split(words);
@@ -416,8 +422,10 @@ void Pipeline::locate_normalized(const AlignedText& text, AddedTokenMatcher::Seg
       const std::size_t from = std::min(word.begin + piece.begin, word.end - 1);
       const std::size_t to = word.begin + std::max(piece.end, std::size_t{1}) - 1;
       const auto& origins = words.origins();
-      out.push_back(
-          {piece.id, origins[from].begin, std::max(origins[to].end, origins[from].begin)});
+      LocatedToken token{
+          piece.id, origins[from].begin, std::max(origins[to].end, origins[from].begin), {}};
+      if (piece.is_text) token.name = words.view(word).substr(piece.begin, piece.end - piece.begin);
+      out.push_back(std::move(token));
     }
   }
 }

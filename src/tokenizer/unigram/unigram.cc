@@ -12,6 +12,8 @@ namespace openllm::tokenizer {
 namespace {
 
 constexpr double kUnknownPenalty = 10;
+// SentencePiece looks for the highest score from here on, so that it is this for log-probabilities.
+constexpr double kLeastHighest = std::numeric_limits<float>::min();
 constexpr std::size_t kMaxWordBytes = std::size_t{1} << 31U;
 
 std::size_t char_length(char lead) noexcept {
@@ -31,7 +33,7 @@ Unigram::Unigram(const Vocab& vocab, std::vector<double> scores, UnigramOptions 
     : vocab_(&vocab), scores_(std::move(scores)), options_(std::move(options)) {
   scores_.resize(static_cast<std::size_t>(vocab.size()));
   double lowest = std::numeric_limits<double>::infinity();
-  double highest = -lowest;
+  double highest = kLeastHighest;
   std::vector<ByteTrie::Entry> entries;
   for (TokenId id = 0; id < vocab.size(); ++id) {
     if (is_set(options_.unused, id)) continue;
@@ -87,7 +89,7 @@ void Unigram::append_unknown(std::string_view word, std::size_t begin, std::size
     for (auto c = text.rbegin(); c != text.rend(); ++c)
       out.push_back({byte_tokens_[static_cast<unsigned char>(*c)], begin, end});
   } else if (options_.unk_id) {
-    out.push_back({*options_.unk_id, begin, end});
+    out.push_back({*options_.unk_id, begin, end, true});
   } else {
     base::fail(ErrorCode::kInvalidArgument, "tokenizer: no token for \"", text.substr(0, 100),
                "\", and none for unknown text");
