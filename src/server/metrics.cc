@@ -141,7 +141,7 @@ void append_places(std::string& out, const std::vector<ModelMetrics>& models) {
       const std::string label = label_of(model, models);
       for (const PlaceStats& place : model.engine.places) {
         out += base::cat(value.name, "{", label, label.empty() ? "" : ",",
-                         "place=", quoted(place.name), "} ", value.get(place), "\n");
+                         "place=", label_text(place.name), "} ", value.get(place), "\n");
       }
     }
   }
