@@ -32,7 +32,8 @@ add_library(openllm_options INTERFACE)
 target_compile_options(openllm_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                                  -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(openllm_options INTERFACE -Wno-restrict)  # false alarms in std::string (GCC bug 105651)
+  # False alarms in std::string (GCC bugs 105651 and 105329).
+  target_compile_options(openllm_options INTERFACE -Wno-restrict -Wno-array-bounds)
 endif()
 if(OPENLLM_WERROR)
   target_compile_options(openllm_options INTERFACE -Werror)
