@@ -27,7 +27,7 @@ struct Encoding {
 /// A tokenizer alone: of a model, or of a file that is one (tokenizer.json, SentencePiece,
 /// tiktoken, tekken.json, vocab.txt). Loads at once. A cheap handle. Thread safety: const methods
 /// from any thread.
-class TextTokenizer {
+class OPENLLM_API TextTokenizer {
  public:
   /// `model_or_file`: as LLM takes a model, or a file. Throws kNotFound, kCorruptData,
   /// kUnsupported; the last one also for a model without a tokenizer.
@@ -48,12 +48,12 @@ class TextTokenizer {
 
 /// The chat template of a model that is used when requests name none. Throws kUnsupported for a
 /// model that has none.
-std::string chat_template_source(const std::string& model);
+OPENLLM_API std::string chat_template_source(const std::string& model);
 
 /// What a template (Jinja, as chat templates have it) makes of the variables in `data_json`, an
 /// object; nothing is added to them. `place` is what messages call the template. Throws
 /// kInvalidArgument, and kResourceExhausted where it needs too much work or memory.
-std::string render_template(const std::string& source, const std::string& data_json,
-                            const std::string& place = "template");
+OPENLLM_API std::string render_template(const std::string& source, const std::string& data_json,
+                                        const std::string& place = "template");
 
 }  // namespace openllm
