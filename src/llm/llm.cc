@@ -110,15 +110,18 @@ namespace {
 
 // The requests run already when these get them. The run is moved into the coroutine's own frame.
 Task<EmbedOutput> embeddings_of(llm::EmbedRun run) {
-  co_await run.until_done();
+  Task<void> done = run.until_done();
+  co_await done;
   co_return run.embeddings();
 }
 Task<ScoreOutput> scores_of(llm::EmbedRun run) {
-  co_await run.until_done();
+  Task<void> done = run.until_done();
+  co_await done;
   co_return run.scores();
 }
 Task<RerankOutput> ranking_of(llm::EmbedRun run, int top_n) {
-  co_await run.until_done();
+  Task<void> done = run.until_done();
+  co_await done;
   co_return llm::ranked(run.scores(), top_n);
 }
 

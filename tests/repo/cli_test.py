@@ -36,7 +36,7 @@ class Usage(unittest.TestCase):
         overview = run("--help")
         self.assertEqual(overview.returncode, 0)
         for command in ("run", "start", "query", "models", "info", "tokenize", "detokenize", "template", "logits", "replay", "fields",
-                        "backends", "compare", "import", "verify", "prune", "du"):
+                        "embed", "score", "rerank", "backends", "compare", "import", "verify", "prune", "du"):
             self.assertIn(command, overview.stdout)
             detail = run(command, "--help")
             self.assertEqual((detail.returncode, detail.stderr), (0, ""))
@@ -312,6 +312,38 @@ class Generation(unittest.TestCase):
             for value in flat[:200]:
                 exact = struct.unpack("<f", struct.pack("<f", value))[0]
                 self.assertLessEqual(abs(exact - value), abs(exact) * 2.0 ** -24)
+
+    def test_embeddings(self):
+        folder = Path(TINY).parent.parent / "encoders" / "roberta"
+        golden = json.loads((folder / "golden.json").read_text())
+        raw = (folder / golden["hidden"]).read_bytes()
+        values = struct.unpack("<%df" % (len(raw) // 4), raw)
+        size = len(values) // len(golden["prompt"])
+        ids = ",".join(map(str, golden["prompt"]))
+        for pooling, expected in (("cls", values[:size]), ("last", values[-size:]),
+                                  ("mean", [sum(values[i::size]) / len(golden["prompt"]) for i in range(size)])):
+            result = run("embed", str(folder), "--prompt-ids", ids, "--pooling", pooling, "--no-normalize", "--json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            output = json.loads(result.stdout)
+            self.assertEqual(output["n_tokens"], len(golden["prompt"]))
+            self.assertLess(max(abs(a - b) for a, b in zip(output["embedding"], expected)), 1e-4)
+        unit = json.loads(run("embed", str(folder), "--prompt-ids", ids, "--json").stdout)["embedding"]
+        self.assertAlmostEqual(sum(x * x for x in unit), 1.0, places=5)
+        self.check_error(run("embed", str(folder), "--prompt-ids", ids, "--pooling", "median"), 2, "median")
+        self.check_error(run("embed", str(folder), "a", "--prompt-ids", ids), 2, "not both")
+        self.check_error(run("run", str(folder), "--prompt-ids", ids), 4, "embedding model")
+
+    def test_scores(self):
+        texts = ["Once upon a day", "a dog", "Once upon a time"]
+        scores = json.loads(run("score", STORIES, *texts, "--json").stdout)["scores"]
+        self.assertEqual(len(scores), 2)
+        ranking = json.loads(run("rerank", STORIES, *texts, "--top-n", "1", "--json").stdout)["results"]
+        self.assertEqual(len(ranking), 1)
+        self.assertEqual(ranking[0]["score"], max(scores))
+        self.assertEqual(ranking[0]["document"], texts[1:][scores.index(max(scores))])
+        lines = run("embed", STORIES, stdin="a dog\nOnce upon a time\n").stdout.splitlines()
+        self.assertEqual(len(lines), 2)
+        self.check_error(run("score", STORIES, "alone"), 2, "at least one document")
 
     def test_text(self):
         plain = run("run", STORIES, "Once upon a time", "--temperature", "0", "--max-new-tokens", "20")

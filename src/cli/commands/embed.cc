@@ -1,5 +1,6 @@
 // Commands that ask a model for vectors and scores: embed, score, rerank.
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string>
@@ -55,7 +56,7 @@ std::vector<std::string> gather_texts(const Arguments& arguments) {
 LLM open(const Arguments& arguments, const ProgressLine& progress) {
   LoadOptions load = arguments.load;
   load.progress = progress.callback();
-  return {arguments.model, load};
+  return LLM(arguments.model, load);
 }
 
 base::Json numbers_of(const std::vector<std::int32_t>& ids) {

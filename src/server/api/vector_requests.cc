@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <initializer_list>
 #include <limits>
 #include <span>
 
@@ -18,37 +17,39 @@ namespace {
 constexpr std::size_t kMaxInputs = 2048;  // as OpenAI
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int32_t>::max();
 
-using Names = std::initializer_list<std::string_view>;
+using Names = std::span<const std::string_view>;
 
-constexpr Names kCommon = {"model",    "user",       "truncate", "truncate_prompt_tokens",
-                           "priority", "request_id", "timeout",  "prompt_name"};
-constexpr Names kOfEmbeddings = {"input",   "encoding_format", "dimensions",        "normalize",
-                                 "pooling", "prompt",          "add_special_tokens"};
-constexpr Names kOfScores = {"text_1", "text_2", "queries", "documents"};
-constexpr Names kOfRerank = {"query", "documents", "top_n", "return_documents"};
+constexpr std::string_view kCommon[] = {
+    "model",    "user",       "truncate", "truncate_prompt_tokens",
+    "priority", "request_id", "timeout",  "prompt_name"};
+constexpr std::string_view kOfEmbeddings[] = {
+    "input",   "encoding_format", "dimensions",        "normalize",
+    "pooling", "prompt",          "add_special_tokens"};
+constexpr std::string_view kOfScores[] = {"text_1", "text_2", "queries", "documents"};
+constexpr std::string_view kOfRerank[] = {"query", "documents", "top_n", "return_documents"};
 /// What other servers take on these routes and this one cannot honour.
-constexpr Names kLacking = {"messages",
-                            "input_type",
-                            "task",
-                            "late_chunking",
-                            "embedding_type",
-                            "embedding_types",
-                            "output_dtype",
-                            "output_dimension",
-                            "embed_dtype",
-                            "endianness",
-                            "images",
-                            "instruction",
-                            "chat_template",
-                            "max_chunks_per_doc",
-                            "max_tokens_per_doc",
-                            "rank_fields",
-                            "mm_processor_kwargs",
-                            "cache_salt",
-                            "softmax",
-                            "activation",
-                            "use_activation",
-                            "score_template"};
+constexpr std::string_view kLacking[] = {"messages",
+                                         "input_type",
+                                         "task",
+                                         "late_chunking",
+                                         "embedding_type",
+                                         "embedding_types",
+                                         "output_dtype",
+                                         "output_dimension",
+                                         "embed_dtype",
+                                         "endianness",
+                                         "images",
+                                         "instruction",
+                                         "chat_template",
+                                         "max_chunks_per_doc",
+                                         "max_tokens_per_doc",
+                                         "rank_fields",
+                                         "mm_processor_kwargs",
+                                         "cache_salt",
+                                         "softmax",
+                                         "activation",
+                                         "use_activation",
+                                         "score_template"};
 
 bool has(Names names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -57,7 +58,8 @@ bool has(Names names, std::string_view name) {
 /// Refuses what is lacking and what is nearly a known name; returns what nobody knows.
 fields::UnknownNames check_names(const base::Json& json, Names own) {
   std::vector<std::string> known;
-  for (const Names names : {kCommon, own}) known.insert(known.end(), names.begin(), names.end());
+  for (const Names names : {Names(kCommon), own})
+    known.insert(known.end(), names.begin(), names.end());
   constexpr std::size_t kMaxUnknown = 100;
   fields::UnknownNames unknown;
   const Fields body(json);
