@@ -130,8 +130,8 @@ def measure(places, args):
     rounds = []
     for number in range(-1, args.rounds):  # the first one warms up
         for name, (place, model) in places.items():
-            for n_clients in (1, args.clients):
-                values = asyncio.run(load(place, model, args, n_clients, f"{number} {n_clients}"))
+            for n_clients in (1, args.clients):  # prompts of their own: none is in a cache
+                values = asyncio.run(load(place, model, args, n_clients, f"{name} {number} {n_clients}"))
                 if number >= 0:
                     rounds.append({"place": name, "clients": n_clients, **values})
     return rounds

@@ -196,7 +196,7 @@ class Image(unittest.TestCase):
     TEXT = (ROOT / "deploy" / "Containerfile").read_text(encoding="utf-8")
 
     def packages(self, stage):
-        part = self.TEXT.split("\nFROM ")[stage].replace("\\\n", " ")
+        part = re.split(r"(?m)^FROM ", self.TEXT)[stage + 1].replace("\\\n", " ")
         return set(re.search(r"install -y --no-install-recommends ([^&\n]*)", part)[1].split())
 
     def test_it_builds_with_what_setup_installs(self):

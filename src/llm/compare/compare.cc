@@ -193,8 +193,8 @@ std::vector<Prompt> compare_prompts() {
           "def fibonacci(n):\n    \"\"\"Returns the first n numbers.\"\"\"\n",
           "Q: What is 17 + 25?\nA:",
           "{\"name\": \"Ada Lovelace\", \"born\": 1815, \"occupation\":",
-          "Die drei häufigsten Fehler beim Kochen von Nudeln sind",
-          "北京是",
+          "Die drei h\u00e4ufigsten Fehler beim Kochen von Nudeln sind",
+          "\u5317\u4eac\u662f",
           "The opposite of hot is cold. The opposite of tall is short. The opposite of fast is"};
 }
 
