@@ -20,12 +20,14 @@ using ::testing::IsEmpty;
 
 constexpr const char* kModel = OPENLLM_TEST_DATA "/stories260K/hf";
 
+using Loaded = std::map<std::string, std::string>;  // paths by name
+
 /// Knows adapters, and answers with the token of the model that a request names: 5 for the model
 /// itself, from 10 on for adapters in the order of their loading.
 class AdapterServer {
  public:
   /// `allows`: whether adapters can be loaded while it runs.
-  explicit AdapterServer(std::map<std::string, std::string> loaded = {}, bool allows = true)
+  explicit AdapterServer(const Loaded& loaded = {}, bool allows = true)
       : allows_(allows),
         server_([this](const std::string& request) { return FakeServer::Reply{answer(request)}; }) {
     for (const auto& [name, path] : loaded) add(name, path);
@@ -136,7 +138,7 @@ Error load_error(const LoadOptions& options) {
 }
 
 TEST(VllmAdapters, ThoseThatAServerListsAreUsedByName) {
-  AdapterServer server({{"pirate", "/a/pirate"}, {"sql", "/a/sql"}});
+  AdapterServer server(Loaded{{"pirate", "/a/pirate"}, {"sql", "/a/sql"}});
   const LLM llm(kModel, at({server.address()}));
   EXPECT_EQ(token_of(llm, ""), 5);
   EXPECT_EQ(token_of(llm, "pirate"), 10);
@@ -150,7 +152,7 @@ TEST(VllmAdapters, ThoseThatAServerListsAreUsedByName) {
 }
 
 TEST(VllmAdapters, OnesToMountAreLoadedOnceAndByAbsolutePath) {
-  AdapterServer server({{"sql", "/elsewhere"}});
+  AdapterServer server(Loaded{{"sql", "/elsewhere"}});
   const LLM llm(kModel, at({server.address()}, {{"/a/b/../pirate", "pirate"}, {"x/y", "sql"}}));
   EXPECT_EQ(token_of(llm, "pirate"), 11);
   EXPECT_EQ(token_of(llm, "sql"), 10) << "it was there";
@@ -162,7 +164,7 @@ TEST(VllmAdapters, OnesToMountAreLoadedOnceAndByAbsolutePath) {
 }
 
 TEST(VllmAdapters, AServerThatLoadsNoneSaysWhatItTakes) {
-  AdapterServer server({}, false);
+  AdapterServer server(Loaded{}, false);
   const Error error = load_error(at({server.address()}, {{"/a/pirate", "pirate"}}));
   EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
   EXPECT_EQ(error.where(), "adapters");
@@ -185,15 +187,15 @@ TEST(VllmAdapters, WhatCannotBeMountedIsNamed) {
 
 TEST(VllmAdapters, OfSeveralServersThoseThatHaveItAreAsked) {
   AdapterServer bare;
-  AdapterServer full({{"pirate", "/a/pirate"}});
+  AdapterServer full(Loaded{{"pirate", "/a/pirate"}});
   const LLM llm(kModel, at({bare.address(), full.address()}));
   for (int i = 0; i < 4; ++i) EXPECT_EQ(token_of(llm, "pirate"), 10);
   EXPECT_EQ(token_of(llm, ""), 5);
 }
 
 TEST(VllmAdapters, AServerThatBeganAnewMakesRoomForOthersAndThenSaysSo) {
-  AdapterServer one({{"pirate", "/a"}});
-  AdapterServer two({{"pirate", "/a"}});
+  AdapterServer one(Loaded{{"pirate", "/a"}});
+  AdapterServer two(Loaded{{"pirate", "/a"}});
   const LLM llm(kModel, at({one.address(), two.address()}));
   EXPECT_EQ(token_of(llm, "pirate"), 10);
   one.lose_adapters();
