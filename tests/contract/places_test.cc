@@ -42,7 +42,9 @@ void expect_same(const GenerationOutput& got, const GenerationOutput& wanted) {
     EXPECT_NEAR(got.outputs[i].cumulative_logprob, wanted.outputs[i].cumulative_logprob, 1e-3);
   }
   ASSERT_EQ(got.prompt_logprobs.has_value(), wanted.prompt_logprobs.has_value());
-  if (got.prompt_logprobs) EXPECT_EQ(got.prompt_logprobs->size(), wanted.prompt_logprobs->size());
+  if (got.prompt_logprobs) {
+    EXPECT_EQ(got.prompt_logprobs->size(), wanted.prompt_logprobs->size());
+  }
 }
 
 TEST_F(PlacesTest, AnswersAreTheSameWhereverTheyAreMade) {
