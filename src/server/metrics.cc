@@ -74,7 +74,7 @@ constexpr std::array<ModelValue, 19> kModelValues{{
 }};
 
 /// The value of a label, in quotes.
-std::string quoted(std::string_view text) {
+std::string label_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '\n') {
@@ -89,7 +89,7 @@ std::string quoted(std::string_view text) {
 
 /// `name="value"`, where there are several models to tell apart.
 std::string label_of(const ModelMetrics& model, const std::vector<ModelMetrics>& models) {
-  return models.size() > 1 ? base::cat("model=", quoted(model.name)) : std::string();
+  return models.size() > 1 ? base::cat("model=", label_text(model.name)) : std::string();
 }
 
 void append_models(std::string& out, const std::vector<ModelMetrics>& models) {
