@@ -39,6 +39,8 @@ struct ModelInfo {
   int wanted_context = 0;
   bool has_tokenizer = false;
   bool has_chat_template = false;
+  /// Prompts go to an encoder, and answers are texts of their own (T5, BART): "seq2seq".
+  bool is_encoder_decoder = false;
 };
 
 /// Which backend and device run the model, and why they were chosen.
@@ -180,7 +182,8 @@ class OPENLLM_API LLM {
   /// The prompt the chat template makes of the messages.
   std::string apply_chat_template(const std::vector<Message>& messages,
                                   const GenerateOptions& options = {}) const;
-  /// Logits of every position: positions x vocabulary, row-major.
+  /// Logits of every position: positions x vocabulary, row-major. Of an encoder-decoder model,
+  /// whose encoder reads the ids, those of the answer's first position alone.
   std::vector<float> logits(const std::vector<std::int32_t>& token_ids) const;
 
  private:

@@ -226,12 +226,10 @@ TEST(Native, RefusesWithoutWeights) {
 }
 
 TEST(Native, RefusesNetworksThatContinueNoText) {
-  for (const char* name : {"bert", "t5"}) {
-    const auto refusal = native_refusal(std::string(OPENLLM_TEST_DATA) + "/models/" + name);
-    ASSERT_TRUE(refusal) << name;
-    EXPECT_EQ(refusal->code(), ErrorCode::kUnsupported);
-    EXPECT_THAT(refusal->what(), HasSubstr("encoder"));
-  }
+  const auto refusal = native_refusal(std::string(OPENLLM_TEST_DATA) + "/models/bert");
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(refusal->what(), HasSubstr("encoder"));
 }
 
 TEST(Native, SupportsWhatItCanLoad) {

@@ -46,11 +46,13 @@ class NativeBackend final : public Backend {
         runner_(*device_, *model_),
         kv_type_(kv_type),
         max_model_len_(options.max_model_len),
+        source_{options.max_source_len, model_->spec().decoder_start},
         engine_(runner_, options, clock_) {}
 
   Capabilities capabilities() const noexcept override { return native_capabilities(); }
   int vocab_size() const noexcept override { return runner_.vocab_size(); }
   int max_model_len() const noexcept override { return max_model_len_; }
+  SourceFacts source() const noexcept override { return source_; }
   std::string device() const override { return device_->name(); }
   std::string isa() const override { return device_->isa(); }
   std::string kv_dtype() const override { return to_string(kv_type_); }
@@ -67,6 +69,7 @@ class NativeBackend final : public Backend {
   NativeRunner runner_;
   device::KvType kv_type_;
   int max_model_len_;
+  SourceFacts source_;
   engine::Engine engine_;  // last: its thread uses everything above
 };
 
@@ -86,16 +89,19 @@ void require_convertible(const format::Checkpoint& checkpoint, const format::Mod
                 " are quantised (expected auto, got ", dtype, ")");
 }
 
-/// The engine continues texts: it has no use yet for hidden states or for source texts.
+/// The engine continues texts: it has no use yet for hidden states.
 void refuse_other_networks(const model::ModelSpec& spec, const std::string& path) {
   if (!spec.head) {
     base::fail_at(ErrorCode::kUnsupported, path, "", spec.architecture,
                   " is an encoder, which gives no text (embeddings are not supported yet)");
   }
-  if (spec.encoder) {
-    base::fail_at(ErrorCode::kUnsupported, path, "", spec.architecture,
-                  " is an encoder-decoder model, which the native engine cannot run yet");
-  }
+}
+
+/// Longest sequence, of the decoder and of the encoder each.
+int wanted_len(const model::ModelSpec& spec, const LoadOptions& options) {
+  const int limit = spec.takes_any_length ? std::max(spec.max_positions, options.max_model_len)
+                                          : spec.max_positions;
+  return resolve_max_model_len(options, limit);
 }
 
 constexpr int kMaxOutputRows = 64;
@@ -104,6 +110,10 @@ model::ModelOptions options_of_model(const format::Checkpoint& checkpoint,
                                      const LoadOptions& options, const device::Device& device) {
   model::ModelOptions model_options;
   model_options.max_rows = options.max_step_tokens;
+  const model::ModelSpec spec = model::read_spec(checkpoint);
+  // A source is encoded in one step.
+  if (spec.encoder)
+    model_options.max_rows = std::max(model_options.max_rows, wanted_len(spec, options));
   model_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
   model_options.kv_type =
       choose_kv_type(options.kv_dtype, device.name(), any_weight_is_quantised(checkpoint));
@@ -124,9 +134,8 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   }
   auto model = model::Model::load(checkpoint, *device, model_options);
 
-  const int wanted_len = resolve_max_model_len(options, model->spec().max_positions);
-  const KvBudget budget =
-      plan_kv_budget(model->kv_groups(), options, wanted_len, base::available_memory());
+  const KvBudget budget = plan_kv_budget(
+      model->kv_groups(), options, wanted_len(model->spec(), options), base::available_memory());
   model->allocate_kv(budget.blocks_per_group);
 
   engine::EngineOptions engine_options;
@@ -135,6 +144,7 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   engine_options.max_output_rows = model_options.max_output_rows;
   engine_options.max_queue = options.max_queue;
   engine_options.max_model_len = budget.max_model_len;
+  if (model->spec().encoder) engine_options.max_source_len = budget.max_model_len;
   engine_options.block_size = options.kv_block_size;
   engine_options.prefix_caching = options.prefix_caching;
   engine_options.rope_depends_on_length = model->spec().rope_depends_on_length();
@@ -164,8 +174,8 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
   require_convertible(*checkpoint, source, options.dtype);
   const model::ModelSpec spec = model::read_spec(*checkpoint);
   refuse_other_networks(spec, source.path);
-  return {spec.architecture, spec.n_layers(), spec.vocab_size,
-          resolve_max_model_len(options, spec.max_positions)};
+  return {spec.architecture, spec.n_layers(), spec.vocab_size, wanted_len(spec, options),
+          spec.encoder.has_value()};
 }
 
 std::optional<Refusal> supports(const format::ModelSource& source, const LoadOptions& options) {
@@ -209,7 +219,7 @@ Footprint native_footprint(const format::ModelSource& source, const LoadOptions&
   footprint.n_table_parameters = std::int64_t{spec.vocab_size} * spec.dim * n_tables;
   footprint.n_layers = spec.n_layers();
   footprint.vocab_size = spec.vocab_size;
-  footprint.max_model_len = resolve_max_model_len(options, spec.max_positions);
+  footprint.max_model_len = wanted_len(spec, options);
   // Less than a byte and a half each: no plain type is that small.
   footprint.is_quantised = footprint.step_bytes * 2 < footprint.n_parameters * 3;
   footprint.kv_groups = model->kv_groups();

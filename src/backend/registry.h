@@ -22,6 +22,7 @@ struct ModelFacts {
   int n_layers = 0;
   int vocab_size = 0;
   int max_model_len = 0;  ///< By the model and LoadOptions::max_model_len.
+  bool is_encoder_decoder = false;
 };
 
 /// A backend that LoadOptions::backend can name. One that this build or machine does not have is

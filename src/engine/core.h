@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -50,6 +51,9 @@ struct PromptLogits {
 };
 /// Shared by all that one failure ends: telling them of a lack of memory takes none.
 using FailurePtr = std::shared_ptr<const base::Failure>;
+struct ScoreEvent {
+  float score = 0.0F;
+};
 struct StartEvent {
   base::Clock::TimePoint when{};  ///< When the first step of the request began.
 };
@@ -63,7 +67,7 @@ struct EndEvent {
 struct Emission {
   std::shared_ptr<EventSink> sink{};
   int choice = 0;
-  std::variant<TokenEvent, PromptLogprobs, PromptLogits, StartEvent, EndEvent> what{};
+  std::variant<TokenEvent, PromptLogprobs, PromptLogits, StartEvent, ScoreEvent, EndEvent> what{};
 };
 
 /// The engine without threads: everything that one step does.
@@ -93,6 +97,8 @@ class Core {
 
   /// Longest sequence, prompt and answer.
   std::int64_t max_len() const noexcept { return max_len_; }
+  /// Longest source text; 0 for decoders.
+  std::int64_t max_source_len() const noexcept { return max_source_len_; }
   int vocab_size() const noexcept { return vocab_size_; }
   bool is_idle() const noexcept { return requests_.empty(); }
   std::int64_t n_waiting() const noexcept {
@@ -122,15 +128,31 @@ class Core {
  private:
   void reserve_for(int n_choices);
   void end(Sequence& sequence, FinishReason reason, const FailurePtr& failure = nullptr);
+  void emit_end(const Sequence& sequence, FinishReason reason, const FailurePtr& failure);
   void end_request(RequestState& request, FinishReason reason, const FailurePtr& failure = nullptr);
   void forget_ended();
   void make_waiting(Sequence& sequence);
   void release_held(RequestState& request);
   void leave_running(Sequence& sequence);
   void preempt(Sequence& sequence);
+  void hold(Sequence& sequence);
+  void resume(Sequence& sequence, bool runs);
+  bool preempt_idle(const RequestState* of = nullptr);
+  bool are_all_idle() const noexcept;
+  int n_places_taken(const RequestState* but = nullptr) const noexcept;
+  bool has_places(const Sequence& sequence) const noexcept;
+  Sequence* waiting_beam() const noexcept;
+
+  void advance_searches();
+  void advance(RequestState& request);
+  void place_beams(RequestState& request);
+  void end_search(RequestState& request, FinishReason reason, const FailurePtr& failure);
+  void end_beam_choice(RequestState& request, int choice, FinishReason reason);
 
   Sequence* pick();
   void admit();
+  const Sequence* encoded_choice(const RequestState& request) const;
+  void take_source(Sequence& sequence);
   bool make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix);
   std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
   void plan(const StepCosts& costs);
@@ -142,8 +164,14 @@ class Core {
   void commit_one(Sequence& sequence, StepOutput& output, const float* logits);
   void report_prompt(Sequence& sequence, StepOutput& output, const float* logits);
   void append_token(Sequence& sequence, sampling::Sample& sample);
+  bool caches_prefix(const RequestState& request) const noexcept {
+    return options_.prefix_caching && request.request.source_ids.empty();
+  }
   template <typename What>
-  void emit(const Sequence& sequence, What what);
+  void emit(const Sequence& sequence, What what) {
+    emissions_.push_back(
+        {sequence.request->request.sink, sequence.sampling.choice, std::move(what)});
+  }
 
   StepRunner& runner_;
   const EngineOptions options_;
@@ -151,6 +179,7 @@ class Core {
   const int vocab_size_;
   kv::BlockCache cache_;
   const std::int64_t max_len_;
+  const std::int64_t max_source_len_;
   const std::size_t max_running_;
   StepSampler sampler_;
   CostModel costs_;
@@ -176,7 +205,9 @@ class Core {
   std::vector<Waiter> waiters_;
   std::vector<Candidate> candidates_;
   std::vector<PlannedRows> planned_;
+  std::vector<Sequence*> plannable_;  // of the candidates
   std::vector<Sequence*> batch_;
+  std::vector<kv::BlockCopy> copies_;
   std::vector<int> outstanding_;
   step::Step step_;
   base::Clock::TimePoint step_began_{};

@@ -11,6 +11,7 @@ namespace openllm::engine {
 const EngineOptions& validated(const EngineOptions& options);
 
 /// Throws kInvalidArgument when the request makes no sense; `max_len` is the longest sequence.
-void validate_request(const Request& request, int vocab_size, std::int64_t max_len);
+void validate_request(const Request& request, int vocab_size, std::int64_t max_len,
+                      std::int64_t max_source_len = 0);
 
 }  // namespace openllm::engine

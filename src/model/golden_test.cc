@@ -77,7 +77,16 @@ std::vector<Case> cases() {
                            "ernie4-5-moe",
                            "dots1",
                            "glm4-moe",
-                           "deepseek3"}) {
+                           "deepseek3",
+                           "mt5",
+                           "umt5",
+                           "bart",
+                           "mbart",
+                           "marian",
+                           "m2m-100",
+                           "pegasus",
+                           "blenderbot",
+                           "blenderbot-small"}) {
     all.push_back({name, name});
   }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare"}) {

@@ -1,6 +1,30 @@
 #include "model/blocks/embedding.h"
 
+#include <cmath>
+#include <vector>
+
 namespace openllm::model {
+namespace {
+
+std::vector<float> make_waves(const WaveSpec& spec, int n_rows, std::int64_t n_cols) {
+  const auto half = static_cast<std::size_t>(n_cols / 2);
+  std::vector<float> rows(static_cast<std::size_t>(n_rows) * static_cast<std::size_t>(n_cols));
+  for (std::size_t i = 0; i < half; ++i) {
+    const double frequency =
+        std::exp(-std::log(10000.0) * static_cast<double>(i) / spec.denominator);
+    for (std::size_t p = 0; p < static_cast<std::size_t>(n_rows); ++p) {
+      const double angle =
+          spec.in_f32 ? static_cast<double>(static_cast<float>(p) * static_cast<float>(frequency))
+                      : static_cast<double>(p) * frequency;
+      float* row = rows.data() + p * static_cast<std::size_t>(n_cols);
+      row[i] = static_cast<float>(std::sin(angle));
+      row[half + i] = static_cast<float>(std::cos(angle));
+    }
+  }
+  return rows;
+}
+
+}  // namespace
 
 Embedding::Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, Role role, int vocab_size,
                      bool is_output)
@@ -21,13 +45,17 @@ void Embedding::load_rest(BlockBuilder& builder) {
     output_.emplace(builder, std::vector<LinearPart>{{role::kEmbeddingOutput, builder.dim}},
                     spec_.width, At{});
   }
-  if (spec_.n_positions > 0) {
+  if (spec_.waves && builder.loader.index().find_weight(role::kPositions) == nullptr) {
+    positions_ = builder.loader.computed_table(
+        make_waves(*spec_.waves, spec_.n_positions, builder.dim), builder.dim);
+  } else if (spec_.n_positions > 0) {
     positions_ = builder.loader.table(role::kPositions, spec_.n_positions, builder.dim, false);
   }
   if (spec_.n_token_types > 0) {
     token_types_ = builder.loader.table(role::kTokenTypes, spec_.n_token_types, builder.dim, false);
   }
-  if (spec_.has_norm) norm_.emplace(builder, role::kEmbeddingNorm, At{}, builder.dim);
+  if (spec_.has_norm || spec_.norms_tokens)
+    norm_.emplace(builder, role::kEmbeddingNorm, At{}, builder.dim);
 }
 
 void Embedding::run(Run& run, device::Tensor x) const {
@@ -39,13 +67,14 @@ void Embedding::run(Run& run, device::Tensor x) const {
   } else {
     run.device.embed(*table_, {.scale = spec_.scale}, x);
   }
+  if (norm_ && spec_.norms_tokens) norm_->run(run, x, x);
   using By = device::Lookup::By;
   if (positions_) {
     run.device.embed(*positions_,
                      {.by = By::kPosition, .offset = spec_.position_offset, .add = true}, x);
   }
   if (token_types_) run.device.embed(*token_types_, {.by = By::kConstant, .add = true}, x);
-  if (norm_) norm_->run(run, x, x);
+  if (norm_ && !spec_.norms_tokens) norm_->run(run, x, x);
 }
 
 }  // namespace openllm::model

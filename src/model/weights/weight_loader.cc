@@ -132,6 +132,14 @@ WeightPtr WeightLoader::constant(std::int64_t n, float value) {
   return weight;
 }
 
+WeightPtr WeightLoader::computed_table(const std::vector<float>& values, std::int64_t cols) {
+  const tensor::Shape shape{static_cast<std::int64_t>(values.size()) / cols, cols};
+  const tensor::TensorView view{tensor::DType::kF32, shape, std::as_bytes(std::span(values))};
+  WeightPtr weight = device_.upload({.parts = {{view, "computed"}}}, WeightRole::kEmbedding);
+  loaded_bytes_ += weight->bytes();
+  return weight;
+}
+
 WeightPart WeightLoader::take_slice(const std::string& name, const Shape& shape, At at) {
   const Shape whole =
       shape.n_dims() == 1 ? Shape{at.n_experts, shape[0]} : Shape{at.n_experts, shape[0], shape[1]};
@@ -263,9 +271,9 @@ WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in) {
   return upload({.parts = take_parts({role, n_out}, n_in, {}, false)}, WeightRole::kLinear, true);
 }
 
-WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols,
-                              bool read_each_step) {
-  const std::string name = index_.module(role) + ".weight";
+WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step,
+                              At at) {
+  const std::string name = index_.module(role, at) + ".weight";
   return upload({.parts = {{index_.take(name, Shape{rows, cols}), name}}}, WeightRole::kEmbedding,
                 read_each_step);
 }

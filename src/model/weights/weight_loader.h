@@ -76,6 +76,8 @@ class WeightLoader {
   WeightPtr values(Role role, At at, std::int64_t n);
   /// `n` equal numbers that are in no file.
   WeightPtr constant(std::int64_t n, float value);
+  /// A table of embeddings that is in no file, row by row.
+  WeightPtr computed_table(const std::vector<float>& values, std::int64_t cols);
   /// The modules stacked along the output, in order: one piece per run of parts of one kind.
   std::vector<LinearPiece> linear(const std::vector<LinearPart>& parts, std::int64_t n_in, At at);
   /// The same for every expert: from modules of each expert, or slices of a tensor [experts, out,
@@ -93,7 +95,7 @@ class WeightLoader {
   WeightPtr head(Role role, std::int64_t n_out, std::int64_t n_in);
   /// A table of embeddings [rows, cols]. `read_each_step`: a decoding step reads all of it (the
   /// output when it is tied).
-  WeightPtr table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step);
+  WeightPtr table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step, At at = {});
 
   /// Numbers the pieces of a linear and lists the modules in them, for blocks that ask the step's
   /// Run for the deltas of its pieces. Modules that are not listed cannot have adapters.
