@@ -25,6 +25,7 @@ class DenseFfn final : public Ffn {
     const Scratch::Frame frame(run.scratch);
     const Tensor in = run.scratch.take(input.x.rows, in_.n_out());
     in_.run(run, input, in);
+    if (spec_.gate_scale != 1.0F) run.device.scale(spec_.gate_scale, in.columns(0, spec_.ffn_dim));
     if (spec_.gated) {
       const Tensor act = run.scratch.take(input.x.rows, spec_.ffn_dim);
       down_.run_gated(run, spec_.activation, in, act, out);
@@ -32,6 +33,7 @@ class DenseFfn final : public Ffn {
       run.device.activation(spec_.activation, in);
       down_.run(run, in, out);
     }
+    if (spec_.output_scale != 1.0F) run.device.scale(spec_.output_scale, out);
   }
 
  private:

@@ -19,6 +19,8 @@ struct DenseFfnSpec {
   bool gated = true;
   device::Activation activation = device::Activation::kSilu;
   bool bias = false;
+  float gate_scale = 1.0F;    ///< Of the gate, before its activation.
+  float output_scale = 1.0F;  ///< Of what the FFN gives.
 };
 
 /// Roles of the modules, where they are not those of the layer's only FFN.

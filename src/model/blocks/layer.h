@@ -5,9 +5,14 @@
 #include <variant>
 #include <vector>
 
+#include "model/blocks/attention_beside_mamba2.h"
 #include "model/blocks/cross_attention.h"
 #include "model/blocks/dense_ffn.h"
+#include "model/blocks/gated_conv.h"
+#include "model/blocks/gated_delta.h"
 #include "model/blocks/latent_attention.h"
+#include "model/blocks/mamba.h"
+#include "model/blocks/mamba2.h"
 #include "model/blocks/moe_ffn.h"
 #include "model/blocks/self_attention.h"
 
@@ -22,9 +27,14 @@ inline constexpr Role kFfnNorm{"layer.ffn_norm"};
 inline constexpr Role kFfnPostNorm{"layer.ffn_post_norm"};
 }  // namespace role
 
+/// A layer without that half, and without the norm before it.
+struct NoMixerSpec {};
+struct NoFfnSpec {};
+
 /// Kinds of mixers and FFNs: an entry here and in layer.cc, and a file pair beside it.
-using MixerSpec = std::variant<SelfAttentionSpec, LatentAttentionSpec>;
-using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec>;
+using MixerSpec = std::variant<SelfAttentionSpec, LatentAttentionSpec, GatedConvSpec, MambaSpec,
+                               Mamba2Spec, GatedDeltaSpec, AttentionBesideMamba2Spec, NoMixerSpec>;
+using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec, NoFfnSpec>;
 
 /// How the halves f of a layer join the residual stream x.
 struct ResidualSpec {
@@ -71,6 +81,7 @@ class Layer {
  private:
   void mix(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
   void finish(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
+  std::int64_t mixed_width() const noexcept { return mixer_ ? mixer_->width() : 0; }
   void run_cross(Run& run, device::Tensor x, device::Tensor h);
   /// x += norm(h) and so on, as the residual has it.
   void join(Run& run, const std::optional<Norm>& post_norm, device::Tensor h, device::Tensor x);
@@ -78,7 +89,7 @@ class Layer {
   const ResidualSpec residual_;
   const std::int64_t dim_;
   std::optional<Norm> mixer_norm_{};
-  std::unique_ptr<Mixer> mixer_;
+  std::unique_ptr<Mixer> mixer_;  ///< Null: none.
   KvUser mixer_kv_{};
   std::optional<Norm> mixer_post_norm_{};
   std::optional<Norm> cross_norm_{};
@@ -86,7 +97,7 @@ class Layer {
   KvUser cross_kv_{};
   std::optional<Norm> cross_post_norm_{};
   std::optional<Norm> ffn_norm_{};
-  std::unique_ptr<Ffn> ffn_;
+  std::unique_ptr<Ffn> ffn_;  ///< Null: none.
   std::optional<Norm> ffn_post_norm_{};
 };
 

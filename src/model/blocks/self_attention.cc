@@ -65,6 +65,7 @@ class SelfAttention final : public Mixer {
       attention.bias = run.position_biases[static_cast<std::size_t>(spec_.position_bias)].get();
     }
     run.device.attention(attention, run.kv, kv_layer, q, mixed);
+    if (spec_.output_gate) run.device.apply_gate(qkv.columns(n_q + 2 * n_kv, n_q), mixed);
   }
 
   void project(Run& run, Tensor mixed, Tensor out) override { output_.run(run, mixed, out); }
@@ -103,6 +104,14 @@ class SelfAttention final : public Mixer {
     if (index.has(role::kQkv, at) || !index.knows(role::kQ)) {
       if (spec.fused.n_groups > 0) return grouped_parts(spec);
       return {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
+    }
+    if (spec.output_gate) {
+      const std::int64_t n = spec.n_heads;
+      const std::int64_t head = spec.head_dim;
+      return {{role::kQ, n_q, spec.bias, spec.head_dim, {n, 2 * head, 0, head}},
+              {role::kK, n_kv, spec.bias, spec.head_dim},
+              {role::kV, n_kv, spec.bias},
+              {role::kQ, n_q, spec.bias, 0, {n, 2 * head, head, head}}};
     }
     return {{role::kQ, n_q, spec.bias, spec.head_dim},
             {role::kK, n_kv, spec.bias, spec.head_dim},

@@ -44,6 +44,9 @@ struct SelfAttentionSpec {
   float scale = 1.0F;
   float soft_cap = 0.0F;
   bool bias = false;  ///< Q, K, V have biases.
+  /// The module of Q gives a gate beside each head's query, and results are multiplied by its
+  /// sigmoid.
+  bool output_gate = false;
   bool output_bias = false;
   FusedQkv fused{};  ///< Where the file has one tensor for Q, K and V.
   QkNorm qk_norm = QkNorm::kNone;

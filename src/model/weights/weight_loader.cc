@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -122,6 +123,39 @@ WeightPtr WeightLoader::head_vectors(Role role, At at, std::int64_t n_heads,
     source.parts.push_back({index_.take(name, Shape{head_dim}), name});
   }
   return upload(source, WeightRole::kVector, true);
+}
+
+WeightPtr WeightLoader::changed(Role role, At at, const Shape& shape, std::string_view suffix,
+                                const std::function<void(std::vector<float>&)>& change) {
+  const std::string name = base::cat(index_.module(role, at), suffix);
+  const tensor::TensorView& view = index_.take(name, shape);
+  std::optional<RoundedSource> rounded;
+  if (type_) rounded.emplace(WeightSource{{{view, name}}}, *type_);
+  const tensor::TensorView& source = rounded ? rounded->source().parts[0].view : view;
+  const tensor::DTypeInfo& type = tensor::info(source.dtype);
+  const auto n = static_cast<std::size_t>(shape.n_elems());
+  if (type.to_f32 == nullptr) {
+    base::fail_at(ErrorCode::kUnsupported, index_.checkpoint().path(), "tensor ", name, ": dtype ",
+                  type.name, " holds no weights");
+  }
+  std::vector<float> values(n);
+  type.to_f32(source.bytes.data(), values.data(), n);
+  change(values);
+  const tensor::TensorView result{tensor::DType::kF32,
+                                  Shape{static_cast<std::int64_t>(values.size())},
+                                  std::as_bytes(std::span<const float>(values))};
+  WeightPtr weight;
+  try {
+    weight = device_.upload({.parts = {{result, name}}}, WeightRole::kVector);
+  } catch (const Error& error) {
+    throw Error(error.code(), base::cat(index_.checkpoint().path(), ": ", error.what()));
+  }
+  n_parameters_ += shape.n_elems();
+  done_bytes_ += view.bytes.size();
+  index_.checkpoint().drop_pages(view);
+  step_bytes_ += weight->bytes();
+  loaded_bytes_ += weight->bytes();
+  return weight;
 }
 
 WeightPtr WeightLoader::constant(std::int64_t n, float value) {

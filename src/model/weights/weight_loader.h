@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "device/device.h"
@@ -74,6 +75,11 @@ class WeightLoader {
   WeightPtr head_vectors(Role role, At at, std::int64_t n_heads, std::int64_t head_dim);
   /// A tensor that is called as its role's name, without suffix: [n] or [1, n].
   WeightPtr values(Role role, At at, std::int64_t n);
+  /// A tensor of that shape whose numbers a block wants otherwise than the file has them, as a
+  /// vector: `change` gets them in the file's order. `suffix`: of the tensor behind the module's
+  /// name, ".weight" or nothing.
+  WeightPtr changed(Role role, At at, const tensor::Shape& shape, std::string_view suffix,
+                    const std::function<void(std::vector<float>&)>& change);
   /// `n` equal numbers that are in no file.
   WeightPtr constant(std::int64_t n, float value);
   /// The modules stacked along the output, in order: one piece per run of parts of one kind.
