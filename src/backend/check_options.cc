@@ -82,8 +82,8 @@ void refuse_what_only_vllm_does(const LoadOptions& options) {
   }
   if (!options.adapters.empty()) {
     const AdapterOptions& first = options.adapters.front();
-    refuse("adapters", base::cat("only the backend vllm mounts adapters yet; got ", first.id,
-                                 " as ", name_of(first)));
+    refuse("adapters", base::cat("only the backend vllm mounts what --adapter-id names; got ",
+                                 first.id, " as ", name_of(first)));
   }
 }
 

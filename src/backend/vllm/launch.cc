@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/random_id.h"
-#include "format/locate.h"
+#include "format/json_file.h"
 #include "net/http.h"
 #include "net/server_error.h"
 
