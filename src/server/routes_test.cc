@@ -109,7 +109,10 @@ class Dispatch : public ::testing::Test {
   Dispatch()
       : app_({ServedModel{LLM(OPENLLM_TEST_DATA "/stories260K/hf", {.n_threads = 1})}},
              {.api_keys = {"secret"}}, built_in_routes()) {
-    app_.executor = [tasks = tasks_](std::function<void()> task) { tasks->post(std::move(task)); };
+    // Weak: a task that never runs may keep what keeps the executor.
+    app_.executor = [weak = std::weak_ptr(tasks_)](std::function<void()> task) {
+      if (const std::shared_ptr<Tasks> tasks = weak.lock()) tasks->post(std::move(task));
+    };
     app_.models().load();
   }
 
