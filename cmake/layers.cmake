@@ -22,6 +22,7 @@ function(openllm_layer name)
   add_library(openllm_${name} STATIC ${sources})
   target_include_directories(openllm_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(openllm_${name} PRIVATE openllm_options PUBLIC ${deps} ${ARG_LIBS})
+  openllm_precompile(openllm_${name} std)
   set_property(GLOBAL APPEND PROPERTY OPENLLM_LAYERS openllm_${name})
   set_property(GLOBAL APPEND PROPERTY OPENLLM_LAYER_LIBS ${ARG_LIBS})
   if(OPENLLM_TESTS AND tests)
@@ -29,7 +30,8 @@ function(openllm_layer name)
   endif()
 endfunction()
 
-# openllm_test(<name> SOURCES <file>... LIBS <target>...): a GoogleTest program, found by ctest case by case.
+# openllm_test(<name> SOURCES <file>... LIBS <target>...): a GoogleTest program, found by ctest case by case (in
+# sanitizer builds in four parts).
 # Tests find their data under the environment-independent path OPENLLM_TEST_DATA.
 function(openllm_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
@@ -38,7 +40,17 @@ function(openllm_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE openllm_options ${ARG_LIBS} GTest::gmock GTest::gtest
                                         GTest::gtest_main Threads::Threads)
+  openllm_precompile(${name} test)
   target_compile_definitions(${name} PRIVATE OPENLLM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+  if(OPENLLM_SANITIZE)  # starting a sanitized program costs more than most cases: some processes for all cases
+    foreach(part RANGE 1 4)
+      math(EXPR index "${part} - 1")
+      add_test(NAME ${name}.part${part} COMMAND ${name} --gtest_brief=1)
+      set_tests_properties(${name}.part${part} PROPERTIES TIMEOUT 900
+        ENVIRONMENT "${OPENLLM_TEST_ENVIRONMENT};GTEST_TOTAL_SHARDS=4;GTEST_SHARD_INDEX=${index}")
+    endforeach()
+    return()
+  endif()
   # Named by index or by the test's own names, as --gtest_filter takes them: printed values may be long, or addresses.
   gtest_discover_tests(${name} TEST_PREFIX ${name}. NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT 300 ENVIRONMENT "${OPENLLM_TEST_ENVIRONMENT}")

@@ -61,6 +61,19 @@ def moe_sizes():
     return dict(moe_intermediate_size=24, num_experts_per_tok=2)
 
 
+def latent_sizes(**other):
+    return dict(q_lora_rank=20, kv_lora_rank=16, qk_rope_head_dim=8, v_head_dim=10, qk_nope_head_dim=12) | other
+
+
+def short_llama3():
+    return {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
+
+
+def short_yarn(**other):
+    return {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 16} | other
+
+
 def opt_sizes():
     return dict(hidden_size=32, ffn_dim=44, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=48)
 
@@ -267,6 +280,83 @@ MODELS = {
     "deepseek3": small("DeepseekV3Config", **sizes(num_key_value_heads=4), **moe_sizes(), n_routed_experts=8,
                        n_group=4, topk_group=2, first_k_dense_replace=1, q_lora_rank=20, kv_lora_rank=16,
                        qk_rope_head_dim=8, v_head_dim=10, qk_nope_head_dim=12),
+    # attention of other kinds
+    "gpt-oss": small("GptOssConfig", **sizes(head_dim=8), num_local_experts=4, num_experts_per_tok=2, sliding_window=7,
+                     swiglu_limit=0.7, pad_token_id=0, rope_parameters=short_yarn(truncate=False)),
+    "llama4": small("Llama4TextConfig", **sizes(num_hidden_layers=4, head_dim=8), intermediate_size_mlp=40,
+                    num_local_experts=4, num_experts_per_tok=2, interleave_moe_layer_step=2, attention_chunk_size=7,
+                    no_rope_layer_interval=3, floor_scale=5, attn_scale=0.4, rope_parameters=short_llama3()),
+    "llama4-wrapped": small("Llama4Config", text_config=dict(
+        vocab_size=96, **sizes(head_dim=8, intermediate_size=24), intermediate_size_mlp=24, num_local_experts=2,
+        num_experts_per_tok=1, attention_chunk_size=9, no_rope_layers=[1, 0], use_qk_norm=False),
+        vision_config=dict(hidden_size=16, intermediate_size=64, num_hidden_layers=1, num_attention_heads=1,
+                           image_size=16, patch_size=8, vision_output_dim=16, projector_input_dim=16, projector_output_dim=16)),
+    "phimoe": small("PhimoeConfig", **sizes(), num_local_experts=5, sliding_window=11, attention_bias=True,
+                    lm_head_bias=True, router_jitter_noise=0.4, rope_parameters={
+                        "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.3, 1.4],
+                        "long_factor": [1.5, 2.0, 4.0, 5.0], "short_mscale": 1.2, "long_mscale": 1.2,
+                        "original_max_position_embeddings": 16}),
+    "apertus": small("ApertusConfig", **sizes(), attention_bias=True, rope_parameters=short_llama3()),
+    "xglm": small("XGLMConfig", d_model=32, ffn_dim=44, num_layers=2, attention_heads=4, max_position_embeddings=64),
+    "ministral3": small("Ministral3Config", **sizes(head_dim=8), sliding_window=9, rope_parameters=short_yarn(
+        llama_4_scaling_beta=0.4, mscale=1.0, mscale_all_dim=1.0, original_max_position_embeddings=6)),
+    "mistral3": small("Mistral3Config", text_config=dict(
+        model_type="ministral3", vocab_size=96, **sizes(head_dim=8),
+        rope_parameters=short_yarn(llama_4_scaling_beta=0.3, original_max_position_embeddings=5)),
+        vision_config=dict(model_type="pixtral", hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                           num_attention_heads=1, image_size=16, patch_size=8), tie_word_embeddings=False),
+    "glm4-moe-lite": small("Glm4MoeLiteConfig", **sizes(num_key_value_heads=4), **moe_sizes(), n_routed_experts=6,
+                           **latent_sizes(), routed_scaling_factor=1.3),
+    "deepseek-v32": small("DeepseekV32Config", **sizes(num_key_value_heads=4), **moe_sizes(), n_routed_experts=8,
+                          n_group=4, topk_group=2, first_k_dense_replace=1, **latent_sizes(), index_topk=48,
+                          index_head_dim=16, index_n_heads=2),
+    "exaone-moe": small("ExaoneMoeConfig", **sizes(num_hidden_layers=4), **moe_sizes(), num_experts=6, sliding_window=8,
+                        sliding_window_pattern=3, n_group=2, topk_group=1),
+    "minicpm3": small("MiniCPM3Config", **sizes(num_key_value_heads=4), **latent_sizes(v_head_dim=None), scale_emb=3,
+                      dim_model_base=16),
+    "bitnet": small("BitNetConfig", **sizes()),
+    "afmoe": small("AfmoeConfig", **sizes(num_hidden_layers=4, head_dim=12), **moe_sizes(), num_experts=6,
+                   num_shared_experts=1, sliding_window=8, global_attn_every_n_layers=3, route_scale=1.4,
+                   mup_enabled=True),
+    "solar-open": small("SolarOpenConfig", hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+                        num_key_value_heads=2, head_dim=12, max_position_embeddings=64, **moe_sizes(),
+                        n_routed_experts=6, attention_bias=True, rope_parameters=short_yarn()),
+    "cwm": small("CwmConfig", **sizes(num_hidden_layers=3, head_dim=8), sliding_window=8,
+                 rope_parameters=short_llama3()),
+    "nanochat": small("NanoChatConfig", **sizes(), attention_bias=True, final_logit_softcapping=4.0),
+    "hy-v3": small("HYV3Config", **sizes(num_hidden_layers=3, head_dim=12), **moe_sizes(), num_experts=6,
+                   num_shared_experts=1),
+    "hyperclovax": small("HyperCLOVAXConfig", **sizes(), embedding_multiplier=2.0, logits_scaling=0.7,
+                         residual_multiplier=0.6),
+    "granitemoeshared": small("GraniteMoeSharedConfig", **sizes(), num_local_experts=4, shared_intermediate_size=20,
+                              attention_multiplier=0.3),
+    "granite-swa": small("GraniteSWAConfig", **sizes(num_hidden_layers=4), sliding_window=8, attention_multiplier=0.4,
+                         layer_rope_theta=[10000.0, 0.0, 500.0, 10000.0]),
+    "granitemoe-swa": small("GraniteMoeSWAConfig", **sizes(num_hidden_layers=2), sliding_window=8, num_local_experts=4,
+                            shared_intermediate_size=20, attention_multiplier=0.4),
+    "flint": small("FlintConfig", **sizes(num_hidden_layers=4, head_dim=8), **moe_sizes(), num_experts=6,
+                   shared_expert_intermediate_size=20, sliding_window=8, mlp_only_layers=[0],
+                   layer_types=["full_attention", "sliding_attention", "full_attention", "sliding_attention"]),
+    "mellum": small("MellumConfig", **sizes(head_dim=8), **moe_sizes(), num_experts=5, sliding_window=8,
+                    layer_types=["sliding_attention", "full_attention"], mlp_layer_types=["sparse", "dense"],
+                    rope_parameters={"sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
+                                     "full_attention": short_yarn()}),
+    "exaone": small("ExaoneConfig", **sizes(), rope_parameters=short_llama3()),
+    "internlm3": small("InternLM3Config", **sizes(head_dim=8), attention_bias=True, mlp_bias=True, rope_parameters={
+        "rope_type": "dynamic", "rope_theta": 10000.0, "factor": 6.0}),
+    "youtu": small("YoutuConfig", **sizes(num_key_value_heads=4), **latent_sizes()),
+    "axk1": small("AXK1Config", **sizes(num_hidden_layers=3, num_key_value_heads=4), **moe_sizes(), n_routed_experts=8,
+                  n_group=4, topk_group=2, **latent_sizes()),
+    "gemma4": small("Gemma4TextConfig", **sizes(num_hidden_layers=5, head_dim=8), global_head_dim=16, sliding_window=7,
+                    vocab_size_per_layer_input=96, hidden_size_per_layer_input=6, num_kv_shared_layers=2,
+                    use_double_wide_mlp=True, final_logit_softcapping=6.0, layer_types=[
+                        "sliding_attention", "full_attention", "sliding_attention", "sliding_attention",
+                        "full_attention"]),
+    "gemma4-keys": small("Gemma4TextConfig", **sizes(head_dim=8), global_head_dim=12, num_global_key_value_heads=1,
+                         attention_k_eq_v=True, sliding_window=7, hidden_size_per_layer_input=0,
+                         layer_types=["sliding_attention", "full_attention"]),
+    "sarvam-mla": small("SarvamMLAConfig", **sizes(num_key_value_heads=4), **moe_sizes(), n_routed_experts=6,
+                        **latent_sizes(q_lora_rank=None)),
 }
 
 
@@ -275,13 +365,15 @@ def make_model(class_name, arguments, seed, attention):
     torch.manual_seed(seed)
     if class_name == "Gemma3Config":
         model = transformers.Gemma3ForConditionalGeneration(config)
+    elif class_name in ("Llama4Config", "Mistral3Config"):
+        model = transformers.AutoModelForImageTextToText.from_config(config, attn_implementation=attention)
     elif class_name == "BertConfig":
         model = transformers.BertModel(config)
     elif class_name == "T5Config":
         model = transformers.T5ForConditionalGeneration(config)
     else:
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention)
-    gemma = class_name.startswith(("Gemma", "VaultGemma", "Nemotron"))
+    gemma = class_name.startswith(("Gemma", "VaultGemma", "Nemotron")) and not class_name.startswith("Gemma4")
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
@@ -298,6 +390,8 @@ def make_model(class_name, arguments, seed, attention):
             value = 1.3 * noise / parameter.shape[-1] ** 0.5
         parameter.data.copy_(value)
     for name, buffer in model.named_buffers():
+        if name.endswith("layer_scalar"):
+            buffer.data.fill_(0.8)
         if name.endswith("e_score_correction_bias"):
             buffer.data.copy_(0.2 * torch.randn(buffer.shape, generator=generator))
     return model.eval()
@@ -513,6 +607,8 @@ def main(names):
         model.to(dtype).save_pretrained(folder, max_shard_size=options.get("shard", "1GB"))
         # Reloaded, so that nothing but what was saved counts (a cast model has cast its RoPE tables too).
         model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
+        if class_name == "Llama4Config":  # whose own forward pass fails without images
+            model = model.language_model
         if "prefix" in options:
             drop_prefix(folder, options["prefix"])
         if "gptq" in options:

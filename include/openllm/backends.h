@@ -21,8 +21,11 @@ OPENLLM_API std::vector<Availability> list_backends();
 struct BackendReport {
   /// In the order of preference; `available`: it can run the model, else `reason` says why not.
   std::vector<Availability> backends{};
-  std::string chosen{};  ///< The one that an LLM of this model takes; empty when there is none.
+  /// The one that an LLM of this model takes; "places" for several; empty when there is none.
+  std::string chosen{};
   std::string reason{};  ///< Why this one, or why none. One sentence.
+  /// Of LoadOptions::places each, as it was given; `available`: it can run the model now.
+  std::vector<Availability> places{};
 };
 /// Asks every backend about a model, given as for LLM, without loading it. Throws when there is no
 /// such model or its files are damaged.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "openllm/chat.h"
+#include "openllm/embed.h"
 #include "openllm/options.h"
 #include "openllm/outputs.h"
 #include "openllm/stream.h"
@@ -69,6 +70,14 @@ class OPENLLM_API Client {
                         const GenerateOptions& options = {}) const;
   Task<GenerationOutput> async_chat(std::vector<Message> messages,
                                     GenerateOptions options = {}) const;
+
+  /// As LLM::embed, LLM::score and LLM::rerank, by /v1/embeddings, /v1/score and /v1/rerank. The
+  /// counts of tokens are of all inputs together.
+  EmbedOutput embed(const std::vector<Prompt>& inputs, const EmbedOptions& options = {}) const;
+  ScoreOutput score(const std::string& query, const std::vector<std::string>& documents,
+                    const EmbedOptions& options = {}) const;
+  RerankOutput rerank(const std::string& query, const std::vector<std::string>& documents,
+                      int top_n = 0, const EmbedOptions& options = {}) const;
 
   /// `generate` with a call of `on_output`, unless that is empty, after every event of the answer,
   /// on this thread. A return value of false cancels the request; an exception ends it and is

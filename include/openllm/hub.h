@@ -94,7 +94,8 @@ struct DamagedFile {
 
 struct PullOptions {
   /// Which form of weights where there are several: "auto" (safetensors, GGUF, pickles in this
-  /// order), "safetensors", "gguf" or "legacy".
+  /// order), "safetensors", "gguf" or "legacy"; "none": all that is read with a model but its
+  /// weights.
   std::string serialisation = "auto";
   PullCallback progress{};
   /// Ends the download with kCancelled; what came stays, and a later call goes on with it.

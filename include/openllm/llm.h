@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "openllm/chat.h"
+#include "openllm/embed.h"
 #include "openllm/options.h"
 #include "openllm/outputs.h"
 #include "openllm/receipt.h"
@@ -39,6 +40,9 @@ struct ModelInfo {
   int wanted_context = 0;
   bool has_tokenizer = false;
   bool has_chat_template = false;
+  ModelTask task = ModelTask::kGenerate;
+  int embedding_size = 0;  ///< Numbers of a hidden state; 0 where the backend gives none.
+  int n_labels = 0;        ///< Classes of a classifier; else 0.
 };
 
 /// Which backend and device run the model, and why they were chosen.
@@ -107,6 +111,28 @@ class OPENLLM_API LLM {
                         const GenerateOptions& options = {}) const;
   Task<GenerationOutput> async_chat(std::vector<Message> messages,
                                     GenerateOptions options = {}) const;
+
+  /// The vector of each input: its hidden states, pooled and normalised as the model's
+  /// sentence-transformers files say, or `options`. Texts get the tokens that the tokenizer's
+  /// template adds. All inputs are computed together with what else runs.
+  ///
+  /// Throws kUnsupported for a classifier and where the backend gives no hidden states;
+  /// kInvalidArgument, kBusy and the like as `generate`.
+  EmbedOutput embed(const std::vector<Prompt>& inputs, const EmbedOptions& options = {}) const;
+  /// `embed` for coroutines; `.get()` blocks.
+  Task<EmbedOutput> async_embed(std::vector<Prompt> inputs, EmbedOptions options = {}) const;
+  /// How well each document answers the query: of a cross-encoder its score for the pair, of any
+  /// other model the cosine of the two embeddings. Errors as `embed`; kUnsupported for a
+  /// classifier of several classes.
+  ScoreOutput score(const std::string& query, const std::vector<std::string>& documents,
+                    const EmbedOptions& options = {}) const;
+  Task<ScoreOutput> async_score(std::string query, std::vector<std::string> documents,
+                                EmbedOptions options = {}) const;
+  /// The documents by `score`, best first; the earlier one first among equals. `top_n` 0: all.
+  RerankOutput rerank(const std::string& query, const std::vector<std::string>& documents,
+                      int top_n = 0, const EmbedOptions& options = {}) const;
+  Task<RerankOutput> async_rerank(std::string query, std::vector<std::string> documents,
+                                  int top_n = 0, EmbedOptions options = {}) const;
 
   /// Makes the answer of a receipt (GenerateOptions::receipt) again and compares. Neither the
   /// configuration nor LoadOptions::sanitize changes it: the receipt says all.

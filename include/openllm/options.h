@@ -131,8 +131,8 @@ struct OPENLLM_API GenerateOptions {
   /// it throws: they resume on threads of the library, never the engine's. These are several
   /// (docs/cpp.md), so coroutines of different requests may run at the same time.
   CoAwaitSafe<Executor> executor{};
-  /// Mounted LoRA adapter to use; empty: none. No adapter can be mounted yet: every name is
-  /// kNotFound.
+  /// Mounted LoRA adapter to use (LoadOptions::adapters, or one that a server of the backend "vllm"
+  /// lists); empty: none. A name that none has is kNotFound.
   CoAwaitSafe<std::string> adapter_name{};
   /// For messages: template variables beyond the standard ones, as a JSON object.
   CoAwaitSafe<std::string> chat_template_json{};
@@ -178,7 +178,7 @@ using PullCallback = std::function<void(const PullProgress&)>;
 /// no Error, as kInvalidArgument with it nested.
 using PromptSanitizer = std::function<Prompt(Prompt prompt)>;
 
-/// A LoRA adapter: where it lies, and the name by which requests ask for it.
+/// A LoRA adapter: a folder as PEFT writes it, and the name for requests ("default" if empty).
 struct AdapterOptions {
   std::string id{};
   std::string name{};
@@ -221,6 +221,12 @@ struct LoadOptions {
   /// "vllm", "native" (own engine), "pt" (transformers in a Python process), or empty: environment
   /// OPENLLM_BACKEND, then the best one that can run the model (docs/backends.md).
   std::string backend{};
+  /// Where the model runs, all places together as one: "native" and "pt" are backends here, an
+  /// address ("http://host:8000") is a vLLM, or another server of ours, that has the model.
+  /// Requests go to the place with the least to do, and go on elsewhere when it is lost
+  /// (docs/backends.md). In place of `backend`; VllmOptions::api_key is the key of all servers.
+  /// At least one has to load; servers that are away are taken in when they come.
+  std::vector<std::string> places{};
   /// "cpu", "reference", or empty: the best one available.
   std::string device{};
   /// Threads of the cpu device; 0: one per available CPU.
@@ -269,10 +275,10 @@ struct LoadOptions {
   /// "bf16" (or float, float32, half, float16, bfloat16), or "auto" (also if empty): as they are.
   /// For a model with quantised weights anything but "auto" is kInvalidArgument.
   std::string dtype{};
-  /// Quantises while loading. No backend here does: anything is kUnsupported. Models that were
-  /// quantised before load as they are.
+  /// Quantises while loading, as --quantization of a vLLM that is started and named; else it is
+  /// kUnsupported. Models that were quantised before load as they are.
   std::string quantize{};
-  /// Adapters to mount. None can be yet: any is kUnsupported.
+  /// Adapters to mount when the model loads, by the backend "vllm"; for others kUnsupported.
   std::vector<AdapterOptions> adapters{};
   /// Use no network: a model that is not on this machine is kNotFound. HF_HUB_OFFLINE says the
   /// same.

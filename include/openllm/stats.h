@@ -1,8 +1,23 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace openllm {
+
+/// One of LoadOptions::places, as it is now.
+struct PlaceStats {
+  std::string name{};           ///< As it was given.
+  bool is_up = false;           ///< It is loaded and was well when it was last seen.
+  std::string reason{};         ///< What it runs on; or why it is not up.
+  std::int64_t n_open = 0;      ///< Choices that it has of us.
+  std::int64_t n_slots = 0;     ///< Sequences that it runs at once; 0: it does not say.
+  std::int64_t n_requests = 0;  ///< Parts of requests that went there.
+  std::int64_t n_failures = 0;  ///< Of these, those that it failed.
+  std::int64_t n_generated_tokens = 0;
+  double token_s = 0.0;  ///< Of a choice there, time for a token lately; 0: not measured yet.
+};
 
 /// Counters since the engine started, and gauges of now.
 struct EngineStats {
@@ -30,6 +45,8 @@ struct EngineStats {
   double prompt_rows_per_s = 0.0;  ///< Speed at which prompts are computed when nothing else runs.
   double tokens_per_s = 0.0;       ///< Tokens of answers, lately.
   double estimated_wait_s = 0.0;   ///< Until the first step of a short request submitted now.
+
+  std::vector<PlaceStats> places{};  ///< Where LoadOptions::places names some.
 
   /// Most sequences taken at once.
   std::int64_t max_open() const noexcept { return max_running + max_waiting; }

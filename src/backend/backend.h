@@ -1,12 +1,15 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/failure.h"
 #include "engine/request.h"
+#include "model/pooled_head.h"
+#include "openllm/options.h"
 #include "openllm/stats.h"
 
 namespace openllm::backend {
@@ -15,6 +18,13 @@ namespace openllm::backend {
 struct Capabilities {
   bool prompt_logits = false;  ///< engine::Request::prompt_logits.
   bool is_repeatable = true;   ///< The same request with the same seed gives the same answer.
+  /// Draws depend on seed, choice and position alone, as in the engine: an answer may go on from
+  /// one such backend to another.
+  bool draws_as_engine = true;
+  bool continues_answers = true;  ///< engine::Request::n_answered and first_choice.
+  /// Not every part of it honours all of `fields`: it needs engine::Request::fields.
+  bool is_mixed = false;
+  bool adapters = false;       ///< Backend::mount_adapter.
   /// Honours every field of requests, also those that are yet to come.
   bool all_fields = false;
   /// Else those that it honours, by their names in the table of fields; fields that act above the
@@ -25,6 +35,20 @@ struct Capabilities {
     return all_fields || std::find(fields.begin(), fields.end(), field) != fields.end();
   }
 };
+
+/// What a loaded model gives besides tokens, or instead of them.
+struct HiddenStates {
+  int size = 0;        ///< Columns of engine::Request::hidden's rows; 0: it gives none.
+  bool alone = false;  ///< It continues no text: an encoder, or a classifier.
+  /// Of a classifier: what its vector is made of and goes through; else null. They live as long as
+  /// the backend.
+  const model::PooledHeadSpec* classifier = nullptr;
+  const model::PooledHead* head = nullptr;
+};
+
+/// Throws kNotFound where "adapter_name", naming what is mounted.
+[[noreturn]] void fail_no_adapter(const std::string& name,
+                                  const std::vector<AdapterOptions>& mounted);
 
 /// A loaded model that runs requests: token ids in, tokens and logprobs out. Text lives above.
 /// Thread safety: every method from any thread.
@@ -39,11 +63,26 @@ class Backend {
   virtual std::string isa() const = 0;
   /// How keys and values are kept: "f32", "f16", "int8"; empty where that is not known.
   virtual std::string kv_dtype() const { return {}; }
+  virtual HiddenStates hidden_states() const noexcept { return {}; }
+  /// Sequences that run at once; 0: not known.
+  virtual int n_slots() const { return 0; }
   /// As engine::Engine.
   virtual void submit(engine::Request request) = 0;
   virtual void cancel(const std::string& id) = 0;
   virtual void stop_choice(const std::string& id, int choice) = 0;
   virtual EngineStats stats() const = 0;
+
+  /// Makes a LoRA adapter ready for requests. One that is there already, from the same place,
+  /// stays. Throws kUnsupported where the backend has none; kInvalidArgument where "adapters" for a
+  /// name that is taken; kNotFound for one that is not there.
+  virtual void mount_adapter(const AdapterOptions& adapter);
+  /// Requests that use it go on. Throws kNotFound where "adapter_name".
+  virtual void unmount_adapter(const std::string& name);
+  /// Those that requests can name, by name.
+  virtual std::vector<AdapterOptions> adapters() const { return {}; }
+  /// The number by which requests have the adapter (engine::Request::adapter), above 0; the same as
+  /// long as it is mounted. Throws kNotFound where "adapter_name". May ask a server.
+  virtual std::int32_t find_adapter(const std::string& name);
   /// Ends every request with FinishReason::kError and `failure`; later ones are refused with
   /// kUnavailable. Returns once no thread of the backend runs. Called at most once, and not by an
   /// EventSink.

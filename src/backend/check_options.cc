@@ -1,5 +1,6 @@
 #include "backend/check_options.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -65,23 +66,49 @@ std::optional<tensor::DType> parse_dtype(std::string_view name) {
                 "or float, float32, half, float16 or bfloat16; got ", name, ")");
 }
 
+const std::string& name_of(const AdapterOptions& adapter) noexcept {
+  static const std::string kDefault = "default";
+  return adapter.name.empty() ? kDefault : adapter.name;
+}
+
 void refuse_what_only_vllm_does(const LoadOptions& options) {
   require_unset("gpu_memory_utilization", !options.gpu_memory_utilization, "vllm");
   require_unset("tensor_parallel", options.tensor_parallel == 1, "vllm");
   require_unset("vllm.args", options.vllm.args.empty(), "vllm");
   require_unset("tokenizer", options.tokenizer.empty(), "vllm");
-}
-
-void refuse_options_of_others(const LoadOptions& options) {
   if (!options.quantize.empty()) {
-    refuse("quantize", base::cat("nothing quantises while loading; models that are quantised load "
-                                 "as they are: GGUF, and safetensors of GPTQ; got ",
+    refuse("quantize", base::cat("only the backend vllm quantises while loading; models that are "
+                                 "quantised load as they are: GGUF, and safetensors of GPTQ; got ",
                                  options.quantize));
   }
   if (!options.adapters.empty()) {
     const AdapterOptions& first = options.adapters.front();
-    refuse("adapters", base::cat("no adapter can be mounted yet; got ", first.id, " as ",
-                                 first.name.empty() ? "default" : first.name));
+    refuse("adapters", base::cat("only the backend vllm mounts what --adapter-id names; got ",
+                                 first.id, " as ", name_of(first)));
+  }
+}
+
+void refuse_options_of_others(const LoadOptions& options) {
+  const bool may_be_vllm =
+      options.backend == "vllm" || (options.backend.empty() && !options.vllm.urls.empty());
+  if (!may_be_vllm) {
+    LoadOptions both;
+    both.quantize = options.quantize;
+    both.adapters = options.adapters;
+    refuse_what_only_vllm_does(both);
+  }
+  if (!options.places.empty()) {
+    const VllmOptions& vllm = options.vllm;
+    const char* why = "nothing is started for places; they are in this process or run already";
+    if (!vllm.urls.empty()) {
+      base::fail_at(ErrorCode::kInvalidArgument, "vllm.urls",
+                    "stand beside places (expected the addresses among the places)");
+    }
+    if (!vllm.executable.empty()) refuse("vllm.executable", why);
+    if (!vllm.args.empty()) refuse("vllm.args", why);
+    if (vllm.startup_timeout) refuse("vllm.startup_timeout", why);
+    if (options.gpu_memory_utilization) refuse("gpu_memory_utilization", why);
+    if (options.tensor_parallel != 1) refuse("tensor_parallel", why);
   }
   if (!options.backend.empty() && options.backend != "vllm") {
     refuse_what_only_vllm_does(options);
@@ -91,7 +118,10 @@ void refuse_options_of_others(const LoadOptions& options) {
     require_unset("vllm.api_key", vllm.api_key.empty(), "vllm");
     require_unset("vllm.startup_timeout", !vllm.startup_timeout, "vllm");
   }
-  if (options.backend != "pt") {
+  const auto is_place = [&](const char* name) {
+    return std::find(options.places.begin(), options.places.end(), name) != options.places.end();
+  };
+  if (options.backend != "pt" && !is_place("pt")) {
     if (options.serialisation == "legacy") {
       refuse("serialisation",
              "no backend here loads PyTorch's pickles; a GGUF file or safetensors of the model "

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "openllm/options.h"
@@ -15,6 +16,9 @@ void check_options(const LoadOptions& options);
 
 /// LoadOptions::dtype; nullopt for "auto". Throws kInvalidArgument for another word.
 std::optional<tensor::DType> parse_dtype(std::string_view name);
+
+/// AdapterOptions::name, "default" if that is empty.
+const std::string& name_of(const AdapterOptions& adapter) noexcept;
 
 /// Throws kUnsupported naming an option that no backend here has, or that only another one than
 /// LoadOptions::backend has.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backend/check_options.h"
+#include "backend/places/places.h"
 #include "base/error.h"
 
 namespace openllm::backend {
@@ -12,7 +13,8 @@ namespace {
 Candidate ask(const BackendEntry& entry, const format::ModelSource& source,
               const LoadOptions& options) {
   if (!entry.available) return {entry, Refusal{ErrorCode::kUnavailable, entry.reason}};
-  if (options.backend.empty() && entry.name != "vllm") {  // else the options were checked before
+  if (options.backend.empty() && options.places.empty() &&
+      entry.name != "vllm") {  // else the options were checked before
     try {
       refuse_what_only_vllm_does(options);
     } catch (const Error& refusal) {
@@ -50,7 +52,7 @@ Choice choose_named(const BackendEntry& entry, const format::ModelSource& source
   if (!entry.available)
     base::fail_at(ErrorCode::kUnavailable, where, "backend ", entry.name, ": ", entry.reason);
   LoadOptions named = options;
-  named.backend = entry.name;  // also where a variable named it
+  if (named.places.empty()) named.backend = entry.name;  // also where a variable named it
   const Candidate candidate = ask(entry, source, named);
   if (!candidate.refusal) return {.entry = entry, .reason = why};
   if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
@@ -112,6 +114,14 @@ std::vector<Candidate> ask_backends(const std::vector<BackendEntry>& entries,
 
 Choice choose_backend(const std::vector<BackendEntry>& entries, const format::ModelSource& source,
                       const LoadOptions& options) {
+  if (!options.places.empty()) {
+    if (!options.backend.empty()) {
+      base::fail_at(ErrorCode::kInvalidArgument, "places",
+                    "stand beside a backend (expected one of ", "the two, got backend ",
+                    options.backend, ")");
+    }
+    return choose_named(places_backend(entries), source, options, "places", "places are named");
+  }
   if (!options.backend.empty()) {
     return choose_named(find_entry(entries, options.backend, "backend"), source, options, "backend",
                         "asked for by name");
@@ -126,14 +136,16 @@ Choice choose_backend(const std::vector<BackendEntry>& entries, const format::Mo
   return choice ? *std::move(choice) : choose_none(asked);
 }
 
+bool is_matter_of_backend(const Error& failure) {
+  return is_inability(failure) || failure.code() == ErrorCode::kIo ||
+         failure.code() == ErrorCode::kDeadline ||
+         failure.code() == ErrorCode::kResourceExhausted || failure.code() == ErrorCode::kInternal;
+}
+
 std::optional<Choice> choose_next(const Choice& failed, const Error& failure,
                                   const std::vector<BackendEntry>& entries,
                                   const format::ModelSource& source, const LoadOptions& options) {
-  const bool is_its_matter = is_inability(failure) || failure.code() == ErrorCode::kIo ||
-                             failure.code() == ErrorCode::kDeadline ||
-                             failure.code() == ErrorCode::kResourceExhausted ||
-                             failure.code() == ErrorCode::kInternal;
-  if (!failed.is_automatic || !failed.entry || !is_its_matter) return std::nullopt;
+  if (!failed.is_automatic || !failed.entry || !is_matter_of_backend(failure)) return std::nullopt;
   std::size_t begin = 0;
   while (begin < entries.size() && entries[begin].name != failed.entry->name) ++begin;
   std::vector<Candidate> asked;

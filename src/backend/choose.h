@@ -32,8 +32,8 @@ struct Choice {
 std::vector<Candidate> ask_backends(const std::vector<BackendEntry>& entries,
                                     const format::ModelSource& source, const LoadOptions& options);
 
-/// LoadOptions::backend wins over the environment variable OPENLLM_BACKEND, which wins over asking
-/// the entries in order.
+/// LoadOptions::places, or LoadOptions::backend, wins over the environment variable
+/// OPENLLM_BACKEND, which wins over asking the entries in order.
 ///
 /// Throws kNotFound for an unknown name, kUnavailable for an absent one, and a refusal that is no
 /// matter of the backend: damaged files, bad options. A backend's inability (kUnsupported,
@@ -41,6 +41,10 @@ std::vector<Candidate> ask_backends(const std::vector<BackendEntry>& entries,
 /// run can still be looked at.
 Choice choose_backend(const std::vector<BackendEntry>& entries, const format::ModelSource& source,
                       const LoadOptions& options);
+
+/// Whether a failure to load is a matter of the backend, so that another one may do better: no
+/// damaged files, no wrong options.
+bool is_matter_of_backend(const Error& failure);
 
 /// The choice after an automatic one whose loading failed: the next entry that can run the model;
 /// the reason keeps the failure. nullopt when there is none, when the backend was named, or when

@@ -23,6 +23,7 @@ class NativeRunner final : public engine::StepRunner {
   NativeRunner(device::Device& device, model::Model& model) : device_(device), model_(model) {}
 
   int vocab_size() const noexcept override { return model_.spec().vocab_size; }
+  int hidden_size() const noexcept override { return model_.spec().dim; }
   step::Outputs run(const step::Step& step) override { return model_.forward(step); }
   int n_threads() const noexcept override { return device_.n_host_threads(); }
   void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
@@ -54,6 +55,12 @@ class NativeBackend final : public Backend {
   std::string device() const override { return device_->name(); }
   std::string isa() const override { return device_->isa(); }
   std::string kv_dtype() const override { return to_string(kv_type_); }
+  HiddenStates hidden_states() const noexcept override {
+    const model::ModelSpec& spec = model_->spec();
+    return {spec.dim, !spec.head, spec.pooled_head ? &*spec.pooled_head : nullptr,
+            model_->pooled_head()};
+  }
+  int n_slots() const override { return static_cast<int>(engine_.stats().max_running); }
   void submit(engine::Request request) override { engine_.submit(std::move(request)); }
   void cancel(const std::string& id) override { engine_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }
@@ -86,12 +93,8 @@ void require_convertible(const format::Checkpoint& checkpoint, const format::Mod
                 " are quantised (expected auto, got ", dtype, ")");
 }
 
-/// The engine continues texts: it has no use yet for hidden states or for source texts.
+/// The engine has no use yet for source texts.
 void refuse_other_networks(const model::ModelSpec& spec, const std::string& path) {
-  if (!spec.head) {
-    base::fail_at(ErrorCode::kUnsupported, path, "", spec.architecture,
-                  " is an encoder, which gives no text (embeddings are not supported yet)");
-  }
   if (spec.encoder) {
     base::fail_at(ErrorCode::kUnsupported, path, "", spec.architecture,
                   " is an encoder-decoder model, which the native engine cannot run yet");
@@ -100,11 +103,18 @@ void refuse_other_networks(const model::ModelSpec& spec, const std::string& path
 
 constexpr int kMaxOutputRows = 64;
 
+/// Rows that see the whole sequence need all of it in one step.
+int step_tokens(const model::ModelSpec& spec, const LoadOptions& options) {
+  if (!spec.sees_all()) return options.max_step_tokens;
+  return std::max(options.max_step_tokens, resolve_max_model_len(options, spec.max_positions));
+}
+
 model::ModelOptions options_of_model(const format::Checkpoint& checkpoint,
                                      const LoadOptions& options, const device::Device& device) {
   model::ModelOptions model_options;
-  model_options.max_rows = options.max_step_tokens;
+  model_options.max_rows = step_tokens(model::read_spec(checkpoint), options);
   model_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
+  model_options.max_sequences = std::min(options.max_sequences, model_options.max_rows);
   model_options.kv_type =
       choose_kv_type(options.kv_dtype, device.name(), any_weight_is_quantised(checkpoint));
   model_options.kv_block_size = options.kv_block_size;
@@ -126,17 +136,20 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
 
   const int wanted_len = resolve_max_model_len(options, model->spec().max_positions);
   const KvBudget budget =
-      plan_kv_budget(model->kv_groups(), options, wanted_len, base::available_memory());
+      model->kv_groups().empty()
+          ? KvBudget{{}, wanted_len}
+          : plan_kv_budget(model->kv_groups(), options, wanted_len, base::available_memory());
   model->allocate_kv(budget.blocks_per_group);
 
   engine::EngineOptions engine_options;
-  engine_options.max_step_tokens = options.max_step_tokens;
-  engine_options.max_sequences = std::min(options.max_sequences, options.max_step_tokens);
+  engine_options.max_step_tokens = model_options.max_rows;
+  engine_options.max_sequences = model_options.max_sequences;
   engine_options.max_output_rows = model_options.max_output_rows;
   engine_options.max_queue = options.max_queue;
   engine_options.max_model_len = budget.max_model_len;
   engine_options.block_size = options.kv_block_size;
-  engine_options.prefix_caching = options.prefix_caching;
+  engine_options.whole_sequences = model->spec().sees_all();
+  engine_options.prefix_caching = options.prefix_caching && !engine_options.whole_sequences;
   engine_options.rope_depends_on_length = model->spec().rope_depends_on_length();
   engine_options.kv_groups = model->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;
@@ -164,8 +177,16 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
   require_convertible(*checkpoint, source, options.dtype);
   const model::ModelSpec spec = model::read_spec(*checkpoint);
   refuse_other_networks(spec, source.path);
-  return {spec.architecture, spec.n_layers(), spec.vocab_size,
-          resolve_max_model_len(options, spec.max_positions)};
+  ModelFacts facts{spec.architecture, spec.n_layers(), spec.vocab_size,
+                   resolve_max_model_len(options, spec.max_positions)};
+  facts.embedding_size = spec.dim;
+  if (!spec.head) facts.task = ModelTask::kEmbed;
+  if (spec.pooled_head) {
+    facts.task = ModelTask::kClassify;
+    facts.embedding_size = 0;
+    facts.n_labels = spec.pooled_head->n_labels;
+  }
+  return facts;
 }
 
 std::optional<Refusal> supports(const format::ModelSource& source, const LoadOptions& options) {

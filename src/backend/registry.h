@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "format/model_source.h"
+#include "openllm/embed.h"
 #include "openllm/error.h"
 #include "openllm/options.h"
 
@@ -22,6 +23,9 @@ struct ModelFacts {
   int n_layers = 0;
   int vocab_size = 0;
   int max_model_len = 0;  ///< By the model and LoadOptions::max_model_len.
+  ModelTask task = ModelTask::kGenerate;
+  int embedding_size = 0;  ///< As ModelInfo's.
+  int n_labels = 0;
 };
 
 /// A backend that LoadOptions::backend can name. One that this build or machine does not have is

@@ -222,13 +222,6 @@ void add_inspection(CLI::App& app, Arguments& a) {
   add_model(info, a);
   info->add_flag("--json", a.json, "Print JSON");
 
-  CLI::App* tokenize = add_command(&app, "tokenize", "Show the tokens of a text",
-                                   "Example:\n  openllm tokenize ./model.gguf \"Hello world\"");
-  add_model(tokenize, a);
-  add_source(tokenize, "TEXT", "The text; without it: standard input", a);
-  tokenize->add_flag("--json", a.json, "Print JSON");
-  add_field(tokenize, *fields::find("add_special_tokens"), a.generate);
-
   CLI::App* logits =
       add_command(&app, "logits", "Print the logits of every position as JSON",
                   "Examples:\n"
@@ -257,6 +250,7 @@ void add_inspection(CLI::App& app, Arguments& a) {
   backends->add_option("MODEL", a.model, "Name in the model store, folder, or .gguf file");
   backends->add_flag("--json", a.json, "Print JSON");
   named(backends, "--backend", a.load.backend, "Ask for this one (default: $OPENLLM_BACKEND)");
+  add_places(backends, a.load);
   add_vllm_options(backends, a.load);
 }
 
@@ -295,6 +289,7 @@ void check(const CLI::App& command, Arguments& a) {
   const bool takes_model = command.get_option_no_throw("MODEL") != nullptr &&
                            command.get_option_no_throw("--model") != nullptr;
   const bool takes_prompt = command.get_option_no_throw("--prompt") != nullptr;
+  const bool takes_texts = !takes_prompt && command.get_option_no_throw("TEXT") != nullptr;
   check_origins(a);
   check_sampling_params(command, a);
   if (takes_model) {
@@ -306,7 +301,9 @@ void check(const CLI::App& command, Arguments& a) {
                  "MODEL is missing (expected a name in the model store, a folder or a .gguf file)");
     }
   }
-  if (takes_prompt) {
+  if (takes_texts) {
+    a.texts.insert(a.texts.begin(), a.source.words.begin(), a.source.words.end());
+  } else if (takes_prompt) {
     check_source(a.source, a.command);
   } else if (!a.source.words.empty()) {
     base::fail(ErrorCode::kInvalidArgument, "one argument too many: ", a.source.words.front(),
@@ -416,6 +413,7 @@ void describe_program(CLI::App& app, Arguments& a) {
   add_query(app, a);
   add_replay(app, a);
   add_store_commands(app, a);
+  add_embed_commands(app, a);
   add_inspection(app, a);
   add_doctor(app, a);
   add_tool_commands(app, a);

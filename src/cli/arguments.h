@@ -12,6 +12,15 @@
 
 namespace openllm::cli {
 
+/// What `compare` has beside the model and how it is loaded.
+struct CompareArguments {
+  std::string backends{};
+  std::vector<std::string> prompts{};
+  std::vector<std::vector<std::int32_t>> prompt_ids{};
+  std::vector<std::string> files{};  ///< With a prompt on each line; "-" is standard input.
+  CompareOptions options{};
+};
+
 /// Values of all options and arguments of the command line. Each command reads its part.
 struct Arguments {
   std::string command{};  ///< "run", "models add", ...
@@ -41,10 +50,16 @@ struct Arguments {
   std::string sort = "name";                   ///< models: "name", "size", "used" or "origin"
   std::vector<std::string> variables{};        ///< get-prompt: "name=value"
   bool begins_answer = false;                  ///< get-prompt: the prompt ends so.
+  std::string data{};                          ///< template: file of the variables
   std::string shell{};                         ///< completion
   bool overwrite = false;                      ///< build
   bool measure = false;                        ///< doctor
+  CompareArguments compare{};
   std::vector<GivenOption> serving_options{};  ///< build: those of `start` that were given
+  std::vector<std::string> texts{};            ///< embed; score, rerank: query, then documents
+  std::vector<std::string> text_files{};       ///< The same, one on each line.
+  EmbedOptions embed{};                        ///< embed, score, rerank
+  int top_n = 0;                               ///< rerank
   bool stream = true;
   bool history = true;  ///< Chats: keep the lines for the next one.
   LoadOptions load{};

@@ -24,8 +24,9 @@ void add_prompt_ids(CLI::App* command, Arguments& a);
 /// The options that every command has, for the command and those below it. After all others.
 void add_global_options(CLI::App& command, Arguments& a);
 
-// The commands of the files store_arguments.cc and tool_arguments.cc.
+// The commands of the files store_arguments.cc, tool_arguments.cc and embed_arguments.cc.
 void add_store_commands(CLI::App& app, Arguments& a);
 void add_tool_commands(CLI::App& app, Arguments& a);
+void add_embed_commands(CLI::App& app, Arguments& a);
 
 }  // namespace openllm::cli

@@ -33,6 +33,9 @@ constexpr std::array kCommands{
     Command{"build", build_command},
     Command{"doctor", doctor_command},
     Command{"query", query_command},
+    Command{"embed", embed_command},
+    Command{"score", score_command},
+    Command{"rerank", rerank_command},
     Command{"models", models_command},
     Command{"models list", models_command},
     Command{"models add", models_add_command},
@@ -46,10 +49,13 @@ constexpr std::array kCommands{
     Command{"man", man_command},
     Command{"info", info_command},
     Command{"tokenize", tokenize_command},
+    Command{"detokenize", detokenize_command},
+    Command{"template", template_command},
     Command{"logits", logits_command},
     Command{"replay", replay_command},
     Command{"fields", fields_command},
     Command{"backends", backends_command},
+    Command{"compare", compare_command},
 };
 
 void report(std::string_view what) { note(base::cat("openllm: error: ", what, "\n")); }

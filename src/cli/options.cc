@@ -387,8 +387,9 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
   named(app, "--dtype", load.dtype,
         "Type that weights which are not quantised are rounded to (default: auto, as they are)")
       ->type_name("auto|f32|f16|bf16");
-  named(app, "--quantize,--quantise", load.quantize,
-        "Quantise while loading (no backend here does; quantised models load as they are)");
+  named(
+      app, "--quantize,--quantise", load.quantize,
+      "Quantise while loading, as a vLLM that is started does; quantised models load as they are");
   named(
       app, "--python", load.pt.python,
       "Interpreter of the backend pt, with torch and transformers (default: $OPENLLM_PYTHON, else "
@@ -408,6 +409,7 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
       "--trust-remote-code,!--no-trust-remote-code",
       [&load](std::int64_t count) { load.trust_remote_code = count > 0; },
       "Run code that comes with the model (a vLLM that is started and the backend pt do)");
+  add_places(app, load);
   add_vllm_options(app, load);
 }
 

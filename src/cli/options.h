@@ -75,6 +75,9 @@ inline CLI::Option* repeated(CLI::App* app, const std::string& name,
 /// Options of how a model is loaded.
 void add_load_options(CLI::App* app, LoadOptions& load);
 
+/// --place, which is one of them.
+void add_places(CLI::App* app, LoadOptions& load);
+
 /// Those of the backend vllm, which are among them.
 void add_vllm_options(CLI::App* app, LoadOptions& load);
 

@@ -34,9 +34,8 @@ constexpr std::string_view kNoGpu =
     "models run on the CPU here; `openllm backends` lists the devices";
 constexpr std::string_view kNoFetch =
     "models come into the store by `scripts/fetch-model` or `openllm models add`";
-constexpr std::string_view kNoQuantise =
-    "weights are computed with as they are stored; a GGUF file holds a quantised model";
-constexpr std::string_view kNoAdapters = "this version cannot mount adapters";
+constexpr std::string_view kAdapters =
+    "--adapter-id FOLDER[:NAME] mounts an adapter, where the backend is vllm";
 constexpr std::string_view kNoTls =
     "the server speaks plain HTTP; a reverse proxy in front of it (nginx, Caddy) can speak HTTPS";
 constexpr std::string_view kOneProcess =
@@ -157,13 +156,12 @@ constexpr PeerName kPeerNames[] = {
     {"--torch-dtype", kSame, "--dtype"},
     {"--device-map", kOther, "--device NAME chooses the device", true, "auto"},
     {"--low-cpu-mem-usage", kOther, "", false, ""},
-    {"--quantization", kAbsent, kNoQuantise},
+    {"--quantization", kSame, "--quantize"},
     {"--rope-scaling", kAbsent, "positions are the model's own"},
     {"--rope-freq-base", kAbsent, "positions are the model's own"},
     {"--rope-freq-scale", kAbsent, "positions are the model's own"},
-    {"--lora", kAbsent, kNoAdapters},
-    {"--enable-lora", kAbsent, kNoAdapters, false},
-    {"--adapter-id", kAbsent, kNoAdapters},
+    {"--lora", kAbsent, kAdapters},
+    {"--enable-lora", kAbsent, kAdapters, false},
     {"-md", kAbsent, kNoSpeculation},
     {"--model-draft", kAbsent, kNoSpeculation},
     {"--trust-remote-code", kAbsent, "no code comes with models here", false},

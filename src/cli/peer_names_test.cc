@@ -96,7 +96,7 @@ TEST(PeerNames, OfOpenLlmSayWhatToUse) {
   EXPECT_THAT(refusal("--workers-per-resource 0.5"),
               AllOf(HasSubstr("2 "), HasSubstr("--max-sequences")));
   EXPECT_THAT(refusal("--reload"), HasSubstr("2 "));
-  EXPECT_THAT(refusal("--adapter-id me/lora"), AllOf(HasSubstr("4 "), HasSubstr("adapters")));
+  EXPECT_THAT(refusal("--lora me/lora"), AllOf(HasSubstr("4 "), HasSubstr("--adapter-id")));
   EXPECT_THAT(refusal("--ssl-certfile x"), AllOf(HasSubstr("4 "), HasSubstr("proxy")));
   EXPECT_EQ(refusal("--do-not-track --api-workers 1 --workers-per-resource=1"), "taken");
 }

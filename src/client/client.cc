@@ -7,6 +7,7 @@
 #include "base/mutex.h"
 #include "client/api.h"
 #include "client/server_error.h"
+#include "client/vectors.h"
 #include "client/wire.h"
 
 namespace openllm {
@@ -63,7 +64,6 @@ class [[gnu::visibility("hidden")]] Client::Impl final : public client::Api {
   }
   bool may_end_without_reason() const noexcept override { return true; }
 
- private:
   /// The one that was chosen, else the server's first, asked for once.
   std::string model() const {
     if (!chosen_model_.empty()) return chosen_model_;
@@ -76,6 +76,7 @@ class [[gnu::visibility("hidden")]] Client::Impl final : public client::Api {
     return *model_;
   }
 
+ private:
   const std::string chosen_model_;
   mutable base::Mutex mutex_;
   mutable std::optional<std::string> model_ GUARDED_BY(mutex_);
@@ -111,6 +112,17 @@ GenerationStream Client::generate_iterator(const Prompt& prompt,
 AsyncGenerationStream Client::async_generate_iterator(const Prompt& prompt,
                                                       const GenerateOptions& options) const {
   return AsyncGenerationStream(client::start(impl(), prompt, options));
+}
+EmbedOutput Client::embed(const std::vector<Prompt>& inputs, const EmbedOptions& options) const {
+  return client::embed(impl()->caller(), impl()->model(), inputs, options);
+}
+ScoreOutput Client::score(const std::string& query, const std::vector<std::string>& documents,
+                          const EmbedOptions& options) const {
+  return client::score(impl()->caller(), impl()->model(), query, documents, options);
+}
+RerankOutput Client::rerank(const std::string& query, const std::vector<std::string>& documents,
+                            int top_n, const EmbedOptions& options) const {
+  return client::rerank(impl()->caller(), impl()->model(), query, documents, top_n, options);
 }
 Task<GenerationOutput> Client::async_generate(Prompt prompt, GenerateOptions options) const {
   return client::async_generate(impl(), std::move(prompt), std::move(options));

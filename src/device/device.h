@@ -88,6 +88,15 @@ class Device {
   virtual void activation(Activation act, Tensor x) noexcept = 0;  ///< In place.
   /// x[t,i] *= sigmoid(gate[t,i]), or of gate[t,0] where the gate has one column.
   virtual void apply_gate(Tensor gate, Tensor x) noexcept = 0;
+  /// out = the gate of gate_up [T, 2F], out: [T, F]; they must not overlap.
+  virtual void clamped_gate(const ClampedGate& gate, Tensor gate_up, Tensor out) noexcept = 0;
+  /// xIELU (arXiv 2411.13010) in place. `parameters`: alpha_p, alpha_n, beta, eps. With a =
+  /// softplus(alpha_p), b = beta + softplus(alpha_n): a x^2 + beta x for x > 0, else b (e^min(x,
+  /// eps) - 1 - x) + beta x.
+  virtual void xielu(const Weight& parameters, Tensor x) noexcept = 0;
+  /// x[t,:] *= the factor of row t's position.
+  virtual void scale_by_position(const PositionScale& scale, Tensor x) noexcept = 0;
+  virtual void scale(float factor, Tensor x) noexcept = 0;  ///< x *= factor.
   /// Every x to within [-limit, limit], in place.
   virtual void clamp(float limit, Tensor x) noexcept = 0;
   /// out = x; they must not overlap.
@@ -97,13 +106,15 @@ class Device {
   /// Chooses the experts of every row by its scores [T, experts]. `bias` [experts] may be null; it
   /// is added to the scores for the choice, not for the weights.
   virtual void route(Routing& routing, const Weight* bias, Tensor scores) noexcept = 0;
-  /// out[slot,:] = x[row of the slot,:].  x: [T, n], out: [T * top_k, n]
+  /// out[slot,:] = x[row of the slot,:], times its weight if the router weighs inputs.  x: [T, n],
+  /// out: [T * top_k, n]
   virtual void scatter_to_experts(const Routing& routing, Tensor x, Tensor out) noexcept = 0;
   /// linear(experts[expert of the slot]) of every slot. biases: empty, or one for each expert.
   virtual void grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
                               std::span<const Weight* const> biases, Tensor x,
                               Tensor out) noexcept = 0;
-  /// out[t,:] = sum over the row's slots, in the order of experts, of weight * x[slot,:].
+  /// out[t,:] = sum over the row's slots, in the order of experts, of weight * x[slot,:] (of
+  /// x[slot,:] if the router weighs inputs).
   virtual void gather_from_experts(const Routing& routing, Tensor x, Tensor out) noexcept = 0;
   /// out = the rows of x whose results the step wants: its logit rows, then its hidden rows.
   virtual void gather_outputs(Tensor x, Tensor out) noexcept = 0;

@@ -14,6 +14,8 @@ inline std::int32_t looked_up_row(const step::Step& step, const Lookup& lookup,
       return step.token_ids[row];
     case Lookup::By::kPosition:
       return step.positions[row] + lookup.offset;
+    case Lookup::By::kTokenType:
+      return (step.token_types.empty() ? 0 : step.token_types[row]) + lookup.offset;
     case Lookup::By::kConstant:
       return lookup.offset;
   }

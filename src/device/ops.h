@@ -30,12 +30,29 @@ enum class Activation : std::uint8_t {
   kTanh,
 };
 
+/// A gate whose halves are kept within a limit: with g = min(gate, limit) and u = up within
+/// [-limit, limit] it gives (u + 1) g sigmoid(alpha g).
+struct ClampedGate {
+  float alpha = 1.702F;
+  float limit = 7.0F;
+  /// An entry's gate and up lie side by side; else all gates come before all ups.
+  bool paired = false;
+};
+
+/// A factor that grows with the position p: 1 + beta log(1 + floor((p + offset) / length)).
+struct PositionScale {
+  float beta = 0.0F;
+  float length = 1.0F;
+  float offset = 0.0F;
+};
+
 /// Rows of an embedding table that the rows of a step look up.
 struct Lookup {
   enum class By : std::uint8_t {
-    kTokenId,   ///< The row's token id; rows with id -1 take the step's given embeddings.
-    kPosition,  ///< The row's position + offset.
-    kConstant,  ///< Row `offset` of the table, for all.
+    kTokenId,    ///< The row's token id; rows with id -1 take the step's given embeddings.
+    kPosition,   ///< The row's position + offset.
+    kConstant,   ///< Row `offset` of the table, for all.
+    kTokenType,  ///< The row's token type + offset.
   };
   By by = By::kTokenId;
   std::int32_t offset = 0;
@@ -88,7 +105,7 @@ class Rope {
 };
 
 /// Keys that the query at position p of a sequence sees (with a window, those > p - window of
-/// them).
+/// them, and of kWhole those < p + window).
 enum class Visibility : std::uint8_t {
   kCausal,  ///< Positions <= p, or <= the row's visible end when the step has one.
   kWhole,   ///< Every position of the sequence, up to the step's last row.
@@ -125,6 +142,9 @@ struct AttentionSpec {
   float soft_cap = 0.0F;  ///< 0: none; else cap * tanh(score / cap).
   Visibility visibility = Visibility::kCausal;
   PositionBias* bias = nullptr;  ///< Added to the scaled scores; null: none.
+  /// A score for each head, [n_heads], that takes part in the softmax and has no value; null: none.
+  const Weight* sinks = nullptr;
+  int chunk = 0;  ///< 0: none; else keys of the query's chunk of so many positions.
 };
 
 /// How keys and values are kept.
@@ -171,7 +191,14 @@ constexpr std::size_t kv_head_bytes(KvType type, int n) {
 
 /// How a mixture chooses experts for a row and weighs them, from the row's scores.
 struct RouterSpec {
-  enum class Score : std::uint8_t { kSoftmax, kSigmoid };
+  enum class Score : std::uint8_t {
+    kSoftmax,
+    kSigmoid,
+    /// Two experts, each weighed among those near to it alone (SparseMixer, arXiv 2409.12136): the
+    /// best one by the softmax over scores s with (best - s) / max(|s|, best) <= 2 jitter, then the
+    /// same without it.
+    kSparseMixer,
+  };
   /// What ranks groups of experts: their best one, or their two best together.
   enum class GroupScore : std::uint8_t { kBest, kBestTwo };
   int n_experts = 0;
@@ -179,6 +206,9 @@ struct RouterSpec {
   Score score = Score::kSoftmax;  ///< Over all experts.
   bool normalise = true;          ///< Divide the weights of the chosen ones by their sum.
   float scale = 1.0F;             ///< Factor of the weights, after that.
+  float jitter = 0.0F;            ///< kSparseMixer
+  /// Weights go to what the experts get instead of to what they give.
+  bool weighs_input = false;
   /// Experts are chosen among the `top_groups` best of `n_groups` groups.
   int n_groups = 1;
   int top_groups = 1;

@@ -31,6 +31,18 @@ float group_rank(RouterSpec::GroupScore kind, const float* ranks, int n) noexcep
   return *best + second;
 }
 
+/// The best score's share among those near to it; the others' ranks are as they were.
+float share_of_best(const float* scores, const float* ranks, int n, int best,
+                    float jitter) noexcept {
+  const float top = ranks[best];
+  float sum = 0.0F;
+  for (int e = 0; e < n; ++e) {
+    const bool is_far = (top - scores[e]) / std::max(std::abs(scores[e]), top) > 2.0F * jitter;
+    if (!is_far) sum += std::exp(ranks[e] - top);
+  }
+  return 1.0F / sum;
+}
+
 }  // namespace
 
 void RoutedSlots::resize(std::int64_t n_rows) {
@@ -64,7 +76,25 @@ void RoutedSlots::exclude_groups(const Space& space) const {
   }
 }
 
+void RoutedSlots::choose_near(std::int64_t t, const float* scores) noexcept {
+  const int n = spec_.n_experts;
+  float* const ranks = space(t).ranks;
+  std::copy_n(scores, n, ranks);
+  Choice* const choices = choices_.data() + t * spec_.top_k;
+  for (int i = 0; i < spec_.top_k; ++i) {
+    const int best = static_cast<int>(std::max_element(ranks, ranks + n) - ranks);
+    choices[i] = {best, share_of_best(scores, ranks, n, best, spec_.jitter) * spec_.scale};
+    ranks[best] = -std::numeric_limits<float>::infinity();
+  }
+  std::sort(choices, choices + spec_.top_k,
+            [](const Choice& a, const Choice& b) { return a.expert < b.expert; });
+}
+
 void RoutedSlots::choose(std::int64_t t, const float* scores, const float* bias) noexcept {
+  if (spec_.score == RouterSpec::Score::kSparseMixer) {
+    choose_near(t, scores);
+    return;
+  }
   const int n = spec_.n_experts;
   const Space s = space(t);
   std::copy_n(scores, n, s.scores);
@@ -98,10 +128,12 @@ void RoutedSlots::sort() {
   std::vector<std::int64_t> next(begin_.begin(), begin_.end() - 1);
   row_of_.resize(choices_.size());
   slots_.resize(choices_.size());
+  if (spec_.weighs_input) input_weights_.resize(choices_.size());
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     const std::int64_t slot = next[static_cast<std::size_t>(choices_[i].expert)]++;
     row_of_[static_cast<std::size_t>(slot)] = static_cast<std::int64_t>(i) / spec_.top_k;
-    slots_[i] = {slot, choices_[i].weight};
+    slots_[i] = {slot, spec_.weighs_input ? 1.0F : choices_[i].weight};
+    if (spec_.weighs_input) input_weights_[static_cast<std::size_t>(slot)] = choices_[i].weight;
   }
 }
 

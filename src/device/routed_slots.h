@@ -28,6 +28,10 @@ class RoutedSlots {
   /// First slot of an expert; begin(n_experts) is the number of slots.
   std::int64_t begin(int expert) const { return begin_[static_cast<std::size_t>(expert)]; }
   std::int64_t row_of(std::int64_t slot) const { return row_of_[static_cast<std::size_t>(slot)]; }
+  /// Factor of what the slot's expert gets.
+  float input_weight(std::int64_t slot) const {
+    return input_weights_.empty() ? 1.0F : input_weights_[static_cast<std::size_t>(slot)];
+  }
   /// Slot of the row's i-th expert, experts in ascending order.
   Slot slot(std::int64_t t, int i) const {
     return slots_[static_cast<std::size_t>(t * spec_.top_k + i)];
@@ -47,6 +51,7 @@ class RoutedSlots {
   };
   Space space(std::int64_t t);
   void exclude_groups(const Space& space) const;
+  void choose_near(std::int64_t t, const float* scores) noexcept;
 
   const RouterSpec spec_;
   std::vector<float> floats_{};    ///< [T, 3, experts]
@@ -55,6 +60,7 @@ class RoutedSlots {
   std::vector<std::int64_t> begin_{};
   std::vector<std::int64_t> row_of_{};
   std::vector<Slot> slots_{};
+  std::vector<float> input_weights_{};  ///< [T * top_k], when inputs are weighed.
 };
 
 }  // namespace openllm::device

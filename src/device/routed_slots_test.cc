@@ -41,6 +41,30 @@ TEST(RoutedSlots, WeightsMayBeLeftAsTheyAreAndScaled) {
   EXPECT_FLOAT_EQ(slots.slot(0, 0).weight, 2.0F);
 }
 
+TEST(RoutedSlots, SparseMixerWeighsAmongNearScores) {
+  // 4 and 3.5 are near to each other, 1 is far from both; without 4, 3.5 is alone.
+  const RoutedSlots slots =
+      route({.n_experts = 3, .top_k = 2, .score = RouterSpec::Score::kSparseMixer, .jitter = 0.1F},
+            {{1, 4, 3.5F}});
+  EXPECT_EQ(slots.begin(1), 0);
+  EXPECT_EQ(slots.begin(2), 1);
+  EXPECT_FLOAT_EQ(slots.slot(0, 0).weight, 1.0F / (1.0F + std::exp(-0.5F)));
+  EXPECT_FLOAT_EQ(slots.slot(0, 1).weight, 1.0F);
+}
+
+TEST(RoutedSlots, WeightsMayGoToTheInput) {
+  const RoutedSlots slots = route({.n_experts = 2,
+                                   .top_k = 1,
+                                   .score = RouterSpec::Score::kSigmoid,
+                                   .normalise = false,
+                                   .weighs_input = true},
+                                  {{0, -1}, {-2, 1}});
+  EXPECT_FLOAT_EQ(slots.slot(0, 0).weight, 1.0F);
+  EXPECT_FLOAT_EQ(slots.input_weight(0), 0.5F);
+  EXPECT_FLOAT_EQ(slots.input_weight(1), 1.0F / (1.0F + std::exp(-1.0F)));
+  EXPECT_FLOAT_EQ(route({.n_experts = 2, .top_k = 1}, {{0, 0}}).input_weight(0), 1.0F);
+}
+
 TEST(RoutedSlots, WeightsThatAddUpToTheScale) {
   const RoutedSlots slots =
       route({.n_experts = 3, .top_k = 2, .normalise = true, .scale = 2.5F}, {{1, 1, 0}});

@@ -19,6 +19,25 @@ void add_output_rows(Sequence& sequence, int first_row, std::vector<std::int32_t
   if (draws && !has_it) rows.push_back(last);
 }
 
+void add_hidden_rows(Sequence& sequence, int first_row, std::vector<std::int32_t>& rows) {
+  sequence.first_hidden = static_cast<int>(rows.size());
+  const PromptRows wanted = sequence.hidden_rows();
+  for (int p = wanted.begin; p < wanted.end; ++p)
+    rows.push_back(first_row + p - sequence.n_computed);
+}
+
+/// The kinds of a sequence's rows; those of the rows before it are filled up when it is the first
+/// that has any.
+void add_token_types(const Sequence& sequence, step::Step& out) {
+  const std::vector<std::int32_t>& types = sequence.request->request.token_types;
+  if (types.empty() && out.token_types.empty()) return;
+  out.token_types.resize(out.token_ids.size() - static_cast<std::size_t>(sequence.n_rows));
+  for (int i = 0; i < sequence.n_rows; ++i) {
+    const auto at = static_cast<std::size_t>(sequence.n_computed + i);
+    out.token_types.push_back(at < types.size() ? types[at] : 0);
+  }
+}
+
 }  // namespace
 
 void build_step(std::span<Sequence* const> batch, step::Step& out) {
@@ -43,6 +62,8 @@ void build_step(std::span<Sequence* const> batch, step::Step& out) {
       table.begin.push_back(static_cast<std::int32_t>(table.ids.size()));
     }
     add_output_rows(*sequence, entry.first_row, out.logit_rows);
+    add_hidden_rows(*sequence, entry.first_row, out.hidden_rows);
+    add_token_types(*sequence, out);
   }
 }
 

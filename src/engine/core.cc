@@ -40,6 +40,7 @@ Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& 
       options_(validated(options)),
       clock_(clock),
       vocab_size_(runner.vocab_size()),
+      hidden_size_(runner.hidden_size()),
       cache_(options.kv_groups, options.blocks_per_group, options.block_size),
       max_len_(std::min<std::int64_t>(options.max_model_len, cache_.max_tokens())),
       // Every running sequence can decode in the same step.
@@ -64,6 +65,7 @@ void Core::reserve_for(int n_choices) {
 void Core::add(std::unique_ptr<RequestState>& request) {
   RequestState& r = *request;
   reserve_for(r.request.n_choices);
+  r.is_whole = options_.whole_sequences;
   r.root = prefix_root(r, options_.rope_depends_on_length);
   r.tenant = shares_.tenant(r.request.tenant);
   r.group = shares_.group(r.request.tenant, r.request.group);
@@ -129,7 +131,7 @@ void Core::preempt(Sequence& sequence) {
 
 template <typename What>
 void Core::emit(const Sequence& sequence, What what) {
-  emissions_.push_back({sequence.request->request.sink, sequence.sampling.choice, std::move(what)});
+  emissions_.push_back({sequence.request->request.sink, sequence.choice, std::move(what)});
 }
 
 void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failure) {
@@ -147,8 +149,7 @@ void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failur
   if (!emissions_.empty()) {
     Emission& before = emissions_.back();
     auto* token = std::get_if<TokenEvent>(&before.what);
-    if (token != nullptr && before.sink == r.request.sink &&
-        before.choice == sequence.sampling.choice) {
+    if (token != nullptr && before.sink == r.request.sink && before.choice == sequence.choice) {
       token->is_last = true;
     }
   }
@@ -209,10 +210,14 @@ void Core::end_all(FinishReason reason, const FailurePtr& failure) {
 }
 
 std::span<const kv::BlockKey> Core::cached_prefix(Sequence& sequence) {
-  // Prompt logprobs need the logits of all rows until they have been reported.
-  if (!options_.prefix_caching || sequence.n_reported < sequence.report_end) return {};
-  // At least one token is computed: its logits are wanted.
-  const int n_blocks = (sequence.n_target() - 1) / options_.block_size;
+  if (!options_.prefix_caching) return {};
+  // At least one token is computed: its logits are wanted. So are all rows from the first one on
+  // whose logits or hidden state has not been delivered.
+  int n_known = sequence.n_target() - 1;
+  if (sequence.n_reported < sequence.report_end) n_known = std::min(n_known, sequence.n_reported);
+  if (sequence.hidden_next < sequence.request->request.hidden.end)
+    n_known = std::min(n_known, sequence.hidden_next);
+  const int n_blocks = n_known / options_.block_size;
   sequence.extend_keys(n_blocks, options_.block_size);
   const std::span<const kv::BlockKey> keys(sequence.keys.data(),
                                            static_cast<std::size_t>(n_blocks));
@@ -351,6 +356,15 @@ void Core::report_prompt(Sequence& sequence, StepOutput& output, const float* lo
   }
 }
 
+void Core::report_hidden(Sequence& sequence, const float* rows) {
+  const PromptRows got = sequence.hidden_rows();
+  if (got.empty()) return;
+  sequence.hidden_next = got.end;
+  const auto offset =
+      static_cast<std::size_t>(sequence.first_hidden) * static_cast<std::size_t>(hidden_size_);
+  emit(sequence, PromptHidden{got.begin, got.end - got.begin, rows + offset});
+}
+
 void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
   const RequestState& r = *sequence.request;
   sequence.tokens.push_back(sample.token);
@@ -367,10 +381,11 @@ void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
   }
 }
 
-void Core::commit_one(Sequence& sequence, StepOutput& output, const float* logits) {
+void Core::commit_one(Sequence& sequence, StepOutput& output, const step::Outputs& results) {
   RequestState& r = *sequence.request;
   if (!std::exchange(r.has_started, true)) emit(sequence, StartEvent{step_began_});
-  report_prompt(sequence, output, logits);
+  report_prompt(sequence, output, results.logits);
+  report_hidden(sequence, results.hidden);
   const bool samples =
       r.max_new > 0 && sequence.n_computed + sequence.n_rows == sequence.n_target();
   if (!samples && !sequence.split_counted &&
@@ -399,13 +414,14 @@ void Core::commit_one(Sequence& sequence, StepOutput& output, const float* logit
   release_held(r);
 }
 
-void Core::commit(std::span<StepOutput> outputs, const float* logits) {
+void Core::commit(std::span<StepOutput> outputs, const step::Outputs& results) {
   ++stats_.n_steps;
   stats_.n_step_rows += static_cast<std::int64_t>(step_.token_ids.size());
   stats_.n_step_sequences += static_cast<std::int64_t>(batch_.size());
-  // A start, logprobs, logits and a token for each of the batch, and an end for everyone.
+  // A start, logprobs, logits, hidden states and a token for each of the batch, and an end for
+  // everyone.
   reserve_more(emissions_,
-               4 * batch_.size() + running_.size() + static_cast<std::size_t>(n_waiting()));
+               5 * batch_.size() + running_.size() + static_cast<std::size_t>(n_waiting()));
   for (std::size_t i = 0; i < batch_.size(); ++i) {
     Sequence& sequence = *batch_[i];
     if (sequence.state == Sequence::State::kEnded)
@@ -414,9 +430,18 @@ void Core::commit(std::span<StepOutput> outputs, const float* logits) {
       end_request(*sequence.request, FinishReason::kError,
                   std::make_shared<const base::Failure>(*failure));
     } else {
-      commit_one(sequence, outputs[i], logits);
+      commit_one(sequence, outputs[i], results);
     }
   }
+}
+
+step::Outputs Core::run_step() {
+  const step::Outputs results = runner_.run(step_);
+  if (results.logits == nullptr && !step_.logit_rows.empty())
+    base::fail(ErrorCode::kInternal, "engine: the runner gave no logits");
+  if (results.hidden == nullptr && !step_.hidden_rows.empty())
+    base::fail(ErrorCode::kInternal, "engine: the runner gave no hidden states");
+  return results;
 }
 
 void Core::step() {
@@ -444,20 +469,18 @@ void Core::step() {
   }
   build_step(batch_, step_);
   FailurePtr failure;
-  const float* logits = nullptr;
+  step::Outputs results;
   try {
-    logits = runner_.run(step_).logits;
-    if (logits == nullptr && !step_.logit_rows.empty())
-      failure = make_failure(ErrorCode::kInternal, "engine: the runner gave no logits");
+    results = run_step();
   } catch (const std::exception& e) {
     failure = std::make_shared<const base::Failure>(base::failure_of(e));
   }
   if (failure == nullptr) {
     const StepShape computed = shape();
-    const std::span<StepOutput> outputs = sampler_.sample(runner_, batch_, logits);
+    const std::span<StepOutput> outputs = sampler_.sample(runner_, batch_, results.logits);
     reservation.commit();
     const std::int64_t n_tokens = stats_.n_generated_tokens;
-    commit(outputs, logits);
+    commit(outputs, results);
     measure(computed, std::chrono::duration<double>(clock_.now() - start).count(),
             stats_.n_generated_tokens - n_tokens);
   } else {

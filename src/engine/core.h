@@ -50,6 +50,11 @@ struct PromptLogits {
 };
 /// Shared by all that one failure ends: telling them of a lack of memory takes none.
 using FailurePtr = std::shared_ptr<const base::Failure>;
+struct PromptHidden {
+  int first = 0;  ///< Prompt position of the first row.
+  int n = 0;
+  const float* values = nullptr;  ///< [n, D], valid until the next step.
+};
 struct StartEvent {
   base::Clock::TimePoint when{};  ///< When the first step of the request began.
 };
@@ -63,7 +68,7 @@ struct EndEvent {
 struct Emission {
   std::shared_ptr<EventSink> sink{};
   int choice = 0;
-  std::variant<TokenEvent, PromptLogprobs, PromptLogits, StartEvent, EndEvent> what{};
+  std::variant<TokenEvent, PromptLogprobs, PromptLogits, PromptHidden, StartEvent, EndEvent> what{};
 };
 
 /// The engine without threads: everything that one step does.
@@ -94,6 +99,7 @@ class Core {
   /// Longest sequence, prompt and answer.
   std::int64_t max_len() const noexcept { return max_len_; }
   int vocab_size() const noexcept { return vocab_size_; }
+  int hidden_size() const noexcept { return hidden_size_; }
   bool is_idle() const noexcept { return requests_.empty(); }
   std::int64_t n_waiting() const noexcept {
     return static_cast<std::int64_t>(waiting_.size()) + n_held_;
@@ -138,9 +144,11 @@ class Core {
   void fill_work(Load& load);
   void measure(const StepShape& computed, double step_s, std::int64_t n_tokens) noexcept;
   void reserve(StepReservation& reservation);
-  void commit(std::span<StepOutput> outputs, const float* logits);
-  void commit_one(Sequence& sequence, StepOutput& output, const float* logits);
+  void commit(std::span<StepOutput> outputs, const step::Outputs& results);
+  void commit_one(Sequence& sequence, StepOutput& output, const step::Outputs& results);
   void report_prompt(Sequence& sequence, StepOutput& output, const float* logits);
+  void report_hidden(Sequence& sequence, const float* rows);
+  step::Outputs run_step();
   void append_token(Sequence& sequence, sampling::Sample& sample);
   template <typename What>
   void emit(const Sequence& sequence, What what);
@@ -149,6 +157,7 @@ class Core {
   const EngineOptions options_;
   const base::Clock& clock_;
   const int vocab_size_;
+  const int hidden_size_;
   kv::BlockCache cache_;
   const std::int64_t max_len_;
   const std::size_t max_running_;

@@ -59,6 +59,8 @@ void deliver(Emission& emission) {
     sink.on_prompt_logprobs(logprobs->first, std::move(logprobs->events));
   } else if (const auto* logits = std::get_if<PromptLogits>(&emission.what)) {
     sink.on_prompt_logits(logits->first, logits->n, logits->values);
+  } else if (const auto* hidden = std::get_if<PromptHidden>(&emission.what)) {
+    sink.on_prompt_hidden(hidden->first, hidden->n, hidden->values);
   } else if (const auto* start = std::get_if<StartEvent>(&emission.what)) {
     sink.on_start(start->when);
   } else if (const auto* end = std::get_if<EndEvent>(&emission.what)) {
@@ -99,6 +101,7 @@ class Engine::Impl {
 
   void submit(Request request) {
     validate_request(request, core_.vocab_size(), core_.max_len());
+    validate_hidden(request, core_.hidden_size(), options_.whole_sequences);
     if (request.n_choices > max_of_request_) {  // an idle engine would not take them either
       base::fail_at(ErrorCode::kInvalidArgument, "n",
                     "more choices than the engine takes at once (expected at most ",

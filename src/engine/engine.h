@@ -24,6 +24,9 @@ struct EngineOptions {
   /// The model's RoPE factors depend on the length a sequence was admitted with (dynamic,
   /// longrope): sequences of different admitted length then share no prefix.
   bool rope_depends_on_length = false;
+  /// The model's rows see the whole sequence: a prompt comes in one step, which
+  /// `max_step_tokens` must have room for, and requests want hidden states alone.
+  bool whole_sequences = false;
   bool check_invariants = false;  ///< After every step; debug builds do it anyway.
   std::vector<kv::KvGroupSpec> kv_groups{};
   std::vector<int> blocks_per_group{};

@@ -46,6 +46,7 @@ class FakeRunner final : public StepRunner {
   }
 
   int vocab_size() const noexcept override { return vocab_; }
+  int hidden_size() const noexcept override { return kHidden; }
   step::Outputs run(const step::Step& plan) override {
     ++n_calls;
     most_sequences = std::max(most_sequences, plan.sequences.size());
@@ -64,8 +65,17 @@ class FakeRunner final : public StepRunner {
            std::span(logits_).subspan(i * static_cast<std::size_t>(vocab_),
                                       static_cast<std::size_t>(vocab_)));
     }
-    return {.logits = logits_.data()};
+    hidden_.resize(plan.hidden_rows.size() * kHidden);
+    s = 0;
+    for (std::size_t i = 0; i < plan.hidden_rows.size(); ++i) {
+      const std::int32_t row = plan.hidden_rows[i];
+      while (row >= plan.sequences[s].first_row + plan.sequences[s].n_rows) ++s;
+      read(plan, s, row - plan.sequences[s].first_row,
+           std::span(hidden_).subspan(i * kHidden, kHidden));
+    }
+    return {.logits = logits_.data(), .hidden = hidden_.data()};
   }
+  static constexpr std::size_t kHidden = 3;
   void forget(std::int64_t sequence_id) noexcept override { lengths_.erase(sequence_id); }
   /// Sequences that steps had and that were not forgotten.
   std::size_t n_remembered() const noexcept { return lengths_.size(); }
@@ -147,6 +157,13 @@ class FakeRunner final : public StepRunner {
     const step::SequenceRows& seq = plan.sequences[s];
     const int length = seq.past_len + row + 1;
     history_.clear();
+    if (memory_.empty()) {  // each row sees the whole sequence, and where it stands itself
+      const auto begin = plan.token_ids.begin() + seq.first_row;
+      history_.assign(begin, begin + seq.n_rows);
+      history_.push_back(row);
+      fake_logits(history_, history_.size(), seq.adapter, out);
+      return;
+    }
     for (int p = 0; p < length; ++p) {
       const Cell& c = cell(plan, 0, s, p);
       base::check(c.position == p && c.adapter == seq.adapter, "fake: stale cell at position ", p);
@@ -176,6 +193,7 @@ class FakeRunner final : public StepRunner {
   std::map<std::int64_t, std::int32_t> lengths_;
   std::vector<std::int32_t> history_;
   std::vector<float> logits_;
+  std::vector<float> hidden_;
 };
 
 class FakeClock final : public base::Clock {
@@ -202,6 +220,11 @@ class RecordingSink : public EventSink {
     in_order = in_order && first == n_logit_rows;
     n_logit_rows += n;
     if (vocab > 0) prompt_logits.insert(prompt_logits.end(), logits, logits + n * vocab);
+  }
+  void on_prompt_hidden(int first, int n, const float* rows) noexcept override {
+    in_order = in_order && (hidden.empty() || first == next_hidden);
+    next_hidden = first + n;
+    hidden.insert(hidden.end(), rows, rows + n * static_cast<int>(FakeRunner::kHidden));
   }
   void on_token(int choice, TokenEvent event) noexcept override {
     const auto c = static_cast<std::size_t>(choice);
@@ -230,6 +253,8 @@ class RecordingSink : public EventSink {
   std::vector<int> n_ends;
   std::vector<TokenEvent> prompt;
   std::vector<float> prompt_logits;
+  std::vector<float> hidden;
+  int next_hidden = 0;
   int n_logit_rows = 0;
   int vocab = 0;
   int n_cached = 0;

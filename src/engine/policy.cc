@@ -19,7 +19,7 @@ constexpr int kFirstRows = 32;
 constexpr int kLeastRows = 2;
 
 bool is_decode(const Candidate& c) noexcept {
-  return c.n_remaining == 1 && c.report_begin >= c.report_end;
+  return c.n_remaining == 1 && c.report_begin >= c.report_end && !c.is_whole;
 }
 
 int count_reports(const Candidate& c, int n_rows) noexcept {
@@ -92,6 +92,7 @@ class Planner {
     const int had = rows_[i];
     if (had == 0 && budget_.sequences == 0) return 0;
     const int outputs_had = count_output_rows(c, had);
+    if (c.is_whole && (n < c.n_remaining || budget_.rows < c.n_remaining)) return 0;
     const int wanted = had + std::min({n, budget_.rows, c.n_remaining - had});
     const int now = fit_outputs(c, wanted, budget_.output_rows + outputs_had);
     if (now <= had) return 0;
@@ -127,12 +128,15 @@ class Planner {
     for (const std::size_t i : order) {
       if (n_rows == 0 || (spent >= time && n_least == 0)) break;
       const int had = rows_[i];
-      const int got = give(i, std::min(std::max(rows_within(i, time - spent), n_least), n_rows));
+      int wanted = std::min(std::max(rows_within(i, time - spent), n_least), n_rows);
+      // The first one comes whole whatever it takes.
+      if (candidates_[i].is_whole && n_least > 0) wanted = candidates_[i].n_remaining;
+      const int got = give(i, wanted);
       if (got == 0) continue;
       n_least = 0;
       spent += got * row_s_ + keys_of(candidates_[i], had, had + got) * costs_.prompt_key;
-      n_rows -= got;
-      n_rows_left_ -= got;
+      n_rows = std::max(0, n_rows - got);
+      n_rows_left_ = std::max(0, n_rows_left_ - got);
     }
     return spent;
   }

@@ -16,9 +16,10 @@ struct Candidate {
   int report_begin = 0;  ///< Rows [report_begin, report_end) of the prompt whose logits are wanted.
   int report_end = 0;
   bool wants_last =
-      true;          ///< The last remaining row's logits are wanted: a token is sampled there.
-  int n_past = 0;    ///< Tokens computed before: the first row attends to one more.
-  int priority = 0;  ///< Lower comes first.
+      true;               ///< The last remaining row's logits are wanted: a token is sampled there.
+  bool is_whole = false;  ///< Its rows come all in one step.
+  int n_past = 0;         ///< Tokens computed before: the first row attends to one more.
+  int priority = 0;       ///< Lower comes first.
   std::int64_t n_served = 0;       ///< Rows that its group was given since it came.
   std::int64_t tenant_served = 0;  ///< What its tenant was given.
 };
@@ -53,8 +54,9 @@ double step_limit_s(const StepCosts& costs, const StepShape& decodes, int n_prom
 /// rank, so that long ones get on; one to those whose group will have been given least when they
 /// are done (`n_served` + `n_remaining`), so that short and new ones do not wait behind them; and,
 /// where there are several tenants, one to the tenant that was given least. In each part lower
-/// priority comes first. What one part leaves the others take. The first in rank always gets rows,
-/// but in a step of decodes alone when one is due to be measured.
+/// priority comes first. One that comes whole fits its part or is the first that gets rows of it.
+/// What one part leaves the others take. The first in rank always gets rows, but in a step of
+/// decodes alone when one is due to be measured.
 void plan_step(std::span<const Candidate> candidates, Budget budget, const StepCosts& costs,
                std::vector<PlannedRows>& out);
 

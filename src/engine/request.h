@@ -36,6 +36,9 @@ class EventSink {
   /// Logprobs of prompt positions [first, first + events.size()), if asked for. Position 0 is never
   /// reported.
   virtual void on_prompt_logprobs(int first, std::vector<TokenEvent> events) noexcept = 0;
+  /// Hidden states of prompt positions [first, first + n), [n, D], valid during the call; for
+  /// Request::hidden.
+  virtual void on_prompt_hidden(int /*first*/, int /*n*/, const float* /*rows*/) noexcept {}
   /// Raw logits of prompt positions [first, first + n), [n, vocab], valid during the call; for
   /// Request::prompt_logits.
   virtual void on_prompt_logits(int /*first*/, int /*n*/, const float* /*logits*/) noexcept {}
@@ -46,12 +49,23 @@ class EventSink {
                       const base::Failure& failure) noexcept = 0;
 };
 
+/// Positions [begin, end) of a prompt.
+struct PromptRows {
+  int begin = 0;
+  int end = 0;
+  bool empty() const noexcept { return begin >= end; }
+};
+
 /// A request to the engine: token ids in, tokens and logprobs out.
 struct Request {
   std::string id{};  ///< Unique among the running ones.
   std::vector<std::int32_t> prompt_ids{};
+  /// So many of the last prompt_ids belong to an answer that began elsewhere: penalties and
+  /// constraints take them for that. The lengths below count what is still to come.
+  int n_answered = 0;
   sampling::SamplingParams sampling{};  ///< `choice` is set by the engine.
   int n_choices = 1;
+  int first_choice = 0;  ///< What the first choice counts as in random draws.
   int max_new_tokens = 16;
   int min_new_tokens = 0;
   /// Tokens that end the choice; empty with ignore_eos.
@@ -61,11 +75,20 @@ struct Request {
   /// Rules that are among `constraints`, once more for who follows them in a way of its own.
   std::vector<std::string> bad_words{};
   std::vector<std::int32_t> allowed_token_ids{};
+  /// Names of fields with other values than the neutral ones, where the backend asks for them
+  /// (Capabilities::is_mixed).
+  std::vector<std::string> fields{};
   int n_logprobs = -1;         ///< < 0: none.
   int n_prompt_logprobs = -1;  ///< < 0: none.
   /// Deliver the logits of every prompt position. Like prompt logprobs it makes the engine compute
   /// the whole prompt, cached or not.
   bool prompt_logits = false;
+  /// Deliver the hidden states of these positions, behind the last norm. The whole prompt is then
+  /// computed, but what a cache has of the positions before them.
+  PromptRows hidden{};
+  /// The kind of each prompt token, where a model has several (step::Step::token_types); empty: all
+  /// of the first.
+  std::vector<std::int32_t> token_types{};
   int priority = 0;  ///< Lower runs first.
   std::int32_t adapter = 0;
   /// Anything besides tokens and adapter that changes the numbers.

@@ -1,6 +1,7 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
+#include <span>
 #include <tuple>
 
 #include "base/error.h"
@@ -14,17 +15,28 @@ namespace {
 std::unique_ptr<sampling::Constraint> make_constraint(const Request& request, int choice,
                                                       int max_new) {
   std::vector<std::unique_ptr<sampling::Constraint>> parts;
+  const std::span prompt(request.prompt_ids);
+  const auto n_answered = static_cast<std::size_t>(request.n_answered);
   if (request.min_new_tokens > 0 && !request.stop_token_ids.empty()) {
     parts.push_back(std::make_unique<sampling::MinNewTokens>(request.min_new_tokens));
   }
-  const sampling::ConstraintContext context{request.prompt_ids, request.stop_token_ids, choice,
-                                            max_new};
+  const sampling::ConstraintContext context{prompt.first(prompt.size() - n_answered),
+                                            request.stop_token_ids, choice,
+                                            max_new + request.n_answered};
   for (const sampling::ConstraintFactory& make : request.constraints) {
     parts.push_back(make(context));
     base::check(parts.back() != nullptr, "engine: a factory made no constraint");
+    for (const std::int32_t token : prompt.last(n_answered)) parts.back()->accept(token);
   }
   if (parts.empty()) return nullptr;
   return std::make_unique<sampling::ConstraintSet>(std::move(parts), request.stop_token_ids);
+}
+
+void count_tokens(const Request& request, sampling::TokenCounts& counts) {
+  const std::span prompt(request.prompt_ids);
+  const auto n_answered = static_cast<std::size_t>(request.n_answered);
+  counts.add_prompt(prompt.first(prompt.size() - n_answered));
+  for (const std::int32_t token : prompt.last(n_answered)) counts.add_output(token);
 }
 
 }  // namespace
@@ -37,12 +49,14 @@ RequestState::RequestState(Request what, std::int64_t max_len) : request(std::mo
     auto sequence = std::make_unique<Sequence>();
     sequence->request = this;
     sequence->sampling = request.sampling;
-    sequence->sampling.choice = i;
+    sequence->choice = i;
+    sequence->sampling.choice = request.first_choice + i;
     sequence->tokens = request.prompt_ids;
-    sequence->constraint = make_constraint(request, i, max_new);
+    sequence->constraint = make_constraint(request, sequence->sampling.choice, max_new);
     if (i == 0 && reports_prompt())
       sequence->report_end = request.prompt_logits ? n_prompt : n_prompt - 1;
-    if (sampling::uses_counts(request.sampling)) sequence->counts.add_prompt(request.prompt_ids);
+    if (i == 0) sequence->hidden_next = request.hidden.begin;
+    if (sampling::uses_counts(request.sampling)) count_tokens(request, sequence->counts);
     choices.push_back(std::move(sequence));
   }
 }
@@ -52,7 +66,8 @@ int Sequence::n_generated() const noexcept {
 }
 
 int Sequence::n_target() const noexcept {
-  return request->max_new == 0 ? report_end : static_cast<int>(tokens.size());
+  if (request->max_new > 0) return static_cast<int>(tokens.size());
+  return request->request.hidden.empty() ? report_end : request->n_prompt;
 }
 
 Candidate Sequence::candidate() const noexcept {
@@ -63,7 +78,14 @@ Candidate Sequence::candidate() const noexcept {
   c.wants_last = request->max_new > 0;
   c.n_past = n_computed;
   c.priority = request->request.priority;
+  c.is_whole = request->is_whole;
   return c;
+}
+
+PromptRows Sequence::hidden_rows() const noexcept {
+  if (sampling.choice > 0) return {};  // the first one delivers them
+  return {std::max(n_computed, hidden_next),
+          std::min(n_computed + n_rows, request->request.hidden.end)};
 }
 
 void Sequence::extend_keys(int n_blocks, int block_size) {
@@ -90,7 +112,7 @@ kv::BlockKey prefix_root(const RequestState& r, bool rope_depends_on_length) {
 
 bool ranks_before(const Sequence* a, const Sequence* b) noexcept {
   const auto key = [](const Sequence* s) {
-    return std::tuple(s->request->request.priority, s->request->arrival, s->sampling.choice);
+    return std::tuple(s->request->request.priority, s->request->arrival, s->choice);
   };
   return key(a) < key(b);
 }

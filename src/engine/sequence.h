@@ -30,10 +30,12 @@ struct Sequence {
   std::int64_t id = 0;  ///< As step::SequenceRows::sequence_id; set by the core.
   State state = State::kHeld;
   sampling::SamplingParams sampling{};
+  int choice = 0;                      ///< Of the request.
   std::vector<std::int32_t> tokens{};  ///< Prompt and answer.
   int n_computed = 0;                  ///< Tokens whose keys and values are in the blocks.
-  int n_reported = 0;  ///< Prompt rows whose logits were delivered; survives preemption.
-  int report_end = 0;  ///< Prompt rows whose logits are to be delivered.
+  int n_reported = 0;   ///< Prompt rows whose logits were delivered; survives preemption.
+  int report_end = 0;   ///< Prompt rows whose logits are to be delivered.
+  int hidden_next = 0;  ///< First prompt row of Request::hidden that was not delivered.
   bool split_counted = false;
   bool was_charged = false;  ///< Its prompt counts as served to its tenant.
   sampling::TokenCounts counts{};
@@ -43,12 +45,15 @@ struct Sequence {
 
   // Set for one step.
   int n_rows = 0;
-  int first_output = 0;  ///< Index of its first output row.
+  int first_output = 0;  ///< Index of its first row with logits.
+  int first_hidden = 0;  ///< Index of its first row of hidden states.
 
   int n_generated() const noexcept;
   /// Tokens to compute before it ends or its next token is sampled.
   int n_target() const noexcept;
   Candidate candidate() const noexcept;
+  /// Positions of Request::hidden among its rows of the step, as far as they are still wanted.
+  PromptRows hidden_rows() const noexcept;
   /// Computes the keys of the first `n_blocks` blocks, all of which its tokens fill.
   void extend_keys(int n_blocks, int block_size);
 };
@@ -63,6 +68,7 @@ struct RequestState {
   int max_new = 0;           ///< As far as there is room.
   int n_open = 0;            ///< Choices not ended.
   bool has_started = false;  ///< A step of it was committed.
+  bool is_whole = false;     ///< Its prompt comes in one step. Set by the core.
   bool joins_group = false;  ///< Others of its group were there when it came.
   /// Prompt tokens found in the prefix cache by the first choice to run; < 0: none ran yet.
   int n_cached = -1;

@@ -13,6 +13,8 @@ class StepRunner {
  public:
   virtual ~StepRunner() = default;
   virtual int vocab_size() const noexcept = 0;
+  /// Columns of step::Outputs::hidden; 0: it gives none.
+  virtual int hidden_size() const noexcept { return 0; }
   /// Computes the step; the results are valid until the next call. Throws openllm::Error when the
   /// step failed; the engine then fails the step's requests and goes on.
   virtual step::Outputs run(const step::Step& step) = 0;

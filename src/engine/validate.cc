@@ -52,6 +52,10 @@ void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
   }
   require(r.n_choices >= 1 && r.n_choices <= kMaxChoices, {"n"}, "n: out of range (expected 1 to ",
           kMaxChoices, ", got ", r.n_choices, ")");
+  require(r.first_choice >= 0 && r.first_choice <= kMaxChoices - r.n_choices, {},
+          "first_choice: out of range (got ", r.first_choice, ")");
+  require(r.n_answered >= 0 && static_cast<std::size_t>(r.n_answered) < r.prompt_ids.size(), {},
+          "n_answered: more than the prompt has (got ", r.n_answered, ")");
   require(r.max_new_tokens >= 0, {"max_new_tokens"},
           "max_new_tokens: out of range (expected >= 0, got ", r.max_new_tokens, ")");
   require(r.min_new_tokens >= 0, {"min_new_tokens"},
@@ -63,6 +67,20 @@ void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
   require(n_prompt <= room, {"prompt", ErrorReason::kContextTooLong},
           "prompt too long for the context (expected at most ", room, " tokens, got ", n_prompt,
           ")");
+}
+
+void validate_hidden(const Request& r, int hidden_size, bool whole_sequences) {
+  const auto n_prompt = static_cast<int>(r.prompt_ids.size());
+  require(r.hidden.begin >= 0 && r.hidden.end <= n_prompt, {"hidden"},
+          "hidden: out of range (expected positions 0 to ", n_prompt - 1, ", got ", r.hidden.begin,
+          " to ", r.hidden.end - 1, ")");
+  require(r.hidden.empty() || hidden_size > 0, {"hidden"}, "hidden: the runner gives none");
+  require(r.token_types.empty() || (whole_sequences && r.token_types.size() == r.prompt_ids.size()),
+          {"token_types"}, "token_types: expected none, or for whole sequences one for each of ",
+          n_prompt, " tokens, got ", r.token_types.size());
+  require(
+      !whole_sequences || (r.max_new_tokens == 0 && !r.prompt_logits && r.n_prompt_logprobs < 0),
+      {"max_new_tokens"}, "max_new_tokens: the model gives hidden states alone, no tokens");
 }
 
 }  // namespace openllm::engine

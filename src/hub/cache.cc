@@ -146,6 +146,13 @@ std::optional<CachedModel> Cache::find(const Reference& reference) const {
   return model_in(*found, files_in(*found), reference);
 }
 
+std::optional<CachedModel> Cache::find_texts(const Reference& reference) const {
+  const std::optional<Snapshot> found = snapshot(reference);
+  std::error_code ignored;
+  if (!found || !fs::is_regular_file(found->folder / "config.json", ignored)) return std::nullopt;
+  return CachedModel{*found, {}, found->folder, "none", found->bytes};
+}
+
 std::vector<CachedModel> Cache::models_in(const Snapshot& snapshot) const {
   const Files files = files_in(snapshot);
   Reference reference;

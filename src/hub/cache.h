@@ -51,6 +51,8 @@ class Cache {
   std::optional<Snapshot> snapshot(const Reference& reference) const;
   /// The model in it; nothing when it has none, or not all of its files.
   std::optional<CachedModel> find(const Reference& reference) const;
+  /// What there is of it besides weights; nothing without a config.json.
+  std::optional<CachedModel> find_texts(const Reference& reference) const;
   /// All models of a snapshot: each of its GGUF files, or the one in its other files.
   std::vector<CachedModel> models_in(const Snapshot& snapshot) const;
   /// All snapshots, whole or not, sorted by repository.

@@ -199,7 +199,8 @@ CachedModel fetch(const Asking& asking, const Cache& cache, const Reference& ref
   found.repo = info.repo;
   found.revision = info.commit;
   found.file = selection.load;
-  const std::optional<CachedModel> model = cache.find(found);
+  const std::optional<CachedModel> model =
+      selection.format == "none" ? cache.find_texts(found) : cache.find(found);
   if (!model) {
     base::fail(
         ErrorCode::kCorruptData, "hub: ", info.repo,

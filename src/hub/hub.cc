@@ -150,6 +150,10 @@ HubModel fetch(const HubOptions& options, const hub::Reference& reference,
   fetching.download.n_connections = options.n_connections;
   fetching.progress = pulling.progress;
   if (is_of_modelscope(options, reference)) {
+    if (pulling.serialisation == "none") {
+      base::fail_at(ErrorCode::kUnsupported, "serialisation",
+                    "models come without weights from the Hugging Face Hub alone (got none)");
+    }
     const hub::ModelScopeCache cache(options.modelscope.cache);
     return hub::described(hub::fetch_from_modelscope(asking_modelscope(options, pulling.stop_token),
                                                      cache, reference, fetching),

@@ -32,13 +32,19 @@ std::int64_t number_of(const Json& json, const char* key, std::int64_t otherwise
   return number == nullptr ? otherwise : *number;
 }
 
+/// In lower case; empty for what is none.
+std::string sha256_of(const Json& json) {
+  std::string digest = text_of(json, "Sha256");
+  for (char& c : digest) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (digest.size() != 64 || digest.find_first_not_of("0123456789abcdef") != std::string::npos)
+    digest.clear();
+  return digest;
+}
+
 RemoteFile parse_file(const Json& json) {
   RemoteFile file;
   file.path = text_of(json, "Path");
-  std::string digest = text_of(json, "Sha256");
-  for (char& c : digest) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  if (digest.size() == 64 && digest.find_first_not_of("0123456789abcdef") == std::string::npos)
-    file.sha256 = std::move(digest);
+  file.sha256 = sha256_of(json);
   // 0 is what it says of files whose size it does not know, too.
   const std::int64_t size = number_of(json, "Size", -1);
   const bool is_known = size > 0 || (size == 0 && file.sha256 == kDigestOfNothing);

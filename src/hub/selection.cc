@@ -96,10 +96,24 @@ std::vector<std::string> find_pickles(const std::vector<std::string>& paths) {
   return found;
 }
 
+/// A file of a folder that modules.json names: "1_Pooling/config.json",
+/// "2_Dense/model.safetensors".
+bool is_of_module(std::string_view path) {
+  const std::size_t slash = path.find('/');
+  if (slash == std::string_view::npos || path[0] < '0' || path[0] > '9') return false;
+  const std::string_view folder = path.substr(0, slash);
+  const std::string_view name = path.substr(slash + 1);
+  return folder.find('_') != std::string_view::npos &&
+         (name == "config.json" || name == "model.safetensors");
+}
+
 /// Files beside the weights that a model is read with.
 bool is_small_file(std::string_view path) {
   static const std::set<std::string_view> kNames = {"config.json",
+                                                    "config_sentence_transformers.json",
                                                     "generation_config.json",
+                                                    "modules.json",
+                                                    "sentence_bert_config.json",
                                                     "tokenizer.json",
                                                     "tokenizer_config.json",
                                                     "special_tokens_map.json",
@@ -117,7 +131,7 @@ bool is_small_file(std::string_view path) {
                                                     "params.json",
                                                     "tekken.json"};
   if (path.starts_with("additional_chat_templates/")) return path.ends_with(".jinja");
-  if (!is_at_the_top(path)) return false;
+  if (!is_at_the_top(path)) return is_of_module(path);
   return kNames.count(path) > 0 || path.ends_with(".model") || path.ends_with(".tiktoken") ||
          path.ends_with("chat_template.jinja");
 }
@@ -274,8 +288,25 @@ std::string variant_of(std::string_view path) {
   return is_variant(stem) ? stem : std::string();
 }
 
+namespace {
+
+/// For a model whose weights are elsewhere.
+Selection select_texts(const std::vector<std::string>& paths, const Reference& reference) {
+  Selection result{{}, {}, "none"};
+  std::copy_if(paths.begin(), paths.end(), std::back_inserter(result.files), is_small_file);
+  if (std::find(result.files.begin(), result.files.end(), "config.json") == result.files.end()) {
+    base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
+                    "model: ", reference.repo, " has no config.json among its ", paths.size(),
+                    " files");
+  }
+  return result;
+}
+
+}  // namespace
+
 Selection select_files(const std::vector<std::string>& paths, const Reference& reference,
                        std::string_view serialisation) {
+  if (serialisation == "none") return select_texts(paths, reference);
   const bool any = serialisation.empty() || serialisation == "auto";
   const std::vector<GgufModel> gguf = find_gguf(paths);
   const bool names_gguf = !reference.variant.empty() || !reference.file.empty();

@@ -24,7 +24,7 @@ BlockCache::BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& 
   if (block_size < 1)
     base::fail(ErrorCode::kInvalidArgument, "kv: block size: out of range (expected >= 1, got ",
                block_size, ")");
-  if (groups_.empty() || groups_.size() != blocks_per_group.size()) {
+  if (groups_.size() != blocks_per_group.size()) {
     base::fail(ErrorCode::kInvalidArgument, "kv: wrong number of block counts (expected ",
                groups_.size(), ", got ", blocks_per_group.size(), ")");
   }

@@ -175,11 +175,20 @@ TEST(BlockCache, TellsItsBytes) {
 }
 
 TEST(BlockCache, RefusesNonsense) {
-  EXPECT_THROW(BlockCache({}, {}, 4), Error);
+  EXPECT_THROW(BlockCache({}, {4}, 4), Error);
+  EXPECT_THROW(BlockCache({KvGroupSpec{}}, {}, 4), Error);
   EXPECT_THROW(BlockCache({KvGroupSpec{}}, {4}, 0), Error);
   EXPECT_THROW(BlockCache({KvGroupSpec{}}, {0}, 4), Error);
   EXPECT_THROW(BlockCache({KvGroupSpec{}}, {4, 4}, 4), Error);
   EXPECT_THROW(BlockCache({window_group(0)}, {4}, 4), Error);
+}
+
+TEST(BlockCache, WithoutGroupsKeepsNothingAndHasRoomForAll) {
+  BlockCache cache({}, {}, 4);
+  SequenceBlocks s;
+  EXPECT_TRUE(cache.grow(s, 1000));
+  EXPECT_EQ(cache.n_total(), 0);
+  EXPECT_GE(cache.max_tokens(), 1 << 20);
 }
 
 TEST(BlockCache, GrowsAllGroupsOrNone) {

@@ -1,7 +1,10 @@
 #include "openllm/backends.h"
 
+#include <utility>
+
 #include "backend/check_options.h"
 #include "backend/choose.h"
+#include "backend/places/places.h"
 #include "base/error.h"
 #include "device/device.h"
 #include "fields/field.h"
@@ -18,6 +21,15 @@ Availability availability_of(const backend::BackendEntry& entry) {
   const std::string lacks = entry.lacks ? entry.lacks() : std::string();
   if (lacks.empty()) return {entry.name, true, entry.reason};
   return {entry.name, false, base::cat(entry.reason, "; ", lacks)};
+}
+
+void add_places(const std::vector<backend::BackendEntry>& entries,
+                const format::ModelSource& source, const LoadOptions& options,
+                BackendReport& report) {
+  for (backend::PlaceAnswer& place : backend::ask_places(entries, source, options)) {
+    report.places.push_back({std::move(place.name), !place.refusal,
+                             place.refusal ? place.refusal->what() : std::move(place.what)});
+  }
 }
 
 }  // namespace
@@ -41,7 +53,10 @@ BackendReport ask_backends(const std::string& model, const LoadOptions& given) {
       {.model = effective.model, .ensure_available = false, .tokenizer = options.tokenizer}));
   const std::vector<backend::BackendEntry> entries = backend::backends();
   BackendReport report;
-  for (const backend::Candidate& candidate : backend::ask_backends(entries, source, options)) {
+  add_places(entries, source, options, report);
+  LoadOptions one = options;
+  one.places.clear();
+  for (const backend::Candidate& candidate : backend::ask_backends(entries, source, one)) {
     report.backends.push_back(
         {candidate.entry.name, !candidate.refusal,
          candidate.refusal ? candidate.refusal->what() : candidate.entry.reason});

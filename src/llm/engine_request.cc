@@ -119,10 +119,6 @@ LLMConfig resolve(const GenerateOptions& options, const LLMConfig& config, bool 
 engine::Request make_engine_request(const GenerateOptions& options, const LLMConfig& config,
                                     bool is_chat, const ModelLimits& limits,
                                     const tokenizer::Tokenizer* tokenizer) {
-  if (!options.adapter_name.empty()) {
-    base::fail_at(ErrorCode::kNotFound, "adapter_name", "no adapter of that name is mounted (got ",
-                  options.adapter_name, ")");
-  }
   const LLMConfig merged = resolve(options, config, is_chat, limits);
   const SamplingParams params = merged.to_sampling_config();
   const TotalLengths lengths = total_lengths(options, config, is_chat);
@@ -170,22 +166,28 @@ int n_choices(const LLMConfig& merged) noexcept {
   return merged.best_of.value_or(merged.n.value_or(1));
 }
 
-void require_capabilities(GenerateOptions options, LLMConfig config,
-                          const backend::Capabilities& capabilities, std::string_view name) {
-  if (capabilities.all_fields) return;
+std::vector<std::string> fields_of(GenerateOptions options, LLMConfig config) {
   options.cleared.clear();  // asks for nothing
   // Random anyway.
   if (options.seed == kRandomSeed) options.seed.reset();
   if (config.seed == kRandomSeed) config.seed.reset();
   const GenerateOptions nothing;
   const LLMConfig initial = fields::initial_config();
+  std::vector<std::string> names;
   for (const fields::Field& field : fields::all()) {
-    if (capabilities.honours(field.name)) continue;
-    if (fields::get(field, options) == fields::get(field, nothing) &&
-        fields::get(field, config) == fields::get(field, initial))
-      continue;
-    base::fail_with(ErrorCode::kUnsupported, {field.name, ErrorReason::kUnsupportedField},
-                    field.name, ": the backend ", name, " cannot do that");
+    if (fields::get(field, options) != fields::get(field, nothing) ||
+        fields::get(field, config) != fields::get(field, initial))
+      names.emplace_back(field.name);
+  }
+  return names;
+}
+
+void require_capabilities(const std::vector<std::string>& fields,
+                          const backend::Capabilities& capabilities, std::string_view name) {
+  for (const std::string& field : fields) {
+    if (capabilities.honours(field)) continue;
+    base::fail_with(ErrorCode::kUnsupported, {field, ErrorReason::kUnsupportedField}, field,
+                    ": the backend ", name, " cannot do that");
   }
 }
 

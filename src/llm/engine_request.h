@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "backend/backend.h"
 #include "engine/request.h"
@@ -48,9 +50,11 @@ void count_prompt(engine::Request& request, const TotalLengths& lengths);
 /// Choices that are made, for `n` to be given.
 int n_choices(const LLMConfig& merged) noexcept;
 
-/// Throws kUnsupported naming the field that the backend `name` would have to ignore, whether the
-/// request sets it or `config` has a default that is not the table's.
-void require_capabilities(GenerateOptions options, LLMConfig config,
+/// The fields that a backend would have to honour: the request sets them, or `config` has a default
+/// that is not the table's.
+std::vector<std::string> fields_of(GenerateOptions options, LLMConfig config);
+/// Throws kUnsupported naming the one of `fields` that the backend `name` would have to ignore.
+void require_capabilities(const std::vector<std::string>& fields,
                           const backend::Capabilities& capabilities, std::string_view name);
 
 std::uint64_t random_seed();

@@ -18,6 +18,10 @@ class EndingTokenizer final : public tokenizer::Tokenizer {
                                          const tokenizer::EncodeOptions&) const override {
     return {};
   }
+  std::vector<tokenizer::LocatedToken> encode_with_offsets(
+      std::string_view, const tokenizer::EncodeOptions&) const override {
+    return {};
+  }
   int vocab_size() const noexcept override { return 100; }
   std::string_view token_bytes(tokenizer::TokenId) const noexcept override { return "a"; }
   std::string_view token_piece(tokenizer::TokenId) const noexcept override { return "a"; }

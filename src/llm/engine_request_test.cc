@@ -13,7 +13,7 @@ namespace {
 std::string refusal(const GenerateOptions& options, const backend::Capabilities& capabilities,
                     const LLMConfig& config = fields::initial_config()) {
   try {
-    require_capabilities(options, config, capabilities, "plain");
+    require_capabilities(fields_of(options, config), capabilities, "plain");
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
     EXPECT_EQ(error.reason(), ErrorReason::kUnsupportedField);

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "hub/cache.h"
 #include "hub/reference.h"
 #include "hub/suggest.h"
 #include "openllm/hub.h"
@@ -65,6 +66,20 @@ std::optional<StoredModel> find_cached(const std::string& name) {
   const std::optional<Hub> hub = find_hub();
   const auto found = hub ? hub->find(name) : std::nullopt;
   return found ? std::optional(stored(*found)) : std::nullopt;
+}
+
+std::optional<StoredModel> find_texts(const std::string& name) {
+  const std::optional<Hub> hub = find_hub();
+  const auto reference = hub::parse_reference(name);
+  if (!hub || !reference || !reference->url.empty()) return std::nullopt;
+  const auto found = hub::Cache(hub->cache()).find_texts(*reference);
+  if (!found) return std::nullopt;
+  return StoredModel{.name = found->snapshot.repo,
+                     .version = found->snapshot.commit,
+                     .path = found->path.string(),
+                     .format = found->format,
+                     .bytes = found->bytes,
+                     .origin = "hub"};
 }
 
 std::optional<StoredModel> find_cached_tag(const std::string& tag) {

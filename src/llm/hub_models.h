@@ -18,6 +18,8 @@ StoredModel stored(const HubModel& model);
 /// What the caches of hubs, and other programs, have of a model that is named as on a hub. Nothing
 /// when the name is none of a hub, or nothing says where the cache is.
 std::optional<StoredModel> find_cached(const std::string& name);
+/// What the Hugging Face cache has of a model without its weights.
+std::optional<StoredModel> find_texts(const std::string& name);
 /// The same by its tag, "<backend>-<name>:<commit>".
 std::optional<StoredModel> find_cached_tag(const std::string& tag);
 

@@ -87,6 +87,18 @@ Prompt sanitized(const PromptSanitizer& sanitize, const Prompt& prompt) {
   }
 }
 
+Pooling pooling_of(const model::PooledHeadSpec& classifier) noexcept {
+  switch (classifier.pooling) {
+    case model::RowPooling::kFirst:
+      return Pooling::kCls;
+    case model::RowPooling::kLast:
+      return Pooling::kLast;
+    case model::RowPooling::kMean:
+      break;
+  }
+  return Pooling::kMean;
+}
+
 /// Throws before a file is opened.
 const LoadOptions& checked(const LoadOptions& options) {
   backend::check_options(options);
@@ -149,13 +161,17 @@ Instance::Started Instance::make_request(const GenerateOptions& options, const L
 }
 
 void Instance::submit(const Started& started, const Prompt& given, const GenerateOptions& options) {
+  require_task(ModelTask::kGenerate);
   const auto backend = load();
   const PromptSanitizer& sanitize = runtime_.options().sanitize;
   const bool is_as_given = started.prompt_logits || started.is_resolved;
   const Prompt prompt = sanitize && !is_as_given ? sanitized(sanitize, given) : given;
   const LLMConfig& config = started.config;
   const LLMConfig& merged = started.merged;
-  require_capabilities(options, merged, backend->capabilities(), runtime_.backend_name());
+  const backend::Capabilities capabilities = backend->capabilities();
+  std::vector<std::string> fields;
+  if (!capabilities.all_fields || capabilities.is_mixed) fields = fields_of(options, merged);
+  require_capabilities(fields, capabilities, runtime_.backend_name());
   const int max_model_len = backend->max_model_len();
   const auto tokenizer = model_.tokenizer();
   const bool is_chat = prompt.messages() != nullptr;
@@ -168,6 +184,8 @@ void Instance::submit(const Started& started, const Prompt& given, const Generat
     prompt_limits.max_model_len = std::min(max_model_len, lengths.max);
   PreparedPrompt prepared = prepare_prompt(model_, prompt, options, prompt_limits);
   request.id = started.engine_id;
+  if (capabilities.is_mixed) request.fields = std::move(fields);
+  if (!options.adapter_name.empty()) request.adapter = backend->find_adapter(options.adapter_name);
   request.prompt_ids = prepared.token_ids;
   count_prompt(request, lengths);
   check_against_model(options, merged, request, backend->vocab_size());
@@ -192,10 +210,90 @@ void Instance::submit(const Started& started, const Prompt& given, const Generat
     return;
   }
   started.sink->configure(std::move(rules), tokenizer, backend);
+  hand_over(started, backend, std::move(request));
+}
+
+void Instance::hand_over(const Started& started, const std::shared_ptr<backend::Backend>& backend,
+                         engine::Request request) {
   backend->submit(std::move(request));
   started.mailbox->post_accepted();
-  // A cancellation between the check above and `submit` found nothing to cancel.
+  // A cancellation between the last check and `submit` found nothing to cancel.
   if (started.sink->is_cancelled()) backend->cancel(started.engine_id);
+}
+
+void Instance::require_task(ModelTask task) {
+  const ModelInfo& info = static_info();
+  if (task == ModelTask::kGenerate && info.task != ModelTask::kGenerate) {
+    const bool classifies = info.task == ModelTask::kClassify;
+    base::fail(ErrorCode::kUnsupported, "model: ", model_.id(), " (", info.architecture, ") is ",
+               classifies ? "a classifier" : "an embedding model",
+               " and continues no text (ask it for ", classifies ? "scores" : "embeddings", ")");
+  }
+  if (task == ModelTask::kEmbed && info.task == ModelTask::kClassify) {
+    base::fail(ErrorCode::kUnsupported, "model: ", model_.id(), " (", info.architecture,
+               ") is a classifier and gives no embeddings (ask it for scores)");
+  }
+}
+
+void Instance::submit_hidden(const Started& started, EmbedInput input,
+                             std::optional<Pooling> pooling, const GenerateOptions& options) {
+  const auto backend = load();
+  const backend::HiddenStates hidden = backend->hidden_states();
+  if (hidden.size == 0) {
+    base::fail(ErrorCode::kUnsupported, "embeddings: the backend ", runtime_.backend_name(),
+               " cannot give them");
+  }
+  if (const PromptSanitizer& sanitize = runtime_.options().sanitize)
+    input.prompt = sanitized(sanitize, input.prompt);
+  const SentenceSettings& settings = model_.sentence_settings();
+  if (input.max_tokens == 0) input.max_tokens = settings.max_tokens;
+  TokenizedInput tokens = tokenize_input(model_, input, backend->max_model_len());
+  if (hidden.classifier != nullptr) pooling = pooling_of(*hidden.classifier);
+  if (!pooling) pooling = settings.pooling.value_or(hidden.alone ? Pooling::kMean : Pooling::kLast);
+  const std::size_t n_skipped = settings.pools_prompt ? 0 : tokens.n_prefix;
+  Pooler pooler(*pooling, tokens.ids.size(), n_skipped, static_cast<std::size_t>(hidden.size));
+  const ModelLimits limits{backend->max_model_len(), backend->vocab_size()};
+  engine::Request request = make_engine_request(options, started.config, false, limits, nullptr);
+  request.id = started.engine_id;
+  request.prompt_ids = std::move(tokens.ids);
+  request.token_types = std::move(tokens.types);
+  request.hidden = pooler.rows();
+  request.sink = started.sink;
+  if (options.timeout)
+    request.deadline = base::deadline_after(std::chrono::steady_clock::now(), *options.timeout);
+  started.mailbox->post_quietly([&](Update& update) {
+    update.prompt.emplace();
+    update.prompt->token_ids = request.prompt_ids;
+  });
+  if (started.sink->is_cancelled()) return started.sink->end_all(nullptr);
+  started.sink->configure(std::move(pooler), backend);
+  hand_over(started, backend, std::move(request));
+}
+
+void Instance::post_to_front(const Started& started, std::size_t n_bytes,
+                             std::function<void()> work) {
+  runtime_.front().post(n_bytes, [sink = started.sink, work = std::move(work)] {
+    try {
+      work();
+    } catch (const std::exception& error) {
+      const base::Failure failure = base::failure_of(error);
+      sink->end_all(&failure);
+    }
+  });
+}
+
+std::shared_ptr<RequestReader> Instance::start_hidden(EmbedInput input,
+                                                      std::optional<Pooling> pooling,
+                                                      GenerateOptions options) {
+  Started started = make_request(options, fields::initial_config());
+  std::shared_ptr<RequestReader> request = std::move(started.request);
+  const std::size_t n_bytes =
+      text_bytes(input.prompt, options) + (input.second ? input.second->size() : 0);
+  post_to_front(started, n_bytes,
+                [self = shared_from_this(), started, input = std::move(input), pooling, options] {
+                  self->submit_hidden(started, input, pooling, options);
+                });
+  return request;
 }
 
 std::shared_ptr<RequestReader> Instance::start(const Prompt& prompt,
@@ -332,6 +430,9 @@ const ModelInfo& Instance::static_info() {
       info.architecture = facts.architecture;
       info.n_layers = facts.n_layers;
       info.wanted_context = facts.max_model_len;
+      info.task = facts.task;
+      info.embedding_size = facts.embedding_size;
+      info.n_labels = facts.n_labels;
     } else {
       info = describe_files(model_.source());
     }

@@ -2,11 +2,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "llm/embed_input.h"
 #include "llm/local_model.h"
 #include "llm/mailbox.h"
 #include "llm/output_sink.h"
@@ -42,6 +44,13 @@ class Instance : public std::enable_shared_from_this<Instance> {
   std::shared_ptr<RequestReader> start_async(Prompt prompt, GenerateOptions options);
   /// The request of a receipt. Its fields are used as they are, whatever this model's defaults.
   std::shared_ptr<RequestReader> start_resolved(ResolvedRequest request);
+  /// An input of an embedding, or a pair for a classifier: prepared and submitted on a thread of
+  /// the library. Its reader has the pooled vector with the end.
+  std::shared_ptr<RequestReader> start_hidden(EmbedInput input, std::optional<Pooling> pooling,
+                                              GenerateOptions options);
+  /// Throws kUnsupported for a model that is not for `task`: kGenerate means text.
+  void require_task(ModelTask task);
+
   /// What receipts say of this model as it is loaded. The first call may read the model's files.
   AnswerOrigin origin();
   /// As LLM::unload.
@@ -74,6 +83,11 @@ class Instance : public std::enable_shared_from_this<Instance> {
   Started make_request(const GenerateOptions& options, const LLMConfig& config);
   /// Template, tokenizer, defaults, submit.
   void submit(const Started& started, const Prompt& prompt, const GenerateOptions& options);
+  void submit_hidden(const Started& started, EmbedInput input, std::optional<Pooling> pooling,
+                     const GenerateOptions& options);
+  void hand_over(const Started& started, const std::shared_ptr<backend::Backend>& backend,
+                 engine::Request request);
+  void post_to_front(const Started& started, std::size_t n_bytes, std::function<void()> work);
   /// `config`: as the request uses it.
   base::Json start_receipt(const backend::Backend& backend, const GenerateOptions& options,
                            LLMConfig config, const engine::Request& request);

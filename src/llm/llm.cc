@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "fields/access.h"
+#include "llm/embedding.h"
 #include "llm/instance.h"
 #include "llm/last_output.h"
 #include "llm/load_environment.h"
@@ -103,6 +104,70 @@ GenerationOutput LLM::chat(const std::vector<Message>& messages,
 Task<GenerationOutput> LLM::async_chat(std::vector<Message> messages,
                                        GenerateOptions options) const {
   return async_generate(Prompt(std::move(messages)), std::move(options));
+}
+
+namespace {
+
+// The requests run already when these get them. The run is moved into the coroutine's own frame.
+Task<EmbedOutput> embeddings_of(llm::EmbedRun run) {
+  Task<void> done = run.until_done();
+  co_await done;
+  co_return run.embeddings();
+}
+Task<ScoreOutput> scores_of(llm::EmbedRun run) {
+  Task<void> done = run.until_done();
+  co_await done;
+  co_return run.scores();
+}
+Task<RerankOutput> ranking_of(llm::EmbedRun run, int top_n) {
+  Task<void> done = run.until_done();
+  co_await done;
+  co_return llm::ranked(run.scores(), top_n);
+}
+
+void check_top_n(int top_n) {
+  if (top_n < 0) {
+    base::fail_at(ErrorCode::kInvalidArgument, "top_n", "out of range (expected at least 0, got ",
+                  top_n, ")");
+  }
+}
+
+}  // namespace
+
+EmbedOutput LLM::embed(const std::vector<Prompt>& inputs, const EmbedOptions& options) const {
+  (void)impl();
+  llm::EmbedRun run = llm::EmbedRun::embed(impl_, inputs, options);
+  run.wait();
+  return run.embeddings();
+}
+Task<EmbedOutput> LLM::async_embed(std::vector<Prompt> inputs, EmbedOptions options) const {
+  (void)impl();
+  return embeddings_of(llm::EmbedRun::embed(impl_, std::move(inputs), options));
+}
+
+ScoreOutput LLM::score(const std::string& query, const std::vector<std::string>& documents,
+                       const EmbedOptions& options) const {
+  (void)impl();
+  llm::EmbedRun run = llm::EmbedRun::score(impl_, query, documents, options);
+  run.wait();
+  return run.scores();
+}
+Task<ScoreOutput> LLM::async_score(std::string query, std::vector<std::string> documents,
+                                   EmbedOptions options) const {
+  (void)impl();
+  return scores_of(llm::EmbedRun::score(impl_, query, documents, options));
+}
+
+RerankOutput LLM::rerank(const std::string& query, const std::vector<std::string>& documents,
+                         int top_n, const EmbedOptions& options) const {
+  check_top_n(top_n);
+  return llm::ranked(score(query, documents, options), top_n);
+}
+Task<RerankOutput> LLM::async_rerank(std::string query, std::vector<std::string> documents,
+                                     int top_n, EmbedOptions options) const {
+  (void)impl();
+  check_top_n(top_n);
+  return ranking_of(llm::EmbedRun::score(impl_, query, documents, options), top_n);
 }
 
 ReplayResult LLM::replay(const std::string& receipt) const {

@@ -96,17 +96,32 @@ void fill_numbers(Filler& filler, LoadOptions& options) {
               });
 }
 
+/// Who names a backend, or servers of one, wants no other places.
+void fill_places(Filler& filler, LoadOptions& options) {
+  const bool is_named = !options.places.empty() || !options.backend.empty() ||
+                        !options.vllm.urls.empty() || !options.vllm.executable.empty();
+  filler.fill("places", is_named, "OPENLLM_PLACES", [&](const std::string& text, auto name) {
+    options.places = split(text);
+    if (!variable("OPENLLM_BACKEND").empty()) {
+      base::fail_at(ErrorCode::kInvalidArgument, name,
+                    "stands beside OPENLLM_BACKEND (expected one of the two)");
+    }
+  });
+}
+
 /// Variables that say nothing to other backends.
 void fill_vllm(Filler& filler, LoadOptions& options) {
   // Who names servers that run wants none started, whatever the environment says, and vice versa.
-  const bool is_named = !options.vllm.urls.empty() || !options.vllm.executable.empty();
+  const bool is_named =
+      !options.vllm.urls.empty() || !options.vllm.executable.empty() || !options.places.empty();
   filler.fill("vllm.executable", is_named, "OPENLLM_VLLM",
               [&](const std::string& text, auto) { options.vllm.executable = text; });
   filler.fill("vllm.urls", is_named, "OPENLLM_VLLM_URL",
               [&](const std::string& text, auto) { options.vllm.urls = split(text); });
   filler.fill("vllm.api_key", options.vllm.api_key, "OPENLLM_VLLM_API_KEY");
-  filler.fill("gpu_memory_utilization", options.gpu_memory_utilization.has_value(),
-              "OPENLLM_GPU_MEMORY_UTILIZATION", [&](const std::string& text, const char* name) {
+  const bool has_share = options.gpu_memory_utilization.has_value() || !options.places.empty();
+  filler.fill("gpu_memory_utilization", has_share, "OPENLLM_GPU_MEMORY_UTILIZATION",
+              [&](const std::string& text, const char* name) {
                 options.gpu_memory_utilization = static_cast<float>(fields::read_number(
                     json_of(text, name), name, {.min = 0, .max = 1, .is_above_min = true}));
               });
@@ -147,8 +162,10 @@ EffectiveOptions with_environment(const std::string& model, const LoadOptions& g
   fill_numbers(filler, options);
   // The backend's own variable is read where it is chosen, and OPENLLM_PYTHON where it is needed:
   // it says nothing of models that need no Python.
+  fill_places(filler, options);
+  const bool has_places = !options.places.empty();
   const std::string backend =
-      options.backend.empty() ? variable("OPENLLM_BACKEND") : options.backend;
+      options.backend.empty() && !has_places ? variable("OPENLLM_BACKEND") : options.backend;
   if (backend.empty() || backend == "vllm") fill_vllm(filler, options);
   LoadOptions chosen = options;
   chosen.backend = backend;

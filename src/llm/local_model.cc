@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "backend/places/places.h"
+#include "backend/registry.h"
 #include "base/error.h"
 #include "llm/family_defaults.h"
 #include "llm/greedy.h"
@@ -43,28 +45,52 @@ const std::string& version_of(const LoadOptions& options) {
                 options.revision, " and ", version, ")");
 }
 
-/// A model that servers are named for is not fetched, large as it may be.
-ResolvedModel resolve(const std::string& name, const LoadOptions& options) {
+/// Whether servers may have the model, so that its weights are not needed here.
+bool may_be_at_servers(const LoadOptions& options) {
   const char* variable = std::getenv("OPENLLM_BACKEND");
   const std::string_view backend =
       options.backend.empty() && variable != nullptr ? variable : options.backend.c_str();
-  const bool is_at_servers = backend == "vllm" && !options.vllm.urls.empty();
-  const WantedModel wanted{name,
-                           options.model_name,
-                           version_of(options),
-                           options.model_tag,
-                           options.serialisation,
-                           options.ensure_available && !is_at_servers,
-                           options.offline,
-                           options.progress,
-                           options.refresh,
-                           options.pull_progress,
-                           options.stop_token,
-                           options.tokenizer};
+  if (!options.places.empty())
+    return std::all_of(options.places.begin(), options.places.end(), backend::is_server_place);
+  return (backend == "vllm" || backend.empty()) && !options.vllm.urls.empty();
+}
+
+/// Whether the backend that needs no weights here is the one. (A server that was asked by name may
+/// be away for now.)
+bool is_at_servers(const ResolvedModel& resolved, const LoadOptions& options) {
+  if (!options.backend.empty() || !options.places.empty() ||
+      std::getenv("OPENLLM_BACKEND") != nullptr)
+    return true;
+  for (const backend::BackendEntry& entry : backend::backends()) {
+    if (entry.name == "vllm") return !entry.supports(open_source(resolved), options);
+  }
+  return false;
+}
+
+/// Of a model that servers have, what is not here comes without its weights, large as they may be.
+ResolvedModel resolve(const std::string& name, const LoadOptions& options) {
+  const bool at_servers = may_be_at_servers(options);
+  WantedModel wanted{name,
+                     options.model_name,
+                     version_of(options),
+                     options.model_tag,
+                     options.serialisation,
+                     options.ensure_available,
+                     options.offline,
+                     options.progress,
+                     options.refresh,
+                     options.pull_progress,
+                     options.stop_token,
+                     options.tokenizer,
+                     at_servers};
   try {
+    ResolvedModel resolved = resolve_model(wanted);
+    const bool lacks_weights = resolved.stored && resolved.stored->format == "none";
+    if (!lacks_weights || is_at_servers(resolved, options)) return resolved;
+    wanted.texts_only = false;
     return resolve_model(wanted);
   } catch (const Error& error) {
-    if (!is_at_servers || error.code() != ErrorCode::kNotFound) throw;
+    if (!at_servers || error.code() != ErrorCode::kNotFound) throw;
     throw Error(error.code(),
                 base::cat(error.what(),
                           "; for a model that only servers have, `tokenizer` (--tokenizer) names a "
@@ -183,6 +209,12 @@ const chat::Template& LocalModel::parse_template(LazyTemplate& lazy) {
 void LocalModel::check_chat_templates() {
   const base::MutexLock lock(template_mutex_);
   for (LazyTemplate& lazy : templates_) parse_template(lazy);
+}
+
+const SentenceSettings& LocalModel::sentence_settings() {
+  const base::MutexLock lock(sentence_mutex_);
+  if (!sentence_) sentence_.emplace(read_sentence_settings(source_));
+  return *sentence_;
 }
 
 LocalModel::UsableTemplate LocalModel::require_template(const GenerateOptions& options,

@@ -10,6 +10,7 @@
 #include "chat/template.h"
 #include "format/model_source.h"
 #include "llm/model_files.h"
+#include "llm/sentence_settings.h"
 #include "openllm/llm.h"
 #include "tokenizer/tokenizer.h"
 
@@ -41,6 +42,9 @@ class LocalModel {
   std::shared_ptr<const tokenizer::Tokenizer> require_tokenizer();
   /// Frees the tokenizer once nobody else holds it; the next use loads it again.
   void drop_tokenizer();
+
+  /// How it makes vectors of texts. Read at first use; throws what is wrong with the files.
+  const SentenceSettings& sentence_settings();
 
   bool has_chat_template() const noexcept { return !templates_.empty(); }
   /// Throws kCorruptData naming the file or key of a chat template that cannot be used; so a broken
@@ -85,6 +89,8 @@ class LocalModel {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_ GUARDED_BY(tokenizer_mutex_);
   /// Why there is none, if the files have one.
   std::string unsupported_tokenizer_ GUARDED_BY(tokenizer_mutex_);
+  base::Mutex sentence_mutex_;
+  std::optional<SentenceSettings> sentence_ GUARDED_BY(sentence_mutex_);  // stays once it is there
   base::Mutex template_mutex_;
   std::vector<LazyTemplate> templates_;  // the list stays as it is; what was parsed is guarded
 };

@@ -37,7 +37,8 @@ struct Update {
   std::optional<PreparedPrompt> prompt{};
   std::vector<TokenLogprobs> prompt_logprobs{};
   std::vector<float> prompt_logits{};
-  base::Json receipt{};  ///< Its beginning, where one is wanted; comes with the prompt.
+  std::vector<float> pooled{};  ///< The vector of an input that is embedded; comes with the end.
+  base::Json receipt{};         ///< Its beginning, where one is wanted; comes with the prompt.
   std::int64_t n_cached_tokens = 0;
   Timing timing{};
   std::optional<Error> error{};  ///< The request failed; nothing follows.

@@ -16,6 +16,7 @@
 #include "hub/reference.h"
 #include "llm/hub_models.h"
 #include "llm/llm_config.h"
+#include "llm/tokenizer_files.h"
 #include "model/weights/contents.h"
 #include "openllm/hub.h"
 #include "openllm/store.h"
@@ -87,28 +88,13 @@ std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::Gg
   vocab.add_bos = flag("tokenizer.ggml.add_bos_token");
   vocab.add_eos = flag("tokenizer.ggml.add_eos_token");
   vocab.add_space_prefix = flag("tokenizer.ggml.add_space_prefix");
+  for (const std::int64_t byte :
+       gguf.int_array("tokenizer.ggml.precompiled_charsmap").value_or(std::vector<std::int64_t>()))
+    vocab.charsmap.push_back(static_cast<char>(byte));
+  vocab.remove_extra_whitespaces = flag("tokenizer.ggml.remove_extra_whitespaces");
+  vocab.escape_whitespaces = flag("tokenizer.ggml.escape_whitespaces");
+  vocab.space_is_suffix = flag("tokenizer.ggml.treat_whitespace_as_suffix");
   return tokenizer::make_tokenizer(vocab);
-}
-
-/// The object in a file of the folder; null when there is no such file.
-base::Json read_object(const std::string& folder, const char* name) {
-  base::Json json = format::read_json_file(folder, name);
-  if (!json.is_null() && !json.is_object()) {
-    base::fail_at(ErrorCode::kCorruptData, base::cat(folder, "/", name),
-                  "wrong type (expected object, got ", json.type_name(), ")");
-  }
-  return json;
-}
-
-/// tokenizer_config.json. Files from before it listed added tokens have a part of it beside it.
-base::Json read_tokenizer_config(const std::string& folder) {
-  base::Json config = read_object(folder, "tokenizer_config.json");
-  if (config.find("added_tokens_decoder") != nullptr) return config;
-  const base::Json map = read_object(folder, "special_tokens_map.json");
-  if (const base::JsonObject* members = map.if_object()) {
-    for (const auto& [key, value] : *members) config[key] = value;
-  }
-  return config;
 }
 
 /// config.json's eos_token_id, where generation_config.json has none.
@@ -295,11 +281,16 @@ StoredModel fetch(const WantedModel& wanted, const std::string& name,
                   const std::optional<ModelStore>& store) {
   if (wanted.refresh && (wanted.offline || !wanted.ensure_available))
     fail_refresh("offline, or ensure_available = false, forbids that");
+  // What was fetched before without weights is found by asking for it in the same way.
+  if (wanted.texts_only) {
+    if (auto here = find_texts(name)) return *std::move(here);
+  }
   std::string reason = reason_not_to_fetch(wanted.ensure_available, wanted.offline);
   std::optional<StoredModel> fetched;
   if (reason.empty()) {
     PullOptions options;
     if (!wanted.serialisation.empty()) options.serialisation = wanted.serialisation;
+    if (wanted.texts_only) options.serialisation = "none";
     options.stop_token = wanted.stop_token;
     options.progress = wanted.pull_progress ? wanted.pull_progress : as_stages(wanted.progress);
     fetched = fetch_from_hub(name, options, reason);
@@ -452,12 +443,7 @@ std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::ModelSo
     base::fail_at(ErrorCode::kInvalidArgument, "tokenizer_pre", "only GGUF files need one (got ",
                   pre, " for ", source.path, ")");
   }
-  const base::Json tokenizer_json = format::read_json_file(source.path, "tokenizer.json");
-  if (tokenizer_json.is_null()) return nullptr;
-  const base::Json tokenizer_config = read_tokenizer_config(source.path);
-  // Messages begin with the file's name.
-  return blame_file(source.path,
-                    [&] { return tokenizer::make_tokenizer(tokenizer_json, tokenizer_config); });
+  return load_folder_tokenizer(source.path);
 }
 
 void apply_model_defaults(LLMConfig& config, const format::ModelSource& source) {

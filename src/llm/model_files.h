@@ -25,6 +25,7 @@ struct WantedModel {
   PullCallback pull_progress{};
   std::stop_token stop_token{};
   std::string tokenizer{};  ///< LoadOptions::tokenizer: the model itself is not looked for.
+  bool texts_only = false;  ///< Of what is not here, fetch configuration, tokenizer and templates.
 };
 
 /// Where a model lies and what it is called.

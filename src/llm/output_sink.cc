@@ -37,6 +37,12 @@ void OutputSink::configure(TextRules rules, std::shared_ptr<const tokenizer::Tok
   backend_ = std::move(backend);
 }
 
+void OutputSink::configure(Pooler pooler, std::weak_ptr<backend::Backend> backend) {
+  pooler_.emplace(std::move(pooler));
+  const base::MutexLock lock(mutex_);
+  backend_ = std::move(backend);
+}
+
 /// Runs work of the engine's or the output thread for this request. A lack of memory ends the
 /// request; the others go on.
 template <typename Body>
@@ -71,6 +77,10 @@ void OutputSink::on_prompt_logits(int /*first*/, int n, const float* logits) noe
       update.prompt_logits.insert(update.prompt_logits.end(), logits, logits + count);
     });
   });
+}
+
+void OutputSink::on_prompt_hidden(int /*first*/, int n, const float* rows) noexcept {
+  if (pooler_) pooler_->add(n, rows);
 }
 
 void OutputSink::on_token(int choice, engine::TokenEvent event) noexcept {
@@ -193,6 +203,7 @@ void OutputSink::handle_end(Update& update, int index, const End& end) {
     choice.text->flush(delta.segments);
     if (choice.text->stopped()) delta.finish_reason = FinishReason::kStop;
   }
+  if (pooler_ && end.reason == FinishReason::kLength) update.pooled = pooler_->take();
   if (end.reason == FinishReason::kError) update.error.emplace(base::to_error(end.failure));
 }
 

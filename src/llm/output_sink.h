@@ -17,6 +17,7 @@
 #include "engine/request.h"
 #include "llm/answer_text.h"
 #include "llm/mailbox.h"
+#include "llm/pooler.h"
 #include "tokenizer/tokenizer.h"
 
 namespace openllm::llm {
@@ -32,9 +33,13 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   void configure(TextRules rules, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                  std::weak_ptr<backend::Backend> backend);
 
+  /// The same for a request that is embedded: it has no text, but hidden states.
+  void configure(Pooler pooler, std::weak_ptr<backend::Backend> backend);
+
   void on_start(base::Clock::TimePoint when) noexcept override;
   void on_prompt_logprobs(int first, std::vector<engine::TokenEvent> events) noexcept override;
   void on_prompt_logits(int first, int n, const float* logits) noexcept override;
+  void on_prompt_hidden(int first, int n, const float* rows) noexcept override;
   void on_token(int choice, engine::TokenEvent event) noexcept override;
   void on_end(int choice, FinishReason reason, int n_cached_tokens,
               const base::Failure& failure) noexcept override;
@@ -81,8 +86,9 @@ class OutputSink final : public engine::EventSink, public std::enable_shared_fro
   const std::shared_ptr<base::Worker> output_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   TextRules rules_;
-  std::vector<Choice> choices_;  // output thread only
-  std::vector<int> late_stops_;  // output thread only: choices that a stop string ended
+  std::optional<Pooler> pooler_;  // engine thread until the end, then output thread
+  std::vector<Choice> choices_;   // output thread only
+  std::vector<int> late_stops_;   // output thread only: choices that a stop string ended
 
   using TimePoint = base::Clock::TimePoint;
   const TimePoint submitted_ = std::chrono::steady_clock::now();

@@ -101,6 +101,7 @@ void RequestReader::merge(Update update) {
     append(*output_.prompt_logprobs, std::move(update.prompt_logprobs));
   }
   append(prompt_logits_, std::move(update.prompt_logits));
+  append(pooled_, std::move(update.pooled));
   output_.n_cached_tokens = std::max(output_.n_cached_tokens, update.n_cached_tokens);
   output_.usage.n_cached_tokens = output_.n_cached_tokens;
   output_.timing = update.timing;

@@ -34,6 +34,8 @@ class RequestReader final : public detail::OutputSource {
   void require_accepted() override;
   /// Logits of the prompt, if the engine was asked for them.
   std::vector<float> take_prompt_logits() noexcept { return std::move(prompt_logits_); }
+  /// The pooled vector, if that is what was asked for.
+  std::vector<float> take_pooled() noexcept { return std::move(pooled_); }
 
  private:
   void merge(Update update);
@@ -51,6 +53,7 @@ class RequestReader final : public detail::OutputSource {
   const bool want_prompt_logprobs_;
   GenerationOutput output_;
   std::vector<float> prompt_logits_;
+  std::vector<float> pooled_;
   base::Json receipt_;                        // its beginning; null: none is wanted
   std::vector<CompletionChunk> for_receipt_;  // whole choices, where outputs have deltas only
   std::optional<std::stop_callback<std::function<void()>>> on_stop_;

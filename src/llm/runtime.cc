@@ -3,13 +3,17 @@
 #include <unistd.h>
 
 #include <exception>
+#include <filesystem>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
+#include "backend/check_options.h"
 #include "base/error.h"
 #include "base/system_limits.h"
 #include "store/file_times.h"
+#include "store/names.h"
 
 namespace openllm::llm {
 namespace {
@@ -53,8 +57,31 @@ class LoadingHere {
   std::atomic<std::thread::id>& thread_;
 };
 
-LoadOptions with_guarded_progress(LoadOptions options) {
+/// With a name each, and paths that mean the same in another process. Throws kInvalidArgument where
+/// "adapters" for one without id and for a name that comes twice.
+std::vector<AdapterOptions> named_adapters(std::vector<AdapterOptions> adapters) {
+  std::set<std::string> names;
+  for (AdapterOptions& adapter : adapters) {
+    if (adapter.id.empty()) {
+      base::fail_at(ErrorCode::kInvalidArgument, "adapters",
+                    "one has no id (expected a folder, or a name on a hub)");
+    }
+    adapter.name = backend::name_of(adapter);
+    if (!names.insert(adapter.name).second) {
+      base::fail_at(ErrorCode::kInvalidArgument, "adapters", "two have one name (got ",
+                    adapter.name, ")");
+    }
+    std::error_code ignored;
+    const std::filesystem::path path = store::expand_home(adapter.id);
+    if (store::is_path(adapter.id) || std::filesystem::is_directory(path, ignored))
+      adapter.id = std::filesystem::absolute(path).lexically_normal().string();
+  }
+  return adapters;
+}
+
+LoadOptions prepared(LoadOptions options) {
   options.progress = guarded(options.progress);
+  options.adapters = named_adapters(std::move(options.adapters));
   return options;
 }
 
@@ -63,7 +90,7 @@ LoadOptions with_guarded_progress(LoadOptions options) {
 Runtime::Runtime(LocalModel& model, const LoadOptions& options,
                  std::vector<backend::BackendEntry> entries)
     : model_(model),
-      options_(with_guarded_progress(options)),
+      options_(prepared(options)),
       entries_(std::move(entries)),
       choice_(backend::choose_backend(entries_, model.source(), options)),
       output_(std::make_shared<base::Worker>(base::ThreadRole::kServing)),
@@ -114,7 +141,9 @@ std::shared_ptr<backend::Backend> Runtime::load_chosen() {
   while (true) {
     const backend::Choice now = choice();
     try {
-      return now.require().load(model_.source(), options_);
+      std::shared_ptr<backend::Backend> loaded = now.require().load(model_.source(), options_);
+      for (const AdapterOptions& adapter : options_.adapters) loaded->mount_adapter(adapter);
+      return loaded;
     } catch (const Error& error) {
       auto next = backend::choose_next(now, error, entries_, model_.source(), options_);
       if (!next && !failure) throw;

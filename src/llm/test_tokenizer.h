@@ -18,6 +18,10 @@ class TestTokenizer : public tokenizer::Tokenizer {
       std::string_view /*text*/, const tokenizer::EncodeOptions& /*options*/) const override {
     return {};
   }
+  std::vector<tokenizer::LocatedToken> encode_with_offsets(
+      std::string_view /*text*/, const tokenizer::EncodeOptions& /*options*/) const override {
+    return {};
+  }
   int vocab_size() const noexcept override { return static_cast<int>(tokens_.size()); }
   std::string_view token_bytes(tokenizer::TokenId id) const noexcept override {
     return tokens_[static_cast<std::size_t>(id)];

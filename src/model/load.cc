@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "model/arch/family.h"
+#include "model/arch/hf.h"
 #include "model/model.h"
 #include "model/network.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 struct Found {
   Layouts layouts{};
+  std::unique_ptr<ModuleLayout> own_layout{};  ///< Of a classifier.
   ModelSpec spec{};
 };
 
@@ -35,11 +37,16 @@ Found find_family(const format::Checkpoint& checkpoint) {
   if (name.empty()) config.corrupt(key, "missing (expected the name of an architecture)");
   for (const Family& family : families()) {
     if (!contains(is_gguf ? family.gguf_names : family.hf_model_types, name)) continue;
-    Found found{{&family.hf_layout, &family.gguf_layout}, {}};
+    Found found{{&family.hf_layout, &family.gguf_layout}, {}, {}};
     found.spec = is_gguf
                      ? family.gguf_spec(Config(checkpoint.config(), where, name + "."), checkpoint)
                      : family.hf_spec(config);
     found.spec.architecture = name;
+    if (!is_gguf && found.spec.head && hf::is_classifier(config)) {
+      found.own_layout = std::make_unique<ModuleLayout>(family.hf_layout);
+      hf::make_classifier(config, found.spec, *found.own_layout);
+      found.layouts.hf = found.own_layout.get();
+    }
     return found;
   }
   config.unsupported(key, "unknown architecture (expected one of ", known_names(), "; got ", name,

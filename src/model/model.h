@@ -17,7 +17,10 @@ namespace openllm::model {
 
 struct ModelOptions {
   int max_rows = 512;        ///< Most rows of one forward call; sizes the buffers.
-  int max_output_rows = 64;  ///< Most rows whose results one call may ask for.
+  int max_output_rows = 64;  ///< Most rows whose logits one call may ask for.
+  /// Most sequences of one forward call, which sizes what layers that see whole sequences keep; 0:
+  /// as many as rows.
+  int max_sequences = 0;
   device::KvType kv_type = device::KvType::kF32;
   int kv_block_size = 32;
   /// Rounds the weights to this type; unset: they stay as they are. Not for quantised ones.
@@ -49,6 +52,8 @@ class Model {
   /// Computes the step's rows, writes their keys and values, and gives the results it asks for,
   /// valid until the next call. Throws kInvalidArgument for ids or sizes out of range.
   virtual step::Outputs forward(const step::Step& step) = 0;
+  /// Of classifiers; else null.
+  virtual const PooledHead* pooled_head() const noexcept = 0;
 
   /// Makes an adapter usable by the rows of steps that name `id` (step::SequenceRows::adapter), > 0
   /// and not in use. KV caches know adapters by id: the id of an unmounted adapter must not go to a

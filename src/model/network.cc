@@ -14,6 +14,8 @@ Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
     : spec_(std::move(spec)),
       options_{options.max_rows,
                std::min(options.max_output_rows, options.max_rows),
+               options.max_sequences > 0 ? std::min(options.max_sequences, options.max_rows)
+                                         : options.max_rows,
                options.kv_type,
                options.kv_block_size,
                {}},
@@ -52,6 +54,8 @@ void Network::load_stacks(WeightLoader& loader) {
                                    spec_.vocab_size);
     spec_.head->tied = head_->is_tied();
   }
+  if (spec_.pooled_head)
+    pooled_head_ = PooledHead::load(*spec_.pooled_head, loader.index(), spec_.dim);
   if (spec_.encoder) {
     loader.index().use(TensorIndex::Stack::kEncoder);
     encoder_ = std::make_unique<SourceEncoder>(*spec_.encoder, builder, stack_->embedding());
@@ -63,6 +67,10 @@ void Network::load_stacks(WeightLoader& loader) {
 /// share one entry.
 void Network::place_kv(Layer::KvUser& user) {
   const KvNeed need = user.mixer->kv_need();
+  if (need.of_layer >= 0) {
+    user.index = stack_->layers()[static_cast<std::size_t>(need.of_layer)].kv_users()[0]->index;
+    return;
+  }
   user.index = static_cast<int>(kv_layers_.size());
   if (need.own_rows) {
     for (std::size_t i = 0; i < kv_layers_.size(); ++i) {
@@ -98,31 +106,31 @@ void Network::make_buffers() {
   if (head_) layers = std::max(layers, head_->scratch(options_.max_output_rows));
   const std::int64_t n_scratch = 2 * Scratch::size_of(n_rows, spec_.dim) + layers;
   scratch_ = std::make_unique<Scratch>(device_, n_scratch);
-  const auto n_outputs = static_cast<std::size_t>(options_.max_output_rows);
-  const int n_results = spec_.dim + (head_ ? spec_.vocab_size : 0);
-  memory_bytes_ += sizeof(float) * (static_cast<std::size_t>(n_scratch) +
-                                    n_outputs * static_cast<std::size_t>(n_results));
-  if (head_) {
-    logits_ = std::make_unique_for_overwrite<float[]>(n_outputs *
-                                                      static_cast<std::size_t>(spec_.vocab_size));
-  }
-  hidden_ =
-      std::make_unique_for_overwrite<float[]>(n_outputs * static_cast<std::size_t>(spec_.dim));
+  const auto floats = [](std::int64_t rows, std::int64_t cols) {
+    return static_cast<std::size_t>(rows * cols);
+  };
+  const std::size_t n_logits = floats(options_.max_output_rows, head_ ? spec_.vocab_size : 0);
+  const std::size_t n_hidden = floats(n_rows, spec_.dim);
+  memory_bytes_ += sizeof(float) * (static_cast<std::size_t>(n_scratch) + n_logits + n_hidden);
+  if (head_) logits_ = std::make_unique_for_overwrite<float[]>(n_logits);
+  hidden_ = std::make_unique_for_overwrite<float[]>(n_hidden);
 }
 
 void Network::allocate_kv(const std::vector<int>& blocks_per_group) {
   base::check(blocks_per_group.size() == groups_.size(), "model: wrong number of KV groups");
-  // A step may have as many sequences as rows, each with a block of its own.
+  // Each sequence may have a block that is not full.
+  const int n_own = options_.max_rows / options_.kv_block_size + options_.max_sequences;
   kv_ = device_.allocate_kv(
-      {options_.kv_block_size, options_.kv_type, kv_layers_, blocks_per_group, options_.max_rows});
+      {options_.kv_block_size, options_.kv_type, kv_layers_, blocks_per_group, n_own});
   blocks_per_group_ = blocks_per_group;
 }
 
 step::Outputs Network::forward(const step::Step& step) {
   base::check(kv_ != nullptr, "model: forward before allocate_kv");
-  check_step(step, spec_,
-             {options_.max_rows, options_.max_output_rows, options_.kv_block_size,
-              &blocks_per_group_, &groups_, adapters_.get(), whole_sequences_});
+  check_step(
+      step, spec_,
+      {options_.max_rows, options_.max_output_rows, options_.max_sequences, options_.kv_block_size,
+       &blocks_per_group_, &groups_, adapters_.get(), whole_sequences_});
   adapters_->find_rows(step, step_adapters_);
   if (!step.source_ids.empty()) {
     encoder_->run({device_, step, *kv_, ropes_, *scratch_}, spec_.dim, *adapters_,

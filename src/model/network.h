@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "model/model.h"
@@ -22,6 +23,9 @@ class Network final : public Model {
   const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept override { return groups_; }
   void allocate_kv(const std::vector<int>& blocks_per_group) override;
   step::Outputs forward(const step::Step& step) override;
+  const PooledHead* pooled_head() const noexcept override {
+    return pooled_head_ ? &*pooled_head_ : nullptr;
+  }
   void mount_adapter(int id, const AdapterSource& source) override { adapters_->mount(id, source); }
   void unmount_adapter(int id) override { adapters_->unmount(id); }
 
@@ -36,6 +40,7 @@ class Network final : public Model {
   device::Device& device_;
   std::unique_ptr<Stack> stack_{};
   std::unique_ptr<Head> head_{};
+  std::optional<PooledHead> pooled_head_{};
   std::unique_ptr<SourceEncoder> encoder_{};
   std::unique_ptr<Adapters> adapters_{};
   std::int64_t n_parameters_ = 0;
@@ -51,7 +56,7 @@ class Network final : public Model {
   std::unique_ptr<Scratch> scratch_{};
   StepAdapters step_adapters_{};
   std::unique_ptr<float[]> logits_{};  ///< [most output rows, V]; touched only as far as needed.
-  std::unique_ptr<float[]> hidden_{};  ///< [most output rows, D]
+  std::unique_ptr<float[]> hidden_{};  ///< [most rows, D]; likewise.
 };
 
 }  // namespace openllm::model

@@ -16,8 +16,13 @@ void require(bool holds, const Parts&... parts) {
 void check_rows(const step::Step& step, const ModelSpec& spec) {
   require(step.positions.size() == step.token_ids.size(), "wrong number of positions (expected ",
           step.token_ids.size(), ", got ", step.positions.size(), ")");
+  require(step.token_types.empty() || step.token_types.size() == step.token_ids.size(),
+          "wrong number of token types (expected ", step.token_ids.size(), ", got ",
+          step.token_types.size(), ")");
   const auto n_given = std::count(step.token_ids.begin(), step.token_ids.end(), -1);
   const bool has_embeddings = !step.embeddings.empty();
+  require(!has_embeddings || !spec.layer_inputs,
+          "given embeddings, but the model needs every row's token id");
   require(!has_embeddings || step.embeddings.size() == static_cast<std::size_t>(n_given * spec.dim),
           "wrong number of embeddings (expected ", n_given * spec.dim, " numbers, got ",
           step.embeddings.size(), ")");
@@ -29,6 +34,9 @@ void check_rows(const step::Step& step, const ModelSpec& spec) {
     const std::int64_t position = step.positions[t];
     require(position >= 0, "row ", t, ": negative position ", position);
     const EmbeddingSpec& table = spec.embedding;
+    const std::int32_t type = step.token_types.empty() ? 0 : step.token_types[t];
+    require(type == 0 || (type > 0 && type < table.n_token_types), "row ", t,
+            ": no such token type (got ", type, ")");
     require(table.n_positions == 0 || position + table.position_offset < table.n_positions, "row ",
             t, ": position beyond the model's table (expected less than ",
             table.n_positions - table.position_offset, ", got ", position, ")");
@@ -37,8 +45,11 @@ void check_rows(const step::Step& step, const ModelSpec& spec) {
 
 /// Output rows are ascending and within the step.
 void check_outputs(const step::Step& step, const StepLimits& limits) {
-  require(step.n_outputs() <= limits.max_output_rows, "too many output rows (expected at most ",
-          limits.max_output_rows, ", got ", step.n_outputs(), ")");
+  require(step.logit_rows.size() <= static_cast<std::size_t>(limits.max_output_rows),
+          "too many output rows (expected at most ", limits.max_output_rows, ", got ",
+          step.logit_rows.size(), ")");
+  require(step.n_outputs() <= limits.max_rows, "too many rows with results (expected at most ",
+          limits.max_rows, ", got ", step.n_outputs(), ")");
   for (const auto* rows : {&step.logit_rows, &step.hidden_rows}) {
     std::int64_t last = -1;
     for (const std::int32_t row : *rows) {
@@ -129,6 +140,9 @@ void check_step(const step::Step& step, const ModelSpec& spec, const StepLimits&
   require(step.token_ids.size() <= static_cast<std::size_t>(limits.max_rows),
           "too many rows (expected at most ", limits.max_rows, ", got ", step.token_ids.size(),
           ")");
+  require(step.sequences.size() <= static_cast<std::size_t>(limits.max_sequences),
+          "too many sequences (expected at most ", limits.max_sequences, ", got ",
+          step.sequences.size(), ")");
   require(step.visible_end.empty() || step.visible_end.size() == step.token_ids.size(),
           "wrong number of visible ends (expected ", step.token_ids.size(), ", got ",
           step.visible_end.size(), ")");

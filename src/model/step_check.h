@@ -11,7 +11,8 @@ namespace openllm::model {
 
 struct StepLimits {
   int max_rows = 0;
-  int max_output_rows = 0;
+  int max_output_rows = 0;  ///< With logits.
+  int max_sequences = 0;
   int block_size = 0;
   const std::vector<int>* blocks_per_group = nullptr;
   const std::vector<kv::KvGroupSpec>* groups = nullptr;

@@ -33,9 +33,9 @@ class StepCheck : public testing::Test {
   /// "" when the step is taken.
   std::string refusal() const {
     try {
-      check_step(
-          step_, spec_,
-          {max_rows_, max_output_rows_, 4, &blocks_, &groups_, &adapters_, whole_sequences_});
+      check_step(step_, spec_,
+                 {max_rows_, max_output_rows_, max_sequences_, 4, &blocks_, &groups_, &adapters_,
+                  whole_sequences_});
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
       return error.what();
@@ -58,6 +58,7 @@ class StepCheck : public testing::Test {
   }
 
   int max_rows_ = 5;
+  int max_sequences_ = 4;
   int max_output_rows_ = 2;
   bool whole_sequences_ = false;
   ModelSpec spec_{};
@@ -83,8 +84,10 @@ TEST_F(StepCheck, LimitsOfTheStepAreInclusive) {
   max_output_rows_ = 1;
   EXPECT_THAT(refusal(), testing::HasSubstr("too many output rows (expected at most 1, got 2)"));
   max_output_rows_ = 2;
-  // Logits and hidden states count together.
-  expect_refusal("too many output rows", [](step::Step& s) { s.hidden_rows = {0}; });
+  // Hidden states have rows of their own, up to those of the step together.
+  expect_taken([](step::Step& s) { s.hidden_rows = {0, 1, 2}; });
+  expect_refusal("too many rows with results (expected at most 5, got 6)",
+                 [](step::Step& s) { s.hidden_rows = {0, 1, 2, 3}; });
 }
 
 TEST_F(StepCheck, TokenIdsAndEmbeddings) {

@@ -9,6 +9,9 @@ namespace openllm::server {
 // The endpoints, one file each in endpoints/.
 Task<void> completions(Call& call);
 Task<void> chat_completions(Call& call);
+Task<void> embeddings(Call& call);
+Task<void> score(Call& call);
+Task<void> rerank(Call& call);
 Task<void> generate(Call& call);
 Task<void> generate_stream(Call& call);
 Task<void> list_models(Call& call);
@@ -46,6 +49,7 @@ RouteDoc plain_doc(const char* tag, const char* summary, const char* type = kJso
 void add_model_routes(RouteTable& table) {
   constexpr const char* kOpenAiTag = "OpenAI";
   constexpr const char* kNativeTag = "Native";
+  constexpr const char* kVectorTag = "vLLM, Jina, Cohere";
   constexpr auto kJsonContent = Route::Content::kJson;
   table.add(
       {"POST", "/v1/chat/completions", chat_completions, true, &kOpenAiDialect, kJsonContent,
@@ -55,6 +59,21 @@ void add_model_routes(RouteTable& table) {
       {"POST", "/v1/completions", completions, true, &kOpenAiDialect, kJsonContent,
        model_doc(kOpenAiTag, "Continue a text", write_completion_request_schema, {kJson, kEvents}),
        true});
+  table.add({"POST", "/v1/embeddings", embeddings, true, &kOpenAiDialect, kJsonContent,
+             model_doc(kOpenAiTag, "The vectors of texts", write_embedding_request_schema, {kJson}),
+             true});
+  for (const char* path : {"/v1/score", "/score"}) {
+    table.add({"POST", path, score, true, &kOpenAiDialect, kJsonContent,
+               model_doc(kVectorTag, "How well documents answer a query",
+                         write_score_request_schema, {kJson}),
+               true});
+  }
+  for (const char* path : {"/v1/rerank", "/rerank", "/v2/rerank"}) {
+    table.add({"POST", path, rerank, true, &kOpenAiDialect, kJsonContent,
+               model_doc(kVectorTag, "Documents by how well they answer a query",
+                         write_rerank_request_schema, {kJson}),
+               true});
+  }
   table.add({"POST", "/v1/generate", generate, true, &kNativeDialect, kJsonContent,
              model_doc(kNativeTag, "Answer a prompt, with everything known about the answer",
                        write_native_request_schema, {kJson}),

@@ -9,6 +9,7 @@
 #include "base/random_id.h"
 #include "server/caller.h"
 #include "server/http/detached_task.h"
+#include "server/visit.h"
 
 namespace openllm::server {
 namespace {
@@ -49,11 +50,6 @@ void check_can_ever_fit(const GenerationJob& job) {
                 n_prompts, " prompts with ", choices_each(job), " each)");
 }
 
-/// Whether the queue has places for `n` choices of one request, however long they would wait there.
-bool has_room(const EngineStats& stats, std::int64_t n) {
-  return stats.max_open() == 0 || n <= stats.max_of_request(stats.n_running + stats.n_waiting);
-}
-
 /// Messages for a model without a chat template get a code of its own: clients may continue the
 /// text instead.
 void check_can_chat(const GenerationJob& job, const Error& error) {
@@ -76,77 +72,6 @@ void explain(const GenerationJob& job, const Error& error) {
 
 using Seconds = Admission::Seconds;
 
-std::chrono::milliseconds to_milliseconds(Seconds seconds) {
-  return std::chrono::ceil<std::chrono::milliseconds>(seconds);
-}
-
-Error busy_error(const std::string& what, Seconds wait) {
-  return {ErrorCode::kBusy, what, {}, ErrorReason::kNone, to_milliseconds(wait)};
-}
-
-Error long_wait_error(Seconds wait, Seconds allowed) {
-  return busy_error(base::cat("server: too many requests wait (expected at most ", allowed.count(),
-                              " s of waiting, got ", wait.count(), ")"),
-                    wait - allowed);
-}
-
-/// Whether another tenant would have been taken.
-bool is_of_tenant(const Error& error) noexcept { return error.where() == "tenant"; }
-
-/// A job on its way past the model's admission, to its end.
-class Visit {
- public:
-  Visit(const Call& call, const GenerationJob& job)
-      : llm_(job.model.llm()),
-        admission_(job.model.admission()),
-        visitor_{call.app.tenant_of(call.exchange.request()),
-                 fingerprint(call.exchange.request().path, call.exchange.request().body)} {
-    admission_.entered(visitor_);
-  }
-  ~Visit() {
-    const Seconds wait(llm_.stats().estimated_wait_s);
-    admission_.left(visitor_, was_taken_, admission_.is_long(wait), Clock::now());
-  }
-  Visit(const Visit&) = delete;
-  Visit& operator=(const Visit&) = delete;
-
-  const std::string& tenant() const noexcept { return visitor_.tenant; }
-
-  /// How long the engine may let it wait. Fails with kBusy when it is clear before any work that it
-  /// would be longer. Who has nothing else here is judged by the engine alone, which knows whose
-  /// turn it is.
-  std::optional<std::chrono::milliseconds> allowed_wait() {
-    const std::optional<Seconds> allowed = admission_.allowed_wait(visitor_, Clock::now());
-    if (!allowed) return std::nullopt;
-    if (!llm_.is_loaded()) return to_milliseconds(*allowed);  // all wait for that
-    // Prompts that are being tokenized are not in the engine's estimate.
-    const auto n_others = static_cast<double>(admission_.n_entering() - 1);
-    const Seconds wait = Seconds(llm_.stats().estimated_wait_s) + n_others * admission_.interval();
-    if (wait > *allowed && admission_.n_inside(visitor_.tenant) > 1)
-      throw long_wait_error(wait, *allowed);
-    return to_milliseconds(*allowed);
-  }
-
-  void taken() {
-    was_taken_ = true;
-    admission_.taken(visitor_, Clock::now());
-  }
-
-  /// The error of one that was not taken: when it may come again depends on what others were told.
-  Error refused(const Error& error) {
-    const Seconds wait = admission_.refused(visitor_, error.retry_after(), Clock::now());
-    if (is_of_tenant(error))  // a client knows its key alone
-      return busy_error("server: this API key has all places that one may have", wait);
-    return {error.code(), error.what(), error.where(), error.reason(), to_milliseconds(wait)};
-  }
-
- private:
-  const LLM& llm_;
-  Admission& admission_;
-  const Admission::Visitor visitor_;
-  bool was_taken_ = false;
-};
-
 /// The engine's requests of one job.
 struct Run {
   Call& call;
@@ -155,12 +80,6 @@ struct Run {
   std::vector<AsyncGenerationStream> streams{};
   Usage usage{};
 };
-
-/// What a request was refused for want of, as metrics call it.
-const char* lacking(const GenerationJob& job, const Error& error) {
-  if (is_of_tenant(error)) return "share";
-  return has_room(job.model.llm().stats(), count_choices(job)) ? "wait" : "queue";
-}
 
 /// Follows one stream to its end.
 DetachedTask follow(Run& run, Join& join, std::size_t index) {
@@ -247,7 +166,7 @@ std::optional<Error> refuse_unread(App& app, const HttpRequest& head) {
 
 Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer) {
   job.model.require_loadable();
-  Visit visit(call, job);
+  Visit visit(call, job.model);
   call.exchange.drop_body();
   Run run{call, writer, call.app.metrics.times[job.model.name()]};
   Join join(job.prompts.size());
@@ -263,7 +182,7 @@ Task<void> serve_generation(Call& call, GenerationJob job, AnswerWriter& writer)
   } catch (const Error& error) {
     explain(job, error);
     if (error.code() != ErrorCode::kBusy) throw;
-    ++call.app.metrics.refused[lacking(job, error)];
+    ++call.app.metrics.refused[lacking(job.model.llm(), count_choices(job), error)];
     throw visit.refused(error);
   }
   writer.finish(run.usage);

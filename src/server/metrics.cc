@@ -74,7 +74,7 @@ constexpr std::array<ModelValue, 19> kModelValues{{
 }};
 
 /// The value of a label, in quotes.
-std::string quoted(std::string_view text) {
+std::string label_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '\n') {
@@ -89,7 +89,7 @@ std::string quoted(std::string_view text) {
 
 /// `name="value"`, where there are several models to tell apart.
 std::string label_of(const ModelMetrics& model, const std::vector<ModelMetrics>& models) {
-  return models.size() > 1 ? base::cat("model=", quoted(model.name)) : std::string();
+  return models.size() > 1 ? base::cat("model=", label_text(model.name)) : std::string();
 }
 
 void append_models(std::string& out, const std::vector<ModelMetrics>& models) {
@@ -99,6 +99,50 @@ void append_models(std::string& out, const std::vector<ModelMetrics>& models) {
       const std::string label = label_of(model, models);
       out += base::cat(value.name, label.empty() ? "" : base::cat("{", label, "}"), " ",
                        value.get(model), "\n");
+    }
+  }
+}
+
+/// A value that each of a model's places has.
+struct PlaceValue {
+  const char* name;
+  const char* type;
+  const char* help;
+  double (*get)(const PlaceStats& place);
+};
+
+using P = PlaceStats;
+
+constexpr std::array<PlaceValue, 7> kPlaceValues{{
+    {"openllm_place_up", "gauge", "1 when the place is loaded and well.",
+     [](const P& p) { return p.is_up ? 1.0 : 0.0; }},
+    {"openllm_place_sequences", "gauge", "Sequences that the place has of this server.",
+     [](const P& p) { return count(p.n_open); }},
+    {"openllm_place_slots", "gauge", "Sequences that the place runs at once; 0: not known.",
+     [](const P& p) { return count(p.n_slots); }},
+    {"openllm_place_requests_total", "counter", "Requests, and parts of some, that went there.",
+     [](const P& p) { return count(p.n_requests); }},
+    {"openllm_place_failures_total", "counter", "Of these, those that the place failed.",
+     [](const P& p) { return count(p.n_failures); }},
+    {"openllm_place_generated_tokens_total", "counter", "Tokens that ended answers have of there.",
+     [](const P& p) { return count(p.n_generated_tokens); }},
+    {"openllm_place_token_seconds", "gauge", "Time for a token of a sequence there, lately.",
+     [](const P& p) { return p.token_s; }},
+}};
+
+void append_places(std::string& out, const std::vector<ModelMetrics>& models) {
+  const bool has_places = std::any_of(models.begin(), models.end(), [](const ModelMetrics& model) {
+    return !model.engine.places.empty();
+  });
+  if (!has_places) return;
+  for (const PlaceValue& value : kPlaceValues) {
+    append_head(out, value.name, value.type, value.help);
+    for (const ModelMetrics& model : models) {
+      const std::string label = label_of(model, models);
+      for (const PlaceStats& place : model.engine.places) {
+        out += base::cat(value.name, "{", label, label.empty() ? "" : ",",
+                         "place=", label_text(place.name), "} ", value.get(place), "\n");
+      }
     }
   }
 }
@@ -179,6 +223,7 @@ std::string to_prometheus(const Metrics& metrics, const TransportStats& transpor
                           const std::vector<ModelMetrics>& models) {
   std::string out;
   append_models(out, models);
+  append_places(out, models);
   append_head(out, "openllm_http_requests_total", "counter", "Answers by route and status.");
   for (const auto& [key, count] : metrics.http_requests) {
     out += base::cat("openllm_http_requests_total{route=\"", key.first, "\",status=\"", key.second,

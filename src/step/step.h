@@ -54,6 +54,8 @@ struct Step {
   std::vector<float> embeddings{};
   /// Source tokens to encode, of all sequences with n_source_rows > 0 one after the other.
   std::vector<std::int32_t> source_ids{};
+  /// The kind of each row's token, [T], where a network has a table of them; empty: all of kind 0.
+  std::vector<std::int32_t> token_types{};
 
   std::int64_t n_rows() const noexcept { return static_cast<std::int64_t>(token_ids.size()); }
   std::int64_t n_outputs() const noexcept {
@@ -63,6 +65,7 @@ struct Step {
   void clear() {
     token_ids.clear();
     positions.clear();
+    token_types.clear();
     sequences.clear();
     for (BlockTable& table : block_tables) {
       table.ids.clear();

@@ -21,9 +21,19 @@ class Model {
     virtual void finish(std::vector<TokenId>& out) = 0;
   };
 
+  /// A token and the bytes of its word that it stands for. Tokens of single bytes that together
+  /// stand for a character may all have its place.
+  struct Piece {
+    TokenId id;
+    std::size_t begin, end;
+    bool is_text = false;  ///< The library calls the token what it stands for, not what it spells.
+  };
+
   virtual ~Model() = default;
   /// `text_bytes`: approximate length of the text.
   virtual std::unique_ptr<Session> start(std::size_t text_bytes) const = 0;
+  /// Appends the tokens of a word and their places in it.
+  virtual void locate(std::string_view word, std::vector<Piece>& out) const = 0;
   /// The most bytes of valid UTF-8 that one token stands for, not counting bytes that no token
   /// stands for; 0 where there is no limit (some models leave characters out, or give one token for
   /// any number of them).

@@ -7,6 +7,11 @@
 #include "tokenizer/test_data.h"
 
 namespace openllm::tokenizer {
+
+void PrintTo(const LocatedToken& token, std::ostream* out) {
+  *out << token.id << " at " << token.begin << " to " << token.end;
+}
+
 namespace {
 
 class SmallGolden : public ::testing::Test {
@@ -16,7 +21,7 @@ class SmallGolden : public ::testing::Test {
 
 TEST_F(SmallGolden, EncodeAndDecodeAsInTheLibrary) {
   const base::JsonArray& rows = golden_.as_array("rows");
-  EXPECT_GT(rows.size(), 70U);
+  EXPECT_GT(rows.size(), 120U);
   for (const base::Json& row : rows) {
     const base::Json& json = *row.find("tokenizer");
     SCOPED_TRACE(json.dump());
@@ -28,6 +33,19 @@ TEST_F(SmallGolden, EncodeAndDecodeAsInTheLibrary) {
       EXPECT_EQ(tokenizer->encode(text, {.add_special_tokens = false}), to_ids(fields[2]))
           << fields[0].dump();
       EXPECT_LE(tokenizer->min_tokens(text), to_ids(fields[2]).size()) << fields[0].dump();
+    }
+    for (const base::Json& item : row.find("encode")->as_array("encode")) {
+      const base::JsonArray& fields = item.as_array("item");
+      std::vector<LocatedToken> expected;
+      const std::vector<TokenId> ids = to_ids(fields[1]);
+      const base::JsonArray& places = fields[3].as_array("places");
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        const std::vector<TokenId> place = to_ids(places[i]);
+        expected.push_back(
+            {ids[i], static_cast<std::size_t>(place[0]), static_cast<std::size_t>(place[1]), {}});
+      }
+      EXPECT_EQ(tokenizer->encode_with_offsets(fields[0].as_string("text")), expected)
+          << fields[0].dump();
     }
     for (const base::Json& item : row.find("decode")->as_array("decode")) {
       const base::JsonArray& fields = item.as_array("item");

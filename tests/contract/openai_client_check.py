@@ -109,12 +109,25 @@ async def check_async(url, key, model):
     check(bool(await one(1)), "async: goes on after a stream was dropped")
 
 
+def check_embeddings(client, model):
+    """Base64 is what the client asks for by itself."""
+    texts = ["The sky is blue.", "Grass is green."]
+    both = client.embeddings.create(model=model, input=texts)
+    check([d.index for d in both.data] == [0, 1] and both.usage.total_tokens > 0, "embeddings: two texts")
+    plain = client.embeddings.create(model=model, input=texts[1], encoding_format="float")
+    check(plain.data[0].embedding == both.data[1].embedding, "embeddings: the same alone, and as numbers")
+    short = client.embeddings.create(model=model, input=[[1, 2, 3]], dimensions=8)
+    check(len(short.data[0].embedding) == 8, "embeddings: token ids and dimensions")
+    expect(openai.BadRequestError, "input", lambda: client.embeddings.create(model=model, input=[]))
+
+
 def main():
     url = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:3000/v1"
     key = sys.argv[2] if len(sys.argv) > 2 else "none"
     client = openai.OpenAI(base_url=url, api_key=key, max_retries=0)
     model = client.models.list().data[0].id
     check(bool(model), f"models.list: {model}")
+    check_embeddings(client, model)
     check_sync(client, model)
     check_errors(client, model)
     asyncio.run(check_async(url, key, model))

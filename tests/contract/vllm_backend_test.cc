@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "fake_server.h"
 #include "fields/access.h"
 #include "openllm/backends.h"
+#include "openllm/compare.h"
 #include "server_fixture.h"
 
 namespace openllm::contract {
@@ -264,7 +267,60 @@ TEST_F(VllmBackend, OptionsOfTheEngineAreRefusedByName) {
   EXPECT_THAT(where([](LoadOptions& o) { o.tensor_parallel = 2; }), HasSubstr("tensor_parallel"));
 }
 
-// Servers that are not ours.
+std::vector<CompareTarget> native_and(const std::string& url) {
+  std::vector<CompareTarget> list = parse_compare_targets("native,vllm:url=" + url);
+  for (CompareTarget& target : list) target.load.chat_template = kTemplate;
+  return list;
+}
+
+TEST_F(VllmBackend, ComparedWithTheEngineItDiffersInNothing) {
+  const std::vector<Prompt> prompts{"Once upon a time", std::vector<std::int32_t>{1, 403, 407}};
+  const Comparison comparison =
+      compare(kModel, native_and(url()), prompts, {.max_new_tokens = 12, .top = 5});
+  const ComparedBackend& remote = comparison.backends.at(1);
+  ASSERT_FALSE(remote.code) << remote.error;
+  EXPECT_EQ(remote.info.name, "vllm");
+  EXPECT_FALSE(remote.has_all_logits);
+  EXPECT_GT(remote.missing_mean, 0.0);
+  EXPECT_LT(remote.kl_max, 1e-6);
+  EXPECT_LT(remote.logprob_difference_max, kTolerance);
+  EXPECT_EQ(remote.top1_agreement, 1.0);
+  EXPECT_EQ(remote.n_same_answers, 2U);
+  EXPECT_EQ(remote.n_positions, comparison.backends[0].n_positions);
+}
+
+// Servers that are not ours, or have another model.
+
+/// The first difference is where the answer of a model with other weights leaves ours.
+TEST(VllmServers, AComparisonWithAnotherModelSaysWhereItDiffers) {
+  const LLM here(OPENLLM_TEST_DATA "/models/llama", {.n_threads = 1});
+  const LLM there(OPENLLM_TEST_DATA "/models/qwen3", {.model_name = "llama", .n_threads = 1});
+  Server server(there, {.port = 0, .max_wait_s = 0});
+  server.start();
+  server.wait_until_ready();
+  const std::vector<std::int32_t> ids{1, 2, 3};
+  const GenerateOptions greedy{.max_new_tokens = 8, .temperature = 0.0F, .logprobs = 2};
+  const CompletionChunk ours = here.generate(ids, greedy).outputs[0];
+  const CompletionChunk theirs = there.generate(ids, greedy).outputs[0];
+  const auto [at, other] = std::mismatch(ours.token_ids.begin(), ours.token_ids.end(),
+                                         theirs.token_ids.begin(), theirs.token_ids.end());
+  ASSERT_NE(at, ours.token_ids.end());
+  const auto position = static_cast<std::size_t>(at - ours.token_ids.begin());
+  const Comparison comparison =
+      compare(OPENLLM_TEST_DATA "/models/llama",
+              native_and("http://127.0.0.1:" + std::to_string(server.port())), {ids},
+              {.max_new_tokens = 8});
+  const ComparedBackend& remote = comparison.backends.at(1);
+  ASSERT_FALSE(remote.code) << remote.error;
+  EXPECT_GT(remote.kl_mean, 1e-3);
+  ASSERT_EQ(remote.differences.size(), 1U);
+  const TokenDifference& difference = remote.differences[0];
+  EXPECT_EQ(difference.position, position);
+  EXPECT_EQ(difference.expected.token_id, *at);
+  EXPECT_EQ(difference.got.token_id, *other);
+  const TokenLogprobs& top = (*theirs.logprobs)[position];
+  EXPECT_NEAR(difference.got.gap.value_or(-1), top[0].logprob - top[1].logprob, kTolerance);
+}
 
 /// One that has the model, and answers requests with the bytes of a function.
 class Fake {
@@ -404,6 +460,74 @@ TEST(VllmServers, N35CommentsBordersAndLineEndsMakeNoDifference) {
   bytes += "data: {\"choices\":[],\ndata: \"usage\":{\"completion_tokens\":1}}\n\ndata: [DONE]\n\n";
   EXPECT_EQ(Fake(bytes).llm().generate("a", {.max_new_tokens = 4}).outputs[0].token_ids,
             std::vector<std::int32_t>{5});
+}
+
+/// A server of which everything is known: its answer is 5, 6 where the engine's has `second` at the
+/// second place, and of each token of the prompt it says the same two logprobs.
+TEST(VllmServers, AComparisonSaysWhatAServerSaid) {
+  const LLM here = make_llm();
+  const std::vector<std::int32_t> ids{1, 403, 407};
+  const auto answer =
+      here.generate(ids, {.max_new_tokens = 2, .temperature = 0.0F}).outputs[0].token_ids;
+  const std::int32_t wrong = answer[1] == 6 ? 7 : 6;
+  const auto id = [](std::int32_t token) { return std::to_string(token); };
+  const auto list = [&](std::int32_t token) {  // ln 0.5, ln 0.25
+    return R"({")" + id(token) +
+           R"(":{"logprob":-0.6931472,"rank":1},"9":{"logprob":-1.3862944,"rank":2}})";
+  };
+  const std::vector<std::int32_t> sequence{1, 403, 407, answer[0], answer[1]};
+  std::string lists = "null";
+  for (std::size_t i = 1; i < sequence.size(); ++i) lists += "," + list(sequence[i]);
+  const Fake fake([&](const std::string& request) {
+    if (request.find("prompt_logprobs") != std::string::npos) {
+      return FakeServer::Reply{http_reply(
+          200, "application/json",
+          R"({"choices":[{"index":0,"text":"","token_ids":[5],"finish_reason":"length",)"
+          R"("prompt_token_ids":[1,403,407,)" +
+              id(answer[0]) + "," + id(answer[1]) + R"(],"prompt_logprobs":[)" + lists +
+              R"(],"logprobs":{"tokens":["token_id:5"],"token_logprobs":[-1.0],"top_logprobs":[null]}}],)"
+              R"("usage":{"prompt_tokens":5,"completion_tokens":1}})")};
+    }
+    const auto event = [&](std::int32_t token, const char* end) {
+      return R"({"choices":[{"index":0,"text":"","token_ids":[)" + id(token) +
+             R"(],"logprobs":{"tokens":["token_id:)" + id(token) +
+             R"("],"token_logprobs":[-0.5],"top_logprobs":[{"token_id:)" + id(token) +
+             R"(":-0.5,"token_id:9":-2.0}]},"finish_reason":)" + end + "}]}";
+    };
+    return FakeServer::Reply{
+        event_reply({event(answer[0], "null"), event(wrong, "\"length\""),
+                     R"({"choices":[],"usage":{"completion_tokens":2}})", "[DONE]"})};
+  });
+  const Comparison comparison =
+      compare(kModel, native_and(fake.address()), {ids}, {.max_new_tokens = 2, .top = 1});
+  const ComparedBackend& backend = comparison.backends.at(1);
+  ASSERT_FALSE(backend.code) << backend.error;
+  ASSERT_EQ(backend.differences.size(), 1U);
+  const TokenDifference& difference = backend.differences[0];
+  EXPECT_EQ(difference.position, 1U);
+  EXPECT_EQ(difference.expected.token_id, answer[1]);
+  EXPECT_EQ(difference.expected.text, here.token_text(answer[1]));
+  EXPECT_EQ(difference.got.token_id, wrong);
+  EXPECT_NEAR(difference.got.gap.value_or(0), 1.5, 1e-6);
+  EXPECT_FALSE(backend.has_all_logits);
+  EXPECT_EQ(backend.n_positions, 4);
+  // By the engine's own logits: p of the two tokens that are listed, and of the rest.
+  const std::vector<float> logits = here.logits(sequence);
+  const std::size_t n = logits.size() / sequence.size();
+  double kl = 0.0;
+  double rest = 0.0;
+  for (std::size_t i = 0; i + 1 < sequence.size(); ++i) {
+    const auto row = logits.begin() + static_cast<std::ptrdiff_t>(i * n);
+    double sum = 0.0;
+    for (std::size_t k = 0; k < n; ++k) sum += std::exp(row[static_cast<std::ptrdiff_t>(k)]);
+    const double p = std::exp(row[sequence[i + 1]]) / sum;
+    const double p9 = std::exp(row[9]) / sum;
+    const double other = 1.0 - p - p9;
+    kl += p * std::log(p / 0.5) + p9 * std::log(p9 / 0.25) + other * std::log(other / 0.25);
+    rest += other;
+  }
+  EXPECT_NEAR(backend.kl_mean, kl / 4, 1e-4);
+  EXPECT_NEAR(backend.missing_mean, rest / 4, 1e-5);
 }
 
 // Which backend it is.

@@ -49,7 +49,9 @@ tokenizer::GgufVocab read_vocab(Input& in) {
                                    "default", "tekken", "falcon",    "bloom"};
   tokenizer::GgufVocab vocab;
   const int flags = in.byte();
-  vocab.model = (flags & 1) != 0 ? "gpt2" : "llama";
+  constexpr const char* kModels[] = {"llama", "gpt2", "llama", "gpt2",
+                                     "bert",  "t5",   "rwkv",  "plamo2"};
+  vocab.model = kModels[(flags & 1) + ((flags >> 5) & 6)];
   vocab.pre = kPres[in.byte() % 8];
   for (int n = in.byte(); n > 0; --n) vocab.tokens.push_back(in.text());
   if ((flags & 2) != 0) {

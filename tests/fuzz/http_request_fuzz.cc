@@ -12,6 +12,7 @@
 #include "server/api/chat_request.h"
 #include "server/api/completion_request.h"
 #include "server/api/native_request.h"
+#include "server/api/vector_requests.h"
 
 namespace {
 
@@ -43,6 +44,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   only_errors([&] { openllm::server::parse_completion_request(bytes); });
   only_errors([&] { openllm::server::parse_chat_request(bytes); });
   only_errors([&] { openllm::server::parse_native_request(bytes); });
+  only_errors([&] { openllm::server::parse_embedding_request(bytes); });
+  only_errors([&] { openllm::server::parse_score_request(bytes); });
+  only_errors([&] { openllm::server::parse_rerank_request(bytes); });
   if (decode(bytes, size + 1) != decode(bytes, 3)) std::abort();
   return 0;
 }

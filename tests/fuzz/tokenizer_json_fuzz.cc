@@ -30,6 +30,12 @@ void use(const tokenizer::Tokenizer& tok, std::string_view text) {
     for (const tokenizer::TokenId id : ids) {
       if (id < 0 || id >= tok.vocab_size()) std::abort();
     }
+    const auto located = tok.encode_with_offsets(
+        text, {.add_special_tokens = parse_special, .parse_special = parse_special});
+    if (located.size() != ids.size()) std::abort();
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] != located[i].id || located[i].begin > located[i].end) std::abort();
+    }
     const std::string whole = tok.decode(ids, !parse_special);
     if (!openllm::base::is_valid_utf8(whole)) std::abort();
     tokenizer::IncrementalDecoder decoder(tok, !parse_special);

@@ -102,7 +102,7 @@ class Prompts(Input):
         def ids(*arguments, stdin=subprocess.DEVNULL):
             result = run("tokenize", STORIES, *arguments, "--json", stdin=stdin)
             self.assertEqual(result.returncode, 0, result.stderr)
-            return json.loads(result.stdout)
+            return json.loads(result.stdout)["ids"]
         both = ids("Once\n\nupon")
         self.assertEqual(ids("upon", stdin="Once\n"), both)
         self.assertEqual(ids("Once", "-", stdin="upon"), both)

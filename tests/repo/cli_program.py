@@ -1,6 +1,8 @@
 """The program under test, for the files cli_*test.py: PROGRAM TEST_DATA_FOLDER [unittest's arguments]."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import unittest
@@ -35,6 +37,27 @@ def write_chat_model(folder):
         "{% for m in messages %}{{ m.role }}:{{ m.content }}\n{% endfor %}"
         "{% if add_generation_prompt %}assistant:{% endif %}")
     return str(folder)
+
+
+class Server:
+    """`openllm start`, until it is killed."""
+
+    def __init__(self, *arguments, environment=None):
+        port = () if "--port" in arguments else ("--port", "0")
+        self.process = subprocess.Popen([PROGRAM, "start", *arguments, *port], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                        env={**os.environ, **(environment or {})})
+        lines = ""
+        while "ready" not in lines:
+            line = self.process.stderr.readline()
+            assert line, lines
+            lines += line
+        self.address = re.search(r"http://[\d.]+:\d+", lines).group(0)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(TIMEOUT)
+        self.process.stderr.close()
 
 
 def main():

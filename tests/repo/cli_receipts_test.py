@@ -52,7 +52,7 @@ class Receipts(unittest.TestCase):
         self.assertNotIn("token_ids", receipt["prompt"])
         done = run("replay", self.file, STORIES)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
-        ids = json.loads(run("tokenize", STORIES, "Once upon", "--json").stdout)
+        ids = json.loads(run("tokenize", STORIES, "Once upon", "--json").stdout)["ids"]
         self.assertEqual(run("replay", self.file, STORIES, "--prompt-ids", ",".join(map(str, ids))).returncode, SAME)
 
     def test_another_model_is_named_and_its_answer_differs(self):

@@ -282,7 +282,7 @@ class Conversation(OnTerminal):
     def n_tokens(self, messages):
         """Of the prompt that these messages give."""
         text = "".join("%s:%s\n" % (message["role"], message["content"]) for message in messages) + "assistant:"
-        return len(json.loads(run("tokenize", STORIES, text, "--no-special-tokens", "--json").stdout))
+        return len(json.loads(run("tokenize", STORIES, text, "--no-special-tokens", "--json").stdout)["ids"])
 
     def messages(self):
         self.say("/save %s/saved" % self.home, r"\(saved to .*>>> ")

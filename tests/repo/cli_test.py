@@ -35,8 +35,8 @@ class Usage(unittest.TestCase):
         self.assertRegex(run("--version").stdout, r"^openllm \d+\.\d+\.\d+\n$")
         overview = run("--help")
         self.assertEqual(overview.returncode, 0)
-        for command in ("run", "start", "query", "models", "info", "tokenize", "logits", "replay", "fields",
-                        "backends", "import", "verify", "prune", "du"):
+        for command in ("run", "start", "query", "models", "info", "tokenize", "detokenize", "template", "logits", "replay", "fields",
+                        "embed", "score", "rerank", "backends", "compare", "import", "verify", "prune", "du"):
             self.assertIn(command, overview.stdout)
             detail = run(command, "--help")
             self.assertEqual((detail.returncode, detail.stderr), (0, ""))
@@ -313,6 +313,38 @@ class Generation(unittest.TestCase):
                 exact = struct.unpack("<f", struct.pack("<f", value))[0]
                 self.assertLessEqual(abs(exact - value), abs(exact) * 2.0 ** -24)
 
+    def test_embeddings(self):
+        folder = Path(TINY).parent.parent / "encoders" / "roberta"
+        golden = json.loads((folder / "golden.json").read_text())
+        raw = (folder / golden["hidden"]).read_bytes()
+        values = struct.unpack("<%df" % (len(raw) // 4), raw)
+        size = len(values) // len(golden["prompt"])
+        ids = ",".join(map(str, golden["prompt"]))
+        for pooling, expected in (("cls", values[:size]), ("last", values[-size:]),
+                                  ("mean", [sum(values[i::size]) / len(golden["prompt"]) for i in range(size)])):
+            result = run("embed", str(folder), "--prompt-ids", ids, "--pooling", pooling, "--no-normalize", "--json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            output = json.loads(result.stdout)
+            self.assertEqual(output["n_tokens"], len(golden["prompt"]))
+            self.assertLess(max(abs(a - b) for a, b in zip(output["embedding"], expected)), 1e-4)
+        unit = json.loads(run("embed", str(folder), "--prompt-ids", ids, "--json").stdout)["embedding"]
+        self.assertAlmostEqual(sum(x * x for x in unit), 1.0, places=5)
+        self.check_error(run("embed", str(folder), "--prompt-ids", ids, "--pooling", "median"), 2, "median")
+        self.check_error(run("embed", str(folder), "a", "--prompt-ids", ids), 2, "not both")
+        self.check_error(run("run", str(folder), "--prompt-ids", ids), 4, "embedding model")
+
+    def test_scores(self):
+        texts = ["Once upon a day", "a dog", "Once upon a time"]
+        scores = json.loads(run("score", STORIES, *texts, "--json").stdout)["scores"]
+        self.assertEqual(len(scores), 2)
+        ranking = json.loads(run("rerank", STORIES, *texts, "--top-n", "1", "--json").stdout)["results"]
+        self.assertEqual(len(ranking), 1)
+        self.assertEqual(ranking[0]["score"], max(scores))
+        self.assertEqual(ranking[0]["document"], texts[1:][scores.index(max(scores))])
+        lines = run("embed", STORIES, stdin="a dog\nOnce upon a time\n").stdout.splitlines()
+        self.assertEqual(len(lines), 2)
+        self.check_error(run("score", STORIES, "alone"), 2, "at least one document")
+
     def test_text(self):
         plain = run("run", STORIES, "Once upon a time", "--temperature", "0", "--max-new-tokens", "20")
         self.assertEqual((plain.returncode, plain.stderr), (0, ""))
@@ -367,9 +399,30 @@ class Generation(unittest.TestCase):
         self.assertEqual(run("run", STORIES, long, "--truncate-prompt", "--max-new-tokens", "2").returncode, 0)
 
     def test_tokenize(self):
-        ids = json.loads(run("tokenize", STORIES, "Once upon", "--json").stdout)
+        ids = json.loads(run("tokenize", STORIES, "Once upon", "--json").stdout)["ids"]
         lines = run("tokenize", STORIES, "Once upon").stdout.splitlines()
         self.assertEqual([int(line.split("\t")[0]) for line in lines], ids)
+
+    def test_places_and_back(self):
+        for name in (STORIES, str(DATA / "stories260K/hf/tokenizer.json")):
+            text = "Once \u00e9 upon"
+            encoding = json.loads(run("tokenize", name, text, "--json").stdout)
+            self.assertEqual(sorted(encoding), ["ids", "offsets", "tokens"])
+            self.assertEqual(encoding["offsets"][-1][1], len(text))
+            ids = " ".join(map(str, encoding["ids"]))
+            self.assertEqual(run("detokenize", name, ids).stdout, text + "\n")
+            self.assertEqual(json.loads(run("detokenize", name, ids, "--json").stdout), {"text": text})
+        self.assertEqual(run("detokenize", STORIES, "1 x").returncode, 2)
+        self.assertEqual(run("detokenize", STORIES, "99999999").returncode, 2)
+
+    def test_template(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source, data = Path(folder) / "a.jinja", Path(folder) / "a.json"
+            source.write_text("{% for m in messages %}{{ m }};{% endfor %}")
+            data.write_text('{"messages": ["a", "b"]}')
+            self.assertEqual(run("template", str(source), "--data", str(data)).stdout, "a;b;")
+            data.write_text("[]")
+            self.assertEqual(run("template", str(source), "--data", str(data)).returncode, 2)
 
 
 class Serving(unittest.TestCase):

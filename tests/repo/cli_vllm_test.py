@@ -7,40 +7,52 @@
 import concurrent.futures
 import json
 import os
-import re
-import signal
-import subprocess
 import tempfile
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.request
 from pathlib import Path
 
+import cli_program
 from cli_program import DATA, PROGRAM, TIMEOUT, main, run
+from fake_hub import FakeHub
 
 MODEL = str(DATA / "stories260K/hf")
 OPTIONS = ("--raw", "--max-tokens", "16", "--json")
 
 
-class Server:
-    """`openllm start`, until it is killed."""
+class Server(cli_program.Server):
+    def complete(self, **members):
+        """Status and body of a short greedy answer."""
+        body = {"prompt": "Once upon", "max_tokens": 16, "temperature": 0, **members}
+        request = urllib.request.Request(self.address + "/v1/completions", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
 
-    def __init__(self, *arguments, environment=None):
-        self.process = subprocess.Popen([PROGRAM, "start", *arguments, "--port", "0"], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                        env={**os.environ, **(environment or {})})
-        lines = ""
-        while "ready" not in lines:
-            line = self.process.stderr.readline()
-            assert line, lines
-            lines += line
-        self.address = re.search(r"http://[\d.]+:\d+", lines).group(0)
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(TIMEOUT)
-        self.process.stderr.close()
+    def stream(self, prompt, at_second_event, **members):
+        """The text of a stream, or the message of the error in it."""
+        body = {"prompt": prompt, "max_tokens": 200, "temperature": 0, "ignore_eos": True, "stream": True, **members}
+        request = urllib.request.Request(self.address + "/v1/completions", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        text, n_events = "", 0
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            for line in response:
+                if not line.startswith(b"data: {"):
+                    continue
+                chunk = json.loads(line[6:])
+                if "error" in chunk:
+                    return chunk["error"]["message"]
+                text += "".join(choice["text"] for choice in chunk["choices"])
+                n_events += 1
+                if n_events == 2:
+                    at_second_event()
+        return text
 
 
 def is_alive(pid):
@@ -109,6 +121,31 @@ class Attach(Vllm):
         self.assertEqual(missing.returncode, 3)
         self.assertIn("--tokenizer", missing.stderr)
 
+    def test_of_a_model_that_only_servers_have_no_weights_are_fetched(self):
+        hub = FakeHub({"org/tiny": MODEL})
+        self.addCleanup(hub.close)
+        server = self.serve(MODEL, "--model-name", "org/tiny")
+        folder = self.folder()
+        environment = {"HF_ENDPOINT": hub.address, "HF_HUB_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "0",
+                       "OPENLLM_HOME": str(folder / "store")}
+        ask = ("run", "org/tiny", "Once upon", *OPTIONS, "--temperature", "0", "--vllm-url")
+
+        def fetched():
+            return {path.rsplit("/", 1)[1] for _, _, path, _ in hub.requests if "/resolve/" in path}
+
+        wanted = answer(run("run", MODEL, "Once upon", *OPTIONS, "--temperature", "0"))
+        for backend, offline in (("vllm", "0"), ("vllm", "1"), ("", "1")):
+            got = run(*ask, server.address, environment={**environment, "OPENLLM_BACKEND": backend, "HF_HUB_OFFLINE": offline})
+            self.assertEqual(got.returncode, 0, got.stderr)
+            self.assertEqual(answer(got)[0]["token_ids"], wanted[0]["token_ids"])
+            self.assertIn("tokenizer.json", fetched())
+            self.assertNotIn("model.safetensors", fetched())
+        # No such server: another backend runs it, with weights.
+        got = run(*ask, "http://127.0.0.1:9", environment=environment)
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertEqual(answer(got)[0]["token_ids"], wanted[0]["token_ids"])
+        self.assertIn("model.safetensors", fetched())
+
     def test_a_killed_server_loses_no_answer(self):
         """50 streams through a server of ours that has two places for its model; one of them is killed."""
         places = [self.serve(MODEL, "--threads", "1", "--max-wait", "0") for _ in range(2)]
@@ -121,20 +158,7 @@ class Attach(Vllm):
         begun = threading.Semaphore(0)
 
         def stream(prompt):
-            body = json.dumps({"prompt": prompt, "max_tokens": 200, "temperature": 0, "ignore_eos": True, "stream": True})
-            request = urllib.request.Request(front.address + "/v1/completions", body.encode(),
-                                             {"Content-Type": "application/json"})
-            text, n_events = "", 0
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-                for line in response:
-                    if not line.startswith(b"data: {"):
-                        continue
-                    chunk = json.loads(line[6:])
-                    text += "".join(choice["text"] for choice in chunk["choices"])
-                    n_events += 1
-                    if n_events == 2:
-                        begun.release()
-            return prompt, text
+            return prompt, front.stream(prompt, begun.release)
 
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             streams = [pool.submit(stream, prompt) for prompt in list(wanted) * 10]
@@ -179,6 +203,49 @@ class Launch(Vllm):
         self.assertTrue(is_alive(pid))
         server.kill()
         self.assertTrue(ends(pid))
+
+    def test_one_that_died_is_started_again(self):
+        server = self.serve(MODEL, "--backend", "vllm", environment=self.environment)
+        wanted = run("run", MODEL, "Once upon", "--raw", "--max-tokens", "200", "--temperature", "0", "--ignore-eos",
+                     "--json", "--backend", "native")
+
+        def kill():
+            os.kill(self.started()["pid"], signal.SIGKILL)
+
+        self.assertEqual(server.stream("Once upon", kill), answer(wanted)[0]["text"], "it goes on in the second one")
+        for _ in range(3):  # in the second one, the third and the fourth
+            status, body = server.complete()
+            self.assertEqual(status, 200, body)
+            pid = self.started()["pid"]
+            kill()
+            self.assertTrue(ends(pid))
+        status, body = server.complete()
+        self.assertEqual(status, 503, body)
+        self.assertIn("no other server is started", body["error"]["message"])
+
+    def test_requests_that_it_dies_of_end_with_its_last_lines(self):
+        # Penalties of the answer would take its beginning for a part of the prompt: it cannot go on elsewhere.
+        for more, n_starts in ((("--presence-penalty", "0.5"), 1), ((), 3)):
+            got = self.run_with("dying", "--backend", "vllm", *more)
+            self.assertNotEqual(got.returncode, 0, got.stdout)
+            for words in ("ended with status 3", "CUDA error: device lost") if n_starts == 1 else ("the answer ended",):
+                self.assertIn(words, got.stderr)
+            self.assertEqual(len(Path(str(self.log) + ".starts").read_text()), n_starts)
+            os.remove(str(self.log) + ".starts")
+
+    def test_adapters_and_quantisation_are_passed_on(self):
+        adapter = self.folder() / "lora"
+        adapter.mkdir()
+        (adapter / "adapter_config.json").write_text('{"r": 20}')
+        got = self.run_with("", "--backend", "vllm", "--quantize", "fp8", "--adapter-id", "%s:mine" % adapter)
+        self.assertEqual(got.returncode, 4, "the server that takes its place loads none: " + got.stderr)
+        self.assertIn("VLLM_ALLOW_RUNTIME_LORA_UPDATING", got.stderr)
+        started = self.started()
+        self.assertIn("--quantization fp8 --enable-lora --max-lora-rank 32", " ".join(started["arguments"]))
+        self.assertEqual(started["loads_adapters"], "True")
+        attached = run("run", MODEL, "Once", "--backend", "vllm", "--vllm-url", "http://127.0.0.1:9", "--quantize", "fp8")
+        self.assertEqual(attached.returncode, 4, attached.stderr)
+        self.assertIn("quantize", attached.stderr)
 
     def test_what_goes_wrong_is_told(self):
         crash = self.run_with("crash", "--backend", "vllm")

@@ -44,6 +44,7 @@ class PtBackend final : public Backend {
     return base::cat(runner_->model().versions, ", ", runner_->model().dtype, ", ",
                      runner_->model().way);
   }
+  int n_slots() const override { return static_cast<int>(engine_.stats().max_running); }
   void submit(engine::Request request) override { engine_.submit(std::move(request)); }
   void cancel(const std::string& id) override { engine_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "backend/vllm/remote.h"
+#include "backend/vllm/keeper.h"
 #include "base/mutex.h"
 
 namespace openllm::backend::vllm {
@@ -30,9 +30,9 @@ class ChildProcess final : public StartedServer {
   /// How it ended, "status 1" or "signal 9"; nullopt while it runs.
   std::optional<std::string> how_it_ended() const;
   /// The same, once it has ended or the time is over.
-  std::optional<std::string> wait_until(std::chrono::steady_clock::time_point when) const;
+  std::optional<std::string> wait_until(std::chrono::steady_clock::time_point when) const override;
   /// The last lines that it wrote, 20 at most.
-  std::string last_lines() const;
+  std::string last_lines() const override;
 
  private:
   struct Start;

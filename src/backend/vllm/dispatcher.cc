@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "backend/continuation.h"
 #include "backend/vllm/wire.h"
 #include "base/error.h"
 #include "net/server_error.h"
@@ -18,6 +19,18 @@ using Clock = std::chrono::steady_clock;
 
 /// Servers say nothing while a request waits; deadlines are the request's own.
 constexpr int kLongestSilence = 24 * 3600;
+
+/// What a request names there: an adapter stands in the model's place.
+const std::string& model_of(const Job& job, const Server& server) {
+  return job.adapter.empty() ? server.model : job.adapter;
+}
+
+base::Failure no_such_adapter(const Job& job) {
+  return {ErrorCode::kNotFound,
+          base::cat("adapter_name: no server that can be asked has the adapter (got ", job.adapter,
+                    ")"),
+          "adapter_name"};
+}
 
 }  // namespace
 
@@ -39,22 +52,34 @@ net::HttpCall Dispatcher::make_call(std::size_t server, std::string_view path) c
   return call;
 }
 
-void Dispatcher::begin(engine::Request request) {
+void Dispatcher::begin(engine::Request request, const std::string& adapter) {
   auto job = std::make_shared<Job>();
   job->request = std::move(request);
+  job->adapter = adapter;
   job->choices.resize(static_cast<std::size_t>(job->request.n_choices));
   counters_.n_running += job->request.n_choices;
   jobs_[job->request.id] = job;
   try {
     set_timers(job);
-    if (job->request.n_prompt_logprobs >= 0 && job->request.prompt_ids.size() > 1) {
-      ask_prompt_logprobs(job);
-    } else {
-      generate(job);
-    }
+    if (kept_ != KeptServer::kWell) return wait_for_server({job});
+    run(job);
   } catch (const std::exception& error) {  // a lack of memory
     end_job(job, FinishReason::kError, base::failure_of(error));
   }
+}
+
+void Dispatcher::run(const JobPtr& job) {
+  const bool has_prompt = job->request.prompt_ids.size() > 1;
+  if (job->request.n_prompt_logprobs >= 0 && has_prompt && !job->has_started) {
+    ask_prompt_logprobs(job);
+  } else {
+    generate(job);
+  }
+}
+
+/// nullopt: no server has the request's adapter any more.
+std::optional<std::size_t> Dispatcher::choose_server(const Job& job) {
+  return servers_.choose(job.request.prompt_ids, job.tried, job.adapter);
 }
 
 void Dispatcher::set_timers(const JobPtr& job) {
@@ -81,9 +106,11 @@ void Dispatcher::set_timers(const JobPtr& job) {
 
 /// In a call of its own, as no stream has them.
 void Dispatcher::ask_prompt_logprobs(const JobPtr& job) {
-  const std::size_t server = *servers_.choose(job->request.prompt_ids, job->tried);
+  const std::optional<std::size_t> chosen = choose_server(*job);
+  if (!chosen) return end_job(job, FinishReason::kError, no_such_adapter(*job));
+  const std::size_t server = *chosen;
   net::HttpCall call = make_call(server, "/v1/completions");
-  call.body = prompt_logprobs_body(job->request, servers_.at(server).model);
+  call.body = prompt_logprobs_body(job->request, model_of(*job, servers_.at(server)));
   servers_.call_began(server);
   job->prompt_server = server;
   job->prompt_call = loop_.start(std::move(call), [this, job](const net::HttpLoop::Result& result) {
@@ -113,10 +140,23 @@ void Dispatcher::take_prompt_logprobs(Job& job, const net::HttpLoop::Result& res
 void Dispatcher::prompt_failed(const JobPtr& job, const base::Failure& failure) {
   if (failure.code == ErrorCode::kUnavailable || failure.code == ErrorCode::kIo)
     servers_.tell_health(job->prompt_server, false);
+  const bool is_broken = failure.code == ErrorCode::kUnavailable || failure.code == ErrorCode::kIo;
+  const Trouble trouble{failure, true, is_broken, is_broken};
+  if (is_kept(trouble, *job)) return wait_for_server({job, {}, true, failure});
   job->tried.insert(job->prompt_server);
-  const bool goes_on = may_work_elsewhere(failure.code) && job->tried.size() < servers_.size();
-  if (goes_on) return ask_prompt_logprobs(job);
+  const std::string& adapter = job->adapter;
+  const bool goes_on =
+      lacks_adapter(*job, job->prompt_server, failure) || may_work_elsewhere(failure);
+  if (goes_on && servers_.has_other(job->tried, adapter)) return ask_prompt_logprobs(job);
   end_job(job, FinishReason::kError, failure);
+}
+
+/// Whether it was mounted there, and is not any more: the server began anew.
+bool Dispatcher::lacks_adapter(Job& job, std::size_t server, const base::Failure& failure) {
+  const std::string& adapter = job.adapter;
+  if (failure.code != ErrorCode::kNotFound || adapter.empty()) return false;
+  servers_.drop_adapter(server, adapter);
+  return true;
 }
 
 void Dispatcher::generate(const JobPtr& job) {
@@ -136,13 +176,15 @@ void Dispatcher::generate(const JobPtr& job) {
 }
 
 void Dispatcher::start_leg(const JobPtr& job, std::vector<int> choices) {
-  const std::size_t server = *servers_.choose(job->request.prompt_ids, job->tried);
+  const std::optional<std::size_t> chosen = choose_server(*job);
+  if (!chosen) return end_job(job, FinishReason::kError, no_such_adapter(*job));
+  const std::size_t server = *chosen;
   Leg& leg = job->legs.emplace_back();
   leg.server = server;
   for (const int choice : choices) leg.tracks.push_back({choice});
   if (choices.size() == 1) leg.generated = job->choices[static_cast<std::size_t>(choices[0])].ids;
   net::HttpCall call = make_call(server, "/v1/completions");
-  call.body = stream_body(job->request, servers_.at(server).model,
+  call.body = stream_body(job->request, model_of(*job, servers_.at(server)),
                           {leg.generated, static_cast<int>(choices.size())});
   call.on_body = [this, job, &leg](std::string_view bytes) { return feed(job, leg, bytes); };
   call.on_head = [job](const net::HttpAnswer& head) {
@@ -230,8 +272,9 @@ void Dispatcher::leg_ended(const JobPtr& job, Leg& leg, const net::HttpLoop::Res
     end_choice(*job, choice, reason);
     return forget_if_ended(job);
   }
-  if (!trouble->can_recover || !may_work_elsewhere(trouble->failure.code))
-    return end_job(job, FinishReason::kError, trouble->failure);
+  const bool may_recover = lacks_adapter(*job, leg.server, trouble->failure) ||
+                           (trouble->can_recover && may_work_elsewhere(trouble->failure));
+  if (!may_recover) return end_job(job, FinishReason::kError, trouble->failure);
   recover(job, leg, *trouble);
 }
 

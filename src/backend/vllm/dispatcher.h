@@ -6,8 +6,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "backend/vllm/job.h"
@@ -18,6 +20,7 @@
 namespace openllm::backend::vllm {
 
 struct ChoicePiece;
+class Keeper;
 
 /// What `Backend::stats` tells; written by the loop's thread.
 struct Counters {
@@ -40,17 +43,33 @@ class Dispatcher {
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
-  void begin(engine::Request request);
+  /// `adapter`: its name; empty: none.
+  void begin(engine::Request request, const std::string& adapter);
   void cancel(const std::string& id);
   void stop_choice(const std::string& id, int choice);
   /// Ends every request with kError and `failure`.
   void end_all(const base::Failure& failure);
-  /// Asks all servers every two seconds whether they are well, if there are several.
-  void watch();
+  /// Asks all servers so often whether they are well, if there are several.
+  void watch(std::chrono::milliseconds interval);
+  /// Of the only server, which it starts again when a request finds it dead.
+  void set_keeper(Keeper& keeper) { keeper_ = &keeper; }
+  void set_adapters(std::size_t server, std::set<std::string> names) {
+    servers_.set_adapters(server, std::move(names));
+  }
 
  private:
   using JobPtr = std::shared_ptr<Job>;
 
+  /// A request that waits for a server which is being looked after.
+  struct Waiting {
+    JobPtr job{};
+    std::vector<std::vector<int>> calls{};  ///< To be made then; empty: the request begins.
+    bool goes_on = true;                    ///< Elsewhere; else it ends with what is found out.
+    base::Failure failure{};                ///< Why it waits.
+  };
+  enum class KeptServer { kWell, kExamined, kDead, kStarting };
+
+  void run(const JobPtr& job);
   void ask_prompt_logprobs(const JobPtr& job);
   void take_prompt_logprobs(Job& job, const net::HttpLoop::Result& result);
   void prompt_failed(const JobPtr& job, const base::Failure& failure);
@@ -72,7 +91,16 @@ class Dispatcher {
   void forget_if_ended(const JobPtr& job);
   void set_timers(const JobPtr& job);
   net::HttpCall make_call(std::size_t server, std::string_view path) const;
-  void ask_health(std::size_t server);
+  std::optional<std::size_t> choose_server(const Job& job);
+  [[nodiscard]] bool lacks_adapter(Job& job, std::size_t server, const base::Failure& failure);
+  std::vector<std::vector<int>> calls_of(const Job& job, const Leg& leg) const;
+  bool is_kept(const Trouble& trouble, const Job& job) const;
+  void wait_for_server(Waiting waiting);
+  void server_was_examined(const std::optional<std::string>& end);
+  void start_server();
+  void server_was_started(const std::string& url, const base::Failure& failure);
+  void resume(const Waiting& waiting);
+  void ask_health(std::size_t server, std::chrono::milliseconds interval);
   void give_up(std::size_t server);
 
   net::HttpLoop& loop_;
@@ -80,6 +108,10 @@ class Dispatcher {
   const std::string api_key_;
   Counters& counters_;
   std::map<std::string, JobPtr> jobs_;
+  Keeper* keeper_ = nullptr;
+  KeptServer kept_ = KeptServer::kWell;
+  std::string end_{};  ///< Of the dead one.
+  std::vector<Waiting> waiting_;
 };
 
 }  // namespace openllm::backend::vllm

@@ -48,6 +48,7 @@ struct Leg {
 /// A request, from its submission to the end of its last choice.
 struct Job {
   engine::Request request{};
+  std::string adapter{};
   std::vector<ChoiceState> choices{};
   std::list<Leg> legs{};
   std::set<std::size_t> tried{};  ///< Servers that failed since the last token.
@@ -59,6 +60,7 @@ struct Job {
   bool has_started = false;
   bool is_taken = false;  ///< A server has begun to answer, if only with the head.
   bool is_over = false;
+  int n_waits = 0;  ///< For a server to be started again.
 };
 
 /// What went wrong with a call.
@@ -66,11 +68,10 @@ struct Trouble {
   base::Failure failure{};
   bool can_recover = false;
   bool is_servers = false;  ///< The server itself may be gone.
+  bool is_broken = false;   ///< The connection broke, or there was none.
 };
 
 /// The error of an answer that is none.
 base::Failure refusal_of(const net::HttpAnswer& answer, const std::string& url);
-/// Whether another server may do better.
-bool may_work_elsewhere(ErrorCode code) noexcept;
 
 }  // namespace openllm::backend::vllm

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -13,7 +14,9 @@
 #include "backend/check_options.h"
 #include "backend/vllm/child_process.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/random_id.h"
+#include "format/json_file.h"
 #include "net/http.h"
 #include "net/server_error.h"
 
@@ -39,24 +42,11 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
-/// "its last lines:" and what the program wrote.
-std::string quoted(const ChildProcess& process) {
-  std::string text = process.last_lines();
-  if (text.empty()) return "it wrote nothing";
-  std::string shown = "its last lines:";
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    shown += "\n  " + net::printable(std::string_view(text).substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return shown;
-}
-
 void require_running(const ChildProcess& process, const std::string& executable) {
   const std::optional<std::string> end = process.how_it_ended();
   if (!end) return;
   base::fail(ErrorCode::kUnavailable, "vllm: ", executable, " ended with ", *end,
-             " before it was ready; ", quoted(process));
+             " before it was ready; ", quoted_lines(process));
 }
 
 /// Empty when the server is well, else what it said.
@@ -85,11 +75,13 @@ void wait_until_ready(const ChildProcess& process, const std::string& executable
     // Another program may have taken the port, and ours ended for it.
     require_running(process, executable);
     if (trouble.empty()) return;
+    if (options.stop_token.stop_requested())
+      base::fail(ErrorCode::kCancelled, "vllm: starting ", executable, " was ended");
     const auto passed = std::chrono::duration<double>(Clock::now() - begin);
     if (passed >= limit) {
       base::fail(ErrorCode::kDeadline, "vllm: ", executable, " was not ready within ",
                  limit.count(), " s (", trouble, "; vllm.startup_timeout sets the limit); ",
-                 quoted(process));
+                 quoted_lines(process));
     }
     if (options.progress)
       options.progress("starting vllm",
@@ -104,6 +96,48 @@ std::string dtype_name(const std::string& dtype) {
   if (!type) return "auto";
   if (*type == tensor::DType::kF32) return "float32";
   return *type == tensor::DType::kF16 ? "float16" : "bfloat16";
+}
+
+/// Names of vLLM's own variables begin so.
+constexpr const char* kAllowAdapters = "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True";
+
+constexpr std::int64_t kMaxRank = 1 << 16;
+
+/// Of the adapter in a folder; 0 where that does not say.
+int rank_of(const std::string& folder) {
+  const auto read = [](const base::Json& json) {
+    return json.is_int() ? static_cast<int>(std::clamp<std::int64_t>(*json.if_int(), 0, kMaxRank))
+                         : 0;
+  };
+  try {
+    const base::Json config = format::read_json_file(folder, "adapter_config.json");
+    const base::Json* rank = config.find("r");
+    int largest = rank == nullptr ? 0 : read(*rank);
+    const base::Json* of_modules = config.find("rank_pattern");
+    if (of_modules != nullptr && of_modules->is_object()) {
+      for (const auto& [name, value] : *of_modules->if_object())
+        largest = std::max(largest, read(value));
+    }
+    return largest;
+  } catch (const Error&) {
+    return 0;  // vLLM says better what is wrong with it
+  }
+}
+
+/// What adapters to be mounted need: room for their ranks, and for all of them at once.
+void add_adapters(const LoadOptions& options, std::vector<std::string>& list) {
+  if (options.adapters.empty()) return;
+  constexpr std::array<int, 9> kRanks{1, 8, 16, 32, 64, 128, 256, 320, 512};
+  constexpr int kUsualRank = 16;
+  constexpr std::size_t kMaxAtOnce = 8;
+  int rank = kUsualRank;
+  for (const AdapterOptions& adapter : options.adapters) rank = std::max(rank, rank_of(adapter.id));
+  list.emplace_back("--enable-lora");
+  const auto* room = std::lower_bound(kRanks.begin(), kRanks.end(), rank);
+  if (rank > kUsualRank && room != kRanks.end())
+    list.insert(list.end(), {"--max-lora-rank", std::to_string(*room)});
+  const std::size_t n = std::min(options.adapters.size(), kMaxAtOnce);
+  if (n > 1) list.insert(list.end(), {"--max-loras", std::to_string(n)});
 }
 
 }  // namespace
@@ -138,6 +172,8 @@ std::vector<std::string> launch_arguments(const format::ModelSource& source,
     add("--kv-cache-memory-bytes", std::to_string(options.kv_cache_bytes));
   if (!options.prefix_caching) list.emplace_back("--no-enable-prefix-caching");
   if (options.trust_remote_code.value_or(false)) list.emplace_back("--trust-remote-code");
+  if (!options.quantize.empty()) add("--quantization", options.quantize);
+  add_adapters(options, list);
   list.insert(list.end(), options.vllm.args.begin(), options.vllm.args.end());
   return list;
 }
@@ -149,9 +185,10 @@ LaunchedServer launch(const std::string& executable, const format::ModelSource& 
   server.url = base::cat("http://127.0.0.1:", port);
   server.api_key = options.vllm.api_key.empty() ? base::random_id("key-") : options.vllm.api_key;
   // In the environment, for arguments are there for everybody to see. The model is a folder here.
-  auto process = std::make_unique<ChildProcess>(
-      executable, launch_arguments(source, options, port),
-      std::vector<std::string>{"VLLM_API_KEY=" + server.api_key, "HF_HUB_OFFLINE=1"});
+  auto process =
+      std::make_unique<ChildProcess>(executable, launch_arguments(source, options, port),
+                                     std::vector<std::string>{"VLLM_API_KEY=" + server.api_key,
+                                                              "HF_HUB_OFFLINE=1", kAllowAdapters});
   wait_until_ready(*process, executable, server, options);
   server.process = std::move(process);
   return server;

@@ -53,6 +53,14 @@ std::string text_of(const base::Json& json, std::string_view name) {
   return text == nullptr ? std::string() : *text;
 }
 
+/// 0 where there is none.
+int count_of(const base::Json& json, std::string_view name) {
+  const base::Json* member = json.find(name);
+  if (member == nullptr || !member->is_int()) return 0;
+  return static_cast<int>(
+      std::clamp<std::int64_t>(*member->if_int(), 0, std::numeric_limits<int>::max()));
+}
+
 bool is_one_of(const std::string& name, const std::vector<std::string>& names) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -75,6 +83,29 @@ std::string listed(const base::JsonArray& list) {
   return names.empty() ? "nothing" : names + (list.size() > kMaxShown ? ", ..." : "");
 }
 
+/// A server of ours, and not one that has others make its answers.
+bool repeats_seeds(const base::Json& entry) {
+  const std::string backend = text_of(entry, "backend");
+  return text_of(entry, "owned_by") == "openllm" && backend != "vllm" && backend != "places";
+}
+
+/// Entries below the model's. A server with one model has them below that, whatever it calls it.
+std::vector<AdapterOptions> adapters_of(const base::JsonArray& list, const base::Json& model,
+                                        const std::vector<std::string>& names) {
+  const auto has_parent = [](const base::Json& entry) { return !text_of(entry, "parent").empty(); };
+  const bool is_only =
+      std::count_if(list.begin(), list.end(), [&](const auto& e) { return !has_parent(e); }) == 1;
+  std::vector<AdapterOptions> adapters;
+  for (const base::Json& entry : list) {
+    const std::string parent = text_of(entry, "parent");
+    if (parent.empty()) continue;
+    const bool is_of_model = is_only || parent == text_of(model, "id") ||
+                             parent == text_of(model, "root") || is_one_of(parent, names);
+    if (is_of_model) adapters.push_back({text_of(entry, "root"), text_of(entry, "id")});
+  }
+  return adapters;
+}
+
 Facts read_models(const Question& question, const std::string& body) {
   const base::Json json = net::parse_answer(body);
   const base::Json* data = json.find("data");
@@ -90,12 +121,12 @@ Facts read_models(const Question& question, const std::string& body) {
                     question.names.front(), ", got ", listed(list), ")");
   }
   Facts facts;
-  facts.server = {question.url, text_of(*entry, "id"), text_of(*entry, "owned_by") == "openllm"};
-  const base::Json* length = entry->find("max_model_len");
-  if (length != nullptr && length->is_int()) {
-    facts.max_model_len = static_cast<int>(
-        std::clamp<std::int64_t>(*length->if_int(), 0, std::numeric_limits<int>::max()));
-  }
+  facts.server = {question.url, text_of(*entry, "id"), repeats_seeds(*entry)};
+  facts.max_model_len = count_of(*entry, "max_model_len");
+  facts.vocab_size = count_of(*entry, "vocab_size");
+  facts.n_slots = count_of(*entry, "max_num_seqs");
+  facts.adapters = adapters_of(list, *entry, question.names);
+  for (const AdapterOptions& adapter : facts.adapters) facts.server.adapters.insert(adapter.name);
   return facts;
 }
 
@@ -130,10 +161,13 @@ bool hides_all(const char* variable) {
 
 }  // namespace
 
+Facts ask_for_model(const Question& question, std::chrono::milliseconds limit) {
+  return read_models(question, require_good(question, "/v1/models", limit).body);
+}
+
 Facts ask_server(const Question& question, std::chrono::milliseconds limit) {
   (void)require_good(question, "/health", limit);
-  const net::HttpAnswer models = require_good(question, "/v1/models", limit);
-  Facts facts = read_models(question, models.body);
+  Facts facts = ask_for_model(question, limit);
   facts.version = version_of(question, limit);
   return facts;
 }

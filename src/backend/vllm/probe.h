@@ -9,6 +9,7 @@
 
 #include "backend/vllm/servers.h"
 #include "openllm/error.h"
+#include "openllm/options.h"
 
 // What there is to run a model with: servers, a program that starts one, an accelerator. Starts
 // nothing.
@@ -25,13 +26,20 @@ struct Question {
 /// A server that has the model.
 struct Facts {
   Server server{};
-  int max_model_len = 0;  ///< 0: it does not say.
+  int max_model_len = 0;  ///< 0: it does not say. Likewise:
+  int vocab_size = 0;
+  int n_slots = 0;        ///< Sequences that it runs at once.
   std::string version{};  ///< Empty: it does not say.
+  /// Adapters of the model that it lists: their names, and where they lie there.
+  std::vector<AdapterOptions> adapters{};
 };
 
 /// Asks /health, /v1/models and /version, `limit` for each. Throws kUnavailable when the server is
 /// not well, kNotFound when it does not have the model, kIo for answers of another shape.
 Facts ask_server(const Question& question, std::chrono::milliseconds limit);
+
+/// What /v1/models tells of the model. Throws as `ask_server`.
+Facts ask_for_model(const Question& question, std::chrono::milliseconds limit);
 
 /// Keeps answers for five seconds.
 class Prober {

@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "backend/continuation.h"
 #include "backend/vllm/dispatcher.h"
 #include "base/error.h"
 #include "net/server_error.h"
@@ -14,10 +15,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kHealthInterval{2};
 /// A server that did not answer so often in a row has lost its calls, though their connections may
 /// look alive.
 constexpr int kLostAfter = 3;
+
 base::Failure failure_of(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
@@ -43,19 +44,14 @@ base::Failure refusal_of(const net::HttpAnswer& answer, const std::string& url) 
   return failure;
 }
 
-bool may_work_elsewhere(ErrorCode code) noexcept {
-  return code == ErrorCode::kUnavailable || code == ErrorCode::kBusy || code == ErrorCode::kIo ||
-         code == ErrorCode::kInternal || code == ErrorCode::kDeadline;
-}
-
 std::optional<Trouble> Dispatcher::trouble_of(Job& job, Leg& leg,
                                               const net::HttpLoop::Result& result) {
   const std::string& url = servers_.at(leg.server).url;
-  if (result.error) return Trouble{failure_of(result.error), true, true};
+  if (result.error) return Trouble{failure_of(result.error), true, true, true};
   const net::HttpAnswer& answer = result.answer;
   if (answer.status != 200) {
     base::Failure failure = refusal_of(answer, url);
-    const bool can_recover = may_work_elsewhere(failure.code);
+    const bool can_recover = may_work_elsewhere(failure);
     return Trouble{std::move(failure), can_recover, can_recover && answer.status != 429};
   }
   try {
@@ -69,6 +65,7 @@ std::optional<Trouble> Dispatcher::trouble_of(Job& job, Leg& leg,
   if (!leg.held_end) {
     return Trouble{{ErrorCode::kIo,
                     base::cat("vllm: ", net::shown_url(url), ": the answer ended in the middle")},
+                   true,
                    true,
                    true};
   }
@@ -86,23 +83,41 @@ std::optional<Trouble> Dispatcher::trouble_of(Job& job, Leg& leg,
 /// Elsewhere: the same call when it has given nothing, else its choices one by one, each with what
 /// it has.
 void Dispatcher::recover(const JobPtr& job, Leg& leg, const Trouble& trouble) {
-  const std::size_t n_tried = job->tried.size() + (job->tried.contains(leg.server) ? 0 : 1);
-  const bool is_new = !leg.has_tokens;
-  if (n_tried >= servers_.size() || (!is_new && !can_go_on(*job, leg)))
-    return end_job(job, FinishReason::kError, trouble.failure);
+  const bool goes_on = !leg.has_tokens || can_go_on(*job, leg);
+  std::vector<std::vector<int>> calls = calls_of(*job, leg);
+  if (is_kept(trouble, *job)) {
+    drop_leg(*job, leg);
+    return wait_for_server({job, std::move(calls), goes_on, trouble.failure});
+  }
   job->tried.insert(leg.server);
+  if (!goes_on || !servers_.has_other(job->tried, job->adapter))
+    return end_job(job, FinishReason::kError, trouble.failure);
+  drop_leg(*job, leg);
+  resume({job, std::move(calls)});
+}
+
+/// The same call again, when it has given nothing; else one for each choice that has not ended.
+std::vector<std::vector<int>> Dispatcher::calls_of(const Job& job, const Leg& leg) const {
   std::vector<std::vector<int>> calls;
-  if (is_new) calls.emplace_back();
+  if (!leg.has_tokens) calls.emplace_back();
   for (const Track& track : leg.tracks) {
-    if (is_new) {
+    if (!leg.has_tokens) {
       calls.back().push_back(track.choice);
-    } else if (!job->choices[static_cast<std::size_t>(track.choice)].has_ended) {
+    } else if (!job.choices[static_cast<std::size_t>(track.choice)].has_ended) {
       calls.push_back({track.choice});
     }
   }
-  drop_leg(*job, leg);
+  return calls;
+}
+
+void Dispatcher::resume(const Waiting& waiting) {
+  const JobPtr& job = waiting.job;
+  if (job->is_over) return;
   try {
-    for (std::vector<int>& choices : calls) start_leg(job, std::move(choices));
+    if (waiting.calls.empty()) return run(job);
+    for (const std::vector<int>& choices : waiting.calls) {
+      if (!job->is_over) start_leg(job, choices);
+    }
   } catch (const std::exception& error) {
     end_job(job, FinishReason::kError, base::failure_of(error));
   }
@@ -112,11 +127,8 @@ void Dispatcher::recover(const JobPtr& job, Leg& leg, const Trouble& trouble) {
 /// the answer alone would take its beginning for a part of the prompt.
 bool Dispatcher::can_go_on(const Job& job, const Leg& leg) const {
   const engine::Request& request = job.request;
-  const sampling::SamplingParams& sampling = request.sampling;
-  if (sampling.presence_penalty != 0.0F || sampling.frequency_penalty != 0.0F ||
-      !request.bad_words.empty())
-    return false;
-  if (sampling::is_greedy(sampling)) return true;
+  if (!field_of_answer(request).empty()) return false;
+  if (sampling::is_greedy(request.sampling)) return true;
   // Draws depend on seed, choice and position at servers of ours; a choice that goes on alone is
   // the first one there.
   for (std::size_t i = 0; i < servers_.size(); ++i) {
@@ -127,15 +139,15 @@ bool Dispatcher::can_go_on(const Job& job, const Leg& leg) const {
   });
 }
 
-void Dispatcher::watch() {
+void Dispatcher::watch(std::chrono::milliseconds interval) {
   if (servers_.size() < 2) return;
-  for (std::size_t i = 0; i < servers_.size(); ++i) ask_health(i);
-  loop_.start_timer(Clock::now() + kHealthInterval, [this] { watch(); });
+  for (std::size_t i = 0; i < servers_.size(); ++i) ask_health(i, interval);
+  loop_.start_timer(Clock::now() + interval, [this, interval] { watch(interval); });
 }
 
-void Dispatcher::ask_health(std::size_t server) {
+void Dispatcher::ask_health(std::size_t server, std::chrono::milliseconds interval) {
   net::HttpCall call = make_call(server, "/health");
-  call.deadline = Clock::now() + kHealthInterval;
+  call.deadline = Clock::now() + interval;
   loop_.start(std::move(call), [this, server](const net::HttpLoop::Result& result) {
     const bool is_healthy = !result.error && result.answer.status == 200;
     if (servers_.tell_health(server, is_healthy) >= kLostAfter) give_up(server);

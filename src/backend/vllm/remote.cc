@@ -1,8 +1,11 @@
 #include "backend/vllm/remote.h"
 
+#include <algorithm>
 #include <limits>
+#include <set>
 #include <utility>
 
+#include "backend/vllm/adapters.h"
 #include "backend/vllm/dispatcher.h"
 #include "base/error.h"
 #include "base/mutex.h"
@@ -35,18 +38,43 @@ void require_valid(const engine::Request& request, int vocab_size, int max_model
   }
   if (request.prompt_logits)
     base::fail(ErrorCode::kUnsupported, "logits: servers do not give them");
+  base::check(request.n_answered == 0 && request.first_choice == 0,
+              "vllm: servers cannot be told of an answer's beginning");
   sampling::validate(request.sampling, vocab_size);
+}
+
+Capabilities capabilities_of(const std::vector<Server>& servers) {
+  Capabilities capabilities = remote_capabilities();
+  capabilities.draws_as_engine = std::all_of(
+      servers.begin(), servers.end(), [](const Server& server) { return server.repeats_seeds; });
+  return capabilities;
 }
 
 class RemoteBackend final : public Backend {
  public:
   explicit RemoteBackend(RemoteModel model)
-      : vocab_size_(model.vocab_size > 0 ? model.vocab_size : std::numeric_limits<int>::max()),
+      : capabilities_(capabilities_of(model.servers)),
+        vocab_size_(model.vocab_size > 0 ? model.vocab_size : std::numeric_limits<int>::max()),
         max_model_len_(model.max_model_len),
+        n_slots_(model.n_slots),
         version_(std::move(model.version)),
-        started_(std::move(model.started)),
+        health_interval_(model.health_interval),
+        adapters_(model.servers, model.api_key, std::move(model.adapters),
+                  [this](std::size_t server, std::set<std::string> names) {
+                    loop_.post([this, server, names = std::move(names)] {
+                      dispatcher_.set_adapters(server, names);
+                    });
+                  }),
         dispatcher_(loop_, std::move(model.servers), std::move(model.api_key), counters_) {
-    loop_.post([this] { dispatcher_.watch(); });
+    if (model.started != nullptr) {
+      keeper_ =
+          std::make_unique<Keeper>(std::move(model.started), std::move(model.start),
+                                   [this](const std::string& url) { adapters_.restore(0, url); });
+    }
+    loop_.post([this] {
+      if (keeper_ != nullptr) dispatcher_.set_keeper(*keeper_);
+      dispatcher_.watch(health_interval_);
+    });
   }
   ~RemoteBackend() override { shut_down({ErrorCode::kCancelled, "the backend is gone"}); }
   RemoteBackend(const RemoteBackend&) = delete;
@@ -57,6 +85,7 @@ class RemoteBackend final : public Backend {
   int max_model_len() const noexcept override { return max_model_len_; }
   std::string device() const override { return "remote"; }
   std::string isa() const override { return version_; }
+  int n_slots() const override { return n_slots_; }
 
   void submit(engine::Request request) override {
     require_valid(request, vocab_size_, max_model_len_);
@@ -67,7 +96,9 @@ class RemoteBackend final : public Backend {
     ++counters_.n_requests;
     counters_.n_prompt_tokens += static_cast<std::int64_t>(request.prompt_ids.size());
     auto shared = std::make_shared<engine::Request>(std::move(request));  // tasks are copied
-    loop_.post([this, shared] { dispatcher_.begin(std::move(*shared)); });
+    loop_.post([this, shared, adapter = adapters_.name_of(shared->adapter)] {
+      dispatcher_.begin(std::move(*shared), adapter);
+    });
   }
   void cancel(const std::string& id) override {
     loop_.post([this, id] { dispatcher_.cancel(id); });
@@ -75,6 +106,11 @@ class RemoteBackend final : public Backend {
   void stop_choice(const std::string& id, int choice) override {
     loop_.post([this, id, choice] { dispatcher_.stop_choice(id, choice); });
   }
+
+  void mount_adapter(const AdapterOptions& adapter) override { adapters_.mount(adapter); }
+  void unmount_adapter(const std::string& name) override { adapters_.unmount(name); }
+  std::vector<AdapterOptions> adapters() const override { return adapters_.list(); }
+  std::int32_t find_adapter(const std::string& name) override { return adapters_.find(name); }
 
   EngineStats stats() const override {
     EngineStats stats;
@@ -94,20 +130,23 @@ class RemoteBackend final : public Backend {
     }
     loop_.post([this, failure] { dispatcher_.end_all(failure); });
     loop_.stop();
-    started_.reset();
+    keeper_.reset();
   }
 
  private:
-  const Capabilities capabilities_ = remote_capabilities();
+  const Capabilities capabilities_;
   const int vocab_size_;
   const int max_model_len_;
+  const int n_slots_;
   const std::string version_;
+  const std::chrono::milliseconds health_interval_;
   base::Mutex mutex_;
   bool is_shut_down_ GUARDED_BY(mutex_) = false;
-  std::unique_ptr<StartedServer> started_;
   Counters counters_;
   net::HttpLoop loop_;
+  Adapters adapters_;
   Dispatcher dispatcher_;  // on the loop's thread, which `shut_down` has ended before it goes
+  std::unique_ptr<Keeper> keeper_;  // ended by `shut_down`, too
 };
 
 }  // namespace
@@ -115,6 +154,9 @@ class RemoteBackend final : public Backend {
 Capabilities remote_capabilities() {
   Capabilities capabilities;
   capabilities.is_repeatable = false;
+  capabilities.draws_as_engine = false;
+  capabilities.continues_answers = false;
+  capabilities.adapters = true;
   for (const fields::Field& field : fields::all()) {
     if (field.at_vllm != fields::AtVllm::kLacking) capabilities.fields.emplace_back(field.name);
   }

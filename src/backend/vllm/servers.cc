@@ -1,48 +1,37 @@
 #include "backend/vllm/servers.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace openllm::backend::vllm {
-namespace {
-
-constexpr std::size_t kPrefixTokens = 32;      ///< What prompts have in common, at least.
-constexpr std::size_t kMaxPrefixes = 1 << 16;  ///< Then they are forgotten.
-/// A cached prefix is worth a queue that is so much longer.
-constexpr int kAffinitySlack = 4;
-
-std::uint64_t hash_of(std::span<const std::int32_t> prompt) {
-  std::uint64_t hash = 0xCBF29CE484222325U;  // FNV-1a
-  for (const std::int32_t id : prompt.first(std::min(prompt.size(), kPrefixTokens))) {
-    hash ^= static_cast<std::uint32_t>(id);
-    hash *= 0x100000001B3U;
-  }
-  return hash;
-}
-
-}  // namespace
 
 Servers::Servers(std::vector<Server> servers) {
   for (Server& server : servers) places_.push_back({std::move(server)});
 }
 
-std::optional<std::size_t> Servers::choose(std::span<const std::int32_t> prompt,
-                                           const std::set<std::size_t>& tried) {
-  std::optional<std::size_t> best;
-  const auto rank = [&](std::size_t i) { return std::pair(!is_healthy(i), places_[i].n_calls); };
+bool Servers::may_take(std::size_t index, const std::set<std::size_t>& tried,
+                       const std::string& adapter) const {
+  return !tried.contains(index) &&
+         (adapter.empty() || places_[index].server.adapters.contains(adapter));
+}
+
+bool Servers::has_other(const std::set<std::size_t>& tried, const std::string& adapter) const {
   for (std::size_t i = 0; i < places_.size(); ++i) {
-    if (!tried.contains(i) && (!best || rank(i) < rank(*best))) best = i;
+    if (may_take(i, tried, adapter)) return true;
   }
-  if (!best || places_.size() == 1) return best;
-  const std::uint64_t hash = hash_of(prompt);
-  const auto last = last_.find(hash);
-  if (last != last_.end() && !tried.contains(last->second) && is_healthy(last->second) &&
-      n_calls(last->second) <= n_calls(*best) + kAffinitySlack) {
-    best = last->second;
+  return false;
+}
+
+std::optional<std::size_t> Servers::choose(std::span<const std::int32_t> prompt,
+                                           const std::set<std::size_t>& tried,
+                                           const std::string& adapter) {
+  std::vector<PlaceLoad> loads;
+  std::set<std::size_t> excluded;
+  loads.reserve(places_.size());
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    loads.push_back({.is_well = is_healthy(i), .n_open = places_[i].n_calls});
+    if (!may_take(i, tried, adapter)) excluded.insert(i);
   }
-  if (last_.size() >= kMaxPrefixes) last_.clear();
-  last_[hash] = *best;
-  return best;
+  return choose_place(loads, memory_, PrefixMemory::key_of(prompt, adapter), 1, excluded);
 }
 
 int Servers::tell_health(std::size_t index, bool is_healthy) {

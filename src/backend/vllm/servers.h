@@ -2,12 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "backend/balance.h"
 
 namespace openllm::backend::vllm {
 
@@ -17,6 +19,7 @@ struct Server {
   std::string model{};  ///< The model's name there.
   /// The same seed gives the same tokens wherever a choice goes on, as at our own servers.
   bool repeats_seeds = false;
+  std::set<std::string> adapters{};  ///< That it has, by the names which requests give it.
 };
 
 /// Which servers there are, what they do, and which one is next. Not thread-safe.
@@ -27,11 +30,13 @@ class Servers {
   std::size_t size() const noexcept { return places_.size(); }
   const Server& at(std::size_t index) const { return places_[index].server; }
 
-  /// The one to ask next, of those that are not in `tried`: a healthy one before others; then the
-  /// one that got a prompt with the same beginning last, as it may have it cached, unless it has
-  /// much more to do than another; then the one with the fewest calls. nullopt: none is left.
+  /// The one to ask next, of those that are not in `tried` and have the adapter, unless that is
+  /// empty, as choose_place has it. nullopt: none is left.
   std::optional<std::size_t> choose(std::span<const std::int32_t> prompt,
-                                    const std::set<std::size_t>& tried);
+                                    const std::set<std::size_t>& tried,
+                                    const std::string& adapter = {});
+  /// Whether `choose` would find one.
+  bool has_other(const std::set<std::size_t>& tried, const std::string& adapter) const;
   void call_began(std::size_t index) { ++places_[index].n_calls; }
   void call_ended(std::size_t index) { --places_[index].n_calls; }
   int n_calls(std::size_t index) const { return places_[index].n_calls; }
@@ -40,6 +45,18 @@ class Servers {
   int tell_health(std::size_t index, bool is_healthy);
   bool is_healthy(std::size_t index) const { return places_[index].n_failures == 0; }
 
+  void set_adapters(std::size_t index, std::set<std::string> adapters) {
+    places_[index].server.adapters = std::move(adapters);
+  }
+  void drop_adapter(std::size_t index, const std::string& name) {
+    places_[index].server.adapters.erase(name);
+  }
+  /// It is at another address now.
+  void move(std::size_t index, const std::string& url) {
+    places_[index].server.url = url;
+    places_[index].n_failures = 0;
+  }
+
  private:
   struct Place {
     Server server{};
@@ -47,8 +64,11 @@ class Servers {
     int n_failures = 0;  ///< In a row.
   };
 
+  bool may_take(std::size_t index, const std::set<std::size_t>& tried,
+                const std::string& adapter) const;
+
   std::vector<Place> places_;
-  std::map<std::uint64_t, std::size_t> last_;  // by the beginning of a prompt
+  PrefixMemory memory_;
 };
 
 }  // namespace openllm::backend::vllm

@@ -38,5 +38,20 @@ TEST(Servers, ThoseThatAreNotWellComeLast) {
   EXPECT_EQ(servers.choose(kThree, {}), 0U);
 }
 
+TEST(Servers, AdaptersAreWhereTheyAre) {
+  Servers servers({{"a"}, {"b", "m", false, {"sql"}}, {"c", "m", false, {"sql", "pirate"}}});
+  EXPECT_EQ(servers.choose(kOne, {}, "pirate"), 2U);
+  EXPECT_EQ(servers.choose(kTwo, {}, "sql"), 1U);
+  EXPECT_EQ(servers.choose(kTwo, {1}, "sql"), 2U);
+  EXPECT_FALSE(servers.has_other({1, 2}, "sql"));
+  EXPECT_TRUE(servers.has_other({1, 2}, ""));
+  servers.drop_adapter(2, "pirate");
+  EXPECT_EQ(servers.choose(kOne, {}, "pirate"), std::nullopt);
+  servers.set_adapters(0, {"pirate"});
+  EXPECT_EQ(servers.choose(kOne, {}, "pirate"), 0U);
+  EXPECT_EQ(servers.choose(kOne, {}, ""), 0U);
+  EXPECT_EQ(servers.choose(kOne, {0}, ""), 1U);
+}
+
 }  // namespace
 }  // namespace openllm::backend::vllm

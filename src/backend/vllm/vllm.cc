@@ -11,6 +11,7 @@
 #include "backend/vllm/probe.h"
 #include "backend/vllm/remote.h"
 #include "base/error.h"
+#include "net/url.h"
 
 namespace openllm::backend {
 namespace {
@@ -72,6 +73,7 @@ void refuse_options_of_native(const LoadOptions& options, bool is_started) {
   if (options.gpu_memory_utilization) refuse("gpu_memory_utilization", why);
   if (options.tensor_parallel != 1) refuse("tensor_parallel", why);
   if (options.trust_remote_code.value_or(false)) refuse("trust_remote_code", why);
+  if (!options.quantize.empty()) refuse("quantize", why);
   if (!options.vllm.args.empty()) refuse("vllm.args", why);
   if (!options.vllm.executable.empty() && is_named(options)) refuse("vllm.executable", why);
 }
@@ -150,6 +152,15 @@ int common_length(const std::vector<Facts>& facts, const format::ModelSource& so
   return options.max_model_len > 0 ? options.max_model_len : length;
 }
 
+/// As far as both sides say theirs.
+void require_same_vocabulary(const Facts& server, const format::ModelSource& source) {
+  const int vocab_size = source.outline().vocab_size;
+  if (vocab_size == 0 || server.vocab_size == 0 || vocab_size == server.vocab_size) return;
+  base::fail_with(ErrorCode::kInvalidArgument, {.where = "vocab_size"},
+                  "vllm: ", net::shown_url(server.server.url), " has another vocabulary (expected ",
+                  vocab_size, " tokens as in ", source.path, ", got ", server.vocab_size, ")");
+}
+
 /// Servers that are away now may come later; one must be there.
 RemoteModel attach(const format::ModelSource& source, const LoadOptions& options) {
   RemoteModel model;
@@ -161,6 +172,7 @@ RemoteModel attach(const format::ModelSource& source, const LoadOptions& options
     try {
       facts.push_back(ask_server(question, kAttachLimit));
       model.servers.push_back(facts.back().server);
+      model.adapters.push_back(facts.back().adapters);
     } catch (const Error& error) {
       const bool is_away =
           error.code() == ErrorCode::kUnavailable || error.code() == ErrorCode::kIo;
@@ -170,6 +182,13 @@ RemoteModel attach(const format::ModelSource& source, const LoadOptions& options
     }
   }
   if (facts.empty()) throw *first;
+  for (const Facts& server : facts) {
+    require_same_vocabulary(server, source);
+    model.n_slots += server.n_slots;
+  }
+  // A server that does not say, or is not there, has more than nothing.
+  const auto says = [](const Facts& server) { return server.n_slots > 0; };
+  if (!away.empty() || !std::all_of(facts.begin(), facts.end(), says)) model.n_slots = 0;
   for (const std::string& url : away)
     model.servers.push_back({url, facts.front().server.model, facts.front().server.repeats_seeds});
   model.version = facts.front().version;
@@ -181,10 +200,19 @@ RemoteModel start(const format::ModelSource& source, const LoadOptions& options)
   require_startable(source, options);
   LaunchedServer launched = launch(executable_of(options), source, options);
   RemoteModel model;
+  LoadOptions again = options;
+  again.vllm.api_key = launched.api_key;
+  again.progress = {};
+  model.start = [executable = executable_of(options), source,
+                 again = std::move(again)](const std::stop_token& stop) mutable {
+    again.stop_token = stop;
+    return launch(executable, source, again);
+  };
   const Facts facts = ask_server({launched.url, launched.api_key, {source.id}}, kAttachLimit);
   model.servers.push_back(facts.server);
   model.api_key = launched.api_key;
   model.started = std::move(launched.process);
+  model.adapters = {facts.adapters};
   model.version = facts.version;
   model.max_model_len = common_length({facts}, source, options);
   return model;

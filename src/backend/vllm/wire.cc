@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "backend/continuation.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "fields/body.h"
@@ -22,13 +23,12 @@ template <typename... Parts>
 /// The request's sampling as options again, so that the table of fields gives their names. All of
 /// it, as a server has defaults of its own.
 GenerateOptions options_of(const engine::Request& request, const CallPart& part) {
-  const auto n_generated = static_cast<int>(part.generated.size());
+  const LeftTokens left = left_after(request, part.generated.size());
   const sampling::SamplingParams& sampling = request.sampling;
   const bool is_greedy = sampling::is_greedy(sampling);
   GenerateOptions options;
-  options.max_new_tokens = std::max(1, request.max_new_tokens - n_generated);
-  options.min_new_tokens =
-      std::clamp(request.min_new_tokens - n_generated, 0, *options.max_new_tokens);
+  options.max_new_tokens = std::max(1, left.max);
+  options.min_new_tokens = left.min;
   options.temperature = is_greedy ? 0.0F : sampling.temperature;
   options.top_k = sampling.top_k;
   options.top_p = is_greedy ? 1.0F : sampling.top_p;

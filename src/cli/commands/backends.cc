@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "cli/commands/commands.h"
@@ -20,9 +22,11 @@ base::Json to_json(const std::vector<Availability>& list) {
 
 void print_list(const char* title, const std::vector<Availability>& list) {
   print(base::cat(title, "\n"));
+  std::size_t width = 10;
+  for (const Availability& item : list) width = std::max(width, item.name.size());
   for (const Availability& item : list) {
     std::string name = item.name;
-    name.resize(std::max<std::size_t>(name.size(), 10), ' ');
+    name.resize(std::max(name.size(), width), ' ');
     print(base::cat("  ", name, "  ", item.available ? "yes" : "no ", "  ", item.reason, "\n"));
   }
 }
@@ -42,12 +46,14 @@ int backends_command(const Arguments& arguments) {
     if (has_model) {
       json["chosen"] = report.chosen.empty() ? base::Json() : base::Json(report.chosen);
       json["reason"] = report.reason;
+      if (!report.places.empty()) json["places"] = to_json(report.places);
     }
     print(json.dump() + "\n");
     return 0;
   }
   print_list(has_model ? "Backends for this model:" : "Backends (--backend):", backends);
   if (has_model) {
+    if (!report.places.empty()) print_list("Places (--place):", report.places);
     print(base::cat("Chosen: ", report.chosen.empty() ? "none" : report.chosen, " (", report.reason,
                     ")\n"));
   }

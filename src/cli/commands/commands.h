@@ -22,9 +22,15 @@ int completion_command(const Arguments& arguments);
 int man_command(const Arguments& arguments);
 int info_command(const Arguments& arguments);
 int tokenize_command(const Arguments& arguments);
+int detokenize_command(const Arguments& arguments);
+int template_command(const Arguments& arguments);
 int logits_command(const Arguments& arguments);
 int replay_command(const Arguments& arguments);
+int embed_command(const Arguments& arguments);
+int score_command(const Arguments& arguments);
+int rerank_command(const Arguments& arguments);
 int fields_command(const Arguments& arguments);
 int backends_command(const Arguments& arguments);
+int compare_command(const Arguments& arguments);
 
 }  // namespace openllm::cli

@@ -1,4 +1,4 @@
-// Commands that inspect a model or its tokenizer: logits, tokenize, info.
+// Commands that inspect a model or its tokenizer: logits, info.
 
 #include <array>
 #include <charconv>
@@ -60,25 +60,6 @@ int logits_command(const Arguments& arguments) {
     print(row + "]");
   }
   print("]}\n");
-  return 0;
-}
-
-int tokenize_command(const Arguments& arguments) {
-  const LLM llm(arguments.model);
-  const std::string text = text_of(arguments, "tokenize");
-  const auto ids =
-      llm.tokenize(text, {.add_special_tokens = arguments.generate.add_special_tokens});
-  base::Json list = base::Json::array();
-  for (const std::int32_t id : ids) {
-    if (arguments.json) {
-      list.push_back(id);
-    } else {
-      std::string quoted;
-      base::append_json_string(quoted, llm.token_text(id));
-      print(base::cat(id, "\t", quoted, "\n"));
-    }
-  }
-  if (arguments.json) print(list.dump() + "\n");
   return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "cli/download_report.h"
 #include "cli/exit_status.h"
 #include "cli/interrupt.h"
+#include "cli/nearby_server.h"
 #include "cli/progress_line.h"
 #include "cli/shell_word.h"
 #include "cli/tell_backend.h"
@@ -106,6 +107,10 @@ int start_command(const Arguments& arguments) {
       note_short_context(llm, screen);
       note_cache_size(llm, screen);
       screen.note("openllm: ready; Ctrl-C stops\n");
+      if (server.port() == kUsualPort) return;
+      const std::string nearby =
+          tell_of_server(llm, arguments.model, load, base::cat("http://127.0.0.1:", kUsualPort));
+      if (!nearby.empty()) screen.note(nearby);
     } catch (...) {
       failure = std::current_exception();
       has_loaded = true;

@@ -28,6 +28,7 @@ struct Geometry {
   const step::Step& step;
   const step::BlockTable& table;
   const HostPositionBias* bias;
+  const float* sinks;
   Tensor q;
   Tensor out;
   std::int64_t group = 1;  ///< Query heads per KV head.
@@ -47,6 +48,8 @@ struct Work {
   std::array<float*, AttentionTile::kMaxQueries> out{};
   std::int64_t begin = 0;  ///< Positions that some query sees.
   std::int64_t end = 0;
+  /// Scores without a value, for each query, or null.
+  std::array<const float*, AttentionTile::kMaxQueries> sinks{};
 };
 
 /// Keys that some row of the sequence may see.
@@ -77,10 +80,15 @@ void set_visible(const Geometry& g, const step::SequenceRows& sequence, std::int
       const auto at = static_cast<std::size_t>(sequence.first_row + row);
       end = std::min<std::int64_t>(g.step.visible_end[at], last);
     }
+  } else if (g.spec.window > 0) {
+    end = std::min(last, own + g.spec.window - 1);
   }
   if (g.bias != nullptr) work.tile.bias[i] = g.bias->row(head, own);
   work.tile.end[i] = end + 1;
   work.tile.begin[i] = g.spec.window > 0 ? std::max<std::int64_t>(0, own - g.spec.window + 1) : 0;
+  if (g.spec.chunk > 0)
+    work.tile.begin[i] = std::max(work.tile.begin[i], own / g.spec.chunk * g.spec.chunk);
+  if (g.sinks != nullptr) work.sinks[static_cast<std::size_t>(i)] = g.sinks + head;
   work.begin = std::min(work.begin, work.tile.begin[i]);
   work.end = std::max(work.end, work.tile.end[i]);
 }
@@ -121,6 +129,18 @@ void clear_states(float* states, int n, std::int64_t state_floats) {
   for (int i = 0; i < n; ++i) states[i * state_floats] = -std::numeric_limits<float>::infinity();
 }
 
+/// Ends a query's sums: its sink, if any, then the mean. `part` is space for a state.
+void finish_query(const kernels::Kernels& kernels, const Work& work, std::size_t i, float* total,
+                  std::int64_t dim, float* part) {
+  if (work.sinks[i] != nullptr) {
+    std::fill_n(part, kernels::attention_state_floats(dim), 0.0F);
+    part[0] = *work.sinks[i];
+    part[16] = 1.0F;
+    kernels.merge(total, part, dim);
+  }
+  kernels.finish(total, dim, work.out[i]);
+}
+
 /// All spans of a tile, one after the other.
 void run_tile(const kernels::Kernels& kernels, const Geometry& g, const Work& work) {
   const std::int64_t dim = g.spec.value_dim;
@@ -135,7 +155,8 @@ void run_tile(const kernels::Kernels& kernels, const Geometry& g, const Work& wo
     }
   }
   for (int i = 0; i < work.tile.n_queries; ++i) {
-    kernels.finish(total.data() + i * state_floats, dim, work.out[static_cast<std::size_t>(i)]);
+    finish_query(kernels, work, static_cast<std::size_t>(i), total.data() + i * state_floats, dim,
+                 part.data());
   }
 }
 
@@ -165,7 +186,9 @@ void attend_in_spans(const kernels::Kernels& kernels, base::ThreadTeam& team, co
       for (std::int64_t span = 0; span < n_spans; ++span) {
         kernels.merge(sum, states + (i * n_spans + span) * tile_floats + m * state_floats, dim);
       }
-      kernels.finish(sum, dim, work.out[static_cast<std::size_t>(m)]);
+      // The span's state was merged: its memory is free.
+      finish_query(kernels, work, static_cast<std::size_t>(m), sum, dim,
+                   states + i * n_spans * tile_floats + m * state_floats);
     }
   }
 }
@@ -229,6 +252,7 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
                      *step_,
                      table_of(kv, layer),
                      bias,
+                     spec.sinks == nullptr ? nullptr : vector_of(spec.sinks),
                      q,
                      out,
                      spec.n_heads / spec.n_kv_heads,

@@ -22,6 +22,7 @@ struct Scene {
   std::vector<std::vector<std::int32_t>> blocks{};
   int n_blocks = 0;
   std::vector<float> slopes{};  ///< Of a position bias, for each head.
+  std::vector<float> sinks{};
 
   Scene(AttentionSpec s, int block, KvType kept, std::vector<int> n, std::uint64_t seed)
       : spec(s), block_size(block), type(kept), lengths(std::move(n)) {
@@ -105,8 +106,8 @@ struct Scene {
         from.push_back(start(s) + done + i);
       }
       std::vector<std::int32_t> own = blocks[s];
-      if (spec.window > 0) {  // what lies before the window was freed
-        const int first = std::max(0, done - spec.window + 1);
+      if (spec.window > 0 || spec.chunk > 0) {  // what nobody sees any more was freed
+        const int first = first_seen(done);
         for (int b = 0; (b + 1) * block_size <= first; ++b) own[static_cast<std::size_t>(b)] = -1;
       }
       table.ids.insert(table.ids.end(), own.begin(), own.end());
@@ -126,12 +127,19 @@ struct Scene {
     AttentionSpec with_bias = spec;
     const auto bias = device.make_position_bias({.slopes = slopes}, nullptr);
     if (!slopes.empty()) with_bias.bias = bias.get();
+    const auto sink_scores = upload_vector(device, sinks.empty() ? std::vector<float>(1) : sinks);
+    if (!sinks.empty()) with_bias.sinks = sink_scores.get();
     device.attention(with_bias, cache, 0, tq, result);
     device.finish_step();
     for (std::int64_t t = 0; t < rows; ++t) {
       std::copy_n(result.data() + t * result.get().stride, out_width(),
                   out.data() + from[static_cast<std::size_t>(t)] * out_width());
     }
+  }
+
+  int first_seen(int t) const {
+    const int in_window = spec.window > 0 ? std::max(0, t - spec.window + 1) : 0;
+    return spec.chunk > 0 ? std::max(in_window, t / spec.chunk * spec.chunk) : in_window;
   }
 
   std::vector<float> expected() const {
@@ -155,9 +163,10 @@ struct Scene {
     const int dim = spec.head_dim;
     const int kv_head = h / (spec.n_heads / spec.n_kv_heads);
     const float* query = q.data() + (start(s) + t) * q_width() + h * dim;
-    const int first = spec.window > 0 ? std::max(0, t - spec.window + 1) : 0;
+    const int first = first_seen(t);
     std::vector<double> scores;
-    double top = -std::numeric_limits<double>::infinity();
+    double top = sinks.empty() ? -std::numeric_limits<double>::infinity()
+                               : double{sinks[static_cast<std::size_t>(h)]};
     for (int p = first; p <= t; ++p) {
       const float* key = k.data() + (start(s) + p) * k_width() + kv_head * dim;
       double score = 0.0;
@@ -168,7 +177,7 @@ struct Scene {
       scores.push_back(score);
       top = std::max(top, score);
     }
-    double sum = 0.0;
+    double sum = sinks.empty() ? 0.0 : std::exp(double{sinks[static_cast<std::size_t>(h)]} - top);
     const int value_dim = spec.value_dim;
     std::vector<double> mean(static_cast<std::size_t>(value_dim), 0.0);
     for (std::size_t i = 0; i < scores.size(); ++i) {
@@ -220,6 +229,13 @@ std::vector<Scene> scenes() {
   list.emplace_back(AttentionSpec{4, 2, 16, 16, 0.3F}, 32, KvType::kF32, std::vector<int>{90, 300},
                     11);
   list.back().slopes = {0.5F, 0.25F, -0.125F, 0.0F};
+  list.emplace_back(AttentionSpec{4, 2, 16, 16, 0.3F}, 32, KvType::kF32, std::vector<int>{90, 600},
+                    17);
+  list.back().sinks = {0.5F, 4.0F, -30.0F, 90.0F};
+  list.emplace_back(AttentionSpec{3, 1, 24, 24, 0.2F}, 8, KvType::kF16, std::vector<int>{90, 13},
+                    18);
+  list.back().spec.chunk = 21;
+  list.back().sinks = {0.0F, 1.0F, -1.0F};
   return list;
 }
 

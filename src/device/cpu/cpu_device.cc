@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "device/cpu/cpu_device_impl.h"
 #include "device/lookup.h"
+#include "device/position_scale.h"
 
 namespace openllm::device {
 
@@ -188,6 +189,59 @@ void CpuDevice::apply_gate(Tensor gate, Tensor x) noexcept {
       float* values = row_of(x, t);
       const std::int64_t step = gate.cols == 1 ? 0 : 1;
       for (std::int64_t i = 0; i < x.cols; ++i) values[i] /= 1.0F + std::exp(-from[i * step]);
+    });
+  });
+}
+
+void CpuDevice::clamped_gate(const ClampedGate& gate, Tensor gate_up, Tensor out) noexcept {
+  guarded([&] {
+    const std::int64_t step = gate.paired ? 2 : 1;
+    for_rows(out.rows, 5.0 * static_cast<double>(out.cols), [&](std::int64_t t) {
+      const float* const gates = row_of(gate_up, t);
+      const float* const ups = gates + (gate.paired ? 1 : out.cols);
+      float* const to = row_of(out, t);
+      for (std::int64_t i = 0; i < out.cols; ++i) {
+        const float g = std::min(gates[i * step], gate.limit);
+        const float u = std::min(std::max(ups[i * step], -gate.limit), gate.limit);
+        to[i] = (u + 1.0F) * g / (1.0F + std::exp(-gate.alpha * g));
+      }
+    });
+  });
+}
+
+void CpuDevice::xielu(const Weight& parameters, Tensor x) noexcept {
+  guarded([&] {
+    const float* const p = vector_of(&parameters);
+    const auto softplus = [](float value) { return std::log1p(std::exp(value)); };
+    const float positive = softplus(p[0]);
+    const float negative = p[2] + softplus(p[1]);
+    for_rows(x.rows, 5.0 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      float* const values = row_of(x, t);
+      for (std::int64_t i = 0; i < x.cols; ++i) {
+        const float v = values[i];
+        const float curved =
+            v > 0.0F ? positive * v * v : negative * (std::expm1(std::min(v, p[3])) - v);
+        values[i] = curved + p[2] * v;
+      }
+    });
+  });
+}
+
+void CpuDevice::scale_by_position(const PositionScale& scale, Tensor x) noexcept {
+  guarded([&] {
+    for_rows(x.rows, 0.2 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      const float factor = position_factor(scale, step_->positions[static_cast<std::size_t>(t)]);
+      float* const values = row_of(x, t);
+      for (std::int64_t i = 0; i < x.cols; ++i) values[i] *= factor;
+    });
+  });
+}
+
+void CpuDevice::scale(float factor, Tensor x) noexcept {
+  guarded([&] {
+    for_rows(x.rows, 0.1 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      float* const values = row_of(x, t);
+      for (std::int64_t i = 0; i < x.cols; ++i) values[i] *= factor;
     });
   });
 }

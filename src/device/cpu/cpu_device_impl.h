@@ -59,6 +59,10 @@ class CpuDevice final : public Device {
   void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept override;
   void activation(Activation act, Tensor x) noexcept override;
   void apply_gate(Tensor gate, Tensor x) noexcept override;
+  void clamped_gate(const ClampedGate& gate, Tensor gate_up, Tensor out) noexcept override;
+  void xielu(const Weight& parameters, Tensor x) noexcept override;
+  void scale_by_position(const PositionScale& scale, Tensor x) noexcept override;
+  void scale(float factor, Tensor x) noexcept override;
   void clamp(float limit, Tensor x) noexcept override;
   void copy(Tensor x, Tensor out) noexcept override;
   void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override;

@@ -188,6 +188,40 @@ TEST(CpuElementwise, RopesKeepATableForEachStep) {
   });
 }
 
+TEST(CpuElementwise, ClampedGatesAgreeWithTheReference) {
+  for (const bool paired : {false, true}) {
+    compare(9, 34, 3.0F, 2e-6, [&](Device& device, Tensor x) {
+      const TestTensor out(device, 9, 17);
+      device.clamped_gate({.alpha = 1.5F, .limit = 2.0F, .paired = paired}, x, out);
+      device.copy(out, x.columns(0, 17));
+    });
+  }
+}
+
+TEST(CpuElementwise, FactorsAgreeWithTheReference) {
+  compare(5, 19, 2.0F, 4e-6, [](Device& device, Tensor x) {
+    device.xielu(*upload_vector(device, {0.3F, -0.4F, 0.5F, -1e-6F}), x);
+  });
+  compare(3, 19, 2.0F, 0.0, [](Device& device, Tensor x) { device.scale(0.3F, x); });
+  compare(3, 19, 2.0F, 1e-7, [](Device& device, Tensor x) {
+    const step::Step step = step_of({0, 9, 70});
+    device.begin_step(step);
+    device.scale_by_position({.beta = 0.4F, .length = 10.0F, .offset = 1.0F}, x);
+  });
+}
+
+TEST(CpuElementwise, FactorsByPositionGrowInSteps) {
+  const auto device = make_reference_device({});
+  const TestTensor x(*device, 3, 1, std::vector<float>(3, 1.0F));
+  const step::Step step = step_of({8, 9, 29});
+  device->begin_step(step);
+  device->scale_by_position({.beta = 0.5F, .length = 10.0F, .offset = 1.0F}, x);
+  const std::vector<float> got = x.values();
+  EXPECT_FLOAT_EQ(got[0], 1.0F);
+  EXPECT_FLOAT_EQ(got[1], 1.0F + 0.5F * std::log(2.0F));
+  EXPECT_FLOAT_EQ(got[2], 1.0F + 0.5F * std::log(4.0F));
+}
+
 TEST(CpuElementwise, AddAndGatherAgreeWithTheReference) {
   compare(33, 50, 1.0F, 1e-6, [](Device& device, Tensor x) { device.add(x, x, 0.5F, x); });
   compare(4, 50, 1.0F, 0.0, [](Device& device, Tensor x) {

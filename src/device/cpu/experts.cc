@@ -39,7 +39,10 @@ void CpuDevice::scatter_to_experts(const Routing& routing, Tensor x, Tensor out)
   guarded([&] {
     const RoutedSlots& slots = slots_of(routing);
     for_rows(out.rows, 0.1 * static_cast<double>(x.cols), [&](std::int64_t slot) {
-      std::copy_n(row_of(x, slots.row_of(slot)), x.cols, row_of(out, slot));
+      const float* const from = row_of(x, slots.row_of(slot));
+      const float weight = slots.input_weight(slot);
+      float* const to = row_of(out, slot);
+      for (std::int64_t i = 0; i < x.cols; ++i) to[i] = from[i] * weight;
     });
   });
 }

@@ -12,6 +12,7 @@
 #include "device/lookup.h"
 #include "device/own_rows.h"
 #include "device/position_bias.h"
+#include "device/position_scale.h"
 #include "device/reference/reference_memory.h"
 #include "device/routed_slots.h"
 
@@ -89,9 +90,11 @@ Visible visible_range(const AttentionSpec& spec, const step::Step& step,
   if (spec.visibility == Visibility::kCausal) {
     const auto at = static_cast<std::size_t>(sequence.first_row + i);
     last = step.visible_end.empty() ? position : step.visible_end[at];
+  } else if (spec.window > 0) {
+    last = std::min(last, position + spec.window - 1);
   }
-  const std::int64_t begin =
-      spec.window > 0 ? std::max<std::int64_t>(0, position - spec.window + 1) : 0;
+  std::int64_t begin = spec.window > 0 ? std::max<std::int64_t>(0, position - spec.window + 1) : 0;
+  if (spec.chunk > 0) begin = std::max(begin, position / spec.chunk * spec.chunk);
   return {begin, std::min(last + 1, length)};
 }
 
@@ -252,6 +255,49 @@ class ReferenceDevice final : public Device {
       }
     }
   }
+  void clamped_gate(const ClampedGate& gate, Tensor gate_up, Tensor out) noexcept override {
+    const std::int64_t step = gate.paired ? 2 : 1;
+    for (std::int64_t t = 0; t < out.rows; ++t) {
+      const float* const gates = row(gate_up, t);
+      const float* const ups = gates + (gate.paired ? 1 : out.cols);
+      for (std::int64_t f = 0; f < out.cols; ++f) {
+        const auto g = static_cast<double>(std::min(gates[f * step], gate.limit));
+        const auto u =
+            static_cast<double>(std::min(std::max(ups[f * step], -gate.limit), gate.limit));
+        row(out, t)[f] = static_cast<float>((u + 1.0) * g /
+                                            (1.0 + std::exp(-static_cast<double>(gate.alpha) * g)));
+      }
+    }
+  }
+  void xielu(const Weight& parameters, Tensor x) noexcept override {
+    const float* const p = dense(parameters).row(0);
+    const auto softplus = [](float value) {
+      return std::log1p(std::exp(static_cast<double>(value)));
+    };
+    const auto beta = static_cast<double>(p[2]);
+    const auto eps = static_cast<double>(p[3]);
+    const double positive = softplus(p[0]);
+    const double negative = beta + softplus(p[1]);
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      for (std::int64_t i = 0; i < x.cols; ++i) {
+        const auto v = static_cast<double>(row(x, t)[i]);
+        const double curved =
+            v > 0.0 ? positive * v * v : negative * (std::expm1(std::min(v, eps)) - v);
+        row(x, t)[i] = static_cast<float>(curved + beta * v);
+      }
+    }
+  }
+  void scale_by_position(const PositionScale& scale, Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      const float factor = position_factor(scale, step_->positions[static_cast<std::size_t>(t)]);
+      for (std::int64_t i = 0; i < x.cols; ++i) row(x, t)[i] *= factor;
+    }
+  }
+  void scale(float factor, Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      for (std::int64_t i = 0; i < x.cols; ++i) row(x, t)[i] *= factor;
+    }
+  }
   void clamp(float limit, Tensor x) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t i = 0; i < x.cols; ++i)
@@ -279,7 +325,9 @@ class ReferenceDevice final : public Device {
   void scatter_to_experts(const Routing& routing, Tensor x, Tensor out) noexcept override {
     const RoutedSlots& slots = static_cast<const HostRouting&>(routing).slots;
     for (std::int64_t slot = 0; slot < out.rows; ++slot) {
-      std::copy_n(row(x, slots.row_of(slot)), x.cols, row(out, slot));
+      const float* const from = row(x, slots.row_of(slot));
+      for (std::int64_t i = 0; i < x.cols; ++i)
+        row(out, slot)[i] = from[i] * slots.input_weight(slot);
     }
   }
   void grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
@@ -430,6 +478,11 @@ class ReferenceDevice final : public Device {
       scores_.push_back(score);
     }
     double total = 0.0;
+    if (spec.sinks != nullptr) {
+      const auto sink = static_cast<double>(dense(*spec.sinks).row(0)[head]);
+      best = std::max(best, sink);
+      total = std::exp(sink - best);
+    }
     for (std::int64_t p = range.begin; p < range.end; ++p) {
       const double weight = std::exp(scores_[static_cast<std::size_t>(p - range.begin)] - best);
       total += weight;

@@ -1,7 +1,6 @@
 // BERT, the encoder: learned positions, token types, LayerNorm behind every sum, full visibility.
-// Its results are hidden states. Source: transformers models/bert.
-
-#include <cmath>
+// Its results are hidden states, or of a classifier the scores of its pooled first row. Source:
+// transformers models/bert.
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
@@ -10,9 +9,6 @@ namespace openllm::model {
 namespace {
 
 ModelSpec from_hf(const Config& config) {
-  if (config.bool_or("is_decoder", false) || config.bool_or("add_cross_attention", false)) {
-    config.unsupported("is_decoder", "only the encoder is supported");
-  }
   const std::string position = config.string_or("position_embedding_type", "absolute");
   if (position != "absolute") {
     config.unsupported("position_embedding_type", "unknown kind (expected absolute, got ", position,
@@ -28,45 +24,20 @@ ModelSpec from_hf(const Config& config) {
   defaults.ignores_head_dim = true;
   defaults.activation = "gelu";
   ModelSpec spec = hf::read_llama_like(config, defaults);
-  spec.head.reset();
-  spec.norm.kind = device::NormKind::kLayer;
-  spec.norm.eps = static_cast<float>(config.not_negative_or("layer_norm_eps", 1e-12));
+  hf::use_bert_layers(config, spec, 1e-12);
   spec.embedding.n_positions = spec.max_positions;
   spec.embedding.n_token_types = config.int_or("type_vocab_size", 2, 1, kMaxVocab);
-  spec.embedding.has_norm = true;
-  spec.has_final_norm = false;
-  each_attention(spec, [](SelfAttentionSpec& attention) {
-    attention.sees_all = true;
-    attention.bias = true;
-    attention.output_bias = true;
-  });
-  each_ffn(spec, [](DenseFfnSpec& ffn) {
-    ffn.gated = false;
-    ffn.bias = true;
-  });
-  for (LayerSpec& layer : spec.layers) {
-    layer.residual.norm_before = false;
-    layer.residual.norm_sum = true;
-  }
+  if (hf::is_classifier(config)) spec.pooled_head = hf::read_classifier(config, {});
   return spec;
 }
 
 ModuleLayout hf_layout() {
   ModuleLayout layout;
-  layout.modules = {
-      {role::kEmbedding, "embeddings.word_embeddings"},
-      {role::kPositions, "embeddings.position_embeddings"},
-      {role::kTokenTypes, "embeddings.token_type_embeddings"},
-      {role::kEmbeddingNorm, "embeddings.LayerNorm"},
-      {role::kQ, "encoder.layer.#.attention.self.query"},
-      {role::kK, "encoder.layer.#.attention.self.key"},
-      {role::kV, "encoder.layer.#.attention.self.value"},
-      {role::kAttentionOutput, "encoder.layer.#.attention.output.dense"},
-      {role::kMixerPostNorm, "encoder.layer.#.attention.output.LayerNorm"},
-      {role::kUp, "encoder.layer.#.intermediate.dense"},
-      {role::kDown, "encoder.layer.#.output.dense"},
-      {role::kFfnPostNorm, "encoder.layer.#.output.LayerNorm"},
-  };
+  layout.modules = hf::bert_modules();
+  layout.modules.push_back({role::kPositions, "embeddings.position_embeddings"});
+  layout.modules.push_back({role::kTokenTypes, "embeddings.token_type_embeddings"});
+  layout.modules.push_back({role::kPooler, "pooler.dense"});
+  layout.modules.push_back({role::kClassifier, "classifier", true});
   layout.prefixes = {"bert.", ""};
   // The heads of pre-training and of classifiers.
   layout.ignored = {"embeddings.position_ids", "pooler.*", "cls.*", "classifier.*"};

@@ -4,8 +4,7 @@
 
 #include <cmath>
 
-#include "model/arch/family.h"
-#include "model/arch/hf.h"
+#include "model/arch/deepseek.h"
 
 namespace openllm::model {
 namespace {
@@ -24,15 +23,17 @@ float score_scale(const Config& config, int q_dim) {
   return static_cast<float>(scale * once * once);
 }
 
-LatentAttentionSpec read_attention(const Config& config, int n_heads) {
+LatentAttentionSpec read_attention(const Config& config, const LatentDefaults& defaults,
+                                   const ModelSpec& spec) {
   LatentAttentionSpec attention;
-  attention.n_heads = n_heads;
-  attention.q_rank =
-      config.mentions("q_lora_rank") ? config.int_or("q_lora_rank", 0, 1, kMaxDim) : 1536;
-  attention.kv_rank = config.int_or("kv_lora_rank", 512, 1, kMaxDim);
-  attention.nope_dim = config.int_or("qk_nope_head_dim", 128, 1, kMaxHeadDim);
-  attention.rope_dim = config.int_or("qk_rope_head_dim", 64, 2, kMaxHeadDim);
-  attention.value_dim = config.int_or("v_head_dim", 128, 1, kMaxHeadDim);
+  attention.n_heads = attention_of(spec, 0).n_heads;
+  attention.q_rank = config.mentions("q_lora_rank") ? config.int_or("q_lora_rank", 0, 1, kMaxDim)
+                                                    : defaults.q_rank;
+  attention.kv_rank = config.int_or("kv_lora_rank", defaults.kv_rank, 1, kMaxDim);
+  attention.nope_dim = config.int_or("qk_nope_head_dim", defaults.nope_dim, 1, kMaxHeadDim);
+  attention.rope_dim = config.int_or("qk_rope_head_dim", defaults.rope_dim, 2, kMaxHeadDim);
+  const int value_dim = defaults.value_dim > 0 ? defaults.value_dim : spec.dim / attention.n_heads;
+  attention.value_dim = config.int_or("v_head_dim", value_dim, 1, kMaxHeadDim);
   attention.bias = config.bool_or("attention_bias", false);
   attention.output_bias = attention.bias;
   attention.scale = score_scale(config, attention.nope_dim + attention.rope_dim);
@@ -64,25 +65,8 @@ device::RouterSpec read_router(const Config& config) {
   return router;
 }
 
-/// Sizes, rope and latent attention; FFNs stay dense.
-ModelSpec read_network(const Config& config, const hf::Defaults& family, int n_heads,
-                       device::RopeStyle style) {
-  hf::Defaults defaults = family;
-  // `head_dim` of these files is the rotated part.
-  defaults.head_dim = config.int_or("qk_rope_head_dim", 64, 2, kMaxHeadDim);
-  defaults.ignores_head_dim = true;
-  defaults.n_heads = n_heads;
-  ModelSpec spec = hf::read_llama_like(config, defaults);
-  hf::read_single_rope(config, spec, {.theta = defaults.rope_theta, .style = style});
-  const LatentAttentionSpec attention = read_attention(config, attention_of(spec, 0).n_heads);
-  const bool ffn_bias = config.bool_or("mlp_bias", false);
-  each_ffn(spec, [&](DenseFfnSpec& ffn) { ffn.bias = ffn_bias; });
-  for (LayerSpec& layer : spec.layers) layer.mixer = attention;
-  return spec;
-}
-
 ModelSpec from_v2(const Config& config) {
-  ModelSpec spec = read_network(config, {}, 32, device::RopeStyle::kInterleaved);
+  ModelSpec spec = read_latent_network(config, {}, {.n_heads = 32});
   MoeFfnSpec moe =
       hf::read_moe(config, spec, {.n_experts_key = "n_routed_experts", .ffn_dim = 1407});
   moe.router = read_router(config);
@@ -91,27 +75,60 @@ ModelSpec from_v2(const Config& config) {
 }
 
 ModelSpec from_v3(const Config& config) {
-  const bool interleaved = config.bool_or("rope_interleave", true);
-  ModelSpec spec =
-      read_network(config,
-                   {.vocab_size = 129280,
-                    .hidden_size = 7168,
-                    .n_layers = 61,
-                    .n_kv_heads = 128,
-                    .ffn_dim = 18432,
-                    .max_positions = 4096},
-                   128, interleaved ? device::RopeStyle::kInterleaved : device::RopeStyle::kHalves);
-  MoeFfnSpec moe =
-      hf::read_moe(config, spec,
-                   {.n_experts_key = config.first_of({"num_local_experts", "n_routed_experts"}),
-                    .n_experts = 256,
-                    .ffn_dim = 2048});
-  hf::read_sigmoid_router(config, moe, 2.5, 8, 4, true);
+  ModelSpec spec = read_latent_network(config,
+                                       {.vocab_size = 129280,
+                                        .hidden_size = 7168,
+                                        .n_layers = 61,
+                                        .n_kv_heads = 128,
+                                        .ffn_dim = 18432,
+                                        .max_positions = 4096},
+                                       {});
+  const MoeFfnSpec moe = read_deepseek3_moe(config, spec, 256, 2048, 2.5, 8, 4);
   hf::place_deepseek_moe(config, spec, moe, 1, 3);
   return spec;
 }
 
 ModuleLayout hf_layout() {
+  ModuleLayout layout = deepseek_layout();
+  layout.ignored.push_back("layers.61.*");  // V3's prediction of further tokens
+  return layout;
+}
+
+}  // namespace
+
+ModelSpec read_latent_network(const Config& config, const hf::Defaults& family,
+                              const LatentDefaults& latent) {
+  hf::Defaults defaults = family;
+  // `head_dim` of these files is the rotated part.
+  defaults.head_dim = config.int_or("qk_rope_head_dim", latent.rope_dim, 2, kMaxHeadDim);
+  defaults.ignores_head_dim = true;
+  defaults.n_heads = latent.n_heads;
+  ModelSpec spec = hf::read_llama_like(config, defaults);
+  const bool interleaved =
+      latent.interleaved && config.bool_or("rope_interleave", latent.interleaved);
+  hf::read_single_rope(
+      config, spec,
+      {.theta = defaults.rope_theta,
+       .style = interleaved ? device::RopeStyle::kInterleaved : device::RopeStyle::kHalves});
+  const LatentAttentionSpec attention = read_attention(config, latent, spec);
+  const bool ffn_bias = config.bool_or("mlp_bias", false);
+  each_ffn(spec, [&](DenseFfnSpec& ffn) { ffn.bias = ffn_bias; });
+  for (LayerSpec& layer : spec.layers) layer.mixer = attention;
+  return spec;
+}
+
+MoeFfnSpec read_deepseek3_moe(const Config& config, const ModelSpec& spec, int n_experts,
+                              int ffn_dim, double scale, int n_groups, int top_groups) {
+  MoeFfnSpec moe =
+      hf::read_moe(config, spec,
+                   {.n_experts_key = config.first_of({"num_local_experts", "n_routed_experts"}),
+                    .n_experts = n_experts,
+                    .ffn_dim = ffn_dim});
+  hf::read_sigmoid_router(config, moe, scale, n_groups, top_groups, true);
+  return moe;
+}
+
+ModuleLayout latent_layout() {
   ModuleLayout layout = hf::llama_layout();
   const std::vector<ModuleName> own = {
       {role::kLatentQ, "layers.#.self_attn.q_proj"},
@@ -124,13 +141,15 @@ ModuleLayout hf_layout() {
       {role::kLatentOutput, "layers.#.self_attn.o_proj"},
   };
   layout.modules.insert(layout.modules.end(), own.begin(), own.end());
-  hf::add_experts(layout);
-  hf::add_shared_experts(layout);
-  layout.ignored.push_back("layers.61.*");  // V3's prediction of further tokens
   return layout;
 }
 
-}  // namespace
+ModuleLayout deepseek_layout() {
+  ModuleLayout layout = latent_layout();
+  hf::add_experts(layout);
+  hf::add_shared_experts(layout);
+  return layout;
+}
 
 Family deepseek2_family() {
   return {"deepseek2", {"deepseek_v2"}, {}, from_v2, nullptr, hf_layout(), {}};

@@ -120,11 +120,7 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
 ModuleLayout hf_layout() {
   ModuleLayout layout = gemma_layout();
   hf::add_qk_norms(layout);
-  layout.prefixes = {"model.", "", "language_model.model.", "model.language_model.",
-                     "language_model."};
-  layout.ignored.insert(layout.ignored.end(),
-                        {"vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*",
-                         "model.multi_modal_projector.*"});
+  hf::add_text_prefixes(layout);
   return layout;
 }
 

@@ -97,7 +97,7 @@ ModuleLayout gguf_layout() {
 }  // namespace
 
 Family gpt2_family() {
-  return {"gpt2", {"gpt2"}, {"gpt2"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+  return {"gpt2", {"gpt2", "gpt-sw3"}, {"gpt2"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -60,6 +60,23 @@ int scaled_positions(const RopeParameters& rope, int max_positions) {
   return static_cast<int>(std::clamp(positions, 1.0, static_cast<double>(kMaxPositions)));
 }
 
+void refuse_layer_config(const Config& config) {
+  if (config.has("per_layer_config")) {
+    config.unsupported("per_layer_config", "layers of different sizes are not supported");
+  }
+}
+
+void refuse_directions(const Config& config) {
+  if (!config.bool_or("is_causal", true)) {
+    config.unsupported("is_causal", "only causal attention is supported");
+  }
+  constexpr std::string_view kKey = "use_bidirectional_attention";
+  const base::Json* both = config.find(kKey);
+  // Text alone is causal with "vision".
+  if (both != nullptr && both->if_string() != nullptr && *both->if_string() == "vision") return;
+  if (config.bool_or(kKey, false)) config.unsupported(kKey, "only causal attention is supported");
+}
+
 }  // namespace
 
 int read_size(const Config& config, std::string_view key, int otherwise, std::int64_t max) {
@@ -67,7 +84,8 @@ int read_size(const Config& config, std::string_view key, int otherwise, std::in
 }
 
 ModelSpec read_llama_like(const Config& config, const Defaults& defaults) {
-  refuse_unsupported(config);
+  if (!defaults.reads_layer_config) refuse_layer_config(config);
+  refuse_directions(config);
   ModelSpec spec;
   spec.vocab_size = read_size(config, "vocab_size", defaults.vocab_size, kMaxVocab);
   const OwnNames& names = defaults.names;
@@ -96,6 +114,80 @@ ModelSpec read_llama_like(const Config& config, const Defaults& defaults) {
 int add_rope(ModelSpec& spec, const RopeParameters& parameters) {
   spec.ropes.push_back(make_rope(parameters));
   return static_cast<int>(spec.ropes.size()) - 1;
+}
+
+bool is_classifier(const Config& config) {
+  const auto names = config.strings("architectures").value_or(std::vector<std::string>());
+  return !names.empty() && names[0].ends_with("ForSequenceClassification");
+}
+
+int read_n_labels(const Config& config) {
+  if (const std::optional<Config> labels = config.object("id2label"); labels && !labels->empty()) {
+    const std::size_t n = labels->members().size();
+    if (n > kMaxVocab) config.corrupt("id2label", "too many classes (got ", n, ")");
+    return static_cast<int>(n);
+  }
+  return config.int_or("num_labels", 2, 1, kMaxVocab);
+}
+
+PooledHeadSpec read_classifier(const Config& config, const ClassifierReading& reading) {
+  PooledHeadSpec head;
+  head.pooling = reading.pooling;
+  head.n_labels = read_n_labels(config);
+  if (reading.has_pooler)
+    head.layers.push_back({role::kPooler, 0, reading.bias, {}, reading.activation});
+  head.layers.push_back({role::kClassifier, head.n_labels, reading.bias, {}, {}});
+  return head;
+}
+
+void make_classifier(const Config& config, ModelSpec& spec, ModuleLayout& layout) {
+  spec.head.reset();
+  spec.pooled_head =
+      read_classifier(config, {.pooling = RowPooling::kLast, .has_pooler = false, .bias = false});
+  layout.modules.push_back({role::kClassifier, "score", true});
+}
+
+void use_bert_layers(const Config& config, ModelSpec& spec, double eps) {
+  if (config.bool_or("is_decoder", false) || config.bool_or("add_cross_attention", false)) {
+    config.unsupported("is_decoder", "only the encoder is supported");
+  }
+  spec.head.reset();
+  use_layer_norm(config, spec, "layer_norm_eps", eps);
+  spec.embedding.has_norm = true;
+  spec.has_final_norm = false;
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.sees_all = true; });
+  set_attention_biases(spec, true, true);
+  use_plain_ffn(spec, true);
+  for (LayerSpec& layer : spec.layers) {
+    layer.residual.norm_before = false;
+    layer.residual.norm_sum = true;
+  }
+}
+
+void begin_positions_behind_padding(const Config& config, ModelSpec& spec, int padding) {
+  if (padding + 2 > spec.max_positions) {
+    config.corrupt("max_position_embeddings",
+                   "has no row behind the padding's (expected more than ", padding + 1, ", got ",
+                   spec.max_positions, ")");
+  }
+  spec.embedding.n_positions = spec.max_positions;
+  spec.embedding.position_offset = padding + 1;
+  spec.max_positions -= padding + 1;
+}
+
+std::vector<ModuleName> bert_modules() {
+  return {
+      {role::kEmbedding, "embeddings.word_embeddings"},
+      {role::kEmbeddingNorm, "embeddings.LayerNorm"},
+      {role::kQ, "encoder.layer.#.attention.self.query"},
+      {role::kK, "encoder.layer.#.attention.self.key"},
+      {role::kV, "encoder.layer.#.attention.self.value"},
+      {role::kAttentionOutput, "encoder.layer.#.attention.output.dense"},
+      {role::kMixerPostNorm, "encoder.layer.#.attention.output.LayerNorm"},
+      {role::kUp, "encoder.layer.#.intermediate.dense"},
+      {role::kDown, "encoder.layer.#.output.dense"},
+      {role::kFfnPostNorm, "encoder.layer.#.output.LayerNorm"},
+  };
 }
 
 void use_norms_after(ModelSpec& spec) {
@@ -164,6 +256,23 @@ void read_single_rope(const Config& config, ModelSpec& spec, const RopeReading& 
   const int index = add_rope(spec, parameters);
   each_attention(spec, [&](SelfAttentionSpec& attention) { attention.rope = index; });
   spec.max_positions = scaled_positions(parameters, spec.max_positions);
+}
+
+bool names_rope(const Config& config) {
+  for (const std::string_view key : {"rope_scaling", "rope_parameters"}) {
+    const std::optional<Config> rope = config.object(key);
+    if (rope && !rope->empty()) return true;
+  }
+  return false;
+}
+
+void use_rope(const Config& config, ModelSpec& spec, RopeParameters parameters) {
+  parameters.head_dim = attention_of(spec, 0).head_dim;
+  parameters.n_rotary = parameters.head_dim;
+  parameters.max_positions = spec.max_positions;
+  require_even_head_dim(config, parameters.head_dim);
+  const int index = add_rope(spec, parameters);
+  each_attention(spec, [&](SelfAttentionSpec& attention) { attention.rope = index; });
 }
 
 void read_ropes_by_type(const Config& config, ModelSpec& spec, const RopeReading& reading) {
@@ -303,15 +412,8 @@ device::Activation activation_named(const Config& config, std::string_view key,
 }
 
 void refuse_unsupported(const Config& config) {
-  if (config.has("per_layer_config")) {
-    config.unsupported("per_layer_config", "layers of different sizes are not supported");
-  }
-  if (!config.bool_or("is_causal", true)) {
-    config.unsupported("is_causal", "only causal attention is supported");
-  }
-  if (config.bool_or("use_bidirectional_attention", false)) {
-    config.unsupported("use_bidirectional_attention", "only causal attention is supported");
-  }
+  refuse_layer_config(config);
+  refuse_directions(config);
 }
 
 ModuleLayout llama_layout() {
@@ -399,6 +501,28 @@ void place_deepseek_moe(const Config& config, ModelSpec& spec, MoeFfnSpec moe, i
     spec.layers[static_cast<std::size_t>(i)].ffn = moe;
 }
 
+void place_moe_by_type(const Config& config, ModelSpec& spec, MoeFfnSpec moe, int n_shared,
+                       int n_dense) {
+  if (n_shared > 0) {
+    moe.shared = moe.expert;
+    moe.shared->bias = std::get<DenseFfnSpec>(spec.layers[0].ffn).bias;
+    moe.shared->ffn_dim = moe.expert.ffn_dim * n_shared;
+  }
+  const auto types = config.strings("mlp_layer_types");
+  if (types && types->size() != spec.layers.size()) {
+    config.corrupt("mlp_layer_types", "wrong length (expected ", spec.layers.size(), ", got ",
+                   types->size(), ")");
+  }
+  for (int i = 0; i < spec.n_layers(); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (types && (*types)[at] != "sparse" && (*types)[at] != "dense") {
+      config.unsupported("mlp_layer_types", "unknown type (expected dense or sparse, got ",
+                         (*types)[at], ")");
+    }
+    if (types ? (*types)[at] == "sparse" : i >= n_dense) spec.layers[at].ffn = moe;
+  }
+}
+
 void add_experts(ModuleLayout& layout) {
   const std::vector<ModuleName> names = {
       {role::kRouter, "layers.#.mlp.gate"},
@@ -419,6 +543,16 @@ void add_shared_experts(ModuleLayout& layout) {
       {role::kSharedDown, "layers.#.mlp.shared_experts.down_proj"},
   };
   layout.modules.insert(layout.modules.end(), names.begin(), names.end());
+}
+
+void add_text_prefixes(ModuleLayout& layout) {
+  layout.prefixes = {"model.", "", "language_model.model.", "model.language_model.",
+                     "language_model."};
+  for (const std::string_view part :
+       {"vision_tower.*", "vision_model.*", "multi_modal_projector.*", "model.vision_tower.*",
+        "model.vision_model.*", "model.multi_modal_projector.*"}) {
+    layout.ignored.push_back(part);
+  }
 }
 
 void remove_ffn(ModuleLayout& layout) {

@@ -39,6 +39,7 @@ struct Defaults {
   std::string_view activation_key = "hidden_act";
   std::string_view activation = "silu";
   OwnNames names{};
+  bool reads_layer_config = false;  ///< The family reads `per_layer_config` itself.
 };
 
 /// A size from 1 to `max`; `otherwise` when absent. Null is as wrong as any other type.
@@ -67,6 +68,11 @@ void read_ropes_by_type(const Config& config, ModelSpec& spec, const RopeReading
 void read_alpha_rope(const Config& config, ModelSpec& spec);
 /// Adds a rope and returns its index.
 int add_rope(ModelSpec& spec, const RopeParameters& parameters);
+
+/// True when the file says anything of its rope: `rope_parameters` or `rope_scaling`.
+bool names_rope(const Config& config);
+/// One rope for all layers of a file that says nothing: all of each head turns.
+void use_rope(const Config& config, ModelSpec& spec, RopeParameters parameters);
 
 /// From `layer_types` if given, else `is_windowed(layer)`. Windowed layers take `window`, which
 /// must then be given.
@@ -108,6 +114,30 @@ device::Activation activation_named(const Config& config, std::string_view key,
 /// that differ one by one.
 void refuse_unsupported(const Config& config);
 
+/// Whether the file is of a sequence classifier, by `architectures`.
+bool is_classifier(const Config& config);
+/// Its classes: `id2label`, else `num_labels`, else 2.
+int read_n_labels(const Config& config);
+/// The head of a classifier: linears with an activation each, and the last one to the classes.
+struct ClassifierReading {
+  RowPooling pooling = RowPooling::kFirst;
+  std::optional<device::Activation> activation = device::Activation::kTanh;
+  bool has_pooler = true;
+  bool bias = true;
+};
+PooledHeadSpec read_classifier(const Config& config, const ClassifierReading& reading);
+/// Makes a decoder that is a classifier of one: it scores its last row (transformers'
+/// GenericForSequenceClassification).
+void make_classifier(const Config& config, ModelSpec& spec, ModuleLayout& layout);
+/// What encoders after BERT's pattern share: rows that see all others, biases everywhere, a plain
+/// FFN, LayerNorm behind every sum and behind the embedding, no head.
+void use_bert_layers(const Config& config, ModelSpec& spec, double eps);
+
+/// Positions count from the row behind the padding's, as RoBERTa's; so many fewer there are.
+void begin_positions_behind_padding(const Config& config, ModelSpec& spec, int padding);
+/// Names that BERT and its likes share: tokens, norms, attention, FFN.
+std::vector<ModuleName> bert_modules();
+
 /// Module names of llama's style, without q/k norms and sandwich norms.
 ModuleLayout llama_layout();
 /// The same for networks with norms behind attention and FFN only.
@@ -132,10 +162,17 @@ void place_moe(const Config& config, ModelSpec& spec, const MoeFfnSpec& moe);
 /// The mixture on all layers from first_k_dense_replace on, with n_shared_experts in one FFN.
 void place_deepseek_moe(const Config& config, ModelSpec& spec, MoeFfnSpec moe, int n_shared,
                         int n_dense);
+/// The mixture on the layers that `mlp_layer_types` calls sparse; without it, on all from n_dense
+/// on. With n_shared experts' worth of shared FFN.
+void place_moe_by_type(const Config& config, ModelSpec& spec, MoeFfnSpec moe, int n_shared,
+                       int n_dense);
 /// Names of experts below `layers.#.mlp`, one by one or stacked, and of the router, `gate`.
 void add_experts(ModuleLayout& layout);
 /// Names of what every row goes through, `layers.#.mlp.shared_experts`.
 void add_shared_experts(ModuleLayout& layout);
+/// Prefixes of a text part beside other parts, as transformers 4 and 5 have them, and the names of
+/// the usual other parts, which are ignored.
+void add_text_prefixes(ModuleLayout& layout);
 /// Takes the names of dense FFNs out.
 void remove_ffn(ModuleLayout& layout);
 /// Adds the names of the norms on Q and K.

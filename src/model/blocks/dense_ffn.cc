@@ -1,5 +1,8 @@
 #include "model/blocks/dense_ffn.h"
 
+#include <array>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "model/blocks/linear.h"
@@ -14,7 +17,10 @@ class DenseFfn final : public Ffn {
   DenseFfn(const DenseFfnSpec& spec, BlockBuilder& builder, At at, const FfnRoles& roles)
       : spec_(spec),
         in_(builder, in_parts(spec, roles, builder, at), builder.dim, at),
-        down_(builder, {{roles.down, builder.dim, spec.bias}}, spec.ffn_dim, at) {}
+        down_(builder, {{roles.down, builder.dim, spec.bias}}, spec.ffn_dim, at) {
+    if (spec.xielu) xielu_ = builder.loader.numbers(role::kXielu, at, kXieluNames);
+    if (spec.inner_norm) inner_norm_.emplace(builder, role::kFfnInnerNorm, at, spec.ffn_dim);
+  }
 
   std::int64_t scratch(std::int64_t n_rows) const noexcept override {
     const std::int64_t act = spec_.gated ? Scratch::size_of(n_rows, spec_.ffn_dim) : 0;
@@ -25,16 +31,35 @@ class DenseFfn final : public Ffn {
     const Scratch::Frame frame(run.scratch);
     const Tensor in = run.scratch.take(input.x.rows, in_.n_out());
     in_.run(run, input, in);
-    if (spec_.gated) {
-      const Tensor act = run.scratch.take(input.x.rows, spec_.ffn_dim);
-      down_.run_gated(run, spec_.activation, in, act, out);
+    if (!spec_.gated) {
+      if (xielu_) {
+        run.device.xielu(*xielu_, in);
+      } else {
+        run.device.activation(spec_.activation, in);
+      }
+      run_down(run, in, out);
+      return;
+    }
+    const Tensor act = run.scratch.take(input.x.rows, spec_.ffn_dim);
+    if (spec_.clamped_gate) {
+      run.device.clamped_gate(*spec_.clamped_gate, in, act);
+      run_down(run, act, out);
+    } else if (inner_norm_) {
+      run.device.gated_activation(spec_.activation, in, act);
+      run_down(run, act, out);
     } else {
-      run.device.activation(spec_.activation, in);
-      down_.run(run, in, out);
+      down_.run_gated(run, spec_.activation, in, act, out);
     }
   }
 
  private:
+  static constexpr std::array<std::string_view, 4> kXieluNames = {"alpha_p", "alpha_n", "beta",
+                                                                  "eps"};
+
+  void run_down(Run& run, Tensor act, Tensor out) const {
+    if (inner_norm_) inner_norm_->run(run, act, act);
+    down_.run(run, act, out);
+  }
   static std::vector<LinearPart> in_parts(const DenseFfnSpec& spec, const FfnRoles& roles,
                                           BlockBuilder& builder, At at) {
     const TensorIndex& index = builder.loader.index();
@@ -50,6 +75,8 @@ class DenseFfn final : public Ffn {
   const DenseFfnSpec spec_;
   const Linear in_;
   const Linear down_;
+  WeightPtr xielu_{};
+  std::optional<Norm> inner_norm_{};
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "model/blocks/ffn.h"
 
@@ -11,6 +12,8 @@ inline constexpr Role kGate{"ffn.gate"};
 inline constexpr Role kUp{"ffn.up"};
 inline constexpr Role kGateUp{"ffn.gate_up"};  ///< Gate and up stacked in one tensor.
 inline constexpr Role kDown{"ffn.down"};
+inline constexpr Role kFfnInnerNorm{"ffn.inner_norm"};  ///< Before `down`.
+inline constexpr Role kXielu{"ffn.xielu"};              ///< Its parameters lie below this name.
 }  // namespace role
 
 /// down(act(gate(x)) * up(x)), or down(act(up(x))) without a gate.
@@ -19,6 +22,9 @@ struct DenseFfnSpec {
   bool gated = true;
   device::Activation activation = device::Activation::kSilu;
   bool bias = false;
+  std::optional<device::ClampedGate> clamped_gate{};  ///< Instead of act(gate) * up.
+  bool xielu = false;       ///< Instead of `activation`, without a gate: one with parameters.
+  bool inner_norm = false;  ///< A norm before `down`.
 };
 
 /// Roles of the modules, where they are not those of the layer's only FFN.

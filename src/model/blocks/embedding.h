@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "model/blocks/linear.h"
 
@@ -20,9 +21,15 @@ struct EmbeddingSpec {
   /// Learned positions: rows of their table; 0: none.
   int n_positions = 0;
   int position_offset = 0;  ///< Added to a position to get its row.
-  int n_token_types = 0;    ///< Rows of their table, of which the first is added; 0: none.
+  /// D / 2 of them: positions are no table of the file, but sin(row * f) for each frequency f, then
+  /// cos(row * f).
+  std::vector<float> sine_frequencies{};
+  int n_token_types = 0;    ///< Rows of their table, by the token's type; 0: none.
   bool has_norm = false;    ///< A norm behind the sum.
   int width = 0;            ///< Columns of the table of tokens, where a linear follows; 0: D.
+  /// The other tables and the norm have that width too, and the linear, which has a bias, comes
+  /// last.
+  bool is_narrow = false;
 };
 
 class Embedding {
@@ -43,6 +50,8 @@ class Embedding {
 
  private:
   void load_rest(BlockBuilder& builder);
+  /// Adds the other tables, and normalises.
+  void add_rest(Run& run, device::Tensor x) const;
 
   const EmbeddingSpec spec_;
   WeightPtr own_table_{};

@@ -25,12 +25,12 @@ const Norm* norm_or_null(const std::optional<Norm>& norm) { return norm ? &*norm
 }  // namespace
 
 Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
-    : residual_(spec.residual), dim_(builder.dim) {
+    : residual_(spec.residual), dim_(builder.dim), number_(at.layer) {
   const auto load = [&](std::optional<Norm>& norm, Role role) {
     norm.emplace(builder, role, at, builder.dim);
   };
   const bool has_post_norms = residual_.norm_after || residual_.norm_sum;
-  if (residual_.norm_before) load(mixer_norm_, role::kMixerNorm);
+  if (residual_.norm_before && !residual_.bare_mixer) load(mixer_norm_, role::kMixerNorm);
   mixer_ = std::visit([&](const auto& mixer) { return make(mixer, builder, at); }, spec.mixer);
   mixer_kv_.mixer = mixer_.get();
   if (spec.cross) {
@@ -45,12 +45,18 @@ Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
     load(mixer_post_norm_, role::kMixerPostNorm);
     load(ffn_post_norm_, role::kFfnPostNorm);
   }
+  if (spec.own_input) own_input_ = std::make_unique<LayerInput>(*spec.own_input, builder, at);
+  if (spec.output_scale) output_scale_ = builder.loader.number(role::kLayerScale, at);
 }
 
 std::int64_t Layer::scratch(std::int64_t n_rows) const noexcept {
   std::int64_t halves = std::max(mixer_->scratch(n_rows), ffn_->scratch(n_rows));
   if (cross_) {
     halves = std::max(halves, Scratch::size_of(n_rows, cross_->width()) + cross_->scratch(n_rows));
+  }
+  if (own_input_) {
+    halves = std::max(halves, own_input_->scratch(n_rows));
+    halves += Scratch::size_of(n_rows, own_input_->width());
   }
   // h, the FFN's output of parallel layers, and mixed of all rows, then of the rows with results.
   return (residual_.parallel ? 2 : 1) * Scratch::size_of(n_rows, dim_) +
@@ -69,6 +75,18 @@ void Layer::run(Run& run, Tensor x) {
   const Tensor mixed = run.scratch.take(x.rows, mixer_->width());
   mix(run, x, h, mixed);
   finish(run, x, h, mixed);
+  finish_output(run, own_input(run), x);
+}
+
+Tensor Layer::own_input(Run& run) const {
+  if (!own_input_) return {};
+  const std::int64_t width = own_input_->width();
+  return run.layer_inputs.columns(number_ * width, width);
+}
+
+void Layer::finish_output(Run& run, Tensor own, Tensor x) {
+  if (own_input_) own_input_->run(run, own, x);
+  if (output_scale_ != 1.0F) run.device.scale(output_scale_, x);
 }
 
 void Layer::run_last(Run& run, Tensor x, Tensor outputs) {
@@ -89,6 +107,12 @@ void Layer::run_last(Run& run, Tensor x, Tensor outputs) {
   Run rest = run;
   rest.adapters = run.output_adapters;
   finish(rest, outputs, h.first_rows(outputs.rows), wanted);
+  Tensor own;
+  if (own_input_) {
+    own = run.scratch.take(outputs.rows, own_input_->width());
+    run.device.gather_outputs(own_input(run), own);
+  }
+  finish_output(rest, own, outputs);
 }
 
 void Layer::mix(Run& run, Tensor x, Tensor h, Tensor mixed) {

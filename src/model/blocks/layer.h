@@ -8,6 +8,7 @@
 #include "model/blocks/cross_attention.h"
 #include "model/blocks/dense_ffn.h"
 #include "model/blocks/latent_attention.h"
+#include "model/blocks/layer_input.h"
 #include "model/blocks/moe_ffn.h"
 #include "model/blocks/self_attention.h"
 
@@ -20,6 +21,7 @@ inline constexpr Role kCrossNorm{"layer.cross_norm"};
 inline constexpr Role kCrossPostNorm{"layer.cross_post_norm"};
 inline constexpr Role kFfnNorm{"layer.ffn_norm"};
 inline constexpr Role kFfnPostNorm{"layer.ffn_post_norm"};
+inline constexpr Role kLayerScale{"layer.scale"};  ///< A tensor of one number.
 }  // namespace role
 
 /// Kinds of mixers and FFNs: an entry here and in layer.cc, and a file pair beside it.
@@ -29,6 +31,7 @@ using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec>;
 /// How the halves f of a layer join the residual stream x.
 struct ResidualSpec {
   bool norm_before = true;  ///< f(norm(x)) instead of f(x).
+  bool bare_mixer = false;  ///< But the mixer reads x all the same.
   bool norm_after = false;  ///< x + norm(f(..)): "sandwich" together with norm_before.
   bool norm_sum = false;    ///< x = norm(x + f(x)): "post-norm".
   /// Mixer and FFN both read the layer's input: x + mixer(norm(x)) + ffn(norm(x)).
@@ -42,6 +45,8 @@ struct LayerSpec {
   std::optional<CrossAttentionSpec> cross{};  ///< Between mixer and FFN, of decoders with a source.
   FfnSpec ffn{};
   ResidualSpec residual{};
+  std::optional<LayerInputSpec> own_input{};  ///< Behind the FFN.
+  bool output_scale = false;                  ///< What comes out is multiplied by a number.
 };
 
 /// A mixer, perhaps cross attention, and an FFN around the residual stream. Knows no kind of mixer
@@ -71,12 +76,16 @@ class Layer {
  private:
   void mix(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
   void finish(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
+  void finish_output(Run& run, device::Tensor own, device::Tensor x);
+  /// This layer's columns of what the rows bring for each layer.
+  device::Tensor own_input(Run& run) const;
   void run_cross(Run& run, device::Tensor x, device::Tensor h);
   /// x += norm(h) and so on, as the residual has it.
   void join(Run& run, const std::optional<Norm>& post_norm, device::Tensor h, device::Tensor x);
 
   const ResidualSpec residual_;
   const std::int64_t dim_;
+  const int number_;
   std::optional<Norm> mixer_norm_{};
   std::unique_ptr<Mixer> mixer_;
   KvUser mixer_kv_{};
@@ -88,6 +97,8 @@ class Layer {
   std::optional<Norm> ffn_norm_{};
   std::unique_ptr<Ffn> ffn_;
   std::optional<Norm> ffn_post_norm_{};
+  std::unique_ptr<LayerInput> own_input_{};
+  float output_scale_ = 1.0F;
 };
 
 }  // namespace openllm::model

@@ -16,6 +16,8 @@ struct KvNeed {
   int value_dim = 0;
   /// Nothing is kept from step to step: each sequence sees its rows of the step alone.
   bool own_rows = false;
+  int of_layer =
+      -1;  ///< Reads what the mixer of that earlier layer keeps and keeps nothing itself.
 };
 
 /// Half of a layer: mixes a sequence's rows with each other (attention and its kin). Works in two

@@ -7,6 +7,7 @@
 
 #include "model/blocks/head.h"
 #include "model/blocks/stack.h"
+#include "model/pooled_head.h"
 
 namespace openllm::model {
 
@@ -21,10 +22,20 @@ struct ModelSpec : StackSpec {
   NormSpec norm{};  ///< Of every norm.
   std::vector<device::RopeSpec> ropes{};
   std::optional<HeadSpec> head{};  ///< Absent: the network gives hidden states (an encoder).
+  /// Of classifiers, whose results are hidden states for it; they have no head.
+  std::optional<PooledHeadSpec> pooled_head{};
   /// Reads the source of an encoder-decoder model; shares the table of tokens.
   std::optional<StackSpec> encoder{};
 
   int n_layers() const noexcept { return static_cast<int>(layers.size()); }
+  /// Rows see the whole sequence, which must come in one step.
+  bool sees_all() const noexcept {
+    for (const LayerSpec& layer : layers) {
+      const auto* attention = std::get_if<SelfAttentionSpec>(&layer.mixer);
+      if (attention != nullptr && attention->sees_all) return true;
+    }
+    return false;
+  }
   /// The numbers depend on the length a sequence is admitted with: part of what a shared prefix
   /// must agree in.
   bool rope_depends_on_length() const noexcept {

@@ -61,6 +61,7 @@ class MoeFfn final : public Ffn {
     if (spec.router_correction) {
       correction_ = builder.loader.values(role::kRouterCorrection, at, spec.router.n_experts);
     }
+    if (spec.post_norm) post_norm_.emplace(builder, role::kMoePostNorm, at, builder.dim);
     if (!spec.shared) return;
     shared_ = make_dense_ffn(
         *spec.shared, builder, at,
@@ -92,6 +93,7 @@ class MoeFfn final : public Ffn {
     run_experts(run, x, sum);
     if (!shared_) {
       run.device.copy(sum, out);
+      if (post_norm_) post_norm_->run(run, out, out);
       return;
     }
     const Scratch::Frame shared_frame(run.scratch);
@@ -103,6 +105,7 @@ class MoeFfn final : public Ffn {
       run.device.apply_gate(score, from_shared);
     }
     run.device.add(sum, from_shared, 1.0F, out);
+    if (post_norm_) post_norm_->run(run, out, out);
   }
 
  private:
@@ -130,7 +133,10 @@ class MoeFfn final : public Ffn {
     device.scatter_to_experts(*routing_, x, slots);
     in_.run(run, *routing_, slots, in);
     Tensor act = in;
-    if (spec_.expert.gated) {
+    if (spec_.expert.clamped_gate) {
+      act = run.scratch.take(n_slots, spec_.expert.ffn_dim);
+      device.clamped_gate(*spec_.expert.clamped_gate, in, act);
+    } else if (spec_.expert.gated) {
       act = run.scratch.take(n_slots, spec_.expert.ffn_dim);
       device.gated_activation(spec_.expert.activation, in, act);
     } else {
@@ -147,6 +153,7 @@ class MoeFfn final : public Ffn {
   const ExpertLinear down_;
   const std::unique_ptr<device::Routing> routing_;
   WeightPtr correction_{};
+  std::optional<Norm> post_norm_{};
   std::unique_ptr<Ffn> shared_{};
   std::optional<Linear> shared_score_{};
 };

@@ -19,6 +19,7 @@ inline constexpr Role kSharedUp{"moe.shared.up"};
 inline constexpr Role kSharedDown{"moe.shared.down"};
 inline constexpr Role kSharedGateUp{"moe.shared.gate_up"};
 inline constexpr Role kSharedScore{"moe.shared.score"};
+inline constexpr Role kMoePostNorm{"moe.post_norm"};
 }  // namespace role
 
 /// A mixture of experts: a router sends each row to some of them and adds what they give, weighed.
@@ -29,6 +30,7 @@ struct MoeFfnSpec {
   DenseFfnSpec expert{};
   std::optional<DenseFfnSpec> shared{};  ///< An FFN for every row, added to the experts' sum.
   bool shared_score = false;             ///< Times the sigmoid of a linear of the row.
+  bool post_norm = false;                ///< A norm behind the sum.
 };
 
 std::unique_ptr<Ffn> make_moe_ffn(const MoeFfnSpec& spec, BlockBuilder& builder, At at);

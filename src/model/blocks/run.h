@@ -47,6 +47,7 @@ struct Run {
   const std::vector<std::unique_ptr<device::Rope>>& ropes;
   Scratch& scratch;
   std::span<const std::unique_ptr<device::PositionBias>> position_biases{};  ///< Of the stack.
+  device::Tensor layer_inputs{};  ///< Rows that tokens bring for each layer, [T, L * width].
   /// Adapters of the rows that blocks work on now: all rows, and after the last layer's mixer those
   /// with results.
   std::span<const AdapterRows> adapters{};

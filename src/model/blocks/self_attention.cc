@@ -15,7 +15,11 @@ class SelfAttention final : public Mixer {
   SelfAttention(const SelfAttentionSpec& spec, BlockBuilder& builder, At at)
       : spec_(spec), qkv_(builder, qkv_parts(spec, builder, at), builder.dim, at) {
     load_norm(q_norm_, role::kQNorm, spec.q_width(), builder, at);
-    load_norm(k_norm_, role::kKNorm, spec.kv_width(), builder, at);
+    if (spec.keys_of_layer < 0) load_norm(k_norm_, role::kKNorm, spec.kv_width(), builder, at);
+    if (spec.value_norm && spec.keys_of_layer < 0) {
+      value_norm_.emplace(builder, role::kV, at, spec.head_dim,
+                          NormSpec{{device::NormKind::kRms, builder.norm.eps}, false, false});
+    }
     output_ = Linear(builder, {{role::kAttentionOutput, builder.dim, spec.output_bias}},
                      spec.q_width(), at);
     attention_.n_heads = spec.n_heads;
@@ -24,52 +28,72 @@ class SelfAttention final : public Mixer {
     attention_.value_dim = spec.head_dim;
     attention_.scale = spec.scale;
     attention_.window = spec.window;
+    attention_.chunk = spec.chunk;
     attention_.soft_cap = spec.soft_cap;
+    if (spec.sinks) sinks_ = builder.loader.values(role::kSinks, at, spec.n_heads);
+    attention_.sinks = sinks_.get();
+    if (spec.inner_norm) {
+      inner_norm_.emplace(builder, role::kAttentionInnerNorm, at, spec.q_width());
+    }
     if (spec.sees_all) attention_.visibility = device::Visibility::kWhole;
   }
 
   std::int64_t width() const noexcept override { return spec_.q_width(); }
   std::int64_t scratch(std::int64_t n_rows) const noexcept override {
-    return Scratch::size_of(n_rows, qkv_.n_out());
+    return Scratch::size_of(n_rows, columns());
   }
   KvNeed kv_need() const noexcept override {
-    return {spec_.window > 0 ? kv::KvKind::kWindow : kv::KvKind::kFull,
-            spec_.window,
+    // No key of a chunk is further away than a window of its size.
+    const int window = spec_.window > 0 ? spec_.window : spec_.chunk;
+    return {window > 0 ? kv::KvKind::kWindow : kv::KvKind::kFull,
+            window,
             spec_.n_kv_heads,
             spec_.head_dim,
             spec_.head_dim,
-            spec_.sees_all};
+            spec_.sees_all,
+            spec_.keys_of_layer};
   }
 
   void mix(Run& run, const Input& input, int kv_layer, Tensor mixed) override {
     const Scratch::Frame frame(run.scratch);
-    const Tensor qkv = run.scratch.take(input.x.rows, qkv_.n_out());
-    qkv_.run(run, input, qkv);
     const std::int64_t n_q = spec_.q_width();
-    const std::int64_t n_kv = spec_.kv_width();
+    const std::int64_t n_kv = spec_.keys_of_layer < 0 ? spec_.kv_width() : 0;
+    const Tensor qkv = run.scratch.take(input.x.rows, columns());
+    qkv_.run(run, input, qkv.columns(0, qkv_.n_out()));
     const Tensor q = qkv.columns(0, n_q);
     const Tensor k = qkv.columns(n_q, n_kv);
+    const Tensor v = qkv.columns(n_q + n_kv, n_kv);
+    if (spec_.value_is_key) run.device.copy(k, v);
+    if (value_norm_) value_norm_->run(run, v, v);
     const bool clips = spec_.clip_qkv > 0.0F;
-    if (clips && !spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, qkv);
+    const Tensor clipped = qkv.columns(0, n_q + 2 * n_kv);
+    if (clips && !spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, clipped);
     if (!spec_.qk_norm_after_rope) normalise(run, q, k);
-    if (clips && spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, qkv);
+    if (clips && spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, clipped);
     if (spec_.rope >= 0) {
       // Q and K lie side by side and have heads of one size: one call rotates both.
       run.device.rope(*run.ropes[static_cast<std::size_t>(spec_.rope)], spec_.head_dim,
                       qkv.columns(0, n_q + n_kv));
     }
     if (spec_.qk_norm_after_rope) normalise(run, q, k);
-    run.device.write_kv(run.kv, kv_layer, k, qkv.columns(n_q + n_kv, n_kv));
+    if (spec_.query_scale) run.device.scale_by_position(*spec_.query_scale, q);
+    if (n_kv > 0) run.device.write_kv(run.kv, kv_layer, k, v);
     device::AttentionSpec attention = attention_;
     if (spec_.position_bias >= 0) {
       attention.bias = run.position_biases[static_cast<std::size_t>(spec_.position_bias)].get();
     }
     run.device.attention(attention, run.kv, kv_layer, q, mixed);
+    if (spec_.output_gate) run.device.apply_gate(qkv.columns(n_q + 2 * n_kv, n_q), mixed);
+    if (inner_norm_) inner_norm_->run(run, mixed, mixed);
   }
 
   void project(Run& run, Tensor mixed, Tensor out) override { output_.run(run, mixed, out); }
 
  private:
+  /// Of Q, K, V and the gate.
+  std::int64_t columns() const noexcept {
+    return qkv_.n_out() + (spec_.value_is_key ? spec_.kv_width() : 0);
+  }
   void load_norm(std::optional<Norm>& norm, Role role, std::int64_t width, BlockBuilder& builder,
                  At at) const {
     if (spec_.qk_norm == QkNorm::kNone) return;
@@ -80,7 +104,7 @@ class SelfAttention final : public Mixer {
   void normalise(Run& run, Tensor q, Tensor k) const {
     if (!q_norm_) return;
     q_norm_->run(run, q, q);
-    k_norm_->run(run, k, k);
+    if (k_norm_) k_norm_->run(run, k, k);
   }
 
   /// The rows of Q, K and V out of a tensor that has them group by group.
@@ -100,13 +124,22 @@ class SelfAttention final : public Mixer {
     const TensorIndex& index = builder.loader.index();
     const std::int64_t n_q = spec.q_width();
     const std::int64_t n_kv = spec.kv_width();
+    std::vector<LinearPart> parts;
+    if (spec.keys_of_layer >= 0) return {{role::kQ, n_q, spec.bias, spec.head_dim}};
+    if (spec.value_is_key) {
+      return {{role::kQ, n_q, spec.bias, spec.head_dim},
+              {role::kK, n_kv, spec.bias, spec.head_dim}};
+    }
     if (index.has(role::kQkv, at) || !index.knows(role::kQ)) {
       if (spec.fused.n_groups > 0) return grouped_parts(spec);
-      return {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
+      parts = {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
+    } else {
+      parts = {{role::kQ, n_q, spec.bias, spec.head_dim},
+               {role::kK, n_kv, spec.bias, spec.head_dim},
+               {role::kV, n_kv, spec.bias}};
     }
-    return {{role::kQ, n_q, spec.bias, spec.head_dim},
-            {role::kK, n_kv, spec.bias, spec.head_dim},
-            {role::kV, n_kv, spec.bias}};
+    if (spec.output_gate) parts.push_back({role::kAttentionGate, n_q});
+    return parts;
   }
 
   const SelfAttentionSpec spec_;
@@ -114,6 +147,9 @@ class SelfAttention final : public Mixer {
   Linear qkv_;
   std::optional<Norm> q_norm_{};
   std::optional<Norm> k_norm_{};
+  std::optional<Norm> value_norm_{};
+  WeightPtr sinks_{};
+  std::optional<Norm> inner_norm_{};
   Linear output_{};
 };
 

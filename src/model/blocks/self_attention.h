@@ -15,6 +15,9 @@ inline constexpr Role kQkv{"attention.qkv"};  ///< Q, K and V stacked in one ten
 inline constexpr Role kQNorm{"attention.q_norm"};
 inline constexpr Role kKNorm{"attention.k_norm"};
 inline constexpr Role kAttentionOutput{"attention.output"};
+inline constexpr Role kAttentionGate{"attention.gate"};
+inline constexpr Role kAttentionInnerNorm{"attention.inner_norm"};  ///< Before the output.
+inline constexpr Role kSinks{"attention.sinks"};                    ///< A tensor, no module.
 }  // namespace role
 
 /// A fused QKV whose rows go group by group (a head or some heads: its queries, keys, values).
@@ -36,7 +39,10 @@ struct SelfAttentionSpec {
   int n_heads = 0;
   int n_kv_heads = 0;
   int head_dim = 0;
-  int window = 0;          ///< 0: none; else the query at position p sees keys p - window + 1 .. p.
+  /// 0: none; else the query at position p sees keys p - window + 1 .. p, and with `sees_all` also
+  /// those up to p + window - 1.
+  int window = 0;
+  int chunk = 0;           ///< 0: none; else the query at p sees keys p / chunk * chunk .. p.
   int rope = -1;           ///< Index into ModelSpec::ropes; < 0: no rotation.
   int position_bias = -1;  ///< Index into StackSpec::position_biases; < 0: none.
   /// Every row sees the whole sequence, which must come in one step (encoders).
@@ -47,10 +53,19 @@ struct SelfAttentionSpec {
   bool output_bias = false;
   FusedQkv fused{};  ///< Where the file has one tensor for Q, K and V.
   QkNorm qk_norm = QkNorm::kNone;
-  bool qk_norm_after_rope = false;         ///< Else before it.
-  std::optional<NormSpec> qk_norm_spec{};  ///< Unset: that of the network's norms.
-  float clip_qkv = 0.0F;                   ///< Q, K, V are kept within this; 0: any.
-  bool clip_after_norm = false;            ///< Else before it.
+  bool qk_norm_after_rope = false;                     ///< Else before it.
+  std::optional<NormSpec> qk_norm_spec{};              ///< Unset: that of the network's norms.
+  float clip_qkv = 0.0F;                               ///< Q, K, V are kept within this; 0: any.
+  bool clip_after_norm = false;                        ///< Else before it.
+  bool sinks = false;                                  ///< Each head has a score without a value.
+  std::optional<device::PositionScale> query_scale{};  ///< Of Q, at last.
+  /// Mixed heads times the sigmoid of a linear of the input.
+  bool output_gate = false;
+  bool inner_norm = false;    ///< A norm before the output.
+  bool value_norm = false;    ///< An RMS norm without weights on each head of V.
+  bool value_is_key = false;  ///< V is what K was before norm and rotation.
+  /// The earlier layer whose keys and values are looked at; < 0: own ones.
+  int keys_of_layer = -1;
 
   std::int64_t q_width() const noexcept { return std::int64_t{n_heads} * head_dim; }
   std::int64_t kv_width() const noexcept { return std::int64_t{n_kv_heads} * head_dim; }

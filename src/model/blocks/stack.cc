@@ -17,6 +17,10 @@ Stack::Stack(const StackSpec& spec, BlockBuilder& builder, std::unique_ptr<Embed
     position_biases_.push_back(builder.loader.device().make_position_bias(bias, table.get()));
     bias_tables_.push_back(std::move(table));
   }
+  if (spec.layer_inputs) {
+    layer_inputs_ = std::make_unique<LayerInputs>(*spec.layer_inputs, builder,
+                                                  static_cast<int>(spec.layers.size()));
+  }
   layers_.reserve(spec.layers.size());
   for (const LayerSpec& layer : spec.layers) {
     layers_.emplace_back(layer, builder, At{.layer = static_cast<int>(layers_.size())});
@@ -29,19 +33,28 @@ Stack::Stack(const StackSpec& spec, BlockBuilder& builder, std::unique_ptr<Embed
 std::int64_t Stack::scratch(std::int64_t n_rows) const noexcept {
   std::int64_t most = embedding_->scratch(n_rows);
   for (const Layer& layer : layers_) most = std::max(most, layer.scratch(n_rows));
-  return most;
+  return most + (layer_inputs_ ? Scratch::size_of(n_rows, layer_inputs_->width()) : 0);
+}
+
+/// Also what tokens bring for each layer, whose memory is the caller's.
+void Stack::embed(Run& run, Tensor x) const {
+  run.position_biases = position_biases_;
+  embedding_->run(run, x);
+  if (!layer_inputs_) return;
+  run.layer_inputs = run.scratch.take(x.rows, layer_inputs_->width());
+  layer_inputs_->run(run, x, run.layer_inputs);
 }
 
 void Stack::run(Run& run, Tensor x) {
-  run.position_biases = position_biases_;
-  embedding_->run(run, x);
+  const Scratch::Frame frame(run.scratch);
+  embed(run, x);
   for (Layer& layer : layers_) layer.run(run, x);
   if (final_norm_) final_norm_->run(run, x, x);
 }
 
 void Stack::run_outputs(Run& run, Tensor x, Tensor outputs) {
-  run.position_biases = position_biases_;
-  embedding_->run(run, x);
+  const Scratch::Frame frame(run.scratch);
+  embed(run, x);
   for (std::size_t i = 0; i + 1 < layers_.size(); ++i) layers_[i].run(run, x);
   layers_.back().run_last(run, x, outputs);
   if (final_norm_ && outputs.rows > 0) final_norm_->run(run, outputs, outputs);

@@ -19,6 +19,7 @@ struct StackSpec {
   EmbeddingSpec embedding{};
   /// Referred to by index; at most one of them has a table in the file.
   std::vector<device::PositionBiasSpec> position_biases{};
+  std::optional<LayerInputsSpec> layer_inputs{};
   std::vector<LayerSpec> layers{};
   bool has_final_norm = true;
 };
@@ -39,10 +40,13 @@ class Stack {
   void run_outputs(Run& run, device::Tensor x, device::Tensor outputs);
 
  private:
+  void embed(Run& run, device::Tensor x) const;
+
   std::unique_ptr<Embedding> embedding_;
   std::vector<WeightPtr> bias_tables_{};
   std::vector<std::unique_ptr<device::PositionBias>> position_biases_{};
   std::vector<Layer> layers_{};
+  std::unique_ptr<LayerInputs> layer_inputs_{};
   std::unique_ptr<Norm> final_norm_{};
 };
 

@@ -26,8 +26,8 @@ struct ModuleName {
 
 /// Where a family's modules are in one file format.
 struct ModuleLayout {
-  /// A role may have several names, which are tried in order. The first name with a '#' is of a
-  /// module that every layer has.
+  /// A role may have several names, which are tried in order. The first name with a '#', as all of
+  /// its role, is of a module that every layer has.
   std::vector<ModuleName> modules{};
   /// Those of the encoder of an encoder-decoder model.
   std::vector<ModuleName> encoder_modules{};
@@ -38,6 +38,8 @@ struct ModuleLayout {
   std::vector<std::string_view> ignored{};
   /// Linear weights are stored [in, out] (GPT-2's Conv1D).
   bool transposed = false;
+  /// Stacked experts are [experts, in, out].
+  bool transposed_experts = false;
   /// The outputs 0 .. n - 1 of each head of Q and K are stored in the order 0, n/2, 1, n/2 + 1, ...
   /// of the family's other file format (for RoPE that turns neighbours).
   bool paired_heads = false;

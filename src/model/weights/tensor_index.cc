@@ -26,12 +26,16 @@ std::string fill(std::string_view pattern, At at) {
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
-/// A module that every layer has.
-std::string_view layer_pattern(const ModuleLayout& layout) {
+/// Names of a module that every layer has.
+std::vector<std::string_view> layer_patterns(const ModuleLayout& layout) {
+  std::vector<std::string_view> patterns;
+  const Role* role = nullptr;
   for (const ModuleName& name : layout.modules) {
-    if (name.pattern.find('#') != std::string_view::npos) return name.pattern;
+    if (name.pattern.find('#') == std::string_view::npos) continue;
+    if (role == nullptr) role = &name.role;
+    if (name.role == *role) patterns.push_back(name.pattern);
   }
-  return {};
+  return patterns;
 }
 
 }  // namespace
@@ -53,10 +57,12 @@ bool matches(std::string_view name, std::string_view pattern) noexcept {
 TensorIndex::TensorIndex(const format::Checkpoint& checkpoint, const ModuleLayout& layout)
     : checkpoint_(checkpoint), layout_(layout), prefix_(layout.prefixes.at(0)) {
   // A module of layer 0 decides: the embedding may be left out when it is tied to the output.
-  const std::string probe = fill(layer_pattern(layout), {});
-  for (const std::string_view prefix : layout.prefixes) {
-    if (has_tensors(std::string(prefix) + probe)) {
+  for (const std::string_view pattern : layer_patterns(layout)) {
+    if (layer_pattern_.empty()) layer_pattern_ = pattern;
+    for (const std::string_view prefix : layout.prefixes) {
+      if (!has_tensors(std::string(prefix) + fill(pattern, {}))) continue;
       prefix_ = prefix;
+      layer_pattern_ = pattern;
       return;
     }
   }
@@ -151,7 +157,7 @@ const tensor::TensorView& TensorIndex::take(const std::string& tensor, const ten
 }
 
 void TensorIndex::require_layers(int n_layers) const {
-  const std::string last = prefix_ + fill(layer_pattern(layout_), {.layer = n_layers - 1});
+  const std::string last = prefix_ + fill(layer_pattern_, {.layer = n_layers - 1});
   if (has_tensors(last)) return;
   fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", last,
        ".weight: missing (expected ", n_layers, " layers)");

@@ -53,6 +53,7 @@ class TensorIndex {
   const format::Checkpoint& checkpoint_;
   const ModuleLayout& layout_;
   std::string prefix_;
+  std::string_view layer_pattern_{};  ///< Of a module that every layer has.
   Stack stack_ = Stack::kDecoder;
   std::vector<std::string> used_;
 };

@@ -1,6 +1,7 @@
 #include "model/weights/weight_loader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <span>
 #include <utility>
@@ -41,6 +42,14 @@ bool of_one_kind(const WeightPart& a, const WeightPart& b) {
   return !a.grouped ||
          (a.grouped->bits == b.grouped->bits && a.grouped->group_size == b.grouped->group_size &&
           a.grouped->group_of == b.grouped->group_of);
+}
+
+/// Norms of models that began in TensorFlow may have the older suffix.
+std::string vector_name(const TensorIndex& index, const std::string& module, const char* suffix,
+                        const char* older) {
+  const std::string name = module + suffix;
+  return index.find(name) == nullptr && index.find(module + older) != nullptr ? module + older
+                                                                              : name;
 }
 
 }  // namespace
@@ -90,12 +99,12 @@ WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool
 }
 
 WeightPtr WeightLoader::vector(Role role, At at, std::int64_t n) {
-  const std::string name = index_.module(role, at) + ".weight";
+  const std::string name = vector_name(index_, index_.module(role, at), ".weight", ".gamma");
   return upload({.parts = {{index_.take(name, Shape{n}), name}}}, WeightRole::kVector, true);
 }
 
 WeightPtr WeightLoader::bias(Role role, At at, std::int64_t n) {
-  const std::string name = index_.module(role, at) + ".bias";
+  const std::string name = vector_name(index_, index_.module(role, at), ".bias", ".beta");
   return upload({.parts = {{index_.take(name, Shape{n}), name}}}, WeightRole::kVector, true);
 }
 
@@ -124,6 +133,42 @@ WeightPtr WeightLoader::head_vectors(Role role, At at, std::int64_t n_heads,
   return upload(source, WeightRole::kVector, true);
 }
 
+WeightPtr WeightLoader::numbers(Role role, At at, std::span<const std::string_view> suffixes) {
+  WeightSource source;
+  for (const std::string_view suffix : suffixes) {
+    const std::string name = base::cat(index_.module(role, at), ".", suffix);
+    const tensor::TensorView* found = index_.find(name);
+    const bool is_scalar = found != nullptr && found->shape.n_dims() == 0;
+    tensor::TensorView view = index_.take(name, is_scalar ? found->shape : Shape{1});
+    view.shape = Shape{1};
+    source.parts.push_back({view, name});
+  }
+  return upload(source, WeightRole::kVector, true);
+}
+
+float WeightLoader::number(Role role, At at) {
+  const std::string name = index_.module(role, at);
+  const tensor::TensorView view = index_.take(name, Shape{1});
+  float value = 0.0F;
+  const tensor::DTypeInfo& type = tensor::info(view.dtype);
+  if (type.block_elems == 1 && type.to_f32 != nullptr) type.to_f32(view.bytes.data(), &value, 1);
+  if (!std::isfinite(value)) {
+    base::fail(ErrorCode::kCorruptData, index_.checkpoint().path(), ": tensor ", name,
+               ": bad value (expected a finite number)");
+  }
+  ++n_parameters_;
+  return value;
+}
+
+WeightPtr WeightLoader::made_table(std::int64_t rows, std::int64_t cols,
+                                   const std::vector<float>& values) {
+  const tensor::TensorView view{tensor::DType::kF32, Shape{rows, cols},
+                                std::as_bytes(std::span(values))};
+  WeightPtr weight = device_.upload({.parts = {{view, "positions"}}}, WeightRole::kEmbedding);
+  loaded_bytes_ += weight->bytes();
+  return weight;
+}
+
 WeightPtr WeightLoader::constant(std::int64_t n, float value) {
   const std::vector<float> values(static_cast<std::size_t>(n), value);
   const tensor::TensorView view{tensor::DType::kF32, Shape{n}, std::as_bytes(std::span(values))};
@@ -132,17 +177,20 @@ WeightPtr WeightLoader::constant(std::int64_t n, float value) {
   return weight;
 }
 
-WeightPart WeightLoader::take_slice(const std::string& name, const Shape& shape, At at) {
+WeightPart WeightLoader::take_slice(const std::string& name, Shape shape, At at) {
+  const bool turned = layout_.transposed_experts && shape.n_dims() == 2;
+  if (turned) shape = Shape{shape[1], shape[0]};
   const Shape whole =
       shape.n_dims() == 1 ? Shape{at.n_experts, shape[0]} : Shape{at.n_experts, shape[0], shape[1]};
   // Stacked experts are often parameters of their own, without a module's suffix.
-  const std::string bare = name.substr(0, name.rfind('.'));
+  const std::string module = name.substr(0, name.rfind('.'));
+  const std::string bare = name.ends_with(".bias") ? module + "_bias" : module;
   const bool has_suffix = index_.find(name) != nullptr || index_.find(bare) == nullptr;
   tensor::TensorView view = index_.take(has_suffix ? name : bare, whole);
   const std::size_t size = view.bytes.size() / static_cast<std::size_t>(at.n_experts);
   view.shape = shape;
   view.bytes = view.bytes.subspan(size * static_cast<std::size_t>(at.expert), size);
-  return {view, name};
+  return {view, name, turned};
 }
 
 std::vector<WeightPart> WeightLoader::take_parts(const LinearPart& part, std::int64_t n_in, At at,

@@ -4,7 +4,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "device/device.h"
@@ -74,6 +76,12 @@ class WeightLoader {
   WeightPtr head_vectors(Role role, At at, std::int64_t n_heads, std::int64_t head_dim);
   /// A tensor that is called as its role's name, without suffix: [n] or [1, n].
   WeightPtr values(Role role, At at, std::int64_t n);
+  /// Tensors of one number each, [1] or [], whose names end in `suffixes`, as one vector.
+  WeightPtr numbers(Role role, At at, std::span<const std::string_view> suffixes);
+  /// A tensor of one number, called as its role's name.
+  float number(Role role, At at);
+  /// A table that is in no file: what position lookups need, [rows, cols].
+  WeightPtr made_table(std::int64_t rows, std::int64_t cols, const std::vector<float>& values);
   /// `n` equal numbers that are in no file.
   WeightPtr constant(std::int64_t n, float value);
   /// The modules stacked along the output, in order: one piece per run of parts of one kind.
@@ -113,7 +121,7 @@ class WeightLoader {
   WeightPtr upload(const device::WeightSource& source, device::WeightRole role,
                    bool read_each_step);
   /// Slice at.expert of a tensor [experts, ...] of which one slice has that shape.
-  device::WeightPart take_slice(const std::string& name, const tensor::Shape& shape, At at);
+  device::WeightPart take_slice(const std::string& name, tensor::Shape shape, At at);
   /// Parts of the weight, or of the bias, that the module's outputs are; several where they lie
   /// apart in its tensor.
   std::vector<device::WeightPart> take_parts(const LinearPart& part, std::int64_t n_in, At at,

@@ -1,8 +1,10 @@
 #include "server/docs/field_schemas.h"
 
 #include <cmath>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -158,7 +160,60 @@ void write_body(detail::SchemaWriter& out, std::string_view name, fields::Way wa
   out.end_type();
 }
 
+/// Bodies whose members no table has: all but the required ones may be null.
+void write_members_of(detail::SchemaWriter& out, std::string_view name,
+                      std::initializer_list<std::pair<const char*, Json>> members,
+                      std::initializer_list<const char*> required) {
+  if (!out.begin_type(name, name.data())) return;
+  Json schema = typed("object");
+  schema["properties"] = Json::object();
+  for (const auto& [member, type] : members) schema["properties"][member] = type;
+  for (const char* member : {"model", "user", "request_id", "prompt_name"})
+    schema["properties"][member] = one_of(typed("string"), typed("null"));
+  for (const char* member : {"priority", "truncate_prompt_tokens"})
+    schema["properties"][member] = one_of(typed("integer"), typed("null"));
+  schema["properties"]["timeout"] = one_of(typed("number"), typed("null"));
+  schema["properties"]["truncate"] = one_of(typed("boolean"), typed("null"));
+  schema["required"] = Json::array();
+  for (const char* member : required) schema["required"].push_back(member);
+  write_members(out, schema);
+  out.end_type();
+}
+
+Json texts_schema() { return one_of(typed("string"), list_of(typed("string"))); }
+
 }  // namespace
+
+void write_embedding_request_schema(detail::SchemaWriter& out) {
+  const Json ids = list_of(typed("integer"));
+  write_members_of(out, "EmbeddingRequest",
+                   {{"input", one_of(texts_schema(), one_of(ids, list_of(ids)))},
+                    {"encoding_format", one_of(typed("string"), typed("null"))},
+                    {"dimensions", one_of(typed("integer"), typed("null"))},
+                    {"normalize", one_of(typed("boolean"), typed("null"))},
+                    {"pooling", one_of(typed("string"), typed("null"))},
+                    {"prompt", one_of(typed("string"), typed("null"))},
+                    {"add_special_tokens", one_of(typed("boolean"), typed("null"))}},
+                   {"input"});
+}
+
+void write_score_request_schema(detail::SchemaWriter& out) {
+  write_members_of(out, "ScoreRequest",
+                   {{"text_1", texts_schema()},
+                    {"text_2", texts_schema()},
+                    {"queries", texts_schema()},
+                    {"documents", texts_schema()}},
+                   {});
+}
+
+void write_rerank_request_schema(detail::SchemaWriter& out) {
+  write_members_of(out, "RerankRequest",
+                   {{"query", typed("string")},
+                    {"documents", texts_schema()},
+                    {"top_n", one_of(typed("integer"), typed("null"))},
+                    {"return_documents", one_of(typed("boolean"), typed("null"))}},
+                   {"query", "documents"});
+}
 
 void write_completion_request_schema(detail::SchemaWriter& out) {
   write_body(out, "CompletionRequest", fields::kCompletions, nullptr);

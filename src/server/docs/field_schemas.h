@@ -8,6 +8,9 @@ namespace openllm::server {
 void write_completion_request_schema(detail::SchemaWriter& out);
 void write_chat_request_schema(detail::SchemaWriter& out);
 void write_native_request_schema(detail::SchemaWriter& out);
+void write_embedding_request_schema(detail::SchemaWriter& out);
+void write_score_request_schema(detail::SchemaWriter& out);
+void write_rerank_request_schema(detail::SchemaWriter& out);
 /// Of answers whose form their own APIs document.
 void write_object_schema(detail::SchemaWriter& out);
 void write_text_schema(detail::SchemaWriter& out);

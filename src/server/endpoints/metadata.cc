@@ -25,6 +25,24 @@ base::Json generation_config(const LLMConfig& config) {
   return result;
 }
 
+base::Json to_json(const std::vector<PlaceStats>& places) {
+  base::Json list = base::Json::array();
+  for (const PlaceStats& place : places) {
+    base::Json entry = base::Json::object();
+    entry["name"] = place.name;
+    entry["is_up"] = place.is_up;
+    entry["reason"] = place.reason;
+    entry["n_open"] = place.n_open;
+    entry["n_slots"] = place.n_slots;
+    entry["n_requests"] = place.n_requests;
+    entry["n_failures"] = place.n_failures;
+    entry["n_generated_tokens"] = place.n_generated_tokens;
+    entry["token_s"] = place.token_s;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 base::Json metadata_of(const ModelEntry& entry, int request_timeout_s) {
   const LLM& llm = entry.llm();
   base::Json configuration = base::Json::object();
@@ -35,6 +53,8 @@ base::Json metadata_of(const ModelEntry& entry, int request_timeout_s) {
   metadata["model_name"] = llm.llm_type();
   metadata["backend"] = llm.backend().name;
   metadata["configuration"] = configuration.dump();
+  const std::vector<PlaceStats> places = llm.stats().places;
+  if (!places.empty()) metadata["places"] = to_json(places);
   return metadata;
 }
 

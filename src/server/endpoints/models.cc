@@ -6,6 +6,16 @@
 namespace openllm::server {
 namespace {
 
+/// What another server of ours, with this one as a place, has to know.
+void add_facts(const ModelEntry& entry, const ModelInfo& info, base::Json& model) {
+  model["max_model_len"] = info.max_context;
+  if (info.vocab_size > 0) model["vocab_size"] = info.vocab_size;
+  if (!entry.llm().is_loaded()) return;  // it was unloaded, and need not come back for this
+  model["backend"] = entry.llm().backend().name;
+  const std::int64_t max_running = entry.llm().stats().max_running;
+  if (max_running > 0) model["max_num_seqs"] = max_running;
+}
+
 base::Json describe(const App& app, const ModelEntry& entry, const std::string& name) {
   base::Json model = base::Json::object();
   model["id"] = name;
@@ -16,8 +26,7 @@ base::Json describe(const App& app, const ModelEntry& entry, const std::string& 
   model["root"] = entry.llm().id();
   model["parent"] = name == entry.name() ? base::Json() : base::Json(entry.name());
   model["permission"] = base::Json::array();
-  if (readiness.state == Readiness::State::kReady)
-    model["max_model_len"] = readiness.info.max_context;
+  if (readiness.state == Readiness::State::kReady) add_facts(entry, readiness.info, model);
   return model;
 }
 

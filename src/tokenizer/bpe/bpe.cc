@@ -6,20 +6,16 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "tokenizer/bpe/bpe_merge.h"
-#include "tokenizer/bpe/word_cache.h"
 #include "tokenizer/unicode/byte_level.h"
 #include "tokenizer/unicode/fast_utf8.h"
+#include "tokenizer/vocab/byte_tokens.h"
+#include "tokenizer/vocab/word_cache.h"
 
 namespace openllm::tokenizer {
 namespace {
 
 constexpr std::string_view kMeta = "\xE2\x96\x81";
 constexpr char32_t kMetaChar = 0x2581;
-
-std::string byte_token(unsigned byte) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  return base::cat("<0x", kDigits[byte >> 4U], kDigits[byte & 15U], ">");
-}
 
 /// There is a token for every byte of valid UTF-8.
 bool has_all_bytes(const TokenId* tokens) noexcept {

@@ -33,6 +33,7 @@ class Bpe final : public Model {
   Bpe(const Vocab& vocab, BpeOptions options, std::span<const MergeTable::Entry> merges);
 
   std::unique_ptr<Session> start(std::size_t text_bytes) const override;
+  void locate(std::string_view word, std::vector<Piece>& out) const override;
   std::size_t max_token_bytes() const noexcept override;
   bool may_vanish(unsigned char byte) const noexcept override;
 
@@ -42,6 +43,12 @@ class Bpe final : public Model {
   enum class Cuts { kNone, kBeforeMeta, kAnywhere };
   void append_bytes(std::string_view word, std::vector<TokenId>& out) const;
   void append_chars(std::string_view word, std::vector<TokenId>& out) const;
+  struct Symbols {
+    std::vector<TokenId> ids;
+    std::vector<std::size_t> lengths;  // bytes of the word
+  };
+  void locate_bytes(std::string_view word, Symbols& out) const;
+  void locate_chars(std::string_view word, Symbols& out) const;
   bool append_fallback(std::string_view spelled, std::vector<TokenId>& out) const;
   std::optional<TokenId> whole_word(std::string_view word) const noexcept;
   void prefetch_whole_word(std::string_view word) const noexcept;

@@ -1,6 +1,7 @@
 #include "tokenizer/bpe/bpe_merge.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
@@ -14,16 +15,16 @@ constexpr TokenId kGone = -2;  // a symbol that merged into its left neighbour
 
 }  // namespace
 
-void BpeMerger::merge(std::vector<TokenId>& symbols) {
+void BpeMerger::merge(std::vector<TokenId>& symbols, std::vector<std::size_t>* lengths) {
   if (symbols.size() < 2) return;
   if (symbols.size() <= kShort) {
-    merge_short(symbols);
+    merge_short(symbols, lengths);
   } else {
-    merge_long(symbols);
+    merge_long(symbols, lengths);
   }
 }
 
-void BpeMerger::merge_short(std::vector<TokenId>& symbols) {
+void BpeMerger::merge_short(std::vector<TokenId>& symbols, std::vector<std::size_t>* lengths) {
   std::size_t n = symbols.size();
   pairs_.resize(n - 1);
   for (std::size_t i = 0; i + 1 < n; ++i)
@@ -39,6 +40,10 @@ void BpeMerger::merge_short(std::vector<TokenId>& symbols) {
     for (std::size_t i = best + 1; i + 1 < n; ++i) symbols[i] = symbols[i + 1];
     for (std::size_t i = best; i + 2 < n; ++i) pairs_[i] = pairs_[i + 1];
     --n;
+    if (lengths != nullptr) {
+      (*lengths)[best] += (*lengths)[best + 1];
+      lengths->erase(lengths->begin() + static_cast<std::ptrdiff_t>(best) + 1);
+    }
     if (best > 0) pairs_[best - 1] = merges_->find(symbols[best - 1], symbols[best]);
     if (best + 1 < n) pairs_[best] = merges_->find(symbols[best], symbols[best + 1]);
   }
@@ -52,7 +57,7 @@ void BpeMerger::push_pair(const std::vector<TokenId>& symbols, std::uint32_t lef
   heap_.push_back({merge.rank, left, symbols[left], symbols[right], merge.result});
 }
 
-void BpeMerger::merge_long(std::vector<TokenId>& symbols) {
+void BpeMerger::merge_long(std::vector<TokenId>& symbols, std::vector<std::size_t>* lengths) {
   if (symbols.size() > kMaxSymbols) {
     base::fail(ErrorCode::kInvalidArgument, "tokenizer: word is too long (at most ", kMaxSymbols,
                " symbols, got ", symbols.size(), ")");
@@ -77,6 +82,7 @@ void BpeMerger::merge_long(std::vector<TokenId>& symbols) {
     if (symbols[left] != top.left || right == kNone || symbols[right] != top.right) continue;
     symbols[left] = top.result;
     symbols[right] = kGone;
+    if (lengths != nullptr) (*lengths)[left] += std::exchange((*lengths)[right], 0);
     links_[left].next = links_[right].next;
     if (links_[left].next != kNone) links_[links_[left].next].previous = left;
     const auto offer = [&](std::uint32_t a, std::uint32_t b) {
@@ -86,6 +92,13 @@ void BpeMerger::merge_long(std::vector<TokenId>& symbols) {
     };
     if (links_[left].previous != kNone) offer(links_[left].previous, left);
     if (links_[left].next != kNone) offer(left, links_[left].next);
+  }
+  if (lengths != nullptr) {
+    std::size_t n_kept = 0;
+    for (std::size_t i = 0; i < symbols.size(); ++i) {
+      if (symbols[i] != kGone) (*lengths)[n_kept++] = (*lengths)[i];
+    }
+    lengths->resize(n_kept);
   }
   symbols.erase(std::remove(symbols.begin(), symbols.end(), kGone), symbols.end());
 }

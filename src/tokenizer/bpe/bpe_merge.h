@@ -11,7 +11,8 @@ namespace openllm::tokenizer {
 class BpeMerger {
  public:
   explicit BpeMerger(const MergeTable& merges) : merges_(&merges) {}
-  void merge(std::vector<TokenId>& symbols);
+  /// `lengths`: one for each symbol; those of symbols that merge are added up.
+  void merge(std::vector<TokenId>& symbols, std::vector<std::size_t>* lengths = nullptr);
 
  private:
   using Merge = MergeTable::Merge;
@@ -23,8 +24,8 @@ class BpeMerger {
   struct Link {
     std::uint32_t previous, next;
   };
-  void merge_short(std::vector<TokenId>& symbols);
-  void merge_long(std::vector<TokenId>& symbols);
+  void merge_short(std::vector<TokenId>& symbols, std::vector<std::size_t>* lengths);
+  void merge_long(std::vector<TokenId>& symbols, std::vector<std::size_t>* lengths);
   void push_pair(const std::vector<TokenId>& symbols, std::uint32_t left, std::uint32_t right);
 
   const MergeTable* merges_;

@@ -9,12 +9,21 @@
 #include "tokenizer/bpe/spelled_merges.h"
 #include "tokenizer/files/pipeline.h"
 #include "tokenizer/split/gguf_pre_tokenizer.h"
+#include "tokenizer/text/bert_normalizer.h"
+#include "tokenizer/text/sentencepiece_normalizer.h"
+#include "tokenizer/unicode/byte_level.h"
+#include "tokenizer/unigram/token_costs.h"
+#include "tokenizer/unigram/unigram.h"
+#include "tokenizer/vocab/byte_tokens.h"
 #include "tokenizer/vocab/end_tokens.h"
+#include "tokenizer/wordpiece/longest_tokens.h"
+#include "tokenizer/wordpiece/wordpiece.h"
 
 namespace openllm::tokenizer {
 namespace {
 
 constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
+constexpr std::string_view kModels = "gpt2 llama bert t5 rwkv plamo2";
 constexpr std::size_t kMaxTokens = std::size_t{1} << 28U;
 constexpr std::size_t kSetAhead = 8;  // tokens whose place in the hash table is loaded ahead
 
@@ -49,12 +58,20 @@ class GgufBuilder {
       build_byte_level();
     } else if (gguf_.model == "llama") {
       build_sentencepiece();
+    } else if (gguf_.model == "bert") {
+      build_word_piece();
+    } else if (gguf_.model == "t5") {
+      build_unigram();
+    } else if (gguf_.model == "rwkv") {
+      build_longest();
+    } else if (gguf_.model == "plamo2") {
+      build_costs();
     } else if (gguf_.model.empty()) {
-      base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.model",
-                    "missing (expected gpt2 or llama)");
+      base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.model", "missing (expected one of ",
+                    kModels, ")");
     } else {
       base::fail(ErrorCode::kUnsupported, "gguf: tokenizer model \"", gguf_.model.substr(0, 100),
-                 "\" (known: gpt2 llama)");
+                 "\" (known: ", kModels, ")");
     }
     parts_.bos_id = gguf_.bos_id;
     parts_.eos_id = gguf_.eos_id;
@@ -177,12 +194,117 @@ class GgufBuilder {
     return entries;
   }
 
-  void build_sentencepiece() {
-    if (gguf_.scores.empty()) {
-      base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.scores",
-                    "missing (expected one for each token; without them it is unknown which "
-                    "characters join first)");
+  void require_scores() const {
+    if (!gguf_.scores.empty()) return;
+    base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.scores",
+                  "missing (expected one for each token; without them it is unknown which "
+                  "characters join first)");
+  }
+
+  /// The file spells the first token of a word with U+2581, others as they are.
+  void build_word_piece() {
+    parts_.normalizer = make_bert_normalizer({});
+    parts_.pre_tokenizer = make_bert_pre_tokenizer();
+    WordPieceOptions options;
+    options.first_prefix = kMeta;
+    options.continuing_prefix.clear();
+    options.max_word_chars = std::size_t{1} << 30U;
+    options.unk_id = gguf_.unk_id ? gguf_.unk_id : parts_.vocab->find("[UNK]");
+    parts_.model = std::make_unique<WordPiece>(*parts_.vocab, std::move(options));
+    parts_.decoder = DecodeRules::sentencepiece(true);
+    const auto cls = gguf_.bos_id   ? gguf_.bos_id
+                     : gguf_.cls_id ? gguf_.cls_id
+                                    : parts_.vocab->find("[CLS]");
+    const auto sep = gguf_.sep_id ? gguf_.sep_id : parts_.vocab->find("[SEP]");
+    if (cls) parts_.frame.before.push_back(*cls);
+    if (sep) parts_.frame.after.push_back(*sep);
+  }
+
+  void build_unigram() {
+    require_scores();
+    SentencePieceRules rules;
+    if (!gguf_.charsmap.empty())
+      rules.charsmap = Charsmap(gguf_.charsmap, "tokenizer.ggml.precompiled_charsmap");
+    rules.add_dummy_prefix = gguf_.add_space_prefix.value_or(false);
+    rules.remove_extra_whitespaces = gguf_.remove_extra_whitespaces.value_or(false);
+    rules.escape_whitespaces = gguf_.escape_whitespaces.value_or(true);
+    rules.space_is_suffix = gguf_.space_is_suffix.value_or(false);
+    parts_.normalizer = make_sentencepiece_normalizer(std::move(rules));
+    UnigramOptions options;
+    options.unk_id = gguf_.unk_id ? gguf_.unk_id : std::optional<TokenId>(n_tokens_ > 2 ? 2 : 0);
+    options.finds_unknown = false;
+    std::vector<double> scores;
+    for (std::size_t i = 0; i < n_tokens_; ++i) {
+      const auto id = static_cast<TokenId>(i);
+      scores.push_back(static_cast<double>(score_of(id)));
+      options.unused.push_back(type_of(id) != TokenType::kNormal);
     }
+    parts_.model = std::make_unique<Unigram>(*parts_.vocab, std::move(scores), std::move(options));
+    parts_.decoder = DecodeRules::sentencepiece(gguf_.add_space_prefix.value_or(false));
+    set_frame(false, true);
+  }
+
+  /// The file spells bytes with escapes; here they are in GPT-2's alphabet as in other vocabularies
+  /// of bytes.
+  void build_longest() {
+    auto vocab = std::make_unique<Vocab>();
+    std::vector<std::string> texts;
+    texts.reserve(n_tokens_);
+    std::vector<ByteTrie::Entry> entries;
+    for (std::size_t i = 0; i < n_tokens_; ++i) {
+      const auto id = static_cast<TokenId>(i);
+      texts.push_back(unescape(text_of(id)));
+      vocab->set(id, map_bytes(texts.back()));
+      entries.push_back({texts.back(), id});
+    }
+    parts_.vocab = std::move(vocab);
+    parts_.model = std::make_unique<LongestTokens>(std::move(entries), gguf_.unk_id.value_or(0));
+    parts_.decoder = DecodeRules::byte_level();
+    parts_.raw_added_text = true;
+    set_frame(false);
+  }
+
+  static std::string unescape(std::string_view text) {
+    std::string out;
+    const auto hex = [](char c) {
+      return static_cast<unsigned>(c >= 'a'   ? c - 'a' + 10
+                                   : c >= 'A' ? c - 'A' + 10
+                                              : c - '0') &
+             15U;
+    };
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (text[i] != '\\' || i + 1 == text.size()) {
+        out.push_back(text[i]);
+        continue;
+      }
+      const char kind = text[++i];
+      if (kind == 'x' && i + 2 < text.size()) {
+        out.push_back(static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2])));
+        i += 2;
+      } else {
+        out.push_back(kind == 't' ? '\t' : kind == 'n' ? '\n' : kind == 'r' ? '\r' : kind);
+      }
+    }
+    return out;
+  }
+
+  void build_costs() {
+    require_scores();
+    std::vector<TokenId> byte_tokens = find_byte_tokens(*parts_.vocab);
+    if (byte_tokens.empty())
+      base::fail_at(ErrorCode::kCorruptData, "tokenizer.ggml.tokens",
+                    "a byte without a token (expected <0x00> to <0xFF>)");
+    std::vector<bool> skipped;
+    for (std::size_t i = 0; i < n_tokens_; ++i)
+      skipped.push_back(type_of(static_cast<TokenId>(i)) == TokenType::kByte);
+    parts_.model =
+        std::make_unique<TokenCosts>(*parts_.vocab, gguf_.scores, skipped, std::move(byte_tokens));
+    parts_.decoder = DecodeRules::bytes_and_spellings();
+    set_frame(false);
+  }
+
+  void build_sentencepiece() {
+    require_scores();
     const bool add_space_prefix = gguf_.add_space_prefix.value_or(true);
     if (add_space_prefix) parts_.normalizer = make_prepend_normalizer(std::string(kMeta));
     parts_.normalizer = make_normalizer_sequence(std::move(parts_.normalizer),
@@ -216,10 +338,11 @@ class GgufBuilder {
     return make_score_merges(*parts_.vocab, scores, roles);
   }
 
-  void set_frame(bool add_bos_default) {
+  void set_frame(bool add_bos_default, bool add_eos_default = false) {
     if (gguf_.add_bos.value_or(add_bos_default) && gguf_.bos_id)
       parts_.frame.before.push_back(*gguf_.bos_id);
-    if (gguf_.add_eos.value_or(false) && gguf_.eos_id) parts_.frame.after.push_back(*gguf_.eos_id);
+    if (gguf_.add_eos.value_or(add_eos_default) && gguf_.eos_id)
+      parts_.frame.after.push_back(*gguf_.eos_id);
   }
 
   std::vector<TokenId> end_tokens() const {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "tokenizer/files/located.h"
 #include "tokenizer/unicode/unicode.h"
 
 namespace openllm::tokenizer {
@@ -73,11 +74,17 @@ class Pipeline final : public Tokenizer {
     size_ = parts_.vocab->size();
     for (const AddedToken& token : parts_.added) size_ = std::max(size_, token.id + 1);
     flags_.resize(static_cast<std::size_t>(size_));
-    make_texts(add_tokens());
+    add_tokens();
+    make_texts();
     for (const auto* ids : {&parts_.frame.before, &parts_.frame.after, &parts_.eos_ids}) {
       for (const TokenId id : *ids) require_id(id);
     }
     if (parts_.bos_id) require_id(*parts_.bos_id);
+    if (parts_.frame.pair) {
+      for (const PairPart& part : *parts_.frame.pair) {
+        if (part.kind == PairPart::Kind::kToken) require_id(part.id);
+      }
+    }
     max_token_bytes_ = find_max_token_bytes();
     for (unsigned byte = 0; byte < 256; ++byte) {
       const bool is_utf8 = byte < 0xC0 || (byte > 0xC1 && byte < 0xF5);
@@ -92,7 +99,14 @@ class Pipeline final : public Tokenizer {
   }
 
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const override;
+  std::vector<LocatedToken> encode_with_offsets(std::string_view text,
+                                                const EncodeOptions& options) const override;
 
+  std::size_t n_tokens_after() const noexcept override { return parts_.frame.after.size(); }
+  std::optional<std::span<const PairPart>> pair_parts() const noexcept override {
+    if (!parts_.frame.pair) return std::nullopt;
+    return std::span<const PairPart>(*parts_.frame.pair);
+  }
   std::size_t min_tokens(std::string_view text) const noexcept override;
 
   int vocab_size() const noexcept override { return size_; }
@@ -113,6 +127,11 @@ class Pipeline final : public Tokenizer {
   std::string byte_run_text(std::string text, bool first) const override {
     return parts_.decoder.apply_to_bytes(std::move(text), first);
   }
+  bool last_differs() const noexcept override { return parts_.decoder.last_differs(); }
+  std::string last_token_text(TokenId id, bool first) const override {
+    return parts_.decoder.apply_last(spelling(id), first);
+  }
+  bool drops_repeats() const noexcept override { return parts_.decoder.drops_repeats(); }
   bool strips_leading_space() const noexcept override {
     return parts_.decoder.strips_leading_space();
   }
@@ -141,10 +160,13 @@ class Pipeline final : public Tokenizer {
     base::fail(ErrorCode::kCorruptData, "tokenizer: special token id out of range (expected below ",
                size_, ", got ", id, ")");
   }
-  /// Spellings by id, where they are not token_piece().
-  using Respelled = std::unordered_map<TokenId, std::string>;
-  Respelled add_tokens();
-  void make_texts(const Respelled& respelled);
+  void add_tokens();
+  void make_texts();
+  /// What the decoder makes its text of.
+  std::string_view spelling(TokenId id) const {
+    const auto found = respelled_.find(id);
+    return found == respelled_.end() ? token_piece(id) : std::string_view(found->second);
+  }
   void append_text(std::string& out, TokenId id, std::string_view piece, bool first);
   std::size_t find_max_token_bytes() const noexcept;
 
@@ -161,8 +183,20 @@ class Pipeline final : public Tokenizer {
   void encode_normalized(Call& call, std::string_view text, std::size_t start) const;
   void encode_scanned(Call& call, std::string_view text, std::size_t depth) const;
 
+  /// Appends tokens at bytes of the whole text.
+  using Located = std::vector<LocatedToken>;
+  /// See LocatedToken::name: white space that the token took belongs to it.
+  std::string added_name(const AddedTokenMatcher::Segment& segment) const {
+    return segment.text == token_piece(*segment.id) ? std::string() : std::string(segment.text);
+  }
+  void locate_raw(std::string_view text, std::size_t offset, bool parse_special,
+                  Located& out) const;
+  void locate_normalized(const AlignedText& text, AddedTokenMatcher::Segment segment,
+                         std::size_t start, Located& out) const;
+
   PipelineParts parts_;
   int size_ = 0;
+  std::unordered_map<TokenId, std::string> respelled_;  // where it is not token_piece()
   std::array<bool, 256> vanishing_bytes_{};
   bool some_bytes_vanish_ = false;
   std::size_t max_token_bytes_ = 0;  // that a token stands for, white space beside it apart
@@ -176,32 +210,29 @@ class Pipeline final : public Tokenizer {
 };
 
 /// Gives the added tokens that the normalizer changes: they stand for what they match.
-Pipeline::Respelled Pipeline::add_tokens() {
-  Respelled respelled;
+void Pipeline::add_tokens() {
   for (const AddedToken& token : parts_.added) {
     added_.set(token.id, token.content);
     auto& flags = flags_[static_cast<std::size_t>(token.id)];
     flags = static_cast<unsigned char>(token.special ? flags | kSpecial : flags & ~kSpecial);
-    respelled.erase(token.id);
+    respelled_.erase(token.id);
     if (!token.normalized || parts_.normalizer == nullptr) {
       (token.normalized ? normalized_matcher_ : raw_matcher_).add(token, token.content);
       continue;
     }
     std::string content = parts_.normalizer->apply(base::sanitize_utf8(token.content));
     normalized_matcher_.add(token, content);
-    if (content != token.content) respelled[token.id] = std::move(content);
+    if (content != token.content) respelled_[token.id] = std::move(content);
   }
-  return respelled;
 }
 
-void Pipeline::make_texts(const Respelled& respelled) {
+void Pipeline::make_texts() {
   const bool differs = parts_.decoder.first_differs();
   for (TokenTexts* texts : {&texts_, &first_texts_}) {
     if (texts == &first_texts_ && !differs) continue;
     texts->reserve(static_cast<std::size_t>(size_), parts_.vocab->n_bytes());
     for (TokenId id = 0; id < size_; ++id) {
-      const auto found = respelled.find(id);
-      const std::string_view piece = found == respelled.end() ? token_piece(id) : found->second;
+      const std::string_view piece = spelling(id);
       texts->push_back(
           [&](std::string& out) { append_text(out, id, piece, texts == &first_texts_); });
     }
@@ -325,6 +356,77 @@ void Pipeline::encode_scanned(Call& call, std::string_view text, std::size_t dep
     const std::size_t end = scanner(text, begin);
     encode_scanned(call, text.substr(begin, end - begin), depth + 1);
     begin = end;
+  }
+}
+
+std::vector<LocatedToken> Pipeline::encode_with_offsets(std::string_view text,
+                                                        const EncodeOptions& options) const {
+  if (!options.guards.empty())
+    base::fail(ErrorCode::kInvalidArgument, "tokenizer: places of tokens in a text with guards");
+  std::string sanitized;
+  if (!base::is_valid_utf8(text)) {
+    sanitized = base::sanitize_utf8(text);
+    text = sanitized;
+  }
+  Located out;
+  raw_matcher_.split(text, options.parse_special, {},
+                     [&](const AddedTokenMatcher::Segment& segment) {
+                       if (segment.id) {
+                         out.push_back({*segment.id, segment.offset,
+                                        segment.offset + segment.text.size(), added_name(segment)});
+                       } else {
+                         locate_raw(segment.text, segment.offset, options.parse_special, out);
+                       }
+                     });
+  count_code_points(text, out);
+  for (const SpecialFrame::Trim& trim : parts_.frame.trims)
+    trim_places(
+        trim, [&](TokenId id) { return token_piece(id); }, out);
+  if (!options.add_special_tokens) return out;
+  Located framed;
+  for (const TokenId id : parts_.frame.before) framed.push_back({id, 0, 0, {}});
+  framed.insert(framed.end(), out.begin(), out.end());
+  for (const TokenId id : parts_.frame.after) framed.push_back({id, 0, 0, {}});
+  return framed;
+}
+
+void Pipeline::locate_raw(std::string_view text, std::size_t offset, bool parse_special,
+                          Located& out) const {
+  AlignedText aligned(text, offset);
+  std::size_t start = 0;
+  if (offset == 0 && !text.empty()) base::decode_utf8(text, start);
+  if (parts_.normalizer != nullptr) {
+    if (offset == 0) parts_.normalizer->apply_at_start(std::string(text), start);
+    parts_.normalizer->apply_aligned(aligned);
+  }
+  normalized_matcher_.split(aligned.text(), parse_special, {},
+                            [&](const AddedTokenMatcher::Segment& segment) {
+                              locate_normalized(aligned, segment, start, out);
+                            });
+}
+
+void Pipeline::locate_normalized(const AlignedText& text, AddedTokenMatcher::Segment segment,
+                                 std::size_t start, Located& out) const {
+  const auto first = text.origins().begin() + static_cast<std::ptrdiff_t>(segment.offset);
+  const auto end = first + static_cast<std::ptrdiff_t>(segment.text.size());
+  if (segment.id)
+    return out.push_back({*segment.id, first->begin, (end - 1)->end, added_name(segment)});
+  Words words(std::string(segment.text), start - std::min(start, segment.offset),
+              std::vector<Origin>(first, end));
+  if (parts_.pre_tokenizer != nullptr) parts_.pre_tokenizer->split(words);
+  std::vector<Model::Piece> pieces;
+  for (const Words::Word& word : words.words()) {
+    pieces.clear();
+    parts_.model->locate(words.view(word), pieces);
+    for (const Model::Piece& piece : pieces) {
+      const std::size_t from = std::min(word.begin + piece.begin, word.end - 1);
+      const std::size_t to = word.begin + std::max(piece.end, std::size_t{1}) - 1;
+      const auto& origins = words.origins();
+      LocatedToken token{
+          piece.id, origins[from].begin, std::max(origins[to].end, origins[from].begin), {}};
+      if (piece.is_text) token.name = words.view(word).substr(piece.begin, piece.end - piece.begin);
+      out.push_back(std::move(token));
+    }
   }
 }
 

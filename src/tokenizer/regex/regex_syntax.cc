@@ -1,8 +1,10 @@
 #include "tokenizer/regex/regex_syntax.h"
 
+#include <list>
 #include <vector>
 
 #include "base/error.h"
+#include "tokenizer/regex/look_behind.h"
 #include "tokenizer/regex/regex_sets.h"
 
 namespace openllm::tokenizer {
@@ -149,6 +151,7 @@ class Translator {
       if (!rest().starts_with(head)) continue;
       pos_ += head.size();
       out_ += head;
+      if (head.starts_with("(?<")) fix_look_behind();
       groups_.push_back({begin});
       return;
     }
@@ -161,6 +164,13 @@ class Translator {
       return;
     }
     options(begin);
+  }
+
+  void fix_look_behind() {
+    const auto fixed = rewrite_look_behind(in_, pos_);
+    if (!fixed) return;
+    rewritten_.push_back(base::cat(in_.substr(0, pos_), fixed->text, in_.substr(fixed->end)));
+    in_ = rewritten_.back();
   }
 
   /// `(?i-m)` and `(?i-m:`
@@ -358,6 +368,7 @@ class Translator {
   }
 
   std::string_view in_;
+  std::list<std::string> rewritten_;  // what in_ looks at
   std::string_view where_;
   std::size_t pos_ = 0;
   std::string out_;

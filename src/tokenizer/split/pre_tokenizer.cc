@@ -36,30 +36,58 @@ class SequencePreTokenizer final : public PreTokenizer {
   std::vector<std::unique_ptr<PreTokenizer>> parts_;
 };
 
+/// Text that is made out of another one.
+class Rewriter {
+ public:
+  explicit Rewriter(const Words& words) : words_(words), aligned_(!words.origins().empty()) {
+    text_.reserve(words.text().size() + words.words().size());
+  }
+  std::size_t size() const noexcept { return text_.size(); }
+  /// Bytes of the text before.
+  void copy(std::size_t begin, std::size_t end) {
+    text_.append(words_.text(), begin, end - begin);
+    if (!aligned_) return;
+    const auto from = words_.origins().begin();
+    origins_.insert(origins_.end(), from + static_cast<std::ptrdiff_t>(begin),
+                    from + static_cast<std::ptrdiff_t>(end));
+  }
+  /// Other bytes, which stand for what the one at `at` stood for.
+  void put(std::string_view bytes, std::size_t at) {
+    text_ += bytes;
+    if (aligned_) origins_.insert(origins_.end(), bytes.size(), words_.origins()[at]);
+  }
+  std::string take_text() { return std::move(text_); }
+  std::vector<Origin> take_origins() { return std::move(origins_); }
+
+ private:
+  const Words& words_;
+  const bool aligned_;
+  std::string text_;
+  std::vector<Origin> origins_;
+};
+
 /// Rewrites each word; `rewrite_word` may set the new start.
 template <typename Rewrite>
 void rewrite(Words& words, Rewrite rewrite_word) {
-  std::string text;
-  std::vector<Word> out;
+  Rewriter out(words);
+  std::vector<Word> new_words;
   std::size_t start = 0;
-  text.reserve(words.text().size() + words.words().size());
-  out.reserve(words.words().size());
+  new_words.reserve(words.words().size());
   for (const Word& word : words.words()) {
-    const std::size_t begin = text.size();
-    rewrite_word(word, text, start);
-    if (text.size() > begin) out.push_back({begin, text.size()});
+    const std::size_t begin = out.size();
+    rewrite_word(word, out, start);
+    if (out.size() > begin) new_words.push_back({begin, out.size()});
   }
-  words.replace(std::move(text), std::move(out), start);
+  words.replace(out.take_text(), std::move(new_words), start, out.take_origins());
 }
 
 /// Puts a space before words that have none.
 class PrefixSpace final : public PreTokenizer {
  public:
   void split(Words& words) const override {
-    rewrite(words, [&](const Word& word, std::string& text, std::size_t&) {
-      const std::string_view view = words.view(word);
-      if (!view.starts_with(' ')) text.push_back(' ');
-      text.append(view);
+    rewrite(words, [&](const Word& word, Rewriter& out, std::size_t&) {
+      if (!words.view(word).starts_with(' ')) out.put(" ", word.begin);
+      out.copy(word.begin, word.end);
     });
   }
 };
@@ -68,8 +96,9 @@ class PrefixSpace final : public PreTokenizer {
 class MapBytes final : public PreTokenizer {
  public:
   void split(Words& words) const override {
-    rewrite(words, [&](const Word& word, std::string& text, std::size_t&) {
-      text += map_bytes(words.view(word));
+    rewrite(words, [&](const Word& word, Rewriter& out, std::size_t&) {
+      for (std::size_t i = word.begin; i < word.end; ++i)
+        out.put(map_bytes(std::string_view(words.text()).substr(i, 1)), i);
     });
   }
 };
@@ -78,17 +107,49 @@ class MapBytes final : public PreTokenizer {
 class UnmapBytes final : public PreTokenizer {
  public:
   void split(Words& words) const override {
-    rewrite(words, [&](const Word& word, std::string& text, std::size_t&) {
-      const std::string_view view = words.view(word);
-      for (std::size_t pos = 0; pos < view.size();) {
-        const char32_t code = base::decode_utf8(view, pos);
-        if (const auto byte = char_to_byte(code)) {
-          text.push_back(static_cast<char>(*byte));
-        } else {
-          base::append_utf8(text, code);
-        }
+    rewrite(words, [&](const Word& word, Rewriter& out, std::size_t&) {
+      for (std::size_t pos = word.begin; pos < word.end;) {
+        const std::size_t begin = pos;
+        const auto byte = char_to_byte(base::decode_utf8(words.text(), pos));
+        const char raw = byte ? static_cast<char>(*byte) : '\0';
+        byte ? out.put(std::string_view(&raw, 1), begin) : out.copy(begin, pos);
       }
     });
+  }
+};
+
+/// Cuts where the script changes, as SentencePiece does when it looks for tokens. Spaces and what
+/// has no script join what is before them; before everything they are left out.
+class UnicodeScripts final : public PreTokenizer {
+ public:
+  void split(Words& words) const override {
+    std::vector<Word> out;
+    for (const Word& word : words.words()) {
+      const std::string_view text = words.view(word);
+      int last = kNone;
+      std::size_t begin = text.size();
+      for (std::size_t pos = 0; pos < text.size();) {
+        const std::size_t at = pos;
+        const int script = script_of(base::decode_utf8(text, pos));
+        if (script == kNone || script == last) continue;
+        if (last != kNone) out.push_back({word.begin + begin, word.begin + at});
+        begin = at;
+        last = script;
+      }
+      if (last != kNone) out.push_back({word.begin + begin, word.end});
+    }
+    words.replace(std::move(out));
+  }
+  bool keeps_text() const noexcept override { return false; }
+
+ private:
+  static constexpr int kNone = 0;
+  static int script_of(char32_t code) noexcept {
+    if (code == U' ') return kNone;
+    const int script = old_script(code);
+    const bool kana =
+        code == 0x30FC || script == old_script(0x3042) || script == old_script(0x30A2);
+    return kana ? old_script(0x4E00) : script;
   }
 };
 
@@ -122,25 +183,32 @@ class Metaspace final : public PreTokenizer {
       splitter_ = make_pattern_splitter({replacement_}, SplitBehavior::kMergedWithNext, false);
   }
   void split(Words& words) const override {
-    rewrite(words, [&](const Word& word, std::string& text, std::size_t& start) {
-      std::string_view view = words.view(word);
+    rewrite(words, [&](const Word& word, Rewriter& out, std::size_t& start) {
+      const std::string_view view = words.view(word);
       const bool first = words.is_first(word);
       const bool wants = prepend_ == Prepend::kAlways || (prepend_ == Prepend::kFirst && first);
-      if (wants && !view.starts_with(' ') && !view.starts_with(replacement_)) text += replacement_;
+      if (wants && !view.starts_with(' ') && !view.starts_with(replacement_))
+        out.put(replacement_, word.begin);
+      std::size_t done = word.begin;
       if (first) {
-        const std::size_t n_first = std::min(words.start() - word.begin, view.size());
-        append(view.substr(0, n_first), text);
-        start = text.size();
-        view.remove_prefix(n_first);
+        done = std::min(words.start(), word.end);
+        append(words, word.begin, done, out);
+        start = out.size();
       }
-      append(view, text);
+      append(words, done, word.end, out);
     });
     if (splitter_ != nullptr) splitter_->split(words);
   }
 
  private:
-  void append(std::string_view view, std::string& text) const {
-    for (const char c : view) c == ' ' ? text.append(replacement_) : text.append(1, c);
+  void append(const Words& words, std::size_t begin, std::size_t end, Rewriter& out) const {
+    const std::string_view text = words.text();
+    while (begin < end) {
+      const std::size_t space = std::min(text.find(' ', begin), end);
+      if (begin < space) out.copy(begin, space);
+      if (space < end) out.put(replacement_, space);
+      begin = space + 1;
+    }
   }
 
   std::string replacement_;
@@ -208,14 +276,14 @@ class Builder {
       add_delimiter(require_string(json, "delimiter", kWhere));
     } else if (type == "FixedLength") {
       add_fixed_length(json);
+    } else if (type == "UnicodeScripts") {
+      sequence_->add(std::make_unique<UnicodeScripts>());
     } else if (type == "WhitespaceSplit") {
       add_whitespace_split();
     } else if (type == "Whitespace") {
       sequence_->add(make_pattern_splitter({Regex(kWords, kWhere)}, SplitBehavior::kRemoved, true));
     } else if (type == "BertPreTokenizer") {
-      add_whitespace_split();
-      sequence_->add(make_char_splitter([](char32_t code) { return is_punctuation(code); },
-                                        SplitBehavior::kIsolated));
+      sequence_->add(make_bert_pre_tokenizer());
     } else {
       fail_unknown("pre_tokenizer", type);
     }
@@ -267,12 +335,15 @@ class Builder {
 
 }  // namespace
 
-Words::Words(std::string text, std::size_t start) : text_(std::move(text)), start_(start) {
+Words::Words(std::string text, std::size_t start, std::vector<Origin> origins)
+    : text_(std::move(text)), start_(start), origins_(std::move(origins)) {
   if (!text_.empty()) words_.push_back({0, text_.size()});
 }
 
-void Words::replace(std::string text, std::vector<Word> words, std::size_t start) {
+void Words::replace(std::string text, std::vector<Word> words, std::size_t start,
+                    std::vector<Origin> origins) {
   text_ = std::move(text);
+  origins_ = std::move(origins);
   start_ = start;
   words_ = std::move(words);
 }

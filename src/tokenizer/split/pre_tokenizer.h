@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "tokenizer/regex/regex.h"
 #include "tokenizer/split/word_scanner.h"
+#include "tokenizer/text/aligned_text.h"
 
 namespace openllm::tokenizer {
 
@@ -19,7 +20,8 @@ class Words {
   };
 
   /// `start`: the number of its bytes that stand for the first character of the whole input.
-  Words(std::string text, std::size_t start);
+  /// `origins`: what its bytes stand for, or nothing where nobody asks.
+  Words(std::string text, std::size_t start, std::vector<Origin> origins = {});
 
   const std::string& text() const noexcept { return text_; }
   const std::vector<Word>& words() const noexcept { return words_; }
@@ -33,12 +35,17 @@ class Words {
 
   /// Replaces the words by others.
   void replace(std::vector<Word> words) { words_ = std::move(words); }
-  void replace(std::string text, std::vector<Word> words, std::size_t start);
+  void replace(std::string text, std::vector<Word> words, std::size_t start,
+               std::vector<Origin> origins);
+
+  /// Empty where nobody asked for them.
+  const std::vector<Origin>& origins() const noexcept { return origins_; }
 
  private:
   std::string text_;
   std::vector<Word> words_;
   std::size_t start_;
+  std::vector<Origin> origins_;
 };
 
 /// Splits text into words that the model then works on alone. Thread safety: const methods from any
@@ -63,6 +70,9 @@ struct PreTokenizerChoice {
 
 /// The component "pre_tokenizer" of tokenizer.json.
 PreTokenizerChoice make_pre_tokenizer(const base::Json& json);
+
+/// BERT's: words between white space, and each punctuation character.
+std::unique_ptr<PreTokenizer> make_bert_pre_tokenizer();
 
 /// Isolates the matches of one pattern after the other; for byte-level vocabularies without a
 /// tokenizer.json.

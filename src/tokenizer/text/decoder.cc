@@ -31,6 +31,19 @@ std::string replace_matches(const Regex& regex, const std::string& text, std::st
   return out.append(text, done);
 }
 
+/// Takes the spaces away that English is not written with.
+std::string clean_up(std::string text) {
+  constexpr std::pair<std::string_view, std::string_view> kRules[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  if (text.find(' ') == std::string::npos) return text;
+  for (const auto& [from, to] : kRules) {
+    if (text.find(from) != std::string::npos) text = replace_all(text, from, to);
+  }
+  return text;
+}
+
 std::size_t count_or(const base::Json& json, std::string_view key) {
   const base::Json* found = json.find(key);
   if (found == nullptr) return 0;
@@ -53,6 +66,12 @@ DecodeRules DecodeRules::sentencepiece(bool strip_leading_space) {
   return rules;
 }
 
+DecodeRules DecodeRules::bytes_and_spellings() {
+  DecodeRules rules;
+  rules.byte_fallback_ = true;
+  return rules;
+}
+
 DecodeRules DecodeRules::from_json(const base::Json& json) {
   DecodeRules rules;
   if (json.is_null()) {
@@ -60,6 +79,7 @@ DecodeRules DecodeRules::from_json(const base::Json& json) {
     rules.first_differs_ = true;
   } else {
     rules.add(json, 0);
+    rules.check_neighbours();
   }
   return rules;
 }
@@ -94,6 +114,17 @@ void DecodeRules::add(const base::Json& json, int depth) {
         string_or(json, "prepend_scheme", legacy ? "always" : "never", kWhere) != "never";
     steps_.emplace_back(Metaspace{replacement, strips});
     first_differs_ = first_differs_ || strips;
+  } else if (type == "WordPiece") {
+    require_whole_tokens(type);
+    steps_.emplace_back(
+        WordPiece{string_or(json, "prefix", "##", kWhere), bool_or(json, "cleanup", true, kWhere)});
+    first_differs_ = true;
+  } else if (type == "BPEDecoder") {
+    require_whole_tokens(type);
+    steps_.emplace_back(Suffix{string_or(json, "suffix", "</w>", kWhere)});
+    last_differs_ = true;
+  } else if (type == "CTC") {
+    add_ctc(json);
   } else {
     fail_unknown("decoder", type);
   }
@@ -116,6 +147,24 @@ bool DecodeRules::is_one_char(const Pattern& pattern) const {
 /// No token is known by itself behind Fuse.
 void DecodeRules::require_whole_tokens(const std::string& type) const {
   if (fused_) base::fail_at(ErrorCode::kUnsupported, kWhere, "", type, " behind Fuse");
+}
+
+void DecodeRules::add_ctc(const base::Json& json) {
+  if (!steps_.empty() || byte_fallback_ || fused_)
+    base::fail_at(ErrorCode::kUnsupported, kWhere, "CTC behind other decoders");
+  steps_.emplace_back(Ctc{string_or(json, "pad_token", "<pad>", kWhere),
+                          string_or(json, "word_delimiter_token", "|", kWhere),
+                          bool_or(json, "cleanup", true, kWhere)});
+  drops_repeats_ = true;
+}
+
+/// Runs of byte tokens do not know what is beside them, and CTC leaves tokens out, so that others
+/// become the first.
+void DecodeRules::check_neighbours() const {
+  if (last_differs_ && byte_fallback_)
+    base::fail_at(ErrorCode::kUnsupported, kWhere, "BPEDecoder beside ByteFallback");
+  if (drops_repeats_ && (first_differs_ || last_differs_ || byte_fallback_))
+    base::fail_at(ErrorCode::kUnsupported, kWhere, "CTC beside a decoder that knows neighbours");
 }
 
 void DecodeRules::add_strip(const base::Json& json) {
@@ -141,7 +190,8 @@ std::optional<unsigned char> DecodeRules::byte_of(std::string_view piece) const 
   return static_cast<unsigned char>(high * 16 + low);
 }
 
-std::string DecodeRules::run(const Step& step, std::string text, bool first) {
+std::string DecodeRules::run(const Step& step, std::string text, Place place) {
+  const bool first = place.first;
   if (const auto* replace = std::get_if<Replace>(&step)) {
     if (const auto* from = std::get_if<std::string>(&replace->pattern.value)) {
       return replace_all(text, *from, replace->to);
@@ -161,6 +211,19 @@ std::string DecodeRules::run(const Step& step, std::string text, bool first) {
   if (const auto* meta = std::get_if<Metaspace>(&step)) {
     return replace_all(text, meta->replacement, first && meta->strips_first ? "" : " ");
   }
+  if (const auto* word_piece = std::get_if<WordPiece>(&step)) {
+    if (!first) {
+      const bool continues = text.starts_with(word_piece->prefix);
+      continues ? text.erase(0, word_piece->prefix.size()) : text.insert(0, 1, ' ');
+    }
+    return word_piece->cleanup ? clean_up(std::move(text)) : text;
+  }
+  if (const auto* suffix = std::get_if<Suffix>(&step))
+    return replace_all(text, suffix->suffix, place.last ? "" : " ");
+  if (const auto* ctc = std::get_if<Ctc>(&step)) {
+    text = replace_all(text, ctc->pad, "");
+    return ctc->cleanup ? replace_all(clean_up(std::move(text)), ctc->delimiter, " ") : text;
+  }
   if (std::holds_alternative<SpaceBetween>(step)) return first ? text : " " + text;
   auto bytes = unmap_bytes(text);  // a token with other characters stands for itself
   return bytes ? std::move(*bytes) : text;
@@ -177,13 +240,19 @@ void DecodeRules::append(std::string& out, std::string_view piece, bool first) c
     return;
   }
   std::string text(piece);
-  for (const Step& step : steps_) text = run(step, std::move(text), first);
+  for (const Step& step : steps_) text = run(step, std::move(text), {first, false});
   out += text;
+}
+
+std::string DecodeRules::apply_last(std::string_view piece, bool first) const {
+  std::string text(piece);
+  for (const Step& step : steps_) text = run(step, std::move(text), {first, true});
+  return text;
 }
 
 std::string DecodeRules::apply_to_bytes(std::string text, bool first) const {
   for (std::size_t i = n_before_bytes_; i < steps_.size(); ++i)
-    text = run(steps_[i], std::move(text), first);
+    text = run(steps_[i], std::move(text), {first, false});
   return text;
 }
 

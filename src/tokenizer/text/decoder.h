@@ -19,6 +19,8 @@ class DecodeRules {
   /// Rules of SentencePiece: U+2581 is a space, <0x..> tokens are bytes. As in llama.cpp a
   /// byte that is not part of valid UTF-8 leaves those beside it alone.
   static DecodeRules sentencepiece(bool strip_leading_space);
+  /// Tokens are what they spell, <0x..> tokens are bytes.
+  static DecodeRules bytes_and_spellings();
   /// The component "decoder" of tokenizer.json. For null the text is the tokens with spaces between
   /// them, as in the Hugging Face library.
   static DecodeRules from_json(const base::Json& json);
@@ -39,6 +41,11 @@ class DecodeRules {
   bool joins_bytes() const noexcept { return joins_bytes_; }
   /// Whether the result of apply() depends on `first`.
   bool first_differs() const noexcept { return first_differs_; }
+  /// Whether the last token of a text gives another text: apply_last().
+  bool last_differs() const noexcept { return last_differs_; }
+  std::string apply_last(std::string_view piece, bool first) const;
+  /// Whether a token behind one of the same spelling is left out.
+  bool drops_repeats() const noexcept { return drops_repeats_; }
   /// Whether one leading space of the whole text is removed.
   bool strips_leading_space() const noexcept { return strips_leading_space_; }
 
@@ -55,16 +62,34 @@ class DecodeRules {
     std::string replacement;
     bool strips_first;
   };
+  struct WordPiece {
+    std::string prefix;
+    bool cleanup;
+  };
+  struct Suffix {
+    std::string suffix;
+  };
+  struct Ctc {
+    std::string pad, delimiter;
+    bool cleanup;
+  };
   struct ByteLevel {};
   struct SpaceBetween {};
-  using Step = std::variant<Replace, Strip, Metaspace, ByteLevel, SpaceBetween>;
+  using Step =
+      std::variant<Replace, Strip, Metaspace, WordPiece, Suffix, Ctc, ByteLevel, SpaceBetween>;
 
   void add(const base::Json& json, int depth);
   bool is_one_char(const Pattern& pattern) const;
   void require_whole_tokens(const std::string& type) const;
+  void add_ctc(const base::Json& json);
+  void check_neighbours() const;
   void add_strip(const base::Json& json);
   bool replaces_only_meta() const noexcept;
-  static std::string run(const Step& step, std::string text, bool first);
+  /// Where a token stands in a text.
+  struct Place {
+    bool first, last;
+  };
+  static std::string run(const Step& step, std::string text, Place place);
 
   std::vector<Step> steps_;
   std::size_t n_before_bytes_ = 0;  // steps before ByteFallback
@@ -72,6 +97,8 @@ class DecodeRules {
   bool joins_bytes_ = false;
   bool fused_ = false;  // while parsing: the steps that follow see the whole text
   bool first_differs_ = false;
+  bool last_differs_ = false;
+  bool drops_repeats_ = false;
   bool strips_leading_space_ = false;
 };
 

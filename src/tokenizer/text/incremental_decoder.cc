@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "base/utf8.h"
 #include "tokenizer/tokenizer.h"
 
@@ -20,10 +21,24 @@ std::string IncrementalDecoder::push(TokenId id) {
   if (tokenizer_->token_piece(id).empty()) return out;
   const bool is_special = tokenizer_->is_special(id);
   if (skip_special_ && is_special) return out;
+  if (tokenizer_->drops_repeats()) {
+    const bool repeats =
+        repeats_ && tokenizer_->token_piece(*repeats_) == tokenizer_->token_piece(id);
+    repeats_ = id;
+    if (repeats) return out;
+  }
   const bool is_joined = joins_special_ && is_special && last_is_special_;
   last_is_special_ = is_special;
   const bool first = first_token_;
   first_token_ = false;
+  if (tokenizer_->last_differs()) {
+    if (held_)
+      append(out, held_is_first_ ? tokenizer_->first_token_bytes(*held_)
+                                 : tokenizer_->token_bytes(*held_));
+    held_ = id;
+    held_is_first_ = first;
+    return out;
+  }
   if (tokenizer_->is_byte_token(id)) {
     if (byte_run_.empty()) run_is_first_ = first;
     byte_run_ += tokenizer_->token_bytes(id);
@@ -40,6 +55,8 @@ std::string IncrementalDecoder::push(TokenId id) {
 
 std::string IncrementalDecoder::flush() {
   std::string out;
+  if (held_) append(out, tokenizer_->last_token_text(*held_, held_is_first_));
+  held_.reset();
   append_byte_run(out);
   if (!pending_.empty()) out += kReplacementUtf8;
   pending_.clear();
@@ -71,6 +88,11 @@ void IncrementalDecoder::append(std::string& out, std::string_view bytes) {
   const std::size_t tail = base::incomplete_utf8_tail(bytes);
   out += base::sanitize_utf8(bytes.substr(0, bytes.size() - tail));
   pending_ = std::string(bytes.substr(bytes.size() - tail));
+}
+
+std::vector<LocatedToken> Tokenizer::encode_with_offsets(std::string_view,
+                                                         const EncodeOptions&) const {
+  base::fail(ErrorCode::kUnsupported, "tokenizer: it does not know the places of its tokens");
 }
 
 base::Json Tokenizer::special_tokens_map() const {

@@ -6,6 +6,9 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "tokenizer/json_fields.h"
+#include "tokenizer/text/aligned_forms.h"
+#include "tokenizer/text/bert_normalizer.h"
+#include "tokenizer/text/precompiled_normalizer.h"
 #include "tokenizer/unicode/byte_level.h"
 #include "tokenizer/unicode/unicode.h"
 
@@ -26,6 +29,9 @@ class SequenceNormalizer final : public Normalizer {
   std::string apply(std::string text) const override {
     for (const auto& part : parts_) text = part->apply(std::move(text));
     return text;
+  }
+  void apply_aligned(AlignedText& text) const override {
+    for (const auto& part : parts_) part->apply_aligned(text);
   }
   std::string apply_at_start(std::string text, std::size_t& start) const override {
     for (const auto& part : parts_) text = part->apply_at_start(std::move(text), start);
@@ -50,6 +56,9 @@ class UnicodeNormalizer final : public Normalizer {
  public:
   explicit UnicodeNormalizer(NormalForm form) : form_(form) {}
   std::string apply(std::string text) const override { return normalize(form_, text); }
+  void apply_aligned(AlignedText& text) const override {
+    text.rewrite(normalize_chars(form_, text.text()));
+  }
   std::size_t max_shrink(bool is_ascii) const noexcept override {
     return is_ascii ? 1 : kUnicodeShrink;
   }
@@ -73,6 +82,14 @@ class ReplaceNormalizer final : public Normalizer {
       return true;
     });
     return out.append(text, done);
+  }
+  void apply_aligned(AlignedText& text) const override {
+    std::vector<AlignedText::Match> matches;
+    for_each_match(text.text(), [&](std::size_t begin, std::size_t end) {
+      matches.push_back({begin, end});
+      return true;
+    });
+    text.replace(matches, to_);
   }
   /// A replacement stands for the last character of the match; text that is inserted at an empty
   /// match stands for the character in front of it.
@@ -126,6 +143,7 @@ class PrependNormalizer final : public Normalizer {
     if (!text.empty()) text.insert(0, prefix_);
     return text;
   }
+  void apply_aligned(AlignedText& text) const override { text.prepend(prefix_); }
   std::string apply_at_start(std::string text, std::size_t& start) const override {
     if (start > 0) start += prefix_.size();
     return apply(std::move(text));
@@ -144,6 +162,10 @@ class StripNormalizer final : public Normalizer {
     if (left_) text.erase(0, leading_whitespace(text));
     return text;
   }
+  void apply_aligned(AlignedText& text) const override {
+    const std::size_t end = text.text().size() - (right_ ? trailing_whitespace(text.text()) : 0);
+    text.keep(left_ ? std::min(end, leading_whitespace(text.text())) : 0, end);
+  }
   std::string apply_at_start(std::string text, std::size_t& start) const override {
     if (left_) start -= std::min(start, leading_whitespace(text));
     text = apply(std::move(text));
@@ -159,6 +181,7 @@ class StripNormalizer final : public Normalizer {
 class LowercaseNormalizer final : public Normalizer {
  public:
   std::string apply(std::string text) const override { return to_lower(text); }
+  void apply_aligned(AlignedText& text) const override { rewrite_lower(text); }
   std::size_t max_shrink(bool is_ascii) const noexcept override {
     return is_ascii ? 1 : kUnicodeShrink;
   }
@@ -168,6 +191,14 @@ class LowercaseNormalizer final : public Normalizer {
 class ByteLevelNormalizer final : public Normalizer {
  public:
   std::string apply(std::string text) const override { return map_bytes(text); }
+  void apply_aligned(AlignedText& text) const override {
+    std::vector<Rewritten> chars;
+    for (const char c : text.text()) {
+      const auto byte = static_cast<unsigned char>(c);
+      chars.push_back({byte_to_char(byte), (byte & 0xC0U) == 0x80U ? 1 : 0});
+    }
+    text.rewrite(chars);
+  }
   std::size_t max_shrink(bool) const noexcept override { return 1; }
 };
 
@@ -188,6 +219,9 @@ class StripAccentsNormalizer final : public Normalizer {
   std::string apply(std::string text) const override {
     return rewrite_chars(text, is_mark, [](char32_t code) { return code; });
   }
+  void apply_aligned(AlignedText& text) const override {
+    text.filter([](char32_t code) { return !is_mark(code); });
+  }
   std::size_t max_shrink(bool) const noexcept override { return 0; }
 };
 
@@ -198,6 +232,10 @@ class NmtNormalizer final : public Normalizer {
   std::string apply(std::string text) const override {
     return rewrite_chars(text, is_dropped,
                          [](char32_t code) { return is_blank(code) ? U' ' : code; });
+  }
+  void apply_aligned(AlignedText& text) const override {
+    text.filter([](char32_t code) { return !is_dropped(code); });
+    text.map([](char32_t code) { return is_blank(code) ? U' ' : code; });
   }
   std::size_t max_shrink(bool) const noexcept override { return 0; }
 
@@ -213,6 +251,21 @@ class NmtNormalizer final : public Normalizer {
   }
 };
 
+std::unique_ptr<Normalizer> make_bert(const base::Json& json) {
+  BertNormalizerOptions options;
+  options.clean_text = bool_or(json, "clean_text", true, kWhere);
+  options.handle_chinese_chars = bool_or(json, "handle_chinese_chars", true, kWhere);
+  options.lowercase = bool_or(json, "lowercase", true, kWhere);
+  options.strip_accents = bool_or(json, "strip_accents", options.lowercase, kWhere);
+  return make_bert_normalizer(options);
+}
+
+std::unique_ptr<Normalizer> make_precompiled(const base::Json& json) {
+  constexpr std::string_view kPrecompiled = "tokenizer.json: normalizer Precompiled";
+  const std::string& charsmap = require_string(json, "precompiled_charsmap", kWhere);
+  return make_precompiled_normalizer(Charsmap(decode_base64(charsmap, kPrecompiled), kPrecompiled));
+}
+
 std::unique_ptr<Normalizer> make_sequence(const base::Json& json, int depth) {
   auto sequence = std::make_unique<SequenceNormalizer>();
   for (const base::Json& part : require_array(json, "normalizers", kWhere)) {
@@ -222,6 +275,15 @@ std::unique_ptr<Normalizer> make_sequence(const base::Json& json, int depth) {
 }
 
 }  // namespace
+
+void rewrite_lower(AlignedText& text) {
+  std::vector<Rewritten> chars;
+  for (std::size_t pos = 0; pos < text.text().size();) {
+    const std::u32string lower = to_lower(base::decode_utf8(text.text(), pos));
+    for (std::size_t i = 0; i < lower.size(); ++i) chars.push_back({lower[i], i == 0 ? 0 : 1});
+  }
+  text.rewrite(chars);
+}
 
 /// Right where characters are rewritten one by one, and nearly always where they combine: then a
 /// character that the first one became may have taken in some behind it.
@@ -290,6 +352,8 @@ std::unique_ptr<Normalizer> make_normalizer(const base::Json& json, int depth) {
   if (type == "Lowercase") return std::make_unique<LowercaseNormalizer>();
   if (type == "StripAccents") return std::make_unique<StripAccentsNormalizer>();
   if (type == "ByteLevel") return std::make_unique<ByteLevelNormalizer>();
+  if (type == "BertNormalizer") return make_bert(json);
+  if (type == "Precompiled") return make_precompiled(json);
   if (type == "Nmt") return std::make_unique<NmtNormalizer>();
   fail_unknown("normalizer", type);
 }

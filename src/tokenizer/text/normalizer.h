@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "tokenizer/text/aligned_text.h"
 
 namespace openllm::tokenizer {
 
@@ -14,6 +15,8 @@ class Normalizer {
   virtual ~Normalizer() = default;
   /// Valid UTF-8 in and out.
   virtual std::string apply(std::string text) const = 0;
+  /// The same, and what each byte stands for, as the Hugging Face library has it.
+  virtual void apply_aligned(AlignedText& text) const = 0;
   /// The same for a text whose first `start` bytes stand for the first character of the whole
   /// input; sets `start` to the number of bytes of the result that do.
   virtual std::string apply_at_start(std::string text, std::size_t& start) const;
@@ -31,6 +34,9 @@ std::unique_ptr<Normalizer> make_replace_normalizer(std::string from, std::strin
 std::unique_ptr<Normalizer> make_prepend_normalizer(std::string prefix);
 std::unique_ptr<Normalizer> make_normalizer_sequence(std::unique_ptr<Normalizer> first,
                                                      std::unique_ptr<Normalizer> second);
+
+/// Lower case of every character.
+void rewrite_lower(AlignedText& text);
 
 /// All occurrences of `from` (not empty) in `text`, leftmost first.
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to);

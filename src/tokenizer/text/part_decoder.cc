@@ -18,7 +18,22 @@ std::vector<std::string> PartDecoder::push(TokenId id) {
   parts_.emplace_back();
   if (tokenizer_->token_piece(id).empty()) return take_known();
   if (skip_special_ && tokenizer_->is_special(id)) return take_known();
+  if (tokenizer_->drops_repeats()) {
+    const bool repeats =
+        repeats_ && tokenizer_->token_piece(*repeats_) == tokenizer_->token_piece(id);
+    repeats_ = id;
+    if (repeats) return take_known();
+  }
   const bool first = std::exchange(first_token_, false);
+  if (tokenizer_->last_differs()) {
+    if (held_)
+      append(*held_, held_is_first_ ? tokenizer_->first_token_bytes(held_id_)
+                                    : tokenizer_->token_bytes(held_id_));
+    held_ = owner;
+    held_id_ = id;
+    held_is_first_ = first;
+    return take_known();
+  }
   if (tokenizer_->is_byte_token(id)) {
     if (byte_run_.empty()) run_is_first_ = first;
     byte_run_ += tokenizer_->token_bytes(id);
@@ -31,6 +46,8 @@ std::vector<std::string> PartDecoder::push(TokenId id) {
 }
 
 std::vector<std::string> PartDecoder::flush() {
+  if (held_) append(*held_, tokenizer_->last_token_text(held_id_, held_is_first_));
+  held_.reset();
   append_byte_run();
   if (!pending_.empty()) base::append_utf8(parts_[pending_owner_ - n_taken_], base::kReplacement);
   pending_.clear();
@@ -73,6 +90,7 @@ void PartDecoder::append(std::size_t owner, std::string_view bytes) {
 std::vector<std::string> PartDecoder::take_known() {
   std::size_t end = n_taken_ + parts_.size();
   if (!run_owners_.empty()) end = run_owners_.front();
+  if (held_) end = std::min(end, *held_);
   if (!pending_.empty()) end = std::min(end, pending_owner_);
   std::vector<std::string> known;
   for (; n_taken_ < end; ++n_taken_) {

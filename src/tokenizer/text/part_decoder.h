@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,10 @@ class PartDecoder {
   std::string byte_run_;                 // of byte tokens
   std::vector<std::size_t> run_owners_;  // a token for each byte of it
   bool run_is_first_ = false;
+  std::optional<std::size_t> held_;  // a token that may be the last one
+  TokenId held_id_ = 0;
+  bool held_is_first_ = false;
+  std::optional<TokenId> repeats_;  // what came last, where repeats are dropped
 };
 
 }  // namespace openllm::tokenizer

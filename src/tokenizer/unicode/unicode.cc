@@ -6,6 +6,7 @@
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
 #include <unicode/uniset.h>
+#include <unicode/uscript.h>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -67,10 +68,36 @@ bool has_category(char32_t code, std::uint32_t mask) noexcept {
 
 }  // namespace
 
+namespace {
+
+icu::FilteredNormalizer2 known_normalizer(NormalForm form) {
+  return {normalizer_of(form), known_to_normalizer()};
+}
+
+}  // namespace
+
+std::u32string decompose(NormalForm form, char32_t code) {
+  icu::UnicodeString units;
+  if (code < 0x80 || !known_normalizer(form).getDecomposition(icu(code), units)) return {};
+  std::u32string out;
+  for (std::int32_t i = 0; i < units.length(); i = units.moveIndex32(i, 1))
+    out.push_back(static_cast<char32_t>(units.char32At(i)));
+  return out;
+}
+
+std::optional<char32_t> compose(char32_t first, char32_t second) {
+  const UChar32 both = known_normalizer(NormalForm::kNfc).composePair(icu(first), icu(second));
+  return both < 0 ? std::nullopt : std::optional(static_cast<char32_t>(both));
+}
+
+int combining_class(char32_t code) {
+  return code < 0x80 ? 0 : known_normalizer(NormalForm::kNfc).getCombiningClass(icu(code));
+}
+
 std::string normalize(NormalForm form, std::string_view text) {
   if (std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; }))
     return std::string(text);
-  const icu::FilteredNormalizer2 normalizer(normalizer_of(form), known_to_normalizer());
+  const icu::FilteredNormalizer2 normalizer = known_normalizer(form);
   std::string out;
   out.reserve(text.size());
   icu::StringByteSink<std::string> sink(&out);
@@ -104,6 +131,11 @@ std::string to_lower(std::string_view text) {
     if (code == 0x130) base::append_utf8(out, 0x307);  // the one character with two in lower case
   }
   return out;
+}
+
+std::u32string to_lower(char32_t code) {
+  if (code == 0x130) return {U'i', 0x307};
+  return {lower_of(code)};
 }
 
 bool is_whitespace(char32_t code) noexcept { return u_isUWhiteSpace(icu(code)) != 0; }
@@ -147,6 +179,24 @@ bool is_punctuation(char32_t code) noexcept {
 bool is_mark(char32_t code) noexcept {
   if (code == 0x1CF2 || code == 0x1CF3) return true;  // of another category since
   return has_category(code, U_GC_M_MASK) && is_of_age(code, 9) && code != 0x111C9;
+}
+
+bool is_old_nonspacing_mark(char32_t code) noexcept {
+  if (code == 0x1734) return true;  // these are of another category since
+  if (code == 0xC04 || code == 0x1885 || code == 0x1886 || code == 0xA9BD || code == 0x111C9)
+    return false;
+  return has_category(code, U_GC_MN_MASK) && is_of_age(code, 8);
+}
+
+bool is_old_other(char32_t code) noexcept {
+  return has_category(code, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK) && is_of_age(code, 8);
+}
+
+int old_script(char32_t code) noexcept {
+  if (!is_of_age(code, 9)) return 0;
+  UErrorCode status = U_ZERO_ERROR;
+  const UScriptCode script = uscript_getScript(icu(code), &status);
+  return U_FAILURE(status) != 0 || script == USCRIPT_UNKNOWN ? 0 : static_cast<int>(script) + 1;
 }
 
 std::size_t leading_whitespace(std::string_view text) noexcept {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/json.h"
@@ -12,6 +13,15 @@ struct SpecialFrame {
   std::vector<TokenId> before;
   std::vector<TokenId> after;
   bool of_template = false;  ///< Some of them are from a TemplateProcessing.
+  /// Takes the white space at the ends of tokens out of their places.
+  struct Trim {
+    bool keeps_first_space;  ///< It was put in front of the text.
+    bool is_outer;           ///< Some of `before` come first.
+  };
+  std::vector<Trim> trims{};
+  /// How two texts stand together; nullopt: in a form that is not known.
+  std::optional<std::vector<PairPart>> pair =
+      std::vector<PairPart>{{PairPart::Kind::kFirst}, {PairPart::Kind::kSecond}};
 };
 
 /// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the

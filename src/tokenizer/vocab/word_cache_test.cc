@@ -1,4 +1,4 @@
-#include "tokenizer/bpe/word_cache.h"
+#include "tokenizer/vocab/word_cache.h"
 
 #include <gmock/gmock.h>
 

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "model/arch/family.h"
+#include "model/arch/hf.h"
+
+namespace openllm::model {
+
+/// What a family with latent attention fills in when config.json leaves it out. Those of
+/// DeepSeek-V3 unless the family says otherwise.
+struct LatentDefaults {
+  int n_heads = 128;
+  int q_rank = 1536;  ///< 0: queries come straight from the input.
+  int kv_rank = 512;
+  int rope_dim = 64;
+  int nope_dim = 128;
+  int value_dim = 128;  ///< 0: hidden_size / n_heads.
+  bool interleaved = true;
+};
+
+/// Sizes, rope and latent attention of networks in DeepSeek's style; FFNs stay dense.
+ModelSpec read_latent_network(const Config& config, const hf::Defaults& family,
+                              const LatentDefaults& latent);
+/// DeepSeek-V3's mixture with those defaults, not yet placed.
+MoeFfnSpec read_deepseek3_moe(const Config& config, const ModelSpec& spec, int n_experts,
+                              int ffn_dim, double scale, int n_groups, int top_groups);
+/// Names of latent attention beside llama's.
+ModuleLayout latent_layout();
+/// The same with mixtures and shared experts.
+ModuleLayout deepseek_layout();
+
+}  // namespace openllm::model

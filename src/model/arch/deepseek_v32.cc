@@ -1,0 +1,41 @@
+// DeepSeek-V3.2: DeepSeek-V3 whose queries see the index_topk keys that an indexer chooses. Up to
+// so many positions these are all of them, which is what runs here: longer texts are beyond the
+// model's positions, and the indexer is left out. Source: transformers models/deepseek_v32.
+
+#include <algorithm>
+
+#include "model/arch/deepseek.h"
+
+namespace openllm::model {
+namespace {
+
+ModelSpec from_hf(const Config& config) {
+  ModelSpec spec = read_latent_network(config,
+                                       {.vocab_size = 129280,
+                                        .hidden_size = 7168,
+                                        .n_layers = 61,
+                                        .n_kv_heads = 128,
+                                        .ffn_dim = 18432,
+                                        .max_positions = 163840},
+                                       {});
+  MoeFfnSpec moe = read_deepseek3_moe(config, spec, 256, 2048, 2.5, 8, 4);
+  hf::place_moe_by_type(config, spec, moe, config.int_or("n_shared_experts", 1, 0, kMaxExperts),
+                        config.int_or("first_k_dense_replace", 3, 0, kMaxLayers));
+  spec.max_positions =
+      std::min(spec.max_positions, config.int_or("index_topk", 2048, 1, kMaxPositions));
+  return spec;
+}
+
+ModuleLayout hf_layout() {
+  ModuleLayout layout = deepseek_layout();
+  layout.ignored.insert(layout.ignored.end(), {"layers.#.self_attn.indexer.*", "layers.61.*"});
+  return layout;
+}
+
+}  // namespace
+
+Family deepseek_v32_family() {
+  return {"deepseek_v32", {"deepseek_v32"}, {}, from_hf, nullptr, hf_layout(), {}};
+}
+
+}  // namespace openllm::model

@@ -1,0 +1,47 @@
+// Granite MoE with an FFN that every row goes through. Source: transformers
+// models/granitemoeshared.
+
+#include "model/arch/family.h"
+#include "model/arch/hf.h"
+
+namespace openllm::model {
+namespace {
+
+ModelSpec from_hf(const Config& config) {
+  ModelSpec spec = hf::read_llama_like(config, {});
+  hf::read_single_rope(config, spec);
+  hf::read_attention_bias(config, spec);
+  hf::read_granite_multipliers(config, spec);
+  MoeFfnSpec moe = hf::read_moe(
+      config, spec,
+      {.n_experts_key = "num_local_experts", .n_experts = 8, .top_k = 2, .ffn_dim_key = {}});
+  const int shared = config.int_or("shared_intermediate_size", 0, 0, kMaxFfnDim);
+  if (shared > 0) {
+    moe.shared = moe.expert;
+    moe.shared->ffn_dim = shared;
+  }
+  for (LayerSpec& layer : spec.layers) layer.ffn = moe;
+  return spec;
+}
+
+ModuleLayout hf_layout() {
+  ModuleLayout layout = hf::llama_layout();
+  hf::remove_ffn(layout);
+  const std::vector<ModuleName> own = {
+      {role::kRouter, "layers.#.block_sparse_moe.router.layer"},
+      {role::kExpertGateUp, "layers.#.block_sparse_moe.input_linear"},
+      {role::kExpertDown, "layers.#.block_sparse_moe.output_linear"},
+      {role::kSharedGateUp, "layers.#.shared_mlp.input_linear"},
+      {role::kSharedDown, "layers.#.shared_mlp.output_linear"},
+  };
+  layout.modules.insert(layout.modules.end(), own.begin(), own.end());
+  return layout;
+}
+
+}  // namespace
+
+Family granitemoeshared_family() {
+  return {"granitemoeshared", {"granitemoeshared"}, {}, from_hf, nullptr, hf_layout(), {}};
+}
+
+}  // namespace openllm::model

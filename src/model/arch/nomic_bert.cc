@@ -1,0 +1,111 @@
+// Nomic BERT: BERT with RoPE, gated FFNs and no biases but those of norms. Its files have the names
+// of transformers, or, as first published, names of their own and a configuration like GPT-2's.
+// Source: transformers models/nomic_bert and its conversion_mapping.py.
+
+#include "model/arch/family.h"
+#include "model/arch/hf.h"
+
+namespace openllm::model {
+namespace {
+
+/// Settings of the older configuration, which knows other networks too.
+void require_plain(const Config& config) {
+  const auto require = [&](std::string_view key, bool otherwise, bool expected) {
+    if (config.bool_or(key, otherwise) == expected) return;
+    config.unsupported(key, "only ", expected ? "true" : "false");
+  };
+  require("prenorm", false, false);
+  require("qkv_proj_bias", false, false);
+  require("mlp_fc1_bias", false, false);
+  require("mlp_fc2_bias", false, false);
+  require("use_rms_norm", false, false);
+  require("rotary_emb_interleaved", false, false);
+  require("causal", false, false);
+  require("parallel_block", false, false);
+  const double fraction = config.not_negative_or("rotary_emb_fraction", 1.0);
+  if (fraction != 1.0) config.unsupported("rotary_emb_fraction", "only 1 (got ", fraction, ")");
+  if (config.has("rotary_emb_scale_base")) config.unsupported("rotary_emb_scale_base", "only null");
+  if (config.int_or("num_experts", 0, 0, kMaxExperts) > 0)
+    config.unsupported("num_experts", "mixtures of experts are not supported here");
+}
+
+device::Activation read_activation(const Config& config) {
+  const std::string older = config.string_or("activation_function", "swiglu");
+  if (config.has("hidden_act")) return hf::read_activation(config, "hidden_act", "silu");
+  if (older == "swiglu") return device::Activation::kSilu;
+  if (older == "geglu") return device::Activation::kGelu;
+  config.unsupported("activation_function", "unknown kind (expected swiglu or geglu, got ", older,
+                     ")");
+}
+
+ModelSpec from_hf(const Config& config) {
+  require_plain(config);
+  hf::Defaults defaults;
+  defaults.vocab_size = 30528;
+  defaults.hidden_size = 768;
+  defaults.n_layers = 12;
+  defaults.n_heads = 12;
+  defaults.ffn_dim = 3072;
+  defaults.max_positions = 2048;
+  defaults.names.hidden_size = "n_embd";
+  defaults.names.n_layers = "n_layer";
+  defaults.names.n_heads = "n_head";
+  defaults.names.ffn_dim = "n_inner";
+  defaults.names.max_positions = "n_positions";
+  ModelSpec spec = hf::read_llama_like(config, defaults);
+  hf::use_bert_layers(config, spec, 1e-12);
+  if (config.has("layer_norm_epsilon"))
+    spec.norm.eps = static_cast<float>(config.not_negative_or("layer_norm_epsilon", 1e-12));
+  hf::set_attention_biases(spec, false, false);
+  const device::Activation activation = read_activation(config);
+  each_ffn(spec, [&](DenseFfnSpec& ffn) {
+    ffn.gated = true;
+    ffn.bias = false;
+    ffn.activation = activation;
+  });
+  spec.embedding.n_token_types = config.int_or("type_vocab_size", 2, 1, kMaxVocab);
+  hf::read_single_rope(
+      config, spec,
+      {.theta = 1000.0, .theta_key = config.first_of({"rotary_emb_base", "rope_theta"})});
+  if (hf::is_classifier(config)) spec.pooled_head = hf::read_classifier(config, {});
+  return spec;
+}
+
+ModuleLayout hf_layout() {
+  ModuleLayout layout;
+  layout.modules = {
+      {role::kEmbedding, "embeddings.word_embeddings"},
+      {role::kTokenTypes, "embeddings.token_type_embeddings"},
+      {role::kEmbeddingNorm, "embeddings.LayerNorm"},
+      {role::kEmbeddingNorm, "emb_ln"},
+      {role::kDown, "layers.#.mlp.down_proj"},
+      {role::kDown, "encoder.layers.#.mlp.fc2"},
+      {role::kQ, "layers.#.self_attn.q_proj"},
+      {role::kK, "layers.#.self_attn.k_proj"},
+      {role::kV, "layers.#.self_attn.v_proj"},
+      {role::kQkv, "encoder.layers.#.attn.Wqkv"},
+      {role::kAttentionOutput, "layers.#.self_attn.o_proj"},
+      {role::kAttentionOutput, "encoder.layers.#.attn.out_proj"},
+      {role::kMixerPostNorm, "layers.#.post_attention_layernorm"},
+      {role::kMixerPostNorm, "encoder.layers.#.norm1"},
+      {role::kGate, "layers.#.mlp.gate_proj"},
+      {role::kGate, "encoder.layers.#.mlp.fc12"},
+      {role::kUp, "layers.#.mlp.up_proj"},
+      {role::kUp, "encoder.layers.#.mlp.fc11"},
+      {role::kFfnPostNorm, "layers.#.post_mlp_layernorm"},
+      {role::kFfnPostNorm, "encoder.layers.#.norm2"},
+      {role::kPooler, "pooler.dense"},
+      {role::kClassifier, "classifier", true},
+  };
+  layout.prefixes = {"nomic_bert.", "", "bert."};
+  layout.ignored = {"pooler.*", "cls.*", "classifier.*"};
+  return layout;
+}
+
+}  // namespace
+
+Family nomic_bert_family() {
+  return {"nomic_bert", {"nomic_bert"}, {}, from_hf, nullptr, hf_layout(), {}};
+}
+
+}  // namespace openllm::model

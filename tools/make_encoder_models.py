@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Makes the tiny random encoders and classifiers under tests/data/encoders, with their goldens.
+
+Every model is made with Hugging Face transformers: random weights with enough spread, random norms and biases too.
+golden.json beside each holds what transformers computes:
+
+  prompt        token ids
+  types         their token types, for models that have several
+  hidden        file with the last hidden states, float32 little endian, [positions, hidden size]; of encoders
+  scores        the scores of the classes, of classifiers
+
+"nomic-bert-published" has the same weights as "nomic-bert" under the names and the configuration that the family's
+files were first published with.
+
+Usage: tools/make_encoder_models.py [NAME...]       needs torch, transformers, safetensors, numpy
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+ROOT = Path(__file__).resolve().parent.parent / "tests" / "data" / "encoders"
+
+
+def bert_sizes(**other):
+    return dict(vocab_size=96, hidden_size=32, intermediate_size=44, num_hidden_layers=2, num_attention_heads=4,
+                max_position_embeddings=48) | other
+
+
+def distilbert_sizes():
+    return dict(vocab_size=96, dim=32, hidden_dim=44, n_layers=2, n_heads=4, max_position_embeddings=48)
+
+
+def modernbert_sizes(**other):
+    return dict(vocab_size=96, hidden_size=32, intermediate_size=24, num_hidden_layers=4, num_attention_heads=2,
+                max_position_embeddings=48, local_attention=8, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                cls_token_id=1, sep_token_id=2) | other
+
+
+def decoder_sizes(**other):
+    return dict(vocab_size=96, hidden_size=32, intermediate_size=44, num_hidden_layers=2, num_attention_heads=4,
+                num_key_value_heads=2, head_dim=8, max_position_embeddings=48, pad_token_id=0) | other
+
+
+# name -> (class, its configuration's arguments, seed)
+MODELS = {
+    "bert-classifier": ("BertForSequenceClassification", bert_sizes(num_labels=1), 1),
+    "roberta": ("RobertaModel", bert_sizes(type_vocab_size=1), 2),
+    "xlm-roberta-classifier": ("XLMRobertaForSequenceClassification", bert_sizes(type_vocab_size=1, num_labels=1), 3),
+    "distilbert": ("DistilBertModel", distilbert_sizes(), 4),
+    "distilbert-classifier": ("DistilBertForSequenceClassification", distilbert_sizes() | dict(num_labels=3), 5),
+    "mpnet": ("MPNetModel", bert_sizes(), 6),
+    "electra": ("ElectraModel", bert_sizes(embedding_size=20), 7),
+    "electra-classifier": ("ElectraForSequenceClassification", bert_sizes(embedding_size=32, num_labels=1), 8),
+    "nomic-bert": ("NomicBertModel", bert_sizes(pad_token_id=0), 9),
+    "modernbert": ("ModernBertModel", modernbert_sizes(), 10),
+    "modernbert-classifier": ("ModernBertForSequenceClassification", modernbert_sizes(
+        num_labels=1, classifier_pooling="mean", norm_bias=True, attention_bias=True, mlp_bias=True,
+        classifier_bias=True), 11),
+    "eurobert": ("EuroBertModel", decoder_sizes(mask_token_id=3, bos_token_id=1, eos_token_id=2), 12),
+    "eurobert-classifier": ("EuroBertForSequenceClassification", decoder_sizes(
+        mask_token_id=3, bos_token_id=1, eos_token_id=2, classifier_pooling="mean", attention_bias=True, mlp_bias=True,
+        num_labels=1), 13),
+    "qwen3-classifier": ("Qwen3ForSequenceClassification", decoder_sizes(num_labels=1), 14),
+}
+N_PROMPT = 31
+N_TYPES = {"bert-classifier": 2, "electra": 2, "nomic-bert": 2}
+
+
+def make_model(class_name, arguments, seed):
+    cls = getattr(transformers, class_name)
+    config = cls.config_class(**arguments)
+    config._attn_implementation = "eager"
+    torch.manual_seed(seed)
+    model = cls(config).eval()
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            is_norm = "norm" in name.lower() and name.endswith("weight")
+            value.normal_(1.0 if is_norm else 0.0, 0.2 if value.dim() > 1 else 0.1)
+    return model
+
+
+def write_published_nomic(folder, source):
+    """The names of nomic-ai/nomic-embed-text-v1.5, and its configuration."""
+    folder.mkdir(parents=True)
+    tensors = load_file(source / "model.safetensors")
+    renamed = {}
+    for name, value in tensors.items():
+        if ".self_attn.q_proj." in name:
+            parts = [tensors[name.replace("q_proj", other)] for other in ("q_proj", "k_proj", "v_proj")]
+            renamed["encoder." + name.replace("self_attn.q_proj", "attn.Wqkv")] = torch.cat(parts)
+        elif ".self_attn.k_proj." in name or ".self_attn.v_proj." in name:
+            continue
+        elif name.startswith("layers."):
+            for ours, theirs in (("self_attn.o_proj", "attn.out_proj"), ("gate_proj", "fc12"), ("up_proj", "fc11"),
+                                 ("down_proj", "fc2"), ("post_attention_layernorm", "norm1"),
+                                 ("post_mlp_layernorm", "norm2")):
+                name = name.replace(ours, theirs)
+            renamed["encoder." + name] = value
+        else:
+            renamed[name.replace("embeddings.LayerNorm", "emb_ln")] = value
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+    old = json.loads((source / "config.json").read_text())
+    config = dict(model_type="nomic_bert", architectures=["NomicBertModel"], activation_function="swiglu",
+                  causal=False, n_embd=old["hidden_size"], n_head=old["num_attention_heads"],
+                  n_inner=old["intermediate_size"], n_layer=old["num_hidden_layers"],
+                  n_positions=old["max_position_embeddings"], layer_norm_epsilon=old["layer_norm_eps"],
+                  mlp_fc1_bias=False, mlp_fc2_bias=False, prenorm=False, qkv_proj_bias=False, rotary_emb_base=1000,
+                  rotary_emb_fraction=1.0, rotary_emb_interleaved=False, rotary_emb_scale_base=None,
+                  type_vocab_size=2, use_rms_norm=False, vocab_size=old["vocab_size"])
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    for name in ("golden.json", "golden.hidden"):
+        shutil.copy(source / name, folder / name)
+
+
+def main(names):
+    for name, (class_name, arguments, seed) in MODELS.items():
+        if names and name not in names:
+            continue
+        folder = ROOT / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        model = make_model(class_name, arguments, seed)
+        model.to(torch.bfloat16).save_pretrained(folder)
+        model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        random = np.random.default_rng(seed)
+        prompt = random.integers(4, 96, N_PROMPT).tolist()
+        golden = {"prompt": prompt}
+        inputs = {"input_ids": torch.tensor([prompt])}
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        if name in N_TYPES:
+            golden["types"] = [0] * 12 + [1] * (N_PROMPT - 12)
+            inputs["token_type_ids"] = torch.tensor([golden["types"]])
+        with torch.no_grad():
+            output = model(**inputs)
+        if "ForSequenceClassification" in class_name:
+            golden["scores"] = [float(x) for x in output.logits[0]]
+            spread = max(abs(x) for x in golden["scores"])
+        else:
+            hidden = output.last_hidden_state[0].float().numpy()
+            golden["hidden"] = "golden.hidden"
+            hidden.astype("<f4").tofile(folder / "golden.hidden")
+            spread = hidden.std()
+        (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+        if name == "nomic-bert":
+            published = ROOT / "nomic-bert-published"
+            shutil.rmtree(published, ignore_errors=True)
+            write_published_nomic(published, folder)
+        size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        print(f"{name}: {size / 1024:.0f} KiB, spread {spread:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
