@@ -114,6 +114,19 @@ std::vector<Case> cases() {
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
+  // Written by llama.cpp's converter.
+  for (const char* name :
+       {"arcee",        "cohere",      "deepseek2",  "deepseek3",  "ernie4-5",
+        "ernie4-5-moe", "exaone",      "exaone4",    "gemma",      "glm4",
+        "glm4-moe",     "gpt-bigcode", "granite",    "granitemoe", "granitemoeshared",
+        "internlm3",    "jais2",       "minimax-m2", "mixtral",    "olmo",
+        "olmo2",        "olmo3",       "phi3",       "qwen3-moe",  "seed-oss",
+        "stablelm"}) {
+    all.push_back({std::string(name) + "/f32/model.gguf", name});
+  }
+  for (const char* name : {"cohere2", "dots1", "gpt-oss", "olmoe", "smollm3", "starcoder2"}) {
+    all.push_back({std::string(name) + "/f32/model.gguf", std::string(name) + "/f32"});
+  }
   for (const char* name : {"llama-gguf", "qwen3", "gemma3"}) {
     all.push_back({std::string(name) + "/q8_0/model.gguf", std::string(name) + "/q8_0", true});
   }

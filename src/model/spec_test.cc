@@ -292,7 +292,10 @@ TEST(SpecTest, GgufNeedsItsEmbedding) {
       base::Json::parse("[1, 1]", "test");
   EXPECT_EQ(attention_of(read_spec(checkpoint), 0).n_kv_heads, 1);
   checkpoint.mutable_config()["llama.expert_count"] = 8;
-  EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(error_of([&] { read_spec(checkpoint); }).code(), ErrorCode::kCorruptData);
+  checkpoint.mutable_config()["llama.expert_used_count"] = 2;
+  const ModelSpec spec = read_spec(checkpoint);
+  EXPECT_EQ(std::get<MoeFfnSpec>(spec.layers[0].ffn).router.top_k, 2);
 }
 
 TEST(SpecTest, SoftCapsThatAreNullOrZeroAreOff) {

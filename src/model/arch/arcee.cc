@@ -1,6 +1,7 @@
 // Arcee (AFM): llama with plain FFNs and squared ReLU. Source: transformers models/arcee.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -24,8 +25,21 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  return members.read(from_hf, gguf::Members::Heads::kPaired);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({}, {role::kGate});
+  layout.paired_heads = true;
+  return layout;
+}
+
 }  // namespace
 
-Family arcee_family() { return {"arcee", {"arcee"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family arcee_family() {
+  return {"arcee", {"arcee"}, {"arcee"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -3,6 +3,7 @@
 // every head. Source: transformers models/cohere.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -38,8 +39,22 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("use_qk_norm", members.has_tensor("blk.0.attn_q_norm.weight"));
+  return members.read(from_hf);
+}
+
 }  // namespace
 
-Family cohere_family() { return {"cohere", {"cohere"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family cohere_family() {
+  return {"cohere",
+          {"cohere"},
+          {"command-r"},
+          from_hf,
+          from_gguf,
+          hf_layout(),
+          gguf::layout_with({}, {role::kFfnNorm})};
+}
 
 }  // namespace openllm::model

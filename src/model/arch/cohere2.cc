@@ -2,6 +2,7 @@
 // Source: transformers models/cohere2.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -35,10 +36,22 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.copy("attention.sliding_window", "sliding_window");
+  return members.read(from_hf);
+}
+
 }  // namespace
 
 Family cohere2_family() {
-  return {"cohere2", {"cohere2"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
+  return {"cohere2",
+          {"cohere2"},
+          {"cohere2"},
+          from_hf,
+          from_gguf,
+          hf::llama_layout(),
+          gguf::layout_with({}, {role::kFfnNorm})};
 }
 
 }  // namespace openllm::model

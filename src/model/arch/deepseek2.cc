@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/arch/deepseek.h"
+#include "model/arch/gguf_members.h"
 
 namespace openllm::model {
 namespace {
@@ -94,6 +95,65 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// The stretching that V2 and V3 were trained with.
+base::Json latent_rope(const Config& config) {
+  base::Json rope = base::Json::object();
+  if (config.string_or("rope.scaling.type", "none") != "yarn") return rope;
+  // The file has a tenth of mscale_all_dim, which mscale is equal to.
+  const double mscale = 10.0 * config.not_negative_or("rope.scaling.yarn_log_multiplier", 0.0);
+  rope["rope_type"] = "yarn";
+  rope["rope_theta"] = config.positive_or("rope.freq_base", 10000.0);
+  rope["factor"] = config.positive_or("rope.scaling.factor", 1.0);
+  rope["original_max_position_embeddings"] =
+      config.require_int("rope.scaling.original_context_length", 1, kMaxPositions);
+  rope["beta_fast"] = config.positive_or("rope.scaling.yarn_beta_fast", 32.0);
+  rope["beta_slow"] = config.positive_or("rope.scaling.yarn_beta_slow", 1.0);
+  if (mscale > 0.0) rope["mscale"] = mscale;
+  if (mscale > 0.0) rope["mscale_all_dim"] = mscale;
+  return rope;
+}
+
+/// V2 and V3 are written under one name; V3 corrects its router's scores.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const int rope_dim = config.require_int("rope.dimension_count", 2, kMaxHeadDim);
+  const std::string_view key_length =
+      config.first_of({"attention.key_length_mla", "attention.key_length"});
+  const std::string_view value_length =
+      config.first_of({"attention.value_length_mla", "attention.value_length"});
+  members.set("qk_rope_head_dim", rope_dim)
+      .set("qk_nope_head_dim", config.require_int(key_length, rope_dim + 1, kMaxHeadDim) - rope_dim)
+      .set("q_lora_rank", nullptr)
+      .copy(value_length, "v_head_dim")
+      .copy("attention.q_lora_rank", "q_lora_rank")
+      .copy("attention.kv_lora_rank", "kv_lora_rank")
+      .set("num_key_value_heads", nullptr)
+      .set("rope_scaling", latent_rope(config));
+  if (config.int_or("expert_group_count", 1, 1, kMaxExperts) > 1)
+    members.set("topk_method", "group_limited_greedy");
+  const int n_dense = config.int_or("leading_dense_block_count", 0, 0, kMaxLayers);
+  const bool is_v3 = members.has_tensor(base::cat("blk.", n_dense, ".exp_probs_b.bias"));
+  return members.read(is_v3 ? from_v3 : from_v2);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout =
+      gguf::layout_with({{role::kLatentQ, "blk.#.attn_q"},
+                         {role::kLatentQDown, "blk.#.attn_q_a"},
+                         {role::kLatentQNorm, "blk.#.attn_q_a_norm"},
+                         {role::kLatentQUp, "blk.#.attn_q_b"},
+                         {role::kLatentKvDown, "blk.#.attn_kv_a_mqa"},
+                         {role::kLatentKvNorm, "blk.#.attn_kv_a_norm"},
+                         {role::kLatentKvUp, "blk.#.attn_kv_b"},
+                         {role::kLatentKUp, "blk.#.attn_k_b"},
+                         {role::kLatentVUp, "blk.#.attn_v_b"},
+                         {role::kLatentOutput, "blk.#.attn_output"}},
+                        {role::kQ, role::kK, role::kV, role::kQNorm, role::kKNorm,
+                         role::kAttentionOutput, role::kMixerPostNorm, role::kFfnPostNorm});
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 ModelSpec read_latent_network(const Config& config, const hf::Defaults& family,
@@ -152,7 +212,8 @@ ModuleLayout deepseek_layout() {
 }
 
 Family deepseek2_family() {
-  return {"deepseek2", {"deepseek_v2"}, {}, from_v2, nullptr, hf_layout(), {}};
+  return {"deepseek2", {"deepseek_v2"}, {"deepseek2"}, from_v2,
+          from_gguf,   hf_layout(),     gguf_layout()};
 }
 
 Family deepseek3_family() {

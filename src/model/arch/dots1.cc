@@ -2,6 +2,7 @@
 // models/dots1.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -37,8 +38,22 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("sliding_window", nullptr);
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
-Family dots1_family() { return {"dots1", {"dots1"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family dots1_family() {
+  return {"dots1", {"dots1"}, {"dots1"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -1,6 +1,7 @@
 // ERNIE 4.5, dense: llama whose RoPE turns neighbours. Source: transformers models/ernie4_5.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -24,10 +25,16 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  return members.read(from_hf);
+}
+
 }  // namespace
 
 Family ernie4_5_family() {
-  return {"ernie4_5", {"ernie4_5"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
+  return {"ernie4_5", {"ernie4_5"},       {"ernie4_5"},  from_hf,
+          from_gguf,  hf::llama_layout(), gguf::layout()};
 }
 
 }  // namespace openllm::model

@@ -2,6 +2,7 @@
 // experts. Source: transformers models/ernie4_5_moe.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -54,10 +55,23 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.copy("interleave_moe_layer_step", "moe_layer_interval");
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family ernie4_5_moe_family() {
-  return {"ernie4_5_moe", {"ernie4_5_moe"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"ernie4_5_moe", {"ernie4_5_moe"}, {"ernie4_5-moe"}, from_hf,
+          from_gguf,      hf_layout(),      gguf_layout()};
 }
 
 }  // namespace openllm::model

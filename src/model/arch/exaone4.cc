@@ -3,6 +3,7 @@
 // transformers models/exaone4.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -29,8 +30,34 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("sliding_window", nullptr);
+  ModelSpec spec = members.read(from_hf);
+  const int window = gguf::read_window(config, 0);
+  if (window == 0) return spec;
+  const std::vector<bool> windowed = gguf::read_windowed_layers(config, spec.n_layers(), 4);
+  for (int i = 0; i < spec.n_layers(); ++i) {
+    SelfAttentionSpec& attention = attention_of(spec, i);
+    if (windowed[static_cast<std::size_t>(i)]) {
+      attention.window = window;
+    } else {
+      attention.rope = -1;
+    }
+  }
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with({{role::kMixerPostNorm, "blk.#.post_attention_norm"},
+                            {role::kFfnPostNorm, "blk.#.post_ffw_norm"}},
+                           {role::kMixerNorm, role::kFfnNorm});
+}
+
 }  // namespace
 
-Family exaone4_family() { return {"exaone4", {"exaone4"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family exaone4_family() {
+  return {"exaone4", {"exaone4"}, {"exaone4"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

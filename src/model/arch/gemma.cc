@@ -38,6 +38,7 @@ ModelSpec read_gemma(const Config& config, int vocab_size, int max_positions) {
 
 ModelSpec read_gemma_gguf(const Config& config, const format::Checkpoint& checkpoint,
                           int largest_n_layers) {
+  gguf::refuse_experts(config);
   ModelSpec spec = gguf::read_common(config, checkpoint, device::NormKind::kRms);
   set_sandwich_norms(spec);
   each_ffn(spec, [](DenseFfnSpec& ffn) { ffn.activation = device::Activation::kGeluTanh; });

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -27,10 +28,17 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  ModelSpec spec = members.read(from_hf);
+  spec.norm.weight_offset = 0.0F;  // The converter adds it.
+  return spec;
+}
+
 }  // namespace
 
 Family gemma1_family() {
-  return {"gemma1", {"gemma"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
+  return {"gemma1", {"gemma"}, {"gemma"}, from_hf, from_gguf, hf::llama_layout(), gguf::layout()};
 }
 
 }  // namespace openllm::model

@@ -80,9 +80,6 @@ ModelSpec read_common(const Config& config, const format::Checkpoint& checkpoint
   if (!config.bool_or("attention.causal", true)) {
     config.unsupported("attention.causal", "only causal attention is supported");
   }
-  if (config.int_or("expert_count", 0, 0, kMaxDim) != 0) {
-    config.unsupported("expert_count", "mixtures of experts are not supported");
-  }
   spec.max_positions = config.int_or("context_length", 2048, 1, kMaxPositions);
   spec.vocab_size = read_vocab(config, checkpoint);
   spec.norm.kind = norm;
@@ -94,6 +91,21 @@ ModelSpec read_common(const Config& config, const format::Checkpoint& checkpoint
   spec.head->tied = !has_tensor(checkpoint, "output.weight");
   spec.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, {}, ffn, {}});
   return spec;
+}
+
+void refuse_experts(const Config& config) {
+  if (config.int_or("expert_count", 0, 0, kMaxExperts) != 0)
+    config.unsupported("expert_count", "this architecture has no mixtures of experts");
+}
+
+void read_mixture(const Config& config, ModelSpec& spec) {
+  const int n_experts = config.int_or("expert_count", 0, 0, kMaxExperts);
+  if (n_experts == 0) return;
+  MoeFfnSpec moe;
+  moe.router.n_experts = n_experts;
+  moe.router.top_k = config.require_int("expert_used_count", 1, n_experts);
+  moe.expert = std::get<DenseFfnSpec>(spec.layers[0].ffn);
+  for (LayerSpec& layer : spec.layers) layer.ffn = moe;
 }
 
 ModelSpec read_llama_like(const Config& config, const format::Checkpoint& checkpoint,
@@ -198,6 +210,27 @@ int read_window(const Config& config, int otherwise) {
   return config.int_or("attention.sliding_window", otherwise, 0, kMaxPositions);
 }
 
+std::vector<bool> read_windowed_layers(const Config& config, int n_layers, int otherwise) {
+  constexpr std::string_view kKey = "attention.sliding_window_pattern";
+  std::vector<bool> windowed;
+  const base::Json* value = config.find(kKey);
+  const base::JsonArray* listed = value == nullptr ? nullptr : value->if_array();
+  if (listed != nullptr) {
+    for (const base::Json& layer : *listed) {
+      if (!layer.is_bool())
+        config.corrupt(kKey, "wrong type (expected booleans, got ", layer.type_name(), ")");
+      windowed.push_back(*layer.if_bool());
+    }
+    if (listed->size() != static_cast<std::size_t>(n_layers)) {
+      config.corrupt(kKey, "wrong length (expected ", n_layers, ", got ", listed->size(), ")");
+    }
+    return windowed;
+  }
+  const int period = config.int_or(kKey, otherwise, 1, kMaxLayers);
+  for (int i = 0; i < n_layers; ++i) windowed.push_back((i + 1) % period != 0);
+  return windowed;
+}
+
 void read_attention_scale(const Config& config, ModelSpec& spec) {
   const std::optional<double> scale = config.find_positive("attention.scale");
   if (!scale) return;
@@ -226,7 +259,8 @@ ModuleLayout layout() {
       {role::kDown, "blk.#.ffn_down"},
       {role::kFfnPostNorm, "blk.#.post_ffw_norm"},
   };
-  layout.ignored = {"rope_freqs.weight", "blk.#.attn_rot_embd", "blk.#.rope_freqs.weight"};
+  layout.ignored = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight",
+                    "blk.#.attn_rot_embd", "blk.#.rope_freqs.weight"};
   return layout;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "model/arch/family.h"
 #include "model/config/rope.h"
@@ -12,6 +13,11 @@ namespace openllm::model::gguf {
 /// llama.cpp's loader.
 ModelSpec read_common(const Config& config, const format::Checkpoint& checkpoint,
                       device::NormKind norm);
+
+/// For families without mixtures.
+void refuse_experts(const Config& config);
+/// expert_count and expert_used_count as a mixture on every layer; nothing where there are none.
+void read_mixture(const Config& config, ModelSpec& spec);
 
 /// read_common for decoders in llama's style: RMS norms, one rope for all layers, optional biases.
 ModelSpec read_llama_like(const Config& config, const format::Checkpoint& checkpoint,
@@ -33,6 +39,9 @@ void read_biases(const format::Checkpoint& checkpoint, ModelSpec& spec);
 
 /// attention.sliding_window, or `otherwise`; 0: none.
 int read_window(const Config& config, int otherwise);
+
+/// attention.sliding_window_pattern: one by one, or a period whose last layer is full.
+std::vector<bool> read_windowed_layers(const Config& config, int n_layers, int otherwise);
 
 /// attention.scale, if given.
 void read_attention_scale(const Config& config, ModelSpec& spec);

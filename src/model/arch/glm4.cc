@@ -2,6 +2,7 @@
 // models/glm4.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -31,8 +32,22 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  return members.read(from_hf);
+}
+
 }  // namespace
 
-Family glm4_family() { return {"glm4", {"glm4"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family glm4_family() {
+  return {"glm4",
+          {"glm4"},
+          {"glm4"},
+          from_hf,
+          from_gguf,
+          hf_layout(),
+          gguf::layout_with({{role::kGateUp, "blk.#.ffn_up"}, {role::kDown, "blk.#.ffn_down"}},
+                            {role::kGate, role::kUp})};
+}
 
 }  // namespace openllm::model

@@ -3,6 +3,7 @@
 // models/glm4_moe.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -40,10 +41,24 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("use_qk_norm", members.has_tensor("blk.0.attn_q_norm.weight"));
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout =
+      gguf::layout_with({{role::kFfnNorm, "blk.#.post_attention_norm"}}, {role::kMixerPostNorm});
+  gguf::add_experts(layout);
+  layout.ignored.insert(layout.ignored.end(), {"blk.46.*", "blk.92.*"});
+  return layout;
+}
+
 }  // namespace
 
 Family glm4_moe_family() {
-  return {"glm4_moe", {"glm4_moe"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"glm4_moe", {"glm4_moe"}, {"glm4moe"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -61,6 +61,7 @@ ModelSpec from_hf(const Config& config) {
 }
 
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::refuse_experts(config);
   ModelSpec spec = gguf::read_common(config, checkpoint, device::NormKind::kLayer);
   each_ffn(spec, [](DenseFfnSpec& ffn) { ffn.activation = device::Activation::kGeluTanh; });
   set_layers(attention_of(spec, 0), std::get<DenseFfnSpec>(spec.layers[0].ffn), spec.n_layers(),

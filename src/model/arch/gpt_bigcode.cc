@@ -2,6 +2,7 @@
 // linears that are not transposed. Source: transformers models/gpt_bigcode.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -59,10 +60,25 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("multi_query", config.int_or("attention.head_count_kv", 1, 1, kMaxHeads) == 1);
+  ModelSpec spec = members.read(from_hf);
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.n_groups = 0; });
+  return spec;
+}
+
 }  // namespace
 
 Family gpt_bigcode_family() {
-  return {"gpt_bigcode", {"gpt_bigcode"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"gpt_bigcode",
+          {"gpt_bigcode"},
+          {"starcoder"},
+          from_hf,
+          from_gguf,
+          hf_layout(),
+          gguf::layout_with({{role::kQkv, "blk.#.attn_qkv"}},
+                            {role::kQ, role::kK, role::kV, role::kGate})};
 }
 
 }  // namespace openllm::model

@@ -2,6 +2,7 @@
 // stacked experts whose gates are kept within a limit. Source: transformers models/gpt_oss.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -73,8 +74,33 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.copy("attention.sliding_window", "sliding_window");
+  ModelSpec spec = members.read(from_hf);
+  RopeParameters rope = gguf::read_rope(config, spec, device::RopeStyle::kHalves);
+  rope.truncate = false;
+  spec.ropes.clear();
+  gguf::add_rope(checkpoint, rope, spec);
+  for (LayerSpec& layer : spec.layers) {
+    // Gates and ups are apart.
+    std::get<MoeFfnSpec>(layer.ffn).expert.clamped_gate->paired = false;
+  }
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with(
+      {{role::kSinks, "blk.#.attn_sinks.weight"}, {role::kFfnNorm, "blk.#.post_attention_norm"}},
+      {role::kMixerPostNorm, role::kGate, role::kUp, role::kDown});
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
-Family gpt_oss_family() { return {"gpt_oss", {"gpt_oss"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family gpt_oss_family() {
+  return {"gpt_oss", {"gpt_oss"}, {"gpt-oss"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -1,6 +1,7 @@
 // Granite: llama with four multipliers. Source: transformers models/granite.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -16,10 +17,30 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+void read_multipliers(gguf::Members& members) {
+  members.copy("embedding_scale", "embedding_multiplier")
+      .copy("residual_scale", "residual_multiplier")
+      .copy("attention.scale", "attention_multiplier")
+      .copy("logit_scale", "logits_scaling");
+}
+
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  read_multipliers(members);
+  return members.read(from_hf, gguf::Members::Heads::kPaired);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  layout.paired_heads = true;
+  return layout;
+}
+
 }  // namespace
 
 Family granite_family() {
-  return {"granite", {"granite"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
+  return {"granite", {"granite"},        {"granite"},  from_hf,
+          from_gguf, hf::llama_layout(), gguf_layout()};
 }
 
 }  // namespace openllm::model

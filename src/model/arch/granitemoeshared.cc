@@ -2,6 +2,7 @@
 // models/granitemoeshared.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -38,10 +39,31 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+void read_multipliers(gguf::Members& members) {
+  members.copy("embedding_scale", "embedding_multiplier")
+      .copy("residual_scale", "residual_multiplier")
+      .copy("attention.scale", "attention_multiplier")
+      .copy("logit_scale", "logits_scaling");
+}
+
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  read_multipliers(members);
+  return members.read(from_hf, gguf::Members::Heads::kPaired);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({}, {role::kGate, role::kUp, role::kDown});
+  gguf::add_experts(layout);
+  layout.paired_heads = true;
+  return layout;
+}
+
 }  // namespace
 
 Family granitemoeshared_family() {
-  return {"granitemoeshared", {"granitemoeshared"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"granitemoeshared", {"granitemoeshared"}, {"granitemoe"}, from_hf,
+          from_gguf,          hf_layout(),          gguf_layout()};
 }
 
 }  // namespace openllm::model

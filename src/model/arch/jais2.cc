@@ -2,6 +2,7 @@
 // models/jais2.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -28,8 +29,21 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  return members.read(from_hf);
+}
+
 }  // namespace
 
-Family jais2_family() { return {"jais2", {"jais2"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family jais2_family() {
+  return {"jais2",
+          {"jais2"},
+          {"jais2"},
+          from_hf,
+          from_gguf,
+          hf_layout(),
+          gguf::layout_with({}, {role::kGate})};
+}
 
 }  // namespace openllm::model

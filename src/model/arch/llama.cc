@@ -3,7 +3,7 @@
 // that RoPE turns neighbouring pairs).
 
 #include "model/arch/family.h"
-#include "model/arch/gguf.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -20,14 +20,16 @@ ModelSpec from_hf(const Config& config) {
 
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   ModelSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kInterleaved);
-  // Mistral is written under this name too.
+  // Mistral and Mixtral are written under this name too.
   const int window = gguf::read_window(config, 0);
   each_attention(spec, [&](SelfAttentionSpec& attention) { attention.window = window; });
+  gguf::read_mixture(config, spec);
   return spec;
 }
 
 ModuleLayout gguf_layout() {
   ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
   layout.paired_heads = true;
   return layout;
 }

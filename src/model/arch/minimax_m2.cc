@@ -2,6 +2,7 @@
 // with a correction on every layer. Source: transformers models/minimax_m2.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -49,10 +50,23 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.copy("rope.dimension_count", "rotary_dim");
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({}, {role::kGate, role::kUp, role::kDown});
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family minimax_m2_family() {
-  return {"minimax_m2", {"minimax_m2"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"minimax_m2", {"minimax_m2"}, {"minimax-m2"}, from_hf,
+          from_gguf,    hf_layout(),    gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -2,6 +2,7 @@
 // ReLU, RoPE on the first half of each head. Source: transformers models/nemotron.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -22,10 +23,23 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  ModelSpec spec = members.read(from_hf);
+  spec.norm.weight_offset = 0.0F;  // The converter adds it.
+  return spec;
+}
+
 }  // namespace
 
 Family nemotron_family() {
-  return {"nemotron", {"nemotron"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
+  return {"nemotron",
+          {"nemotron"},
+          {"nemotron"},
+          from_hf,
+          from_gguf,
+          hf::llama_layout(),
+          gguf::layout_with({}, {role::kGate})};
 }
 
 }  // namespace openllm::model

@@ -2,6 +2,7 @@
 // Source: transformers models/olmo.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -30,8 +31,21 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  return members.read(from_hf, gguf::Members::Heads::kPaired);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({}, {role::kMixerNorm, role::kFfnNorm, role::kFinalNorm});
+  layout.paired_heads = true;
+  return layout;
+}
+
 }  // namespace
 
-Family olmo_family() { return {"olmo", {"olmo"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family olmo_family() {
+  return {"olmo", {"olmo"}, {"olmo"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -2,6 +2,7 @@
 // transformers models/olmoe.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -39,8 +40,22 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("norm_topk_prob", false);
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({}, {role::kGate, role::kUp, role::kDown});
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
-Family olmoe_family() { return {"olmoe", {"olmoe"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family olmoe_family() {
+  return {"olmoe", {"olmoe"}, {"olmoe"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

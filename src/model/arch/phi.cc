@@ -2,6 +2,7 @@
 // head's too, RoPE on the first half of each head. Source: transformers models/phi.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -47,8 +48,24 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  // The size in the metadata is four times embedding_length, whatever the file has.
+  if (const tensor::TensorView* up = checkpoint.find("blk.0.ffn_up.weight"))
+    members.set("intermediate_size", up->shape[0]);
+  return members.read(from_hf);
+}
+
 }  // namespace
 
-Family phi_family() { return {"phi", {"phi"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family phi_family() {
+  return {"phi",
+          {"phi"},
+          {"phi2"},
+          from_hf,
+          from_gguf,
+          hf_layout(),
+          gguf::layout_with({}, {role::kGate, role::kFfnNorm})};
+}
 
 }  // namespace openllm::model

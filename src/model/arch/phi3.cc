@@ -2,6 +2,7 @@
 // may be of the long kind. Source: transformers models/phi3.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -32,8 +33,25 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.copy("attention.sliding_window", "sliding_window");
+  return members.read(from_hf);
+}
+
 }  // namespace
 
-Family phi3_family() { return {"phi3", {"phi3"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family phi3_family() {
+  return {"phi3",
+          {"phi3"},
+          {"phi3"},
+          from_hf,
+          from_gguf,
+          hf_layout(),
+          gguf::layout_with({{role::kQkv, "blk.#.attn_qkv"},
+                             {role::kGateUp, "blk.#.ffn_up"},
+                             {role::kDown, "blk.#.ffn_down"}},
+                            {role::kQ, role::kK, role::kV, role::kGate, role::kUp})};
+}
 
 }  // namespace openllm::model

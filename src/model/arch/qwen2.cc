@@ -15,6 +15,7 @@ ModelSpec from_hf(const Config& config) {
 }
 
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::refuse_experts(config);
   return gguf::read_llama_like(config, checkpoint, device::RopeStyle::kHalves);
 }
 

@@ -2,6 +2,7 @@
 // that the configuration leaves dense. Source: transformers models/qwen2_moe.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -44,10 +45,22 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("norm_topk_prob", false);
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family qwen2_moe_family() {
-  return {"qwen2_moe", {"qwen2_moe"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"qwen2_moe", {"qwen2_moe"}, {"qwen2moe"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -16,6 +16,7 @@ ModelSpec from_hf(const Config& config) {
 }
 
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::refuse_experts(config);
   ModelSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kHalves);
   each_attention(spec, [](SelfAttentionSpec& attention) { attention.qk_norm = QkNorm::kHead; });
   return spec;

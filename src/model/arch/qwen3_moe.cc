@@ -2,6 +2,7 @@
 // Source: transformers models/qwen3_moe.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -39,10 +40,22 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("norm_topk_prob", true);
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family qwen3_moe_family() {
-  return {"qwen3_moe", {"qwen3_moe"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"qwen3_moe", {"qwen3_moe"}, {"qwen3moe"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -1,6 +1,7 @@
 // Seed-OSS: llama with biases on Q, K and V. Source: transformers models/seed_oss.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -22,10 +23,22 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  return members.read(from_hf);
+}
+
 }  // namespace
 
 Family seed_oss_family() {
-  return {"seed_oss", {"seed_oss"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
+  return {
+      "seed_oss",
+      {"seed_oss"},
+      {"seed_oss"},
+      from_hf,
+      from_gguf,
+      hf::llama_layout(),
+      gguf::layout_with({{role::kFfnNorm, "blk.#.post_attention_norm"}}, {role::kMixerPostNorm})};
 }
 
 }  // namespace openllm::model

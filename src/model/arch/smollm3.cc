@@ -1,6 +1,7 @@
 // SmolLM3: llama without RoPE on every fourth layer. Source: transformers models/smollm3.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -47,10 +48,22 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  return members.read(from_hf, gguf::Members::Heads::kPaired);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  layout.paired_heads = true;
+  return layout;
+}
+
 }  // namespace
 
 Family smollm3_family() {
-  return {"smollm3", {"smollm3"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
+  return {"smollm3", {"smollm3"},        {"smollm3"},  from_hf,
+          from_gguf, hf::llama_layout(), gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -3,6 +3,7 @@
 // side. Source: transformers models/stablelm.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -40,10 +41,16 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("qk_layernorm", members.has_tensor("blk.0.attn_q_norm.weight"));
+  return members.read(from_hf);
+}
+
 }  // namespace
 
 Family stablelm_family() {
-  return {"stablelm", {"stablelm"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"stablelm", {"stablelm"}, {"stablelm"}, from_hf, from_gguf, hf_layout(), gguf::layout()};
 }
 
 }  // namespace openllm::model

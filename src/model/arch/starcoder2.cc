@@ -2,6 +2,7 @@
 // transformers models/starcoder2.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -36,10 +37,21 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  return members.read(from_hf);
+}
+
 }  // namespace
 
 Family starcoder2_family() {
-  return {"starcoder2", {"starcoder2"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"starcoder2",
+          {"starcoder2"},
+          {"starcoder2"},
+          from_hf,
+          from_gguf,
+          hf_layout(),
+          gguf::layout_with({}, {role::kGate})};
 }
 
 }  // namespace openllm::model

@@ -85,6 +85,10 @@ class LatentAttention final : public Mixer {
   int key_dim() const noexcept { return spec_.rope_dim + spec_.kv_rank; }
 
   void load_heads(WeightLoader& loader, At at) {
+    if (loader.index().has(role::kLatentKUp, at)) {
+      load_parted_heads(loader, at);
+      return;
+    }
     const std::int64_t rows = spec_.nope_dim + spec_.value_dim;
     const tensor::Shape shape{spec_.n_heads * rows, spec_.kv_rank};
     for (std::int64_t h = 0; h < spec_.n_heads; ++h) {
@@ -92,6 +96,15 @@ class LatentAttention final : public Mixer {
           loader.rows(role::kLatentKvUp, at, shape, h * rows, spec_.nope_dim, true));
       value_up_.push_back(loader.rows(role::kLatentKvUp, at, shape, h * rows + spec_.nope_dim,
                                       spec_.value_dim, false));
+    }
+  }
+
+  void load_parted_heads(WeightLoader& loader, At at) {
+    At head = at;
+    head.n_experts = spec_.n_heads;
+    for (head.expert = 0; head.expert < spec_.n_heads; ++head.expert) {
+      query_up_.push_back(loader.slice(role::kLatentKUp, head, spec_.kv_rank, spec_.nope_dim));
+      value_up_.push_back(loader.slice(role::kLatentVUp, head, spec_.value_dim, spec_.kv_rank));
     }
   }
 

@@ -14,6 +14,8 @@ inline constexpr Role kLatentQUp{"latent.q_up"};        ///< and from there to t
 inline constexpr Role kLatentKvDown{"latent.kv_down"};  ///< To the latent and the rotated key.
 inline constexpr Role kLatentKvNorm{"latent.kv_norm"};
 inline constexpr Role kLatentKvUp{"latent.kv_up"};  ///< Keys and values of each head, stacked.
+inline constexpr Role kLatentKUp{"latent.k_up"};    ///< The same apart: [heads, kv_rank, nope_dim],
+inline constexpr Role kLatentVUp{"latent.v_up"};    ///< [heads, value_dim, kv_rank].
 inline constexpr Role kLatentOutput{"latent.output"};
 }  // namespace role
 

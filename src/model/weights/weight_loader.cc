@@ -286,6 +286,11 @@ WeightPtr WeightLoader::rows(Role role, At at, const Shape& shape, std::int64_t 
   return upload({.parts = {{view, name, turned}}}, WeightRole::kLinear, true);
 }
 
+WeightPtr WeightLoader::slice(Role role, At at, std::int64_t n_out, std::int64_t n_in) {
+  const std::string name = index_.module(role, at) + ".weight";
+  return upload({.parts = {take_slice(name, Shape{n_out, n_in}, at)}}, WeightRole::kLinear, true);
+}
+
 void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64_t n_in, At at,
                                 std::vector<LinearPiece>& pieces) {
   std::int64_t begin = 0;

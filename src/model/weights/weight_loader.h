@@ -97,6 +97,8 @@ class WeightLoader {
   /// inputs, so that it is [n_in, n].
   WeightPtr rows(Role role, At at, const tensor::Shape& shape, std::int64_t begin, std::int64_t n,
                  bool turned);
+  /// Slice at.expert of a tensor [at.n_experts, n_out, n_in].
+  WeightPtr slice(Role role, At at, std::int64_t n_out, std::int64_t n_in);
   /// The matrix of a head, [n_out, n_in], whatever way the family stores its other linears.
   WeightPtr head(Role role, std::int64_t n_out, std::int64_t n_in);
   /// A table of embeddings [rows, cols]. `read_each_step`: a decoding step reads all of it (the

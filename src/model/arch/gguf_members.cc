@@ -1,0 +1,201 @@
+#include "model/arch/gguf_members.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+
+namespace openllm::model::gguf {
+namespace {
+
+struct Pair {
+  std::string_view key;
+  std::string_view name;
+};
+
+constexpr Pair kPairs[] = {
+    {"context_length", "max_position_embeddings"},
+    {"embedding_length", "hidden_size"},
+    {"attention.head_count", "num_attention_heads"},
+    {"attention.head_count_kv", "num_key_value_heads"},
+    {"feed_forward_length", "intermediate_size"},
+    {"attention.key_length", "head_dim"},
+    {"attention.layer_norm_rms_epsilon", "rms_norm_eps"},
+    {"attention.layer_norm_epsilon", "layer_norm_eps"},
+    {"attention.layer_norm_epsilon", "layer_norm_epsilon"},
+    {"attention.layer_norm_epsilon", "norm_epsilon"},
+    {"attention.layer_norm_epsilon", "norm_eps"},
+    {"attention.clamp_kqv", "clip_qkv"},
+    {"rope.freq_base", "rope_theta"},
+    {"logit_scale", "logit_scale"},
+    {"expert_count", "num_experts"},
+    {"expert_count", "num_local_experts"},
+    {"expert_count", "n_routed_experts"},
+    {"expert_used_count", "num_experts_per_tok"},
+    {"expert_feed_forward_length", "moe_intermediate_size"},
+    {"expert_shared_feed_forward_length", "shared_expert_intermediate_size"},
+    {"expert_shared_feed_forward_length", "shared_intermediate_size"},
+    {"expert_shared_count", "n_shared_experts"},
+    {"expert_shared_count", "moe_num_shared_experts"},
+    {"leading_dense_block_count", "first_k_dense_replace"},
+    {"leading_dense_block_count", "moe_layer_start_index"},
+    {"expert_group_count", "n_group"},
+    {"expert_group_used_count", "topk_group"},
+    {"expert_weights_scale", "routed_scaling_factor"},
+    {"expert_weights_norm", "norm_topk_prob"},
+    {"use_parallel_residual", "use_parallel_residual"},
+    {"nextn_predict_layers", "num_nextn_predict_layers"},
+};
+
+std::vector<double> read_factors(const format::Checkpoint& checkpoint, std::string_view name,
+                                 std::size_t n) {
+  const tensor::TensorView* view = checkpoint.find(name);
+  if (view->dtype != tensor::DType::kF32 || view->shape.n_elems() != static_cast<std::int64_t>(n) ||
+      view->bytes.size() < n * sizeof(float)) {
+    base::fail_at(ErrorCode::kCorruptData, checkpoint.path(), "tensor ", name,
+                  ": wrong type or shape (expected F32 [", n, "], got ",
+                  tensor::info(view->dtype).name, " ", view->shape.to_string(), ")");
+  }
+  std::vector<float> values(n);
+  std::memcpy(values.data(), view->bytes.data(), n * sizeof(float));
+  for (const float value : values) {
+    if (!(value > 0.0F && value < 1e30F)) {
+      base::fail_at(ErrorCode::kCorruptData, checkpoint.path(), "tensor ", name,
+                    ": bad value (expected positive numbers, got ", value, ")");
+    }
+  }
+  return {values.begin(), values.end()};
+}
+
+/// Factors for short and for long sequences are tensors (Phi 3).
+void read_long_factors(const Config& config, const format::Checkpoint& checkpoint,
+                       RopeParameters& rope) {
+  if (!has_tensor(checkpoint, "rope_factors_long.weight") ||
+      !has_tensor(checkpoint, "rope_factors_short.weight")) {
+    return;
+  }
+  const auto n = static_cast<std::size_t>(rope.n_rotary / 2);
+  rope.type = RopeParameters::Type::kLongRope;
+  rope.long_factor = read_factors(checkpoint, "rope_factors_long.weight", n);
+  rope.short_factor = read_factors(checkpoint, "rope_factors_short.weight", n);
+  rope.attention_factor = config.positive_or("rope.scaling.attn_factor", 1.0);
+  rope.factor = 1.0;
+}
+
+}  // namespace
+
+Members::Members(const Config& config, const format::Checkpoint& checkpoint)
+    : config_(config), checkpoint_(checkpoint) {
+  for (const Pair& pair : kPairs) copy(pair.key, pair.name);
+  read_sizes();
+  read_biases();
+}
+
+void Members::read_sizes() {
+  const int n_predict = config_.int_or("nextn_predict_layers", 0, 0, kMaxLayers);
+  const int n_blocks = config_.require_int("block_count", 1, kMaxLayers);
+  if (n_predict >= n_blocks) {
+    config_.corrupt("nextn_predict_layers", "bad value (expected less than block_count ", n_blocks,
+                    ", got ", n_predict, ")");
+  }
+  set("num_hidden_layers", n_blocks - n_predict);
+  const tensor::TensorView* table = checkpoint_.find("token_embd.weight");
+  if (table == nullptr || table->shape.n_dims() != 2 || table->shape[0] < 1) {
+    base::fail_at(ErrorCode::kCorruptData, config_.where(),
+                  "tensor token_embd.weight: missing or of another shape (expected [vocabulary, "
+                  "dim])");
+  }
+  set("vocab_size", table->shape[0]);
+  set("tie_word_embeddings", !has_tensor("output.weight"));
+  for (const std::string_view key : {"attention.head_count", "attention.head_count_kv"}) {
+    const base::Json* value = config_.find(key);
+    if (value != nullptr && value->is_array())
+      config_.unsupported(key, "layers of different sizes are not supported");
+  }
+  // Converters that know no heads of other sizes leave it out.
+  const tensor::TensorView* queries = checkpoint_.find("blk.0.attn_q.weight");
+  const int n_heads = config_.require_int("attention.head_count", 1, kMaxHeads);
+  if (!config_.has("attention.key_length") && queries != nullptr && queries->shape.n_dims() == 2)
+    set("head_dim", queries->shape[0] / n_heads);
+  for (const std::string_view name : {"first_k_dense_replace", "moe_layer_start_index"}) {
+    if (values_.find(name) == nullptr) set(name, 0);
+  }
+}
+
+void Members::read_biases() {
+  const bool qkv = has_tensor("blk.0.attn_q.bias") || has_tensor("blk.0.attn_qkv.bias");
+  const bool output = has_tensor("blk.0.attn_output.bias");
+  set("qkv_bias", qkv).set("use_qkv_bias", qkv).set("attention_bias", qkv);
+  set("attention_out_bias", output);
+  set("mlp_bias", has_tensor("blk.0.ffn_down.bias"));
+  set("use_bias", output);
+  set("bias", output);
+}
+
+Members& Members::set(std::string_view name, base::Json value) {
+  values_[name] = std::move(value);
+  return *this;
+}
+
+Members& Members::copy(std::string_view key, std::string_view name) {
+  if (const base::Json* value = config_.find(key)) values_[name] = *value;
+  return *this;
+}
+
+ModelSpec Members::read(ModelSpec (*from_hf)(const Config&), Heads heads) const {
+  const Config config(values_, config_.where());
+  ModelSpec spec = from_hf(config);
+  spec.max_positions = config_.int_or("context_length", spec.max_positions, 1, kMaxPositions);
+  if (!std::holds_alternative<SelfAttentionSpec>(spec.layers[0].mixer)) return spec;
+  const int head_dim = attention_of(spec, 0).head_dim;
+  const int value_length = config_.int_or("attention.value_length", head_dim, 1, kMaxHeadDim);
+  if (value_length != head_dim) {
+    config_.unsupported("attention.value_length", "values of another size than keys (expected ",
+                        head_dim, ", got ", value_length, ")");
+  }
+  if (spec.ropes.size() != 1) {
+    for (device::RopeSpec& rope : spec.ropes) {
+      if (heads == Heads::kPaired) rope.style = device::RopeStyle::kInterleaved;
+    }
+    return spec;
+  }
+  const device::RopeStyle style =
+      heads == Heads::kPaired ? device::RopeStyle::kInterleaved : spec.ropes[0].style;
+  RopeParameters rope = read_rope(config_, spec, style);
+  read_long_factors(config_, checkpoint_, rope);
+  spec.ropes.clear();
+  add_rope(checkpoint_, rope, spec);
+  return spec;
+}
+
+ModuleLayout layout_with(std::initializer_list<ModuleName> modules,
+                         std::initializer_list<Role> absent) {
+  ModuleLayout result = layout();
+  std::erase_if(result.modules, [&](const ModuleName& known) {
+    const auto is_known = [&](const ModuleName& other) { return other.role == known.role; };
+    return std::any_of(modules.begin(), modules.end(), is_known) ||
+           std::find(absent.begin(), absent.end(), known.role) != absent.end();
+  });
+  result.modules.insert(result.modules.end(), modules.begin(), modules.end());
+  return result;
+}
+
+void add_experts(ModuleLayout& layout) {
+  const std::vector<ModuleName> names = {
+      {role::kRouter, "blk.#.ffn_gate_inp"},
+      {role::kRouterCorrection, "blk.#.exp_probs_b.bias"},
+      {role::kExpertGate, "blk.#.ffn_gate_exps"},
+      {role::kExpertUp, "blk.#.ffn_up_exps"},
+      {role::kExpertDown, "blk.#.ffn_down_exps"},
+      {role::kSharedGate, "blk.#.ffn_gate_shexp"},
+      {role::kSharedUp, "blk.#.ffn_up_shexp"},
+      {role::kSharedDown, "blk.#.ffn_down_shexp"},
+      {role::kSharedScore, "blk.#.ffn_gate_inp_shexp"},
+  };
+  layout.modules.insert(layout.modules.end(), names.begin(), names.end());
+}
+
+}  // namespace openllm::model::gguf

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <initializer_list>
+#include <string_view>
+
+#include "base/json.h"
+#include "model/arch/gguf.h"
+
+namespace openllm::model::gguf {
+
+/// The metadata of a GGUF file under the names that config.json has for it, so that a family reads
+/// both by one function. What a converter leaves out of the file is for the family to `set`.
+/// Source of the names: gguf-py's constants.py and llama.cpp's conversion/.
+class Members {
+ public:
+  Members(const Config& config, const format::Checkpoint& checkpoint);
+
+  Members& set(std::string_view name, base::Json value);
+  /// `name` has the value of `key`, where that is given.
+  Members& copy(std::string_view key, std::string_view name);
+  bool has_tensor(std::string_view name) const { return gguf::has_tensor(checkpoint_, name); }
+
+  /// How the converter stored the rows of Q and K.
+  enum class Heads { kAsTrained, kPaired };
+  /// The network. Its only rope, if it has one, is the one that the file's keys and factors
+  /// describe.
+  ModelSpec read(ModelSpec (*from_hf)(const Config&), Heads heads = Heads::kAsTrained) const;
+
+ private:
+  void read_sizes();
+  void read_biases();
+
+  const Config& config_;
+  const format::Checkpoint& checkpoint_;
+  base::Json values_ = base::Json::object();
+};
+
+/// `layout` with other names for the roles of `modules`, and without those of `absent`.
+ModuleLayout layout_with(std::initializer_list<ModuleName> modules,
+                         std::initializer_list<Role> absent = {});
+/// Adds a mixture's router, experts and shared FFN.
+void add_experts(ModuleLayout& layout);
+
+}  // namespace openllm::model::gguf
