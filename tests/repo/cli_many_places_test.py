@@ -58,8 +58,8 @@ def places_of(address):
 
 
 class ManyPlaces(unittest.TestCase):
-    def serve(self, *arguments):
-        server = Server(*arguments, "--max-wait", "0", "--threads", "1")
+    def serve(self, *arguments, environment=None):
+        server = Server(*arguments, "--max-wait", "0", "--threads", "1", environment=environment)
         self.addCleanup(lambda: server.process.poll() is None and server.kill())
         return server
 
@@ -180,10 +180,13 @@ class Start(ManyPlaces):
             "prompt": "Once upon a time", "llm_config": {"max_new_tokens": 8, "temperature": 0}}))
         self.assertEqual(len(generated["outputs"][0]["token_ids"]), 8)
         self.assertEqual(list(places_of(front.address)), [behind.address])
-        alone = self.serve(MODEL)
+        alone = self.serve(MODEL, environment={"HF_HUB_OFFLINE": "0"})
         line = alone.process.stderr.readline()
         self.assertIn("a server at http://127.0.0.1:8000 has this model too; --place http://127.0.0.1:8000 ", line)
         self.assertEqual(json.loads(ask(alone.address, "/v1/metadata"))["backend"], "native")
+        offline = self.serve(MODEL, environment={"HF_HUB_OFFLINE": "1"})
+        offline.process.send_signal(signal.SIGINT)
+        self.assertNotIn("has this model too", offline.process.stderr.read(), "offline nobody is asked")
 
 
 class Load(ManyPlaces):
