@@ -191,9 +191,9 @@ class RealVllm(unittest.TestCase):
             if here is None:
                 self.assertIsNone(there)
                 continue
-            self.assertEqual(set(here), set(there))
-            for token, value in here.items():
-                self.assertAlmostEqual(value, there[token], delta=1e-4)
+            for one, other in ((here, there), (there, here)):  # the last one may be as likely as the next
+                for token, value in one.items():
+                    self.assertAlmostEqual(value, other.get(token, min(other.values())), delta=1e-4)
 
     def test_greedy_answers_are_those_of_the_engine(self):
         greedy = ("--temperature", "0", "--max-tokens", "48")
@@ -255,7 +255,7 @@ class RealVllm(unittest.TestCase):
 
     def test_a_front_streams_and_cancels(self):
         port = free_port()
-        front = subprocess.Popen([PROGRAM, "start", self.model, "--port", str(port), "--backend", "vllm", "--vllm-url",
+        front = subprocess.Popen([PROGRAM, "start", self.model, "--port", str(port), "--max-wait", "0", "--backend", "vllm", "--vllm-url",
                                   self.address], stderr=subprocess.DEVNULL, env=ENVIRONMENT)
         self.addCleanup(lambda: (front.terminate(), front.wait(TIMEOUT)))
         address = "http://127.0.0.1:%d" % port
