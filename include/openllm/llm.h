@@ -182,6 +182,9 @@ class OPENLLM_API LLM {
   /// be empty.
   LLMConfig config() const;
   EngineStats stats() const;
+  /// LoRA adapters that requests can name, by name; none while the model is not loaded. Servers of
+  /// the backend "vllm" are asked, once a second at most; throws what that brings.
+  std::vector<AdapterOptions> adapters() const;
   /// A handle for Services (openllm/runner.h).
   Runner runner() const;
   [[deprecated("write runner()")]] Runner to_runner() const;

@@ -60,8 +60,8 @@ class OPENLLM_API Runner {
   std::string llm_tag() const { return llm().tag(); }
   BackendInfo backend() const { return llm().backend(); }
   LLMConfig config() const { return llm().config(); }
-  /// Whether LoRA adapters are mounted. None can be yet.
-  bool has_adapters() const noexcept { return false; }
+  /// Whether LoRA adapters are mounted, as LLM::adapters.
+  bool has_adapters() const { return !llm().adapters().empty(); }
   EngineStats stats() const { return llm().stats(); }
 };
 

@@ -24,7 +24,7 @@ struct Capabilities {
   bool continues_answers = true;  ///< engine::Request::n_answered and first_choice.
   /// Not every part of it honours all of `fields`: it needs engine::Request::fields.
   bool is_mixed = false;
-  bool adapters = false;       ///< Backend::mount_adapter.
+  bool adapters = false;  ///< Backend::mount_adapter.
   /// Honours every field of requests, also those that are yet to come.
   bool all_fields = false;
   /// Else those that it honours, by their names in the table of fields; fields that act above the
@@ -78,7 +78,7 @@ class Backend {
   virtual void mount_adapter(const AdapterOptions& adapter);
   /// Requests that use it go on. Throws kNotFound where "adapter_name".
   virtual void unmount_adapter(const std::string& name);
-  /// Those that requests can name, by name.
+  /// Those that requests can name, by name. May ask a server.
   virtual std::vector<AdapterOptions> adapters() const { return {}; }
   /// The number by which requests have the adapter (engine::Request::adapter), above 0; the same as
   /// long as it is mounted. Throws kNotFound where "adapter_name". May ask a server.

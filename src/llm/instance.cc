@@ -466,4 +466,9 @@ EngineStats Instance::stats() const {
   return backend == nullptr ? EngineStats{} : backend->stats();
 }
 
+std::vector<AdapterOptions> Instance::adapters() const {
+  const auto backend = runtime_.backend_or_null();
+  return backend == nullptr ? std::vector<AdapterOptions>() : backend->adapters();
+}
+
 }  // namespace openllm::llm

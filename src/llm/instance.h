@@ -68,6 +68,7 @@ class Instance : public std::enable_shared_from_this<Instance> {
   ModelInfo info();
   BackendInfo backend_info();
   EngineStats stats() const;
+  std::vector<AdapterOptions> adapters() const;
 
  private:
   struct Started {

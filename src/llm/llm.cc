@@ -216,6 +216,7 @@ ModelInfo LLM::info() const { return impl().info(); }
 BackendInfo LLM::backend() const { return impl().backend_info(); }
 LLMConfig LLM::config() const { return impl().model().config(); }
 EngineStats LLM::stats() const { return impl().stats(); }
+std::vector<AdapterOptions> LLM::adapters() const { return impl().adapters(); }
 
 Tokenizer LLM::tokenizer() const {
   (void)impl();

@@ -96,11 +96,11 @@ std::vector<std::int64_t> offsets_within(const LLM& llm, std::string_view text,
 
 void TokenOffsets::push(std::int32_t id, std::vector<std::int64_t>& offsets, std::string& text) {
   ++n_tokens_;
-  add(decoder_.push(id), offsets, text);
+  add(decoder_ ? decoder_->push(id) : std::vector<std::string>(1), offsets, text);
 }
 
 void TokenOffsets::flush(std::vector<std::int64_t>& offsets, std::string& text) {
-  add(decoder_.flush(), offsets, text);
+  add(decoder_ ? decoder_->flush() : std::vector<std::string>(), offsets, text);
 }
 
 void TokenOffsets::add(const std::vector<std::string>& parts, std::vector<std::int64_t>& offsets,
@@ -126,6 +126,10 @@ PromptText::PromptText(const LLM& llm, const GenerationOutput& first, const Wish
   const bool joins = wishes.echo && !has_text;
   if (wishes.echo && has_text) echo = first.prompt;
   if (!joins && !wishes.logprobs) return;
+  if (!llm.info().has_tokenizer) {
+    place_without_text(first, wishes);
+    return;
+  }
   const bool continues =
       std::any_of(ids.begin(), ids.end(), [&](std::int32_t id) { return !is_special(llm, id); });
   std::vector<std::int64_t> known;
@@ -139,6 +143,14 @@ PromptText::PromptText(const LLM& llm, const GenerationOutput& first, const Wish
   }
   if (wishes.echo && wishes.logprobs && first.prompt_logprobs) add_logprobs(first, known);
   if (!wishes.logprobs && !alone) offsets.reset();
+}
+
+/// All of a text that is empty begins where it does.
+void PromptText::place_without_text(const GenerationOutput& first, const Wishes& wishes) {
+  if (!wishes.logprobs) return;
+  offsets.emplace(std::nullopt, 0);
+  if (!wishes.echo || !first.prompt_logprobs || !first.prompt_token_ids) return;
+  add_logprobs(first, std::vector<std::int64_t>(first.prompt_token_ids->size(), 0));
 }
 
 void PromptText::add_logprobs(const GenerationOutput& first,

@@ -16,8 +16,8 @@ namespace openllm::server {
 /// begins after it.
 class TokenOffsets {
  public:
-  /// `begin`: where the text of the first token begins.
-  TokenOffsets(TextDecoder decoder, std::int64_t begin)
+  /// `decoder`: nullopt where tokens have no text. `begin`: where that of the first token begins.
+  TokenOffsets(std::optional<TextDecoder> decoder, std::int64_t begin)
       : decoder_(std::move(decoder)), next_(begin) {}
 
   /// Adds a token. Appends the offsets that are known now to `offsets`, each token's once and in
@@ -31,7 +31,7 @@ class TokenOffsets {
   void add(const std::vector<std::string>& parts, std::vector<std::int64_t>& offsets,
            std::string& text);
 
-  TextDecoder decoder_;
+  std::optional<TextDecoder> decoder_;
   std::int64_t next_;         // of token n_known_
   std::size_t n_tokens_ = 0;  // pushed
   std::size_t n_known_ = 0;   // of these, with a text that is known
@@ -57,6 +57,7 @@ struct PromptText {
   PlacedTokens placed{};                      ///< The others, if they are shown.
 
  private:
+  void place_without_text(const GenerationOutput& first, const Wishes& wishes);
   void add_logprobs(const GenerationOutput& first, const std::vector<std::int64_t>& known);
 };
 

@@ -24,11 +24,14 @@ class PtBehindServers : public ServerTest {
   PtBehindServers() { llm_ = fake_pt(); }
 };
 
-/// A step that never ends: whatever is answered meanwhile did not wait for one.
+/// A step that never ends, the second one of its request: whatever is answered meanwhile did not
+/// wait for it.
 TEST_F(PtBehindServers, N42HttpIsAnsweredWhileAStepRuns) {
   start();
   Probe stuck(port());
-  stuck.send(post("/v1/generate", R"({"prompt_token_ids":[93]})"));
+  stuck.send(post(
+      "/v1/generate",
+      R"({"prompt_token_ids":[1],"llm_config":{"logit_bias":{"93":100},"max_new_tokens":4}})"));
   ASSERT_TRUE(eventually([&] { return llm_.stats().n_running == 1; }));
   for (int i = 0; i < 50; ++i) ASSERT_EQ(ask(get("/healthz")).status, 200);
   EXPECT_EQ(ask(get("/v1/models")).status, 200);

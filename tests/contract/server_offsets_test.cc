@@ -171,6 +171,25 @@ TEST_F(Offsets, CountSpecialTokensThatTheTextHas) {
               ElementsAreArray({0, 3, 8, 12, 13}));
 }
 
+/// Tokens of a model without a tokenizer have ids and no text.
+TEST_F(Offsets, AreThoseOfNoTextWithoutATokenizer) {
+  llm_ = LLM(OPENLLM_TEST_DATA "/models/llama", {.n_threads = 1});
+  start();
+  const std::string request =
+      R"({"prompt":[1,2,3],"max_tokens":2,"temperature":0,"logprobs":1,"echo":true)";
+  for (const char* stream : {"", R"(,"stream":true)"}) {
+    const Choice choice = choices_of(
+        complete(request + R"(,"return_tokens_as_token_ids":true,"return_token_ids":true)" +
+                 stream + "}"))[0];
+    EXPECT_EQ(choice.text, "");
+    EXPECT_EQ(choice.ids.size(), 2U);
+    EXPECT_THAT(choice.offsets, ElementsAreArray({0, 0, 0, 0, 0}));
+  }
+  const Answer refused = complete(request + "}");
+  EXPECT_EQ(refused.status, 400) << refused.body;
+  EXPECT_EQ(str(refused.json(), {"error", "param"}), "logprobs");
+}
+
 /// Ids of the bytes of a text.
 std::vector<std::int32_t> byte_ids(const std::string& bytes) {
   std::vector<std::int32_t> ids;

@@ -9,7 +9,10 @@
 
 #include "base/json.h"
 #include "fake_server.h"
+#include "http_probe.h"
 #include "openllm/llm.h"
+#include "openllm/runner.h"
+#include "openllm/server.h"
 
 namespace openllm::contract {
 namespace {
@@ -161,6 +164,34 @@ TEST(VllmAdapters, OnesToMountAreLoadedOnceAndByAbsolutePath) {
       ElementsAre(R"(/v1/load_lora_adapter {"lora_name":"pirate","lora_path":"/a/pirate"})"));
   const LLM nameless(kModel, at({server.address()}, {{"org/one", ""}}));
   EXPECT_EQ(token_of(nameless, "default"), 12);
+}
+
+std::string names_of(const LLM& llm) {
+  std::string names;
+  for (const AdapterOptions& adapter : llm.adapters())
+    names += adapter.name + "=" + adapter.id + " ";
+  return names;
+}
+
+/// Also what others mount there, or take away.
+TEST(VllmAdapters, AreListedAsTheServersHaveThem) {
+  AdapterServer one(Loaded{{"sql", "/a/sql"}});
+  AdapterServer two(Loaded{{"pirate", "/a/pirate"}, {"twin", "/a/sql"}});
+  const LLM llm(kModel, at({one.address(), two.address()}));
+  EXPECT_THAT(llm.adapters(), IsEmpty()) << "it is not loaded";
+  EXPECT_FALSE(llm.runner().has_adapters());
+  llm.load();
+  EXPECT_TRUE(llm.runner().has_adapters());
+  EXPECT_EQ(names_of(llm), "pirate=/a/pirate sql=/a/sql twin=/a/sql ");
+  Server server(llm, {.port = 0});
+  server.start();
+  server.wait_until_ready();
+  const base::Json listed = call(server.port(), get("/v1/adapters")).json();
+  EXPECT_EQ(listed.dump(), R"({"/a/pirate":{"adapter_name":"pirate","adapter_type":"lora"},)"
+                           R"("/a/sql":{"adapter_name":"sql","adapter_type":"lora"},)"
+                           R"("/a/sql:twin":{"adapter_name":"twin","adapter_type":"lora"}})");
+  two.lose_adapters();
+  EXPECT_TRUE(eventually([&] { return names_of(llm) == "sql=/a/sql "; }));
 }
 
 TEST(VllmAdapters, AServerThatLoadsNoneSaysWhatItTakes) {

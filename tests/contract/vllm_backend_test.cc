@@ -499,7 +499,7 @@ TEST(VllmServers, AComparisonSaysWhatAServerSaid) {
                      R"({"choices":[],"usage":{"completion_tokens":2}})", "[DONE]"})};
   });
   const Comparison comparison =
-      compare(kModel, native_and(fake.address()), {ids}, {.max_new_tokens = 2, .top = 1});
+      compare(kModel, native_and(fake.address()), {ids}, {.max_new_tokens = 2, .top = 2});
   const ComparedBackend& backend = comparison.backends.at(1);
   ASSERT_FALSE(backend.code) << backend.error;
   ASSERT_EQ(backend.differences.size(), 1U);

@@ -2,7 +2,8 @@
 """The backend pt against transformers itself and against the native backend: pt_test.py PROGRAM TEST_DATA_FOLDER.
 
 `scripts/test pt` runs it, with an interpreter that has torch and transformers; models other than those in the folder are
-made here, random and tiny.
+made here, random and tiny. One interpreter is warm for all models (warm_python.py); what is about starting starts its own.
+Names of tests (TinyModels.test_llama, Fields, ...) as further arguments choose among them.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.error
@@ -22,6 +24,8 @@ from pathlib import Path
 
 import torch
 import transformers
+
+from warm_python import WarmPython
 
 PROGRAM = os.path.abspath(sys.argv[1])
 DATA = Path(sys.argv[2])
@@ -77,7 +81,9 @@ class Server:
             return False
 
     def ask(self, prompt, **config):
-        body = {"prompt_token_ids": prompt, "llm_config": {"ignore_eos": True, "max_new_tokens": 12, **config}}
+        return self.post({"prompt_token_ids": prompt, "llm_config": {"ignore_eos": True, "max_new_tokens": 12, **config}})
+
+    def post(self, body):
         request = urllib.request.Request(self.address + "/v1/generate", json.dumps(body).encode(),
                                          {"Content-Type": "application/json"})
         try:
@@ -271,7 +277,7 @@ class Interpreter(unittest.TestCase):
             self.assertEqual(native.returncode, 0, native.stderr)
 
     def test_the_worker_is_killed(self):
-        with serve(STORIES, "--backend", "pt") as server, ThreadPoolExecutor(8) as pool:
+        with serve(STORIES, "--backend", "pt", "--python", sys.executable) as server, ThreadPoolExecutor(8) as pool:
             expected = ids_of(server.ask([1, 2, 3], **GREEDY))
             jobs = [pool.submit(server.ask, [1, i], max_new_tokens=400) for i in range(3, 11)]
             time.sleep(0.5)
@@ -282,7 +288,7 @@ class Interpreter(unittest.TestCase):
             self.assertEqual(ids_of(server.ask([1, 2, 3], **GREEDY)), expected)
 
     def test_it_ends_with_a_server_that_is_killed(self):
-        server = Server(STORIES, "--backend", "pt")
+        server = Server(STORIES, "--backend", "pt", "--python", sys.executable)
         workers = server.workers()
         self.assertEqual(len(workers), 1)
         server.process.kill()
@@ -292,6 +298,107 @@ class Interpreter(unittest.TestCase):
             time.sleep(0.05)
         self.assertFalse(os.path.exists("/proc/%d" % workers[0]))
         server.log.close()
+
+
+class Fields(unittest.TestCase):
+    """The matrix of fields: what a field does with the engine's own steps it does with PyTorch's."""
+
+    BESIDE = ("stop", "stop_token_ids", "request_id", "receipt", "receipt_hash_only", "adapter_name")
+
+    def body(self, name, sample):
+        values = {"temperature": 1.0, "top_k": 50, "seed": 5, "max_new_tokens": 8, "ignore_eos": True, "logprobs": 1,
+                  **sample.get("beside", {}), name: sample["value"]}
+        values = {key: value for key, value in values.items() if value is not None}
+        body = {"prompt": "Once upon", "llm_config": {k: v for k, v in values.items() if k not in self.BESIDE},
+                **{k: v for k, v in values.items() if k in self.BESIDE}}
+        if sample.get("messages"):
+            body["messages"] = [{"role": "user", "content": "Hi"}]
+            del body["prompt"]
+        return body
+
+    def test_every_field_does_the_same(self):
+        samples = json.loads((DATA / "field_values.json").read_text())
+        listed = json.loads(run("fields", "--json").stdout)
+        backends = {row["name"]: row.get("backends", {}) for row in (listed["fields"] if isinstance(listed, dict) else listed)}
+        answers = []
+        for arguments in (("--backend", "native", "--device", "reference"), ("--backend", "pt")):
+            with serve(STORIES, *arguments) as server:
+                answers.append({name: server.post(self.body(name, sample)) for name, sample in samples.items()})
+        for name, native in answers[0].items():
+            with self.subTest(name):
+                pt = answers[1][name]
+                self.assertEqual(pt.get("status"), native.get("status"), pt)
+                if "outputs" not in native:
+                    self.assertEqual(native["error"], pt["error"])
+                    continue
+                for one, other in zip(native["outputs"], pt["outputs"], strict=True):
+                    for member in ("token_ids", "text", "finish_reason"):
+                        self.assertEqual(one[member], other[member], member)
+                self.assertEqual(native["prompt_token_ids"], pt["prompt_token_ids"])
+                if name in backends and "pt" in backends[name]:
+                    self.assertTrue(backends[name]["pt"], "the table says that pt lacks it")
+
+
+def write_shape(folder, layers, hidden, inner, heads, kv_heads, vocab):
+    """A random model in the shape of a real one; its tokens are those of the stories' model and more."""
+    torch.manual_seed(1)
+    config = transformers.LlamaConfig(
+        vocab_size=vocab, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads,
+        num_key_value_heads=kv_heads, max_position_embeddings=2048, tie_word_embeddings=True)
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+
+
+class Pace(unittest.TestCase):
+    """Of a model in SmolLM2's shape."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        write_shape(cls.folder.name, 30, 576, 1536, 9, 3, 49152)
+        cls.server = Server(cls.folder.name, "--backend", "pt", "--threads", "1")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+        cls.folder.cleanup()
+
+    def pace(self, n_streams, n_tokens=48):
+        with ThreadPoolExecutor(n_streams) as pool:
+            begin = time.monotonic()
+            jobs = [pool.submit(self.server.ask, [5 + i, 9, 4], max_new_tokens=n_tokens, temperature=0.0)
+                    for i in range(n_streams)]
+            counts = [len(ids_of(job.result())[0]) for job in jobs]
+        self.assertEqual(counts, [n_tokens] * n_streams)
+        return n_streams * n_tokens / (time.monotonic() - begin)
+
+    def test_8_streams_give_twice_the_tokens_of_one(self):
+        self.pace(2, 4)
+        one = max(self.pace(1) for _ in range(2))
+        eight = max(self.pace(8) for _ in range(2))
+        print("pt: %.1f tokens/s alone, %.1f with 8 streams" % (one, eight), file=sys.stderr)
+        self.assertGreater(eight, 2 * one)
+
+    def test_n42_healthz_does_not_wait_for_steps(self):
+        done = threading.Event()
+
+        def ask():
+            self.server.ask([7] * 1500, max_new_tokens=24, temperature=0.0)
+            done.set()
+
+        worker = threading.Thread(target=ask)
+        worker.start()
+        times = []
+        while not done.is_set():
+            begin = time.monotonic()
+            urllib.request.urlopen(self.server.address + "/healthz", timeout=TIMEOUT).close()
+            times.append(time.monotonic() - begin)
+            time.sleep(0.005)
+        worker.join()
+        times.sort()
+        p99 = times[int(0.99 * (len(times) - 1))]
+        print("pt: /healthz p99 %.1f ms of %d" % (1e3 * p99, len(times)), file=sys.stderr)
+        self.assertGreater(len(times), 50)
+        self.assertLess(p99, 0.05)
 
 
 class Load(unittest.TestCase):
@@ -307,4 +414,6 @@ class Load(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
+    with WarmPython() as warm:
+        ENVIRONMENT["OPENLLM_PYTHON"] = warm
+        unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)

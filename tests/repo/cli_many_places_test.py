@@ -58,14 +58,14 @@ def places_of(address):
 
 
 class ManyPlaces(unittest.TestCase):
-    def serve(self, *arguments):
-        server = Server(*arguments, "--max-wait", "0", "--threads", "1")
+    def serve(self, *arguments, environment=None, threads=("--threads", "1")):
+        server = Server(*arguments, "--max-wait", "0", *threads, environment=environment)
         self.addCleanup(lambda: server.process.poll() is None and server.kill())
         return server
 
     def front(self, *places):
         options = [word for place in places for word in ("--place", place)]
-        return self.serve(MODEL, *options)
+        return self.serve(MODEL, *options, threads=("--threads", "1") if "native" in places else ())
 
     def until(self, holds):
         for _ in range(TIMEOUT * 10):
@@ -170,6 +170,7 @@ class Start(ManyPlaces):
     def test_a_server_stands_in_front_of_another_and_names_one_nearby(self):
         """`start` with a server alone as its place has our routes in front of it."""
         with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", 8000))
             except OSError:
@@ -180,10 +181,12 @@ class Start(ManyPlaces):
             "prompt": "Once upon a time", "llm_config": {"max_new_tokens": 8, "temperature": 0}}))
         self.assertEqual(len(generated["outputs"][0]["token_ids"]), 8)
         self.assertEqual(list(places_of(front.address)), [behind.address])
-        alone = self.serve(MODEL)
-        line = alone.process.stderr.readline()
-        self.assertIn("a server at http://127.0.0.1:8000 has this model too; --place http://127.0.0.1:8000 ", line)
-        self.assertEqual(json.loads(ask(alone.address, "/v1/metadata"))["backend"], "native")
+        hint = "a server at http://127.0.0.1:8000 has this model too; --place http://127.0.0.1:8000 "
+        for offline, finds in (("0", self.assertIn), ("1", self.assertNotIn)):
+            alone = self.serve(MODEL, environment={"HF_HUB_OFFLINE": offline}, threads=())
+            self.assertEqual(json.loads(ask(alone.address, "/v1/metadata"))["backend"], "native")
+            alone.process.send_signal(signal.SIGINT)
+            finds(hint, alone.process.communicate(timeout=TIMEOUT)[1])
 
 
 class Load(ManyPlaces):

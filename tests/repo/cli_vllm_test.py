@@ -7,6 +7,7 @@
 import concurrent.futures
 import json
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -205,7 +206,7 @@ class Launch(Vllm):
         self.assertTrue(ends(pid))
 
     def test_one_that_died_is_started_again(self):
-        server = self.serve(MODEL, "--backend", "vllm", environment=self.environment)
+        server = self.serve(MODEL, "--backend", "vllm", "--max-wait", "0", environment=self.environment)
         wanted = run("run", MODEL, "Once upon", "--raw", "--max-tokens", "200", "--temperature", "0", "--ignore-eos",
                      "--json", "--backend", "native")
 

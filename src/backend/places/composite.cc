@@ -22,10 +22,18 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kHealthInterval{2};
 /// A server that did not answer so often in a row has lost what it had, though connections to it
-/// may look alive.
+/// may look alive; if nobody else is there, it may as well be slow.
 constexpr int kLostAfter = 3;
 /// Between two attempts to take in a server that is there and cannot be used.
 constexpr std::chrono::seconds kLongestPause{60};
+
+bool is_another_up(const Roster& roster, std::size_t place) {
+  const std::vector<PlaceStats> places = roster.stats();
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (i != place && places[i].is_up) return true;
+  }
+  return false;
+}
 
 class Composite final : public Backend {
  public:
@@ -175,7 +183,7 @@ void Composite::ask_health(std::size_t place) {
     const bool is_well = !result.error && result.answer.status == 200;
     if (is_well && !roster_.is_loaded(place)) return take_in(place);
     const int n = roster_.tell_health(place, is_well, "does not answer");
-    if (n >= kLostAfter) relay_.give_up(place);
+    if (n >= kLostAfter && is_another_up(roster_, place)) relay_.give_up(place);
   });
 }
 

@@ -151,10 +151,11 @@ void Relay::end_choice(Job& job, int choice, FinishReason reason, int n_cached_t
     is_last = std::all_of(job.choices.begin(), job.choices.end(),
                           [](const ChoiceState& other) { return other.has_ended; });
   }
+  if (is_last) {  // known before anyone is told
+    ++n_finished_;
+    forget(job.request.id);
+  }
   job.request.sink->on_end(choice, reason, n_cached_tokens, failure);
-  if (!is_last) return;
-  ++n_finished_;
-  forget(job.request.id);
 }
 
 void Relay::leg_failed(const JobPtr& job, const Leg& leg, std::vector<int> choices) noexcept {

@@ -134,6 +134,8 @@ WorkerProcess::WorkerProcess(const std::string& python, std::string_view script)
 
 WorkerProcess::~WorkerProcess() {
   kill();
+  // Whoever it started, outside of its group, and let have its output hears that nobody is here.
+  ::shutdown(socket_.get(), SHUT_RDWR);
   if (watcher_.joinable()) watcher_.join();
   if (logits_ != nullptr) ::munmap(const_cast<float*>(logits_), n_logit_bytes_);
 }

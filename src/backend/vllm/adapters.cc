@@ -125,8 +125,11 @@ bool Adapters::refresh(std::size_t index) {
   }
 }
 
+/// Unless that was done just now.
 void Adapters::refresh_all() {
+  if (Clock::now() - asked_ < kRefreshInterval) return;
   for (std::size_t i = 0; i < n_servers_; ++i) (void)refresh(i);
+  asked_ = Clock::now();
 }
 
 bool Adapters::is_known(const std::string& name) const {
@@ -135,7 +138,15 @@ bool Adapters::is_known(const std::string& name) const {
                      [&](const Place& place) { return place.adapters.contains(name); });
 }
 
-std::vector<AdapterOptions> Adapters::list() const {
+std::vector<AdapterOptions> Adapters::list() {
+  {
+    const base::MutexLock lock(asking_mutex_);
+    refresh_all();
+  }
+  return known();
+}
+
+std::vector<AdapterOptions> Adapters::known() const {
   const base::MutexLock lock(mutex_);
   Names all;
   for (const Place& place : places_) all.insert(place.adapters.begin(), place.adapters.end());
@@ -147,12 +158,9 @@ std::vector<AdapterOptions> Adapters::list() const {
 std::int32_t Adapters::find(const std::string& name) {
   if (!is_known(name)) {
     const base::MutexLock lock(asking_mutex_);
-    if (Clock::now() - asked_ >= kRefreshInterval && !is_known(name)) {
-      refresh_all();
-      asked_ = Clock::now();
-    }
+    if (!is_known(name)) refresh_all();
   }
-  if (!is_known(name)) fail_no_adapter(name, list());
+  if (!is_known(name)) fail_no_adapter(name, known());
   const base::MutexLock lock(mutex_);
   const auto found = std::find(numbered_.begin(), numbered_.end(), name);
   const auto number = static_cast<std::int32_t>(found - numbered_.begin()) + 1;

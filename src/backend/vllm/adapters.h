@@ -36,7 +36,8 @@ class Adapters {
   std::int32_t find(const std::string& name);
   /// Of a number that `find` gave; empty for 0.
   std::string name_of(std::int32_t number) const;
-  std::vector<AdapterOptions> list() const;
+  /// As Backend::adapters. Asks the servers again, once a second at most.
+  std::vector<AdapterOptions> list();
   /// A server began anew at `url`: mounts there what was mounted before.
   void restore(std::size_t server, const std::string& url);
 
@@ -48,8 +49,9 @@ class Adapters {
     Names adapters{};
   };
 
+  std::vector<AdapterOptions> known() const;
   bool refresh(std::size_t index);
-  void refresh_all();
+  void refresh_all() REQUIRES(asking_mutex_);
   bool mount_at(std::size_t index, const AdapterOptions& adapter);
   void unmount_at(std::size_t index, const std::string& name);
   bool is_known(const std::string& name) const;

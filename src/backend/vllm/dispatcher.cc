@@ -25,6 +25,11 @@ const std::string& model_of(const Job& job, const Server& server) {
   return job.adapter.empty() ? server.model : job.adapter;
 }
 
+bool have_all_ended(const Job& job) {
+  return std::all_of(job.choices.begin(), job.choices.end(),
+                     [](const ChoiceState& choice) { return choice.has_ended; });
+}
+
 base::Failure no_such_adapter(const Job& job) {
   return {ErrorCode::kNotFound,
           base::cat("adapter_name: no server that can be asked has the adapter (got ", job.adapter,
@@ -289,6 +294,10 @@ void Dispatcher::end_choice(Job& job, int choice, FinishReason reason,
   ChoiceState& state = job.choices[static_cast<std::size_t>(choice)];
   if (std::exchange(state.has_ended, true)) return;
   --counters_.n_running;
+  if (have_all_ended(job)) {  // known before anyone is told
+    counters_.n_cached_tokens += job.n_cached_tokens;
+    ++counters_.n_finished;
+  }
   job.request.sink->on_end(choice, reason, job.n_cached_tokens, failure);
 }
 
@@ -298,9 +307,7 @@ void Dispatcher::end_job(const JobPtr& job, FinishReason reason, const base::Fai
 }
 
 void Dispatcher::forget_if_ended(const JobPtr& job) {
-  const bool has_ended = std::all_of(job->choices.begin(), job->choices.end(),
-                                     [](const ChoiceState& choice) { return choice.has_ended; });
-  if (!has_ended || std::exchange(job->is_over, true)) return;
+  if (!have_all_ended(*job) || std::exchange(job->is_over, true)) return;
   // Not erased: a call may be feeding its leg just now.
   for (const Leg& leg : job->legs) {
     loop_.cancel(leg.call);
@@ -312,8 +319,6 @@ void Dispatcher::forget_if_ended(const JobPtr& job) {
   }
   if (job->deadline_timer) loop_.cancel_timer(*job->deadline_timer);
   if (job->wait_timer) loop_.cancel_timer(*job->wait_timer);
-  counters_.n_cached_tokens += job->n_cached_tokens;
-  ++counters_.n_finished;
   jobs_.erase(job->request.id);
 }
 

@@ -144,8 +144,8 @@ class RemoteBackend final : public Backend {
   bool is_shut_down_ GUARDED_BY(mutex_) = false;
   Counters counters_;
   net::HttpLoop loop_;
-  Adapters adapters_;
-  Dispatcher dispatcher_;  // on the loop's thread, which `shut_down` has ended before it goes
+  mutable Adapters adapters_;  // asks servers what they have
+  Dispatcher dispatcher_;      // on the loop's thread, which `shut_down` has ended before it goes
   std::unique_ptr<Keeper> keeper_;  // ended by `shut_down`, too
 };
 

@@ -108,8 +108,7 @@ int start_command(const Arguments& arguments) {
       note_cache_size(llm, screen);
       screen.note("openllm: ready; Ctrl-C stops\n");
       if (server.port() == kUsualPort) return;
-      const std::string nearby =
-          tell_of_server(llm, arguments.model, load, base::cat("http://127.0.0.1:", kUsualPort));
+      const std::string nearby = tell_of_server(llm, arguments.model, load, kUsualPort);
       if (!nearby.empty()) screen.note(nearby);
     } catch (...) {
       failure = std::current_exception();

@@ -79,6 +79,28 @@ TEST(Logprobs, TokensAsIds) {
       R"({"tokens":["token_id:4"],"token_logprobs":[-1],"top_logprobs":[],"text_offset":[0]})");
 }
 
+/// Ids are all that there is, and names by text are refused.
+TEST(Logprobs, WithoutATokenizer) {
+  const std::vector<TokenLogprobs> lists{{}, {{4, -1.0F}, {5, -2.0F}}};
+  const PlacedTokens placed{{4}, {lists[1]}, {0}};
+  std::string out;
+  const LogprobWriter ids({}, true, 1);
+  ids.append_completion(out, placed);
+  EXPECT_EQ(out, R"({"tokens":["token_id:4"],"token_logprobs":[-1],)"
+                 R"("top_logprobs":[{"token_id:4":-1}],"text_offset":[0]})");
+  out.clear();
+  ids.append_prompt(out, lists, 2);
+  EXPECT_EQ(out, R"([null,{"4":{"logprob":-1,"rank":1,"decoded_token":null},)"
+                 R"("5":{"logprob":-2,"rank":2,"decoded_token":null}}])");
+  try {
+    LogprobWriter({}, false, 1).append_completion(out, placed);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_EQ(error.where(), "logprobs");
+  }
+}
+
 TEST(ChatAnswer, Chunks) {
   const ChatAnswer answer({"chatcmpl-1", 7, "a/b", "fp_1"}, writer(0), true, false);
   EXPECT_EQ(

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "base/error.h"
 #include "base/hex.h"
 #include "base/utf8.h"
 
@@ -36,11 +37,16 @@ void write_logprob(base::JsonWriter& json, float value) {
 }  // namespace
 
 LogprobWriter::Vocabulary LogprobWriter::vocabulary_of(const LLM& llm) {
+  if (!llm.info().has_tokenizer) return {};
   return {[&llm](std::int32_t id) { return llm.token_text(id); }};
 }
 
 std::string LogprobWriter::name(std::int32_t id, bool is_chat) const {
-  return as_ids_ ? "token_id:" + std::to_string(id) : printable(vocabulary_.bytes(id), is_chat);
+  if (as_ids_) return "token_id:" + std::to_string(id);
+  if (vocabulary_.bytes) return printable(vocabulary_.bytes(id), is_chat);
+  base::fail_at(
+      ErrorCode::kUnsupported, "logprobs",
+      "the model has no tokenizer to name tokens by (expected return_tokens_as_token_ids)");
 }
 
 TokenLogprobs LogprobWriter::top(const TokenLogprobs& list, bool always_chosen) const {
@@ -133,7 +139,12 @@ void LogprobWriter::append_prompt(std::string& out, const std::vector<TokenLogpr
       } else {
         json.null();
       }
-      json.member("decoded_token", printable(vocabulary_.bytes(entry.token_id), true));
+      json.key("decoded_token");
+      if (vocabulary_.bytes) {
+        json.value(printable(vocabulary_.bytes(entry.token_id), true));
+      } else {
+        json.null();
+      }
       json.end_object();
     }
     json.end_object();

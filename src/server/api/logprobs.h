@@ -24,12 +24,13 @@ struct PlacedTokens {
 class LogprobWriter {
  public:
   struct Vocabulary {
-    std::function<std::string(std::int32_t)> bytes{};
+    std::function<std::string(std::int32_t)> bytes{};  ///< Empty: the model has no tokenizer.
   };
   /// The vocabulary of a model. `llm` must outlive it.
   static Vocabulary vocabulary_of(const LLM& llm);
 
-  /// `as_ids`: tokens are named "token_id:N". `n_top`: how many of the most likely tokens to list.
+  /// `as_ids`: tokens are named "token_id:N"; else a model without a tokenizer is refused when one
+  /// is to be named. `n_top`: how many of the most likely tokens to list.
   LogprobWriter(Vocabulary vocabulary, bool as_ids, int n_top)
       : vocabulary_(std::move(vocabulary)), as_ids_(as_ids), n_top_(n_top) {}
 
@@ -38,7 +39,7 @@ class LogprobWriter {
   void append_completion(std::string& out, const PlacedTokens& tokens) const;
   /// [null,{"ID":{"logprob":...,"rank":...,"decoded_token":...},...},...]: vLLM's prompt_logprobs.
   /// `n_top`: how many of the most likely tokens each list has; the rank of a prompt's token that
-  /// is not among them is null.
+  /// is not among them is null, and all texts of a model without a tokenizer.
   void append_prompt(std::string& out, const std::vector<TokenLogprobs>& lists, int n_top) const;
   /// {"content":[...],"refusal":null} of /v1/chat/completions.
   void append_chat(std::string& out, std::span<const TokenLogprobs> lists) const;
