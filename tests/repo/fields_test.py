@@ -60,7 +60,7 @@ EXCEPTIONS = {
     "src/server/api/helpers_request.h": {"add_generation_prompt"},  # false there unless given
     "src/server/api/helpers_request.cc": {"add_generation_prompt"},
     "src/server/endpoints/helpers.cc": {"add_generation_prompt"},
-    "src/server/endpoints/metadata.cc": {"timeout"},  # of the model, as OpenLLM's clients know it
+    "src/server/endpoints/metadata.cc": {"timeout", "adapter_name"},  # of the model, as OpenLLM's clients know it
     "src/server/api/native_delta.cc": {"request_id", "prompt_logprobs"},  # of outputs
     "src/server/service/call_context.h": {"request_id"},
     "src/server/service/call_context.cc": {"request_id"},
@@ -86,6 +86,7 @@ EXCEPTIONS = {
     "src/cli/commands/inspect.cc": {"add_special_tokens"},
     "src/llm/llm_config.cc": {"temperature"},  # do_sample
     # Where answers are made, not where requests are read.
+    "src/server/api/logprobs.cc": {"logprobs"},
     "src/server/api/answers.cc": {"logprobs", "prompt_logprobs", "stop"},
     "src/server/api/receipts.h": {"receipt"},
     "src/server/endpoints/chat_completions.cc": {"skip_special_tokens"},
