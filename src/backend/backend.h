@@ -24,7 +24,7 @@ struct Capabilities {
   bool continues_answers = true;  ///< engine::Request::n_answered and first_choice.
   /// Not every part of it honours all of `fields`: it needs engine::Request::fields.
   bool is_mixed = false;
-  bool adapters = false;       ///< Backend::mount_adapter.
+  bool adapters = false;  ///< Backend::mount_adapter.
   /// Honours every field of requests, also those that are yet to come.
   bool all_fields = false;
   /// Else those that it honours, by their names in the table of fields; fields that act above the
@@ -50,6 +50,12 @@ struct HiddenStates {
 [[noreturn]] void fail_no_adapter(const std::string& name,
                                   const std::vector<AdapterOptions>& mounted);
 
+/// How a model reads prompts with an encoder.
+struct SourceFacts {
+  int max_len = 0;                  ///< Longest prompt; 0: the model has no encoder.
+  std::int32_t decoder_start = -1;  ///< What its answers begin with; -1: its files do not say.
+};
+
 /// A loaded model that runs requests: token ids in, tokens and logprobs out. Text lives above.
 /// Thread safety: every method from any thread.
 class Backend {
@@ -59,6 +65,8 @@ class Backend {
   virtual int vocab_size() const noexcept = 0;
   /// Longest sequence, prompt and answer.
   virtual int max_model_len() const noexcept = 0;
+  /// Prompts go to engine::Request::source_ids when there is an encoder.
+  virtual SourceFacts source() const noexcept { return {}; }
   virtual std::string device() const = 0;
   virtual std::string isa() const = 0;
   /// How keys and values are kept: "f32", "f16", "int8"; empty where that is not known.

@@ -108,7 +108,16 @@ std::vector<Case> cases() {
                            "internlm3",
                            "youtu",
                            "axk1",
-                           "sarvam-mla"}) {
+                           "sarvam-mla",
+                           "mt5",
+                           "umt5",
+                           "bart",
+                           "mbart",
+                           "marian",
+                           "m2m-100",
+                           "pegasus",
+                           "blenderbot",
+                           "blenderbot-small"}) {
     all.push_back({name, name});
   }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare"}) {
