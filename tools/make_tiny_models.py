@@ -379,6 +379,12 @@ MODELS = {
     "pegasus": seq2seq("PegasusConfig", 2006, scale_embedding=True, activation_function="relu"),
     "blenderbot": seq2seq("BlenderbotConfig", 2007),
     "blenderbot-small": seq2seq("BlenderbotSmallConfig", 2008),
+    "t5-gguf": ("T5Config", dict(
+        vocab_size=70, d_model=24, d_kv=6, d_ff=28, num_layers=1, num_decoder_layers=2, num_heads=2,
+        decoder_start_token_id=0), dict(n_prompt=17, n_source=40, number=2009, gguf=["f32"])),
+    "t5-gguf-gated": ("T5Config", dict(
+        vocab_size=60, d_model=24, d_kv=6, d_ff=28, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False, decoder_start_token_id=0), dict(n_prompt=12, n_source=20, number=2010, gguf=["f32"])),
 }
 
 
@@ -498,10 +504,33 @@ GLOBAL_NAMES = {
     "ln_f.bias": "output_norm.bias",
 }
 ARCHS = {"LlamaConfig": "llama", "Qwen2Config": "qwen2", "Qwen3Config": "qwen3", "Gemma2Config": "gemma2",
-         "Gemma3TextConfig": "gemma3", "GPT2Config": "gpt2"}
+         "Gemma3TextConfig": "gemma3", "GPT2Config": "gpt2", "T5Config": "t5"}
+T5_NAMES = {
+    "SelfAttention.q": "attn_q", "SelfAttention.k": "attn_k", "SelfAttention.v": "attn_v", "SelfAttention.o": "attn_o",
+    "SelfAttention.relative_attention_bias": "attn_rel_b", "EncDecAttention.q": "cross_attn_q",
+    "EncDecAttention.k": "cross_attn_k", "EncDecAttention.v": "cross_attn_v", "EncDecAttention.o": "cross_attn_o",
+    "DenseReluDense.wi_0": "ffn_gate", "DenseReluDense.wi_1": "ffn_up", "DenseReluDense.wi": "ffn_up",
+    "DenseReluDense.wo": "ffn_down",
+}
+
+
+def t5_name(name):
+    if name == "shared.weight":
+        return "token_embd.weight"
+    stack, rest = name.removesuffix(".weight").split(".", 1)
+    short = stack[:3]
+    if rest == "final_layer_norm":
+        return f"{short}.output_norm.weight"
+    _, block, _, layer, module = rest.split(".", 4)
+    if module == "layer_norm":
+        kinds = ["attn_norm", "ffn_norm"] if short == "enc" else ["attn_norm", "cross_attn_norm", "ffn_norm"]
+        return f"{short}.blk.{block}.{kinds[int(layer)]}.weight"
+    return f"{short}.blk.{block}.{T5_NAMES[module]}.weight"
 
 
 def gguf_name(name, arch):
+    if arch == "t5":
+        return t5_name(name)
     name = name.removeprefix("model.").removeprefix("transformer.")
     if name in GLOBAL_NAMES:
         return GLOBAL_NAMES[name]
@@ -530,6 +559,20 @@ def add_keys(writer, arch, config):
         writer.add_block_count(config.n_layer)
         writer.add_head_count(config.n_head)
         writer.add_layer_norm_eps(config.layer_norm_epsilon)
+        return
+    if arch == "t5":
+        writer.add_context_length(512)
+        writer.add_embedding_length(config.d_model)
+        writer.add_feed_forward_length(config.d_ff)
+        writer.add_block_count(config.num_layers)
+        writer.add_decoder_block_count(config.num_decoder_layers)
+        writer.add_head_count(config.num_heads)
+        writer.add_key_length(config.d_kv)
+        writer.add_value_length(config.d_kv)
+        writer.add_layer_norm_eps(config.layer_norm_epsilon)
+        writer.add_relative_attn_buckets_count(config.relative_attention_num_buckets)
+        writer.add_layer_norm_rms_eps(config.layer_norm_epsilon)
+        writer.add_decoder_start_token_id(config.decoder_start_token_id)
         return
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -580,6 +623,8 @@ def write_gguf(model, arch, path, quantise):
     read_back = {}
     for name, value in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        if arch == "t5" and name.endswith(".embed_tokens.weight"):  # the shared one
             continue
         heads = {"q": "num_attention_heads", "k": "num_key_value_heads"}
         kind = name.split(".")[-2][0] if name.endswith((".q_proj.weight", ".k_proj.weight")) else ""

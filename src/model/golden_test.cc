@@ -117,10 +117,13 @@ std::vector<Case> cases() {
                            "m2m-100",
                            "pegasus",
                            "blenderbot",
-                           "blenderbot-small"}) {
+                           "blenderbot-small",
+                           "t5-gguf",
+                           "t5-gguf-gated"}) {
     all.push_back({name, name});
   }
-  for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare"}) {
+  for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare",
+                           "t5-gguf", "t5-gguf-gated"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
   for (const char* name : {"llama-gguf", "qwen3", "gemma3"}) {

@@ -1,11 +1,13 @@
 // T5, encoder and decoder: RMS norms, no biases, no scale of scores but a bias by distance in
 // buckets, whose table the first layer of each stack has. T5 1.1 and Flan-T5 have gated FFNs.
-// Source: transformers models/t5.
+// Sources: transformers models/t5, llama.cpp's "t5" architecture.
 
 #include "model/arch/t5.h"
 
 #include <cmath>
+#include <utility>
 
+#include "model/arch/gguf.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -24,21 +26,40 @@ DenseFfnSpec read_ffn(const Config& config, const T5Kind& kind) {
   return ffn;
 }
 
-StackSpec make_stack(const Config& config, const SelfAttentionSpec& attention,
+struct Buckets {
+  int n = 32;
+  int max_distance = 128;
+};
+
+StackSpec make_stack(const Buckets& buckets, const SelfAttentionSpec& attention,
                      const DenseFfnSpec& ffn, int n_layers, bool bias_in_each_layer) {
   StackSpec stack;
   device::PositionBiasSpec bias;
   bias.kind = device::PositionBiasSpec::Kind::kBuckets;
   bias.n_heads = attention.n_heads;
-  bias.n_buckets = config.int_or("relative_attention_num_buckets", 32, 4, 1 << 16);
-  bias.max_distance =
-      config.int_or("relative_attention_max_distance", 128, bias.n_buckets, kMaxPositions);
+  bias.n_buckets = buckets.n;
+  bias.max_distance = buckets.max_distance;
   bias.bidirectional = attention.sees_all;
   stack.layers.assign(static_cast<std::size_t>(n_layers), LayerSpec{attention, {}, ffn, {}});
   stack.position_biases.assign(bias_in_each_layer ? stack.layers.size() : 1, bias);
   for (std::size_t i = 0; bias_in_each_layer && i < stack.layers.size(); ++i)
     std::get<SelfAttentionSpec>(stack.layers[i].mixer).position_bias = static_cast<int>(i);
   return stack;
+}
+
+/// `attention` has heads and their size.
+void set_stacks(SelfAttentionSpec attention, const DenseFfnSpec& ffn, const Buckets& buckets,
+                std::pair<int, int> n_layers, bool bias_in_each_layer, ModelSpec& spec) {
+  spec.takes_any_length = true;
+  attention.scale = 1.0F;
+  attention.position_bias = 0;
+  static_cast<StackSpec&>(spec) =
+      make_stack(buckets, attention, ffn, n_layers.second, bias_in_each_layer);
+  for (LayerSpec& layer : spec.layers) {
+    layer.cross = CrossAttentionSpec{attention.n_heads, attention.head_dim, 1.0F, false};
+  }
+  attention.sees_all = true;
+  spec.encoder = make_stack(buckets, attention, ffn, n_layers.first, bias_in_each_layer);
 }
 
 }  // namespace
@@ -49,7 +70,6 @@ ModelSpec read_t5(const Config& config, const T5Kind& kind) {
   spec.vocab_size = hf::read_size(config, "vocab_size", kind.vocab_size, kMaxVocab);
   spec.dim = hf::read_size(config, "d_model", 512, kMaxDim);
   spec.max_positions = config.int_or("n_positions", 512, 1, kMaxPositions);
-  spec.takes_any_length = true;
   spec.decoder_start = hf::read_decoder_start(config, kind.decoder_start);
   spec.norm.kind = device::NormKind::kRms;
   spec.norm.eps = static_cast<float>(config.not_negative_or("layer_norm_epsilon", 1e-6));
@@ -57,18 +77,14 @@ ModelSpec read_t5(const Config& config, const T5Kind& kind) {
   attention.n_heads = hf::read_size(config, "num_heads", kind.n_heads, kMaxHeads);
   attention.n_kv_heads = attention.n_heads;
   attention.head_dim = hf::read_size(config, "d_kv", 64, kMaxHeadDim);
-  attention.scale = 1.0F;
-  attention.position_bias = 0;
-  const DenseFfnSpec ffn = read_ffn(config, kind);
   const int n_layers = hf::read_size(config, "num_layers", kind.n_layers, kMaxLayers);
   const int n_decoder_layers = config.int_or("num_decoder_layers", n_layers, 1, kMaxLayers);
-  static_cast<StackSpec&>(spec) =
-      make_stack(config, attention, ffn, n_decoder_layers, kind.bias_in_each_layer);
-  for (LayerSpec& layer : spec.layers) {
-    layer.cross = CrossAttentionSpec{attention.n_heads, attention.head_dim, 1.0F, false};
-  }
-  attention.sees_all = true;
-  spec.encoder = make_stack(config, attention, ffn, n_layers, kind.bias_in_each_layer);
+  Buckets buckets;
+  buckets.n = config.int_or("relative_attention_num_buckets", buckets.n, 4, 1 << 16);
+  buckets.max_distance = config.int_or("relative_attention_max_distance", buckets.max_distance,
+                                       buckets.n, kMaxPositions);
+  set_stacks(attention, read_ffn(config, kind), buckets, {n_layers, n_decoder_layers},
+             kind.bias_in_each_layer, spec);
   spec.head.emplace();
   // A head of its own in the file wins. Older files say by tie_word_embeddings whether rows are
   // scaled before it.
@@ -132,6 +148,65 @@ std::vector<ModuleName> stack_modules(bool is_encoder, bool bias_in_each_layer) 
 
 ModelSpec from_hf(const Config& config) { return read_t5(config, {}); }
 
+/// T5, mT5 and UMT5 have one name there; what they differ in is told by the tensors. How far
+/// buckets reach is not in the file.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  ModelSpec spec = gguf::read_common(config, checkpoint, device::NormKind::kRms);
+  spec.decoder_start = config.find_int("decoder_start_token_id", 0, kMaxVocab).value_or(-1);
+  DenseFfnSpec ffn = std::get<DenseFfnSpec>(spec.layers[0].ffn);
+  ffn.gated = gguf::has_tensor(checkpoint, "dec.blk.0.ffn_gate.weight");
+  ffn.activation = ffn.gated ? device::Activation::kGeluTanh : device::Activation::kRelu;
+  Buckets buckets;
+  buckets.n = config.int_or("attention.relative_buckets_count", buckets.n, 4, buckets.max_distance);
+  const int n_layers = spec.n_layers();
+  const int n_decoder_layers = config.int_or("decoder_block_count", n_layers, 1, kMaxLayers);
+  set_stacks(attention_of(spec, 0), ffn, buckets, {n_layers, n_decoder_layers},
+             gguf::has_tensor(checkpoint, "dec.blk.1.attn_rel_b.weight"), spec);
+  // The first T5 alone has no head of its own; it scales rows before the table.
+  if (spec.head->tied && !ffn.gated)
+    spec.head->scale = 1.0F / std::sqrt(static_cast<float>(spec.dim));
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout;
+  layout.modules = {
+      {role::kEmbedding, "token_embd"},
+      {role::kHead, "output"},
+      {role::kFinalNorm, "dec.output_norm"},
+      {role::kMixerNorm, "dec.blk.#.attn_norm"},
+      {role::kQ, "dec.blk.#.attn_q"},
+      {role::kK, "dec.blk.#.attn_k"},
+      {role::kV, "dec.blk.#.attn_v"},
+      {role::kAttentionOutput, "dec.blk.#.attn_o"},
+      {role::kPositionBias, "dec.blk.#.attn_rel_b"},
+      {role::kCrossNorm, "dec.blk.#.cross_attn_norm"},
+      {role::kCrossQ, "dec.blk.#.cross_attn_q"},
+      {role::kCrossK, "dec.blk.#.cross_attn_k"},
+      {role::kCrossV, "dec.blk.#.cross_attn_v"},
+      {role::kCrossOutput, "dec.blk.#.cross_attn_o"},
+      {role::kFfnNorm, "dec.blk.#.ffn_norm"},
+      {role::kGate, "dec.blk.#.ffn_gate"},
+      {role::kUp, "dec.blk.#.ffn_up"},
+      {role::kDown, "dec.blk.#.ffn_down"},
+  };
+  layout.encoder_modules = {
+      {role::kFinalNorm, "enc.output_norm"},
+      {role::kMixerNorm, "enc.blk.#.attn_norm"},
+      {role::kQ, "enc.blk.#.attn_q"},
+      {role::kK, "enc.blk.#.attn_k"},
+      {role::kV, "enc.blk.#.attn_v"},
+      {role::kAttentionOutput, "enc.blk.#.attn_o"},
+      {role::kPositionBias, "enc.blk.#.attn_rel_b"},
+      {role::kFfnNorm, "enc.blk.#.ffn_norm"},
+      {role::kGate, "enc.blk.#.ffn_gate"},
+      {role::kUp, "enc.blk.#.ffn_up"},
+      {role::kDown, "enc.blk.#.ffn_down"},
+  };
+  layout.ignored = {"dec.blk.#.cross_attn_rel_b.weight"};
+  return layout;
+}
+
 }  // namespace
 
 ModuleLayout t5_layout(const T5Kind& kind) {
@@ -144,6 +219,8 @@ ModuleLayout t5_layout(const T5Kind& kind) {
   return layout;
 }
 
-Family t5_family() { return {"t5", {"t5"}, {}, from_hf, nullptr, t5_layout({}), {}}; }
+Family t5_family() {
+  return {"t5", {"t5"}, {"t5"}, from_hf, from_gguf, t5_layout({}), gguf_layout()};
+}
 
 }  // namespace openllm::model
