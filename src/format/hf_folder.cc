@@ -103,8 +103,8 @@ std::size_t take(std::vector<Tensor>& from, const std::vector<std::string>& want
   std::set_difference(wanted.begin(), wanted.end(), have.begin(), have.end(),
                       std::back_inserter(lacking));
   base::fail_at(ErrorCode::kCorruptData, file, "tensor ",
-                lacking.empty() ? "" : printable(lacking[0]), ": missing, though ",
-                kModelFolder.index, " says it is here");
+                lacking.empty() ? "" : printable(lacking[0]), ": missing, though ", index,
+                " says it is here");
 }
 
 }  // namespace
