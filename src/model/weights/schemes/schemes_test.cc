@@ -99,8 +99,8 @@ INSTANTIATE_TEST_SUITE_P(Models, StoredWeights,
                                          Stored{"llama-hqq", tensor::DType::kAffine4By32},
                                          Stored{"llama-hqq-columns", tensor::DType::kF32},
                                          Stored{"gpt_oss-mxfp4", tensor::DType::kMXFP4}),
-                         [](const auto& info) {
-                           std::string name = info.param.model;
+                         [](const auto& test) {
+                           std::string name = test.param.model;
                            for (char& c : name)
                              c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
                            return name;
