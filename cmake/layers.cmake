@@ -42,9 +42,7 @@ function(openllm_test name)
                                         GTest::gtest_main Threads::Threads)
   openllm_precompile(${name} test)
   target_compile_definitions(${name} PRIVATE OPENLLM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
-  if(OPENLLM_SANITIZE)
-    target_compile_options(${name} PRIVATE -O0)
-    # Starting a sanitized program costs more than most cases: some processes for all cases.
+  if(OPENLLM_SANITIZE)  # starting a sanitized program costs more than most cases: some processes for all cases
     foreach(part RANGE 1 4)
       math(EXPR index "${part} - 1")
       add_test(NAME ${name}.part${part} COMMAND ${name} --gtest_brief=1)

@@ -24,7 +24,7 @@ struct Capabilities {
   bool continues_answers = true;  ///< engine::Request::n_answered and first_choice.
   /// Not every part of it honours all of `fields`: it needs engine::Request::fields.
   bool is_mixed = false;
-  bool adapters = false;       ///< Backend::mount_adapter.
+  bool adapters = false;  ///< Backend::mount_adapter.
   /// Honours every field of requests, also those that are yet to come.
   bool all_fields = false;
   /// Else those that it honours, by their names in the table of fields; fields that act above the

@@ -43,12 +43,12 @@ class PrefixMemory {
   std::unordered_map<std::uint64_t, std::list<Entry>::iterator> by_key_;
 };
 
-/// The place for `n_choices` more with a prompt of this key, of those that are not in `excluded`. One that
-/// is well comes before others, then one that has room for them now; of these the one where they
-/// would be done first, if what it has were done at the speed of lately (one whose speed is not
-/// known counts as fast as the fastest, so that it gets known). The place that has the prompt's
-/// beginning, as it may have it cached, wins unless it has much more to do than that one. nullopt:
-/// none is left. Notes the prompt for the one it gives.
+/// The place for `n_choices` more with a prompt of this key, of those that are not in `excluded`.
+/// One that is well comes before others, then one that has room for them now; of these the one
+/// where they would be done first, if what it has were done at the speed of lately (one whose speed
+/// is not known counts as fast as the fastest, so that it gets known). The place that has the
+/// prompt's beginning, as it may have it cached, wins unless it has much more to do than that one.
+/// nullopt: none is left. Notes the prompt for the one it gives.
 std::optional<std::size_t> choose_place(std::span<const PlaceLoad> places, PrefixMemory& memory,
                                         std::uint64_t key, int n_choices,
                                         const std::set<std::size_t>& excluded);

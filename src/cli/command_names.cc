@@ -23,6 +23,7 @@ constexpr AbsentCommand kAbsent[] = {
     {"get-containerfile",
      "there are no bentos; one process serves a model: `openllm start MODEL --host 0.0.0.0`"},
     {"playground", "`openllm run MODEL` is a chat; examples/ has programs to begin with"},
+    {"embed", "this version gives no embeddings; `openllm logits` prints what a model computes"},
     {"instruct", "`openllm query PROMPT` asks a server; its /v1/chat/completions takes tools"},
     {"start-grpc", "servers speak HTTP: `openllm start MODEL`, and `openllm query` asks it"},
     {"build-base-container",

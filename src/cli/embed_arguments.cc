@@ -10,7 +10,7 @@ namespace openllm::cli {
 namespace {
 
 void add_texts(CLI::App* command, const char* name, const char* help, Arguments& a) {
-  command->add_option(name, a.texts, help)->expected(0, -1)->type_name("");
+  command->add_option(name, a.texts, help)->expected(0, -1)->allow_extra_args(false)->type_name("");
   repeated(
       command, "-f,--file", a.text_files,
       "File with a text on each line, after the others; \"-\": standard input; may be repeated")

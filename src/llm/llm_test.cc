@@ -346,7 +346,7 @@ TEST(Llm, TokenIdsNeedNoTokenizerThatWeKnow) {
   for (const char* file : {"config.json", "model.safetensors"})
     fs::create_symlink(fs::path(kFolder) / file, folder / file);
   std::ofstream(folder / "tokenizer.json")
-      << R"({"model":{"type":"Syllables","vocab":{"a":0},"unk_token":"a"}})";
+      << R"({"model":{"type":"WordLevel","vocab":{"a":0},"unk_token":"a"}})";
   {
     const LLM llm(folder.string());
     const GenerateOptions options = {.max_new_tokens = 5, .temperature = 0.0F};
@@ -358,7 +358,7 @@ TEST(Llm, TokenIdsNeedNoTokenizerThatWeKnow) {
     EXPECT_FALSE(llm.info().has_tokenizer);
     const auto ask = [&] { (void)llm.generate("a", options); };
     EXPECT_EQ(error_code(ask), ErrorCode::kUnsupported);
-    EXPECT_THAT(error_text(ask), HasSubstr("Syllables"));
+    EXPECT_THAT(error_text(ask), HasSubstr("WordLevel"));
   }
   fs::remove_all(folder);
 }

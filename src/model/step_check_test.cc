@@ -86,8 +86,9 @@ TEST_F(StepCheck, LimitsOfTheStepAreInclusive) {
   max_output_rows_ = 2;
   // Hidden states have rows of their own, up to those of the step together.
   expect_taken([](step::Step& s) { s.hidden_rows = {0, 1, 2}; });
-  expect_refusal("too many rows with results (expected at most 5, got 6)",
-                 [](step::Step& s) { s.hidden_rows = {0, 1, 2, 3}; });
+  expect_refusal("too many rows with results (expected at most 5, got 6)", [](step::Step& s) {
+    s.hidden_rows = {0, 1, 2, 3};
+  });
 }
 
 TEST_F(StepCheck, TokenIdsAndEmbeddings) {

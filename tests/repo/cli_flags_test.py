@@ -422,7 +422,7 @@ class Commands(Case):
     def test_commands_that_are_not_here_say_what_to_use(self):
         for command, word in (("list-models", "`openllm models`"), ("list-bentos", "`openllm models`"),
                               ("dive-bentos", "`openllm info"), ("get-containerfile", "`openllm start"),
-                              ("playground", "`openllm run"), ("instruct", "`openllm query"),
+                              ("playground", "`openllm run"), ("embed", "embeddings"), ("instruct", "`openllm query"),
                               ("start-grpc", "`openllm start"), ("build-base-container", "`openllm start")):
             for words in ((command,), (command, "x", "--flag"), ("--quiet", command), ("help", command)):
                 self.check_refused(run(*words), 2, command, word)

@@ -23,7 +23,7 @@ from pathlib import Path
 from cli_program import DATA, PROGRAM, STORIES, TIMEOUT, TINY, main, run
 
 
-class Checks(unittest.TestCase):
+class Usage(unittest.TestCase):
     def check_error(self, result, status, *words):
         self.assertEqual(result.returncode, status, result.stderr)
         self.assertEqual(result.stdout, "")
@@ -31,8 +31,6 @@ class Checks(unittest.TestCase):
         for word in words:
             self.assertIn(word, result.stderr)
 
-
-class Usage(Checks):
     def test_version_and_help(self):
         self.assertRegex(run("--version").stdout, r"^openllm \d+\.\d+\.\d+\n$")
         overview = run("--help")
@@ -271,7 +269,7 @@ class Usage(Checks):
             self.assertEqual(len(json.loads(run("models", "--json", environment=store).stdout)), 1)
 
 
-class Generation(Checks):
+class Generation(unittest.TestCase):
     def test_ids_without_tokenizer(self):
         golden = json.loads((Path(TINY) / "golden.json").read_text())
         ids = ",".join(map(str, golden["prompt"]))

@@ -91,15 +91,6 @@ EXCEPTIONS = {
     "src/server/endpoints/chat_completions.cc": {"skip_special_tokens"},
     "src/server/endpoints/generate.cc": {"prompt_logprobs", "request_id"},
     "src/server/http/exchange.h": {"request_id"},
-    # Texts without an answer: their options are their own.
-    "src/cli/commands/text.cc": {"skip_special_tokens", "add_special_tokens"},
-    "src/cli/tool_arguments.cc": {"max_new_tokens", "skip_special_tokens", "add_special_tokens"},
-    "src/cli/embed_arguments.cc": {"max_tokens"},
-    "src/client/vectors.cc": {"max_tokens", "request_id", "add_special_tokens", "priority", "timeout"},
-    "src/server/api/vector_requests.cc": {"max_tokens", "request_id", "add_special_tokens", "priority", "cache_salt", "timeout"},
-    "src/server/docs/field_schemas.cc": {"request_id", "add_special_tokens", "priority", "timeout"},
-    "src/server/endpoints/vectors.cc": {"request_id"},
-    "src/llm/compare/witness.cc": {"temperature"},  # greedy
     "src/engine/request.h": {"bad_words", "allowed_token_ids"},  # for servers, which have their own constraints
 }
 
@@ -107,7 +98,7 @@ EXCEPTIONS = {
 BELOW = re.compile(r"src/(tensor|kernels|format|tokenizer|jinja|step|device|kv|model)/")
 
 # Where a sampling field may act, besides the declaration and the table.
-SAMPLING_ACTS = re.compile(r"src/(sampling/|llm/engine_request\.cc|llm/token_rules\.cc|llm/model_files\.cc|llm/llm_config\.cc|llm/family_defaults\.cc|llm/config_forms\.cc|llm/greedy\.h|backend/(vllm|places)/|backend/continuation\.)")
+SAMPLING_ACTS = re.compile(r"src/(sampling/|llm/engine_request\.cc|llm/token_rules\.cc|llm/model_files\.cc|llm/llm_config\.cc|llm/family_defaults\.cc|llm/config_forms\.cc|llm/greedy\.h|backend/vllm/)")
 
 
 def rows():

@@ -165,7 +165,8 @@ std::optional<Roster::Pick> Roster::pick(const Needs& needs, std::span<const std
     if (!can(place, needs)) excluded.insert(i);
     loads.push_back({place.n_not_well == 0, place.n_open, place.n_slots, token_s(place)});
   }
-  const auto chosen = choose_place(loads, memory_, PrefixMemory::key_of(prompt), n_choices, excluded);
+  const auto chosen =
+      choose_place(loads, memory_, PrefixMemory::key_of(prompt), n_choices, excluded);
   if (!chosen) return std::nullopt;
   Place& place = places_[*chosen];
   place.n_open += n_choices;

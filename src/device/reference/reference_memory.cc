@@ -108,6 +108,11 @@ ReferenceKvCache::ReferenceKvCache(const KvCacheSpec& spec)
     const auto n_blocks = layer.group == KvLayerSpec::kOwnRows
                               ? spec_.n_own_blocks
                               : spec_.blocks_per_group.at(static_cast<std::size_t>(layer.group));
+    if (layer.state_floats > 0) {
+      layers_[i].states = ZeroedArray<float>(static_cast<std::size_t>(n_blocks) *
+                                             static_cast<std::size_t>(layer.state_floats));
+      continue;
+    }
     const std::size_t n_rows = static_cast<std::size_t>(n_blocks) *
                                static_cast<std::size_t>(layer.n_kv_heads) *
                                static_cast<std::size_t>(spec_.block_size);
@@ -122,6 +127,12 @@ ReferenceKvCache::ReferenceKvCache(const KvCacheSpec& spec)
       }
     }
   }
+}
+
+float* ReferenceKvCache::state(int layer, std::int32_t block) noexcept {
+  const auto i = static_cast<std::size_t>(layer);
+  return &layers_[i].states[static_cast<std::size_t>(block) *
+                            static_cast<std::size_t>(spec_.layers[i].state_floats)];
 }
 
 std::size_t ReferenceKvCache::token_of(int layer, std::int32_t block, int kv_head,

@@ -24,9 +24,9 @@ struct EmbeddingSpec {
   /// D / 2 of them: positions are no table of the file, but sin(row * f) for each frequency f, then
   /// cos(row * f).
   std::vector<float> sine_frequencies{};
-  int n_token_types = 0;    ///< Rows of their table, by the token's type; 0: none.
-  bool has_norm = false;    ///< A norm behind the sum.
-  int width = 0;            ///< Columns of the table of tokens, where a linear follows; 0: D.
+  int n_token_types = 0;  ///< Rows of their table, by the token's type; 0: none.
+  bool has_norm = false;  ///< A norm behind the sum.
+  int width = 0;          ///< Columns of the table of tokens, where a linear follows; 0: D.
   /// The other tables and the norm have that width too, and the linear, which has a bias, comes
   /// last.
   bool is_narrow = false;
