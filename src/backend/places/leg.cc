@@ -18,9 +18,8 @@ Leg::Leg(std::shared_ptr<Job> job, LegOwner& owner, Roster& roster, const base::
       id_(std::move(id)),
       choices_(std::move(choices)),
       begun_(clock.now()),
-      n_tokens_(choices_.size(), 0) {
-  failed_.reserve(choices_.size());
-}
+      n_tokens_(choices_.size(), 0),
+      failed_(choices_.size(), 0) {}
 
 void Leg::on_start(base::Clock::TimePoint when) noexcept {
   {
@@ -95,19 +94,20 @@ void Leg::count_end(std::size_t index, FinishReason reason) noexcept {
 
 void Leg::on_end(int index, FinishReason reason, int n_cached_tokens,
                  const base::Failure& failure) noexcept {
-  const std::shared_ptr<Leg> self = shared_from_this();  // its choice forgets it
+  const std::shared_ptr<Leg> self = weak_from_this().lock();  // its choice forgets it
   const auto i = static_cast<std::size_t>(index);
   count_end(i, reason);
   if (fails(reason, failure)) {
-    failed_.push_back(choices_[i]);
+    failed_[n_failed_++] = choices_[i];
     const base::MutexLock lock(job_->mutex);
     job_->choices[static_cast<std::size_t>(choices_[i])].leg.reset();
   } else {
     const auto n_prompt = static_cast<int>(job_->request.prompt_ids.size());
     owner_.end_choice(*job_, choices_[i], reason, std::min(n_cached_tokens, n_prompt), failure);
   }
-  if (++n_ended_ == choices_.size() && !failed_.empty())
-    owner_.leg_failed(job_, *this, std::move(failed_));
+  if (++n_ended_ < choices_.size() || n_failed_ == 0) return;
+  failed_.erase(failed_.begin() + static_cast<std::ptrdiff_t>(n_failed_), failed_.end());
+  owner_.leg_failed(job_, *this, std::move(failed_));
 }
 
 }  // namespace openllm::backend::places

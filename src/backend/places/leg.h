@@ -65,7 +65,8 @@ class Leg final : public engine::EventSink, public std::enable_shared_from_this<
   const base::Clock::TimePoint begun_;
   std::atomic<bool> is_lost_{false};
   std::vector<std::int64_t> n_tokens_;  // by choice
-  std::vector<int> failed_;
+  std::vector<int> failed_;             ///< The first n_failed_ of them count.
+  std::size_t n_failed_ = 0;
   base::Failure failure_;
   std::size_t n_ended_ = 0;
 };
