@@ -17,17 +17,8 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
-void read_multipliers(gguf::Members& members) {
-  members.copy("embedding_scale", "embedding_multiplier")
-      .copy("residual_scale", "residual_multiplier")
-      .copy("attention.scale", "attention_multiplier")
-      .copy("logit_scale", "logits_scaling");
-}
-
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
-  gguf::Members members(config, checkpoint);
-  read_multipliers(members);
-  return members.read(from_hf, gguf::Members::Heads::kPaired);
+  return gguf::Members(config, checkpoint).read(from_hf, gguf::Members::Heads::kPaired);
 }
 
 ModuleLayout gguf_layout() {
