@@ -298,6 +298,25 @@ TEST(SpecTest, GgufNeedsItsEmbedding) {
   EXPECT_EQ(std::get<MoeFfnSpec>(spec.layers[0].ffn).router.top_k, 2);
 }
 
+TEST(SpecTest, GgufScoresOfExpertsAreThoseOfTheFamily) {
+  MemoryCheckpoint checkpoint(
+      format::Checkpoint::Kind::kGguf,
+      base::Json::parse(
+          R"({"general.architecture": "qwen3moe", "qwen3moe.embedding_length": 8,
+          "qwen3moe.block_count": 1, "qwen3moe.feed_forward_length": 8,
+          "qwen3moe.attention.head_count": 2, "qwen3moe.expert_count": 4,
+          "qwen3moe.expert_used_count": 2, "qwen3moe.attention.key_length": 4})",
+          "test"));
+  checkpoint.add("token_embd.weight", {5, 8});
+  EXPECT_EQ(read_spec(checkpoint).vocab_size, 5);
+  checkpoint.mutable_config()["qwen3moe.expert_gating_func"] = 1;
+  EXPECT_EQ(read_spec(checkpoint).vocab_size, 5);
+  checkpoint.mutable_config()["qwen3moe.expert_gating_func"] = 2;
+  const Error error = error_of([&] { read_spec(checkpoint); });
+  EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(error.what(), testing::HasSubstr("expert_gating_func"));
+}
+
 TEST(SpecTest, SoftCapsThatAreNullOrZeroAreOff) {
   const auto caps = [](const char* value) {
     const ModelSpec spec =

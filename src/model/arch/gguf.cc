@@ -163,29 +163,33 @@ RopeParameters read_rope(const Config& config, const ModelSpec& spec, device::Ro
   return p;
 }
 
+std::vector<float> read_factors(const format::Checkpoint& checkpoint, std::string_view name,
+                                std::size_t n) {
+  const tensor::TensorView* view = checkpoint.find(name);
+  if (view == nullptr || view->dtype != tensor::DType::kF32 ||
+      view->shape.n_elems() != static_cast<std::int64_t>(n) ||
+      view->bytes.size() < n * sizeof(float)) {
+    base::fail_at(ErrorCode::kCorruptData, checkpoint.path(), "tensor ", name,
+                  ": missing, or wrong type or shape (expected F32 [", n, "], got ",
+                  view == nullptr ? "none" : tensor::info(view->dtype).name, " ",
+                  view == nullptr ? "" : view->shape.to_string(), ")");
+  }
+  std::vector<float> values(n);
+  std::memcpy(values.data(), view->bytes.data(), n * sizeof(float));
+  for (const float value : values) {
+    if (!(value > 0.0F && std::isfinite(value))) {
+      base::fail_at(ErrorCode::kCorruptData, checkpoint.path(), "tensor ", name,
+                    ": bad value (expected positive numbers, got ", value, ")");
+    }
+  }
+  return values;
+}
+
 int add_rope(const format::Checkpoint& checkpoint, const RopeParameters& parameters,
              ModelSpec& spec) {
   device::RopeSpec rope = make_rope(parameters);
-  if (const tensor::TensorView* factors = checkpoint.find("rope_freqs.weight")) {
-    const std::size_t n = rope.inv_freq.size();
-    if (factors->dtype != tensor::DType::kF32 ||
-        factors->shape.n_elems() != static_cast<std::int64_t>(n) ||
-        factors->bytes.size() < n * sizeof(float)) {
-      base::fail_at(ErrorCode::kCorruptData, checkpoint.path(),
-                    "tensor rope_freqs.weight: wrong type or shape (expected F32 [", n, "], got ",
-                    tensor::info(factors->dtype).name, " ", factors->shape.to_string(), ")");
-    }
-    std::vector<float> values(n);
-    std::memcpy(values.data(), factors->bytes.data(), n * sizeof(float));
-    for (const float value : values) {
-      if (!(value > 0.0F && std::isfinite(value))) {
-        base::fail_at(ErrorCode::kCorruptData, checkpoint.path(),
-                      "tensor rope_freqs.weight: bad value (expected positive numbers, got ", value,
-                      ")");
-      }
-    }
-    divide_frequencies(rope, values);
-  }
+  if (has_tensor(checkpoint, "rope_freqs.weight"))
+    divide_frequencies(rope, read_factors(checkpoint, "rope_freqs.weight", rope.inv_freq.size()));
   spec.ropes.push_back(std::move(rope));
   return static_cast<int>(spec.ropes.size()) - 1;
 }

@@ -25,6 +25,9 @@ ModelSpec read_llama_like(const Config& config, const format::Checkpoint& checkp
 
 /// rope.* members and rope_freqs.weight.
 RopeParameters read_rope(const Config& config, const ModelSpec& spec, device::RopeStyle style);
+/// A tensor of n positive F32 numbers, such as rope_freqs.weight.
+std::vector<float> read_factors(const format::Checkpoint& checkpoint, std::string_view name,
+                                std::size_t n);
 /// Adds a rope and returns its index.
 int add_rope(const format::Checkpoint& checkpoint, const RopeParameters& parameters,
              ModelSpec& spec);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <string>
 #include <utility>
 
@@ -54,26 +53,6 @@ constexpr Pair kPairs[] = {
     {"nextn_predict_layers", "num_nextn_predict_layers"},
 };
 
-std::vector<double> read_factors(const format::Checkpoint& checkpoint, std::string_view name,
-                                 std::size_t n) {
-  const tensor::TensorView* view = checkpoint.find(name);
-  if (view->dtype != tensor::DType::kF32 || view->shape.n_elems() != static_cast<std::int64_t>(n) ||
-      view->bytes.size() < n * sizeof(float)) {
-    base::fail_at(ErrorCode::kCorruptData, checkpoint.path(), "tensor ", name,
-                  ": wrong type or shape (expected F32 [", n, "], got ",
-                  tensor::info(view->dtype).name, " ", view->shape.to_string(), ")");
-  }
-  std::vector<float> values(n);
-  std::memcpy(values.data(), view->bytes.data(), n * sizeof(float));
-  for (const float value : values) {
-    if (!(value > 0.0F && value < 1e30F)) {
-      base::fail_at(ErrorCode::kCorruptData, checkpoint.path(), "tensor ", name,
-                    ": bad value (expected positive numbers, got ", value, ")");
-    }
-  }
-  return {values.begin(), values.end()};
-}
-
 /// Factors for short and for long sequences are tensors (Phi 3).
 void read_long_factors(const Config& config, const format::Checkpoint& checkpoint,
                        RopeParameters& rope) {
@@ -83,10 +62,27 @@ void read_long_factors(const Config& config, const format::Checkpoint& checkpoin
   }
   const auto n = static_cast<std::size_t>(rope.n_rotary / 2);
   rope.type = RopeParameters::Type::kLongRope;
-  rope.long_factor = read_factors(checkpoint, "rope_factors_long.weight", n);
-  rope.short_factor = read_factors(checkpoint, "rope_factors_short.weight", n);
+  const std::vector<float> longer = read_factors(checkpoint, "rope_factors_long.weight", n);
+  const std::vector<float> shorter = read_factors(checkpoint, "rope_factors_short.weight", n);
+  rope.long_factor.assign(longer.begin(), longer.end());
+  rope.short_factor.assign(shorter.begin(), shorter.end());
   rope.attention_factor = config.positive_or("rope.scaling.attn_factor", 1.0);
   rope.factor = 1.0;
+}
+
+/// What a file says of its router's scores must be what the family does.
+void check_scores(const Config& config, const ModelSpec& spec) {
+  constexpr int kSigmoid = 2;  // 1: softmax over all experts, 3: over the chosen ones
+  const std::optional<int> named = config.find_int("expert_gating_func", 1, 1 << 16);
+  if (!named) return;
+  for (const LayerSpec& layer : spec.layers) {
+    const auto* moe = std::get_if<MoeFfnSpec>(&layer.ffn);
+    if (moe == nullptr) continue;
+    const bool is_sigmoid = moe->router.score == device::RouterSpec::Score::kSigmoid;
+    if (is_sigmoid == (*named == kSigmoid) && *named <= 3) continue;
+    config.unsupported("expert_gating_func", "not how this architecture scores experts (expected ",
+                       is_sigmoid ? "2" : "1 or 3", ", got ", *named, ")");
+  }
 }
 
 }  // namespace
@@ -122,6 +118,7 @@ void Members::read_sizes() {
   // Converters that know no heads of other sizes leave it out.
   const tensor::TensorView* queries = checkpoint_.find("blk.0.attn_q.weight");
   const int n_heads = config_.require_int("attention.head_count", 1, kMaxHeads);
+  if (!config_.has("attention.head_count_kv")) set("num_key_value_heads", n_heads);
   if (!config_.has("attention.key_length") && queries != nullptr && queries->shape.n_dims() == 2)
     set("head_dim", queries->shape[0] / n_heads);
   for (const std::string_view name : {"first_k_dense_replace", "moe_layer_start_index"}) {
@@ -152,6 +149,7 @@ Members& Members::copy(std::string_view key, std::string_view name) {
 ModelSpec Members::read(ModelSpec (*from_hf)(const Config&), Heads heads) const {
   const Config config(values_, config_.where());
   ModelSpec spec = from_hf(config);
+  check_scores(config_, spec);
   spec.max_positions = config_.int_or("context_length", spec.max_positions, 1, kMaxPositions);
   if (!std::holds_alternative<SelfAttentionSpec>(spec.layers[0].mixer)) return spec;
   const int head_dim = attention_of(spec, 0).head_dim;
