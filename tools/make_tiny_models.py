@@ -87,6 +87,16 @@ def small(class_name, **arguments):
     return (class_name, {"vocab_size": 96} | arguments, dict(n_prompt=26, dtype=torch.bfloat16))
 
 
+def seq2seq(class_name, number, **arguments):
+    """An encoder-decoder model; `number` stands for its place in MODELS where that chooses random numbers."""
+    sizes = {} if class_name.endswith("T5Config") else dict(
+        d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=2,
+        encoder_ffn_dim=44, decoder_ffn_dim=36, max_position_embeddings=48, pad_token_id=1, bos_token_id=0,
+        eos_token_id=2, decoder_start_token_id=2)
+    return (class_name, {"vocab_size": 96} | sizes | arguments,
+            dict(n_prompt=17, n_source=23, dtype=torch.bfloat16, number=number))
+
+
 # name -> (configuration class, its arguments, options)
 # Options: dtype of the stored weights, n_prompt, gguf (also write these GGUF files), shard (bytes per file), prefix
 # (drop it from the tensor names), gptq (how to quantise the linears).
@@ -357,6 +367,24 @@ MODELS = {
                          layer_types=["sliding_attention", "full_attention"]),
     "sarvam-mla": small("SarvamMLAConfig", **sizes(num_key_value_heads=4), **moe_sizes(), n_routed_experts=6,
                         **latent_sizes(q_lora_rank=None)),
+    # encoders with decoders
+    "mt5": seq2seq("MT5Config", 2000, d_model=32, d_kv=8, d_ff=40, num_layers=2, num_heads=4,
+                   relative_attention_num_buckets=8, relative_attention_max_distance=12),
+    "umt5": seq2seq("UMT5Config", 2001, d_model=32, d_kv=10, d_ff=40, num_layers=2, num_decoder_layers=3, num_heads=4,
+                    relative_attention_num_buckets=8, relative_attention_max_distance=12),
+    "bart": seq2seq("BartConfig", 2002, scale_embedding=True),
+    "mbart": seq2seq("MBartConfig", 2003, scale_embedding=True),
+    "marian": seq2seq("MarianConfig", 2004, scale_embedding=True, activation_function="swish"),
+    "m2m-100": seq2seq("M2M100Config", 2005),
+    "pegasus": seq2seq("PegasusConfig", 2006, scale_embedding=True, activation_function="relu"),
+    "blenderbot": seq2seq("BlenderbotConfig", 2007),
+    "blenderbot-small": seq2seq("BlenderbotSmallConfig", 2008),
+    "t5-gguf": ("T5Config", dict(
+        vocab_size=70, d_model=24, d_kv=6, d_ff=28, num_layers=1, num_decoder_layers=2, num_heads=2,
+        decoder_start_token_id=0), dict(n_prompt=17, n_source=40, number=2009, gguf=["f32"])),
+    "t5-gguf-gated": ("T5Config", dict(
+        vocab_size=60, d_model=24, d_kv=6, d_ff=28, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False, decoder_start_token_id=0), dict(n_prompt=12, n_source=20, number=2010, gguf=["f32"])),
 }
 
 
@@ -369,13 +397,15 @@ def make_model(class_name, arguments, seed, attention):
         model = transformers.AutoModelForImageTextToText.from_config(config, attn_implementation=attention)
     elif class_name == "BertConfig":
         model = transformers.BertModel(config)
-    elif class_name == "T5Config":
-        model = transformers.T5ForConditionalGeneration(config)
+    elif config.is_encoder_decoder:
+        model = transformers.AutoModelForSeq2SeqLM.from_config(config, attn_implementation=attention)
     else:
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention)
     gemma = class_name.startswith(("Gemma", "VaultGemma", "Nemotron")) and not class_name.startswith("Gemma4")
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:  # positions as waves
+            continue
         noise = torch.randn(parameter.shape, generator=generator)
         is_norm = "norm" in name.lower() or ".ln_" in name
         if name.endswith("bias"):
@@ -384,8 +414,8 @@ def make_model(class_name, arguments, seed, attention):
             value = 0.3 * noise + (0.0 if gemma else 1.0)
         elif "embed" in name or ".wte" in name or ".wpe" in name or "lm_head" in name:
             value = (0.15 if gemma else 0.6) * noise
-        elif "shared." in name and class_name == "T5Config":
-            value = (3.0 if config.scale_decoder_outputs else 0.3) * noise
+        elif "shared." in name and class_name.endswith("T5Config"):
+            value = (3.0 if getattr(config, "scale_decoder_outputs", False) else 0.3) * noise
         else:
             value = 1.3 * noise / parameter.shape[-1] ** 0.5
         parameter.data.copy_(value)
@@ -394,6 +424,8 @@ def make_model(class_name, arguments, seed, attention):
             buffer.data.fill_(0.8)
         if name.endswith("e_score_correction_bias"):
             buffer.data.copy_(0.2 * torch.randn(buffer.shape, generator=generator))
+        if name.endswith("final_logits_bias"):
+            buffer.data.copy_(0.5 * torch.randn(buffer.shape, generator=generator))
     return model.eval()
 
 
@@ -472,10 +504,33 @@ GLOBAL_NAMES = {
     "ln_f.bias": "output_norm.bias",
 }
 ARCHS = {"LlamaConfig": "llama", "Qwen2Config": "qwen2", "Qwen3Config": "qwen3", "Gemma2Config": "gemma2",
-         "Gemma3TextConfig": "gemma3", "GPT2Config": "gpt2"}
+         "Gemma3TextConfig": "gemma3", "GPT2Config": "gpt2", "T5Config": "t5"}
+T5_NAMES = {
+    "SelfAttention.q": "attn_q", "SelfAttention.k": "attn_k", "SelfAttention.v": "attn_v", "SelfAttention.o": "attn_o",
+    "SelfAttention.relative_attention_bias": "attn_rel_b", "EncDecAttention.q": "cross_attn_q",
+    "EncDecAttention.k": "cross_attn_k", "EncDecAttention.v": "cross_attn_v", "EncDecAttention.o": "cross_attn_o",
+    "DenseReluDense.wi_0": "ffn_gate", "DenseReluDense.wi_1": "ffn_up", "DenseReluDense.wi": "ffn_up",
+    "DenseReluDense.wo": "ffn_down",
+}
+
+
+def t5_name(name):
+    if name == "shared.weight":
+        return "token_embd.weight"
+    stack, rest = name.removesuffix(".weight").split(".", 1)
+    short = stack[:3]
+    if rest == "final_layer_norm":
+        return f"{short}.output_norm.weight"
+    _, block, _, layer, module = rest.split(".", 4)
+    if module == "layer_norm":
+        kinds = ["attn_norm", "ffn_norm"] if short == "enc" else ["attn_norm", "cross_attn_norm", "ffn_norm"]
+        return f"{short}.blk.{block}.{kinds[int(layer)]}.weight"
+    return f"{short}.blk.{block}.{T5_NAMES[module]}.weight"
 
 
 def gguf_name(name, arch):
+    if arch == "t5":
+        return t5_name(name)
     name = name.removeprefix("model.").removeprefix("transformer.")
     if name in GLOBAL_NAMES:
         return GLOBAL_NAMES[name]
@@ -504,6 +559,20 @@ def add_keys(writer, arch, config):
         writer.add_block_count(config.n_layer)
         writer.add_head_count(config.n_head)
         writer.add_layer_norm_eps(config.layer_norm_epsilon)
+        return
+    if arch == "t5":
+        writer.add_context_length(512)
+        writer.add_embedding_length(config.d_model)
+        writer.add_feed_forward_length(config.d_ff)
+        writer.add_block_count(config.num_layers)
+        writer.add_decoder_block_count(config.num_decoder_layers)
+        writer.add_head_count(config.num_heads)
+        writer.add_key_length(config.d_kv)
+        writer.add_value_length(config.d_kv)
+        writer.add_layer_norm_eps(config.layer_norm_epsilon)
+        writer.add_relative_attn_buckets_count(config.relative_attention_num_buckets)
+        writer.add_layer_norm_rms_eps(config.layer_norm_epsilon)
+        writer.add_decoder_start_token_id(config.decoder_start_token_id)
         return
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -555,6 +624,8 @@ def write_gguf(model, arch, path, quantise):
     for name, value in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
+        if arch == "t5" and name.endswith(".embed_tokens.weight"):  # the shared one
+            continue
         heads = {"q": "num_attention_heads", "k": "num_key_value_heads"}
         kind = name.split(".")[-2][0] if name.endswith((".q_proj.weight", ".k_proj.weight")) else ""
         turned = arch == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight"))
@@ -597,6 +668,7 @@ def main(names):
     for index, (name, (class_name, arguments, options)) in enumerate(MODELS.items()):
         if names and name not in names:
             continue
+        index = options.get("number", index)
         folder = ROOT / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

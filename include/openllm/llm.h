@@ -43,6 +43,8 @@ struct ModelInfo {
   ModelTask task = ModelTask::kGenerate;
   int embedding_size = 0;  ///< Numbers of a hidden state; 0 where the backend gives none.
   int n_labels = 0;        ///< Classes of a classifier; else 0.
+  /// Prompts go to an encoder, and answers are texts of their own (T5, BART): "seq2seq".
+  bool is_encoder_decoder = false;
 };
 
 /// Which backend and device run the model, and why they were chosen.
@@ -209,7 +211,8 @@ class OPENLLM_API LLM {
   /// The prompt the chat template makes of the messages.
   std::string apply_chat_template(const std::vector<Message>& messages,
                                   const GenerateOptions& options = {}) const;
-  /// Logits of every position: positions x vocabulary, row-major.
+  /// Logits of every position: positions x vocabulary, row-major. Of an encoder-decoder model,
+  /// whose encoder reads the ids, those of the answer's first position alone.
   std::vector<float> logits(const std::vector<std::int32_t>& token_ids) const;
 
  private:

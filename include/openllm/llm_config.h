@@ -27,6 +27,13 @@ struct LengthDecay {
   friend bool operator==(const LengthDecay&, const LengthDecay&) = default;
 };
 
+/// When a beam search is over, as transformers has it; in JSON `false`, `true` or "never".
+enum class EarlyStopping : std::uint8_t {
+  kFalse,  ///< When no running beam is likely to get better than the worst finished one.
+  kTrue,   ///< As soon as there are as many finished ones as beams.
+  kNever,  ///< When no running beam can get better, however long it becomes.
+};
+
 struct GenerationConfig;
 struct SamplingParams;
 
@@ -95,6 +102,17 @@ struct OPENLLM_API LLMConfig {
   std::optional<LengthDecay> exponential_decay_length_penalty{};
   /// Tokens that end an answer. Empty: unset, and then the model's own.
   std::vector<std::int32_t> eos_token_ids{};
+  /// Beam search: so many texts are made side by side, and the `n` best are given, best first; 1:
+  /// none (1). Nothing is drawn then: `temperature` and the like have no influence.
+  std::optional<int> num_beams{};
+  /// Groups that the beams are divided into, of which later ones keep from what earlier ones say
+  /// (1).
+  std::optional<int> num_beam_groups{};
+  /// Subtracted from a token's score for each beam of the groups before that takes it (0).
+  std::optional<float> diversity_penalty{};
+  /// Beams are ranked by the sum of their logprobs divided by length^length_penalty (1).
+  std::optional<float> length_penalty{};
+  std::optional<EarlyStopping> early_stopping{};  ///< (kFalse)
   // The following as in GenerateOptions.
   std::optional<int> n{};        ///< Number of choices (1).
   std::optional<int> best_of{};  ///< Makes so many, gives the n best. Streams fail with it.
@@ -176,15 +194,15 @@ struct GenerationConfig {
   std::vector<std::int32_t> eos_token_id{};  ///< Empty: the model's own.
   std::optional<int> logprobs{};
   std::optional<int> prompt_logprobs{};
-  // Only these values can be honoured; others are kUnsupported when a request is made of them.
-  bool early_stopping = false;
   int num_beams = 1;
   int num_beam_groups = 1;
+  float diversity_penalty = 0.0F;
+  float length_penalty = 1.0F;
+  EarlyStopping early_stopping = EarlyStopping::kFalse;
+  // Only these values can be honoured; others are kUnsupported when a request is made of them.
   std::optional<float> penalty_alpha{};
   bool use_cache = true;
-  float diversity_penalty = 0.0F;
   float encoder_repetition_penalty = 1.0F;
-  float length_penalty = 1.0F;
   std::vector<std::vector<std::int32_t>> force_words_ids{};
   bool renormalize_logits = false;
   bool remove_invalid_values = false;
@@ -244,10 +262,13 @@ struct SamplingParams {
   int stream_interval = 1;
   bool truncate_prompt = false;
   std::optional<std::chrono::milliseconds> timeout{};
-  // Only these values can be honoured; others are kUnsupported when a request is made of them.
-  bool use_beam_search = false;
+  int num_beams = 1;
+  int num_beam_groups = 1;
+  float diversity_penalty = 0.0F;
   float length_penalty = 1.0F;
-  bool early_stopping = false;
+  EarlyStopping early_stopping = EarlyStopping::kFalse;
+  // Only this value can be honoured; another is kUnsupported when a request is made of it.
+  bool use_beam_search = false;
 
   friend bool operator==(const SamplingParams&, const SamplingParams&) = default;
 };

@@ -57,6 +57,11 @@ struct OPENLLM_API GenerateOptions {
   CoAwaitSafe<std::vector<std::int32_t>> forced_eos_token_id{};
   std::optional<LengthDecay> exponential_decay_length_penalty{};
   CoAwaitSafe<std::vector<std::int32_t>> eos_token_ids{};
+  std::optional<int> num_beams{};  ///< At least `n`. Above 1 not for streams.
+  std::optional<int> num_beam_groups{};
+  std::optional<float> diversity_penalty{};
+  std::optional<float> length_penalty{};
+  std::optional<EarlyStopping> early_stopping{};
 
   /// Texts that the answer does not have, each as its tokens, with and without a space before it
   /// (as in vLLM: another way to spell it in tokens is not seen).

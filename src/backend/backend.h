@@ -50,6 +50,12 @@ struct HiddenStates {
 [[noreturn]] void fail_no_adapter(const std::string& name,
                                   const std::vector<AdapterOptions>& mounted);
 
+/// How a model reads prompts with an encoder.
+struct SourceFacts {
+  int max_len = 0;                  ///< Longest prompt; 0: the model has no encoder.
+  std::int32_t decoder_start = -1;  ///< What its answers begin with; -1: its files do not say.
+};
+
 /// A loaded model that runs requests: token ids in, tokens and logprobs out. Text lives above.
 /// Thread safety: every method from any thread.
 class Backend {
@@ -59,6 +65,8 @@ class Backend {
   virtual int vocab_size() const noexcept = 0;
   /// Longest sequence, prompt and answer.
   virtual int max_model_len() const noexcept = 0;
+  /// Prompts go to engine::Request::source_ids when there is an encoder.
+  virtual SourceFacts source() const noexcept { return {}; }
   virtual std::string device() const = 0;
   virtual std::string isa() const = 0;
   /// How keys and values are kept: "f32", "f16", "int8"; empty where that is not known.

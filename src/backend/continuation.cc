@@ -19,6 +19,7 @@ bool may_work_elsewhere(const base::Failure& failure) noexcept {
 }
 
 std::string_view field_of_answer(const engine::Request& request) noexcept {
+  if (!request.source_ids.empty()) return "prompt";  // the encoder reads it
   if (request.sampling.presence_penalty != 0.0F) return "presence_penalty";
   if (request.sampling.frequency_penalty != 0.0F) return "frequency_penalty";
   if (!request.bad_words.empty()) return "bad_words";

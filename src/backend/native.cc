@@ -47,16 +47,19 @@ class NativeBackend final : public Backend {
         runner_(*device_, *model_),
         kv_type_(kv_type),
         max_model_len_(options.max_model_len),
+        source_{options.max_source_len, model_->spec().decoder_start},
         engine_(runner_, options, clock_) {}
 
   Capabilities capabilities() const noexcept override { return native_capabilities(); }
   int vocab_size() const noexcept override { return runner_.vocab_size(); }
   int max_model_len() const noexcept override { return max_model_len_; }
+  SourceFacts source() const noexcept override { return source_; }
   std::string device() const override { return device_->name(); }
   std::string isa() const override { return device_->isa(); }
   std::string kv_dtype() const override { return to_string(kv_type_); }
   HiddenStates hidden_states() const noexcept override {
     const model::ModelSpec& spec = model_->spec();
+    if (spec.encoder) return {};
     return {spec.dim, !spec.head, spec.pooled_head ? &*spec.pooled_head : nullptr,
             model_->pooled_head()};
   }
@@ -74,6 +77,7 @@ class NativeBackend final : public Backend {
   NativeRunner runner_;
   device::KvType kv_type_;
   int max_model_len_;
+  SourceFacts source_;
   engine::Engine engine_;  // last: its thread uses everything above
 };
 
@@ -93,20 +97,19 @@ void require_convertible(const format::Checkpoint& checkpoint, const format::Mod
                 " are quantised (expected auto, got ", dtype, ")");
 }
 
-/// The engine has no use yet for source texts.
-void refuse_other_networks(const model::ModelSpec& spec, const std::string& path) {
-  if (spec.encoder) {
-    base::fail_at(ErrorCode::kUnsupported, path, "", spec.architecture,
-                  " is an encoder-decoder model, which the native engine cannot run yet");
-  }
+/// Longest sequence, of the decoder and of the encoder each.
+int wanted_len(const model::ModelSpec& spec, const LoadOptions& options) {
+  const int limit = spec.takes_any_length ? std::max(spec.max_positions, options.max_model_len)
+                                          : spec.max_positions;
+  return resolve_max_model_len(options, limit);
 }
 
 constexpr int kMaxOutputRows = 64;
 
-/// Rows that see the whole sequence need all of it in one step.
+/// Rows that see the whole sequence need all of it in one step, as those of a source do.
 int step_tokens(const model::ModelSpec& spec, const LoadOptions& options) {
-  if (!spec.sees_all()) return options.max_step_tokens;
-  return std::max(options.max_step_tokens, resolve_max_model_len(options, spec.max_positions));
+  if (!spec.sees_all() && !spec.encoder) return options.max_step_tokens;
+  return std::max(options.max_step_tokens, wanted_len(spec, options));
 }
 
 model::ModelOptions options_of_model(const format::Checkpoint& checkpoint,
@@ -134,19 +137,21 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   }
   auto model = model::Model::load(checkpoint, *device, model_options);
 
-  const int wanted_len = resolve_max_model_len(options, model->spec().max_positions);
+  const int longest = wanted_len(model->spec(), options);
   const KvBudget budget =
       model->kv_groups().empty()
-          ? KvBudget{{}, wanted_len}
-          : plan_kv_budget(model->kv_groups(), options, wanted_len, base::available_memory());
+          ? KvBudget{{}, longest}
+          : plan_kv_budget(model->kv_groups(), options, longest, base::available_memory());
   model->allocate_kv(budget.blocks_per_group);
 
   engine::EngineOptions engine_options;
-  engine_options.max_step_tokens = model_options.max_rows;
+  engine_options.max_step_tokens =
+      model->spec().encoder ? options.max_step_tokens : model_options.max_rows;
   engine_options.max_sequences = model_options.max_sequences;
   engine_options.max_output_rows = model_options.max_output_rows;
   engine_options.max_queue = options.max_queue;
   engine_options.max_model_len = budget.max_model_len;
+  if (model->spec().encoder) engine_options.max_source_len = budget.max_model_len;
   engine_options.block_size = options.kv_block_size;
   engine_options.whole_sequences = model->spec().sees_all();
   engine_options.prefix_caching = options.prefix_caching && !engine_options.whole_sequences;
@@ -176,10 +181,9 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
   }
   require_convertible(*checkpoint, source, options.dtype);
   const model::ModelSpec spec = model::read_spec(*checkpoint);
-  refuse_other_networks(spec, source.path);
-  ModelFacts facts{spec.architecture, spec.n_layers(), spec.vocab_size,
-                   resolve_max_model_len(options, spec.max_positions)};
-  facts.embedding_size = spec.dim;
+  ModelFacts facts{spec.architecture, spec.n_layers(), spec.vocab_size, wanted_len(spec, options)};
+  facts.is_encoder_decoder = spec.encoder.has_value();
+  facts.embedding_size = facts.is_encoder_decoder ? 0 : spec.dim;
   if (!spec.head) facts.task = ModelTask::kEmbed;
   if (spec.pooled_head) {
     facts.task = ModelTask::kClassify;
@@ -230,7 +234,7 @@ Footprint native_footprint(const format::ModelSource& source, const LoadOptions&
   footprint.n_table_parameters = std::int64_t{spec.vocab_size} * spec.dim * n_tables;
   footprint.n_layers = spec.n_layers();
   footprint.vocab_size = spec.vocab_size;
-  footprint.max_model_len = resolve_max_model_len(options, spec.max_positions);
+  footprint.max_model_len = wanted_len(spec, options);
   // Less than a byte and a half each: no plain type is that small.
   footprint.is_quantised = footprint.step_bytes * 2 < footprint.n_parameters * 3;
   footprint.kv_groups = model->kv_groups();

@@ -26,6 +26,7 @@ struct ModelFacts {
   ModelTask task = ModelTask::kGenerate;
   int embedding_size = 0;  ///< As ModelInfo's.
   int n_labels = 0;
+  bool is_encoder_decoder = false;
 };
 
 /// A backend that LoadOptions::backend can name. One that this build or machine does not have is

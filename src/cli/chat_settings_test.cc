@@ -106,7 +106,7 @@ TEST(ApplySetting, NotInherited_N12UnknownKeysAreErrors) {
   EXPECT_EQ(refusal_of("top_p").code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(refusal_of("=1").code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(refusal_of("top_p=2").code(), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(refusal_of("num_beams=4").code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(refusal_of("penalty_alpha=4").code(), ErrorCode::kUnsupported);
 }
 
 }  // namespace

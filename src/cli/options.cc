@@ -101,6 +101,16 @@ class Binder {
         [](const std::string& text) { return fields::read_length_decay(json_of(text), "value"); },
         "[START,FACTOR]");
   }
+  void bind(std::optional<EarlyStopping>& target) const {
+    bind(
+        target,
+        [](const std::string& text) {
+          const bool is_json = text == "true" || text == "false";
+          return fields::read_early_stopping(
+              is_json ? base::Json(text == "true") : base::Json(text), "value");
+        },
+        "true|false|never");
+  }
   template <typename Target, typename Parse>
   void bind(Target& target, Parse parse, const char* form) const {
     converted(

@@ -284,13 +284,32 @@ class Translator {
     return true;
   }
 
+  /// A field with a value besides true and false, which is a switch elsewhere: "--early-stopping",
+  /// "--no-early-stopping", "--early-stopping never". Its option has its value always.
+  bool take_wide_switch(const std::string& name, const std::optional<std::string>& given) {
+    constexpr std::string_view kNo = "--no-";
+    const bool is_negated = name.starts_with(kNo);
+    if (!name.starts_with("--") || (is_negated && given)) return false;
+    std::string field_name = name.substr(is_negated ? kNo.size() : 2);
+    std::replace(field_name.begin(), field_name.end(), '-', '_');
+    const fields::Field* field = fields::find(field_name);
+    if (field == nullptr || field->type != fields::Type::kEarlyStopping) return false;
+    const std::string ours = shown_flag(*field);
+    if (find(ours) == nullptr) return false;
+    std::string value = is_negated ? "false" : given.value_or("true");
+    const bool has_next = !is_negated && !given && at_ < words_.size();
+    if (has_next && (is_switch_value(words_[at_]) || words_[at_] == "never")) value = words_[at_++];
+    out_.push_back(ours + "=" + value);
+    return true;
+  }
+
   void take_option(const std::string& word) {
     const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
     std::string name = word.substr(0, equals);
     if (name.starts_with("--")) std::replace(name.begin(), name.end(), '_', '-');
     std::optional<std::string> value;
     if (equals != std::string::npos) value = word.substr(equals + 1);
-    if (take_switch(name, value)) return;
+    if (take_switch(name, value) || take_wide_switch(name, value)) return;
     if (const CLI::Option* known = find(name)) {
       out_.push_back(value ? name + "=" + *value : name);
       if (!value && known->get_items_expected_max() > 0 && at_ < words_.size())

@@ -10,8 +10,9 @@ GenerationOutput LocalResponder::respond(const Prompt& prompt, const GenerateOpt
                                          const OnOutput& on_output) const {
   GenerationOutput last;
   GenerateOptions asked = options;
-  // No stream has the best ones.
-  if (options.best_of || llm_.config().best_of) asked.output_kind = OutputKind::kFinalOnly;
+  // No stream has the best ones, nor those of a beam search.
+  if (options.best_of || llm_.config().best_of || options.num_beams.value_or(1) > 1)
+    asked.output_kind = OutputKind::kFinalOnly;
   for (const GenerationOutput& output : llm_.generate_iterator(prompt, asked)) {
     const bool goes_on = on_output(output);
     if (output.finished || !goes_on) last = output;

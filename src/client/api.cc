@@ -72,7 +72,8 @@ GenerationOutput generate_stream(const Api& api, const Prompt& prompt,
                                  const GenerateOptions& options,
                                  const std::function<bool(const GenerationOutput&)>& on_output) {
   // The best answers are known when all have ended: servers refuse to stream them.
-  net::HttpCall request = make_call(api, prompt, options, !options.best_of);
+  const bool streams = !options.best_of && options.num_beams.value_or(1) <= 1;
+  net::HttpCall request = make_call(api, prompt, options, streams);
   AnswerStream stream(api, empty_output(prompt, options), options, on_output);
   request.on_body = [&](std::string_view bytes) { return stream.feed(bytes); };
   net::HttpAnswer answer;

@@ -41,7 +41,7 @@ TEST(Metadata, TheConfigurationComesBackAsItWas) {
 
 TEST(Metadata, ItemsHaveTheirNamesAndAliases) {
   const MetadataAnswer answer(answer_with(
-      R"({"generation_config":{"max_new_tokens":77,"top_k":null,"num_beams":1,"suppress_tokens":[3]},)"
+      R"({"generation_config":{"max_new_tokens":77,"top_k":null,"penalty_alpha":0,"suppress_tokens":[3]},)"
       R"("presence_penalty":0.5})"));
   EXPECT_EQ(answer.item("backend"), "native");
   EXPECT_EQ(answer.item("timeout"), "36000000");
@@ -49,7 +49,7 @@ TEST(Metadata, ItemsHaveTheirNamesAndAliases) {
   EXPECT_EQ(answer.item("max_tokens"), "77");
   EXPECT_EQ(answer.item("top_k"), "null");
   EXPECT_EQ(answer.item("suppress_tokens"), "[3]");
-  EXPECT_EQ(answer.item("num_beams"), "1") << "a field that only other servers have";
+  EXPECT_EQ(answer.item("penalty_alpha"), "0") << "a field that only other servers have";
   EXPECT_EQ(answer.item("presence_penalty"), "0.5") << "OpenLLM had these outside";
   EXPECT_EQ(answer.fields().configuration.presence_penalty, 0.5F);
   try {

@@ -41,6 +41,9 @@ class Device {
   /// the layout pads.
   virtual std::int64_t kv_block_bytes(const KvLayerSpec& layer, KvType type,
                                       int block_size) const noexcept = 0;
+  /// Copies block `from` into block `to` in all layers of a KV group; between steps.
+  virtual void copy_kv_block(KvCache& cache, int group, std::int32_t from,
+                             std::int32_t to) noexcept = 0;
   virtual std::unique_ptr<Rope> make_rope(const RopeSpec& spec) = 0;
   /// `table`: for kBuckets, [n_buckets, heads], uploaded as an embedding; it must outlive the bias.
   virtual std::unique_ptr<PositionBias> make_position_bias(const PositionBiasSpec& spec,

@@ -40,8 +40,11 @@ void add_token_types(const Sequence& sequence, step::Step& out) {
 
 }  // namespace
 
-void build_step(std::span<Sequence* const> batch, step::Step& out) {
+void build_step(std::span<Sequence* const> batch, step::Step& out,
+                std::span<const kv::BlockCopy> copies) {
   out.clear();
+  for (const kv::BlockCopy& copy : copies)
+    out.copies.push_back({static_cast<std::int32_t>(copy.group), copy.from, copy.to});
   for (step::BlockTable& table : out.block_tables) table.begin.push_back(0);
   for (Sequence* sequence : batch) {
     const RequestState& r = *sequence->request;
@@ -52,6 +55,12 @@ void build_step(std::span<Sequence* const> batch, step::Step& out) {
     entry.adapter = r.request.adapter;
     entry.rope_len = r.n_prompt + r.max_new;
     entry.sequence_id = sequence->id;
+    entry.source_len = static_cast<std::int32_t>(r.request.source_ids.size());
+    entry.n_source_rows = sequence->n_source_rows();
+    if (entry.n_source_rows > 0) {
+      out.source_ids.insert(out.source_ids.end(), r.request.source_ids.begin(),
+                            r.request.source_ids.end());
+    }
     out.sequences.push_back(entry);
     const auto begin = sequence->tokens.begin() + sequence->n_computed;
     out.token_ids.insert(out.token_ids.end(), begin, begin + sequence->n_rows);

@@ -43,6 +43,7 @@ Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& 
       hidden_size_(runner.hidden_size()),
       cache_(options.kv_groups, options.blocks_per_group, options.block_size),
       max_len_(std::min<std::int64_t>(options.max_model_len, cache_.max_tokens())),
+      max_source_len_(std::min<std::int64_t>(options.max_source_len, cache_.max_source_tokens())),
       // Every running sequence can decode in the same step.
       max_running_(static_cast<std::size_t>(
           std::min({options.max_sequences, options.max_step_tokens, options.max_output_rows}))),
@@ -64,7 +65,7 @@ void Core::reserve_for(int n_choices) {
 
 void Core::add(std::unique_ptr<RequestState>& request) {
   RequestState& r = *request;
-  reserve_for(r.request.n_choices);
+  reserve_for(n_sequences(r.request));
   r.is_whole = options_.whole_sequences;
   r.root = prefix_root(r, options_.rope_depends_on_length);
   r.tenant = shares_.tenant(r.request.tenant);
@@ -77,7 +78,7 @@ void Core::add(std::unique_ptr<RequestState>& request) {
   if (r.request.deadline) next_deadline_ = std::min(next_deadline_, *r.request.deadline);
   ++stats_.n_requests;
   stats_.n_prompt_tokens += r.n_prompt;
-  n_held_ += r.request.n_choices;
+  n_held_ += n_sequences(r.request);
 
   if (r.max_new == 0) {  // nothing to sample: only the first choice has something to do, if any
     for (const auto& choice : r.choices) {
@@ -89,10 +90,17 @@ void Core::add(std::unique_ptr<RequestState>& request) {
 }
 
 /// Lets choices run: all, or one that computes the prompt first so that the others find it in the
-/// prefix index. They share its full blocks; the tokens behind the last full block are computed
-/// again by each choice, which costs less than a block and needs no copying of blocks between
-/// devices.
+/// prefix index, or its encoded source. They share its full blocks; the tokens behind the last full
+/// block are computed again by each choice, which costs less than a block and needs no copying of
+/// blocks between devices.
 void Core::release_held(RequestState& r) {
+  if (r.search != nullptr) {  // the others become beams when the prompt is computed
+    if (r.leader != nullptr || r.n_open == 0) return;
+    r.leader = r.choices.front().get();
+    --n_held_;
+    make_waiting(*r.leader);
+    return;
+  }
   if (r.leader != nullptr && r.leader->state != Sequence::State::kEnded &&
       r.leader->n_computed < r.n_prompt)
     return;
@@ -103,7 +111,7 @@ void Core::release_held(RequestState& r) {
     make_waiting(*choice);
     if (prompt_is_cached) continue;
     r.leader = choice.get();
-    if (options_.prefix_caching) return;
+    if (options_.prefix_caching || !r.request.source_ids.empty()) return;
   }
 }
 
@@ -118,24 +126,50 @@ void Core::leave_running(Sequence& sequence) {
   --sequence.request->group->n_running;
 }
 
+/// Keeps a beam that has nothing to compute out of the lists, without blocks.
+void Core::hold(Sequence& sequence) {
+  if (sequence.state == Sequence::State::kHeld) return;
+  if (sequence.state == Sequence::State::kRunning) leave_running(sequence);
+  if (sequence.state == Sequence::State::kWaiting) erase_from(waiting_, &sequence);
+  sequence.state = Sequence::State::kHeld;
+  ++n_held_;
+  sequence.blocks.clear();
+  runner_.forget(sequence.id);
+  sequence.n_computed = 0;
+  sequence.n_rows = 0;
+  sequence.has_encoded = false;
+}
+
+/// The beam has something to compute again; its place is kept where its parent `runs`.
+void Core::resume(Sequence& sequence, bool runs) {
+  if (sequence.state != Sequence::State::kHeld) return;
+  --n_held_;
+  if (!runs) return make_waiting(sequence);
+  sequence.state = Sequence::State::kRunning;
+  insert_ranked(running_, &sequence);
+  ++sequence.request->tenant->n_running;
+  ++sequence.request->group->n_running;
+}
+
 void Core::preempt(Sequence& sequence) {
+  if (sequence.has_expansions) {  // nothing to compute before the search goes on
+    ++stats_.n_preemptions;
+    return hold(sequence);
+  }
   leave_running(sequence);
   sequence.blocks.clear();
   runner_.forget(sequence.id);
   sequence.n_computed = 0;
   sequence.n_rows = 0;
+  sequence.has_encoded = false;
   sequence.split_counted = false;
   make_waiting(sequence);
   ++stats_.n_preemptions;
 }
 
-template <typename What>
-void Core::emit(const Sequence& sequence, What what) {
-  emissions_.push_back({sequence.request->request.sink, sequence.choice, std::move(what)});
-}
-
 void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failure) {
   if (sequence.state == Sequence::State::kEnded) return;
+  RequestState& r = *sequence.request;
   if (sequence.state == Sequence::State::kRunning) leave_running(sequence);
   if (sequence.state == Sequence::State::kWaiting) erase_from(waiting_, &sequence);
   if (sequence.state == Sequence::State::kHeld) --n_held_;
@@ -145,7 +179,15 @@ void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failur
   sequence.blocks.clear();
   sequence.n_rows = 0;
 
-  RequestState& r = *sequence.request;
+  if (r.search == nullptr) emit_end(sequence, reason, failure);
+  if (--r.n_open == 0) {
+    closed_.push_back(&r);
+    ++stats_.n_finished;
+  }
+}
+
+void Core::emit_end(const Sequence& sequence, FinishReason reason, const FailurePtr& failure) {
+  const RequestState& r = *sequence.request;
   if (!emissions_.empty()) {
     Emission& before = emissions_.back();
     auto* token = std::get_if<TokenEvent>(&before.what);
@@ -154,13 +196,10 @@ void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failur
     }
   }
   emit(sequence, EndEvent{reason, std::max(0, r.n_cached), failure});
-  if (--r.n_open == 0) {
-    closed_.push_back(&r);
-    ++stats_.n_finished;
-  }
 }
 
 void Core::end_request(RequestState& r, FinishReason reason, const FailurePtr& failure) {
+  if (r.search != nullptr) return end_search(r, reason, failure);
   for (const auto& choice : r.choices) end(*choice, reason, failure);
 }
 
@@ -180,6 +219,8 @@ void Core::end_choice(const std::string& id, int choice, FinishReason reason) {
   RequestState& r = *found->second;
   if (choice < 0) {
     end_request(r, reason);
+  } else if (r.search != nullptr) {
+    end_beam_choice(r, choice, reason);
   } else if (choice < r.request.n_choices) {
     end(*r.choices[static_cast<std::size_t>(choice)], reason);
     release_held(r);
@@ -210,7 +251,8 @@ void Core::end_all(FinishReason reason, const FailurePtr& failure) {
 }
 
 std::span<const kv::BlockKey> Core::cached_prefix(Sequence& sequence) {
-  if (!options_.prefix_caching) return {};
+  // What follows a source depends on that.
+  if (!caches_prefix(*sequence.request)) return {};
   // At least one token is computed: its logits are wanted. So are all rows from the first one on
   // whose logits or hidden state has not been delivered.
   int n_known = sequence.n_target() - 1;
@@ -226,6 +268,8 @@ std::span<const kv::BlockKey> Core::cached_prefix(Sequence& sequence) {
 
 bool Core::make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix) {
   const bool is_further = sequence.request->group->n_running > 0;
+  const std::int64_t n_source =
+      encoded_choice(*sequence.request) == nullptr ? sequence.n_source_rows() : 0;
   const auto fits = [&] {
     for (std::size_t g = 0; g < outstanding_.size(); ++g) {
       // As with places: what a group takes beyond its first sequence leaves room for others.
@@ -235,26 +279,53 @@ bool Core::make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix) {
       cache_.add_outstanding(other->blocks, other->n_target(), options_.max_step_tokens,
                              outstanding_);
     }
-    return cache_.fits(prefix, sequence.n_target(), options_.max_step_tokens, outstanding_);
+    return cache_.fits(prefix, sequence.n_target(), options_.max_step_tokens, outstanding_,
+                       n_source);
   };
-  while (running_.size() >= max_running_ || (!running_.empty() && !fits())) {
+  while (!has_places(sequence) || (!running_.empty() && !fits())) {
     Sequence& last = *running_.back();
-    if (last.request->request.priority <= sequence.request->request.priority) return false;
+    const bool is_ahead = last.request->request.priority <= sequence.request->request.priority;
+    // Where nothing runs on, beams that wait make room for those that they wait for.
+    if (is_ahead && !are_all_idle()) return false;
     preempt(last);
   }
   return true;
 }
 
+/// A running choice whose source is encoded, so that others need not do it again; null if there is
+/// none.
+const Sequence* Core::encoded_choice(const RequestState& r) const {
+  for (const auto& choice : r.choices) {
+    if (choice->state == Sequence::State::kRunning && choice->has_encoded &&
+        choice->blocks.has_source())
+      return choice.get();
+  }
+  return nullptr;
+}
+
+void Core::take_source(Sequence& sequence) {
+  const RequestState& r = *sequence.request;
+  if (r.request.source_ids.empty()) return;
+  if (const Sequence* other = encoded_choice(r)) {
+    cache_.share_source(other->blocks, sequence.blocks);
+    sequence.has_encoded = true;
+  } else {
+    base::check(cache_.take_source(sequence.blocks, sequence.n_source_rows()),
+                "engine: no blocks for a source");
+  }
+}
+
 /// The next to get a place; null when none may have one.
 Sequence* Core::pick() {
+  if (Sequence* const beam = waiting_beam()) return beam;
   waiters_.clear();
   for (const Sequence* s : waiting_) {
     const RequestState& r = *s->request;
     waiters_.push_back(
         {r.request.priority, r.tenant->served, r.tenant->n_running, r.group->n_running});
   }
-  const int picked = pick_waiter(waiters_, static_cast<int>(max_running_),
-                                 static_cast<int>(running_.size()), shares_.has_tenants());
+  const int picked = pick_waiter(waiters_, static_cast<int>(max_running_), n_places_taken(),
+                                 shares_.has_tenants());
   return picked < 0 ? nullptr : waiting_[static_cast<std::size_t>(picked)];
 }
 
@@ -263,7 +334,7 @@ Sequence* Core::pick() {
 void Core::admit() {
   // Nobody comes twice, as only lower priority takes a place; should it, the step goes on.
   for (std::size_t n = waiting_.size() + running_.size(); n > 0 && !waiting_.empty(); --n) {
-    if (running_.size() >= max_running_ &&
+    if (n_places_taken() >= static_cast<int>(max_running_) && waiting_beam() == nullptr &&
         running_.back()->request->request.priority <= waiting_.front()->request->request.priority) {
       return;
     }
@@ -274,13 +345,14 @@ void Core::admit() {
     const std::span<const kv::BlockKey> prefix = cached_prefix(sequence);
     if (!make_room(sequence, prefix)) return;
     cache_.take_prefix(sequence.blocks, prefix);
+    take_source(sequence);
     sequence.n_computed = static_cast<int>(prefix.size()) * options_.block_size;
     if (r.n_cached < 0) {
       r.n_cached = std::min(sequence.n_computed, r.n_prompt);
       stats_.n_cached_tokens += r.n_cached;
     }
     if (!std::exchange(sequence.was_charged, true))
-      r.tenant->served += sequence.n_target() - sequence.n_computed;
+      r.tenant->served += sequence.n_target() - sequence.n_computed + sequence.n_source_rows();
     erase_from(waiting_, &sequence);
     sequence.state = Sequence::State::kRunning;
     insert_ranked(running_, &sequence);
@@ -291,16 +363,20 @@ void Core::admit() {
 
 void Core::plan(const StepCosts& costs) {
   candidates_.clear();
-  for (const Sequence* sequence : running_) {
+  plannable_.clear();
+  for (Sequence* sequence : running_) {
+    if (sequence->has_expansions) continue;  // waits for other beams
+    plannable_.push_back(sequence);
     candidates_.push_back(sequence->candidate());
     candidates_.back().n_served = sequence->request->group->served;
     candidates_.back().tenant_served = sequence->request->tenant->served;
   }
-  const Budget budget{options_.max_step_tokens, options_.max_sequences, options_.max_output_rows};
+  const Budget budget{options_.max_step_tokens, options_.max_sequences, options_.max_output_rows,
+                      static_cast<int>(max_source_len_)};
   plan_step(candidates_, budget, costs, planned_);
   batch_.clear();
   for (const PlannedRows& planned : planned_) {
-    Sequence* sequence = running_[static_cast<std::size_t>(planned.candidate)];
+    Sequence* sequence = plannable_[static_cast<std::size_t>(planned.candidate)];
     sequence->n_rows = planned.n_rows;
     batch_.push_back(sequence);
   }
@@ -316,17 +392,21 @@ StepShape Core::shape() const {
 /// Takes blocks for the planned rows. A chunk shrinks to what is free; a sequence that gets no row
 /// at all takes the blocks of the last in rank, or waits holding its own when that is itself.
 void Core::reserve(StepReservation& reservation) {
+  copies_.clear();
   for (Sequence* sequence : batch_) {
     while (sequence->n_rows > 0) {
       const std::int64_t wanted = std::int64_t{sequence->n_computed} + sequence->n_rows;
       const std::int64_t reach = cache_.reachable(sequence->blocks, wanted);
-      if (reach > sequence->n_computed) {
+      if (reach > sequence->n_computed &&
+          cache_.own(sequence->blocks, sequence->n_computed, copies_)) {
         const int before = sequence->blocks.n_blocks();
         sequence->n_rows = static_cast<int>(reach - sequence->n_computed);
         reservation.add(sequence, before);
         base::check(cache_.grow(sequence->blocks, reach), "engine: free blocks went away");
         break;
       }
+      const bool is_last = running_.back()->request == sequence->request;
+      if (is_last && preempt_idle(sequence->request)) continue;
       if (running_.back() == sequence) {
         sequence->n_rows = 0;
       } else {
@@ -395,10 +475,11 @@ void Core::commit_one(Sequence& sequence, StepOutput& output, const step::Output
   }
   const int full_before = sequence.n_computed / options_.block_size;
   sequence.n_computed += sequence.n_rows;
-  r.group->served += sequence.n_rows;
+  r.group->served += sequence.n_rows + sequence.n_source_rows();
+  sequence.has_encoded = !r.request.source_ids.empty();
   sequence.n_rows = 0;
   const int full = sequence.n_computed / options_.block_size;
-  if (options_.prefix_caching && full > full_before) {
+  if (caches_prefix(r) && full > full_before) {
     sequence.extend_keys(full, options_.block_size);
     const std::span<const kv::BlockKey> keys(sequence.keys);
     cache_.publish(sequence.blocks, full_before,
@@ -406,7 +487,10 @@ void Core::commit_one(Sequence& sequence, StepOutput& output, const step::Output
                                 static_cast<std::size_t>(full - full_before)));
   }
   cache_.trim(sequence.blocks, sequence.n_computed);
-  if (samples) {
+  if (samples && r.search != nullptr) {
+    std::swap(sequence.expansions, output.expansions);
+    sequence.has_expansions = true;
+  } else if (samples) {
     append_token(sequence, output.sample);
   } else if (sequence.n_computed >= sequence.n_target()) {
     end(sequence, FinishReason::kLength);
@@ -433,6 +517,7 @@ void Core::commit(std::span<StepOutput> outputs, const step::Outputs& results) {
       commit_one(sequence, outputs[i], results);
     }
   }
+  advance_searches();
 }
 
 step::Outputs Core::run_step() {
@@ -458,6 +543,11 @@ void Core::step() {
     plan(costs);
     reserve(reservation);
   }
+  while (batch_.empty() && preempt_idle()) {  // beams hold what those need that they wait for
+    plan(costs);
+    reserve(reservation);
+  }
+  if (running_.empty()) return reservation.commit();
   // The first in rank always gets a row, so this cannot happen; ending it keeps the others going if
   // it does.
   if (batch_.empty()) {
@@ -467,7 +557,7 @@ void Core::step() {
     forget_ended();
     return;
   }
-  build_step(batch_, step_);
+  build_step(batch_, step_, copies_);
   FailurePtr failure;
   step::Outputs results;
   try {

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -55,6 +56,9 @@ struct PromptHidden {
   int n = 0;
   const float* values = nullptr;  ///< [n, D], valid until the next step.
 };
+struct ScoreEvent {
+  float score = 0.0F;
+};
 struct StartEvent {
   base::Clock::TimePoint when{};  ///< When the first step of the request began.
 };
@@ -68,7 +72,9 @@ struct EndEvent {
 struct Emission {
   std::shared_ptr<EventSink> sink{};
   int choice = 0;
-  std::variant<TokenEvent, PromptLogprobs, PromptLogits, PromptHidden, StartEvent, EndEvent> what{};
+  std::variant<TokenEvent, PromptLogprobs, PromptLogits, PromptHidden, StartEvent, ScoreEvent,
+               EndEvent>
+      what{};
 };
 
 /// The engine without threads: everything that one step does.
@@ -98,6 +104,8 @@ class Core {
 
   /// Longest sequence, prompt and answer.
   std::int64_t max_len() const noexcept { return max_len_; }
+  /// Longest source text; 0 for decoders.
+  std::int64_t max_source_len() const noexcept { return max_source_len_; }
   int vocab_size() const noexcept { return vocab_size_; }
   int hidden_size() const noexcept { return hidden_size_; }
   bool is_idle() const noexcept { return requests_.empty(); }
@@ -128,15 +136,31 @@ class Core {
  private:
   void reserve_for(int n_choices);
   void end(Sequence& sequence, FinishReason reason, const FailurePtr& failure = nullptr);
+  void emit_end(const Sequence& sequence, FinishReason reason, const FailurePtr& failure);
   void end_request(RequestState& request, FinishReason reason, const FailurePtr& failure = nullptr);
   void forget_ended();
   void make_waiting(Sequence& sequence);
   void release_held(RequestState& request);
   void leave_running(Sequence& sequence);
   void preempt(Sequence& sequence);
+  void hold(Sequence& sequence);
+  void resume(Sequence& sequence, bool runs);
+  bool preempt_idle(const RequestState* of = nullptr);
+  bool are_all_idle() const noexcept;
+  int n_places_taken(const RequestState* but = nullptr) const noexcept;
+  bool has_places(const Sequence& sequence) const noexcept;
+  Sequence* waiting_beam() const noexcept;
+
+  void advance_searches();
+  void advance(RequestState& request);
+  void place_beams(RequestState& request);
+  void end_search(RequestState& request, FinishReason reason, const FailurePtr& failure);
+  void end_beam_choice(RequestState& request, int choice, FinishReason reason);
 
   Sequence* pick();
   void admit();
+  const Sequence* encoded_choice(const RequestState& request) const;
+  void take_source(Sequence& sequence);
   bool make_room(Sequence& sequence, std::span<const kv::BlockKey> prefix);
   std::span<const kv::BlockKey> cached_prefix(Sequence& sequence);
   void plan(const StepCosts& costs);
@@ -150,8 +174,13 @@ class Core {
   void report_hidden(Sequence& sequence, const float* rows);
   step::Outputs run_step();
   void append_token(Sequence& sequence, sampling::Sample& sample);
+  bool caches_prefix(const RequestState& request) const noexcept {
+    return options_.prefix_caching && request.request.source_ids.empty();
+  }
   template <typename What>
-  void emit(const Sequence& sequence, What what);
+  void emit(const Sequence& sequence, What what) {
+    emissions_.push_back({sequence.request->request.sink, sequence.choice, std::move(what)});
+  }
 
   StepRunner& runner_;
   const EngineOptions options_;
@@ -160,6 +189,7 @@ class Core {
   const int hidden_size_;
   kv::BlockCache cache_;
   const std::int64_t max_len_;
+  const std::int64_t max_source_len_;
   const std::size_t max_running_;
   StepSampler sampler_;
   CostModel costs_;
@@ -185,7 +215,9 @@ class Core {
   std::vector<Waiter> waiters_;
   std::vector<Candidate> candidates_;
   std::vector<PlannedRows> planned_;
+  std::vector<Sequence*> plannable_;  // of the candidates
   std::vector<Sequence*> batch_;
+  std::vector<kv::BlockCopy> copies_;
   std::vector<int> outstanding_;
   step::Step step_;
   base::Clock::TimePoint step_began_{};

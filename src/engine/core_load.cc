@@ -18,7 +18,7 @@ double work_left(const Load& load, const Sequence& s, std::int64_t n_rows) noexc
 /// find the prompt in the cache.
 std::int64_t rows_of_waiting(const Sequence& s) noexcept {
   const RequestState& r = *s.request;
-  return r.leader != nullptr && r.leader != &s ? 1 : s.n_target();
+  return r.leader != nullptr && r.leader != &s ? 1 : s.n_target() + s.n_source_rows();
 }
 
 }  // namespace
@@ -35,11 +35,11 @@ void Core::fill(Load& load) {
   load.tenants.clear();
   for (const Sequence* s : running_) {
     const Candidate c = s->candidate();
-    if (c.n_remaining == 1) {
+    if (c.n_remaining == 1 && c.n_source == 0) {
       ++load.n_decoding;
       load.decode_keys += c.n_past + 1;
     } else {
-      load.add_prompt(c.n_remaining);
+      load.add_prompt(c.n_remaining + c.n_source);
     }
     ++load.of(s->request->tenant->id, s->request->request.priority).n_running;
   }
@@ -54,7 +54,7 @@ void Core::fill(Load& load) {
 void Core::fill_work(Load& load) {
   double whole_s = 0;
   for (const Sequence* s : running_) {
-    const double left = work_left(load, *s, s->n_target() - s->n_computed);
+    const double left = work_left(load, *s, s->n_target() - s->n_computed + s->n_source_rows());
     load.running_s += left;
     whole_s += left + load.work_s(s->n_computed, s->n_generated(), false);
   }
@@ -108,7 +108,8 @@ void Core::check_invariants() const {
       n_waiting += s->state == Sequence::State::kWaiting ? 1U : 0U;
       n_running += s->state == Sequence::State::kRunning ? 1U : 0U;
       n_open += s->state == Sequence::State::kEnded ? 0 : 1;
-      base::check(s->state == Sequence::State::kRunning || s->blocks.n_blocks() == 0,
+      base::check(s->state == Sequence::State::kRunning ||
+                      (s->blocks.n_blocks() == 0 && !s->blocks.has_source()),
                   "engine: a sequence holds blocks without running");
       base::check(s->n_computed <= s->blocks.n_blocks() * options_.block_size ||
                       s->state != Sequence::State::kRunning,

@@ -36,12 +36,13 @@ struct EndChoice {
 using Command = std::variant<std::unique_ptr<RequestState>, EndChoice>;
 
 Newcomer newcomer_of(const Request& request) {
-  return {.tenant = std::hash<std::string>{}(request.tenant),
-          .priority = request.priority,
-          .n_prompt = static_cast<std::int64_t>(request.prompt_ids.size()),
-          .max_new = request.max_new_tokens,
-          .can_end = !request.stop_token_ids.empty(),
-          .n_choices = request.n_choices};
+  return {
+      .tenant = std::hash<std::string>{}(request.tenant),
+      .priority = request.priority,
+      .n_prompt = static_cast<std::int64_t>(request.prompt_ids.size() + request.source_ids.size()),
+      .max_new = request.max_new_tokens,
+      .can_end = !request.stop_token_ids.empty(),
+      .n_choices = n_sequences(request)};
 }
 
 /// At least a millisecond: 0 says that there is no estimate.
@@ -55,6 +56,8 @@ void deliver(Emission& emission) {
   EventSink& sink = *emission.sink;
   if (auto* token = std::get_if<TokenEvent>(&emission.what)) {
     sink.on_token(emission.choice, std::move(*token));
+  } else if (const auto* score = std::get_if<ScoreEvent>(&emission.what)) {
+    sink.on_score(emission.choice, score->score);
   } else if (auto* logprobs = std::get_if<PromptLogprobs>(&emission.what)) {
     sink.on_prompt_logprobs(logprobs->first, std::move(logprobs->events));
   } else if (const auto* logits = std::get_if<PromptLogits>(&emission.what)) {
@@ -80,6 +83,7 @@ class Engine::Impl {
       : options_(options),
         core_(runner, options, clock),
         max_of_request_(core_.stats().max_of_request()),
+        max_running_(core_.stats().max_running),
         stats_(core_.stats()) {
     if (start_thread) thread_ = base::start_thread([this] { loop(); });
   }
@@ -100,14 +104,25 @@ class Engine::Impl {
   }
 
   void submit(Request request) {
-    validate_request(request, core_.vocab_size(), core_.max_len());
+    validate_request(request, core_.vocab_size(), core_.max_len(), core_.max_source_len());
     validate_hidden(request, core_.hidden_size(), options_.whole_sequences);
     if (request.n_choices > max_of_request_) {  // an idle engine would not take them either
       base::fail_at(ErrorCode::kInvalidArgument, "n",
                     "more choices than the engine takes at once (expected at most ",
                     max_of_request_, ", got ", request.n_choices, ")");
     }
-    const int n_choices = request.n_choices;
+    const int n_places = n_sequences(request);
+    const auto is_state = [](const kv::KvGroupSpec& g) { return g.kind == kv::KvKind::kState; };
+    if (is_search(request) &&
+        std::any_of(options_.kv_groups.begin(), options_.kv_groups.end(), is_state)) {
+      base::fail_at(ErrorCode::kUnsupported, "num_beams",
+                    "the beams of a model with recurrent state cannot share it");
+    }
+    if (is_search(request) && n_places > max_running_) {
+      base::fail_at(ErrorCode::kInvalidArgument, "num_beams",
+                    "more beams than the engine computes at once (expected at most ", max_running_,
+                    ", got ", n_places, ")");
+    }
     auto state = std::make_unique<RequestState>(std::move(request), core_.max_len());
     {
       const base::MutexLock lock(mutex_);
@@ -122,9 +137,9 @@ class Engine::Impl {
       state->joins_group = joins;
       if (!joins) add_newcomer(load_, newcomer_of(r));
       inbox_.emplace_back(std::move(state));
-      stats_.n_waiting += n_choices;
+      stats_.n_waiting += n_places;
       ++stats_.n_requests;
-      n_inbox_ += n_choices;
+      n_inbox_ += n_places;
     }
     wake_.notify_one();
   }
@@ -237,7 +252,7 @@ class Engine::Impl {
   /// Throws kBusy when there are no places for the request, or it would wait longer than it wants
   /// to. `held`: of its group, which was taken before, and it with that, and of its tenant.
   void require_room(const Request& request, const OpenRequests::Held& held) const REQUIRES(mutex_) {
-    const Excess excess = count_excess(stats_, held, request.n_choices, !request.tenant.empty());
+    const Excess excess = count_excess(stats_, held, n_sequences(request), !request.tenant.empty());
     if (excess.n > 0) {
       base::fail_with(ErrorCode::kBusy,
                       {.where = excess.is_of_tenant ? "tenant" : "",
@@ -246,7 +261,7 @@ class Engine::Impl {
                                           : "engine: queue full (",
                       stats_.n_running + stats_.n_waiting, " choices run or wait of at most ",
                       stats_.max_open(), ", ", excess.n, " too many for a further request with ",
-                      request.n_choices, ")");
+                      n_sequences(request), ")");
     }
     if (!request.max_wait || held.by_group > 0) return;
     const double wait_s = estimate_wait_s(load_, newcomer_of(request));
@@ -265,6 +280,7 @@ class Engine::Impl {
   const EngineOptions options_;
   Core core_;
   const std::int64_t max_of_request_;  // of an idle engine
+  const std::int64_t max_running_;
   std::vector<Command> commands_;
 
   mutable base::Mutex mutex_;

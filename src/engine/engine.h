@@ -19,6 +19,8 @@ struct EngineOptions {
   int max_output_rows = 64;   ///< Most rows with logits of a step (bounds prompt-logprob chunks).
   int max_queue = 4096;       ///< Most sequences that wait while all places are taken.
   int max_model_len = 2048;   ///< Longest sequence, prompt and answer.
+  /// Longest source text, which is encoded in one step; 0: the model has no encoder.
+  int max_source_len = 0;
   int block_size = 32;
   bool prefix_caching = true;
   /// The model's RoPE factors depend on the length a sequence was admitted with (dynamic,
@@ -43,7 +45,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, bad ids
+  /// Queues a request. Throws kInvalidArgument (empty prompt, prompt + 1 > max_model_len, a source
+  /// where the model has no encoder or none where it has one, one that is too long, bad ids
   /// or parameters, more choices than EngineStats::max_of_request), kBusy (no places for it in the
   /// queue), kUnavailable (shutting down), and the errors of constraint factories. max_new_tokens
   /// is clipped to the room left, in max_model_len and in the KV cache.

@@ -21,8 +21,10 @@ namespace openllm::engine {
 /// The fake model: logits are a hash of everything a query sees. `full` are all tokens, `visible`
 /// those in the window.
 inline void fake_logits(std::span<const std::int32_t> full, std::size_t window,
-                        std::int32_t adapter, std::span<float> out) {
+                        std::int32_t adapter, std::span<float> out,
+                        std::span<const std::int32_t> source = {}) {
   std::uint64_t h = static_cast<std::uint64_t>(adapter) + 17;
+  for (const std::int32_t t : source) h = base::mix64(h + 3 * static_cast<std::uint64_t>(t) + 1);
   for (const std::int32_t t : full) h = base::mix64(h ^ static_cast<std::uint64_t>(t));
   for (std::size_t i = full.size() - std::min(window, full.size()); i < full.size(); ++i) {
     h = base::mix64(h + static_cast<std::uint64_t>(full[i]));
@@ -52,7 +54,11 @@ class FakeRunner final : public StepRunner {
     most_sequences = std::max(most_sequences, plan.sequences.size());
     check_limits(plan);
     follow(plan);
+    for (const step::BlockCopy& copy : plan.copies) copy_block(copy);
+    n_copies += plan.copies.size();
+    n_source_rows += plan.source_ids.size();
     write(plan);
+    write_sources(plan);
     // After the writes: a failing device may have done half of its work.
     if (fail_every > 0 && n_calls % fail_every == 0)
       base::fail(ErrorCode::kInternal, "fake: step failed");
@@ -79,6 +85,7 @@ class FakeRunner final : public StepRunner {
   void forget(std::int64_t sequence_id) noexcept override { lengths_.erase(sequence_id); }
   /// Sequences that steps had and that were not forgotten.
   std::size_t n_remembered() const noexcept { return lengths_.size(); }
+  bool reads_blocks() const noexcept override { return !keeps_by_id; }
   int n_threads() const noexcept override { return team_.n_threads(); }
   void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
     team_.run(n, body);
@@ -86,7 +93,10 @@ class FakeRunner final : public StepRunner {
 
   int n_calls = 0;
   int fail_every = 0;
+  bool keeps_by_id = false;  ///< As a runner that does not read blocks; without cached prefixes.
   std::size_t most_sequences = 0;
+  std::size_t n_copies = 0;
+  std::size_t n_source_rows = 0;
 
  private:
   struct Cell {
@@ -131,10 +141,37 @@ class FakeRunner final : public StepRunner {
   void follow(const step::Step& plan) {
     for (const step::SequenceRows& s : plan.sequences) {
       const auto [known, is_new] = lengths_.try_emplace(s.sequence_id, s.past_len);
-      base::check(is_new || known->second == s.past_len, "fake: sequence ", s.sequence_id,
-                  " goes on elsewhere");
+      const bool fits = is_new ? !keeps_by_id || s.past_len == 0 : known->second == s.past_len;
+      base::check(fits, "fake: sequence ", s.sequence_id, " goes on elsewhere");
       known->second = s.past_len + s.n_rows;
     }
+  }
+
+  bool is_cross(std::size_t group) const {
+    return options_.kv_groups[group].kind == kv::KvKind::kCross;
+  }
+
+  void copy_block(const step::BlockCopy& copy) {
+    auto& cells = memory_[static_cast<std::size_t>(copy.group)];
+    for (int i = 0; i < options_.block_size; ++i) {
+      cells[static_cast<std::size_t>(copy.to * options_.block_size + i)] =
+          cells[static_cast<std::size_t>(copy.from * options_.block_size + i)];
+    }
+  }
+
+  void write_sources(const step::Step& plan) {
+    std::size_t next = 0;
+    base::check(plan.source_ids.size() <= static_cast<std::size_t>(options_.max_source_len),
+                "fake: too many source rows");
+    for (std::size_t s = 0; s < plan.sequences.size(); ++s) {
+      const step::SequenceRows& seq = plan.sequences[s];
+      for (std::int32_t i = 0; i < seq.n_source_rows; ++i, ++next) {
+        for (std::size_t g = 0; g < memory_.size(); ++g) {
+          if (is_cross(g)) cell(plan, g, s, i) = {plan.source_ids[next], i, seq.adapter};
+        }
+      }
+    }
+    base::check(next == plan.source_ids.size(), "fake: source rows without a sequence");
   }
 
   void write(const step::Step& plan) {
@@ -145,6 +182,7 @@ class FakeRunner final : public StepRunner {
         const auto row = static_cast<std::size_t>(seq.first_row + i);
         base::check(plan.positions[row] == seq.past_len + i, "fake: wrong position");
         for (std::size_t g = 0; g < memory_.size(); ++g) {
+          if (is_cross(g)) continue;
           Cell& c = cell(plan, g, s, seq.past_len + i);
           base::check(!check_writers || written.insert(&c).second, "fake: two writers of one cell");
           c = {plan.token_ids[row], seq.past_len + i, seq.adapter};
@@ -170,7 +208,16 @@ class FakeRunner final : public StepRunner {
       history_.push_back(c.token);
     }
     std::size_t window = history_.size();
+    source_.clear();
     for (std::size_t g = 1; g < memory_.size(); ++g) {
+      if (is_cross(g)) {
+        for (int p = 0; p < seq.source_len; ++p) {
+          const Cell& c = cell(plan, g, s, p);
+          base::check(c.position == p && c.adapter == seq.adapter, "fake: stale source cell");
+          source_.push_back(c.token);
+        }
+        continue;
+      }
       window = static_cast<std::size_t>(options_.kv_groups[g].window);
       for (int p = std::max(0, length - options_.kv_groups[g].window); p < length; ++p) {
         const Cell& c = cell(plan, g, s, p);
@@ -179,7 +226,7 @@ class FakeRunner final : public StepRunner {
                     "fake: stale window cell at position ", p);
       }
     }
-    fake_logits(history_, window, seq.adapter, out);
+    fake_logits(history_, window, seq.adapter, out, source_);
   }
 
  public:
@@ -192,6 +239,7 @@ class FakeRunner final : public StepRunner {
   std::vector<std::vector<Cell>> memory_;
   std::map<std::int64_t, std::int32_t> lengths_;
   std::vector<std::int32_t> history_;
+  std::vector<std::int32_t> source_;
   std::vector<float> logits_;
   std::vector<float> hidden_;
 };
@@ -226,6 +274,10 @@ class RecordingSink : public EventSink {
     next_hidden = first + n;
     hidden.insert(hidden.end(), rows, rows + n * static_cast<int>(FakeRunner::kHidden));
   }
+  void on_score(int choice, float score) noexcept override {
+    scores.resize(tokens.size());
+    scores[static_cast<std::size_t>(choice)] = score;
+  }
   void on_token(int choice, TokenEvent event) noexcept override {
     const auto c = static_cast<std::size_t>(choice);
     in_order = in_order && n_ends[c] == 0;
@@ -247,6 +299,7 @@ class RecordingSink : public EventSink {
 
   std::vector<std::vector<std::int32_t>> tokens;
   std::vector<std::vector<float>> logprobs;
+  std::vector<float> scores;
   std::vector<FinishReason> reasons;
   std::vector<std::string> errors;
   std::vector<ErrorCode> codes;
@@ -299,10 +352,11 @@ inline Expected expected_answer(const Request& r, int choice, int vocab, const E
   }
   sampling::ConstraintSet constraint(std::move(parts), r.stop_token_ids);
   std::vector<float> logits(static_cast<std::size_t>(vocab));
-  const auto window = o.kv_groups.size() > 1 ? static_cast<std::size_t>(o.kv_groups[1].window)
-                                             : std::size_t{1} << 30U;
+  const bool has_window = o.kv_groups.size() > 1 && o.kv_groups[1].kind == kv::KvKind::kWindow;
+  const auto window =
+      has_window ? static_cast<std::size_t>(o.kv_groups[1].window) : std::size_t{1} << 30U;
   for (int i = 0; i < max_new; ++i) {
-    fake_logits(tokens, std::min(window, tokens.size()), r.adapter, logits);
+    fake_logits(tokens, std::min(window, tokens.size()), r.adapter, logits, r.source_ids);
     if (i < r.min_new_tokens) {
       for (const std::int32_t stop : r.stop_token_ids)
         logits[static_cast<std::size_t>(stop)] = -1e30F;

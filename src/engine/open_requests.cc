@@ -30,7 +30,7 @@ OpenRequests::Held OpenRequests::held(const Request& r) const {
 
 void OpenRequests::add(const Request& r) {
   const std::string group = key_of(r);
-  if (!entries_.try_emplace(r.id, Entry{group, r.tenant, r.n_choices}).second)
+  if (!entries_.try_emplace(r.id, Entry{group, r.tenant, n_sequences(r)}).second)
     base::fail(ErrorCode::kInvalidArgument, "request: id already in use: ", r.id);
   try {
     if (!group.empty()) groups_.try_emplace(group, 0);
@@ -39,8 +39,8 @@ void OpenRequests::add(const Request& r) {
     entries_.erase(r.id);
     throw;
   }
-  if (!group.empty()) groups_.find(group)->second += r.n_choices;
-  if (!r.tenant.empty()) tenants_.find(r.tenant)->second += r.n_choices;
+  if (!group.empty()) groups_.find(group)->second += n_sequences(r);
+  if (!r.tenant.empty()) tenants_.find(r.tenant)->second += n_sequences(r);
 }
 
 void OpenRequests::remove(const std::string& id) noexcept {

@@ -19,7 +19,7 @@ constexpr int kFirstRows = 32;
 constexpr int kLeastRows = 2;
 
 bool is_decode(const Candidate& c) noexcept {
-  return c.n_remaining == 1 && c.report_begin >= c.report_end && !c.is_whole;
+  return c.n_remaining == 1 && c.n_source == 0 && c.report_begin >= c.report_end && !c.is_whole;
 }
 
 int count_reports(const Candidate& c, int n_rows) noexcept {
@@ -40,6 +40,9 @@ double keys_of(const Candidate& c, int from, int to) noexcept {
   const double n = to - from;
   return n * (c.n_past + from + 1) + n * (n - 1) / 2;
 }
+
+/// Every row of a source attends to all of it.
+double keys_of_source(int n) noexcept { return static_cast<double>(n) * n; }
 
 /// Hands out the rows of a step. Time is counted for the rows of prompts alone.
 class Planner {
@@ -90,7 +93,7 @@ class Planner {
   int give(std::size_t i, int n) {
     const Candidate& c = candidates_[i];
     const int had = rows_[i];
-    if (had == 0 && budget_.sequences == 0) return 0;
+    if (had == 0 && (budget_.sequences == 0 || c.n_source > budget_.source_rows)) return 0;
     const int outputs_had = count_output_rows(c, had);
     if (c.is_whole && (n < c.n_remaining || budget_.rows < c.n_remaining)) return 0;
     const int wanted = had + std::min({n, budget_.rows, c.n_remaining - had});
@@ -99,6 +102,7 @@ class Planner {
     if (had == 0) {
       order_.push_back(i);
       --budget_.sequences;
+      budget_.source_rows -= c.n_source;
     }
     rows_[i] = now;
     budget_.rows -= now - had;
@@ -134,9 +138,12 @@ class Planner {
       const int got = give(i, wanted);
       if (got == 0) continue;
       n_least = 0;
-      spent += got * row_s_ + keys_of(candidates_[i], had, had + got) * costs_.prompt_key;
-      n_rows = std::max(0, n_rows - got);
-      n_rows_left_ = std::max(0, n_rows_left_ - got);
+      const int n_source = had == 0 ? candidates_[i].n_source : 0;
+      const int n = got + n_source;
+      spent += n * row_s_ + (keys_of(candidates_[i], had, had + got) + keys_of_source(n_source)) *
+                                costs_.prompt_key;
+      n_rows = std::max(0, n_rows - n);
+      n_rows_left_ = std::max(0, n_rows_left_ - n);
     }
     return spent;
   }
@@ -192,8 +199,9 @@ void plan_step(std::span<const Candidate> candidates, Budget budget, const StepC
 }
 
 void add_to_shape(const Candidate& c, int n_rows, StepShape& shape) noexcept {
-  (is_decode(c) ? shape.decode_rows : shape.prompt_rows) += n_rows;
-  (is_decode(c) ? shape.decode_keys : shape.prompt_keys) += keys_of(c, 0, n_rows);
+  (is_decode(c) ? shape.decode_rows : shape.prompt_rows) += n_rows + c.n_source;
+  (is_decode(c) ? shape.decode_keys : shape.prompt_keys) +=
+      keys_of(c, 0, n_rows) + keys_of_source(c.n_source);
 }
 
 int share_of_places(int n_places, int n_others) noexcept {

@@ -19,6 +19,7 @@ struct Candidate {
       true;               ///< The last remaining row's logits are wanted: a token is sampled there.
   bool is_whole = false;  ///< Its rows come all in one step.
   int n_past = 0;         ///< Tokens computed before: the first row attends to one more.
+  int n_source = 0;       ///< Source tokens that are encoded with its first row, all at once.
   int priority = 0;       ///< Lower comes first.
   std::int64_t n_served = 0;       ///< Rows that its group was given since it came.
   std::int64_t tenant_served = 0;  ///< What its tenant was given.
@@ -29,6 +30,7 @@ struct Budget {
   int rows = 0;
   int sequences = 0;
   int output_rows = 0;
+  int source_rows = 0;  ///< Of encoders; they are none of `rows`.
 };
 
 struct PlannedRows {

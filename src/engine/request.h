@@ -42,6 +42,8 @@ class EventSink {
   /// Raw logits of prompt positions [first, first + n), [n, vocab], valid during the call; for
   /// Request::prompt_logits.
   virtual void on_prompt_logits(int /*first*/, int /*n*/, const float* /*logits*/) noexcept {}
+  /// Score of a choice that a beam search found: told once, before its tokens.
+  virtual void on_score(int /*choice*/, float /*score*/) noexcept {}
   virtual void on_token(int choice, TokenEvent event) noexcept = 0;
   /// `n_cached_tokens`: prompt tokens found in the prefix cache. `failure` is set for kError. A
   /// stop token that ended the choice was delivered by on_token before and is not text.
@@ -56,6 +58,20 @@ struct PromptRows {
   bool empty() const noexcept { return begin >= end; }
 };
 
+/// A search for the likeliest texts instead of a draw.
+struct BeamOptions {
+  int n_beams = 1;                 ///< 1: no search.
+  int n_groups = 1;                ///< Divides n_beams.
+  float diversity_penalty = 0.0F;  ///< For each beam of the groups before that takes a token.
+  float length_penalty = 1.0F;
+  enum class Stopping : std::uint8_t {
+    kWhenUnlikely,  ///< No running beam is likely to get better than the worst finished one.
+    kWhenFull,      ///< There are n_beams / n_groups finished ones.
+    kWhenSure,      ///< No running beam can get better.
+  };
+  Stopping stopping = Stopping::kWhenUnlikely;
+};
+
 /// A request to the engine: token ids in, tokens and logprobs out.
 struct Request {
   std::string id{};  ///< Unique among the running ones.
@@ -63,7 +79,12 @@ struct Request {
   /// So many of the last prompt_ids belong to an answer that began elsewhere: penalties and
   /// constraints take them for that. The lengths below count what is still to come.
   int n_answered = 0;
+  /// What an encoder reads; the decoder's text begins with `prompt_ids` then. Empty for decoders.
+  std::vector<std::int32_t> source_ids{};
   sampling::SamplingParams sampling{};  ///< `choice` is set by the engine.
+  /// With more than one beam the choices are the best texts of the search, best first, delivered
+  /// when it is over. `sampling` penalties and constraints act on it; nothing is drawn.
+  BeamOptions beams{};
   int n_choices = 1;
   int first_choice = 0;  ///< What the first choice counts as in random draws.
   int max_new_tokens = 16;
@@ -101,5 +122,14 @@ struct Request {
   std::optional<std::chrono::milliseconds> max_wait{};
   std::shared_ptr<EventSink> sink{};
 };
+
+/// Whether the request searches. One without an answer has nothing to search for.
+inline bool is_search(const Request& request) noexcept {
+  return request.beams.n_beams > 1 && request.max_new_tokens > 0;
+}
+/// Sequences that it takes.
+inline int n_sequences(const Request& request) noexcept {
+  return is_search(request) ? request.beams.n_beams : request.n_choices;
+}
 
 }  // namespace openllm::engine

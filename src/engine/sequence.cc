@@ -44,8 +44,8 @@ void count_tokens(const Request& request, sampling::TokenCounts& counts) {
 RequestState::RequestState(Request what, std::int64_t max_len) : request(std::move(what)) {
   n_prompt = static_cast<int>(request.prompt_ids.size());
   max_new = static_cast<int>(std::min<std::int64_t>(request.max_new_tokens, max_len - n_prompt));
-  n_open = request.n_choices;
-  for (int i = 0; i < request.n_choices; ++i) {
+  n_open = n_sequences(request);
+  for (int i = 0; i < n_open; ++i) {
     auto sequence = std::make_unique<Sequence>();
     sequence->request = this;
     sequence->sampling = request.sampling;
@@ -59,10 +59,19 @@ RequestState::RequestState(Request what, std::int64_t max_len) : request(std::mo
     if (sampling::uses_counts(request.sampling)) count_tokens(request, sequence->counts);
     choices.push_back(std::move(sequence));
   }
+  if (!is_search(request)) return;
+  search = std::make_unique<BeamSearch>(request.beams, request.stop_token_ids, max_new);
+  ended_choices.resize(static_cast<std::size_t>(request.n_choices), false);
+  beams = {choices.front().get()};
+  beams.front()->is_beam = true;
 }
 
 int Sequence::n_generated() const noexcept {
   return static_cast<int>(tokens.size()) - request->n_prompt;
+}
+
+int Sequence::n_source_rows() const noexcept {
+  return has_encoded ? 0 : static_cast<int>(request->request.source_ids.size());
 }
 
 int Sequence::n_target() const noexcept {
@@ -77,6 +86,7 @@ Candidate Sequence::candidate() const noexcept {
   c.report_end = std::max(c.report_begin, report_end - n_computed);
   c.wants_last = request->max_new > 0;
   c.n_past = n_computed;
+  c.n_source = n_source_rows();
   c.priority = request->request.priority;
   c.is_whole = request->is_whole;
   return c;

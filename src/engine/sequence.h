@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/beam_search.h"
 #include "engine/policy.h"
 #include "engine/request.h"
 #include "engine/shares.h"
@@ -16,11 +17,11 @@ namespace openllm::engine {
 
 struct RequestState;
 
-/// One choice of a request. Only blocks and n_computed are lost when it is preempted: tokens,
-/// counts and the state of the constraint stay.
+/// One choice of a request, or one beam of its search. Only blocks and n_computed are lost when it
+/// is preempted: tokens, counts and the state of the constraint stay.
 struct Sequence {
   enum class State : std::uint8_t {
-    kHeld,     ///< Waits for another choice to compute the prompt they share.
+    kHeld,     ///< Waits for another choice to compute the prompt they share; or for other beams.
     kWaiting,  ///< Holds no blocks.
     kRunning,
     kEnded,
@@ -33,15 +34,19 @@ struct Sequence {
   int choice = 0;                      ///< Of the request.
   std::vector<std::int32_t> tokens{};  ///< Prompt and answer.
   int n_computed = 0;                  ///< Tokens whose keys and values are in the blocks.
-  int n_reported = 0;   ///< Prompt rows whose logits were delivered; survives preemption.
-  int report_end = 0;   ///< Prompt rows whose logits are to be delivered.
-  int hidden_next = 0;  ///< First prompt row of Request::hidden that was not delivered.
+  int n_reported = 0;        ///< Prompt rows whose logits were delivered; survives preemption.
+  int report_end = 0;        ///< Prompt rows whose logits are to be delivered.
+  int hidden_next = 0;       ///< First prompt row of Request::hidden that was not delivered.
+  bool has_encoded = false;  ///< The keys and values of its source are in the blocks.
   bool split_counted = false;
   bool was_charged = false;  ///< Its prompt counts as served to its tenant.
   sampling::TokenCounts counts{};
   std::unique_ptr<sampling::Constraint> constraint{};  ///< Null when any token may come.
   kv::SequenceBlocks blocks{};
   std::vector<kv::BlockKey> keys{};  ///< Of its full blocks, as far as they were needed.
+  bool is_beam = false;              ///< It is one of the search's running beams.
+  bool has_expansions = false;       ///< They are known; its rows wait for those of other beams.
+  BeamExpansions expansions{};
 
   // Set for one step.
   int n_rows = 0;
@@ -49,6 +54,8 @@ struct Sequence {
   int first_hidden = 0;  ///< Index of its first row of hidden states.
 
   int n_generated() const noexcept;
+  /// Source tokens to encode together with its next row.
+  int n_source_rows() const noexcept;
   /// Tokens to compute before it ends or its next token is sampled.
   int n_target() const noexcept;
   Candidate candidate() const noexcept;
@@ -76,7 +83,11 @@ struct RequestState {
   std::shared_ptr<Group> group{};
   Sequence* leader = nullptr;  ///< Computes the prompt while other choices are held.
   kv::BlockKey root{};
+  /// Of a search its beams, else the choices.
   std::vector<std::unique_ptr<Sequence>> choices{};
+  std::unique_ptr<BeamSearch> search{};
+  std::vector<Sequence*> beams{};     ///< The running ones, in the search's order.
+  std::vector<bool> ended_choices{};  ///< Of a search: what was told of its choices.
 
   bool reports_prompt() const noexcept {
     return request.n_prompt_logprobs >= 0 || request.prompt_logits;

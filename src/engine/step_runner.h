@@ -21,6 +21,10 @@ class StepRunner {
   /// What is kept of that sequence may go: it has ended, or begins again with past_len 0. Told
   /// between two steps, also of sequences that no step had.
   virtual void forget(std::int64_t /*sequence_id*/) noexcept {}
+  /// Whether it finds keys and values by block tables, so that sequences can take each other's
+  /// over. Else it keeps them by sequence_id, and a beam that another goes on from is computed
+  /// again.
+  virtual bool reads_blocks() const noexcept { return true; }
   /// Threads that stand idle between two steps, the caller's included.
   virtual int n_threads() const noexcept { return 1; }
   /// body(i) for every i in [0, n), at once on those threads. `body` must not throw.

@@ -31,6 +31,12 @@ void sample_one(Sequence& sequence, const float* logits, sampling::Sampler& samp
   if (!c.wants_last || sequence.n_rows != c.n_remaining) return;
   const bool last_is_reported = c.report_begin < report_end && c.report_end >= c.n_remaining;
   const int last = last_is_reported ? output - 1 : output;
+  if (r.search != nullptr) {
+    sampler.expand(row(last), sequence.sampling, sequence.counts, sequence.constraint.get(),
+                   r.search->n_expansions(), r.request.n_logprobs, out.expansions.tokens,
+                   out.expansions.top);
+    return;
+  }
   out.sample =
       sampler.sample(row(last), sequence.sampling, sequence.counts, sequence.constraint.get(),
                      static_cast<std::int64_t>(sequence.tokens.size()), r.request.n_logprobs);

@@ -15,6 +15,7 @@ namespace openllm::engine {
 /// Result of a step for one sequence.
 struct StepOutput {
   sampling::Sample sample{};         ///< The next token, if the sequence has caught up.
+  BeamExpansions expansions{};       ///< The same of a beam.
   std::vector<TokenEvent> prompt{};  ///< Logprobs of the prompt tokens behind the reported rows.
   std::optional<base::Failure> failure{};  ///< Set: nothing could be sampled.
 };

@@ -1,6 +1,7 @@
 #include "engine/validate.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "base/error.h"
@@ -31,6 +32,44 @@ void require_something_to_say(const Request& r, int vocab_size) {
           "min_new_tokens: no token is left, as stop_token_ids has all of them");
 }
 
+void require_ids(const std::vector<std::int32_t>& ids, const char* what, int vocab_size) {
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    require(ids[i] >= 0 && ids[i] < vocab_size, {"prompt"}, what, " token ", i,
+            ": no such id (expected 0 to ", vocab_size - 1, ", got ", ids[i], ")");
+  }
+}
+
+void require_beams(const Request& r) {
+  const BeamOptions& b = r.beams;
+  require(b.n_beams >= 1 && b.n_beams <= kMaxChoices, {"num_beams"},
+          "num_beams: out of range (expected 1 to ", kMaxChoices, ", got ", b.n_beams, ")");
+  require(b.n_groups >= 1 && b.n_beams % b.n_groups == 0, {"num_beam_groups"},
+          "num_beam_groups: does not divide num_beams (expected a divisor of ", b.n_beams, ", got ",
+          b.n_groups, ")");
+  require(std::isfinite(b.length_penalty) && std::isfinite(b.diversity_penalty) &&
+              b.diversity_penalty >= 0.0F,
+          {"length_penalty"}, "length_penalty, diversity_penalty: no numbers");
+  if (!is_search(r)) return;
+  require(r.n_answered == 0 && r.first_choice == 0, {"num_beams"},
+          "num_beams: a search does not go on elsewhere");
+  require(r.n_choices <= b.n_beams, {"n"}, "n: more answers than beams (expected at most ",
+          b.n_beams, ", got ", r.n_choices, ")");
+}
+
+void require_source(const Request& r, int vocab_size, std::int64_t max_source_len) {
+  const auto n_source = static_cast<std::int64_t>(r.source_ids.size());
+  require(max_source_len > 0 || n_source == 0, {"prompt"},
+          "a source text, but the model has no encoder");
+  if (max_source_len == 0) return;
+  require(n_source > 0, {"prompt"}, "empty prompt (expected at least one token)");
+  require_ids(r.source_ids, "prompt", vocab_size);
+  require(n_source <= max_source_len, {"prompt", ErrorReason::kContextTooLong},
+          "prompt too long for the encoder (expected at most ", max_source_len, " tokens, got ",
+          n_source, ")");
+  require(r.n_prompt_logprobs < 0, {"prompt_logprobs"},
+          "prompt_logprobs: an encoder reads the prompt, which has no probabilities then");
+}
+
 }  // namespace
 
 const EngineOptions& validated(const EngineOptions& options) {
@@ -42,14 +81,12 @@ const EngineOptions& validated(const EngineOptions& options) {
   return options;
 }
 
-void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
+void validate_request(const Request& r, int vocab_size, std::int64_t max_len,
+                      std::int64_t max_source_len) {
   require(r.sink != nullptr, {}, "no sink");
+  require_source(r, vocab_size, max_source_len);
   require(!r.prompt_ids.empty(), {"prompt"}, "empty prompt (expected at least one token)");
-  for (std::size_t i = 0; i < r.prompt_ids.size(); ++i) {
-    const std::int32_t id = r.prompt_ids[i];
-    require(id >= 0 && id < vocab_size, {"prompt"}, "prompt token ", i,
-            ": no such id (expected 0 to ", vocab_size - 1, ", got ", id, ")");
-  }
+  require_ids(r.prompt_ids, "prompt", vocab_size);
   require(r.n_choices >= 1 && r.n_choices <= kMaxChoices, {"n"}, "n: out of range (expected 1 to ",
           kMaxChoices, ", got ", r.n_choices, ")");
   require(r.first_choice >= 0 && r.first_choice <= kMaxChoices - r.n_choices, {},
@@ -60,6 +97,7 @@ void validate_request(const Request& r, int vocab_size, std::int64_t max_len) {
           "max_new_tokens: out of range (expected >= 0, got ", r.max_new_tokens, ")");
   require(r.min_new_tokens >= 0, {"min_new_tokens"},
           "min_new_tokens: out of range (expected >= 0, got ", r.min_new_tokens, ")");
+  require_beams(r);
   require_something_to_say(r, vocab_size);
   sampling::validate(r.sampling, vocab_size);
   const auto n_prompt = static_cast<std::int64_t>(r.prompt_ids.size());

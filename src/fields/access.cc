@@ -78,6 +78,10 @@ base::Json to_json(const Field& field, const LengthDecay& value) {
   pair.push_back(to_json(field, value.factor));
   return pair;
 }
+base::Json to_json(const Field& /*field*/, EarlyStopping value) {
+  if (value == EarlyStopping::kNever) return "never";
+  return value == EarlyStopping::kTrue;
+}
 base::Json to_json(const Field& field, const TokenLists& value) {
   base::Json list;
   for (const TokenIds& ids : value) list.push_back(to_json(field, ids));
@@ -153,6 +157,9 @@ void read(const Source& from, ListNumbers& to) {
   to = read_list_numbers(from.json, from.where, from.range);
 }
 void read(const Source& from, LengthDecay& to) { to = read_length_decay(from.json, from.where); }
+void read(const Source& from, EarlyStopping& to) {
+  to = read_early_stopping(from.json, from.where);
+}
 void read(const Source& from, TokenNumbers& to) {
   to = read_token_numbers(from.json, from.where, from.range, from.texts);
 }
@@ -217,6 +224,7 @@ struct Check {
     if (value) (*this)(*value);
   }
   void operator()(bool /*value*/) const {}
+  void operator()(EarlyStopping /*value*/) const {}
   void operator()(std::uint64_t /*value*/) const {}
   void operator()(const std::string& /*value*/) const {}
   void operator()(const TokenIds& /*value*/) const {}
@@ -525,7 +533,8 @@ LLMConfig initial_config() {
     if (!field.initial) continue;
     base::Json value(static_cast<std::int64_t>(*field.initial));
     if (field.type == Type::kNumber) value = *field.initial;
-    if (field.type == Type::kBoolean) value = *field.initial != 0;
+    if (field.type == Type::kBoolean || field.type == Type::kEarlyStopping)
+      value = *field.initial != 0;
     set(field, config, value, field.name);
   }
   return config;

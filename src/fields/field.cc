@@ -103,6 +103,8 @@ const char* to_string(Type type) noexcept {
       return "numbers of lists of token ids";
     case Type::kLengthDecay:
       return "length and factor";
+    case Type::kEarlyStopping:
+      return "boolean or never";
   }
   return "";
 }

@@ -26,14 +26,15 @@ enum class Type {
   kNumber,  ///< A float.
   kSeconds,
   kText,
-  kJson,          ///< JSON, kept as its text.
-  kTexts,         ///< A text, or a list of texts that are not empty.
-  kTokenIds,      ///< A list of token ids.
-  kTokenIdOrIds,  ///< The same, or one of them.
-  kTokenNumbers,  ///< An object from token ids to numbers.
-  kTokenLists,    ///< A list of lists of token ids, none of them empty.
-  kListNumbers,   ///< A list of pairs: such a list, and a number.
-  kLengthDecay,   ///< A list of a length and a factor.
+  kJson,           ///< JSON, kept as its text.
+  kTexts,          ///< A text, or a list of texts that are not empty.
+  kTokenIds,       ///< A list of token ids.
+  kTokenIdOrIds,   ///< The same, or one of them.
+  kTokenNumbers,   ///< An object from token ids to numbers.
+  kTokenLists,     ///< A list of lists of token ids, none of them empty.
+  kListNumbers,    ///< A list of pairs: such a list, and a number.
+  kLengthDecay,    ///< A list of a length and a factor.
+  kEarlyStopping,  ///< `false`, `true` or "never".
 };
 
 /// Heading under which a field is listed.
@@ -73,19 +74,19 @@ using RequestMember =
              std::optional<std::chrono::milliseconds>, CoAwaitSafe<std::string>,
              CoAwaitSafe<std::vector<std::string>>, CoAwaitSafe<std::vector<std::int32_t>>,
              CoAwaitSafe<std::map<std::int32_t, float>>, CoAwaitSafe<TokenLists>,
-             CoAwaitSafe<ListNumbers>, std::optional<LengthDecay>>;
+             CoAwaitSafe<ListNumbers>, std::optional<LengthDecay>, std::optional<EarlyStopping>>;
 using ConfigMember =
     MemberOf<LLMConfig, std::optional<bool>, std::optional<int>, std::optional<float>,
              std::optional<std::uint64_t>, std::optional<std::chrono::milliseconds>,
              std::vector<std::string>, std::vector<std::int32_t>, std::map<std::int32_t, float>,
-             TokenLists, ListNumbers, std::optional<LengthDecay>>;
+             TokenLists, ListNumbers, std::optional<LengthDecay>, std::optional<EarlyStopping>>;
 /// Of the plain structs, which have defaults.
 template <typename Struct>
 using PlainMemberOf =
     MemberOf<Struct, bool, int, float, std::optional<int>, std::optional<float>,
              std::optional<std::uint64_t>, std::optional<std::chrono::milliseconds>,
              std::vector<std::string>, std::vector<std::int32_t>, std::map<std::int32_t, float>,
-             TokenLists, ListNumbers, std::optional<LengthDecay>>;
+             TokenLists, ListNumbers, std::optional<LengthDecay>, EarlyStopping>;
 using GenerationMember = PlainMemberOf<GenerationConfig>;
 using SamplingMember = PlainMemberOf<SamplingParams>;
 

@@ -400,9 +400,10 @@ TEST(Fields, OtherNamesOfAFieldAreTakenButNotTwo) {
 }
 
 TEST(Fields, KnownFieldsAreNeverIgnored) {
-  for (const char* body : {R"({"num_beams":4})", R"({"penalty_alpha":2})", R"({"use_cache":false})",
-                           R"({"top_a":0.5})", R"({"eos_token_id":2})", R"({"adapter_name":"a"})",
-                           R"({"pad_token_id":2})", R"({"early_stopping":true})"}) {
+  for (const char* body :
+       {R"({"use_beam_search":true})", R"({"penalty_alpha":2})", R"({"use_cache":false})",
+        R"({"top_a":0.5})", R"({"eos_token_id":2})", R"({"adapter_name":"a"})",
+        R"({"pad_token_id":2})", R"({"output_scores":true})"}) {
     EXPECT_THAT(refusal(body), HasSubstr("|unsupported_field|")) << body;
   }
   for (const char* body :
@@ -431,8 +432,8 @@ TEST(Fields, ObjectsOfFieldsHaveNothingElse) {
        {std::pair{R"({"temprature":1})",
                   "llm_config.temprature: there is no such field; did you mean temperature?"},
         std::pair{R"({"top_p":"x"})", "llm_config.top_p: wrong type (expected number, got string)"},
-        std::pair{R"({"num_beams":2})",
-                  "llm_config.num_beams: unsupported (this server does not have that feature)"},
+        std::pair{R"({"penalty_alpha":2})",
+                  "llm_config.penalty_alpha: unsupported (this server does not have that feature)"},
         std::pair{"[]", "llm_config: wrong type (expected object, got array)"}}) {
     try {
       read_config(object);

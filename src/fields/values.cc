@@ -181,6 +181,15 @@ LengthDecay read_length_decay(const base::Json& value, std::string_view where) {
           static_cast<float>(read_number((*pair)[1], base::cat(where, "[1]"), factor))};
 }
 
+EarlyStopping read_early_stopping(const base::Json& value, std::string_view where) {
+  if (const bool* flag = value.if_bool())
+    return *flag ? EarlyStopping::kTrue : EarlyStopping::kFalse;
+  const std::string* text = value.if_string();
+  if (text == nullptr) fail_type(where, "boolean or string", value);
+  if (*text != "never") fail_value(where, "true, false or never", *text);
+  return EarlyStopping::kNever;
+}
+
 namespace {
 
 /// Whether a name is meant as a number: a text of digits, with a sign perhaps.

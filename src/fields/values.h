@@ -40,6 +40,8 @@ TokenLists read_token_lists(const base::Json& value, std::string_view where, con
 ListNumbers read_list_numbers(const base::Json& value, std::string_view where, const Range& range);
 /// [15, 1.6]
 LengthDecay read_length_decay(const base::Json& value, std::string_view where);
+/// false, true or "never"
+EarlyStopping read_early_stopping(const base::Json& value, std::string_view where);
 /// A text by which tokens are named, and the number that they get.
 struct TextNumber {
   std::string text{};

@@ -8,8 +8,17 @@
 
 namespace openllm::kv {
 
+void SequenceBlocks::clear() noexcept {
+  truncate(0);
+  for (std::size_t g = 0; g < tables_.size(); ++g) {
+    if (n_trimmed_[g] == kSource) tables_[g].clear();
+  }
+  has_source_ = false;
+}
+
 void SequenceBlocks::truncate(int n) noexcept {
   for (std::size_t g = 0; g < tables_.size(); ++g) {
+    if (n_trimmed_[g] == kSource) continue;
     auto& table = tables_[g];
     // From the back: the prefix's first blocks are then the most recently used and the last to be
     // given out.
@@ -30,9 +39,9 @@ BlockCache::BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& 
   }
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const KvGroupSpec& spec = groups_[g];
-    if (spec.kind == KvKind::kCross || spec.kind == KvKind::kState) {
+    if (spec.kind == KvKind::kState || (spec.kind == KvKind::kCross && g == 0)) {
       base::fail(ErrorCode::kUnsupported, "kv: group ", g,
-                 ": no block rule for cross or state caches");
+                 ": no block rule for state caches, nor for cross caches that come first");
     }
     if (spec.kind == KvKind::kWindow && spec.window < 1) {
       base::fail(ErrorCode::kInvalidArgument, "kv: group ", g,
@@ -80,6 +89,7 @@ int BlockCache::first_visible(std::size_t group, std::int64_t n_past) const noex
 std::int64_t BlockCache::max_tokens() const noexcept {
   std::int64_t most = std::numeric_limits<std::int32_t>::max();
   for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (is_cross(g)) continue;
     const std::int64_t n_blocks = pools_[g]->n_total();
     if (groups_[g].kind == KvKind::kWindow) {
       // `window` positions touch at most this many blocks, wherever they start.
@@ -92,24 +102,104 @@ std::int64_t BlockCache::max_tokens() const noexcept {
   return most;
 }
 
+std::int64_t BlockCache::max_source_tokens() const noexcept {
+  std::int64_t most = -1;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!is_cross(g)) continue;
+    const std::int64_t tokens = std::int64_t{pools_[g]->n_total()} * block_size_;
+    most = most < 0 ? tokens : std::min(most, tokens);
+  }
+  return std::max<std::int64_t>(most, 0);
+}
+
+void BlockCache::prepare(SequenceBlocks& sequence) const {
+  if (!sequence.tables_.empty()) return;
+  sequence.n_trimmed_.assign(groups_.size(), 0);  // first: no table without it
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (is_cross(g)) sequence.n_trimmed_[g] = SequenceBlocks::kSource;
+  }
+  sequence.tables_.resize(groups_.size());
+}
+
+bool BlockCache::take_source(SequenceBlocks& sequence, std::int64_t n_tokens) {
+  const int n = blocks_for(n_tokens);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (is_cross(g) && pools_[g]->n_free() < n) return false;
+  }
+  prepare(sequence);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!is_cross(g)) continue;
+    auto& table = sequence.tables_[g];
+    table.reserve(static_cast<std::size_t>(n));
+    while (table.size() < static_cast<std::size_t>(n)) table.push_back(pools_[g]->allocate());
+  }
+  sequence.has_source_ = true;
+  return true;
+}
+
+void BlockCache::share_source(const SequenceBlocks& from, SequenceBlocks& to) {
+  base::check(from.has_source_ && !to.has_source_, "kv: no source to share");
+  prepare(to);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!is_cross(g)) continue;
+    for (const BlockRef& block : from.tables_[g]) to.tables_[g].push_back(pools_[g]->share(block));
+  }
+  to.has_source_ = true;
+}
+
+void BlockCache::share(const SequenceBlocks& from, SequenceBlocks& to) {
+  SequenceBlocks shares;
+  prepare(shares);
+  if (!from.tables_.empty()) shares.n_trimmed_ = from.n_trimmed_;
+  for (std::size_t g = 0; g < from.tables_.size(); ++g) {
+    for (const BlockRef& block : from.tables_[g])
+      shares.tables_[g].push_back(pools_[g]->share(block));
+  }
+  shares.has_source_ = from.has_source_;
+  to = std::move(shares);
+}
+
+bool BlockCache::own(SequenceBlocks& sequence, std::int64_t n_past,
+                     std::vector<BlockCopy>& copies) {
+  const auto b = static_cast<std::size_t>(n_past / block_size_);
+  if (n_past % block_size_ == 0 || b >= static_cast<std::size_t>(sequence.n_blocks())) return true;
+  const auto is_others = [&](std::size_t g) {
+    return !is_cross(g) && sequence.tables_[g][b] && pools_[g]->is_shared(sequence.tables_[g][b]);
+  };
+  std::size_t n_copies = 0;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!is_others(g)) continue;
+    if (pools_[g]->n_free() < 1) return false;
+    ++n_copies;
+  }
+  copies.reserve(copies.size() + n_copies);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!is_others(g)) continue;
+    BlockRef fresh = pools_[g]->allocate();
+    copies.push_back({g, sequence.tables_[g][b].id(), fresh.id()});
+    sequence.tables_[g][b] = std::move(fresh);
+  }
+  return true;
+}
+
 std::int64_t BlockCache::reachable(const SequenceBlocks& sequence,
                                    std::int64_t wanted) const noexcept {
   int more = blocks_for(wanted) - sequence.n_blocks();
-  for (const auto& pool : pools_) more = std::min(more, pool->n_free());
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!is_cross(g)) more = std::min(more, pools_[g]->n_free());
+  }
   return std::min(wanted, std::int64_t{sequence.n_blocks() + more} * block_size_);
 }
 
 bool BlockCache::grow(SequenceBlocks& sequence, std::int64_t n_tokens) {
-  if (sequence.tables_.empty()) {
-    sequence.n_trimmed_.assign(groups_.size(), 0);  // first: no table without it
-    sequence.tables_.resize(groups_.size());
-  }
+  prepare(sequence);
   const int before = sequence.n_blocks();
   const int more = blocks_for(n_tokens) - before;
-  for (const auto& pool : pools_) {
-    if (pool->n_free() < more) return false;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!is_cross(g) && pools_[g]->n_free() < more) return false;
   }
   for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (is_cross(g)) continue;
     for (int i = 0; i < more; ++i) sequence.tables_[g].push_back(pools_[g]->allocate());
   }
   return true;
@@ -117,6 +207,7 @@ bool BlockCache::grow(SequenceBlocks& sequence, std::int64_t n_tokens) {
 
 void BlockCache::trim(SequenceBlocks& sequence, std::int64_t n_past) noexcept {
   for (std::size_t g = 0; g < sequence.tables_.size(); ++g) {
+    if (is_cross(g)) continue;
     const int end = std::min(first_visible(g, n_past), sequence.n_blocks());
     for (int& i = sequence.n_trimmed_[g]; i < end; ++i)
       sequence.tables_[g][static_cast<std::size_t>(i)].reset();
@@ -126,6 +217,7 @@ void BlockCache::trim(SequenceBlocks& sequence, std::int64_t n_past) noexcept {
 void BlockCache::publish(const SequenceBlocks& sequence, int first,
                          std::span<const BlockKey> keys) {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (is_cross(g)) continue;
     for (std::size_t i = 0; i < keys.size(); ++i) {
       const BlockRef& block = sequence.tables_[g][static_cast<std::size_t>(first) + i];
       if (block) pools_[g]->publish(block, keys[i]);
@@ -136,7 +228,7 @@ void BlockCache::publish(const SequenceBlocks& sequence, int first,
 int BlockCache::find_prefix(std::span<const BlockKey> keys) const {
   std::size_t n = keys.size();
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    if (groups_[g].kind == KvKind::kWindow) continue;
+    if (groups_[g].kind != KvKind::kFull) continue;
     std::size_t i = 0;
     while (i < n && pools_[g]->contains(keys[i])) ++i;
     n = i;
@@ -173,14 +265,20 @@ int BlockCache::blocks_to_add(std::size_t group, int n_blocks, std::int64_t n_to
 void BlockCache::add_outstanding(const SequenceBlocks& sequence, std::int64_t n_tokens,
                                  std::int64_t n_rows, std::vector<int>& reserve) const {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (is_cross(g)) continue;  // taken as a whole at the beginning
     reserve[g] += blocks_to_add(g, sequence.n_blocks(), n_tokens, n_rows) + 1;
   }
 }
 
 bool BlockCache::fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, std::int64_t n_rows,
-                      std::span<const int> reserve) const {
+                      std::span<const int> reserve, std::int64_t n_source) const {
   const int n_prefix = static_cast<int>(prefix.size());
   for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (is_cross(g)) {
+      const int n = blocks_for(n_source);
+      if (n > 0 && n + reserve[g] > pools_[g]->n_free()) return false;
+      continue;
+    }
     int needed = blocks_to_add(g, n_prefix, n_tokens, n_rows);
     const int first = first_visible(g, std::int64_t{n_prefix} * block_size_);
     for (auto b = static_cast<std::size_t>(first); b < prefix.size(); ++b) {
@@ -194,10 +292,10 @@ bool BlockCache::fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, s
 
 void BlockCache::take_prefix(SequenceBlocks& sequence, std::span<const BlockKey> prefix) {
   sequence.clear();
-  sequence.n_trimmed_.assign(groups_.size(), 0);  // first: no table without it
-  sequence.tables_.resize(groups_.size());
+  prepare(sequence);
   const auto n_past = static_cast<std::int64_t>(prefix.size()) * block_size_;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (is_cross(g)) continue;
     auto& table = sequence.tables_[g];
     table.resize(prefix.size());
     sequence.n_trimmed_[g] = first_visible(g, n_past);
@@ -213,7 +311,8 @@ void BlockCache::check(std::span<const SequenceBlocks* const> sequences) const {
     std::vector<int> held(static_cast<std::size_t>(pools_[g]->n_total()), 0);
     for (const SequenceBlocks* sequence : sequences) {
       if (sequence->tables_.empty()) continue;
-      base::check(sequence->tables_[g].size() == static_cast<std::size_t>(sequence->n_blocks()),
+      base::check(is_cross(g) ||
+                      sequence->tables_[g].size() == static_cast<std::size_t>(sequence->n_blocks()),
                   "kv: block tables of different lengths");
       for (const BlockRef& block : sequence->tables_[g]) {
         if (block) ++held[static_cast<std::size_t>(block.id())];

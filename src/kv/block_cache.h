@@ -11,8 +11,8 @@
 namespace openllm::kv {
 
 /// The blocks of one sequence: per group a table with one entry per block of positions, empty where
-/// the block left the group's window. All tables have the same length. Giving it up frees the
-/// blocks.
+/// the block left the group's window. All tables have the same length, but those of cross groups,
+/// which hold the source text. Giving it up frees the blocks.
 class SequenceBlocks {
  public:
   /// Blocks of positions covered.
@@ -20,14 +20,26 @@ class SequenceBlocks {
     return tables_.empty() ? 0 : static_cast<int>(tables_.front().size());
   }
   std::span<const BlockRef> table(std::size_t group) const noexcept { return tables_[group]; }
-  /// Drops the blocks behind the first `n`; nothing when there are no more than that.
+  bool has_source() const noexcept { return has_source_; }
+  /// Drops the blocks of positions behind the first `n`; nothing when there are no more than that.
   void truncate(int n) noexcept;
-  void clear() noexcept { truncate(0); }
+  /// Drops everything, the source's blocks too.
+  void clear() noexcept;
 
  private:
   friend class BlockCache;
   std::vector<std::vector<BlockRef>> tables_;
-  std::vector<int> n_trimmed_;  // entries at the front known to be empty
+  std::vector<int> n_trimmed_;  // entries at the front known to be empty; kSource for cross groups
+  bool has_source_ = false;
+  static constexpr int kSource = -1;
+};
+
+/// A block whose content goes into another one before anything is written: sequences shared it, and
+/// one of them is about to write.
+struct BlockCopy {
+  std::size_t group = 0;
+  std::int32_t from = -1;
+  std::int32_t to = -1;
 };
 
 /// Free blocks whose content a pool keeps at first before it gives them out again rather than touch
@@ -39,7 +51,7 @@ constexpr int first_cached_target(int n_blocks) { return n_blocks / 32 < 64 ? 64
 class BlockCache {
  public:
   /// Throws kInvalidArgument on sizes that make no sense, kUnsupported for kinds of group it has no
-  /// rule for.
+  /// rule for, or when the first group is a cross group.
   BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& blocks_per_group,
              int block_size);
 
@@ -51,6 +63,18 @@ class BlockCache {
 
   /// Longest sequence that fits when it is alone and computed row by row.
   std::int64_t max_tokens() const noexcept;
+  /// Longest source text that fits; 0 without cross groups.
+  std::int64_t max_source_tokens() const noexcept;
+
+  /// Takes the blocks of a source text for a sequence that has none. On false nothing has changed.
+  bool take_source(SequenceBlocks& sequence, std::int64_t n_tokens);
+  /// Shares the source of `from`, which has one, with a sequence that has none.
+  void share_source(const SequenceBlocks& from, SequenceBlocks& to);
+  /// Makes `to` hold what `from` holds, by shares; what it held before is given up.
+  void share(const SequenceBlocks& from, SequenceBlocks& to);
+  /// Makes position `n_past` of the sequence its own to write: where others share its block, takes
+  /// a new one and adds the copy to `copies`. On false nothing has changed.
+  bool own(SequenceBlocks& sequence, std::int64_t n_past, std::vector<BlockCopy>& copies);
 
   /// Most positions that the sequence could cover with the blocks that are free now, at most
   /// `wanted`.
@@ -70,10 +94,10 @@ class BlockCache {
   /// positions and one block more. `n_rows` bounds how many positions a step adds.
   void add_outstanding(const SequenceBlocks& sequence, std::int64_t n_tokens, std::int64_t n_rows,
                        std::vector<int>& reserve) const;
-  /// Whether an empty sequence could take this prefix and then cover `n_tokens` positions with what
-  /// is free now without touching `reserve` [groups].
+  /// Whether an empty sequence could take this prefix and a source of `n_source` tokens, and then
+  /// cover `n_tokens` positions, with what is free now without touching `reserve` [groups].
   bool fits(std::span<const BlockKey> prefix, std::int64_t n_tokens, std::int64_t n_rows,
-            std::span<const int> reserve) const;
+            std::span<const int> reserve, std::int64_t n_source = 0) const;
   /// Makes an empty sequence start with the cached prefix.
   void take_prefix(SequenceBlocks& sequence, std::span<const BlockKey> prefix);
 
@@ -91,6 +115,9 @@ class BlockCache {
   std::int64_t block_bytes(std::size_t group) const noexcept {
     return groups_[group].bytes_per_block;
   }
+  bool is_cross(std::size_t group) const noexcept { return groups_[group].kind == KvKind::kCross; }
+  /// Makes the tables of a sequence that has none.
+  void prepare(SequenceBlocks& sequence) const;
   int blocks_for(std::int64_t n_tokens) const noexcept {
     return static_cast<int>((n_tokens + block_size_ - 1) / block_size_);
   }

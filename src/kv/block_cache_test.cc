@@ -285,5 +285,78 @@ TEST(BlockCache, MissingBlockOutsideTheWindowDoesNotMatter) {
   EXPECT_EQ(cache.find_prefix(std::span(keys).first(4)), 4);  // needs 2 and 3
 }
 
+KvGroupSpec cross_group() {
+  KvGroupSpec spec;
+  spec.kind = KvKind::kCross;
+  return spec;
+}
+
+TEST(SharedBlocks, AreCopiedForWhoWritesFirst) {
+  BlockCache cache({KvGroupSpec{}, window_group(4)}, {8, 8}, 4);
+  SequenceBlocks a;
+  SequenceBlocks b;
+  ASSERT_TRUE(cache.grow(a, 6));
+  cache.share(a, b);
+  cache.check(std::vector<const SequenceBlocks*>{&a, &b});
+  EXPECT_EQ(cache.n_free(), 12);
+  EXPECT_EQ(b.table(0)[1].id(), a.table(0)[1].id());
+  std::vector<BlockCopy> copies;
+  ASSERT_TRUE(cache.own(b, 6, copies));
+  ASSERT_EQ(copies.size(), 2U) << "one in each group";
+  EXPECT_EQ(copies[0].from, a.table(0)[1].id());
+  EXPECT_EQ(copies[0].to, b.table(0)[1].id());
+  EXPECT_EQ(b.table(0)[0].id(), a.table(0)[0].id()) << "full ones stay shared";
+  ASSERT_TRUE(cache.own(a, 6, copies));
+  ASSERT_TRUE(cache.own(b, 6, copies));
+  EXPECT_EQ(copies.size(), 2U) << "each has its own now";
+  ASSERT_TRUE(cache.own(a, 8, copies)) << "a new block, which nobody shares";
+  EXPECT_EQ(copies.size(), 2U);
+  cache.check(std::vector<const SequenceBlocks*>{&a, &b});
+  a.clear();
+  b.clear();
+  EXPECT_EQ(cache.n_free(), 16);
+}
+
+TEST(SharedBlocks, NothingChangesWhenNoBlockIsLeft) {
+  BlockCache cache({KvGroupSpec{}, window_group(4)}, {3, 1}, 4);
+  SequenceBlocks a;
+  SequenceBlocks b;
+  ASSERT_TRUE(cache.grow(a, 3));
+  cache.share(a, b);
+  std::vector<BlockCopy> copies;
+  EXPECT_FALSE(cache.own(b, 3, copies));
+  EXPECT_TRUE(copies.empty());
+  EXPECT_EQ(b.table(0)[0].id(), a.table(0)[0].id());
+  cache.check(std::vector<const SequenceBlocks*>{&a, &b});
+}
+
+TEST(SourceBlocks, AreTakenAsAWholeAndLiveAsLongAsTheSequence) {
+  BlockCache cache({KvGroupSpec{}, cross_group()}, {8, 5}, 4);
+  EXPECT_EQ(cache.max_tokens(), 32);
+  EXPECT_EQ(cache.max_source_tokens(), 20);
+  SequenceBlocks a;
+  cache.take_prefix(a, {});
+  ASSERT_TRUE(cache.take_source(a, 9));
+  EXPECT_TRUE(a.has_source());
+  EXPECT_EQ(a.table(1).size(), 3U);
+  ASSERT_TRUE(cache.grow(a, 1));
+  EXPECT_EQ(a.n_blocks(), 1);
+  a.truncate(0);
+  EXPECT_EQ(a.table(1).size(), 3U) << "of positions alone";
+  SequenceBlocks b;
+  EXPECT_FALSE(cache.take_source(b, 9)) << "two blocks are left";
+  const std::vector<int> none(2, 0);
+  EXPECT_FALSE(cache.fits({}, 1, 1, none, 9));
+  EXPECT_TRUE(cache.fits({}, 1, 1, none, 8));
+  EXPECT_TRUE(cache.fits({}, 1, 1, std::vector<int>{0, 5}, 0)) << "a shared source takes nothing";
+  cache.share_source(a, b);
+  cache.check(std::vector<const SequenceBlocks*>{&a, &b});
+  a.clear();
+  EXPECT_FALSE(a.has_source());
+  EXPECT_EQ(cache.n_free(), 8 + 2);
+  b.clear();
+  EXPECT_EQ(cache.n_free(), 13);
+}
+
 }  // namespace
 }  // namespace openllm::kv

@@ -72,6 +72,12 @@ BlockRef BlockPool::allocate() noexcept {
   return {this, id};
 }
 
+BlockRef BlockPool::share(const BlockRef& block) noexcept {
+  if (!block) return {};
+  ++at(block.id_).shares;
+  return {this, block.id_};
+}
+
 BlockRef BlockPool::find(const BlockKey& key) noexcept {
   const auto found = index_.find(key);
   if (found == index_.end()) return {};

@@ -79,6 +79,10 @@ class BlockPool {
 
   /// A block with undefined content and no name, or an empty ref when every block is held.
   BlockRef allocate() noexcept;
+  /// A further share of a block that is held; empty for an empty ref.
+  BlockRef share(const BlockRef& block) noexcept;
+  /// Whether somebody else holds the block too.
+  bool is_shared(const BlockRef& block) const noexcept { return at(block.id_).shares > 1; }
   /// A share of the block with this content, or an empty ref.
   BlockRef find(const BlockKey& key) noexcept;
   bool contains(const BlockKey& key) const noexcept { return index_.contains(key); }

@@ -162,13 +162,14 @@ TEST(ConfigForms, WrongAttributesAreToldWithTheirPlace) {
 }
 
 TEST(NotInherited, N15NoFieldIsAcceptedAndIgnored) {
-  for (const char* attrs : {R"({"num_beams": 4})", R"({"use_beam_search": true})",
+  for (const char* attrs : {R"({"penalty_alpha": 0.5})", R"({"use_beam_search": true})",
                             R"({"generation_config": {"output_scores": true}})",
-                            R"({"sampling_config": {"early_stopping": true}})"}) {
+                            R"({"sampling_config": {"use_beam_search": true}})"}) {
     EXPECT_EQ(attrs_error(attrs).code(), ErrorCode::kUnsupported) << attrs;
     EXPECT_EQ(attrs_error(attrs).reason(), ErrorReason::kUnsupportedField) << attrs;
   }
-  EXPECT_EQ(LLMConfig::model_construct_env(R"({"num_beams": 1, "use_cache": true})"), LLMConfig{});
+  EXPECT_EQ(LLMConfig::model_construct_env(R"({"penalty_alpha": 0, "use_cache": true})"),
+            LLMConfig{});
 }
 
 TEST(NotInherited, N10APartialConfigurationStaysOne) {
@@ -313,13 +314,8 @@ TEST(ConfigForms, StructsAskForNothingThatIsIgnored) {
     return std::string(error.where());
   };
   using G = GenerationConfig;
-  EXPECT_EQ(refused([](G& c) { c.num_beams = 4; }), "num_beams");
-  EXPECT_EQ(refused([](G& c) { c.num_beam_groups = 2; }), "num_beam_groups");
-  EXPECT_EQ(refused([](G& c) { c.early_stopping = true; }), "early_stopping");
   EXPECT_EQ(refused([](G& c) { c.penalty_alpha = 0.6F; }), "penalty_alpha");
   EXPECT_EQ(refused([](G& c) { c.use_cache = false; }), "use_cache");
-  EXPECT_EQ(refused([](G& c) { c.diversity_penalty = 0.5F; }), "diversity_penalty");
-  EXPECT_EQ(refused([](G& c) { c.length_penalty = 2.0F; }), "length_penalty");
   EXPECT_EQ(refused([](G& c) { c.force_words_ids = {{1}}; }), "force_words_ids");
   EXPECT_EQ(refused([](G& c) { c.forced_decoder_ids = {{1, 2}}; }), "forced_decoder_ids");
   EXPECT_EQ(refused([](G& c) { c.renormalize_logits = true; }), "renormalize_logits");
@@ -341,6 +337,28 @@ TEST(ConfigForms, StructsAskForNothingThatIsIgnored) {
   const Error range = error_of([] { (void)GenerateOptions::from(SamplingParams{.top_p = 2.0F}); });
   EXPECT_EQ(range.code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(range.where(), "top_p");
+}
+
+TEST(ConfigForms, WhatASearchCannotDoIsNamed) {
+  const auto refused = [](GenerateOptions options, OutputKind kind = OutputKind::kFinalOnly) {
+    options.output_kind = kind;
+    return std::string(
+        error_of([&] { (void)merge_request(LLMConfig{}.resolved(), options); }).where());
+  };
+  EXPECT_EQ(refused({.num_beams = 4}, OutputKind::kDelta), "stream");
+  EXPECT_EQ(refused({.temperature = 0.7F, .num_beams = 4}), "temperature");
+  EXPECT_EQ(refused({.top_k = 3, .num_beams = 4}), "top_k");
+  EXPECT_EQ(refused({.num_beams = 2, .n = 3}), "n");
+  EXPECT_EQ(refused({.num_beams = 4, .best_of = 3}), "best_of");
+  EXPECT_EQ(refused({.num_beams = 4, .num_beam_groups = 3}), "num_beam_groups");
+  EXPECT_EQ(refused({.num_beam_groups = 2}), "num_beam_groups");
+  // Defaults give way: those of drawing, and what a stream can show of a search.
+  LLMConfig config = LLMConfig{}.resolved();
+  config.num_beams = 4;
+  config.best_of = 9;
+  EXPECT_EQ(merge_request(config, {}).num_beams, 4);
+  EXPECT_EQ(n_choices(merge_request(config, {.n = 2})), 2);
+  EXPECT_EQ(error_of([&] { (void)merge_request(config, {.n = 5}); }).where(), "n");
 }
 
 TEST(ConfigForms, ADefaultBestOfGivesWayToTheRequestsN) {

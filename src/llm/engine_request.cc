@@ -52,6 +52,52 @@ void set_sampling(const SamplingParams& params, sampling::SamplingParams& sampli
   if (sampling.seed == kRandomSeed) sampling.seed = random_seed();
 }
 
+engine::BeamOptions::Stopping stopping_of(EarlyStopping stopping) noexcept {
+  using Stopping = engine::BeamOptions::Stopping;
+  if (stopping == EarlyStopping::kNever) return Stopping::kWhenSure;
+  return stopping == EarlyStopping::kTrue ? Stopping::kWhenFull : Stopping::kWhenUnlikely;
+}
+
+/// A field of the request that draws, which a search does not; null if there is none.
+const char* drawing_field(const GenerateOptions& o) noexcept {
+  if (o.temperature && *o.temperature != 0.0F && *o.temperature != 1.0F) return "temperature";
+  if (o.top_p && *o.top_p < 1.0F) return "top_p";
+  if (o.top_k && *o.top_k > 0) return "top_k";
+  if (o.min_p && *o.min_p > 0.0F) return "min_p";
+  if (o.typical_p && *o.typical_p < 1.0F) return "typical_p";
+  if (o.epsilon_cutoff && *o.epsilon_cutoff > 0.0F) return "epsilon_cutoff";
+  if (o.eta_cutoff && *o.eta_cutoff > 0.0F) return "eta_cutoff";
+  return nullptr;
+}
+
+[[noreturn]] void fail_beside_beams(std::string_view field, std::string_view why) {
+  base::fail_with(ErrorCode::kUnsupported, {field, ErrorReason::kUnsupportedField}, field,
+                  ": not beside num_beams: ", why);
+}
+
+/// What cannot be combined with a search, when the request itself asks for both. Defaults of
+/// configurations give way.
+void check_beams(const LLMConfig& merged, const GenerateOptions& options) {
+  const int n_beams = merged.num_beams.value_or(1);
+  const int n_groups = merged.num_beam_groups.value_or(1);
+  if (n_groups > n_beams || n_beams % n_groups != 0) {
+    base::fail_at(ErrorCode::kInvalidArgument, "num_beam_groups",
+                  "does not divide num_beams (expected a divisor of ", n_beams, ", got ", n_groups,
+                  ")");
+  }
+  if (n_beams == 1) return;
+  if (merged.n.value_or(1) > n_beams) {
+    base::fail_at(ErrorCode::kInvalidArgument, options.n ? "n" : "num_beams",
+                  "more answers than beams (expected at most ", n_beams, ", got ", *merged.n, ")");
+  }
+  if (options.best_of && *options.best_of > merged.n.value_or(1))
+    fail_beside_beams("best_of", "a search gives the best ones anyway");
+  if (const char* field = drawing_field(options))
+    fail_beside_beams(field, "a search draws nothing");
+  if (options.num_beams && options.output_kind != OutputKind::kFinalOnly)
+    fail_beside_beams("stream", "a search knows its first token when it is over");
+}
+
 /// Each choice gets a constraint of its own; they share the rules.
 void add_rules(sampling::TokenRules rules, engine::Request& request) {
   if (!sampling::has_rules(rules)) return;
@@ -94,6 +140,8 @@ LLMConfig merge_request(const LLMConfig& config, const GenerateOptions& options)
     base::fail_at(ErrorCode::kInvalidArgument, "best_of", "fewer than n (expected at least ", n,
                   ", got ", *options.best_of, ")");
   }
+  check_beams(merged, options);
+  if (merged.num_beams.value_or(1) > 1) merged.best_of.reset();
   // A default gives way to the request's n.
   if (merged.best_of) merged.best_of = std::max(*merged.best_of, n);
   if (n_choices(merged) > n && options.output_kind != OutputKind::kFinalOnly) {
@@ -137,6 +185,8 @@ engine::Request make_engine_request(const GenerateOptions& options, const LLMCon
   request.max_wait = options.max_wait;
   request.bad_words = merged.bad_words;
   request.allowed_token_ids = merged.allowed_token_ids;
+  request.beams = {params.num_beams, params.num_beam_groups, params.diversity_penalty,
+                   params.length_penalty, stopping_of(params.early_stopping)};
   set_sampling(params, request.sampling);
   add_rules(make_token_rules(options, merged, eos_ids, limits.vocab_size, tokenizer), request);
   return request;

@@ -32,7 +32,7 @@ TextRules make_rules(const LLMConfig& merged, const engine::Request& request,
   rules.stop_token_ids = request.stop_token_ids;
   rules.want_logprobs = merged.logprobs.has_value();
   rules.vocab_size = static_cast<std::size_t>(backend.vocab_size());
-  rules.continues_text = tokenizer != nullptr &&
+  rules.continues_text = tokenizer != nullptr && request.source_ids.empty() &&
                          std::any_of(request.prompt_ids.begin(), request.prompt_ids.end(),
                                      [&](std::int32_t id) { return !tokenizer->is_special(id); });
   return rules;
@@ -69,7 +69,9 @@ ResolvedRequest resolved(const GenerateOptions& options, LLMConfig config,
   config.min_new_tokens = request.min_new_tokens;
   config.max_length = std::nullopt;  // the lengths above count its tokens
   config.min_length = std::nullopt;
-  ResolvedRequest resolved{request.prompt_ids, options, std::move(config)};
+  const bool has_source = !request.source_ids.empty();
+  ResolvedRequest resolved{has_source ? request.source_ids : request.prompt_ids, options,
+                           std::move(config)};
   resolved.options.seed = request.sampling.seed;
   return resolved;
 }
@@ -179,14 +181,22 @@ void Instance::submit(const Started& started, const Prompt& given, const Generat
   const ModelLimits limits{max_model_len, backend->vocab_size()};
   engine::Request request = make_engine_request(options, config, is_chat, limits, tokenizer.get());
   const TotalLengths lengths = total_lengths(options, config, is_chat);
+  const backend::SourceFacts source = backend->source();
   PromptLimits prompt_limits{max_model_len, request.max_new_tokens, *merged.truncate_prompt};
-  if (prompt_limits.truncate && lengths.max > 0)
+  if (source.max_len > 0) {
+    prompt_limits = {source.max_len, 0, *merged.truncate_prompt};  // the answer is not in it
+  } else if (prompt_limits.truncate && lengths.max > 0) {
     prompt_limits.max_model_len = std::min(max_model_len, lengths.max);
+  }
   PreparedPrompt prepared = prepare_prompt(model_, prompt, options, prompt_limits);
   request.id = started.engine_id;
   if (capabilities.is_mixed) request.fields = std::move(fields);
   if (!options.adapter_name.empty()) request.adapter = backend->find_adapter(options.adapter_name);
   request.prompt_ids = prepared.token_ids;
+  if (source.max_len > 0) {
+    request.source_ids = std::move(request.prompt_ids);
+    request.prompt_ids = {decoder_start(model_.source(), source.decoder_start)};
+  }
   count_prompt(request, lengths);
   check_against_model(options, merged, request, backend->vocab_size());
   if (started.is_resolved)
@@ -228,6 +238,10 @@ void Instance::require_task(ModelTask task) {
     base::fail(ErrorCode::kUnsupported, "model: ", model_.id(), " (", info.architecture, ") is ",
                classifies ? "a classifier" : "an embedding model",
                " and continues no text (ask it for ", classifies ? "scores" : "embeddings", ")");
+  }
+  if (task == ModelTask::kEmbed && info.is_encoder_decoder) {
+    base::fail(ErrorCode::kUnsupported, "model: ", model_.id(), " (", info.architecture,
+               ") is an encoder-decoder model and gives no embeddings (ask it for text)");
   }
   if (task == ModelTask::kEmbed && info.task == ModelTask::kClassify) {
     base::fail(ErrorCode::kUnsupported, "model: ", model_.id(), " (", info.architecture,
@@ -433,6 +447,7 @@ const ModelInfo& Instance::static_info() {
       info.task = facts.task;
       info.embedding_size = facts.embedding_size;
       info.n_labels = facts.n_labels;
+      info.is_encoder_decoder = facts.is_encoder_decoder;
     } else {
       info = describe_files(model_.source());
     }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -456,6 +457,23 @@ void apply_model_defaults(LLMConfig& config, const format::ModelSource& source) 
     if (error.code() != ErrorCode::kInvalidArgument) throw;
     throw Error(ErrorCode::kCorruptData, error.what(), error.where());
   }
+}
+
+std::int32_t decoder_start(const format::ModelSource& source, std::int32_t of_model) {
+  const auto id_of = [](const base::Json& object, std::string_view key) -> std::int32_t {
+    const base::Json* value = object.find(key);
+    const std::int64_t* id = value == nullptr ? nullptr : value->if_int();
+    const bool is_id = id != nullptr && *id >= 0 && *id <= std::numeric_limits<std::int32_t>::max();
+    return is_id ? static_cast<std::int32_t>(*id) : -1;
+  };
+  const base::Json& defaults = source.generation_defaults;
+  if (const std::int32_t id = id_of(defaults, "decoder_start_token_id"); id >= 0) return id;
+  if (of_model >= 0) return of_model;
+  if (const std::int32_t id = id_of(defaults, "bos_token_id"); id >= 0) return id;
+  if (const std::int32_t id = id_of(source.config, "bos_token_id"); id >= 0) return id;
+  base::fail_at(ErrorCode::kUnsupported, source.path,
+                "nothing says what answers begin with (expected decoder_start_token_id in "
+                "generation_config.json or config.json)");
 }
 
 ModelInfo describe_files(const format::ModelSource& source, int vocab_size) {

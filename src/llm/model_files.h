@@ -61,6 +61,11 @@ std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const format::ModelSo
 /// config.json's eos_token_id where those have none. Throws kCorruptData naming the place.
 void apply_model_defaults(LLMConfig& config, const format::ModelSource& source);
 
+/// Token that the answers of an encoder-decoder model begin with: `decoder_start_token_id` of the
+/// defaults of requests, else what the model's configuration says (`of_model`, -1: nothing), else
+/// `bos_token_id`. Throws kUnsupported when there is none.
+std::int32_t decoder_start(const format::ModelSource& source, std::int32_t of_model);
+
 /// Sizes and types of the weights, and the outline of the configuration, so far as they can be
 /// read; nothing about tokenizer and backend. `vocab_size` > 0 is a better one than the outline's.
 ModelInfo describe_files(const format::ModelSource& source, int vocab_size = 0);

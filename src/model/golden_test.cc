@@ -108,10 +108,22 @@ std::vector<Case> cases() {
                            "internlm3",
                            "youtu",
                            "axk1",
-                           "sarvam-mla"}) {
+                           "sarvam-mla",
+                           "mt5",
+                           "umt5",
+                           "bart",
+                           "mbart",
+                           "marian",
+                           "m2m-100",
+                           "pegasus",
+                           "blenderbot",
+                           "blenderbot-small",
+                           "t5-gguf",
+                           "t5-gguf-gated"}) {
     all.push_back({name, name});
   }
-  for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare"}) {
+  for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare",
+                           "t5-gguf", "t5-gguf-gated"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
   // Written by llama.cpp's converter.

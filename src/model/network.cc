@@ -131,6 +131,8 @@ step::Outputs Network::forward(const step::Step& step) {
       step, spec_,
       {options_.max_rows, options_.max_output_rows, options_.max_sequences, options_.kv_block_size,
        &blocks_per_group_, &groups_, adapters_.get(), whole_sequences_});
+  for (const step::BlockCopy& copy : step.copies)
+    device_.copy_kv_block(*kv_, copy.group, copy.from, copy.to);
   adapters_->find_rows(step, step_adapters_);
   if (!step.source_ids.empty()) {
     encoder_->run({device_, step, *kv_, ropes_, *scratch_}, spec_.dim, *adapters_,

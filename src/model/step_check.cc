@@ -96,6 +96,12 @@ void check_sources(const step::Step& step, const ModelSpec& spec, const StepLimi
     require(sequence.n_source_rows == 0 || sequence.n_source_rows == sequence.source_len,
             "sequence ", s, ": a source is encoded whole (expected ", sequence.source_len,
             " rows or none, got ", sequence.n_source_rows, ")");
+    if (spec.encoder && spec.encoder->embedding.n_positions > 0) {
+      const EmbeddingSpec& table = spec.encoder->embedding;
+      require(sequence.source_len <= table.n_positions - table.position_offset, "sequence ", s,
+              ": source beyond the encoder's table (expected at most ",
+              table.n_positions - table.position_offset, " tokens, got ", sequence.source_len, ")");
+    }
     n_sources += sequence.n_source_rows;
   }
   require(n_sources == static_cast<std::int64_t>(step.source_ids.size()) &&
@@ -133,6 +139,18 @@ void check_blocks(const step::BlockTable& table, std::size_t s, const step::Sequ
   }
 }
 
+void check_copies(const step::Step& step, const std::vector<int>& blocks_per_group) {
+  for (const step::BlockCopy& copy : step.copies) {
+    require(copy.group >= 0 && static_cast<std::size_t>(copy.group) < blocks_per_group.size(),
+            "copy in an unknown KV group ", copy.group);
+    const int n_blocks = blocks_per_group[static_cast<std::size_t>(copy.group)];
+    for (const std::int32_t id : {copy.from, copy.to}) {
+      require(id >= 0 && id < n_blocks, "copy: block id out of range (expected 0 to ", n_blocks - 1,
+              ", got ", id, ")");
+    }
+  }
+}
+
 }  // namespace
 
 void check_step(const step::Step& step, const ModelSpec& spec, const StepLimits& limits) {
@@ -150,6 +168,7 @@ void check_step(const step::Step& step, const ModelSpec& spec, const StepLimits&
   check_outputs(step, limits);
   check_sequences(step, *limits.adapters);
   check_sources(step, spec, limits);
+  check_copies(step, *limits.blocks_per_group);
   require(spec.head || step.logit_rows.empty(), "this network gives no logits, only hidden states");
   require(step.block_tables.size() == limits.groups->size(),
           "wrong number of block tables (expected ", limits.groups->size(), ", got ",

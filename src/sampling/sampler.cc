@@ -172,6 +172,36 @@ std::int32_t Sampler::draw(double target) const {
   return -1;
 }
 
+void Sampler::fail_nothing_left(const SamplingParams& params, const Constraint* constraint) {
+  std::string_view where = constraint == nullptr ? "" : constraint->field();
+  if (where.empty() && !params.logit_bias.empty()) where = "logit_bias";
+  base::fail_with(ErrorCode::kInvalidArgument, {where},
+                  "request: no token may be chosen: ", where.empty() ? "constraints" : where,
+                  " and what else limits the choice forbid them all");
+}
+
+void Sampler::expand(std::span<const float> logits, const SamplingParams& given,
+                     const TokenCounts& counts, const Constraint* constraint, std::size_t n,
+                     int n_top, std::vector<Expansion>& out, std::vector<TokenLogprob>& top) {
+  const float max = check_logits(logits);
+  const double log_sum = std::log(sum_exp(logits, max)) + static_cast<double>(max);
+  logprobs_.resize(logits.size());
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    logprobs_[i] = static_cast<float>(static_cast<double>(logits[i]) - log_sum);
+  SamplingParams params = given;
+  params.temperature = 1.0F;
+  const std::span<const float> scores = adjust(logprobs_, params, counts, constraint);
+  out.clear();
+  for (const std::int32_t id : selector_.largest(scores, n)) {
+    if (scores[at(id)] > -kInfinity) out.push_back({id, scores[at(id)], logprobs_[at(id)]});
+  }
+  if (out.empty()) fail_nothing_left(params, constraint);
+  top.clear();
+  if (n_top <= 0) return;
+  for (const std::int32_t id : selector_.largest(logprobs_, static_cast<std::size_t>(n_top)))
+    top.push_back({id, logprobs_[at(id)]});
+}
+
 Sample Sampler::sample(std::span<const float> logits, const SamplingParams& params,
                        const TokenCounts& counts, const Constraint* constraint,
                        std::int64_t position, int n_top) {
@@ -182,11 +212,7 @@ Sample Sampler::sample(std::span<const float> logits, const SamplingParams& para
   const float max = raw ? raw_max : scan(x).max;
   if (max == -kInfinity) {
     // The model's own logits were looked at before: the request leaves nothing.
-    std::string_view where = constraint == nullptr ? "" : constraint->field();
-    if (where.empty() && !params.logit_bias.empty()) where = "logit_bias";
-    base::fail_with(ErrorCode::kInvalidArgument, {where},
-                    "request: no token may be chosen: ", where.empty() ? "constraints" : where,
-                    " and what else limits the choice forbid them all");
+    fail_nothing_left(params, constraint);
   }
   Sample result;
   // An infinite score can only come from a division by a tiny temperature: the draw has become an

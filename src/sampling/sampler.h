@@ -54,6 +54,13 @@ struct Sample {
   std::vector<TokenLogprob> top{};  ///< The `n_top` most likely, falling; may contain the token.
 };
 
+/// A token that may continue a beam.
+struct Expansion {
+  std::int32_t token = 0;
+  float score = 0.0F;    ///< Its logprob after penalties and rules.
+  float logprob = 0.0F;  ///< log-softmax of the raw logits.
+};
+
 /// Whether the token with the highest score is taken instead of a random one.
 bool is_greedy(const SamplingParams& params) noexcept;
 /// Whether sampling needs the token counts.
@@ -77,6 +84,13 @@ class Sampler {
   Sample sample(std::span<const float> logits, const SamplingParams& params,
                 const TokenCounts& counts, const Constraint* constraint, std::int64_t position,
                 int n_top);
+  /// The `n` tokens with the highest scores into `out`, falling; fewer when others may not come. As
+  /// transformers in a beam search, bias, penalties and constraint change logprobs instead of
+  /// logits; temperature and selections have no influence. `top` gets the `n_top` most likely
+  /// tokens. Throws as `sample`.
+  void expand(std::span<const float> logits, const SamplingParams& params,
+              const TokenCounts& counts, const Constraint* constraint, std::size_t n, int n_top,
+              std::vector<Expansion>& out, std::vector<TokenLogprob>& top);
   /// log-softmax of raw logits at `token` and the n_top most likely, for prompt logprobs.
   Sample score(std::span<const float> logits, std::int32_t token, int n_top);
   /// The distribution that `sample` draws from, [V]; 0 for removed tokens. Greedy: 1 at one token.
@@ -84,6 +98,8 @@ class Sampler {
                     const TokenCounts& counts, const Constraint* constraint, std::span<double> out);
 
  private:
+  [[noreturn]] static void fail_nothing_left(const SamplingParams& params,
+                                             const Constraint* constraint);
   float check_logits(std::span<const float> logits) const;
   /// Fills mask_ and returns whether any token is forbidden.
   bool masks_any(const Constraint* constraint);
@@ -103,6 +119,7 @@ class Sampler {
 
   int vocab_size_;
   std::vector<float> scratch_;
+  std::vector<float> logprobs_;  ///< Of `expand`; empty before the first.
   std::vector<float> probs_;
   std::vector<double> block_sums_;
   double total_ = 0.0;  ///< Of block_sums_; 0 when `select` did not need them.

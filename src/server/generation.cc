@@ -31,7 +31,8 @@ void count_tokens(Usage& usage, const GenerationOutput& output, bool is_first) {
 
 /// What each prompt makes, of which the best may be kept.
 int choices_each(const GenerationJob& job) {
-  return job.options.best_of.value_or(job.options.n.value_or(1));
+  const GenerateOptions& o = job.options;
+  return std::max(o.best_of.value_or(o.n.value_or(1)), o.num_beams.value_or(1));
 }
 
 std::int64_t count_choices(const GenerationJob& job) {

@@ -34,6 +34,13 @@ struct BlockTable {
   std::vector<std::int32_t> begin{};
 };
 
+/// A block whose content goes into another one of its KV group.
+struct BlockCopy {
+  std::int32_t group = 0;
+  std::int32_t from = -1;
+  std::int32_t to = -1;
+};
+
 /// One step of a model: a ragged batch of T rows (tokens) of S sequences, and which results are
 /// wanted. A flat value that goes from the engine to the device as it is, and can be logged,
 /// compared, or sent to another process. Buffers keep their capacity from step to step.
@@ -42,6 +49,7 @@ struct Step {
   std::vector<std::int32_t> positions{};   ///< [T]
   std::vector<SequenceRows> sequences{};   ///< [S], covering the rows in order.
   std::vector<BlockTable> block_tables{};  ///< [KV groups]
+  std::vector<BlockCopy> copies{};         ///< Done before anything else, in order.
   /// Rows whose logits are wanted, ascending.
   std::vector<std::int32_t> logit_rows{};
   /// Rows whose hidden state behind the last norm is wanted, ascending.
@@ -71,6 +79,7 @@ struct Step {
       table.ids.clear();
       table.begin.clear();
     }
+    copies.clear();
     logit_rows.clear();
     hidden_rows.clear();
     visible_end.clear();

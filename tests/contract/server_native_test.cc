@@ -211,7 +211,8 @@ TEST_F(ServerNative, WrongRequestsNameTheField) {
   };
   check(with(R"("max_tokens":5)"), 400, "max_tokens", "unknown_parameter");
   check(with(R"("stream":true)"), 400, "stream", "unknown_parameter");
-  check(configured(R"("num_beams":4)"), 400, "llm_config.num_beams", "unsupported_parameter");
+  check(configured(R"("penalty_alpha":4)"), 400, "llm_config.penalty_alpha",
+        "unsupported_parameter");
   check(configured(R"("num_beans":4)"), 400, "llm_config.num_beans", "unknown_parameter");
   EXPECT_EQ(configured(R"("num_beams":1)").status, 200) << "asks for nothing else";
   check(configured(R"("n":0)"), 400, "llm_config.n", "null");

@@ -79,7 +79,7 @@ class Bash(unittest.TestCase):
         for command in (["run"], ["start"], ["query"], ["models", "add"], ["import"], ["verify"], ["get-prompt"]):
             self.assertEqual(self.complete(*command, "-"), sorted(options_of(*command)), command)
         self.assertEqual(self.complete("--v"), ["--verbose", "--version"])
-        self.assertEqual(self.complete("start", "--num-beams"), [])  # what cannot be done is not offered
+        self.assertEqual(self.complete("start", "--penalty-alpha"), [])  # what cannot be done is not offered
 
     def test_values(self):
         self.assertEqual(self.complete("start", "--device", ""), ["cpu", "reference"])

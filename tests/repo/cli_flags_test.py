@@ -93,12 +93,12 @@ FIELDS = {
 }
 SWITCHES = ("use_cache", "early_stopping", "renormalize_logits", "remove_invalid_values", "output_attentions",
             "output_hidden_states", "output_scores", "use_beam_search", "ignore_eos", "skip_special_tokens")
-NEUTRAL = {"--use-cache", "--no-early-stopping", "--no-renormalize-logits", "--no-remove-invalid-values",
+NEUTRAL = {"--use-cache", "--no-renormalize-logits", "--no-remove-invalid-values",
            "--no-output-attentions", "--no-output-hidden-states", "--no-output-scores", "--no-use-beam-search"}
 
 
 # Switches of the table that are honoured either way.
-HONOURED = {"ignore_eos", "skip_special_tokens"}
+HONOURED = {"ignore_eos", "skip_special_tokens", "early_stopping"}
 
 
 def dashed(name):
@@ -171,7 +171,9 @@ class Start(Case):
         self.check_works(self.start("--use-cache", "true"))
         self.check_works(self.start("--use-cache=true"))
         self.check_refused(self.start("--use-cache", "false"), 4, "--use-cache")
-        self.check_refused(self.start("--early-stopping", "1"), 4, "--early-stopping")
+        self.check_refused(self.start("--early-stopping", "1"), 2, "--early-stopping")
+        for words in (["--early-stopping", "never"], ["--early-stopping"], ["--no-early-stopping"]):
+            self.check_works(self.start(*words))
         self.check_refused(self.start("--use-cache", "7"), 4, "--use-cache")
         # The word after it is MODEL.
         result = run("start", "--use-cache", TINY, *ENDS)
@@ -271,7 +273,7 @@ class Serving(Case):
         self.check_refused(run("query", "hi", "--sampling-params", "top_pp=1"), 2, "top_pp", "did you mean top_p?")
         self.check_refused(run("query", "hi", "--sampling-params", "top_p=2"), 2, "--sampling-params", "top_p")
         self.check_refused(run("query", "hi", "--sampling-params", "top_p"), 2, "NAME=VALUE")
-        self.check_refused(run("query", "hi", "--sampling-params", "num_beams=4"), 4, "num_beams")
+        self.check_refused(run("query", "hi", "--sampling-params", "penalty_alpha=4"), 4, "penalty_alpha")
         self.check_refused(run("query", "hi", "--sampling-params", "top_p=0.5", "--top-p", "0.4"), 2,
                            "--sampling-params top_p=0.5", "--top-p")
 

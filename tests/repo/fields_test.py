@@ -65,15 +65,15 @@ EXCEPTIONS = {
     "src/server/service/call_context.h": {"request_id"},
     "src/server/service/call_context.cc": {"request_id"},
     "src/server/text_biases.cc": {"logit_bias", "add_special_tokens"},
-    "src/server/generation.cc": {"n", "best_of"},
+    "src/server/generation.cc": {"n", "best_of", "num_beams"},
     # No stream has the best answers.
-    "src/client/api.cc": {"best_of"},
+    "src/client/api.cc": {"best_of", "num_beams"},
     "src/server/completion_text.cc": {"prompt_logprobs"},
     # Texts end after 128 tokens, a chat shows one answer without logprobs, and its oldest turns go.
     "src/cli/answer.cc": {"max_new_tokens", "logprobs", "prompt_logprobs", "add_special_tokens", "receipt_hash_only"},
     "src/cli/chat_session.cc": {"max_new_tokens", "truncate_prompt", "temperature"},
     "src/cli/chat_settings.cc": {"n", "best_of", "logprobs", "prompt_logprobs"},
-    "src/cli/responder.cc": {"best_of", "add_special_tokens", "max_new_tokens", "max_length"},
+    "src/cli/responder.cc": {"best_of", "num_beams", "add_special_tokens", "max_new_tokens", "max_length"},
     "src/llm/instance.cc": {"best_of"},  # of a configuration, beside its n
     "src/cli/commands/run.cc": {"max_new_tokens"},
     "src/cli/options.cc": {"max_new_tokens"},
@@ -101,7 +101,11 @@ EXCEPTIONS = {
     "src/server/docs/field_schemas.cc": {"request_id", "add_special_tokens", "priority", "timeout"},
     "src/server/endpoints/vectors.cc": {"request_id"},
     "src/llm/compare/witness.cc": {"temperature"},  # greedy
-    "src/engine/request.h": {"bad_words", "allowed_token_ids"},  # for servers, which have their own constraints
+    # A search, and what it refuses.
+    "src/engine/beam_search.cc": {"diversity_penalty", "length_penalty"},
+    "src/engine/engine.cc": {"num_beams"},
+    "src/engine/validate.cc": {"num_beams", "num_beam_groups", "diversity_penalty", "length_penalty"},
+    "src/engine/request.h": {"diversity_penalty", "length_penalty", "bad_words", "allowed_token_ids"},  # for servers, which have their own constraints
 }
 
 # Layers below requests, where the same words mean other things (the top_k of experts).

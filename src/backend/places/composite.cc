@@ -52,11 +52,12 @@ class Composite final : public Backend {
   Capabilities capabilities() const noexcept override { return roster_.capabilities(); }
   int vocab_size() const noexcept override { return roster_.vocab_size(); }
   int max_model_len() const noexcept override { return roster_.max_model_len(); }
+  SourceFacts source() const noexcept override { return roster_.source_facts(); }
   std::string device() const override;
   std::string isa() const override { return {}; }
 
   void submit(engine::Request request) override {
-    engine::validate_request(request, vocab_size(), max_model_len());
+    engine::validate_request(request, vocab_size(), max_model_len(), source().max_len);
     // As in the shortest of the places, wherever it runs and goes on.
     const auto room = max_model_len() - static_cast<int>(request.prompt_ids.size());
     request.max_new_tokens = std::min(request.max_new_tokens, room);

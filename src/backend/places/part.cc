@@ -43,7 +43,8 @@ std::string listed(std::span<const std::string> names) {
 
 Part part_of(Job& job, const std::vector<int>& choices) {
   const engine::Request& request = job.request;
-  const bool is_random = !sampling::is_greedy(request.sampling);
+  const bool is_search = engine::is_search(request);
+  const bool is_random = !is_search && !sampling::is_greedy(request.sampling);
   Part part{.choices = choices};
   part.needs.fields = request.fields;
   bool drew_as_engine = true;
@@ -57,6 +58,10 @@ Part part_of(Job& job, const std::vector<int>& choices) {
       part.can_be_made = part.can_be_made && !choice.is_cut;
     }
   }
+  // A search gives all of its texts at once, or none.
+  const bool is_whole =
+      static_cast<int>(choices.size()) == request.n_choices && part.answered.empty();
+  part.can_be_made = part.can_be_made && (!is_search || is_whole);
   if (part.answered.empty()) {
     part.needs.prompt_logits = request.prompt_logits;
   } else {

@@ -114,8 +114,10 @@ void Relay::submit(engine::Request request) {
 void Relay::start_leg(const JobPtr& job, const std::vector<int>& choices) {
   Part part = part_of(*job, choices);
   const auto n_choices = static_cast<int>(choices.size());
+  const engine::Request& request = job->request;
+  const auto& prompt = request.source_ids.empty() ? request.prompt_ids : request.source_ids;
   while (part.can_be_made) {
-    const auto pick = roster_.pick(part.needs, job->request.prompt_ids, n_choices, part.tried);
+    const auto pick = roster_.pick(part.needs, prompt, n_choices, part.tried);
     if (!pick) break;
     const auto leg =
         std::make_shared<Leg>(job, *this, roster_, clock_, *pick, next_leg_id(*job), choices);

@@ -102,6 +102,30 @@ TEST(Relay, WhatDependsOnTheAnswersBeginningGoesWhereThatCanBeTold) {
   EXPECT_EQ(sink->tokens[0].size(), 5U);
 }
 
+TEST(Relay, NothingCanBePutBehindASource) {
+  engine::Request request = make_request();
+  request.source_ids = {7, 8, 9};
+  Bench engines;
+  expect_whole(lose(engines, request, 5), request);
+  EXPECT_EQ(engines.at(1).running[0].request.source_ids, request.source_ids);
+  Bench servers({Bench::kWhole, remote()});
+  const Sink sink = lose(servers, request, 5);
+  EXPECT_THAT(sink->errors[0], HasSubstr("(prompt)"));
+  EXPECT_EQ(sink->tokens[0].size(), 5U);
+}
+
+TEST(Relay, ASearchBeginsAnewAsAWholeOrFails) {
+  engine::Request request = make_request(12, 2);
+  request.beams.n_beams = 3;
+  Bench anew;
+  expect_whole(lose(anew, request, 0), request);
+  EXPECT_EQ(anew.at(1).running.size(), 1U);
+  Bench begun;  // a place tells all texts at once: half of them is a place that fails
+  const Sink sink = lose(begun, request, 5);
+  EXPECT_THAT(sink->codes, Each(ErrorCode::kUnavailable));
+  EXPECT_EQ(begun.at(1).n_submitted, 0);
+}
+
 TEST(Relay, AllChoicesGoOn) {
   for (const int after : {0, 5}) {
     Bench bench;

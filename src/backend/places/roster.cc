@@ -45,6 +45,12 @@ void Roster::require_fitting(std::size_t i, const Backend& backend) const {
                   " has another vocabulary (expected ", other, " tokens as ", sources_[k].name,
                   ", got ", vocab_size, ")");
   }
+  const int source_len = backend.source().max_len;
+  if (source_len > 0 && source_len < source_facts_.max_len) {
+    base::fail_at(ErrorCode::kInvalidArgument, "places", sources_[i].name,
+                  " has shorter sources than the others (expected ", source_facts_.max_len,
+                  " tokens, got ", source_len, ")");
+  }
   if (backend.max_model_len() >= max_model_len_) return;
   base::fail_at(ErrorCode::kInvalidArgument, "places", sources_[i].name,
                 " has shorter sequences than the others (expected ", max_model_len_,
@@ -75,6 +81,10 @@ void Roster::settle() {
     if (place.backend == nullptr) continue;
     const int length = place.backend->max_model_len();
     max_model_len_ = max_model_len_ == 0 ? length : std::min(max_model_len_, length);
+    const SourceFacts one = place.backend->source();
+    if (one.max_len == 0) continue;
+    const bool is_first = source_facts_.max_len == 0;
+    if (is_first || one.max_len < source_facts_.max_len) source_facts_ = one;
   }
 }
 
@@ -109,6 +119,11 @@ int Roster::vocab_size() const {
 int Roster::max_model_len() const {
   const base::MutexLock lock(mutex_);
   return max_model_len_;
+}
+
+SourceFacts Roster::source_facts() const {
+  const base::MutexLock lock(mutex_);
+  return source_facts_;
 }
 
 Capabilities Roster::capabilities() const {

@@ -55,6 +55,8 @@ class Roster {
 
   int vocab_size() const;
   int max_model_len() const;
+  /// Of the places that know it: the shortest.
+  SourceFacts source_facts() const;
   /// What one at least of those that are loaded can do.
   Capabilities capabilities() const;
   std::vector<Backend*> loaded() const;
@@ -108,6 +110,7 @@ class Roster {
   PrefixMemory memory_ GUARDED_BY(mutex_);
   Capabilities capabilities_ GUARDED_BY(mutex_);
   int max_model_len_ GUARDED_BY(mutex_) = 0;  // 0: not settled
+  SourceFacts source_facts_ GUARDED_BY(mutex_) = {};
   bool is_closed_ GUARDED_BY(mutex_) = false;
 };
 

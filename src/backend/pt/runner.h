@@ -41,6 +41,7 @@ class Runner final : public engine::StepRunner {
   int vocab_size() const noexcept override { return model_.vocab_size; }
   step::Outputs run(const step::Step& step) override;
   void forget(std::int64_t sequence_id) noexcept override;
+  bool reads_blocks() const noexcept override { return false; }
   int n_threads() const noexcept override { return team_.n_threads(); }
   void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
     team_.run(n, body);

@@ -63,7 +63,9 @@ base::Json make_body(const engine::Request& request, const std::string& model,
                      const CallPart& part) {
   base::Json body = base::Json::object();
   body["model"] = model;
-  body["prompt"] = ids_json(request.prompt_ids, part.generated);
+  // A server gives a source to its encoder, and begins the answer itself.
+  const bool has_source = !request.source_ids.empty();
+  body["prompt"] = ids_json(has_source ? request.source_ids : request.prompt_ids, part.generated);
   body["return_token_ids"] = true;
   body["return_tokens_as_token_ids"] = true;
   return body;

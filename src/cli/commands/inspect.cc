@@ -46,12 +46,15 @@ int logits_command(const Arguments& arguments) {
     ids = llm.tokenize(text_of(arguments, "logits"));
   }
   const std::vector<float> logits = llm.logits(ids);
-  const std::size_t vocab = ids.empty() ? 0 : logits.size() / ids.size();
+  // An encoder read the ids of an encoder-decoder model: there is the answer's first position.
+  const std::size_t n_rows =
+      ids.empty() || !llm.info().is_encoder_decoder ? ids.size() : std::size_t{1};
+  const std::size_t vocab = n_rows == 0 ? 0 : logits.size() / n_rows;
   base::Json id_list = base::Json::array();
   for (const std::int32_t id : ids) id_list.push_back(id);
   print("{\"prompt_token_ids\":" + id_list.dump() + ",\"logits\":[");
   std::string row;
-  for (std::size_t t = 0; t < ids.size(); ++t) {
+  for (std::size_t t = 0; t < n_rows; ++t) {
     row = t == 0 ? "[" : ",[";
     for (std::size_t v = 0; v < vocab; ++v) {
       if (v > 0) row += ',';
@@ -81,6 +84,7 @@ int info_command(const Arguments& arguments) {
   json["max_context"] = info.max_context;
   json["has_tokenizer"] = info.has_tokenizer;
   json["has_chat_template"] = info.has_chat_template;
+  json["is_encoder_decoder"] = info.is_encoder_decoder;
   const BackendReport report = ask_backends(arguments.model);
   json["backend"] = report.chosen.empty() ? base::Json() : base::Json(report.chosen);
   json["backend_reason"] = report.reason;

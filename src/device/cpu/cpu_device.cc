@@ -63,6 +63,11 @@ std::unique_ptr<Buffer> CpuDevice::allocate(std::size_t n_bytes) {
   return std::make_unique<CpuBuffer>(n_bytes);
 }
 
+void CpuDevice::copy_kv_block(KvCache& cache, int group, std::int32_t from,
+                              std::int32_t to) noexcept {
+  static_cast<CpuKvCache&>(cache).copy_block(group, from, to);
+}
+
 std::unique_ptr<KvCache> CpuDevice::allocate_kv(const KvCacheSpec& spec) {
   return std::make_unique<CpuKvCache>(spec);
 }

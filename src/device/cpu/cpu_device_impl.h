@@ -34,6 +34,8 @@ class CpuDevice final : public Device {
   std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) override;
   std::unique_ptr<Buffer> allocate(std::size_t n_bytes) override;
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override;
+  void copy_kv_block(KvCache& cache, int group, std::int32_t from,
+                     std::int32_t to) noexcept override;
   std::int64_t kv_block_bytes(const KvLayerSpec& layer, KvType type,
                               int block_size) const noexcept override;
   std::unique_ptr<Rope> make_rope(const RopeSpec& spec) override;

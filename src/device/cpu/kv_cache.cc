@@ -97,6 +97,15 @@ void CpuKvCache::write(int layer_index, std::int32_t block, int slot, const floa
   }
 }
 
+void CpuKvCache::copy_block(int group, std::int32_t from, std::int32_t to) noexcept {
+  for (Layer& layer : layers_) {
+    if (layer.spec.group != group || from == to) continue;
+    std::memcpy(layer.memory.data() + to * layer.block_bytes,
+                layer.memory.data() + from * layer.block_bytes,
+                static_cast<std::size_t>(layer.block_bytes));
+  }
+}
+
 void CpuKvCache::write_keys(unsigned char* keys, int slot, const float* k, std::int64_t dim,
                             const kernels::Kernels& kernels) const {
   const std::int64_t stride = lanes(block_size_);

@@ -36,6 +36,9 @@ class CpuKvCache final : public KvCache {
   void write(int layer, std::int32_t block, int slot, const float* k, const float* v,
              const kernels::Kernels& kernels);
 
+  /// In every layer of the group.
+  void copy_block(int group, std::int32_t from, std::int32_t to) noexcept;
+
  private:
   void write_keys(unsigned char* keys, int slot, const float* k, std::int64_t dim,
                   const kernels::Kernels& kernels) const;

@@ -122,6 +122,10 @@ class ReferenceDevice final : public Device {
     const auto token = kv_head_bytes(type, layer.head_dim) + kv_head_bytes(type, layer.value_dim);
     return std::int64_t{block_size} * layer.n_kv_heads * static_cast<std::int64_t>(token);
   }
+  void copy_kv_block(KvCache& cache, int group, std::int32_t from,
+                     std::int32_t to) noexcept override {
+    static_cast<ReferenceKvCache&>(cache).copy_block(group, from, to);
+  }
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override {
     return std::make_unique<ReferenceKvCache>(spec);
   }

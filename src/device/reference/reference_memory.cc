@@ -171,6 +171,38 @@ void ReferenceKvCache::store(int layer, bool is_value, std::int32_t block, int k
   }
 }
 
+void ReferenceKvCache::copy_block(int group, std::int32_t from, std::int32_t to) noexcept {
+  const auto copy = [](auto& array, std::size_t from_begin, std::size_t to_begin, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) array[to_begin + i] = array[from_begin + i];
+  };
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const KvLayerSpec& spec = spec_.layers[i];
+    if (spec.group != group) continue;
+    const int layer = static_cast<int>(i);
+    const std::size_t n_tokens =
+        static_cast<std::size_t>(spec.n_kv_heads) * static_cast<std::size_t>(spec_.block_size);
+    const std::size_t source = token_of(layer, from, 0, 0);
+    const std::size_t target = token_of(layer, to, 0, 0);
+    for (const int kv : {0, 1}) {
+      const auto n = static_cast<std::size_t>(dim(layer, kv == 1));
+      Layer& memory = layers_[i];
+      switch (spec_.type) {
+        case KvType::kF32:
+          copy(memory.f32[kv], source * n, target * n, n_tokens * n);
+          break;
+        case KvType::kF16:
+          copy(memory.f16[kv], source * n, target * n, n_tokens * n);
+          break;
+        case KvType::kInt8:
+          copy(memory.codes[kv], source * n, target * n, n_tokens * n);
+          copy(memory.scales[kv], source * groups_of(n), target * groups_of(n),
+               n_tokens * groups_of(n));
+          break;
+      }
+    }
+  }
+}
+
 void ReferenceKvCache::load(int layer, bool is_value, std::int32_t block, int kv_head, int offset,
                             float* out) const noexcept {
   const Layer& memory = layers_[static_cast<std::size_t>(layer)];

@@ -66,6 +66,9 @@ class ReferenceKvCache final : public KvCache {
   void load(int layer, bool is_value, std::int32_t block, int kv_head, int offset,
             float* out) const noexcept;
 
+  /// In every layer of the group.
+  void copy_block(int group, std::int32_t from, std::int32_t to) noexcept;
+
  private:
   /// Number of the token's head among those of the layer.
   std::size_t token_of(int layer, std::int32_t block, int kv_head, int offset) const noexcept;

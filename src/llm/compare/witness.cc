@@ -66,6 +66,9 @@ Witness::Witness(const std::string& model, const CompareTarget& target,
       top_(options.top) {
   llm_.load();
   info_ = llm_.info();
+  if (!info_.is_encoder_decoder) return;
+  base::fail(ErrorCode::kUnsupported, "compare: ", info_.id,
+             " is an encoder-decoder model; answers are compared as continuations of prompts");
 }
 
 GreedyAnswer Witness::answer(const Prompt& prompt) const {

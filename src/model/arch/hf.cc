@@ -411,6 +411,12 @@ device::Activation activation_named(const Config& config, std::string_view key,
                      "quick_gelu, relu, relu2 or tanh; got ", name, ")");
 }
 
+int read_decoder_start(const Config& config, int otherwise) {
+  if (const auto id = config.find_int("decoder_start_token_id", 0, kMaxVocab)) return *id;
+  if (otherwise >= 0) return otherwise;
+  return config.find_int("bos_token_id", 0, kMaxVocab).value_or(-1);
+}
+
 void refuse_unsupported(const Config& config) {
   refuse_layer_config(config);
   refuse_directions(config);

@@ -110,6 +110,9 @@ device::Activation read_activation(const Config& config, std::string_view key,
 device::Activation activation_named(const Config& config, std::string_view key,
                                     std::string_view name);
 
+/// `decoder_start_token_id` of an encoder-decoder model, else `bos_token_id`; -1: neither.
+int read_decoder_start(const Config& config, int otherwise = -1);
+
 /// Refuses settings that change the numbers and have no block here: bidirectional attention, layers
 /// that differ one by one.
 void refuse_unsupported(const Config& config);

@@ -36,10 +36,7 @@ ModelSpec from_hf(const Config& config) {
   constexpr int kOffset = 2;
   spec.embedding.n_positions = spec.max_positions + kOffset;
   spec.embedding.position_offset = kOffset;
-  const int half = spec.dim / 2;
-  const auto step = static_cast<float>(std::log(10000.0) / (half - 1));
-  for (int i = 0; i < half; ++i)
-    spec.embedding.sine_frequencies.push_back(std::exp(static_cast<float>(i) * -step));
+  spec.embedding.waves = {spec.dim / 2.0 - 1.0, true};
   if (config.bool_or("scale_embedding", true))
     spec.embedding.scale = static_cast<float>(std::sqrt(static_cast<double>(spec.dim)));
   return spec;

@@ -1,17 +1,25 @@
 #include "model/blocks/embedding.h"
 
 #include <cmath>
+#include <vector>
 
 namespace openllm::model {
 namespace {
 
-std::vector<float> sine_rows(const std::vector<float>& frequencies, int n_rows) {
-  std::vector<float> rows;
-  rows.reserve(static_cast<std::size_t>(n_rows) * frequencies.size() * 2);
-  for (int i = 0; i < n_rows; ++i) {
-    const auto row = static_cast<float>(i);
-    for (const float frequency : frequencies) rows.push_back(std::sin(row * frequency));
-    for (const float frequency : frequencies) rows.push_back(std::cos(row * frequency));
+std::vector<float> make_waves(const WaveSpec& spec, int n_rows, std::int64_t n_cols) {
+  const auto half = static_cast<std::size_t>(n_cols / 2);
+  const double step = std::log(10000.0) / spec.denominator;
+  std::vector<float> rows(static_cast<std::size_t>(n_rows) * half * 2);
+  for (std::size_t i = 0; i < half; ++i) {
+    const double exact = std::exp(static_cast<double>(i) * -step);
+    const float rounded = std::exp(static_cast<float>(i) * -static_cast<float>(step));
+    for (std::size_t p = 0; p < static_cast<std::size_t>(n_rows); ++p) {
+      const double angle = spec.in_f32 ? static_cast<double>(static_cast<float>(p) * rounded)
+                                       : static_cast<double>(p) * exact;
+      float* row = rows.data() + p * 2 * half;
+      row[i] = static_cast<float>(std::sin(angle));
+      row[half + i] = static_cast<float>(std::cos(angle));
+    }
   }
   return rows;
 }
@@ -39,16 +47,16 @@ void Embedding::load_rest(BlockBuilder& builder) {
                     spec_.width, At{});
   }
   const std::int64_t dim = spec_.is_narrow ? spec_.width : builder.dim;
-  if (!spec_.sine_frequencies.empty()) {
+  if (spec_.waves && builder.loader.index().find_weight(role::kPositions) == nullptr) {
     positions_ = builder.loader.made_table(spec_.n_positions, dim,
-                                           sine_rows(spec_.sine_frequencies, spec_.n_positions));
+                                           make_waves(*spec_.waves, spec_.n_positions, dim));
   } else if (spec_.n_positions > 0) {
     positions_ = builder.loader.table(role::kPositions, spec_.n_positions, dim, false);
   }
   if (spec_.n_token_types > 0) {
     token_types_ = builder.loader.table(role::kTokenTypes, spec_.n_token_types, dim, false);
   }
-  if (spec_.has_norm) norm_.emplace(builder, role::kEmbeddingNorm, At{}, dim);
+  if (spec_.has_norm || spec_.norms_tokens) norm_.emplace(builder, role::kEmbeddingNorm, At{}, dim);
 }
 
 void Embedding::run(Run& run, device::Tensor x) const {
@@ -65,13 +73,14 @@ void Embedding::run(Run& run, device::Tensor x) const {
 }
 
 void Embedding::add_rest(Run& run, device::Tensor x) const {
+  if (norm_ && spec_.norms_tokens) norm_->run(run, x, x);
   using By = device::Lookup::By;
   if (positions_) {
     run.device.embed(*positions_,
                      {.by = By::kPosition, .offset = spec_.position_offset, .add = true}, x);
   }
   if (token_types_) run.device.embed(*token_types_, {.by = By::kTokenType, .add = true}, x);
-  if (norm_) norm_->run(run, x, x);
+  if (norm_ && !spec_.norms_tokens) norm_->run(run, x, x);
 }
 
 }  // namespace openllm::model

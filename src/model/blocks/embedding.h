@@ -15,18 +15,24 @@ inline constexpr Role kEmbeddingNorm{"embedding_norm"};
 inline constexpr Role kEmbeddingOutput{"embedding_output"};  ///< From a narrower table to D.
 }  // namespace role
 
+/// Positions as waves: sin(position * w_i) for the first half of the columns, cos for the other,
+/// with w_i = 10000^(-i / denominator).
+struct WaveSpec {
+  double denominator = 1.0;
+  bool in_f32 = false;  ///< All of it is computed in f32.
+};
+
 /// Where a network's rows come from.
 struct EmbeddingSpec {
   float scale = 1.0F;
-  /// Learned positions: rows of their table; 0: none.
+  /// Learned positions, or waves where the file has no table: its rows; 0: none.
   int n_positions = 0;
-  int position_offset = 0;  ///< Added to a position to get its row.
-  /// D / 2 of them: positions are no table of the file, but sin(row * f) for each frequency f, then
-  /// cos(row * f).
-  std::vector<float> sine_frequencies{};
-  int n_token_types = 0;  ///< Rows of their table, by the token's type; 0: none.
-  bool has_norm = false;  ///< A norm behind the sum.
-  int width = 0;          ///< Columns of the table of tokens, where a linear follows; 0: D.
+  std::optional<WaveSpec> waves{};
+  int position_offset = 0;    ///< Added to a position to get its row.
+  int n_token_types = 0;      ///< Rows of their table, by the token's type; 0: none.
+  bool has_norm = false;      ///< A norm behind the sum,
+  bool norms_tokens = false;  ///< or of the tokens' embeddings alone, before positions are added.
+  int width = 0;              ///< Columns of the table of tokens, where a linear follows; 0: D.
   /// The other tables and the norm have that width too, and the linear, which has a bias, comes
   /// last.
   bool is_narrow = false;

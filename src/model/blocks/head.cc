@@ -31,7 +31,12 @@ Head::Head(const HeadSpec& spec, BlockBuilder& builder, const HeadSource& source
                                      spec.width > 0 ? std::int64_t{spec.width} : builder.dim)
                : nullptr),
       matrix_(own_ != nullptr ? *own_ : table) {
-  if (spec.bias) bias_ = builder.loader.bias(role::kHead, {}, vocab_size);
+  TensorIndex& index = builder.loader.index();
+  if (spec.bias && !index.knows(role::kHeadBias)) {
+    bias_ = builder.loader.bias(role::kHead, {}, vocab_size);
+  } else if (spec.bias && index.has(role::kHeadBias)) {
+    bias_ = builder.loader.values(role::kHeadBias, {}, vocab_size);
+  }
   if (spec.width > 0)
     input_.emplace(builder, std::vector<LinearPart>{{role::kHeadInput, spec.width}}, builder.dim,
                    At{});

@@ -8,6 +8,7 @@ namespace openllm::model {
 
 namespace role {
 inline constexpr Role kHead{"head"};             ///< Output matrix, [vocab, D].
+inline constexpr Role kHeadBias{"head_bias"};    ///< Where it is a tensor of its own, [vocab].
 inline constexpr Role kHeadInput{"head_input"};  ///< From D to the width of a narrower table.
 }  // namespace role
 
@@ -16,8 +17,8 @@ struct HeadSpec {
   bool tied = false;  ///< The matrix is the table of the embedding.
   float scale = 1.0F;
   float soft_cap = 0.0F;  ///< 0: none.
-  bool bias = false;
-  int width = 0;  ///< Columns of the matrix, where a linear brings x to fewer; 0: D.
+  bool bias = false;      ///< Of families with a kHeadBias: if the file has it.
+  int width = 0;          ///< Columns of the matrix, where a linear brings x to fewer; 0: D.
 };
 
 /// A head's matrix in the file: its own, or that of the embedding.

@@ -19,6 +19,10 @@ struct ModelSpec : StackSpec {
   int vocab_size = 0;
   /// Longest sequence the model was made for (after linear or dynamic RoPE scaling).
   int max_positions = 0;
+  /// Positions are relative: longer sequences work, if somebody wants them.
+  bool takes_any_length = false;
+  /// Token that answers of an encoder-decoder model begin with; < 0: the configuration has none.
+  int decoder_start = -1;
   NormSpec norm{};  ///< Of every norm.
   std::vector<device::RopeSpec> ropes{};
   std::optional<HeadSpec> head{};  ///< Absent: the network gives hidden states (an encoder).

@@ -12,7 +12,8 @@ Stack::Stack(const StackSpec& spec, BlockBuilder& builder, std::unique_ptr<Embed
   for (const device::PositionBiasSpec& bias : spec.position_biases) {
     WeightPtr table;
     if (bias.kind == device::PositionBiasSpec::Kind::kBuckets) {
-      table = builder.loader.table(role::kPositionBias, bias.n_buckets, bias.n_heads, false);
+      const At at{.layer = static_cast<int>(bias_tables_.size())};
+      table = builder.loader.table(role::kPositionBias, bias.n_buckets, bias.n_heads, false, at);
     }
     position_biases_.push_back(builder.loader.device().make_position_bias(bias, table.get()));
     bias_tables_.push_back(std::move(table));

@@ -17,7 +17,7 @@ inline constexpr Role kPositionBias{
 /// Layers over an embedding: a decoder, or an encoder.
 struct StackSpec {
   EmbeddingSpec embedding{};
-  /// Referred to by index; at most one of them has a table in the file.
+  /// Referred to by index. Number i has its table in the file, if any, in layer i.
   std::vector<device::PositionBiasSpec> position_biases{};
   std::optional<LayerInputsSpec> layer_inputs{};
   std::vector<LayerSpec> layers{};

@@ -316,9 +316,9 @@ WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in) {
   return upload({.parts = take_parts({role, n_out}, n_in, {}, false)}, WeightRole::kLinear, true);
 }
 
-WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols,
-                              bool read_each_step) {
-  const std::string name = index_.module(role) + ".weight";
+WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step,
+                              At at) {
+  const std::string name = index_.module(role, at) + ".weight";
   return upload({.parts = {{index_.take(name, Shape{rows, cols}), name}}}, WeightRole::kEmbedding,
                 read_each_step);
 }

@@ -103,7 +103,7 @@ class WeightLoader {
   WeightPtr head(Role role, std::int64_t n_out, std::int64_t n_in);
   /// A table of embeddings [rows, cols]. `read_each_step`: a decoding step reads all of it (the
   /// output when it is tied).
-  WeightPtr table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step);
+  WeightPtr table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step, At at = {});
 
   /// Numbers the pieces of a linear and lists the modules in them, for blocks that ask the step's
   /// Run for the deltas of its pieces. Modules that are not listed cannot have adapters.

@@ -151,8 +151,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{R"("response_format":{"type":"json_object"})", "response_format"}));
 
 TEST(CompletionRequest, KnownFieldsOfGenerationAreNeverIgnored) {
-  for (const char* field : {"num_beams", "encoder_no_repeat_ngram_size", "penalty_alpha",
-                            "guidance_scale", "decoder_start_token_id", "eos_token_id"}) {
+  for (const char* field :
+       {"encoder_repetition_penalty", "encoder_no_repeat_ngram_size", "penalty_alpha",
+        "guidance_scale", "decoder_start_token_id", "eos_token_id"}) {
     const std::string member = "\"" + std::string(field) + "\":7";
     const std::string expected = std::string(field) + "|unsupported_parameter|" + field;
     EXPECT_THAT(completion_failure(R"({"prompt":"a",)" + member + "}"), StartsWith(expected));

@@ -60,6 +60,8 @@ Json schema_of(Type type) {
       return list_of(list_of(typed("integer")));
     case Type::kListNumbers:
       return list_of(list_of(one_of(list_of(typed("integer")), typed("number"))));
+    case Type::kEarlyStopping:
+      return one_of(typed("boolean"), typed("string"));
     case Type::kLengthDecay:
       return list_of(typed("number"));
     case Type::kTokenNumbers: {
