@@ -97,9 +97,31 @@ def seq2seq(class_name, number, **arguments):
             dict(n_prompt=17, n_source=23, dtype=torch.bfloat16, number=number))
 
 
+def seeded(number, class_name, **arguments):
+    """As `small`, but what it is made of does not depend on its place in the list."""
+    name, arguments, options = small(class_name, **arguments)
+    return (name, arguments, options | dict(number=number))
+
+
+def in_f32(model):
+    """Tables that lie in the file and follow from the sizes are not rounded then."""
+    name, arguments, options = model
+    return (name, arguments, options | dict(dtype=torch.float32))
+
+
+def linear_sizes():
+    return dict(linear_conv_kernel_dim=4, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
+                linear_num_value_heads=4)
+
+
+def equal_linear_sizes():
+    """The convolutions of q, k and v are as wide as each other: transformers saves one as three equal parts."""
+    return linear_sizes() | dict(linear_key_head_dim=12, linear_value_head_dim=6)
+
+
 # name -> (configuration class, its arguments, options)
 # Options: dtype of the stored weights, n_prompt, gguf (also write these GGUF files), shard (bytes per file), prefix
-# (drop it from the tensor names), gptq (how to quantise the linears).
+# (drop it from the tensor names), gptq (how to quantise the linears), seed (else its place in the list).
 MODELS = {
     # grouped queries, biases everywhere, llama3 RoPE scaling, tied
     "llama": ("LlamaConfig", dict(
@@ -385,6 +407,61 @@ MODELS = {
     "t5-gguf-gated": ("T5Config", dict(
         vocab_size=60, d_model=24, d_kv=6, d_ff=28, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu",
         tie_word_embeddings=False, decoder_start_token_id=0), dict(n_prompt=12, n_source=20, number=2010, gguf=["f32"])),
+    # recurrent mixers
+    "lfm2": seeded(300, "Lfm2Config", **sizes(num_hidden_layers=3), block_multiple_of=8, conv_bias=True,
+                   layer_types=["conv", "full_attention", "conv"]),
+    "mamba": seeded(301, "MambaConfig", hidden_size=36, num_hidden_layers=2, state_size=5, use_bias=True),
+    "falcon-mamba": seeded(302, "FalconMambaConfig", hidden_size=32, num_hidden_layers=2, state_size=16,
+                           tie_word_embeddings=False),
+    "mamba2": seeded(303, "Mamba2Config", hidden_size=32, num_hidden_layers=2, state_size=6, num_heads=8, head_dim=8,
+                     n_groups=2, chunk_size=8, time_step_limit=[0.2, 1.1]),
+    "jamba": seeded(304, "JambaConfig", **sizes(num_hidden_layers=4), num_experts=3, attn_layer_period=3,
+                    attn_layer_offset=1, mamba_d_state=4, mamba_dt_rank=3, use_mamba_kernels=False),
+    "bamba": seeded(305, "BambaConfig", **sizes(num_hidden_layers=3), attn_layer_indices=[1], mamba_n_heads=8,
+                    mamba_d_state=6, mamba_n_groups=1, mamba_chunk_size=8),
+    "falcon-h1": seeded(306, "FalconH1Config", **sizes(), mamba_d_ssm=24, mamba_n_heads=6, mamba_d_head=4,
+                        mamba_n_groups=2, mamba_d_state=6, mamba_chunk_size=8, mamba_rms_norm=True,
+                        lm_head_multiplier=0.8, embedding_multiplier=1.3, mlp_multipliers=[0.7, 1.2],
+                        key_multiplier=0.6, attention_out_multiplier=0.9, ssm_multipliers=[0.5, 1.1, 0.9, 1.2, 0.8],
+                        ssm_in_multiplier=1.2, ssm_out_multiplier=0.7),
+    "falcon-h1-plain": seeded(307, "FalconH1Config", **sizes(), mamba_d_ssm=24, mamba_n_heads=6, mamba_d_head=4,
+                              mamba_d_state=6, mamba_chunk_size=8, attention_in_multiplier=0.8,
+                              projectors_bias=True),
+    "granitemoehybrid": seeded(308, "GraniteMoeHybridConfig", **sizes(num_hidden_layers=3),
+                               layer_types=["linear_attention", "full_attention", "linear_attention"],
+                               mamba_n_heads=8, mamba_d_state=6, mamba_n_groups=2, mamba_chunk_size=8,
+                               num_local_experts=4, num_experts_per_tok=2, shared_intermediate_size=20,
+                               embedding_multiplier=2.0, logits_scaling=1.5, residual_multiplier=0.8,
+                               attention_multiplier=0.3),
+    "granitemoehybrid-dense": seeded(309, "GraniteMoeHybridConfig", **sizes(),
+                                     layer_types=["linear_attention", "full_attention"], mamba_n_heads=8,
+                                     mamba_d_state=6, mamba_chunk_size=8, num_local_experts=0,
+                                     shared_intermediate_size=20, position_embedding_type="rope"),
+    "nemotron-h": seeded(310, "NemotronHConfig", hidden_size=32, intermediate_size=44, num_attention_heads=4,
+                         num_key_value_heads=2, head_dim=8, max_position_embeddings=64, hybrid_override_pattern="M-*E",
+                         ssm_state_size=6, mamba_num_heads=8, mamba_head_dim=4, n_groups=2, chunk_size=8,
+                         n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=20,
+                         moe_shared_expert_intermediate_size=24, n_group=2, topk_group=1, routed_scaling_factor=1.5),
+    "lfm2-moe": seeded(311, "Lfm2MoeConfig", **sizes(num_hidden_layers=3), num_dense_layers=1, num_experts=4,
+                       num_experts_per_tok=2, moe_intermediate_size=24, layer_types=["conv", "full_attention", "conv"]),
+    "qwen3-next": seeded(312, "Qwen3NextConfig", **sizes(num_hidden_layers=3), head_dim=16, **linear_sizes(),
+                         **moe_sizes(), num_experts=4, shared_expert_intermediate_size=20, mlp_only_layers=[1],
+                         layer_types=["linear_attention", "full_attention", "linear_attention"]),
+    "qwen3-5": seeded(313, "Qwen3_5TextConfig", **sizes(), head_dim=16, **linear_sizes(),
+                      layer_types=["linear_attention", "full_attention"]),
+    "qwen3-5-moe": seeded(314, "Qwen3_5MoeTextConfig", **sizes(), head_dim=16, **linear_sizes(), **moe_sizes(),
+                          num_experts=4, shared_expert_intermediate_size=20,
+                          layer_types=["linear_attention", "full_attention"]),
+    "olmo-hybrid": seeded(315, "OlmoHybridConfig", **sizes(num_hidden_layers=3), **equal_linear_sizes(), pad_token_id=1,
+                          eos_token_id=2, layer_types=["linear_attention", "full_attention", "linear_attention"]),
+    "kimi-linear": seeded(316, "KimiLinearConfig", **sizes(num_hidden_layers=3, num_key_value_heads=4), **moe_sizes(),
+                          num_local_experts=6, **latent_sizes(q_lora_rank=None), linear_head_dim=8, linear_num_heads=3,
+                          pad_token_id=1, bos_token_id=1, eos_token_id=2, n_group=2, topk_group=1,
+                          layer_types=["linear_attention", "full_attention", "linear_attention"]),
+    "minimax": in_f32(seeded(
+        317, "MiniMaxConfig", **sizes(num_hidden_layers=3, head_dim=8), num_local_experts=4, block_size=8,
+        full_attn_alpha_factor=1.3, linear_attn_alpha_factor=1.2, linear_attn_beta_factor=0.9, mlp_alpha_factor=1.1,
+        mlp_beta_factor=0.8, layer_types=["linear_attention", "full_attention", "linear_attention"])),
 }
 
 

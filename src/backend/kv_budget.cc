@@ -23,8 +23,15 @@ std::int64_t round_up(std::int64_t tokens, std::int64_t block) {
 /// Tokens that a group must hold so that full groups may hold `tokens`.
 std::int64_t group_tokens(const kv::KvGroupSpec& group, const LoadOptions& options,
                           std::int64_t tokens) {
-  if (group.kind != kv::KvKind::kWindow) return tokens;
   const std::int64_t block = options.kv_block_size;
+  if (group.kind == kv::KvKind::kState) {
+    // Two for each 2048 tokens, a typical request, and as many snapshots as they may leave; never
+    // more than all sequences can use.
+    const std::int64_t stride = block * std::max(1, group.snapshot_blocks);
+    const std::int64_t states = 2 + tokens / 1024 + tokens / stride;
+    return std::min(states, 2 + std::int64_t{4} * options.max_sequences) * block;
+  }
+  if (group.kind != kv::KvKind::kWindow) return tokens;
   const std::int64_t per_sequence =
       round_up(group.window, block) + round_up(options.max_step_tokens, block) + block;
   return std::min(tokens, per_sequence * options.max_sequences);
@@ -82,7 +89,13 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOp
                   budget, ")");
   }
   KvBudget result;
-  result.max_model_len = static_cast<int>(std::min<std::int64_t>(max_model_len, low * block));
+  // A sequence of any length takes two states.
+  const bool any_length = std::all_of(groups.begin(), groups.end(), [](const auto& group) {
+    return group.kind == kv::KvKind::kState;
+  });
+  result.max_model_len = any_length
+                             ? max_model_len
+                             : static_cast<int>(std::min<std::int64_t>(max_model_len, low * block));
   for (const kv::KvGroupSpec& group : groups) {
     result.blocks_per_group.push_back(
         static_cast<int>(group_tokens(group, options, low * block) / block));

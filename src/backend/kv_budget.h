@@ -22,7 +22,8 @@ struct KvBudget {
 
 /// Divides `options.kv_cache_bytes`, or what `available_bytes` allows, among the groups. A full
 /// group holds as many tokens as fit; a windowed one never needs more than a window and a chunk per
-/// sequence. Throws kResourceExhausted when that does not hold a single block of each group.
+/// sequence, one of states two and some snapshots. Throws kResourceExhausted when that does not
+/// hold a single block of each group.
 KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
                         int max_model_len, std::int64_t available_bytes);
 

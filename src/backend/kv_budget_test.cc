@@ -62,6 +62,24 @@ TEST(KvBudget, TwoThousandTokensForEachSequenceAreOfUse) {
               ElementsAre(3 * 2048 / 16 + 1));
 }
 
+TEST(KvBudget, StatesAreCountedBySequencesAndLimitNoLength) {
+  kv::KvGroupSpec states;
+  states.kind = kv::KvKind::kState;
+  states.snapshot_blocks = 4;
+  states.bytes_per_block = 5000;
+  const std::int64_t plenty = std::int64_t{1} << 50;
+  const KvBudget budget = plan_kv_budget({states}, options_of(0), 1 << 20, plenty);
+  EXPECT_THAT(budget.blocks_per_group, ElementsAre(2 + 4 * 2));
+  const KvBudget least = plan_kv_budget({states}, options_of(2 * 5000), 1 << 20, 0);
+  EXPECT_THAT(least.blocks_per_group, ElementsAre(2));
+  EXPECT_EQ(least.max_model_len, 1 << 20);
+  // Beside keys and values they take their part of the memory.
+  const KvBudget both =
+      plan_kv_budget({kFull, states}, options_of(100 * 16 * 8 + 5000 * 4), 4096, 0);
+  EXPECT_THAT(both.blocks_per_group, ElementsAre(8, 4));
+  EXPECT_EQ(both.max_model_len, 8 * 16);
+}
+
 TEST(KvBudget, LessThanABlockIsRefused) {
   for (const std::int64_t given : {std::int64_t{0}, std::int64_t{1599}}) {
     try {

@@ -85,6 +85,26 @@ class Device {
   /// rows' own keys are already written.
   virtual void attention(const AttentionSpec& spec, const KvCache& cache, int layer, Tensor q,
                          Tensor out) noexcept = 0;
+  /// A convolution of each column over the rows of its sequence: out[t,c] = act(bias[c] +
+  /// sum_j taps[j,c] * x[t - n + 1 + j, c]), n = taps.in_features() / x.cols.  The state has the n
+  /// - 1 rows before, [n - 1, C]. `taps`: a vector [n * C]; bias and act may be null. x and out may
+  /// be the same.
+  virtual void short_conv(StateRef state, const Weight& taps, const Weight* bias,
+                          const Activation* act, Tensor x, Tensor out) noexcept = 0;
+  /// dt = softplus(dt + bias), kept within the limits. Then log_decay = rates * dt, where a rate is
+  /// for log_decay.cols / rates.in_features() columns and dt has as many columns or one for each
+  /// rate. bias may be null, log_decay empty.
+  virtual void time_steps(const TimeStepSpec& spec, const Weight* bias, const Weight* rates,
+                          Tensor dt, Tensor log_decay) noexcept = 0;
+  /// A recurrence of each column with n numbers (Mamba): h[j,c] = exp(rates[j,c] dt[t,c]) h[j,c] +
+  /// dt[t,c] x[t,c] b[t,j];  out[t,c] = sum_j h[j,c] c[t,j] + skip[c] x[t,c].  b, c: [T, n]; rates:
+  /// a vector [n * C]; the state is h, [n, C]. x and out may be the same.
+  virtual void channel_scan(StateRef state, const Weight& rates, const Weight& skip, Tensor dt,
+                            Tensor b, Tensor c, Tensor x, Tensor out) noexcept = 0;
+  /// The state is S of all heads, [n_heads, key_dim, value_dim]. out: [T, n_heads * value_dim]; may
+  /// be v.
+  virtual void linear_attention(const LinearAttentionSpec& spec, StateRef state,
+                                const LinearAttentionRows& rows, Tensor out) noexcept = 0;
   /// out = act(gate_up[:, :F]) * gate_up[:, F:].  gate_up: [T, 2F], out: [T, F]; may share memory
   /// with gate_up's gate.
   virtual void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept = 0;
@@ -100,6 +120,7 @@ class Device {
   /// x[t,:] *= the factor of row t's position.
   virtual void scale_by_position(const PositionScale& scale, Tensor x) noexcept = 0;
   virtual void scale(float factor, Tensor x) noexcept = 0;  ///< x *= factor.
+  virtual void multiply(Tensor y, Tensor x) noexcept = 0;   ///< x *= y.
   /// Every x to within [-limit, limit], in place.
   virtual void clamp(float limit, Tensor x) noexcept = 0;
   /// out = x; they must not overlap.

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
+#include "device/tensor.h"
 #include "device/weight.h"
 
 // Parameters of a device's operations.
@@ -163,6 +165,8 @@ struct KvLayerSpec {
   int n_kv_heads = 0;
   int head_dim = 0;   ///< Of keys.
   int value_dim = 0;  ///< Of values.
+  /// > 0: no keys and values, but states of so many floats, one for each block; always f32.
+  std::int64_t state_floats = 0;
 };
 struct KvCacheSpec {
   int block_size = 32;  ///< Tokens per block.
@@ -188,6 +192,46 @@ constexpr std::size_t kv_head_bytes(KvType type, int n) {
   }
   return 4 * size;
 }
+
+/// The part of a layer's state in the cache that an operation carries from row to row. The state
+/// before a sequence's first row is zero; what follows each row that ends a block of the step's
+/// table is kept there, and so is what follows the last row.
+struct StateRef {
+  KvCache& cache;
+  int layer = 0;
+  std::int64_t begin = 0;  ///< First float of the part.
+};
+
+/// Steps of a recurrence by softplus.
+struct TimeStepSpec {
+  float min = 0.0F;  ///< Steps are kept within these.
+  float max = std::numeric_limits<float>::infinity();
+};
+
+/// A recurrence of matrices S [key_dim, value_dim], one for each head, zero at first:
+///   S = decay S;  S += k (x) u;  out = S^T q
+/// where u = v, or for the delta rule u = beta (v - S^T k) with the decayed S.
+struct LinearAttentionSpec {
+  int n_heads = 0;
+  int n_key_heads = 0;  ///< Of q and k; each serves n_heads / n_key_heads heads in a row.
+  int key_dim = 0;
+  int value_dim = 0;
+  bool delta = false;
+  float beta_scale = 1.0F;  ///< beta = beta_scale * sigmoid(its tensor); for the delta rule.
+
+  std::int64_t state_floats() const noexcept { return std::int64_t{n_heads} * key_dim * value_dim; }
+};
+/// Inputs of linear attention, all [T, ...].
+struct LinearAttentionRows {
+  Tensor q{};          ///< [T, n_key_heads * key_dim]
+  Tensor k{};          ///< The same.
+  Tensor v{};          ///< [T, n_heads * value_dim]
+  Tensor log_decay{};  ///< [T, n_heads], or [T, n_heads * key_dim]: one for each row of S.
+  const Weight* fixed_log_decay = nullptr;  ///< [n_heads], for all rows; instead of `log_decay`.
+  Tensor beta{};                            ///< [T, n_heads]; for the delta rule.
+  Tensor v_scale{};                         ///< [T, n_heads]: factor of v; empty: 1.
+  const Weight* skip = nullptr;             ///< [n_heads]: out += skip * v; null: nothing.
+};
 
 /// How a mixture chooses experts for a row and weighs them, from the row's scores.
 struct RouterSpec {

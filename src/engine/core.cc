@@ -15,6 +15,15 @@ namespace {
 
 using base::reserve_more;
 
+/// Without a prefix cache nobody looks for snapshots.
+std::vector<kv::KvGroupSpec> groups_of(const EngineOptions& options) {
+  std::vector<kv::KvGroupSpec> groups = options.kv_groups;
+  for (kv::KvGroupSpec& group : groups) {
+    if (!options.prefix_caching) group.snapshot_blocks = 0;
+  }
+  return groups;
+}
+
 void insert_ranked(std::vector<Sequence*>& list, Sequence* sequence) {
   list.insert(std::upper_bound(list.begin(), list.end(), sequence, ranks_before), sequence);
 }
@@ -41,7 +50,7 @@ Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& 
       clock_(clock),
       vocab_size_(runner.vocab_size()),
       hidden_size_(runner.hidden_size()),
-      cache_(options.kv_groups, options.blocks_per_group, options.block_size),
+      cache_(groups_of(options), options.blocks_per_group, options.block_size),
       max_len_(std::min<std::int64_t>(options.max_model_len, cache_.max_tokens())),
       max_source_len_(std::min<std::int64_t>(options.max_source_len, cache_.max_source_tokens())),
       // Every running sequence can decode in the same step.

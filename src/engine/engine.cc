@@ -112,12 +112,6 @@ class Engine::Impl {
                     max_of_request_, ", got ", request.n_choices, ")");
     }
     const int n_places = n_sequences(request);
-    const auto is_state = [](const kv::KvGroupSpec& g) { return g.kind == kv::KvKind::kState; };
-    if (is_search(request) &&
-        std::any_of(options_.kv_groups.begin(), options_.kv_groups.end(), is_state)) {
-      base::fail_at(ErrorCode::kUnsupported, "num_beams",
-                    "the beams of a model with recurrent state cannot share it");
-    }
     if (is_search(request) && n_places > max_running_) {
       base::fail_at(ErrorCode::kInvalidArgument, "num_beams",
                     "more beams than the engine computes at once (expected at most ", max_running_,

@@ -97,6 +97,68 @@ constexpr std::int64_t attention_state_floats(std::int64_t value_dim) {
   return 16 + 16 + (value_dim + 15) / 16 * 16;
 }
 
+/// A convolution over rows, out[c] = act(bias[c] + sum_j taps[j, c] * row(t - n_taps + 1 + j)[c]).
+struct ConvArgs {
+  std::int64_t n_taps = 0;
+  std::int64_t n_columns = 0;
+  const float* taps = nullptr;  ///< [n_taps, n_columns]
+  const float* bias = nullptr;  ///< May be null.
+  bool has_act = false;
+  Act act = Act::kSilu;
+  float* state = nullptr;  ///< [n_taps - 1, n_columns]: the rows before; then the last ones.
+  const float* x = nullptr;
+  float* out = nullptr;  ///< May be x.
+  std::int64_t x_stride = 0;
+  std::int64_t out_stride = 0;
+  std::int64_t n_rows = 0;
+};
+
+/// h[j, c] = exp(rates[j, c] dt[c]) h[j, c] + dt[c] x[c] b[j]; out[c] = sum_j h[j, c] c[j] +
+/// skip[c] x[c], row after row.
+struct ScanArgs {
+  std::int64_t n_numbers = 0;
+  std::int64_t n_columns = 0;
+  const float* rates = nullptr;  ///< [n_numbers, n_columns]
+  const float* skip = nullptr;
+  float* state = nullptr;  ///< h, [n_numbers, n_columns]
+  const float* dt = nullptr;
+  const float* b = nullptr;
+  const float* c = nullptr;
+  const float* x = nullptr;
+  float* out = nullptr;  ///< May be x.
+  std::int64_t dt_stride = 0;
+  std::int64_t b_stride = 0;
+  std::int64_t c_stride = 0;
+  std::int64_t x_stride = 0;
+  std::int64_t out_stride = 0;
+  std::int64_t n_rows = 0;
+};
+
+/// One head of linear attention, row after row: S = decay S; S += k (x) u; out = S^T q, where u =
+/// v_scale v, or for the delta rule beta (v_scale v - S^T k).
+struct RecurrenceArgs {
+  int key_dim = 0;
+  int value_dim = 0;
+  bool delta = false;
+  bool decay_by_key = false;  ///< decay has key_dim numbers, else one.
+  float* state = nullptr;     ///< S, [key_dim, value_dim]
+  const float* q = nullptr;
+  const float* k = nullptr;
+  const float* v = nullptr;
+  const float* decay = nullptr;
+  const float* beta = nullptr;     ///< One for each row, decay_stride apart.
+  const float* v_scale = nullptr;  ///< One for each row; null: 1.
+  float skip = 0.0F;               ///< out += skip v
+  float* out = nullptr;            ///< May be v.
+  std::int64_t q_stride = 0;
+  std::int64_t k_stride = 0;
+  std::int64_t v_stride = 0;
+  std::int64_t decay_stride = 0;
+  std::int64_t v_scale_stride = 0;
+  std::int64_t out_stride = 0;
+  std::int64_t n_rows = 0;
+};
+
 /// One instruction set's kernels.
 struct Kernels {
   const char* name;
@@ -136,6 +198,12 @@ struct Kernels {
   void (*merge)(float* state, const float* later, std::int64_t value_dim);
   /// out[value_dim] = the weighted mean; zeros when nothing was seen.
   void (*finish)(const float* state, std::int64_t value_dim, float* out);
+  /// x *= y
+  void (*multiply)(float* x, const float* y, std::int64_t n);
+  /// Columns [begin, end). The bits of a column depend on that column alone; so below.
+  void (*short_conv)(const ConvArgs* args, std::int64_t begin, std::int64_t end);
+  void (*channel_scan)(const ScanArgs* args, std::int64_t begin, std::int64_t end);
+  void (*recurrence)(const RecurrenceArgs* args);
 };
 
 constexpr std::size_t kMaxKernels = 8;  ///< More than there are.

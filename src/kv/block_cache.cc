@@ -39,9 +39,9 @@ BlockCache::BlockCache(std::vector<KvGroupSpec> groups, const std::vector<int>& 
   }
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const KvGroupSpec& spec = groups_[g];
-    if (spec.kind == KvKind::kState || (spec.kind == KvKind::kCross && g == 0)) {
+    if (spec.kind == KvKind::kCross && g == 0) {
       base::fail(ErrorCode::kUnsupported, "kv: group ", g,
-                 ": no block rule for state caches, nor for cross caches that come first");
+                 ": no block rule for cross caches that come first");
     }
     if (spec.kind == KvKind::kWindow && spec.window < 1) {
       base::fail(ErrorCode::kInvalidArgument, "kv: group ", g,
@@ -81,6 +81,9 @@ std::int64_t BlockCache::bytes_touched() const noexcept {
 }
 
 int BlockCache::first_visible(std::size_t group, std::int64_t n_past) const noexcept {
+  if (groups_[group].kind == KvKind::kState) {
+    return static_cast<int>(std::max<std::int64_t>(0, n_past - 1) / block_size_);
+  }
   if (groups_[group].kind != KvKind::kWindow) return 0;
   return static_cast<int>(std::max<std::int64_t>(0, n_past - groups_[group].window + 1) /
                           block_size_);
@@ -91,6 +94,7 @@ std::int64_t BlockCache::max_tokens() const noexcept {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     if (is_cross(g)) continue;
     const std::int64_t n_blocks = pools_[g]->n_total();
+    if (groups_[g].kind == KvKind::kState && n_blocks >= 2) continue;  // the next is made of one
     if (groups_[g].kind == KvKind::kWindow) {
       // `window` positions touch at most this many blocks, wherever they start.
       const std::int64_t touched =
@@ -186,7 +190,7 @@ std::int64_t BlockCache::reachable(const SequenceBlocks& sequence,
                                    std::int64_t wanted) const noexcept {
   int more = blocks_for(wanted) - sequence.n_blocks();
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    if (!is_cross(g)) more = std::min(more, pools_[g]->n_free());
+    if (pools_[g]->n_free() < required(g, more)) more = pools_[g]->n_free();
   }
   return std::min(wanted, std::int64_t{sequence.n_blocks() + more} * block_size_);
 }
@@ -196,13 +200,35 @@ bool BlockCache::grow(SequenceBlocks& sequence, std::int64_t n_tokens) {
   const int before = sequence.n_blocks();
   const int more = blocks_for(n_tokens) - before;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    if (!is_cross(g) && pools_[g]->n_free() < more) return false;
+    if (pools_[g]->n_free() < required(g, more)) return false;
   }
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     if (is_cross(g)) continue;
+    if (groups_[g].kind == KvKind::kState) {
+      grow_states(g, n_tokens, sequence.tables_[g]);
+      continue;
+    }
     for (int i = 0; i < more; ++i) sequence.tables_[g].push_back(pools_[g]->allocate());
   }
   return true;
+}
+
+void BlockCache::grow_states(std::size_t group, std::int64_t n_tokens,
+                             std::vector<BlockRef>& table) {
+  BlockPool& pool = *pools_[group];
+  const auto first = static_cast<int>(table.size());
+  const int last = blocks_for(n_tokens) - 1;
+  if (last < first) return;
+  table.resize(static_cast<std::size_t>(last) + 1);
+  table.back() = pool.allocate();
+  const int stride = groups_[group].snapshot_blocks;
+  if (stride == 0) return;
+  const bool ends_full = n_tokens % block_size_ == 0;
+  // The latest first: what a prefix of this sequence most likely ends with.
+  for (int b = last - 1; b >= first && pool.n_free() > pool.n_total() / 2; --b) {
+    const bool is_last_full = b == last - 1 && !ends_full;
+    if (is_last_full || (b + 1) % stride == 0) table[static_cast<std::size_t>(b)] = pool.allocate();
+  }
 }
 
 void BlockCache::trim(SequenceBlocks& sequence, std::int64_t n_past) noexcept {
@@ -233,14 +259,14 @@ int BlockCache::find_prefix(std::span<const BlockKey> keys) const {
     while (i < n && pools_[g]->contains(keys[i])) ++i;
     n = i;
   }
-  // For window groups the last blocks matter: from the longest candidate down, look at what
-  // position n * block_size sees. A missing block b rules out every n that sees it, so the next
-  // candidate is b.
+  // For window groups and states the last blocks matter: from the longest candidate down, look at
+  // what position n * block_size sees. A missing block b rules out every n that sees it, so the
+  // next candidate is b.
   bool again = true;
   while (again && n > 0) {
     again = false;
     for (std::size_t g = 0; g < groups_.size() && !again; ++g) {
-      if (groups_[g].kind != KvKind::kWindow) continue;
+      if (!forgets(g)) continue;
       const auto first =
           static_cast<std::size_t>(first_visible(g, static_cast<std::int64_t>(n) * block_size_));
       for (std::size_t b = n; b > first && !again; --b) {
@@ -259,6 +285,8 @@ int BlockCache::blocks_to_add(std::size_t group, int n_blocks, std::int64_t n_to
   if (groups_[group].kind == KvKind::kWindow) {
     more = std::min(more, blocks_for(groups_[group].window + n_rows) + 1);
   }
+  // The state that a step reads and the one that it makes.
+  if (groups_[group].kind == KvKind::kState) more = std::min(more, 2);
   return more;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -11,8 +12,8 @@
 namespace openllm::kv {
 
 /// The blocks of one sequence: per group a table with one entry per block of positions, empty where
-/// the block left the group's window. All tables have the same length, but those of cross groups,
-/// which hold the source text. Giving it up frees the blocks.
+/// the block left the group's window or no snapshot of the state was kept. All tables have the same
+/// length, but those of cross groups, which hold the source text. Giving it up frees the blocks.
 class SequenceBlocks {
  public:
   /// Blocks of positions covered.
@@ -79,7 +80,9 @@ class BlockCache {
   /// Most positions that the sequence could cover with the blocks that are free now, at most
   /// `wanted`.
   std::int64_t reachable(const SequenceBlocks& sequence, std::int64_t wanted) const noexcept;
-  /// Covers positions [0, n_tokens) in every group. On false nothing has changed.
+  /// Covers positions [0, n_tokens) in every group. On false nothing has changed. A group of states
+  /// gets the block of the last position, and of those before it snapshots while half of its blocks
+  /// are free: they cost nobody a place.
   bool grow(SequenceBlocks& sequence, std::int64_t n_tokens);
   /// Frees blocks that no query at a position >= n_past sees.
   void trim(SequenceBlocks& sequence, std::int64_t n_past) noexcept;
@@ -87,7 +90,7 @@ class BlockCache {
   void publish(const SequenceBlocks& sequence, int first, std::span<const BlockKey> keys);
 
   /// Number of leading blocks (of those named) that need not be computed: for groups that see
-  /// everything all of them are cached, for window groups those that the next position sees. Only
+  /// everything all of them are cached, for others those that the next position sees. Only
   /// counts.
   int find_prefix(std::span<const BlockKey> keys) const;
   /// Adds to `reserve` [groups] the blocks a sequence will still take until it covers `n_tokens`
@@ -110,6 +113,16 @@ class BlockCache {
   /// holds at once.
   int blocks_to_add(std::size_t group, int n_blocks, std::int64_t n_tokens,
                     std::int64_t n_rows) const noexcept;
+  /// Whether only the last blocks are needed.
+  bool forgets(std::size_t group) const noexcept {
+    return groups_[group].kind == KvKind::kWindow || groups_[group].kind == KvKind::kState;
+  }
+  /// Blocks that a sequence must take, to cover `more` blocks of positions beyond what it has.
+  int required(std::size_t group, int more) const noexcept {
+    if (is_cross(group)) return 0;
+    return groups_[group].kind == KvKind::kState ? std::min(more, 1) : more;
+  }
+  void grow_states(std::size_t group, std::int64_t n_tokens, std::vector<BlockRef>& table);
   /// First block that the query at position `n_past` sees.
   int first_visible(std::size_t group, std::int64_t n_past) const noexcept;
   std::int64_t block_bytes(std::size_t group) const noexcept {

@@ -10,7 +10,9 @@ enum class KvKind : std::uint8_t {
   kFull,    ///< Every position stays visible.
   kWindow,  ///< Only the last `window` positions are; older blocks are freed.
   kCross,   ///< The source text's, written once by the encoder.
-  kState,   ///< Recurrent state of fixed size; rolls back by snapshot.
+  /// Recurrent state of fixed size: a block has the state behind the last of its positions that is
+  /// computed; the block before the next position alone is needed. Full blocks are snapshots.
+  kState,
 };
 
 /// Layers that share one block table per sequence.
@@ -20,6 +22,9 @@ struct KvGroupSpec {
   std::vector<int> layers{};  ///< Layer indices of the model.
   /// Memory of a block over all layers of the group, keys and values, as the device lays it out.
   std::int64_t bytes_per_block = 0;
+  /// For kState: of the blocks that a step passes through, it keeps the last full one and every
+  /// n-th as snapshots that prefixes can end with; 0: none.
+  int snapshot_blocks = 0;
 };
 
 }  // namespace openllm::kv

@@ -122,6 +122,12 @@ std::vector<Case> cases() {
                            "t5-gguf-gated"}) {
     all.push_back({name, name});
   }
+  for (const char* name :
+       {"lfm2", "mamba", "falcon-mamba", "mamba2", "jamba", "bamba", "falcon-h1", "falcon-h1-plain",
+        "granitemoehybrid", "granitemoehybrid-dense", "nemotron-h", "lfm2-moe", "qwen3-next",
+        "qwen3-5", "qwen3-5-moe", "olmo-hybrid", "kimi-linear", "minimax"}) {
+    all.push_back({name, name});
+  }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare",
                            "t5-gguf", "t5-gguf-gated"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});

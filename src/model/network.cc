@@ -35,6 +35,7 @@ Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
       }
     }
   }
+  place_snapshots();
   make_buffers();
 }
 
@@ -62,40 +63,64 @@ void Network::load_stacks(WeightLoader& loader) {
   }
 }
 
-/// Gives a layer its entry in the KV cache. Layers whose blocks live equally long share a block
-/// table: all full ones, and those with one window size. Layers that keep nothing from step to step
-/// share one entry.
+/// Gives a layer its entries in the KV cache. Layers whose blocks live equally long share a block
+/// table: all full ones, those with one window size, all states. Layers that keep nothing from step
+/// to step share one entry.
 void Network::place_kv(Layer::KvUser& user) {
-  const KvNeed need = user.mixer->kv_need();
-  if (need.of_layer >= 0) {
-    user.index = stack_->layers()[static_cast<std::size_t>(need.of_layer)].kv_users()[0]->index;
+  const int shared = user.mixer->kv_need().of_layer;
+  if (shared >= 0) {
+    user.index = stack_->layers()[static_cast<std::size_t>(shared)].kv_users()[0]->index;
     return;
   }
-  user.index = static_cast<int>(kv_layers_.size());
-  if (need.own_rows) {
-    for (std::size_t i = 0; i < kv_layers_.size(); ++i) {
-      const device::KvLayerSpec& other = kv_layers_[i];
-      if (other.group == device::KvLayerSpec::kOwnRows && other.n_kv_heads == need.n_heads &&
-          other.head_dim == need.key_dim && other.value_dim == need.value_dim) {
-        user.index = static_cast<int>(i);
-        return;
-      }
+  bool is_first = true;
+  for (const KvNeed& need : user.mixer->kv_needs()) {
+    const int index = need.own_rows ? place_own_rows(need) : place_need(need);
+    if (std::exchange(is_first, false)) user.index = index;
+  }
+}
+
+int Network::place_own_rows(const KvNeed& need) {
+  for (std::size_t i = 0; i < kv_layers_.size(); ++i) {
+    const device::KvLayerSpec& other = kv_layers_[i];
+    if (other.group == device::KvLayerSpec::kOwnRows && other.n_kv_heads == need.n_heads &&
+        other.head_dim == need.key_dim && other.value_dim == need.value_dim) {
+      return static_cast<int>(i);
     }
-    kv_layers_.push_back(
-        {device::KvLayerSpec::kOwnRows, need.n_heads, need.key_dim, need.value_dim});
-    return;
   }
+  kv_layers_.push_back({device::KvLayerSpec::kOwnRows, need.n_heads, need.key_dim, need.value_dim});
+  return static_cast<int>(kv_layers_.size()) - 1;
+}
+
+int Network::place_need(const KvNeed& need) {
+  const auto index = static_cast<int>(kv_layers_.size());
   auto group = std::find_if(groups_.begin(), groups_.end(), [&](const kv::KvGroupSpec& other) {
     return other.kind == need.kind && other.window == need.window;
   });
   if (group == groups_.end()) {
-    group = groups_.insert(groups_.end(), kv::KvGroupSpec{need.kind, need.window, {}, 0});
+    kv::KvGroupSpec added;
+    added.kind = need.kind;
+    added.window = need.window;
+    group = groups_.insert(groups_.end(), std::move(added));
   }
-  group->layers.push_back(user.index);
-  kv_layers_.push_back(
-      {static_cast<int>(group - groups_.begin()), need.n_heads, need.key_dim, need.value_dim});
+  group->layers.push_back(index);
+  kv_layers_.push_back({static_cast<int>(group - groups_.begin()), need.n_heads, need.key_dim,
+                        need.value_dim, need.state_floats});
   group->bytes_per_block +=
       device_.kv_block_bytes(kv_layers_.back(), options_.kv_type, options_.kv_block_size);
+  return index;
+}
+
+/// Snapshots of states cost at most 8 KiB for each token of a prompt, as far as one in 16 blocks
+/// does not: a prefix that ends elsewhere is computed from the one before.
+void Network::place_snapshots() {
+  constexpr std::int64_t kBytesPerToken = 8192;
+  constexpr std::int64_t kMostBlocks = 16;
+  for (kv::KvGroupSpec& group : groups_) {
+    if (group.kind != kv::KvKind::kState) continue;
+    const std::int64_t affordable = kBytesPerToken * options_.kv_block_size;
+    group.snapshot_blocks = static_cast<int>(std::clamp<std::int64_t>(
+        (group.bytes_per_block + affordable - 1) / affordable, 1, kMostBlocks));
+  }
 }
 
 void Network::make_buffers() {

@@ -32,6 +32,9 @@ class Network final : public Model {
  private:
   void load_stacks(WeightLoader& loader);
   void place_kv(Layer::KvUser& user);
+  int place_need(const KvNeed& need);
+  int place_own_rows(const KvNeed& need);
+  void place_snapshots();
   void make_buffers();
   void read_outputs(Run& run, device::Tensor h);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 
 #include "base/error.h"
 
@@ -114,6 +115,22 @@ void check_sources(const step::Step& step, const ModelSpec& spec, const StepLimi
   }
 }
 
+/// The state that the sequence goes on from and the one that it ends with must be there; those
+/// between are kept where the table has a block.
+void check_states(std::span<const std::int32_t> blocks, std::size_t s,
+                  const step::SequenceRows& sequence, int block_size, int n_blocks) {
+  const std::int64_t length = std::int64_t{sequence.past_len} + sequence.n_rows;
+  const std::int64_t last = (length - 1) / block_size;
+  const std::int64_t first =
+      std::max<std::int64_t>(0, std::int64_t{sequence.past_len} - 1) / block_size;
+  for (std::int64_t b = first; b <= last; ++b) {
+    const std::int32_t id = blocks[static_cast<std::size_t>(b)];
+    const bool is_needed = b == last || (b == first && sequence.past_len > 0);
+    require((id >= 0 || !is_needed) && id >= -1 && id < n_blocks, "sequence ", s,
+            ": block id of a state out of range (expected 0 to ", n_blocks - 1, ", got ", id, ")");
+  }
+}
+
 /// Blocks the sequence's rows read or write: all, or those that reach into the window of its first
 /// row.
 void check_blocks(const step::BlockTable& table, std::size_t s, const step::SequenceRows& sequence,
@@ -128,6 +145,12 @@ void check_blocks(const step::BlockTable& table, std::size_t s, const step::Sequ
   const std::int64_t needed = (length + block_size - 1) / block_size;
   require(end - begin >= needed, "sequence ", s, ": too few blocks (expected ", needed, ", got ",
           end - begin, ")");
+  if (group.kind == kv::KvKind::kState) {
+    check_states(std::span(table.ids).subspan(static_cast<std::size_t>(begin),
+                                              static_cast<std::size_t>(end - begin)),
+                 s, sequence, block_size, n_blocks);
+    return;
+  }
   const std::int64_t first_seen =
       group.kind == kv::KvKind::kWindow
           ? std::max<std::int64_t>(0, std::int64_t{sequence.past_len} - group.window + 1)

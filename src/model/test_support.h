@@ -154,6 +154,14 @@ class Runner {
     const auto& lengths = group.kind == kv::KvKind::kCross ? source_lengths_ : lengths_;
     const std::int32_t length = lengths[static_cast<std::size_t>(sequence)];
     for (std::int32_t b = 0; b * kBlockSize < length; ++b) {
+      if (group.kind == kv::KvKind::kState) {
+        // The last state, the one to go on from, and every other one between.
+        const bool needed = b == (length - 1) / kBlockSize || b == (past_len - 1) / kBlockSize;
+        out.push_back(needed || (b > past_len / kBlockSize && b % 2 == 1)
+                          ? own[static_cast<std::size_t>(b)]
+                          : -1);
+        continue;
+      }
       const bool freed =
           group.kind == kv::KvKind::kWindow && (b + 1) * kBlockSize <= past_len - group.window + 1;
       out.push_back(freed ? -1 : own[static_cast<std::size_t>(b)]);

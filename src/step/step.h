@@ -28,7 +28,8 @@ struct SequenceRows {
 
 /// Block ids of one KV group: those of all sequences one after the other; sequence s has
 /// ids[begin[s] .. begin[s + 1]). Block i of a sequence holds its positions [i * block_size,
-/// (i + 1) * block_size); -1: freed (outside the window).
+/// (i + 1) * block_size); -1: freed (outside the window). In a group of states block i has the
+/// state behind the last computed one of those positions; -1: not kept.
 struct BlockTable {
   std::vector<std::int32_t> ids{};
   std::vector<std::int32_t> begin{};

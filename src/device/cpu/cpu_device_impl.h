@@ -13,6 +13,7 @@
 #include "device/cpu/rope.h"
 #include "device/cpu/weight.h"
 #include "device/device.h"
+#include "device/state_segments.h"
 #include "kernels/kernels.h"
 
 namespace openllm::device::cpu {
@@ -65,6 +66,15 @@ class CpuDevice final : public Device {
   void xielu(const Weight& parameters, Tensor x) noexcept override;
   void scale_by_position(const PositionScale& scale, Tensor x) noexcept override;
   void scale(float factor, Tensor x) noexcept override;
+  void multiply(Tensor y, Tensor x) noexcept override;
+  void short_conv(StateRef state, const Weight& taps, const Weight* bias, const Activation* act,
+                  Tensor x, Tensor out) noexcept override;
+  void time_steps(const TimeStepSpec& spec, const Weight* bias, const Weight* rates, Tensor dt,
+                  Tensor log_decay) noexcept override;
+  void channel_scan(StateRef state, const Weight& rates, const Weight& skip, Tensor dt, Tensor b,
+                    Tensor c, Tensor x, Tensor out) noexcept override;
+  void linear_attention(const LinearAttentionSpec& spec, StateRef state,
+                        const LinearAttentionRows& rows, Tensor out) noexcept override;
   void clamp(float limit, Tensor x) noexcept override;
   void copy(Tensor x, Tensor out) noexcept override;
   void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override;
@@ -114,6 +124,22 @@ class CpuDevice final : public Device {
       for (std::int64_t row = begin; row < end; ++row) body(row);
     });
   }
+  /// Columns or heads of a state whose work is done at once, [begin, end).
+  struct StateRange {
+    std::int64_t begin = 0;
+    std::int64_t end = 0;
+  };
+  /// body(state, rows, range) for all segments of a sequence in order, for every sequence and every
+  /// range of `per_item` of the state's `n_items` items. Each item has `n_runs` runs of
+  /// `run_floats` in the state; items lie side by side in a run.
+  struct StateShape {
+    std::int64_t n_items = 0;
+    std::int64_t per_chunk = 0;
+    std::int64_t n_runs = 0;
+    std::int64_t run_floats = 0;  ///< Of an item.
+  };
+  template <typename Body>
+  void for_states(StateRef state, const StateShape& shape, Body body);
   void norm_row(const NormSpec& spec, const CpuWeight& weight, const float* bias, const float* x,
                 std::int64_t n_columns, float* out) const;
   /// Whether products with a segment of that format take activations in BF16.
@@ -185,6 +211,8 @@ class CpuDevice final : public Device {
   std::uint64_t own_table_step_ = 0;
   int own_table_block_size_ = 0;
   std::uint64_t step_number_ = 0;
+  StateSegments segments_{};
+  AlignedMemory decay_memory_{};  ///< Decays and betas of linear attention.
   AlignedMemory attention_states_{};
   std::vector<std::int64_t> attention_first_{};
 };

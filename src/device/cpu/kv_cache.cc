@@ -38,8 +38,8 @@ void check_spec(const KvCacheSpec& spec) {
   }
   for (const KvLayerSpec& layer : spec.layers) {
     const int largest = std::max(layer.head_dim, layer.value_dim);
-    if (std::min(layer.head_dim, layer.value_dim) < 1 || largest > kMaxHeadDim ||
-        layer.n_kv_heads < 1) {
+    if (layer.state_floats == 0 && (std::min(layer.head_dim, layer.value_dim) < 1 ||
+                                    largest > kMaxHeadDim || layer.n_kv_heads < 1)) {
       base::fail(ErrorCode::kUnsupported, "kv cache: bad head size (expected 1 to ", kMaxHeadDim,
                  ", got ", largest, ")");
     }
@@ -55,6 +55,11 @@ void check_spec(const KvCacheSpec& spec) {
 
 CpuKvCache::Layout CpuKvCache::plan(const KvLayerSpec& layer, KvType type,
                                     int block_size) noexcept {
+  if (layer.state_floats > 0) {
+    Layout states;
+    states.block_bytes = lanes(layer.state_floats) * std::int64_t{sizeof(float)};
+    return states;
+  }
   const KvFormat format = format_of(type);
   const std::int64_t element = kernels::kv_element_bytes(format);
   const std::int64_t scale = format == KvFormat::kI8 ? sizeof(float) : 0;

@@ -11,8 +11,9 @@ namespace openllm::device::cpu {
 
 constexpr int kMaxHeadDim = 1024;  ///< Attention keeps a tile's sums on the stack.
 
-/// Per layer: [block][KV head]{keys [head_dim][lanes], values [block_size][value_dim lanes]}; lanes
-/// are padded to 16, and of int8 the scales follow (kernels::AttentionTile).
+/// Per layer of states: [block][floats]. Else: [block][KV head]{keys [head_dim][lanes], values
+/// [block_size][value_dim lanes]}; lanes are padded to 16, and of int8 the scales follow
+/// (kernels::AttentionTile).
 class CpuKvCache final : public KvCache {
  public:
   explicit CpuKvCache(const KvCacheSpec& spec);
@@ -31,6 +32,11 @@ class CpuKvCache final : public KvCache {
   Layer& layer(int i) { return layers_[static_cast<std::size_t>(i)]; }
   int block_size() const noexcept { return block_size_; }
   kernels::KvFormat format() const noexcept { return format_; }
+
+  float* state(int layer_index, std::int32_t block) {
+    Layer& of = layer(layer_index);
+    return reinterpret_cast<float*>(of.memory.data() + block * of.block_bytes);
+  }
 
   /// Stores one token's keys [n_kv_heads * head_dim] and values [n_kv_heads * value_dim].
   void write(int layer, std::int32_t block, int slot, const float* k, const float* v,

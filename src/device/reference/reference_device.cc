@@ -13,8 +13,10 @@
 #include "device/own_rows.h"
 #include "device/position_bias.h"
 #include "device/position_scale.h"
+#include "device/reference/recurrences.h"
 #include "device/reference/reference_memory.h"
 #include "device/routed_slots.h"
+#include "device/state_segments.h"
 
 namespace openllm::device {
 namespace {
@@ -119,6 +121,7 @@ class ReferenceDevice final : public Device {
   }
   std::int64_t kv_block_bytes(const KvLayerSpec& layer, KvType type,
                               int block_size) const noexcept override {
+    if (layer.state_floats > 0) return layer.state_floats * std::int64_t{sizeof(float)};
     const auto token = kv_head_bytes(type, layer.head_dim) + kv_head_bytes(type, layer.value_dim);
     return std::int64_t{block_size} * layer.n_kv_heads * static_cast<std::int64_t>(token);
   }
@@ -302,6 +305,69 @@ class ReferenceDevice final : public Device {
       for (std::int64_t i = 0; i < x.cols; ++i) row(x, t)[i] *= factor;
     }
   }
+  void multiply(Tensor y, Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      for (std::int64_t i = 0; i < x.cols; ++i) row(x, t)[i] *= row(y, t)[i];
+    }
+  }
+  void short_conv(StateRef state, const Weight& taps, const Weight* bias, const Activation* act,
+                  Tensor x, Tensor out) noexcept override {
+    const std::int64_t n_taps = taps.in_features() / x.cols;
+    each_state_row(state, (n_taps - 1) * x.cols, [&](float* rows_before, std::int64_t t) {
+      conv_row(dense(taps).row(0), bias == nullptr ? nullptr : dense(*bias).row(0), n_taps, x.cols,
+               row(x, t), rows_before, row(out, t));
+    });
+    if (act != nullptr) activation(*act, out);
+  }
+  void time_steps(const TimeStepSpec& spec, const Weight* bias, const Weight* rates, Tensor dt,
+                  Tensor log_decay) noexcept override {
+    const float* shifts = bias == nullptr ? nullptr : dense(*bias).row(0);
+    for (std::int64_t t = 0; t < dt.rows; ++t) {
+      float* steps = row(dt, t);
+      for (std::int64_t i = 0; i < dt.cols; ++i) {
+        const double x = static_cast<double>(steps[i]) +
+                         (shifts == nullptr ? 0.0 : static_cast<double>(shifts[i]));
+        steps[i] = std::clamp(static_cast<float>(softplus(x)), spec.min, spec.max);
+      }
+      for (std::int64_t i = 0; i < log_decay.cols; ++i) {
+        const std::int64_t rate = i * rates->in_features() / log_decay.cols;
+        row(log_decay, t)[i] =
+            dense(*rates).row(0)[rate] * steps[dt.cols == log_decay.cols ? i : rate];
+      }
+    }
+  }
+  void channel_scan(StateRef state, const Weight& rates, const Weight& skip, Tensor dt, Tensor b,
+                    Tensor c, Tensor x, Tensor out) noexcept override {
+    each_state_row(state, b.cols * x.cols, [&](float* h, std::int64_t t) {
+      scan_row(dense(rates).row(0), dense(skip).row(0), b.cols, x.cols,
+               {row(dt, t), row(b, t), row(c, t), row(x, t)}, h, row(out, t));
+    });
+  }
+  void linear_attention(const LinearAttentionSpec& spec, StateRef state,
+                        const LinearAttentionRows& rows, Tensor out) noexcept override {
+    const float* const fixed =
+        rows.fixed_log_decay == nullptr ? nullptr : dense(*rows.fixed_log_decay).row(0);
+    const bool by_key = rows.log_decay.cols > spec.n_heads;
+    each_state_row(state, spec.state_floats(), [&](float* states, std::int64_t t) {
+      const float* const decays = fixed != nullptr ? fixed : row(rows.log_decay, t);
+      for (int h = 0; h < spec.n_heads; ++h) {
+        const int key_head = h / (spec.n_heads / spec.n_key_heads);
+        HeadRow head{row(rows.q, t) + std::int64_t{key_head} * spec.key_dim,
+                     row(rows.k, t) + std::int64_t{key_head} * spec.key_dim,
+                     row(rows.v, t) + std::int64_t{h} * spec.value_dim,
+                     decays + (by_key ? std::int64_t{h} * spec.key_dim : h), by_key};
+        if (rows.v_scale.data != nullptr)
+          head.v_scale = static_cast<double>(row(rows.v_scale, t)[h]);
+        if (rows.skip != nullptr) head.skip = static_cast<double>(dense(*rows.skip).row(0)[h]);
+        if (spec.delta) {
+          const auto score = static_cast<double>(row(rows.beta, t)[h]);
+          head.beta = static_cast<double>(spec.beta_scale) / (1.0 + std::exp(-score));
+        }
+        attend_row(spec, head, states + std::int64_t{h} * spec.key_dim * spec.value_dim,
+                   row(out, t) + std::int64_t{h} * spec.value_dim);
+      }
+    });
+  }
   void clamp(float limit, Tensor x) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t i = 0; i < x.cols; ++i)
@@ -381,6 +447,22 @@ class ReferenceDevice final : public Device {
   }
 
  private:
+  /// body(the part of the state, row) for every row, in order.
+  template <typename Body>
+  void each_state_row(StateRef state, std::int64_t n_floats, Body body) {
+    auto& memory = static_cast<ReferenceKvCache&>(state.cache);
+    find_segments(*step_, table_of(memory, state.layer), memory.spec().block_size, segments_);
+    for (const StateSegment& segment : segments_.segments) {
+      float* to = memory.state(state.layer, segment.to) + state.begin;
+      if (segment.from < 0) {
+        std::fill_n(to, n_floats, 0.0F);
+      } else if (segment.from != segment.to) {
+        std::copy_n(memory.state(state.layer, segment.from) + state.begin, n_floats, to);
+      }
+      for (std::int64_t i = 0; i < segment.n_rows; ++i) body(to, segment.first_row + i);
+    }
+  }
+
   static double cap(double value, float soft_cap) {
     return static_cast<double>(soft_cap) * std::tanh(value / static_cast<double>(soft_cap));
   }
@@ -501,6 +583,7 @@ class ReferenceDevice final : public Device {
 
   const step::Step* step_ = nullptr;
   step::BlockTable own_table_{};
+  StateSegments segments_{};
   std::vector<double> scores_;
   std::vector<double> sums_;
   std::vector<float> vector_;

@@ -108,6 +108,11 @@ ReferenceKvCache::ReferenceKvCache(const KvCacheSpec& spec)
     const auto n_blocks = layer.group == KvLayerSpec::kOwnRows
                               ? spec_.n_own_blocks
                               : spec_.blocks_per_group.at(static_cast<std::size_t>(layer.group));
+    if (layer.state_floats > 0) {
+      layers_[i].states = ZeroedArray<float>(static_cast<std::size_t>(n_blocks) *
+                                             static_cast<std::size_t>(layer.state_floats));
+      continue;
+    }
     const std::size_t n_rows = static_cast<std::size_t>(n_blocks) *
                                static_cast<std::size_t>(layer.n_kv_heads) *
                                static_cast<std::size_t>(spec_.block_size);
@@ -122,6 +127,12 @@ ReferenceKvCache::ReferenceKvCache(const KvCacheSpec& spec)
       }
     }
   }
+}
+
+float* ReferenceKvCache::state(int layer, std::int32_t block) noexcept {
+  const auto i = static_cast<std::size_t>(layer);
+  return &layers_[i].states[static_cast<std::size_t>(block) *
+                            static_cast<std::size_t>(spec_.layers[i].state_floats)];
 }
 
 std::size_t ReferenceKvCache::token_of(int layer, std::int32_t block, int kv_head,
@@ -179,6 +190,10 @@ void ReferenceKvCache::copy_block(int group, std::int32_t from, std::int32_t to)
     const KvLayerSpec& spec = spec_.layers[i];
     if (spec.group != group) continue;
     const int layer = static_cast<int>(i);
+    if (spec.state_floats > 0) {
+      std::copy_n(state(layer, from), spec.state_floats, state(layer, to));
+      continue;
+    }
     const std::size_t n_tokens =
         static_cast<std::size_t>(spec.n_kv_heads) * static_cast<std::size_t>(spec_.block_size);
     const std::size_t source = token_of(layer, from, 0, 0);

@@ -65,6 +65,8 @@ class ReferenceKvCache final : public KvCache {
   /// Reads it back into `out`.
   void load(int layer, bool is_value, std::int32_t block, int kv_head, int offset,
             float* out) const noexcept;
+  /// The state in a block of a layer of states.
+  float* state(int layer, std::int32_t block) noexcept;
 
   /// In every layer of the group.
   void copy_block(int group, std::int32_t from, std::int32_t to) noexcept;
@@ -80,6 +82,7 @@ class ReferenceKvCache final : public KvCache {
     ZeroedArray<std::uint16_t> f16[2]{};
     ZeroedArray<std::int8_t> codes[2]{};
     ZeroedArray<float> scales[2]{};  // of 32 codes, by token
+    ZeroedArray<float> states{};
   };
   KvCacheSpec spec_;
   std::vector<Layer> layers_;

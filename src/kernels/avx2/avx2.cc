@@ -9,6 +9,7 @@
 #include "kernels/common/rows.h"
 #include "kernels/common/dense.h"
 #include "kernels/common/attention.h"
+#include "kernels/common/recurrences.h"
 #include "kernels/common/table.h"
 // clang-format on
 

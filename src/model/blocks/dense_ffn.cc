@@ -31,16 +31,26 @@ class DenseFfn final : public Ffn {
     const Scratch::Frame frame(run.scratch);
     const Tensor in = run.scratch.take(input.x.rows, in_.n_out());
     in_.run(run, input, in);
-    if (!spec_.gated) {
+    if (spec_.gate_scale != 1.0F) run.device.scale(spec_.gate_scale, in.columns(0, spec_.ffn_dim));
+    if (spec_.gated) {
+      run_gated(run, in, out);
+    } else {
       if (xielu_) {
         run.device.xielu(*xielu_, in);
       } else {
         run.device.activation(spec_.activation, in);
       }
       run_down(run, in, out);
-      return;
     }
-    const Tensor act = run.scratch.take(input.x.rows, spec_.ffn_dim);
+    if (spec_.output_scale != 1.0F) run.device.scale(spec_.output_scale, out);
+  }
+
+ private:
+  static constexpr std::array<std::string_view, 4> kXieluNames = {"alpha_p", "alpha_n", "beta",
+                                                                  "eps"};
+
+  void run_gated(Run& run, Tensor in, Tensor out) const {
+    const Tensor act = run.scratch.take(in.rows, spec_.ffn_dim);
     if (spec_.clamped_gate) {
       run.device.clamped_gate(*spec_.clamped_gate, in, act);
       run_down(run, act, out);
@@ -51,11 +61,6 @@ class DenseFfn final : public Ffn {
       down_.run_gated(run, spec_.activation, in, act, out);
     }
   }
-
- private:
-  static constexpr std::array<std::string_view, 4> kXieluNames = {"alpha_p", "alpha_n", "beta",
-                                                                  "eps"};
-
   void run_down(Run& run, Tensor act, Tensor out) const {
     if (inner_norm_) inner_norm_->run(run, act, act);
     down_.run(run, act, out);

@@ -23,8 +23,10 @@ struct DenseFfnSpec {
   device::Activation activation = device::Activation::kSilu;
   bool bias = false;
   std::optional<device::ClampedGate> clamped_gate{};  ///< Instead of act(gate) * up.
-  bool xielu = false;       ///< Instead of `activation`, without a gate: one with parameters.
-  bool inner_norm = false;  ///< A norm before `down`.
+  bool xielu = false;         ///< Instead of `activation`, without a gate: one with parameters.
+  bool inner_norm = false;    ///< A norm before `down`.
+  float gate_scale = 1.0F;    ///< Of the gate, before its activation.
+  float output_scale = 1.0F;  ///< Of what the FFN gives.
 };
 
 /// Roles of the modules, where they are not those of the layer's only FFN.

@@ -52,9 +52,8 @@ class LatentAttention final : public Mixer {
   void mix(Run& run, const Input& input, int kv_layer, Tensor mixed) override {
     const Scratch::Frame frame(run.scratch);
     const Tensor x = input.normalised(run);
-    device::Rope& rope = *run.ropes[static_cast<std::size_t>(spec_.rope)];
     const Tensor queries = latent_queries(run, x);
-    run.device.rope(rope, key_dim(), queries);
+    rotate(run, queries);
 
     const Tensor down = run.scratch.take(x.rows, key_dim());
     const Tensor keys = run.scratch.take(x.rows, key_dim());
@@ -62,7 +61,7 @@ class LatentAttention final : public Mixer {
     const Tensor latent = keys.columns(spec_.rope_dim, spec_.kv_rank);
     run.device.copy(down.columns(spec_.kv_rank, spec_.rope_dim), keys.columns(0, spec_.rope_dim));
     kv_norm_->run(run, down.columns(0, spec_.kv_rank), latent);
-    run.device.rope(rope, key_dim(), keys);
+    rotate(run, keys);
     run.device.write_kv(run.kv, kv_layer, keys, latent);
     run.device.attention(attention_, run.kv, kv_layer, queries, mixed);
   }
@@ -84,6 +83,10 @@ class LatentAttention final : public Mixer {
   /// Of a cached row: the rotated part comes first, where RoPE turns.
   int key_dim() const noexcept { return spec_.rope_dim + spec_.kv_rank; }
 
+  void rotate(Run& run, Tensor x) const {
+    if (spec_.rope >= 0)
+      run.device.rope(*run.ropes[static_cast<std::size_t>(spec_.rope)], key_dim(), x);
+  }
   void load_heads(WeightLoader& loader, At at) {
     if (loader.index().has(role::kLatentKUp, at)) {
       load_parted_heads(loader, at);

@@ -32,7 +32,7 @@ struct LatentAttentionSpec {
   int nope_dim = 0;   ///< Of a head's query and key, without position.
   int rope_dim = 0;   ///< The rotated rest.
   int value_dim = 0;  ///< Of a head.
-  int rope = -1;      ///< Index into ModelSpec::ropes.
+  int rope = -1;      ///< Index into ModelSpec::ropes; < 0: no rotation.
   float scale = 1.0F;
   bool bias = false;  ///< Of the down projections.
   bool output_bias = false;

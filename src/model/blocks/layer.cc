@@ -13,6 +13,30 @@ std::unique_ptr<Mixer> make(const SelfAttentionSpec& spec, BlockBuilder& builder
 std::unique_ptr<Mixer> make(const LatentAttentionSpec& spec, BlockBuilder& builder, At at) {
   return make_latent_attention(spec, builder, at);
 }
+std::unique_ptr<Mixer> make(const GatedConvSpec& spec, BlockBuilder& builder, At at) {
+  return make_gated_conv(spec, builder, at);
+}
+std::unique_ptr<Mixer> make(const GatedDeltaSpec& spec, BlockBuilder& builder, At at) {
+  return make_gated_delta(spec, builder, at);
+}
+std::unique_ptr<Mixer> make(const LightningAttentionSpec& spec, BlockBuilder& builder, At at) {
+  return make_lightning_attention(spec, builder, at);
+}
+std::unique_ptr<Mixer> make(const MambaSpec& spec, BlockBuilder& builder, At at) {
+  return make_mamba(spec, builder, at);
+}
+std::unique_ptr<Mixer> make(const Mamba2Spec& spec, BlockBuilder& builder, At at) {
+  return make_mamba2(spec, builder, at);
+}
+std::unique_ptr<Mixer> make(const AttentionBesideMamba2Spec& spec, BlockBuilder& builder, At at) {
+  return make_attention_beside_mamba2(spec, builder, at);
+}
+std::unique_ptr<Mixer> make(const NoMixerSpec& /*spec*/, BlockBuilder& /*builder*/, At /*at*/) {
+  return nullptr;
+}
+std::unique_ptr<Ffn> make(const NoFfnSpec& /*spec*/, BlockBuilder& /*builder*/, At /*at*/) {
+  return nullptr;
+}
 std::unique_ptr<Ffn> make(const MoeFfnSpec& spec, BlockBuilder& builder, At at) {
   return make_moe_ffn(spec, builder, at);
 }
@@ -30,7 +54,11 @@ Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
     norm.emplace(builder, role, at, builder.dim);
   };
   const bool has_post_norms = residual_.norm_after || residual_.norm_sum;
-  if (residual_.norm_before && !residual_.bare_mixer) load(mixer_norm_, role::kMixerNorm);
+  const bool has_mixer = !std::holds_alternative<NoMixerSpec>(spec.mixer);
+  const bool has_ffn = !std::holds_alternative<NoFfnSpec>(spec.ffn);
+  if (residual_.norm_before && !residual_.bare_mixer && has_mixer) {
+    load(mixer_norm_, role::kMixerNorm);
+  }
   mixer_ = std::visit([&](const auto& mixer) { return make(mixer, builder, at); }, spec.mixer);
   mixer_kv_.mixer = mixer_.get();
   if (spec.cross) {
@@ -39,18 +67,17 @@ Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
     cross_kv_.mixer = cross_.get();
     if (has_post_norms) load(cross_post_norm_, role::kCrossPostNorm);
   }
-  if (residual_.norm_before && !residual_.shared_norm) load(ffn_norm_, role::kFfnNorm);
+  if (residual_.norm_before && !residual_.shared_norm && has_ffn) load(ffn_norm_, role::kFfnNorm);
   ffn_ = std::visit([&](const auto& ffn) { return make(ffn, builder, at); }, spec.ffn);
-  if (has_post_norms) {
-    load(mixer_post_norm_, role::kMixerPostNorm);
-    load(ffn_post_norm_, role::kFfnPostNorm);
-  }
+  if (has_post_norms && has_mixer) load(mixer_post_norm_, role::kMixerPostNorm);
+  if (has_post_norms && has_ffn) load(ffn_post_norm_, role::kFfnPostNorm);
   if (spec.own_input) own_input_ = std::make_unique<LayerInput>(*spec.own_input, builder, at);
   if (spec.output_scale) output_scale_ = builder.loader.number(role::kLayerScale, at);
 }
 
 std::int64_t Layer::scratch(std::int64_t n_rows) const noexcept {
-  std::int64_t halves = std::max(mixer_->scratch(n_rows), ffn_->scratch(n_rows));
+  std::int64_t halves =
+      std::max(mixer_ ? mixer_->scratch(n_rows) : 0, ffn_ ? ffn_->scratch(n_rows) : 0);
   if (cross_) {
     halves = std::max(halves, Scratch::size_of(n_rows, cross_->width()) + cross_->scratch(n_rows));
   }
@@ -60,11 +87,12 @@ std::int64_t Layer::scratch(std::int64_t n_rows) const noexcept {
   }
   // h, the FFN's output of parallel layers, and mixed of all rows, then of the rows with results.
   return (residual_.parallel ? 2 : 1) * Scratch::size_of(n_rows, dim_) +
-         2 * Scratch::size_of(n_rows, mixer_->width()) + halves;
+         2 * Scratch::size_of(n_rows, mixed_width()) + halves;
 }
 
 std::vector<Layer::KvUser*> Layer::kv_users() {
-  std::vector<KvUser*> users = {&mixer_kv_};
+  std::vector<KvUser*> users;
+  if (mixer_) users.push_back(&mixer_kv_);
   if (cross_) users.push_back(&cross_kv_);
   return users;
 }
@@ -72,7 +100,7 @@ std::vector<Layer::KvUser*> Layer::kv_users() {
 void Layer::run(Run& run, Tensor x) {
   const Scratch::Frame frame(run.scratch);
   const Tensor h = run.scratch.take(x.rows, dim_);
-  const Tensor mixed = run.scratch.take(x.rows, mixer_->width());
+  const Tensor mixed = run.scratch.take(x.rows, mixed_width());
   mix(run, x, h, mixed);
   finish(run, x, h, mixed);
   finish_output(run, own_input(run), x);
@@ -98,12 +126,12 @@ void Layer::run_last(Run& run, Tensor x, Tensor outputs) {
   }
   const Scratch::Frame frame(run.scratch);
   const Tensor h = run.scratch.take(x.rows, dim_);
-  const Tensor mixed = run.scratch.take(x.rows, mixer_->width());
+  const Tensor mixed = run.scratch.take(x.rows, mixed_width());
   mix(run, x, h, mixed);
   if (outputs.rows == 0) return;
-  const Tensor wanted = run.scratch.take(outputs.rows, mixer_->width());
+  const Tensor wanted = run.scratch.take(outputs.rows, mixed_width());
   run.device.gather_outputs(x, outputs);
-  run.device.gather_outputs(mixed, wanted);
+  if (mixer_) run.device.gather_outputs(mixed, wanted);
   Run rest = run;
   rest.adapters = run.output_adapters;
   finish(rest, outputs, h.first_rows(outputs.rows), wanted);
@@ -116,7 +144,17 @@ void Layer::run_last(Run& run, Tensor x, Tensor outputs) {
 }
 
 void Layer::mix(Run& run, Tensor x, Tensor h, Tensor mixed) {
-  mixer_->mix(run, {norm_or_null(mixer_norm_), x, h}, mixer_kv_.index, mixed);
+  const Norm* norm = norm_or_null(mixer_norm_);
+  if (residual_.norm_stream) {
+    norm->run(run, x, x);
+    norm = nullptr;
+  }
+  if (mixer_) mixer_->mix(run, {norm, x, h}, mixer_kv_.index, mixed);
+}
+
+void Layer::join_stream(Run& run, const ResidualSpec::Factors& factors, Tensor h, Tensor x) {
+  if (factors.stream != 1.0F) run.device.scale(factors.stream, x);
+  run.device.add(x, h, factors.half, x);
 }
 
 void Layer::finish(Run& run, Tensor x, Tensor h, Tensor mixed) {
@@ -130,9 +168,20 @@ void Layer::finish(Run& run, Tensor x, Tensor h, Tensor mixed) {
     join(run, ffn_post_norm_, from_ffn, x);
     return;
   }
-  mixer_->project(run, mixed, h);
-  join(run, mixer_post_norm_, h, x);
+  if (residual_.norm_stream) {
+    mixer_->project(run, mixed, h);
+    join_stream(run, residual_.mixer_factors, h, x);
+    ffn_norm->run(run, x, x);
+    ffn_->run(run, {nullptr, x, h}, h);
+    join_stream(run, residual_.ffn_factors, h, x);
+    return;
+  }
+  if (mixer_) {
+    mixer_->project(run, mixed, h);
+    join(run, mixer_post_norm_, h, x);
+  }
   if (cross_) run_cross(run, x, h);
+  if (!ffn_) return;
   ffn_->run(run, {ffn_norm, x, h}, h);
   join(run, ffn_post_norm_, h, x);
 }

@@ -5,10 +5,16 @@
 #include <variant>
 #include <vector>
 
+#include "model/blocks/attention_beside_mamba2.h"
 #include "model/blocks/cross_attention.h"
 #include "model/blocks/dense_ffn.h"
+#include "model/blocks/gated_conv.h"
+#include "model/blocks/gated_delta.h"
 #include "model/blocks/latent_attention.h"
 #include "model/blocks/layer_input.h"
+#include "model/blocks/lightning_attention.h"
+#include "model/blocks/mamba.h"
+#include "model/blocks/mamba2.h"
 #include "model/blocks/moe_ffn.h"
 #include "model/blocks/self_attention.h"
 
@@ -24,9 +30,15 @@ inline constexpr Role kFfnPostNorm{"layer.ffn_post_norm"};
 inline constexpr Role kLayerScale{"layer.scale"};  ///< A tensor of one number.
 }  // namespace role
 
+/// A layer without that half, and without the norm before it.
+struct NoMixerSpec {};
+struct NoFfnSpec {};
+
 /// Kinds of mixers and FFNs: an entry here and in layer.cc, and a file pair beside it.
-using MixerSpec = std::variant<SelfAttentionSpec, LatentAttentionSpec>;
-using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec>;
+using MixerSpec =
+    std::variant<SelfAttentionSpec, LatentAttentionSpec, GatedConvSpec, MambaSpec, Mamba2Spec,
+                 GatedDeltaSpec, LightningAttentionSpec, AttentionBesideMamba2Spec, NoMixerSpec>;
+using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec, NoFfnSpec>;
 
 /// How the halves f of a layer join the residual stream x.
 struct ResidualSpec {
@@ -38,6 +50,14 @@ struct ResidualSpec {
   bool parallel = false;
   bool shared_norm = false;  ///< The FFN of a parallel layer reads the mixer's norm.
   float scale = 1.0F;        ///< Of what is added.
+  /// The stream itself is normalised: x = norm(x), then x = a x + b f(x).
+  bool norm_stream = false;
+  struct Factors {
+    float stream = 1.0F;  ///< a
+    float half = 1.0F;    ///< b
+  };
+  Factors mixer_factors{};  ///< With norm_stream; so the next.
+  Factors ffn_factors{};
 };
 
 struct LayerSpec {
@@ -75,10 +95,14 @@ class Layer {
 
  private:
   void mix(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
+  /// x = a x + b h
+  static void join_stream(Run& run, const ResidualSpec::Factors& factors, device::Tensor h,
+                          device::Tensor x);
   void finish(Run& run, device::Tensor x, device::Tensor h, device::Tensor mixed);
   void finish_output(Run& run, device::Tensor own, device::Tensor x);
   /// This layer's columns of what the rows bring for each layer.
   device::Tensor own_input(Run& run) const;
+  std::int64_t mixed_width() const noexcept { return mixer_ ? mixer_->width() : 0; }
   void run_cross(Run& run, device::Tensor x, device::Tensor h);
   /// x += norm(h) and so on, as the residual has it.
   void join(Run& run, const std::optional<Norm>& post_norm, device::Tensor h, device::Tensor x);
@@ -87,7 +111,7 @@ class Layer {
   const std::int64_t dim_;
   const int number_;
   std::optional<Norm> mixer_norm_{};
-  std::unique_ptr<Mixer> mixer_;
+  std::unique_ptr<Mixer> mixer_;  ///< Null: none.
   KvUser mixer_kv_{};
   std::optional<Norm> mixer_post_norm_{};
   std::optional<Norm> cross_norm_{};
@@ -95,7 +119,7 @@ class Layer {
   KvUser cross_kv_{};
   std::optional<Norm> cross_post_norm_{};
   std::optional<Norm> ffn_norm_{};
-  std::unique_ptr<Ffn> ffn_;
+  std::unique_ptr<Ffn> ffn_;  ///< Null: none.
   std::optional<Norm> ffn_post_norm_{};
   std::unique_ptr<LayerInput> own_input_{};
   float output_scale_ = 1.0F;

@@ -138,7 +138,14 @@ class SelfAttention final : public Mixer {
                {role::kK, n_kv, spec.bias, spec.head_dim},
                {role::kV, n_kv, spec.bias}};
     }
-    if (spec.output_gate) parts.push_back({role::kAttentionGate, n_q});
+    if (spec.gate_beside_queries) {
+      const std::int64_t n = spec.n_heads;
+      const std::int64_t head = spec.head_dim;
+      parts[0].rows = {n, 2 * head, 0, head};
+      parts.push_back({role::kQ, n_q, spec.bias, 0, {n, 2 * head, head, head}});
+    } else if (spec.output_gate) {
+      parts.push_back({role::kAttentionGate, n_q});
+    }
     return parts;
   }
 

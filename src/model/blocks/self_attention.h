@@ -61,9 +61,10 @@ struct SelfAttentionSpec {
   std::optional<device::PositionScale> query_scale{};  ///< Of Q, at last.
   /// Mixed heads times the sigmoid of a linear of the input.
   bool output_gate = false;
-  bool inner_norm = false;    ///< A norm before the output.
-  bool value_norm = false;    ///< An RMS norm without weights on each head of V.
-  bool value_is_key = false;  ///< V is what K was before norm and rotation.
+  bool gate_beside_queries = false;  ///< Its rows follow each head's of Q, in the module of Q.
+  bool inner_norm = false;           ///< A norm before the output.
+  bool value_norm = false;           ///< An RMS norm without weights on each head of V.
+  bool value_is_key = false;         ///< V is what K was before norm and rotation.
   /// The earlier layer whose keys and values are looked at; < 0: own ones.
   int keys_of_layer = -1;
 

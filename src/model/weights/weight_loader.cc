@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -169,12 +170,50 @@ WeightPtr WeightLoader::made_table(std::int64_t rows, std::int64_t cols,
   return weight;
 }
 
-WeightPtr WeightLoader::constant(std::int64_t n, float value) {
-  const std::vector<float> values(static_cast<std::size_t>(n), value);
-  const tensor::TensorView view{tensor::DType::kF32, Shape{n}, std::as_bytes(std::span(values))};
+WeightPtr WeightLoader::changed(Role role, At at, const Shape& shape, std::string_view suffix,
+                                const std::function<void(std::vector<float>&)>& change) {
+  const std::string name = base::cat(index_.module(role, at), suffix);
+  const tensor::TensorView& view = index_.take(name, shape);
+  std::optional<RoundedSource> rounded;
+  if (type_) rounded.emplace(WeightSource{{{view, name}}}, *type_);
+  const tensor::TensorView& source = rounded ? rounded->source().parts[0].view : view;
+  const tensor::DTypeInfo& type = tensor::info(source.dtype);
+  const auto n = static_cast<std::size_t>(shape.n_elems());
+  if (type.to_f32 == nullptr) {
+    base::fail_at(ErrorCode::kUnsupported, index_.checkpoint().path(), "tensor ", name, ": dtype ",
+                  type.name, " holds no weights");
+  }
+  std::vector<float> values(n);
+  type.to_f32(source.bytes.data(), values.data(), n);
+  change(values);
+  const tensor::TensorView result{tensor::DType::kF32,
+                                  Shape{static_cast<std::int64_t>(values.size())},
+                                  std::as_bytes(std::span<const float>(values))};
+  WeightPtr weight;
+  try {
+    weight = device_.upload({.parts = {{result, name}}}, WeightRole::kVector);
+  } catch (const Error& error) {
+    throw Error(error.code(), base::cat(index_.checkpoint().path(), ": ", error.what()));
+  }
+  n_parameters_ += shape.n_elems();
+  done_bytes_ += view.bytes.size();
+  index_.checkpoint().drop_pages(view);
+  step_bytes_ += weight->bytes();
+  loaded_bytes_ += weight->bytes();
+  return weight;
+}
+
+WeightPtr WeightLoader::made_vector(const std::vector<float>& values) {
+  const tensor::TensorView view{tensor::DType::kF32,
+                                Shape{static_cast<std::int64_t>(values.size())},
+                                std::as_bytes(std::span(values))};
   WeightPtr weight = device_.upload({.parts = {{view, "constant"}}}, WeightRole::kVector);
   loaded_bytes_ += weight->bytes();
   return weight;
+}
+
+WeightPtr WeightLoader::constant(std::int64_t n, float value) {
+  return made_vector(std::vector<float>(static_cast<std::size_t>(n), value));
 }
 
 WeightPart WeightLoader::take_slice(const std::string& name, Shape shape, At at) {

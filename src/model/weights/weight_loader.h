@@ -82,7 +82,13 @@ class WeightLoader {
   float number(Role role, At at);
   /// A table that is in no file: what position lookups need, [rows, cols].
   WeightPtr made_table(std::int64_t rows, std::int64_t cols, const std::vector<float>& values);
-  /// `n` equal numbers that are in no file.
+  /// A tensor of that shape whose numbers a block wants otherwise than the file has them, as a
+  /// vector: `change` gets them in the file's order. `suffix`: of the tensor behind the module's
+  /// name, ".weight" or nothing.
+  WeightPtr changed(Role role, At at, const tensor::Shape& shape, std::string_view suffix,
+                    const std::function<void(std::vector<float>&)>& change);
+  /// Numbers that are in no file, as a vector; and `n` equal ones.
+  WeightPtr made_vector(const std::vector<float>& values);
   WeightPtr constant(std::int64_t n, float value);
   /// The modules stacked along the output, in order: one piece per run of parts of one kind.
   std::vector<LinearPiece> linear(const std::vector<LinearPart>& parts, std::int64_t n_in, At at);

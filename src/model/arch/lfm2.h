@@ -1,0 +1,11 @@
+#pragma once
+
+#include "model/arch/hf.h"
+
+namespace openllm::model {
+
+/// What the dense and the sparse kind of LFM2 share: all but the FFNs.
+ModelSpec read_lfm2(const Config& config, const hf::Defaults& defaults);
+ModuleLayout lfm2_layout();
+
+}  // namespace openllm::model
