@@ -77,9 +77,11 @@ void refuse_what_only_vllm_does(const LoadOptions& options) {
   require_unset("vllm.args", options.vllm.args.empty(), "vllm");
   require_unset("tokenizer", options.tokenizer.empty(), "vllm");
   if (!options.quantize.empty()) {
-    refuse("quantize", base::cat("only the backend vllm quantises while loading; models that are "
-                                 "quantised load as they are: GGUF, and safetensors of GPTQ; got ",
-                                 options.quantize));
+    refuse(
+        "quantize",
+        base::cat("only the backend vllm quantises while loading; models that are "
+                  "quantised load as they are: GGUF, and safetensors of every known scheme; got ",
+                  options.quantize));
   }
   if (!options.adapters.empty()) {
     const AdapterOptions& first = options.adapters.front();

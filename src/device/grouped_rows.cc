@@ -41,11 +41,24 @@ void check_words(const tensor::TensorView& view, const std::string& name,
   check_tensor(view, name, shape);
 }
 
-/// The word that has `value` in each of its fields.
-std::uint32_t in_every_field(int value, int bits) noexcept {
-  std::uint32_t word = 0;
-  for (int shift = 0; shift < 32; shift += bits) word |= static_cast<std::uint32_t>(value) << shift;
-  return word;
+/// visit(i, code) for n codes of `bits` (n * bits a multiple of 32) in words `stride` apart, from
+/// the lowest bits on.
+template <typename Visit>
+void each_field(const std::byte* words, std::int64_t n, std::int64_t stride, int bits,
+                Visit visit) noexcept {
+  const std::uint32_t mask = (1U << static_cast<unsigned>(bits)) - 1;
+  std::uint64_t rest = 0;
+  int n_rest = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (n_rest < bits) {
+      rest |= static_cast<std::uint64_t>(word_at(words, 0)) << static_cast<unsigned>(n_rest);
+      words += 4 * stride;
+      n_rest += 32;
+    }
+    visit(i, static_cast<std::uint8_t>(rest & mask));
+    rest >>= static_cast<unsigned>(bits);
+    n_rest -= bits;
+  }
 }
 
 }  // namespace
@@ -58,7 +71,8 @@ GroupedRows::GroupedRows(const WeightPart& part) {
   n_in_ = grouped.n_in;
   group_size_ = grouped.group_size;
   group_of_ = grouped.group_of;
-  base::check(bits_ == 2 || bits_ == 4 || bits_ == 8, "device: bits of a code must be 2, 4 or 8");
+  base::check(bits_ == 2 || bits_ == 3 || bits_ == 4 || bits_ == 8,
+              "device: bits of a code must be 2, 3, 4 or 8");
   base::check(n_out_ > 0 && n_in_ > 0 && n_out_ * bits_ % 32 == 0 && n_in_ * bits_ % 32 == 0,
               "device: codes must fill whole words");
   switch (grouped.order) {
@@ -109,30 +123,25 @@ void GroupedRows::read_zeros(const GroupedCodes& grouped, std::int64_t n_groups)
   if (view.bytes.empty()) return;
   const std::int64_t n_words = n_out_ * bits_ / 32;
   check_words(view, grouped.zeros.name, {n_groups, n_words});
-  const std::uint32_t offset = in_every_field(grouped.zero_offset, bits_);
-  const std::uint32_t mask = (1U << static_cast<unsigned>(bits_)) - 1;
-  std::size_t at = 0;
-  for (std::int64_t i = 0; i < n_groups * n_words; ++i) {
-    const std::uint32_t word = word_at(view.bytes.data(), i) + offset;
-    for (int shift = 0; shift < 32; shift += bits_) {
-      zeros_[at] = static_cast<std::uint8_t>((word >> static_cast<unsigned>(shift)) & mask);
-      is_symmetric_ = is_symmetric_ && zeros_[at] == middle;
-      ++at;
-    }
+  const auto mask = static_cast<std::uint8_t>((1U << static_cast<unsigned>(bits_)) - 1);
+  for (std::int64_t g = 0; g < n_groups; ++g) {
+    unsigned carry = 0;
+    each_field(view.bytes.data() + 4 * g * n_words, n_out_, 1, bits_,
+               [&](std::int64_t i, std::uint8_t stored) {
+                 // Words of whole fields are sums: a field's carry goes to the next one.
+                 if (bits_ != 3 && i * bits_ % 32 == 0) carry = 0;
+                 const unsigned sum = stored + static_cast<unsigned>(grouped.zero_offset) + carry;
+                 carry = bits_ == 3 ? 0 : sum >> static_cast<unsigned>(bits_);
+                 std::uint8_t& zero = zeros_[index(static_cast<std::int32_t>(g), i)];
+                 zero = static_cast<std::uint8_t>(sum & mask);
+                 is_symmetric_ = is_symmetric_ && zero == middle;
+               });
   }
 }
 
 template <typename Visit>
 void GroupedRows::each_code(std::int64_t row, Visit visit) const noexcept {
-  const std::int64_t per_word = 32 / bits_;
-  const std::uint32_t mask = (1U << static_cast<unsigned>(bits_)) - 1;
-  for (std::int64_t i = 0; i < n_in_; i += per_word) {
-    std::uint32_t word = word_at(codes_, i / per_word * n_out_ + row);
-    for (std::int64_t j = 0; j < per_word; ++j) {
-      visit(i + j, static_cast<std::uint8_t>(word & mask));
-      word >>= static_cast<unsigned>(bits_);
-    }
-  }
+  each_field(codes_ + 4 * row, n_in_, n_out_, bits_, visit);
 }
 
 void GroupedRows::read_codes(std::int64_t row, std::uint8_t* out) const noexcept {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,10 +22,8 @@ struct SideTensor {
 ///
 ///   w[o, i] = scale[g, o] * (code[o, i] - zero[g, o]),  g the group of input i.
 ///
-/// Now for GPTQ. What other schemes need: AWQ and compressed-tensors a further Order (words of
-/// interleaved outputs; words of inputs row by row, with scales [n_out, groups]); FP8 with a scale
-/// per block a kind of code and the number of outputs that share a scale; bitsandbytes a table of
-/// the values that codes stand for.
+/// For GPTQ, whose inputs may be grouped in any order. Other schemes bring codes and factors
+/// together as MadeRows.
 struct GroupedCodes {
   /// How codes, scales and zero points lie in their tensors.
   enum class Order : std::uint8_t {
@@ -34,7 +33,7 @@ struct GroupedCodes {
     kWordsOfInputs,
   };
   Order order = Order::kWordsOfInputs;
-  int bits = 4;  ///< Of a code: 2, 4 or 8.
+  int bits = 4;  ///< Of a code: 2, 3, 4 or 8. Codes of 3 bits go on in the next word.
   std::int64_t n_out = 0;
   std::int64_t n_in = 0;
   SideTensor scales{};
@@ -45,6 +44,18 @@ struct GroupedCodes {
   std::vector<std::int32_t> group_of{};  ///< or, if not empty, of group_of[i].
 };
 
+/// A matrix that the file has in several tensors, as rows of blocks of one type. What it reads must
+/// outlive it.
+class MadeRows {
+ public:
+  MadeRows() = default;
+  MadeRows(const MadeRows&) = delete;
+  MadeRows& operator=(const MadeRows&) = delete;
+  virtual ~MadeRows() = default;
+  /// Writes row `row`: byte_size(type, n_in) bytes. From any thread.
+  virtual void read_row(std::int64_t row, std::byte* blocks) const = 0;
+};
+
 /// A matrix or vector, as the file has it.
 struct WeightPart {
   tensor::TensorView view;  ///< The values, or the codes.
@@ -52,6 +63,9 @@ struct WeightPart {
   /// The view is [in, out] instead of [out, in] (GPT-2's Conv1D).
   bool transposed = false;
   std::optional<GroupedCodes> grouped{};
+  /// If not null, it gives the values: rows of the view's type and shape, [n_out, n_in]. The view's
+  /// bytes then are those of the codes in the file.
+  std::shared_ptr<const MadeRows> rows{};
 };
 
 /// A weight between file and device: parts are stacked along the output dimension (fused QKV, gate

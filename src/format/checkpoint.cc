@@ -35,11 +35,13 @@ const tensor::TensorView* Checkpoint::find(std::string_view name) const {
 std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path) {
   const Location found = locate_model(path);
   if (found.layout == Layout::kGguf) return std::make_unique<Gguf>(found.path);
-  if (HfFolder::looks_like_one(found.path)) return std::make_unique<HfFolder>(found.path);
+  if (HfFolder::looks_like_one(found.path)) {
+    return std::make_unique<HfFolder>(found.path, HfFolder::names_in(found.path));
+  }
   base::fail_at(ErrorCode::kNotFound, path,
-                "no model here (expected config.json with model.safetensors or ",
-                "model.safetensors.index.json, or one .gguf file; there is a config.json but no ",
-                "safetensors file of these names; ", describe_folder(found.path), ")");
+                "no model here (expected config.json with model.safetensors, ",
+                "pytorch_model.bin or an index of such files, or one .gguf file; there is a ",
+                "config.json but no file of these names; ", describe_folder(found.path), ")");
 }
 
 std::unique_ptr<Checkpoint> open_adapter(const std::string& path) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "format/pytorch.h"
 #include "format/recognise.h"
 #include "format/safetensors.h"
 
@@ -42,19 +43,20 @@ base::Json read_json(const std::string& path, std::size_t max_bytes) {
 }
 
 /// A shard is a plain file name: an index must not reach outside its folder.
-void check_shard_name(const std::string& index_path, const std::string& name) {
+void check_shard_name(const std::string& index_path, const std::string& name,
+                      std::string_view ending) {
   const bool plain = !name.empty() &&
                      name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos &&
-                     name.find("..") == std::string::npos && name.ends_with(".safetensors");
+                     name.find("..") == std::string::npos && name.ends_with(ending);
   if (!plain) {
-    base::fail_at(ErrorCode::kCorruptData, index_path,
-                  "weight_map: bad file name (expected NAME.safetensors, got ", printable(name),
-                  ")");
+    base::fail_at(ErrorCode::kCorruptData, index_path, "weight_map: bad file name (expected NAME",
+                  ending, ", got ", printable(name), ")");
   }
 }
 
 /// Shard name -> names of the tensors the index says it holds.
-std::map<std::string, std::vector<std::string>> read_index(const std::string& index_path) {
+std::map<std::string, std::vector<std::string>> read_index(const std::string& index_path,
+                                                           std::string_view ending) {
   const base::Json index = read_json(index_path, kMaxIndexBytes);
   const base::Json* map = index.find("weight_map");
   if (map == nullptr || map->if_object() == nullptr) {
@@ -67,7 +69,7 @@ std::map<std::string, std::vector<std::string>> read_index(const std::string& in
       base::fail_at(ErrorCode::kCorruptData, index_path, "weight_map: tensor ", printable(tensor),
                     ": wrong type (expected string, got ", file.type_name(), ")");
     }
-    check_shard_name(index_path, *name);
+    check_shard_name(index_path, *name, ending);
     shards[*name].push_back(tensor);
     if (shards.size() > kMaxShards) {
       base::fail_at(ErrorCode::kUnsupported, index_path, "too many files (expected at most ",
@@ -91,7 +93,7 @@ std::size_t take(std::vector<Tensor>& from, const std::vector<std::string>& want
   return n;
 }
 
-[[noreturn]] void missing(const std::string& file, const TensorList& list,
+[[noreturn]] void missing(const std::string& file, const char* index, const TensorList& list,
                           const std::vector<std::string>& wanted) {
   std::vector<std::string> have;
   for (const NamedTensor& tensor : list.readable) have.push_back(tensor.name);
@@ -101,18 +103,20 @@ std::size_t take(std::vector<Tensor>& from, const std::vector<std::string>& want
   std::set_difference(wanted.begin(), wanted.end(), have.begin(), have.end(),
                       std::back_inserter(lacking));
   base::fail_at(ErrorCode::kCorruptData, file, "tensor ",
-                lacking.empty() ? "" : printable(lacking[0]), ": missing, though ",
-                kModelFolder.index, " says it is here");
+                lacking.empty() ? "" : printable(lacking[0]), ": missing, though ", index,
+                " says it is here");
 }
 
 }  // namespace
 
 HfFolder::HfFolder(const std::string& path, const FolderNames& names)
-    : path_(path), config_(read_json(in_folder(path, names.config), kMaxConfigBytes)) {
+    : path_(path),
+      names_(names),
+      config_(read_json(in_folder(path, names.config), kMaxConfigBytes)) {
   const std::string single = in_folder(path, names.weights);
   if (names.index == nullptr || exists(single)) {
     files_.emplace_back(single);
-    parse_safetensors(single, files_.back().bytes(), tensors_);
+    parse(single, files_.back().bytes(), tensors_);
   } else {
     open_sharded(in_folder(path, names.index));
   }
@@ -128,28 +132,47 @@ base::Json HfFolder::read_config(const std::string& path) {
 }
 
 bool HfFolder::looks_like_one(const std::string& path) {
-  return has_config(path) && (exists(in_folder(path, kModelFolder.weights)) ||
-                              exists(in_folder(path, kModelFolder.index)));
+  const FolderNames& names = names_in(path);
+  return has_config(path) &&
+         (exists(in_folder(path, names.weights)) || exists(in_folder(path, names.index)));
+}
+
+const FolderNames& HfFolder::names_in(const std::string& path) {
+  const bool has_safetensors =
+      exists(in_folder(path, kModelFolder.weights)) || exists(in_folder(path, kModelFolder.index));
+  const bool has_pytorch = exists(in_folder(path, kPytorchFolder.weights)) ||
+                           exists(in_folder(path, kPytorchFolder.index));
+  return has_pytorch && !has_safetensors ? kPytorchFolder : kModelFolder;
+}
+
+void HfFolder::parse(const std::string& path, std::span<const std::byte> file,
+                     TensorList& tensors) {
+  if (std::string_view(names_.weights).ends_with(".bin")) {
+    parse_pytorch(path, file, tensors, made_);
+  } else {
+    parse_safetensors(path, file, tensors);
+  }
 }
 
 void HfFolder::open_sharded(const std::string& index_path) {
-  std::map<std::string, std::vector<std::string>> shards = read_index(index_path);
+  std::map<std::string, std::vector<std::string>> shards = read_index(
+      index_path, std::string_view(names_.weights).ends_with(".bin") ? ".bin" : ".safetensors");
   files_.reserve(shards.size());
   for (auto& [name, wanted] : shards) {
     const std::string file = in_folder(path_, name);
     if (!exists(file)) {
-      base::fail_at(ErrorCode::kNotFound, file, "missing, though ", kModelFolder.index,
-                    " names it; ", describe_folder(path_));
+      base::fail_at(ErrorCode::kNotFound, file, "missing, though ", names_.index, " names it; ",
+                    describe_folder(path_));
     }
     files_.emplace_back(file);
     TensorList list;
-    parse_safetensors(file, files_.back().bytes(), list);
+    parse(file, files_.back().bytes(), list);
     list.sort_and_check(file);
     std::sort(wanted.begin(), wanted.end());
     TensorList taken;
     const std::size_t n = take(list.readable, wanted, taken.readable) +
                           take(list.unreadable, wanted, taken.unreadable);
-    if (n != wanted.size()) missing(file, taken, wanted);
+    if (n != wanted.size()) missing(file, names_.index, taken, wanted);
     std::move(taken.readable.begin(), taken.readable.end(), std::back_inserter(tensors_.readable));
     std::move(taken.unreadable.begin(), taken.unreadable.end(),
               std::back_inserter(tensors_.unreadable));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,12 +20,16 @@ struct FolderNames {
 };
 inline constexpr FolderNames kModelFolder{"config.json", "model.safetensors",
                                           "model.safetensors.index.json"};
+/// The same as torch.save writes it.
+inline constexpr FolderNames kPytorchFolder{"config.json", "pytorch_model.bin",
+                                            "pytorch_model.bin.index.json"};
 /// As peft writes it.
 inline constexpr FolderNames kAdapterFolder{"adapter_config.json", "adapter_model.safetensors",
                                             nullptr};
 
 /// A folder in Hugging Face layout: config.json beside model.safetensors, or beside the files that
-/// model.safetensors.index.json lists; an adapter's folder has other names.
+/// model.safetensors.index.json lists; an adapter's folder has other names, and so has one with
+/// files of torch.save.
 class HfFolder final : public Checkpoint {
  public:
   explicit HfFolder(const std::string& path, const FolderNames& names = kModelFolder);
@@ -33,6 +39,8 @@ class HfFolder final : public Checkpoint {
   static base::Json read_config(const std::string& path);
   /// True when the folder has a config.json and weights this class reads.
   static bool looks_like_one(const std::string& path);
+  /// The names of a model's folder: those of safetensors where it has such files, else PyTorch's.
+  static const FolderNames& names_in(const std::string& path);
 
   Kind kind() const noexcept override { return Kind::kHuggingFace; }
   const std::string& path() const noexcept override { return path_; }
@@ -45,10 +53,13 @@ class HfFolder final : public Checkpoint {
 
  private:
   void open_sharded(const std::string& index_path);
+  void parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors);
 
   std::string path_;
+  const FolderNames& names_;
   base::Json config_;
   std::vector<base::MappedFile> files_;
+  std::vector<std::vector<std::byte>> made_;  ///< Tensors whose elements do not lie row by row.
   TensorList tensors_;
 };
 

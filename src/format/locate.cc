@@ -31,7 +31,9 @@ bool is_part(const std::string& name) {
 Location locate_in_folder(const std::string& path, Serialisation wanted) {
   const bool is_any = wanted == Serialisation::kAuto;
   const bool is_hf = wanted == Serialisation::kSafetensors || wanted == Serialisation::kLegacy;
-  if (is_any && HfFolder::looks_like_one(path)) return {Layout::kHuggingFace, path};
+  const bool has_safetensors =
+      HfFolder::looks_like_one(path) && &HfFolder::names_in(path) == &kModelFolder;
+  if (is_any && has_safetensors) return {Layout::kHuggingFace, path};
   if (is_hf && HfFolder::has_config(path)) return {Layout::kHuggingFace, path};
   std::vector<std::string> gguf;
   if (!is_hf) gguf = find_gguf_models(path);

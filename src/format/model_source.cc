@@ -184,7 +184,9 @@ ModelOutline ModelSource::outline() const {
 }
 
 std::unique_ptr<Checkpoint> ModelSource::open_weights() const {
-  return gguf != nullptr ? std::make_unique<Gguf>(gguf) : open_checkpoint(path);
+  if (gguf != nullptr) return std::make_unique<Gguf>(gguf);
+  if (weights == WeightFormat::kPytorch) return std::make_unique<HfFolder>(path, kPytorchFolder);
+  return open_checkpoint(path);
 }
 
 std::unique_ptr<Checkpoint> ModelSource::without_tensors() const {

@@ -139,8 +139,8 @@ TEST(DescribeFolder, NamesWhatIsThere) {
   std::filesystem::create_symlink("../blobs/nope", folder.path() + "/model.safetensors");
   EXPECT_THAT(open_error(folder.path()),
               HasSubstr("model.safetensors (a link to ../blobs/nope, which is not there)"));
-  folder.write("pytorch_model.bin", "PK\x03\x04");
-  EXPECT_THAT(open_error(folder.path()), HasSubstr("pytorch_model.bin (a zip archive"));
+  folder.write("consolidated.pth", "PK\x03\x04");
+  EXPECT_THAT(open_error(folder.path()), HasSubstr("consolidated.pth (a zip archive"));
   folder.write("a.bin", "GGUF");  // told where the name does not say it
   EXPECT_THAT(describe_folder(folder.path()),
               HasSubstr("it holds a.bin (a GGUF file), config.json"));

@@ -52,6 +52,43 @@ void read_mxfp4(const unsigned char* p, int g, FileGroup& out) {
   split_nibbles(p + 1, out.codes + 32 * g);
 }
 
+/// Nibbles or bytes that follow `at` bytes of factors.
+void read_codes(const unsigned char* p, std::size_t at, bool is_nibble, int g, FileGroup& out) {
+  if (is_nibble) {
+    split_nibbles(p + at, out.codes + 32 * g);
+  } else {
+    std::memcpy(out.codes + 32 * g, p + at, 32);
+  }
+}
+
+void read_zero_block(const unsigned char* p, bool is_nibble, int g, FileGroup& out) {
+  std::memcpy(&out.scale_f32[g], p, 4);
+  out.zero[g] = static_cast<std::int8_t>(p[4] - (is_nibble ? 8 : 128));
+  read_codes(p, 5, is_nibble, g, out);
+}
+
+void read_affine_block(const unsigned char* p, bool is_nibble, int g, FileGroup& out) {
+  std::memcpy(&out.scale_f32[g], p, 4);
+  std::memcpy(&out.zero_f32[g], p + 4, 4);
+  if (!is_nibble) out.zero_f32[g] -= 128.0F;
+  read_codes(p, 8, is_nibble, g, out);
+}
+
+void read_i8_by16(const unsigned char* p, int g, FileGroup& out) {
+  std::memcpy(&out.scale_f32[2 * g], p, 8);
+  for (int i = 0; i < 32; ++i) out.codes[32 * g + i] = static_cast<std::uint8_t>(p[8 + i] ^ 0x80U);
+}
+
+void read_e2m1_by16(const unsigned char* p, int g, FileGroup& out) {
+  std::memcpy(&out.scale_f32[2 * g], p, 8);
+  read_codes(p, 8, true, g, out);
+}
+
+void read_float_block(const unsigned char* p, bool is_nibble, int g, FileGroup& out) {
+  std::memcpy(&out.scale_f32[g], p, 4);
+  read_codes(p, 4, is_nibble, g, out);
+}
+
 /// Scales and minima of 8 groups, 6 bits each, in 12 bytes.
 void read_six_bit_pairs(const unsigned char* p, FileGroup& out) {
   for (int j = 0; j < 4; ++j) {
@@ -151,6 +188,22 @@ void read_small_block(PackFormat format, const unsigned char* p, int g, FileGrou
       return read_q8_0(p, g, out);
     case PackFormat::kMXFP4:
       return read_mxfp4(p, g, out);
+    case PackFormat::kU4:
+    case PackFormat::kU8:
+      return read_zero_block(p, format == PackFormat::kU4, g, out);
+    case PackFormat::kAffine4:
+    case PackFormat::kAffine8:
+      return read_affine_block(p, format == PackFormat::kAffine4, g, out);
+    case PackFormat::kI8By16:
+      return read_i8_by16(p, g, out);
+    case PackFormat::kE2M1By16:
+      return read_e2m1_by16(p, g, out);
+    case PackFormat::kE4M3:
+    case PackFormat::kE5M2:
+      return read_float_block(p, false, g, out);
+    case PackFormat::kNF4:
+    case PackFormat::kFP4:
+      return read_float_block(p, true, g, out);
     default:
       return;
   }
@@ -191,8 +244,21 @@ std::int64_t file_bytes_per_256(PackFormat format) noexcept {
     case PackFormat::kIQ4_XS:
       return 136;
     case PackFormat::kU4:
+      return 8 * 21;
     case PackFormat::kU8:
-      break;  // no file has such blocks
+      return 8 * 37;
+    case PackFormat::kAffine4:
+    case PackFormat::kE2M1By16:
+      return 8 * 24;
+    case PackFormat::kAffine8:
+    case PackFormat::kI8By16:
+      return 8 * 40;
+    case PackFormat::kE4M3:
+    case PackFormat::kE5M2:
+      return 8 * 36;
+    case PackFormat::kNF4:
+    case PackFormat::kFP4:
+      return 8 * 20;
   }
   return 0;
 }

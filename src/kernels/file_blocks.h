@@ -12,7 +12,8 @@ struct FileGroup {
   std::uint8_t codes[kSuperGroup] = {};
   std::uint16_t scale[8] = {};    ///< f16 per 32 elements (kF16), or of all (kSuper, [0]).
   std::uint16_t minimum[8] = {};  ///< The same; its sign is that of the sum above.
-  float scale_f32[8] = {};        ///< kF32, kF32Zero.
+  float scale_f32[16] = {};       ///< kF32 (n_sub for each 32), kF32Zero, kF32Affine.
+  float zero_f32[8] = {};         ///< kF32Affine: zero point - offset.
   std::int8_t zero[8] = {};       ///< kF32Zero: zero point - offset.
   std::int8_t sub_scale[16] = {};
   std::int8_t sub_minimum[16] = {};

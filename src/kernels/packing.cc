@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/file_blocks.h"
+#include "tensor/quant/quant.h"
 
 namespace openllm::kernels {
 
@@ -77,6 +78,11 @@ std::uint8_t get_code(const unsigned char* group, const PackTraits traits, std::
   return static_cast<std::uint8_t>(code);
 }
 
+bool has_f32_scale(const PackTraits traits) {
+  return traits.scale == ScaleKind::kF32 || traits.scale == ScaleKind::kF32Zero ||
+         traits.scale == ScaleKind::kF32Affine;
+}
+
 void put_scales(const FileGroup& file, const PackTraits traits, std::int64_t n_groups,
                 std::int64_t lane, unsigned char* record) {
   const std::int64_t bytes = scale_record_bytes(traits);
@@ -92,9 +98,14 @@ void put_scales(const FileGroup& file, const PackTraits traits, std::int64_t n_g
     return;
   }
   for (std::int64_t g = 0; g < n_groups; ++g, record += bytes) {
-    if (traits.scale == ScaleKind::kF32 || traits.scale == ScaleKind::kF32Zero) {
-      std::memcpy(record + 4 * lane, &file.scale_f32[g], 4);
+    if (has_f32_scale(traits)) {
+      for (int s = 0; s < traits.n_sub; ++s) {
+        std::memcpy(record + 64 * s + 4 * lane, &file.scale_f32[g * traits.n_sub + s], 4);
+      }
       if (traits.scale == ScaleKind::kF32Zero) std::memcpy(record + 64 + lane, &file.zero[g], 1);
+      if (traits.scale == ScaleKind::kF32Affine) {
+        std::memcpy(record + 64 + 4 * lane, &file.zero_f32[g], 4);
+      }
       continue;
     }
     std::memcpy(record + 2 * lane, &file.scale[g], 2);
@@ -111,7 +122,7 @@ float half_at(const unsigned char* p) {
 struct Factors {
   float scale = 0.0F;
   float minimum = 0.0F;
-  int zero = 0;  ///< Subtracted from the code, beside its offset.
+  float zero = 0;  ///< Subtracted from the code, beside its offset.
 };
 
 Factors factors_at(const unsigned char* scales, const PackTraits traits, std::int64_t k,
@@ -119,14 +130,12 @@ Factors factors_at(const unsigned char* scales, const PackTraits traits, std::in
   const std::int64_t bytes = scale_record_bytes(traits);
   const std::int64_t both = traits.has_min ? 2 : 1;
   Factors f;
-  if (traits.scale == ScaleKind::kF32) {
-    std::memcpy(&f.scale, scales + k / kGroup * bytes + 4 * lane, 4);
-    return f;
-  }
-  if (traits.scale == ScaleKind::kF32Zero) {
-    const unsigned char* zeros = scales + k / kGroup * bytes + 64;
-    std::memcpy(&f.scale, scales + k / kGroup * bytes + 4 * lane, 4);
-    f.zero = static_cast<std::int8_t>(zeros[lane]);
+  if (has_f32_scale(traits)) {
+    const unsigned char* group = scales + k / kGroup * bytes;
+    const std::int64_t sub = k % kGroup / (kGroup / traits.n_sub);
+    std::memcpy(&f.scale, group + 64 * sub + 4 * lane, 4);
+    if (traits.scale == ScaleKind::kF32Zero) f.zero = static_cast<std::int8_t>(group[64 + lane]);
+    if (traits.scale == ScaleKind::kF32Affine) std::memcpy(&f.zero, group + 64 + 4 * lane, 4);
     return f;
   }
   const bool super = traits.scale == ScaleKind::kSuper;
@@ -199,6 +208,59 @@ void unpack_plain_row(const PackedMatrix& matrix, std::int64_t row, float* out) 
   }
 }
 
+/// A row of codes of floats.
+void pack_float_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
+                    const unsigned char* blocks) {
+  const PackTraits traits = traits_of(matrix.format);
+  const std::int64_t lane = row % kTileRows;
+  const std::int64_t bytes = file_bytes_per_256(matrix.format) / 8;
+  unsigned char* codes = data + row / kTileRows * matrix.tile_bytes + lane;
+  unsigned char* scales = scales_of(matrix, data, row);
+  for (std::int64_t k = 0; k < matrix.k; k += kGroup, blocks += bytes, scales += 64) {
+    FileGroup file;
+    read_blocks(matrix.format, blocks, kGroup, file);
+    std::memcpy(scales + 4 * lane, &file.scale_f32[0], 4);
+    for (std::int64_t i = 0; i < kGroup; ++i) {
+      if (traits.bits == 8) {
+        codes[(k + i) * kTileRows] = file.codes[i];
+      } else {
+        unsigned char& pair = codes[(k + i) / 2 * kTileRows];
+        pair = static_cast<unsigned char>(pair | file.codes[i] << (i % 2 * 4));
+      }
+    }
+  }
+}
+
+float float_of(FloatCode kind, std::uint8_t code) {
+  switch (kind) {
+    case FloatCode::kE4M3:
+      return tensor::quant::f8_e4m3_to_f32(code);
+    case FloatCode::kE5M2:
+      return tensor::quant::f8_e5m2_to_f32(code);
+    case FloatCode::kNF4:
+      return kNf4Floats[code];
+    case FloatCode::kFP4:
+      return kFp4Floats[code];
+    case FloatCode::kNone:
+      break;
+  }
+  return 0.0F;
+}
+
+void unpack_float_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
+  const PackTraits traits = traits_of(matrix.format);
+  const std::int64_t lane = row % kTileRows;
+  const unsigned char* tile = matrix.data + row / kTileRows * matrix.tile_bytes;
+  const unsigned char* scales = tile + matrix.codes_bytes;
+  for (std::int64_t k = 0; k < matrix.k; ++k) {
+    float scale = 0.0F;
+    std::memcpy(&scale, scales + k / kGroup * 64 + 4 * lane, 4);
+    const unsigned code = traits.bits == 8 ? tile[k * kTileRows + lane]
+                                           : (tile[k / 2 * kTileRows + lane] >> (k % 2 * 4)) & 15U;
+    out[k] = scale * float_of(traits.floats, static_cast<std::uint8_t>(code));
+  }
+}
+
 }  // namespace
 
 std::optional<PackFormat> pack_format(tensor::DType dtype) noexcept {
@@ -236,12 +298,35 @@ std::optional<PackFormat> pack_format(tensor::DType dtype) noexcept {
       return PackFormat::kIQ4_XS;
     case DType::kMXFP4:
       return PackFormat::kMXFP4;
+    case DType::kCodes4By32:
+      return PackFormat::kU4;
+    case DType::kCodes8By32:
+      return PackFormat::kU8;
+    case DType::kAffine4By32:
+      return PackFormat::kAffine4;
+    case DType::kAffine8By32:
+      return PackFormat::kAffine8;
+    case DType::kI8By16:
+      return PackFormat::kI8By16;
+    case DType::kE2M1By16:
+      return PackFormat::kE2M1By16;
+    case DType::kE4M3By32:
+      return PackFormat::kE4M3;
+    case DType::kE5M2By32:
+      return PackFormat::kE5M2;
+    case DType::kNF4By32:
+      return PackFormat::kNF4;
+    case DType::kFP4By32:
+      return PackFormat::kFP4;
     default:
       return std::nullopt;
   }
 }
 
-bool is_quantised(PackFormat format) noexcept { return traits_of(format).bits != 0; }
+bool is_quantised(PackFormat format) noexcept {
+  const PackTraits traits = traits_of(format);
+  return traits.bits != 0 && traits.floats == FloatCode::kNone;
+}
 
 PackedMatrix packed_shape(PackFormat format, std::int64_t n_rows, std::int64_t k) noexcept {
   PackedMatrix matrix;
@@ -269,6 +354,7 @@ void pack_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
               const unsigned char* blocks) {
   const PackTraits traits = traits_of(matrix.format);
   if (traits.bits == 0) return pack_plain_row(matrix, data, row, blocks);
+  if (traits.floats != FloatCode::kNone) return pack_float_row(matrix, data, row, blocks);
   const std::int64_t bytes = file_bytes_per_256(matrix.format);
   put_row(matrix, data, row, [&](std::int64_t k, std::int64_t n, FileGroup& file) {
     read_blocks(matrix.format, blocks + k / kSuperGroup * bytes, n, file);
@@ -293,6 +379,7 @@ void pack_codes(const PackedMatrix& matrix, unsigned char* data, std::int64_t ro
 void unpack_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
   const PackTraits traits = traits_of(matrix.format);
   if (traits.bits == 0) return unpack_plain_row(matrix, row, out);
+  if (traits.floats != FloatCode::kNone) return unpack_float_row(matrix, row, out);
   const std::int64_t lane = row % kTileRows;
   const unsigned char* codes = matrix.data + row / kTileRows * matrix.tile_bytes;
   const unsigned char* scales = codes + matrix.codes_bytes;
@@ -302,7 +389,7 @@ void unpack_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
     const unsigned char* group = codes + k / kGroup * group_bytes(traits);
     for (std::int64_t i = 0; i < step; ++i) {
       const std::uint8_t code = get_code(group, traits, panel_index((k + i) % kGroup, lane));
-      const float product = f.scale * static_cast<float>(value_of(code, traits) - f.zero);
+      const float product = f.scale * (static_cast<float>(value_of(code, traits)) - f.zero);
       out[k + i] = traits.has_min ? product + f.minimum : product;
     }
   }

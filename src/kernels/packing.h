@@ -12,7 +12,7 @@ namespace openllm::kernels {
 /// The packed layout of a file's element type; none for types that hold no weights. F64 has none.
 std::optional<PackFormat> pack_format(tensor::DType dtype) noexcept;
 
-/// Whether products with it need quantised activations.
+/// Whether products with it need quantised activations: those with integer codes.
 bool is_quantised(PackFormat format) noexcept;
 
 /// Sizes of a packed matrix; `data` is null. k is a multiple of the type's block.

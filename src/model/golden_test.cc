@@ -153,6 +153,18 @@ std::vector<Case> cases() {
         "llama-gptq-2bit", "mixtral-gptq-act-order"}) {
     all.push_back({name, name, true});
   }
+  for (const char* name :
+       {"llama-ct-w8a8", "llama-ct-w8-asym", "llama-ct-w4a16", "llama-ct-w4-asym",
+        "llama-ct-w8-packed", "llama-ct-nvfp4", "llama-ct-mxfp4", "llama-awq", "llama-awq-gemv",
+        "llama-bnb-int8", "llama-gptq-3bit", "gpt_oss-mxfp4", "llama-hqq", "llama-hqq-columns"}) {
+    all.push_back({name, name, true});
+  }
+  // Codes of floats are multiplied as the values that they stand for.
+  for (const char* name :
+       {"llama-fp8-block", "llama-fp8-ue8m0", "llama-fp8-tensor", "llama-fp8-e5m2", "llama-ct-fp8",
+        "llama-ct-fp8-block", "llama-bnb-nf4", "llama-bnb-fp4", "llama-pytorch"}) {
+    all.push_back({name, name});
+  }
   return all;
 }
 

@@ -11,7 +11,7 @@
 namespace openllm::tensor {
 namespace {
 
-constexpr std::array<DTypeInfo, 23> kTable = {{
+constexpr std::array<DTypeInfo, 45> kTable = {{
     {DType::kF32, "F32", 1, 4, quant::f32_to_f32},
     {DType::kF16, "F16", 1, 2, quant::f16_to_f32},
     {DType::kBF16, "BF16", 1, 2, quant::bf16_to_f32},
@@ -35,6 +35,28 @@ constexpr std::array<DTypeInfo, 23> kTable = {{
     {DType::kIQ4_NL, "IQ4_NL", 32, 18, quant::iq4_nl_to_f32, {0, -1}},
     {DType::kIQ4_XS, "IQ4_XS", 256, 136, quant::iq4_xs_to_f32, {0, -1}},
     {DType::kMXFP4, "MXFP4", 32, 17, quant::mxfp4_to_f32},
+    {DType::kIQ1_S, "IQ1_S", 256, 50, quant::iq1_s_to_f32, {0, -1}},
+    {DType::kIQ1_M, "IQ1_M", 256, 56, quant::iq1_m_to_f32},
+    {DType::kIQ2_XXS, "IQ2_XXS", 256, 66, quant::iq2_xxs_to_f32, {0, -1}},
+    {DType::kIQ2_XS, "IQ2_XS", 256, 74, quant::iq2_xs_to_f32, {0, -1}},
+    {DType::kIQ2_S, "IQ2_S", 256, 82, quant::iq2_s_to_f32, {0, -1}},
+    {DType::kIQ3_XXS, "IQ3_XXS", 256, 98, quant::iq3_xxs_to_f32, {0, -1}},
+    {DType::kIQ3_S, "IQ3_S", 256, 110, quant::iq3_s_to_f32, {0, -1}},
+    {DType::kTQ1_0, "TQ1_0", 256, 54, quant::tq1_0_to_f32, {52, -1}},
+    {DType::kTQ2_0, "TQ2_0", 256, 66, quant::tq2_0_to_f32, {64, -1}},
+    {DType::kF8_E4M3, "F8_E4M3", 1, 1, quant::f8_e4m3_to_f32},
+    {DType::kF8_E5M2, "F8_E5M2", 1, 1, quant::f8_e5m2_to_f32},
+    {DType::kF8_E8M0, "F8_E8M0", 1, 1, quant::f8_e8m0_to_f32},
+    {DType::kCodes4By32, "codes of 4 bits", 32, 21, quant::codes4_to_f32},
+    {DType::kCodes8By32, "codes of 8 bits", 32, 37, quant::codes8_to_f32},
+    {DType::kAffine4By32, "affine codes of 4 bits", 32, 24, quant::affine4_to_f32},
+    {DType::kAffine8By32, "affine codes of 8 bits", 32, 40, quant::affine8_to_f32},
+    {DType::kI8By16, "scaled I8", 32, 40, quant::i8_by16_to_f32},
+    {DType::kE2M1By16, "scaled E2M1", 32, 24, quant::e2m1_by16_to_f32},
+    {DType::kE4M3By32, "scaled E4M3", 32, 36, quant::e4m3_by32_to_f32},
+    {DType::kE5M2By32, "scaled E5M2", 32, 36, quant::e5m2_by32_to_f32},
+    {DType::kNF4By32, "scaled NF4", 32, 20, quant::nf4_by32_to_f32},
+    {DType::kFP4By32, "scaled FP4", 32, 20, quant::fp4_by32_to_f32},
 }};
 
 constexpr std::size_t kMaxBlockElems = 256;
@@ -47,7 +69,7 @@ constexpr bool table_is_sound() {
   return true;
 }
 static_assert(table_is_sound(), "a row of the dtype table is not at its enum value, or too large");
-static_assert(static_cast<std::size_t>(DType::kMXFP4) + 1 == kTable.size());
+static_assert(static_cast<std::size_t>(DType::kFP4By32) + 1 == kTable.size());
 
 /// value >> shift, rounded to nearest, ties to even.
 constexpr std::uint32_t shift_round_even(std::uint32_t value, unsigned shift) noexcept {
@@ -126,7 +148,7 @@ const DTypeInfo& info(DType dtype) noexcept { return kTable[static_cast<std::siz
 
 std::optional<DType> find_dtype(std::string_view name) noexcept {
   for (const DTypeInfo& row : kTable) {
-    if (row.name == name) return row.dtype;
+    if (row.name == name && row.dtype < DType::kCodes4By32) return row.dtype;
   }
   return std::nullopt;
 }

@@ -34,6 +34,30 @@ enum class DType : std::uint8_t {
   kIQ4_NL,
   kIQ4_XS,
   kMXFP4,
+  kIQ1_S,
+  kIQ1_M,
+  kIQ2_XXS,
+  kIQ2_XS,
+  kIQ2_S,
+  kIQ3_XXS,
+  kIQ3_S,
+  kTQ1_0,
+  kTQ2_0,
+  kF8_E4M3,
+  kF8_E5M2,
+  kF8_E8M0,
+  // Blocks of 32 that are in no file: rows of codes whose factors lie in tensors of their own are
+  // brought together in them. "By" is the number of elements that share a factor of F32.
+  kCodes4By32,   ///< factor, u8 zero point, 16 bytes of nibbles: factor (code - zero).
+  kCodes8By32,   ///< factor, u8 zero point, 32 codes.
+  kAffine4By32,  ///< factor, F32 zero point, 16 bytes of nibbles.
+  kAffine8By32,  ///< factor, F32 zero point, 32 codes.
+  kI8By16,       ///< two factors, 32 int8.
+  kE2M1By16,     ///< two halved factors, 16 bytes of nibbles; values doubled as those of MXFP4.
+  kE4M3By32,     ///< factor, 32 bytes.
+  kE5M2By32,
+  kNF4By32,  ///< factor, 16 bytes of nibbles that index the values of NF4 of bitsandbytes.
+  kFP4By32,  ///< The same for its FP4.
 };
 
 /// One row of the dtype table.
@@ -50,6 +74,7 @@ struct DTypeInfo {
 };
 
 const DTypeInfo& info(DType dtype) noexcept;
+/// By the name that files have; those that are in no file are not found.
 std::optional<DType> find_dtype(std::string_view name) noexcept;
 
 /// Bytes of n_elems elements; n_elems must be a multiple of the block size.
@@ -60,6 +85,15 @@ std::size_t byte_size(DType dtype, std::size_t n_elems) noexcept;
 /// the factors first: what is finite costs hardly more than reading it.
 std::optional<std::size_t> find_not_finite(DType dtype, const void* blocks,
                                            std::size_t n_elems) noexcept;
+
+/// A type as blocks of another one that hold exactly the same values.
+struct Transcoding {
+  DType to;
+  /// `blocks` are n_elems elements, whole blocks of both types.
+  void (*convert)(const void* blocks, void* out, std::size_t n_elems) noexcept;
+};
+/// For types without a layout of their own for products; null for the others.
+const Transcoding* find_transcoding(DType dtype) noexcept;
 
 float f16_to_f32(std::uint16_t bits) noexcept;
 std::uint16_t f32_to_f16(float value) noexcept;  ///< Round to nearest even.

@@ -29,7 +29,7 @@ Expected expect(const TestWeight& w, const std::vector<float>& x, std::int64_t t
   Expected e;
   const float* row = x.data() + t * w.n_columns;
   std::vector<float> a(row, row + w.n_columns);
-  if (fast && !is_plain(w.type)) a = through_int8(row, w.n_columns);
+  if (fast && !takes_floats(w.type)) a = through_int8(row, w.n_columns);
   if (fast && w.type == DType::kBF16 && isa == "avx512_bf16") {
     for (float& v : a) v = tensor::bf16_to_f32(tensor::f32_to_bf16(v));
   }
@@ -71,7 +71,7 @@ TEST_P(CpuLinearPrecision, AgreesWithPlainLoops) {
               const Expected e = expect(w, x, t, o, fast, isa);
               ASSERT_NEAR(got[static_cast<std::size_t>(t * 83 + o)],
                           e.value + double{bias_values[static_cast<std::size_t>(o)]},
-                          (is_plain(type) || fast ? 2e-6 : 2e-5) * (e.magnitude + 1.0))
+                          (takes_floats(type) || fast ? 2e-6 : 2e-5) * (e.magnitude + 1.0))
                   << isa << " " << tensor::info(type).name << " k " << k << " rows " << rows
                   << " t " << t << " o " << o;
             }

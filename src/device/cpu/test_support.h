@@ -44,9 +44,51 @@ class Random {
 /// Types that hold weights, and the innermost length to test them with.
 inline std::vector<tensor::DType> weight_types() {
   using tensor::DType;
-  return {DType::kF32,  DType::kF16,    DType::kBF16,   DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,
-          DType::kQ5_1, DType::kQ8_0,   DType::kQ2_K,   DType::kQ3_K, DType::kQ4_K, DType::kQ5_K,
-          DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
+  return {DType::kF32,        DType::kF16,         DType::kBF16,        DType::kQ4_0,
+          DType::kQ4_1,       DType::kQ5_0,        DType::kQ5_1,        DType::kQ8_0,
+          DType::kQ2_K,       DType::kQ3_K,        DType::kQ4_K,        DType::kQ5_K,
+          DType::kQ6_K,       DType::kIQ4_NL,      DType::kIQ4_XS,      DType::kMXFP4,
+          DType::kIQ1_M,      DType::kIQ2_XS,      DType::kTQ1_0,       DType::kCodes4By32,
+          DType::kCodes8By32, DType::kAffine4By32, DType::kAffine8By32, DType::kI8By16,
+          DType::kE2M1By16,   DType::kE4M3By32,    DType::kE5M2By32,    DType::kNF4By32,
+          DType::kFP4By32};
+}
+
+/// Types whose products take activations as they are.
+inline bool takes_floats(tensor::DType type) {
+  return tensor::info(type).block_elems == 1 || type >= tensor::DType::kE4M3By32;
+}
+
+inline void put_u16(std::byte* p, std::uint16_t bits) { std::memcpy(p, &bits, 2); }
+inline void put_f32(std::byte* p, float value) { std::memcpy(p, &value, 4); }
+
+/// Sensible factors for a block of random bytes that has others than F16.
+inline void put_other_factors(tensor::DType type, std::byte* block, std::size_t size,
+                              Random& random) {
+  using tensor::DType;
+  if (type == DType::kMXFP4) block[0] = static_cast<std::byte>(118 + random.below(8));
+  if (type == DType::kIQ1_M) {
+    const unsigned bits = tensor::f32_to_f16(random.normal() * 0.01F);
+    for (unsigned i = 0; i < 4; ++i) {
+      const auto low = std::to_integer<unsigned>(block[49 + 2 * i]) & 15U;
+      block[49 + 2 * i] = static_cast<std::byte>(low | ((bits >> (4 * i)) & 15U) << 4U);
+    }
+  }
+  if (type < DType::kCodes4By32) return;
+  put_f32(block, random.normal() * 0.01F);
+  if (type == DType::kCodes4By32) block[4] = static_cast<std::byte>(random.below(16));
+  if (type == DType::kI8By16 || type == DType::kE2M1By16)
+    put_f32(block + 4, random.normal() * 0.01F);
+  if (type == DType::kAffine4By32 || type == DType::kAffine8By32) {
+    put_f32(block + 4, random.normal() * 3.0F + 8.0F);
+  }
+  // Codes of F8 that are no numbers or infinite.
+  for (std::size_t i = 4; i < size; ++i) {
+    const auto low = std::to_integer<unsigned>(block[i]) & 0x7FU;
+    const bool is_bad =
+        type == DType::kE4M3By32 ? low == 0x7F : type == DType::kE5M2By32 && low >= 0x7C;
+    if (is_bad) block[i] = std::byte{0x31};
+  }
 }
 
 /// A weight of random bytes with sensible factors, and its values.
@@ -59,8 +101,6 @@ struct TestWeight {
 
   tensor::TensorView view() const { return {type, {n_rows, n_columns}, bytes}; }
 };
-
-inline void put_u16(std::byte* p, std::uint16_t bits) { std::memcpy(p, &bits, 2); }
 
 inline TestWeight make_weight(tensor::DType type, std::int64_t n_rows, std::int64_t n_columns,
                               Random& random) {
@@ -80,7 +120,7 @@ inline TestWeight make_weight(tensor::DType type, std::int64_t n_rows, std::int6
       put_u16(block, tensor::f32_to_bf16(value));
     } else {
       for (std::size_t i = 0; i < size; ++i) block[i] = static_cast<std::byte>(random.bits());
-      if (type == tensor::DType::kMXFP4) block[0] = static_cast<std::byte>(118 + random.below(8));
+      put_other_factors(type, block, size, random);
       for (const int offset : info.f16_factors) {
         if (offset < 0) continue;
         put_u16(block + offset, tensor::f32_to_f16(random.normal() * 0.01F));

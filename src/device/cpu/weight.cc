@@ -24,6 +24,8 @@ struct RowSource {
   std::int64_t n_rows = 0;
   std::int64_t n_columns = 0;
   std::shared_ptr<const GroupedPart> grouped{};
+  /// To the type whose layout is packed, where the file's has none.
+  const tensor::Transcoding* transcoding = nullptr;
 };
 
 void check_bytes(const WeightPart& part) {
@@ -48,13 +50,15 @@ RowSource check_matrix(const WeightPart& part) {
                ": wrong shape (expected two dimensions, got ", part.view.shape.to_string(), ")");
   }
   const tensor::DTypeInfo& type = tensor::info(part.view.dtype);
-  const auto format = kernels::pack_format(part.view.dtype);
+  const tensor::Transcoding* transcoding = tensor::find_transcoding(part.view.dtype);
+  const auto format =
+      kernels::pack_format(transcoding == nullptr ? part.view.dtype : transcoding->to);
   if (!format || (part.transposed && type.block_elems != 1)) {
     base::fail(ErrorCode::kUnsupported, "tensor ", part.name, ": the cpu device does not take ",
                part.transposed ? "transposed " : "", type.name);
   }
-  check_bytes(part);
-  RowSource rows{&part, *format, part.view.shape[0], part.view.shape[1], nullptr};
+  if (part.rows == nullptr) check_bytes(part);
+  RowSource rows{&part, *format, part.view.shape[0], part.view.shape[1], nullptr, transcoding};
   if (part.transposed) std::swap(rows.n_rows, rows.n_columns);
   if (!part.transposed && rows.n_columns % type.block_elems != 0) {
     base::fail(ErrorCode::kCorruptData, "tensor ", part.name, ": row length does not fit ",
@@ -64,12 +68,17 @@ RowSource check_matrix(const WeightPart& part) {
   return rows;
 }
 
-/// Row i of the part as the file's bytes; a transposed one is gathered into `buffer`.
+/// Row i of the part as the file's bytes; one that is made or transposed is put into `buffer`.
 const unsigned char* row_bytes(const RowSource& rows, std::int64_t i,
                                std::vector<unsigned char>& buffer) {
   const WeightPart& part = *rows.part;
   const auto* bytes = reinterpret_cast<const unsigned char*>(part.view.bytes.data());
   const tensor::DTypeInfo& type = tensor::info(part.view.dtype);
+  if (part.rows != nullptr) {
+    buffer.resize(tensor::byte_size(part.view.dtype, static_cast<std::size_t>(rows.n_columns)));
+    part.rows->read_row(i, reinterpret_cast<std::byte*>(buffer.data()));
+    return buffer.data();
+  }
   if (!part.transposed) {
     return bytes + i * (rows.n_columns / type.block_elems * type.block_bytes);
   }
@@ -112,9 +121,16 @@ bool pack_row(const RowSource& rows, std::int64_t row, Segment& segment, std::in
     return true;
   }
   const unsigned char* bytes = row_bytes(rows, row, buffer);
-  kernels::pack_row(segment.matrix, segment.memory.data(), to, bytes);
-  return !tensor::find_not_finite(rows.part->view.dtype, bytes,
-                                  static_cast<std::size_t>(rows.n_columns));
+  const auto n = static_cast<std::size_t>(rows.n_columns);
+  if (tensor::find_not_finite(rows.part->view.dtype, bytes, n)) return false;
+  if (rows.transcoding == nullptr) {
+    kernels::pack_row(segment.matrix, segment.memory.data(), to, bytes);
+    return true;
+  }
+  std::vector<unsigned char> blocks(tensor::byte_size(rows.transcoding->to, n));
+  rows.transcoding->convert(bytes, blocks.data(), n);
+  kernels::pack_row(segment.matrix, segment.memory.data(), to, blocks.data());
+  return true;
 }
 
 /// Packs a tile of the stacked parts; lowers `first_bad` to a row with a value that is not finite.

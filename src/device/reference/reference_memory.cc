@@ -57,7 +57,22 @@ Matrix part_shape(const WeightPart& part, WeightRole role) {
   return part.transposed ? Matrix{shape[1], shape[0]} : Matrix{shape[0], shape[1]};
 }
 
+void append_made_rows(const WeightPart& part, Matrix shape, std::vector<float>& out) {
+  const auto n = static_cast<std::size_t>(shape.in);
+  const tensor::DTypeInfo& type = tensor::info(part.view.dtype);
+  std::vector<std::byte> blocks(tensor::byte_size(part.view.dtype, n));
+  for (std::int64_t r = 0; r < shape.out; ++r) {
+    part.rows->read_row(r, blocks.data());
+    out.resize(out.size() + n);
+    float* values = out.data() + out.size() - n;
+    type.to_f32(blocks.data(), values, n);
+    if (const auto bad = tensor::find_not_finite(part.view.dtype, blocks.data(), n))
+      fail_not_finite(part.name, r * shape.in + static_cast<std::int64_t>(*bad), values[*bad]);
+  }
+}
+
 void append_part(const WeightPart& part, Matrix shape, std::vector<float>& out) {
+  if (part.rows != nullptr) return append_made_rows(part, shape, out);
   if (part.grouped) {
     const GroupedRows rows(part);
     const std::size_t begin = out.size();

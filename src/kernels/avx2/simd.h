@@ -127,6 +127,36 @@ OPENLLM_INLINE void load_bf16_pairs(const unsigned char* p, VF& even, VF& odd) {
   odd = {_mm256_castsi256_ps(_mm256_and_si256(a, high)),
          _mm256_castsi256_ps(_mm256_and_si256(b, high))};
 }
+/// 16 bytes that are F16 without their low half.
+OPENLLM_INLINE VF load_e5m2(const unsigned char* p) {
+  const __m256i halves = _mm256_slli_epi16(_mm256_cvtepu8_epi16(load128(p)), 8);
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(halves)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1))};
+}
+/// 16 finite E4M3: the same bits are an F16 that is 2^8 too small.
+OPENLLM_INLINE VF load_e4m3(const unsigned char* p) {
+  const __m256i wide = _mm256_cvtepi8_epi16(load128(p));
+  const __m256i low = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(0x3F80));
+  const __m256i sign = _mm256_and_si256(wide, _mm256_set1_epi16(-32768));
+  const __m256i halves = _mm256_or_si256(low, sign);
+  return mul({_mm256_cvtph_ps(_mm256_castsi256_si128(halves)),
+              _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1))},
+             splat(256.0F));
+}
+/// Of four bits in each of 8 lanes; what lies above is not looked at.
+OPENLLM_INLINE __m256 look_up8(__m256i index, const float* table) {
+  const __m256 first = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index);
+  const __m256 second = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index);
+  return _mm256_blendv_ps(first, second, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+}
+/// The values of 16 low and 16 high nibbles.
+OPENLLM_INLINE void look_up_pair(const unsigned char* p, const float* table, VF& low, VF& high) {
+  const __m128i bytes = load128(p);
+  const __m256i a = _mm256_cvtepu8_epi32(bytes);
+  const __m256i b = _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8));
+  low = {look_up8(a, table), look_up8(b, table)};
+  high = {look_up8(_mm256_srli_epi32(a, 4), table), look_up8(_mm256_srli_epi32(b, 4), table)};
+}
 OPENLLM_INLINE VF load_i8(const unsigned char* p) {
   const __m128i bytes = load128(p);
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),

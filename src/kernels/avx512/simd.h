@@ -84,6 +84,25 @@ OPENLLM_INLINE void load_bf16_pairs(const unsigned char* p, VF& even, VF& odd) {
   even = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
   odd = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
 }
+/// 16 bytes that are F16 without their low half.
+OPENLLM_INLINE VF load_e5m2(const unsigned char* p) {
+  const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return _mm512_cvtph_ps(_mm256_slli_epi16(wide, 8));
+}
+/// 16 finite E4M3: the same bits are an F16 that is 2^8 too small.
+OPENLLM_INLINE VF load_e4m3(const unsigned char* p) {
+  const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  const __m256i low = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(0x3F80));
+  const __m256i sign = _mm256_and_si256(wide, _mm256_set1_epi16(-32768));
+  return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_or_si256(low, sign)), _mm512_set1_ps(256.0F));
+}
+/// The values of 16 low and 16 high nibbles.
+OPENLLM_INLINE void look_up_pair(const unsigned char* p, const float* table, VF& low, VF& high) {
+  const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  const __m512 values = _mm512_loadu_ps(table);
+  low = _mm512_permutexvar_ps(bytes, values);  // looks at four bits
+  high = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), values);
+}
 OPENLLM_INLINE VF load_i8(const unsigned char* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));

@@ -109,7 +109,11 @@ OPENLLM_INLINE void load_scales(const unsigned char* scales, std::int64_t g, int
     *scale = load_f16(scales + g * kRecord);
     if constexpr (kTraits.has_min) *minimum = load_f16(scales + g * kRecord + 32);
   } else if constexpr (kTraits.scale == ScaleKind::kF32) {
+    *scale = load(reinterpret_cast<const float*>(scales + g * kRecord + 64 * s));
+  } else if constexpr (kTraits.scale == ScaleKind::kF32Affine) {
     *scale = load(reinterpret_cast<const float*>(scales + g * kRecord));
+    const VF zeros = load(reinterpret_cast<const float*>(scales + g * kRecord + 64));
+    *minimum = mul(sub(zero(), *scale), zeros);
   } else if constexpr (kTraits.scale == ScaleKind::kF32Zero) {
     *scale = load(reinterpret_cast<const float*>(scales + g * kRecord));
     *minimum = mul(sub(zero(), *scale), load_i8(scales + g * kRecord + 64));

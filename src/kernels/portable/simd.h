@@ -198,6 +198,34 @@ OPENLLM_INLINE void load_bf16_pairs(const unsigned char* p, VF& even, VF& odd) {
   __builtin_memcpy(&even, first, sizeof(even));
   __builtin_memcpy(&odd, second, sizeof(odd));
 }
+/// 16 bytes that are F16 without their low half.
+OPENLLM_INLINE VF load_e5m2(const unsigned char* p) {
+  float lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) {
+    lanes[i] = half_to_float(static_cast<std::uint16_t>(p[i] << 8U));
+  }
+  return load(lanes);
+}
+/// 16 finite E4M3: the same bits are an F16 that is 2^8 too small.
+OPENLLM_INLINE VF load_e4m3(const unsigned char* p) {
+  float lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) {
+    const unsigned bits = (p[i] & 0x80U) << 8U | (p[i] & 0x7FU) << 7U;
+    lanes[i] = half_to_float(static_cast<std::uint16_t>(bits)) * 256.0F;
+  }
+  return load(lanes);
+}
+/// The values of 16 low and 16 high nibbles.
+OPENLLM_INLINE void look_up_pair(const unsigned char* p, const float* table, VF& low, VF& high) {
+  float lows[kLanes];
+  float highs[kLanes];
+  for (int i = 0; i < kLanes; ++i) {
+    lows[i] = table[p[i] & 15U];
+    highs[i] = table[p[i] >> 4U];
+  }
+  low = load(lows);
+  high = load(highs);
+}
 OPENLLM_INLINE VF load_i8(const unsigned char* p) {
   float lanes[kLanes];
   for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<float>(static_cast<std::int8_t>(p[i]));

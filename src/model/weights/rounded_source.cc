@@ -44,7 +44,8 @@ std::vector<std::byte> rounded(const tensor::TensorView& view, DType type) {
 RoundedSource::RoundedSource(const device::WeightSource& source, DType type) : source_(source) {
   values_.reserve(source_.parts.size());
   for (device::WeightPart& part : source_.parts) {
-    const bool has_codes = part.grouped.has_value() || !is_plain(part.view.dtype);
+    const bool has_codes =
+        part.grouped.has_value() || part.rows != nullptr || !is_plain(part.view.dtype);
     if (has_codes || part.view.dtype == type) continue;
     values_.push_back(rounded(part.view, type));
     part.view.dtype = type;

@@ -76,7 +76,7 @@ bool TensorIndex::has_tensors(const std::string& module) const {
                                       [](const format::NamedTensor& tensor,
                                          const std::string& name) { return tensor.name < name; });
   return (first != tensors.end() && first->name.starts_with(start)) ||
-         checkpoint_.find(module) != nullptr;
+         checkpoint_.find(module) != nullptr || checkpoint_.find(module + "_blocks") != nullptr;
 }
 
 const std::vector<ModuleName>& TensorIndex::names_in_use() const noexcept {

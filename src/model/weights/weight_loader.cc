@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <iterator>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <utility>
@@ -19,19 +21,67 @@ using tensor::Shape;
 
 namespace {
 
+/// Rows from one on.
+class LaterRows final : public device::MadeRows {
+ public:
+  LaterRows(std::shared_ptr<const MadeRows> rows, std::int64_t begin)
+      : rows_(std::move(rows)), begin_(begin) {}
+  void read_row(std::int64_t row, std::byte* blocks) const override {
+    rows_->read_row(begin_ + row, blocks);
+  }
+
+ private:
+  std::shared_ptr<const MadeRows> rows_;
+  std::int64_t begin_;
+};
+
+/// Columns from one on as rows of F32; `n` rows are read for each.
+class TurnedRows final : public device::MadeRows {
+ public:
+  TurnedRows(const WeightPart& part, std::int64_t begin, std::int64_t n)
+      : part_(part), begin_(begin), n_(static_cast<std::size_t>(n)) {}
+  void read_row(std::int64_t row, std::byte* blocks) const override {
+    std::call_once(once_, [this] { expand(); });
+    std::memcpy(blocks, values_.data() + static_cast<std::size_t>(row) * n_, n_ * sizeof(float));
+  }
+
+ private:
+  void expand() const {
+    const auto n_in = static_cast<std::size_t>(part_.view.shape[1]);
+    values_.resize(n_in * n_);
+    std::vector<std::byte> blocks(tensor::byte_size(part_.view.dtype, n_in));
+    std::vector<float> row(n_in);
+    for (std::size_t r = 0; r < n_; ++r) {
+      part_.rows->read_row(begin_ + static_cast<std::int64_t>(r), blocks.data());
+      tensor::info(part_.view.dtype).to_f32(blocks.data(), row.data(), n_in);
+      for (std::size_t i = 0; i < n_in; ++i) values_[i * n_ + r] = row[i];
+    }
+  }
+
+  const WeightPart part_;
+  const std::int64_t begin_;
+  const std::size_t n_;
+  mutable std::once_flag once_;
+  mutable std::vector<float> values_;  // [n_in, n]
+};
+
+/// Rows [begin, begin + n) of a matrix.
+WeightPart cut_rows(const WeightPart& whole, std::int64_t begin, std::int64_t n) {
+  const std::size_t row_bytes =
+      whole.view.bytes.size() / static_cast<std::size_t>(whole.view.shape[0]);
+  WeightPart part{whole.view, whole.name};
+  part.view.shape = whole.view.shape.n_dims() == 1 ? Shape{n} : Shape{n, whole.view.shape[1]};
+  part.view.bytes = whole.view.bytes.subspan(row_bytes * static_cast<std::size_t>(begin),
+                                             row_bytes * static_cast<std::size_t>(n));
+  if (whole.rows != nullptr) part.rows = std::make_shared<LaterRows>(whole.rows, begin);
+  return part;
+}
+
 /// The rows of `whole` in each group, in order.
-std::vector<WeightPart> cut(const tensor::TensorView& whole, const RowRanges& rows,
-                            const std::string& name) {
-  const std::int64_t n_whole = whole.shape[0];
-  const std::size_t row_bytes = whole.bytes.size() / static_cast<std::size_t>(n_whole);
+std::vector<WeightPart> cut(const WeightPart& whole, const RowRanges& rows) {
   std::vector<WeightPart> parts;
   for (std::int64_t group = 0; group < rows.n_groups; ++group) {
-    tensor::TensorView view = whole;
-    view.shape = whole.shape.n_dims() == 1 ? Shape{rows.n} : Shape{rows.n, whole.shape[1]};
-    view.bytes = whole.bytes.subspan(
-        row_bytes * static_cast<std::size_t>(group * rows.group_rows + rows.begin),
-        row_bytes * static_cast<std::size_t>(rows.n));
-    parts.push_back({view, name});
+    parts.push_back(cut_rows(whole, group * rows.group_rows + rows.begin, rows.n));
   }
   return parts;
 }
@@ -236,21 +286,28 @@ std::vector<WeightPart> WeightLoader::take_parts(const LinearPart& part, std::in
                                                  bool transposed) {
   const std::string module = index_.module(part.role, at);
   if (at.n_experts > 0 && !index_.has_expert_numbers(part.role, at)) {
+    for (const auto& scheme : schemes_) {
+      if (auto taken = scheme->take_expert(index_, module, part.n_out, n_in, at)) return {*taken};
+    }
     return {take_slice(module + ".weight", Shape{part.n_out, n_in}, at)};
   }
-  const auto scheme = std::find_if(schemes_.begin(), schemes_.end(), [&](const auto& candidate) {
-    return candidate->has(index_, module);
-  });
   const RowRanges& rows = part.rows;
-  if (rows.n_groups == 0) return {(*scheme)->take(index_, module, part.n_out, n_in, transposed)};
-  WeightPart whole =
-      (*scheme)->take(index_, module, rows.n_groups * rows.group_rows, n_in, transposed);
+  if (rows.n_groups == 0) return {take_matrix(module, part.n_out, n_in, transposed)};
+  const WeightPart whole = take_matrix(module, rows.n_groups * rows.group_rows, n_in, transposed);
   if (whole.grouped || whole.transposed) {
     base::fail(ErrorCode::kUnsupported, index_.checkpoint().path(), ": tensor ", whole.name,
                ": outputs that are mixed head by head cannot be taken from it (expected one row "
                "for each output)");
   }
-  return cut(whole.view, rows, whole.name);
+  return cut(whole, rows);
+}
+
+WeightPart WeightLoader::take_matrix(const std::string& module, std::int64_t n_out,
+                                     std::int64_t n_in, bool transposed) {
+  const auto scheme = std::find_if(schemes_.begin(), schemes_.end(), [&](const auto& candidate) {
+    return candidate->has(index_, module);
+  });
+  return (*scheme)->take(index_, module, n_out, n_in, transposed);
 }
 
 std::vector<WeightPart> WeightLoader::take_biases(const LinearPart& part, At at) {
@@ -260,7 +317,7 @@ std::vector<WeightPart> WeightLoader::take_biases(const LinearPart& part, At at)
   }
   const RowRanges& rows = part.rows;
   if (rows.n_groups == 0) return {{index_.take(name, Shape{part.n_out}), name}};
-  return cut(index_.take(name, Shape{rows.n_groups * rows.group_rows}), rows, name);
+  return cut({index_.take(name, Shape{rows.n_groups * rows.group_rows}), name}, rows);
 }
 
 std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& parts,
@@ -316,13 +373,22 @@ std::vector<std::vector<LinearPiece>> WeightLoader::experts(const std::vector<Li
 
 WeightPtr WeightLoader::rows(Role role, At at, const Shape& shape, std::int64_t begin,
                              std::int64_t n, bool turned) {
-  const std::string name = index_.module(role, at) + ".weight";
-  tensor::TensorView view = index_.take(name, shape);
-  const std::size_t row_bytes = view.bytes.size() / static_cast<std::size_t>(shape[0]);
-  view.shape = Shape{n, shape[1]};
-  view.bytes = view.bytes.subspan(row_bytes * static_cast<std::size_t>(begin),
-                                  row_bytes * static_cast<std::size_t>(n));
-  return upload({.parts = {{view, name, turned}}}, WeightRole::kLinear, true);
+  const WeightPart whole = take_matrix(index_.module(role, at), shape[0], shape[1], false);
+  if (whole.grouped) {
+    base::fail(
+        ErrorCode::kUnsupported, index_.checkpoint().path(), ": tensor ", whole.name,
+        ": outputs that are used in parts cannot be taken from it (expected one row for each "
+        "output)");
+  }
+  WeightPart part = cut_rows(whole, begin, n);
+  if (turned && part.rows != nullptr) {
+    part.rows = std::make_shared<TurnedRows>(whole, begin, n);
+    part.view.dtype = tensor::DType::kF32;
+    part.view.shape = Shape{shape[1], n};
+  } else {
+    part.transposed = turned;
+  }
+  return upload({.parts = {std::move(part)}}, WeightRole::kLinear, true);
 }
 
 WeightPtr WeightLoader::slice(Role role, At at, std::int64_t n_out, std::int64_t n_in) {

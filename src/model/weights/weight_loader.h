@@ -130,6 +130,9 @@ class WeightLoader {
                    bool read_each_step);
   /// Slice at.expert of a tensor [experts, ...] of which one slice has that shape.
   device::WeightPart take_slice(const std::string& name, tensor::Shape shape, At at);
+  /// The module's matrix, in whatever scheme the file has it.
+  device::WeightPart take_matrix(const std::string& module, std::int64_t n_out, std::int64_t n_in,
+                                 bool transposed);
   /// Parts of the weight, or of the bias, that the module's outputs are; several where they lie
   /// apart in its tensor.
   std::vector<device::WeightPart> take_parts(const LinearPart& part, std::int64_t n_in, At at,

@@ -103,8 +103,68 @@ INSTANTIATE_TEST_SUITE_P(All, BlockFormat,
                          testing::Values(DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
                                          DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
                                          DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS,
-                                         DType::kMXFP4),
+                                         DType::kMXFP4, DType::kIQ1_S, DType::kIQ1_M,
+                                         DType::kIQ2_XXS, DType::kIQ2_XS, DType::kIQ2_S,
+                                         DType::kIQ3_XXS, DType::kIQ3_S, DType::kTQ1_0,
+                                         DType::kTQ2_0),
                          case_name);
+
+// What devices multiply instead of the file's blocks has the same values.
+TEST(Transcoding, KeepsEveryValue) {
+  for (const DType dtype :
+       {DType::kIQ1_S, DType::kIQ1_M, DType::kIQ2_XXS, DType::kIQ2_XS, DType::kIQ2_S,
+        DType::kIQ3_XXS, DType::kIQ3_S, DType::kTQ1_0, DType::kTQ2_0}) {
+    const DTypeInfo& type = info(dtype);
+    const Golden golden = load_golden(type);
+    const Transcoding* transcoding = find_transcoding(dtype);
+    ASSERT_NE(transcoding, nullptr) << type.name;
+    std::string blocks(byte_size(transcoding->to, golden.values.size()), 'x');
+    transcoding->convert(golden.blocks.data(), blocks.data(), golden.values.size());
+    std::vector<float> out(golden.values.size());
+    info(transcoding->to).to_f32(blocks.data(), out.data(), out.size());
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      if (std::isnan(golden.values[i])) continue;
+      ASSERT_EQ(out[i], golden.values[i]) << type.name << " element " << i;
+    }
+  }
+  EXPECT_EQ(find_transcoding(DType::kQ4_0), nullptr);
+}
+
+// All 256 codes: what the bits say, sign, exponent and fraction apart.
+TEST(Float8, Expands) {
+  const auto value = [](unsigned bits, int n_fraction, int bias) {
+    const unsigned fraction = bits & ((1U << static_cast<unsigned>(n_fraction)) - 1);
+    const int exponent = static_cast<int>((bits & 127U) >> static_cast<unsigned>(n_fraction));
+    const double whole = exponent == 0 ? 0.0 : 1.0;
+    const double magnitude =
+        (whole + std::ldexp(fraction, -n_fraction)) * std::ldexp(1.0, std::max(exponent, 1) - bias);
+    return static_cast<float>((bits & 128U) != 0 ? -magnitude : magnitude);
+  };
+  for (unsigned bits = 0; bits < 256; ++bits) {
+    const auto byte = static_cast<std::uint8_t>(bits);
+    float e4m3 = 0.0F;
+    float e5m2 = 0.0F;
+    float e8m0 = 0.0F;
+    info(DType::kF8_E4M3).to_f32(&byte, &e4m3, 1);
+    info(DType::kF8_E5M2).to_f32(&byte, &e5m2, 1);
+    info(DType::kF8_E8M0).to_f32(&byte, &e8m0, 1);
+    if ((bits & 127U) == 127U) {
+      EXPECT_TRUE(std::isnan(e4m3)) << bits;
+    } else {
+      EXPECT_EQ(e4m3, value(bits, 3, 7)) << bits;
+    }
+    if ((bits & 127U) < 124U) {
+      EXPECT_EQ(e5m2, value(bits, 2, 15)) << bits;
+    } else {
+      EXPECT_FALSE(std::isfinite(e5m2)) << bits;
+    }
+    if (bits < 255) {
+      EXPECT_EQ(e8m0, std::ldexp(1.0F, static_cast<int>(bits) - 127)) << bits;
+    } else {
+      EXPECT_TRUE(std::isnan(e8m0));
+    }
+  }
+}
 
 TEST(PlainFormat, Expands) {
   const std::vector<float> f32 = {1.5F, -0.0F, 3e38F};

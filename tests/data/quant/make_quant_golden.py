@@ -16,9 +16,11 @@ import numpy as np
 from gguf.constants import GGML_QUANT_SIZES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Byte offsets of the F16 scales in a block; MXFP4 has one byte of exponent.
+# Byte offsets of the F16 scales in a block; MXFP4 has one byte of exponent, IQ1_M quarters of a scale in four places.
 SCALES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108],
-          "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": []}
+          "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": [],
+          "IQ1_S": [0], "IQ1_M": [], "IQ2_XXS": [0], "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0], "IQ3_S": [0],
+          "TQ1_0": [52], "TQ2_0": [64]}
 EXTREMES = [0.0123, -0.5, 6e-8, -5.9e-5, 65504.0, 0.0, -0.0, float("inf")]
 
 
@@ -29,6 +31,12 @@ def random_blocks(name, rng):
     for i, scale in enumerate(EXTREMES):
         for at in SCALES[name]:
             blocks[i, at:at + 2] = np.frombuffer(np.float16(scale).tobytes(), np.uint8)
+    if name == "IQ1_M":
+        for i, scale in enumerate(EXTREMES):
+            bits = int(np.float16(scale).view(np.uint16))
+            for part in range(4):
+                at = 49 + 2 * part
+                blocks[i, at] = (int(blocks[i, at]) & 15) | (bits >> (4 * part) & 15) << 4
     if name == "MXFP4":
         blocks[:, 0] = [0, 1, 2, 3, 127, 128, 254, 255]
     return blocks.reshape(-1)

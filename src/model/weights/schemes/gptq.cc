@@ -34,11 +34,12 @@ class GptqScheme final : public WeightScheme {
 
   device::WeightPart take(TensorIndex& index, const std::string& module, std::int64_t n_out,
                           std::int64_t n_in, bool /*transposed*/) const override {
-    const std::int64_t per_word = 32 / spec_.bits;
-    if (n_out % per_word != 0 || n_in % per_word != 0) {
+    // Codes of 3 bits fill three words together.
+    const std::int64_t unit = spec_.bits == 3 ? 32 : 32 / spec_.bits;
+    if (n_out % unit != 0 || n_in % unit != 0) {
       fail(ErrorCode::kCorruptData, index.checkpoint().path(), ": tensor ", module,
            ".qweight: a matrix that does not fill words of ", spec_.bits,
-           "-bit codes (expected multiples of ", per_word, ", got ", Shape{n_out, n_in}.to_string(),
+           "-bit codes (expected multiples of ", unit, ", got ", Shape{n_out, n_in}.to_string(),
            ")");
     }
     GroupedCodes grouped;
@@ -49,13 +50,13 @@ class GptqScheme final : public WeightScheme {
     grouped.group_size = spec_.group_size > 0 ? spec_.group_size : n_in;
     const std::int64_t n_groups = (n_in + grouped.group_size - 1) / grouped.group_size;
     grouped.scales = {index.take(module + ".scales", {n_groups, n_out}), module + ".scales"};
-    grouped.zeros = {index.take(module + ".qzeros", {n_groups, n_out / per_word}),
+    grouped.zeros = {index.take(module + ".qzeros", {n_groups, n_out * spec_.bits / 32}),
                      module + ".qzeros"};
     grouped.group_of = take_groups(index, module + ".g_idx", grouped, n_groups);
     take_empty_bias(index, module + ".bias", n_out);
     device::WeightPart part;
     part.name = module + ".qweight";
-    part.view = index.take(part.name, {n_in / per_word, n_out});
+    part.view = index.take(part.name, {n_in * spec_.bits / 32, n_out});
     part.grouped = std::move(grouped);
     return part;
   }
@@ -135,8 +136,8 @@ void refuse_dynamic(const Config& config) {
 std::unique_ptr<WeightScheme> make_gptq_scheme(const Config& config) {
   GptqSpec spec;
   spec.bits = config.require_int("bits", 1, 64);
-  if (spec.bits != 2 && spec.bits != 4 && spec.bits != 8) {
-    config.unsupported("bits", "codes of that size are not supported (expected 2, 4 or 8, got ",
+  if (spec.bits != 2 && spec.bits != 3 && spec.bits != 4 && spec.bits != 8) {
+    config.unsupported("bits", "codes of that size are not supported (expected 2, 3, 4 or 8, got ",
                        spec.bits, ")");
   }
   spec.group_size = config.require_int("group_size", -1, kMaxFfnDim);

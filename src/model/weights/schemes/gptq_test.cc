@@ -67,7 +67,7 @@ TEST_F(GptqTest, ContentsAreMatrices) {
   EXPECT_EQ(n_quantised, 2 * 7);
   EXPECT_EQ(n_parameters, load(copy())->n_parameters());
   MemoryCheckpoint unknown = copy();
-  unknown.mutable_config()["quantization_config"]["quant_method"] = "awq";
+  unknown.mutable_config()["quantization_config"]["quant_method"] = "quip";
   EXPECT_EQ(error_of([&] { list_contents(unknown); }).code(), ErrorCode::kUnsupported);
 }
 
@@ -176,12 +176,13 @@ struct Refusal {
 
 TEST_F(GptqTest, SettingsAreRefusedByName) {
   for (const Refusal& test : {
-           Refusal{"quant_method", "\"awq\"", ErrorCode::kUnsupported,
-                   "quant_method: unknown weight scheme (expected one of gptq; got awq)"},
+           Refusal{"quant_method", "\"quip\"", ErrorCode::kUnsupported,
+                   "quant_method: unknown weight scheme (expected one of gptq, awq, fp8, "
+                   "fbgemm_fp8, compressed-tensors, bitsandbytes, mxfp4, hqq; got quip)"},
            {"quant_method", "null", ErrorCode::kUnsupported, "quant_method: unknown weight scheme"},
            {"quant_method", "4", ErrorCode::kCorruptData, "quant_method: wrong type"},
-           {"bits", "3", ErrorCode::kUnsupported,
-            "bits: codes of that size are not supported (expected 2, 4 or 8, got 3)"},
+           {"bits", "5", ErrorCode::kUnsupported,
+            "bits: codes of that size are not supported (expected 2, 3, 4 or 8, got 5)"},
            {"bits", "null", ErrorCode::kCorruptData, "bits: missing"},
            {"bits", "0", ErrorCode::kCorruptData, "bits: bad value"},
            {"bits", "4.5", ErrorCode::kCorruptData, "bits: bad value"},

@@ -13,6 +13,13 @@ struct SchemeEntry {
 
 constexpr std::array kSchemes = {
     SchemeEntry{"gptq", make_gptq_scheme},
+    SchemeEntry{"awq", make_awq_scheme},
+    SchemeEntry{"fp8", make_fp8_scheme},
+    SchemeEntry{"fbgemm_fp8", make_fp8_scheme},
+    SchemeEntry{"compressed-tensors", make_compressed_tensors_scheme},
+    SchemeEntry{"bitsandbytes", make_bitsandbytes_scheme},
+    SchemeEntry{"mxfp4", make_mxfp4_scheme},
+    SchemeEntry{"hqq", make_hqq_scheme},
 };
 
 std::unique_ptr<WeightScheme> make_scheme(const Config& config) {
