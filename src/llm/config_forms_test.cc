@@ -310,8 +310,10 @@ TEST(ConfigForms, RequestsOfStructsAskForJustThat) {
                 .to_generation_config(),
             generation);
   const GenerationConfig search{.num_beams = 6, .num_beam_groups = 3, .diversity_penalty = 0.5F};
+  GenerateOptions asked = GenerateOptions::from(search);
+  asked.output_kind = OutputKind::kFinalOnly;
   const GenerationConfig searching =
-      merge_request(LLMConfig{}.resolved(), GenerateOptions::from(search)).to_generation_config();
+      merge_request(LLMConfig{}.resolved(), asked).to_generation_config();
   EXPECT_EQ(searching.num_beams, 6);
   EXPECT_EQ(searching.num_beam_groups, 3);
   EXPECT_EQ(searching.diversity_penalty, 0.5F);
