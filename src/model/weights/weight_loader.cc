@@ -65,6 +65,55 @@ class TurnedRows final : public device::MadeRows {
   mutable std::vector<float> values_;  // [n_in, n]
 };
 
+/// Rows of F32 that are divided by their lengths, or by those of the columns.
+class NormalisedRows final : public device::MadeRows {
+ public:
+  NormalisedRows(WeightPart part, MatrixNorm norm) : part_(std::move(part)), norm_(norm) {}
+  void read_row(std::int64_t row, std::byte* blocks) const override {
+    std::vector<float> values = read(row);
+    if (norm_ == MatrixNorm::kColumns) {
+      std::call_once(once_, [this] { measure_columns(); });
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] /= lengths_[i];
+    } else {
+      double sum = 0.0;
+      for (const float value : values) sum += static_cast<double>(value) * value;
+      const auto length = static_cast<float>(std::max(std::sqrt(sum), 1e-12));
+      for (float& value : values) value /= length;
+    }
+    std::memcpy(blocks, values.data(), values.size() * sizeof(float));
+  }
+
+ private:
+  std::vector<float> read(std::int64_t row) const {
+    const auto n_in = static_cast<std::size_t>(part_.view.shape[1]);
+    const std::size_t n_bytes = tensor::byte_size(part_.view.dtype, n_in);
+    std::vector<float> values(n_in);
+    if (part_.rows == nullptr) {
+      const std::byte* begin = part_.view.bytes.data() + static_cast<std::size_t>(row) * n_bytes;
+      tensor::info(part_.view.dtype).to_f32(begin, values.data(), n_in);
+      return values;
+    }
+    std::vector<std::byte> blocks(n_bytes);
+    part_.rows->read_row(row, blocks.data());
+    tensor::info(part_.view.dtype).to_f32(blocks.data(), values.data(), n_in);
+    return values;
+  }
+  void measure_columns() const {
+    std::vector<double> sums(static_cast<std::size_t>(part_.view.shape[1]));
+    for (std::int64_t row = 0; row < part_.view.shape[0]; ++row) {
+      const std::vector<float> values = read(row);
+      for (std::size_t i = 0; i < values.size(); ++i)
+        sums[i] += static_cast<double>(values[i]) * values[i];
+    }
+    for (const double sum : sums) lengths_.push_back(static_cast<float>(std::sqrt(sum)) + 1e-7F);
+  }
+
+  const WeightPart part_;
+  const MatrixNorm norm_;
+  mutable std::once_flag once_;
+  mutable std::vector<float> lengths_;  // of the columns
+};
+
 /// Rows [begin, begin + n) of a matrix.
 WeightPart cut_rows(const WeightPart& whole, std::int64_t begin, std::int64_t n) {
   const std::size_t row_bytes =
@@ -266,11 +315,16 @@ WeightPtr WeightLoader::constant(std::int64_t n, float value) {
   return made_vector(std::vector<float>(static_cast<std::size_t>(n), value));
 }
 
-WeightPart WeightLoader::take_slice(const std::string& name, Shape shape, At at) {
-  const bool turned = layout_.transposed_experts && shape.n_dims() == 2;
+WeightPart WeightLoader::take_slice(Role role, const std::string& name, Shape shape, At at) {
+  const bool turned =
+      shape.n_dims() == 2 &&
+      (layout_.transposed_experts || (layout_.flat_experts && role == layout_.transposed_flat));
   if (turned) shape = Shape{shape[1], shape[0]};
-  const Shape whole =
-      shape.n_dims() == 1 ? Shape{at.n_experts, shape[0]} : Shape{at.n_experts, shape[0], shape[1]};
+  Shape whole = Shape{at.n_experts, shape[0]};
+  if (shape.n_dims() == 2) {
+    whole = layout_.flat_experts ? Shape{at.n_experts * shape[0], shape[1]}
+                                 : Shape{at.n_experts, shape[0], shape[1]};
+  }
   // Stacked experts are often parameters of their own, without a module's suffix.
   const std::string module = name.substr(0, name.rfind('.'));
   const std::string bare = name.ends_with(".bias") ? module + "_bias" : module;
@@ -289,7 +343,7 @@ std::vector<WeightPart> WeightLoader::take_parts(const LinearPart& part, std::in
     for (const auto& scheme : schemes_) {
       if (auto taken = scheme->take_expert(index_, module, part.n_out, n_in, at)) return {*taken};
     }
-    return {take_slice(module + ".weight", Shape{part.n_out, n_in}, at)};
+    return {take_slice(part.role, module + ".weight", Shape{part.n_out, n_in}, at)};
   }
   const RowRanges& rows = part.rows;
   if (rows.n_groups == 0) return {take_matrix(module, part.n_out, n_in, transposed)};
@@ -313,7 +367,7 @@ WeightPart WeightLoader::take_matrix(const std::string& module, std::int64_t n_o
 std::vector<WeightPart> WeightLoader::take_biases(const LinearPart& part, At at) {
   const std::string name = index_.module(part.role, at) + ".bias";
   if (at.n_experts > 0 && !index_.has_expert_numbers(part.role, at)) {
-    return {take_slice(name, Shape{part.n_out}, at)};
+    return {take_slice(part.role, name, Shape{part.n_out}, at)};
   }
   const RowRanges& rows = part.rows;
   if (rows.n_groups == 0) return {{index_.take(name, Shape{part.n_out}), name}};
@@ -393,7 +447,8 @@ WeightPtr WeightLoader::rows(Role role, At at, const Shape& shape, std::int64_t 
 
 WeightPtr WeightLoader::slice(Role role, At at, std::int64_t n_out, std::int64_t n_in) {
   const std::string name = index_.module(role, at) + ".weight";
-  return upload({.parts = {take_slice(name, Shape{n_out, n_in}, at)}}, WeightRole::kLinear, true);
+  return upload({.parts = {take_slice(role, name, Shape{n_out, n_in}, at)}}, WeightRole::kLinear,
+                true);
 }
 
 void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64_t n_in, At at,
@@ -417,8 +472,19 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
   }
 }
 
-WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in) {
-  return upload({.parts = take_parts({role, n_out}, n_in, {}, false)}, WeightRole::kLinear, true);
+WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in, MatrixNorm norm) {
+  std::vector<WeightPart> parts = take_parts({role, n_out}, n_in, {}, false);
+  for (WeightPart& part : parts) {
+    if (norm == MatrixNorm::kNone) continue;
+    if (part.grouped || tensor::info(part.view.dtype).to_f32 == nullptr) {
+      base::fail(ErrorCode::kUnsupported, index_.checkpoint().path(), ": tensor ", part.name,
+                 ": a head that is normalised cannot be made of its codes");
+    }
+    auto rows = std::make_shared<NormalisedRows>(part, norm);
+    part.rows = std::move(rows);
+    part.view.dtype = tensor::DType::kF32;
+  }
+  return upload({.parts = std::move(parts)}, WeightRole::kLinear, true);
 }
 
 WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step,
