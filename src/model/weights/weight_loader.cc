@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/weights/normalised_rows.h"
+#include "model/weights/quantised_source.h"
 #include "model/weights/rounded_source.h"
 
 namespace openllm::model {
@@ -65,55 +67,6 @@ class TurnedRows final : public device::MadeRows {
   mutable std::vector<float> values_;  // [n_in, n]
 };
 
-/// Rows of F32 that are divided by their lengths, or by those of the columns.
-class NormalisedRows final : public device::MadeRows {
- public:
-  NormalisedRows(WeightPart part, MatrixNorm norm) : part_(std::move(part)), norm_(norm) {}
-  void read_row(std::int64_t row, std::byte* blocks) const override {
-    std::vector<float> values = read(row);
-    if (norm_ == MatrixNorm::kColumns) {
-      std::call_once(once_, [this] { measure_columns(); });
-      for (std::size_t i = 0; i < values.size(); ++i) values[i] /= lengths_[i];
-    } else {
-      double sum = 0.0;
-      for (const float value : values) sum += static_cast<double>(value) * value;
-      const auto length = static_cast<float>(std::max(std::sqrt(sum), 1e-12));
-      for (float& value : values) value /= length;
-    }
-    std::memcpy(blocks, values.data(), values.size() * sizeof(float));
-  }
-
- private:
-  std::vector<float> read(std::int64_t row) const {
-    const auto n_in = static_cast<std::size_t>(part_.view.shape[1]);
-    const std::size_t n_bytes = tensor::byte_size(part_.view.dtype, n_in);
-    std::vector<float> values(n_in);
-    if (part_.rows == nullptr) {
-      const std::byte* begin = part_.view.bytes.data() + static_cast<std::size_t>(row) * n_bytes;
-      tensor::info(part_.view.dtype).to_f32(begin, values.data(), n_in);
-      return values;
-    }
-    std::vector<std::byte> blocks(n_bytes);
-    part_.rows->read_row(row, blocks.data());
-    tensor::info(part_.view.dtype).to_f32(blocks.data(), values.data(), n_in);
-    return values;
-  }
-  void measure_columns() const {
-    std::vector<double> sums(static_cast<std::size_t>(part_.view.shape[1]));
-    for (std::int64_t row = 0; row < part_.view.shape[0]; ++row) {
-      const std::vector<float> values = read(row);
-      for (std::size_t i = 0; i < values.size(); ++i)
-        sums[i] += static_cast<double>(values[i]) * values[i];
-    }
-    for (const double sum : sums) lengths_.push_back(static_cast<float>(std::sqrt(sum)) + 1e-7F);
-  }
-
-  const WeightPart part_;
-  const MatrixNorm norm_;
-  mutable std::once_flag once_;
-  mutable std::vector<float> lengths_;  // of the columns
-};
-
 /// Rows [begin, begin + n) of a matrix.
 WeightPart cut_rows(const WeightPart& whole, std::int64_t begin, std::int64_t n) {
   const std::size_t row_bytes =
@@ -156,23 +109,26 @@ std::string vector_name(const TensorIndex& index, const std::string& module, con
 
 WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
                            device::Device& device, const std::function<void(double)>& progress,
-                           std::optional<tensor::DType> type)
+                           const LoadTypes& types)
     : layouts_(layouts),
       layout_(layouts_.of(checkpoint.kind())),
       device_(device),
       progress_(progress),
-      type_(type),
+      types_(types),
       index_(checkpoint, layout_),
       schemes_(make_schemes(checkpoint)) {
   for (const auto& tensor : checkpoint.tensors()) total_bytes_ += tensor.view.bytes.size();
 }
 
-WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool read_each_step) {
+WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool read_each_step,
+                               std::optional<tensor::DType> type) {
   const format::Checkpoint& checkpoint = index_.checkpoint();
   WeightPtr weight;
   try {
-    weight = type_ ? device_.upload(RoundedSource(source, *type_).source(), role)
-                   : device_.upload(source, role);
+    std::optional<RoundedSource> rounded;
+    if (types_.rounded) rounded.emplace(source, *types_.rounded);
+    const WeightSource& values = rounded ? rounded->source() : source;
+    weight = type ? device_.upload(quantised(values, *type), role) : device_.upload(values, role);
   } catch (const Error& error) {
     throw Error(error.code(), base::cat(checkpoint.path(), ": ", error.what()));
   }
@@ -274,7 +230,7 @@ WeightPtr WeightLoader::changed(Role role, At at, const Shape& shape, std::strin
   const std::string name = base::cat(index_.module(role, at), suffix);
   const tensor::TensorView& view = index_.take(name, shape);
   std::optional<RoundedSource> rounded;
-  if (type_) rounded.emplace(WeightSource{{{view, name}}}, *type_);
+  if (types_.rounded) rounded.emplace(WeightSource{{{view, name}}}, *types_.rounded);
   const tensor::TensorView& source = rounded ? rounded->source().parts[0].view : view;
   const tensor::DTypeInfo& type = tensor::info(source.dtype);
   const auto n = static_cast<std::size_t>(shape.n_elems());
@@ -384,7 +340,8 @@ std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& par
   const auto finish_piece = [&] {
     LinearPiece& piece = pieces.emplace_back();
     piece.begin = begin;
-    piece.weight = upload(weight, WeightRole::kLinear, true);
+    piece.weight = upload(weight, WeightRole::kLinear, true,
+                          parts[0].keeps_type ? std::nullopt : types_.linears);
     if (!bias.parts.empty()) piece.bias = upload(bias, WeightRole::kVector, true);
     weight = {};
     bias = {};
@@ -442,13 +399,13 @@ WeightPtr WeightLoader::rows(Role role, At at, const Shape& shape, std::int64_t 
   } else {
     part.transposed = turned;
   }
-  return upload({.parts = {std::move(part)}}, WeightRole::kLinear, true);
+  return upload({.parts = {std::move(part)}}, WeightRole::kLinear, true, types_.linears);
 }
 
 WeightPtr WeightLoader::slice(Role role, At at, std::int64_t n_out, std::int64_t n_in) {
   const std::string name = index_.module(role, at) + ".weight";
   return upload({.parts = {take_slice(role, name, Shape{n_out, n_in}, at)}}, WeightRole::kLinear,
-                true);
+                true, types_.linears);
 }
 
 void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64_t n_in, At at,
@@ -474,24 +431,17 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
 
 WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in, MatrixNorm norm) {
   std::vector<WeightPart> parts = take_parts({role, n_out}, n_in, {}, false);
-  for (WeightPart& part : parts) {
-    if (norm == MatrixNorm::kNone) continue;
-    if (part.grouped || tensor::info(part.view.dtype).to_f32 == nullptr) {
-      base::fail(ErrorCode::kUnsupported, index_.checkpoint().path(), ": tensor ", part.name,
-                 ": a head that is normalised cannot be made of its codes");
-    }
-    auto rows = std::make_shared<NormalisedRows>(part, norm);
-    part.rows = std::move(rows);
-    part.view.dtype = tensor::DType::kF32;
+  if (norm != MatrixNorm::kNone) {
+    for (WeightPart& part : parts) part = normalised(index_.checkpoint().path(), part, norm);
   }
-  return upload({.parts = std::move(parts)}, WeightRole::kLinear, true);
+  return upload({.parts = std::move(parts)}, WeightRole::kLinear, true, types_.tables);
 }
 
 WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step,
                               At at) {
   const std::string name = index_.module(role, at) + ".weight";
   return upload({.parts = {{index_.take(name, Shape{rows, cols}), name}}}, WeightRole::kEmbedding,
-                read_each_step);
+                read_each_step, types_.tables);
 }
 
 void WeightLoader::finish() {
