@@ -129,6 +129,21 @@ std::vector<Case> cases() {
         "qwen3-5", "qwen3-5-moe", "olmo-hybrid", "kimi-linear", "minimax"}) {
     all.push_back({name, name});
   }
+  // Of families without a class in transformers: tools/make_published_models.py.
+  for (const char* name : {"internlm2",      "internlm2-plain",  "baichuan", "baichuan2-13b",
+                           "chatglm",        "chatglm-switches", "qwen",     "minicpm",
+                           "minicpm4",       "minicpm-moe",      "deepseek", "bailing-moe",
+                           "bailing-moe-v2", "internlm",         "orion",    "xverse",
+                           "aquila",         "skywork",          "yi",       "jais",
+                           "dbrx",           "stablelm-epoch",   "telechat", "openelm",
+                           "nemotron-nas"}) {
+    all.push_back({name, name});
+  }
+  for (const char* name :
+       {"internlm2-plain", "baichuan", "baichuan2-13b", "chatglm", "qwen", "minicpm", "deepseek",
+        "bailing-moe", "bailing-moe-v2", "orion", "xverse", "jais", "dbrx"}) {
+    all.push_back({std::string(name) + "/f32/model.gguf", name});
+  }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare",
                            "t5-gguf", "t5-gguf-gated"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});

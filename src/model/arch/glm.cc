@@ -31,6 +31,10 @@ ModuleLayout hf_layout() {
 
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   gguf::Members members(config, checkpoint);
+  if (members.has_tensor("blk.0.attn_qkv.weight") && !config.has("attention.key_length")) {
+    members.set("head_dim", config.require_int("embedding_length", 1, kMaxDim) /
+                                config.require_int("attention.head_count", 1, kMaxHeads));
+  }
   return members.read(from_hf);
 }
 
@@ -43,7 +47,9 @@ Family glm_family() {
           from_hf,
           from_gguf,
           hf_layout(),
-          gguf::layout_with({{role::kGateUp, "blk.#.ffn_up"}, {role::kDown, "blk.#.ffn_down"}},
+          gguf::layout_with({{role::kQkv, "blk.#.attn_qkv"},  // of files made from ChatGLM
+                             {role::kGateUp, "blk.#.ffn_up"},
+                             {role::kDown, "blk.#.ffn_down"}},
                             {role::kGate, role::kUp})};
 }
 

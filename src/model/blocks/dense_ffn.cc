@@ -17,7 +17,7 @@ class DenseFfn final : public Ffn {
   DenseFfn(const DenseFfnSpec& spec, BlockBuilder& builder, At at, const FfnRoles& roles)
       : spec_(spec),
         in_(builder, in_parts(spec, roles, builder, at), builder.dim, at),
-        down_(builder, {{roles.down, builder.dim, spec.bias}}, spec.ffn_dim, at) {
+        down_(builder, {{roles.down, builder.dim, spec.bias || spec.down_bias}}, spec.ffn_dim, at) {
     if (spec.xielu) xielu_ = builder.loader.numbers(role::kXielu, at, kXieluNames);
     if (spec.inner_norm) inner_norm_.emplace(builder, role::kFfnInnerNorm, at, spec.ffn_dim);
   }

@@ -22,6 +22,7 @@ struct DenseFfnSpec {
   bool gated = true;
   device::Activation activation = device::Activation::kSilu;
   bool bias = false;
+  bool down_bias = false;                             ///< Whatever `bias` says.
   std::optional<device::ClampedGate> clamped_gate{};  ///< Instead of act(gate) * up.
   bool xielu = false;         ///< Instead of `activation`, without a gate: one with parameters.
   bool inner_norm = false;    ///< A norm before `down`.

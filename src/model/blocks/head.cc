@@ -26,10 +26,10 @@ HeadSource find_head(const HeadSpec& spec, Role embedding, TensorIndex& index) {
 Head::Head(const HeadSpec& spec, BlockBuilder& builder, const HeadSource& source,
            const device::Weight& table, int vocab_size)
     : spec_(spec),
-      own_(source.has_own
-               ? builder.loader.head(role::kHead, vocab_size,
-                                     spec.width > 0 ? std::int64_t{spec.width} : builder.dim)
-               : nullptr),
+      own_(source.has_own ? builder.loader.head(
+                                role::kHead, vocab_size,
+                                spec.width > 0 ? std::int64_t{spec.width} : builder.dim, spec.norm)
+                          : nullptr),
       matrix_(own_ != nullptr ? *own_ : table) {
   TensorIndex& index = builder.loader.index();
   if (spec.bias && !index.knows(role::kHeadBias)) {

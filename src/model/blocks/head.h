@@ -16,9 +16,10 @@ inline constexpr Role kHeadInput{"head_input"};  ///< From D to the width of a n
 struct HeadSpec {
   bool tied = false;  ///< The matrix is the table of the embedding.
   float scale = 1.0F;
-  float soft_cap = 0.0F;  ///< 0: none.
-  bool bias = false;      ///< Of families with a kHeadBias: if the file has it.
-  int width = 0;          ///< Columns of the matrix, where a linear brings x to fewer; 0: D.
+  float soft_cap = 0.0F;                ///< 0: none.
+  bool bias = false;                    ///< Of families with a kHeadBias: if the file has it.
+  MatrixNorm norm = MatrixNorm::kNone;  ///< Of a matrix that is not tied.
+  int width = 0;  ///< Columns of the matrix, where a linear brings x to fewer; 0: D.
 };
 
 /// A head's matrix in the file: its own, or that of the embedding.

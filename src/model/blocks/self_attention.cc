@@ -133,6 +133,11 @@ class SelfAttention final : public Mixer {
     if (index.has(role::kQkv, at) || !index.knows(role::kQ)) {
       if (spec.fused.n_groups > 0) return grouped_parts(spec);
       parts = {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
+    } else if (index.has(role::kKv, at)) {
+      const std::int64_t n = spec.head_dim;
+      parts = {{role::kQ, n_q, spec.bias, spec.head_dim},
+               {role::kKv, n_kv, spec.bias, spec.head_dim, {spec.n_kv_heads, 2 * n, 0, n}},
+               {role::kKv, n_kv, spec.bias, 0, {spec.n_kv_heads, 2 * n, n, n}}};
     } else {
       parts = {{role::kQ, n_q, spec.bias, spec.head_dim},
                {role::kK, n_kv, spec.bias, spec.head_dim},

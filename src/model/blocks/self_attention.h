@@ -12,6 +12,7 @@ inline constexpr Role kQ{"attention.q"};
 inline constexpr Role kK{"attention.k"};
 inline constexpr Role kV{"attention.v"};
 inline constexpr Role kQkv{"attention.qkv"};  ///< Q, K and V stacked in one tensor.
+inline constexpr Role kKv{"attention.kv"};    ///< The rows of each head's K, then V.
 inline constexpr Role kQNorm{"attention.q_norm"};
 inline constexpr Role kKNorm{"attention.k_norm"};
 inline constexpr Role kAttentionOutput{"attention.output"};

@@ -40,6 +40,9 @@ struct ModuleLayout {
   bool transposed = false;
   /// Stacked experts are [experts, in, out].
   bool transposed_experts = false;
+  /// Stacked experts are one matrix, [experts * out, in], or [experts * in, out] for one role.
+  bool flat_experts = false;
+  Role transposed_flat{};
   /// The outputs 0 .. n - 1 of each head of Q and K are stored in the order 0, n/2, 1, n/2 + 1, ...
   /// of the family's other file format (for RoPE that turns neighbours).
   bool paired_heads = false;

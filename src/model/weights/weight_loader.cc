@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/weights/normalised_rows.h"
 #include "model/weights/quantised_source.h"
 #include "model/weights/rounded_source.h"
 
@@ -270,11 +271,16 @@ WeightPtr WeightLoader::constant(std::int64_t n, float value) {
   return made_vector(std::vector<float>(static_cast<std::size_t>(n), value));
 }
 
-WeightPart WeightLoader::take_slice(const std::string& name, Shape shape, At at) {
-  const bool turned = layout_.transposed_experts && shape.n_dims() == 2;
+WeightPart WeightLoader::take_slice(Role role, const std::string& name, Shape shape, At at) {
+  const bool turned =
+      shape.n_dims() == 2 &&
+      (layout_.transposed_experts || (layout_.flat_experts && role == layout_.transposed_flat));
   if (turned) shape = Shape{shape[1], shape[0]};
-  const Shape whole =
-      shape.n_dims() == 1 ? Shape{at.n_experts, shape[0]} : Shape{at.n_experts, shape[0], shape[1]};
+  Shape whole = Shape{at.n_experts, shape[0]};
+  if (shape.n_dims() == 2) {
+    whole = layout_.flat_experts ? Shape{at.n_experts * shape[0], shape[1]}
+                                 : Shape{at.n_experts, shape[0], shape[1]};
+  }
   // Stacked experts are often parameters of their own, without a module's suffix.
   const std::string module = name.substr(0, name.rfind('.'));
   const std::string bare = name.ends_with(".bias") ? module + "_bias" : module;
@@ -293,7 +299,7 @@ std::vector<WeightPart> WeightLoader::take_parts(const LinearPart& part, std::in
     for (const auto& scheme : schemes_) {
       if (auto taken = scheme->take_expert(index_, module, part.n_out, n_in, at)) return {*taken};
     }
-    return {take_slice(module + ".weight", Shape{part.n_out, n_in}, at)};
+    return {take_slice(part.role, module + ".weight", Shape{part.n_out, n_in}, at)};
   }
   const RowRanges& rows = part.rows;
   if (rows.n_groups == 0) return {take_matrix(module, part.n_out, n_in, transposed)};
@@ -317,7 +323,7 @@ WeightPart WeightLoader::take_matrix(const std::string& module, std::int64_t n_o
 std::vector<WeightPart> WeightLoader::take_biases(const LinearPart& part, At at) {
   const std::string name = index_.module(part.role, at) + ".bias";
   if (at.n_experts > 0 && !index_.has_expert_numbers(part.role, at)) {
-    return {take_slice(name, Shape{part.n_out}, at)};
+    return {take_slice(part.role, name, Shape{part.n_out}, at)};
   }
   const RowRanges& rows = part.rows;
   if (rows.n_groups == 0) return {{index_.take(name, Shape{part.n_out}), name}};
@@ -398,8 +404,8 @@ WeightPtr WeightLoader::rows(Role role, At at, const Shape& shape, std::int64_t 
 
 WeightPtr WeightLoader::slice(Role role, At at, std::int64_t n_out, std::int64_t n_in) {
   const std::string name = index_.module(role, at) + ".weight";
-  return upload({.parts = {take_slice(name, Shape{n_out, n_in}, at)}}, WeightRole::kLinear, true,
-                types_.linears);
+  return upload({.parts = {take_slice(role, name, Shape{n_out, n_in}, at)}}, WeightRole::kLinear,
+                true, types_.linears);
 }
 
 void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64_t n_in, At at,
@@ -423,9 +429,12 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
   }
 }
 
-WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in) {
-  return upload({.parts = take_parts({role, n_out}, n_in, {}, false)}, WeightRole::kLinear, true,
-                types_.tables);
+WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in, MatrixNorm norm) {
+  std::vector<WeightPart> parts = take_parts({role, n_out}, n_in, {}, false);
+  if (norm != MatrixNorm::kNone) {
+    for (WeightPart& part : parts) part = normalised(index_.checkpoint().path(), part, norm);
+  }
+  return upload({.parts = std::move(parts)}, WeightRole::kLinear, true, types_.tables);
 }
 
 WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step,

@@ -55,6 +55,13 @@ struct LinearPiece {
   int id = -1;             ///< Number of the piece among those that can have adapters.
 };
 
+/// What is made of a matrix when it is loaded; it is F32 then.
+enum class MatrixNorm : std::uint8_t {
+  kNone,
+  kRows,     ///< Each row is divided by its length.
+  kColumns,  ///< Each column is.
+};
+
 /// A module that a linear was stacked from, and where: an adapter adds to its outputs.
 struct LinearModule {
   ModuleRef ref;
@@ -115,7 +122,8 @@ class WeightLoader {
   /// Slice at.expert of a tensor [at.n_experts, n_out, n_in].
   WeightPtr slice(Role role, At at, std::int64_t n_out, std::int64_t n_in);
   /// The matrix of a head, [n_out, n_in], whatever way the family stores its other linears.
-  WeightPtr head(Role role, std::int64_t n_out, std::int64_t n_in);
+  WeightPtr head(Role role, std::int64_t n_out, std::int64_t n_in,
+                 MatrixNorm norm = MatrixNorm::kNone);
   /// A table of embeddings [rows, cols]. `read_each_step`: a decoding step reads all of it (the
   /// output when it is tied).
   WeightPtr table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step, At at = {});
@@ -139,7 +147,7 @@ class WeightLoader {
   WeightPtr upload(const device::WeightSource& source, device::WeightRole role, bool read_each_step,
                    std::optional<tensor::DType> type = std::nullopt);
   /// Slice at.expert of a tensor [experts, ...] of which one slice has that shape.
-  device::WeightPart take_slice(const std::string& name, tensor::Shape shape, At at);
+  device::WeightPart take_slice(Role role, const std::string& name, tensor::Shape shape, At at);
   /// The module's matrix, in whatever scheme the file has it.
   device::WeightPart take_matrix(const std::string& module, std::int64_t n_out, std::int64_t n_in,
                                  bool transposed);
