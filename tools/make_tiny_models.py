@@ -471,10 +471,10 @@ MODELS = {
                               num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
                               attention_window_size=9, conv1d_width=3, logits_soft_cap=7.0, attention_bias=True,
                               block_types=["recurrent", "attention", "recurrent"]),
-    "zamba2": seeded(401, "Zamba2Config", **sizes(num_hidden_layers=7, num_key_value_heads=4), mamba_d_state=6,
+    "zamba2": seeded(401, "Zamba2Config", **sizes(num_hidden_layers=5, num_key_value_heads=4), mamba_d_state=6,
                      mamba_ngroups=2, n_mamba_heads=8, chunk_size=8, num_mem_blocks=2, adapter_rank=5,
-                     use_shared_attention_adapter=True, use_mem_rope=True, add_bias_linear=True, time_step_min=0.3,
-                     layers_block_type=["mamba", "hybrid", "mamba", "hybrid", "hybrid", "mamba", "hybrid"]),
+                     use_shared_attention_adapter=True, use_mem_rope=True, add_bias_linear=True, time_step_min=0.5,
+                     layers_block_type=["mamba", "hybrid", "hybrid", "mamba", "hybrid"]),
     "zamba2-plain": seeded(402, "Zamba2Config", **sizes(num_hidden_layers=3), mamba_d_state=6, n_mamba_heads=4,
                            chunk_size=8, adapter_rank=4, layers_block_type=["mamba", "hybrid", "hybrid"]),
     "rwkv": seeded(403, "RwkvConfig", hidden_size=32, attention_hidden_size=40, intermediate_size=44,
@@ -483,7 +483,7 @@ MODELS = {
     "gemma3n": seeded(404, "Gemma3nTextConfig", **sizes(num_hidden_layers=5, head_dim=8, intermediate_size=[
                           44, 40, 44, 36, 44]), sliding_window=7, vocab_size_per_layer_input=80,
                       hidden_size_per_layer_input=6, num_kv_shared_layers=2, altup_num_inputs=3, altup_active_idx=1,
-                      laurel_rank=5, final_logit_softcapping=6.0, activation_sparsity_pattern=[0.9, 0, 0.4, 0, 0],
+                      laurel_rank=5, final_logit_softcapping=6.0, activation_sparsity_pattern=[0.9, 0.0, 0.4, 0.0, 0.0],
                       layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention",
                                    "full_attention"]),
     "gemma3n-plain": seeded(405, "Gemma3nTextConfig", **sizes(head_dim=12), sliding_window=9,
@@ -545,6 +545,8 @@ def make_model(class_name, arguments, seed, attention):
             value = 1.0 + 0.3 * noise
         elif is_norm:
             value = 0.3 * noise + (0.0 if gemma else 1.0)
+        elif "shared_transformer" in name:  # several layers in a row, whose errors would add up
+            value = 0.4 * noise / parameter.shape[-1] ** 0.5
         elif "embed" in name or ".wte" in name or ".wpe" in name or "lm_head" in name:
             value = (0.15 if gemma else 0.6) * noise
         elif "shared." in name and class_name.endswith("T5Config"):

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
@@ -17,7 +18,8 @@ std::string read_parts(const Config& config) {
   if (given == nullptr) return {};
   if (const std::string* words = given->if_string()) return *words;
   std::string all;
-  for (const std::string& word : config.strings("pos_att_type").value()) all += word + "|";
+  const auto list = config.strings("pos_att_type").value_or(std::vector<std::string>());
+  for (const std::string& word : list) all += word + "|";
   return all;
 }
 
