@@ -17,6 +17,7 @@
 #include "openllm/generator.h"
 #include "openllm/http_client.h"
 #include "openllm/hub.h"
+#include "openllm/inspect.h"
 #include "openllm/llm.h"
 #include "openllm/models.h"
 #include "openllm/options.h"

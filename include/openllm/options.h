@@ -269,7 +269,8 @@ struct LoadOptions {
   /// Overrides the model's and the environment's defaults of requests, field by field.
   LLMConfig config{};
   /// Which files to load where a folder has several forms of the weights: "auto" (also if empty),
-  /// "safetensors", "gguf", or "legacy" (PyTorch's pickles, which "pt" alone loads).
+  /// "safetensors", "gguf", or "legacy" (files of torch.save, read without
+  /// running what is in them).
   std::string serialisation{};
   /// Run code that comes with the model (false). A vLLM that is started and "pt" do; else true is
   /// kUnsupported.
@@ -280,8 +281,10 @@ struct LoadOptions {
   /// "bf16" (or float, float32, half, float16, bfloat16), or "auto" (also if empty): as they are.
   /// For a model with quantised weights anything but "auto" is kInvalidArgument.
   std::string dtype{};
-  /// Quantises while loading, as --quantization of a vLLM that is started and named; else it is
-  /// kUnsupported. Models that were quantised before load as they are.
+  /// Quantises the matrices while loading, whatever type they have: "q8" (also int8: 8.5 bits a
+  /// weight), "q4" (int4: 5 bits; embeddings and head as q8) or "fp8" (e4m3, a factor for each 32
+  /// weights: 9 bits). By the backend "vllm" its --quantization, where it is started and named.
+  /// Others are kUnsupported.
   std::string quantize{};
   /// Adapters to mount when the model loads, by the backend "vllm"; for others kUnsupported.
   std::vector<AdapterOptions> adapters{};

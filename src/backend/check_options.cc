@@ -66,6 +66,17 @@ std::optional<tensor::DType> parse_dtype(std::string_view name) {
                 "or float, float32, half, float16 or bfloat16; got ", name, ")");
 }
 
+std::optional<tensor::DType> parse_quantize(std::string_view name) {
+  if (name.empty()) return std::nullopt;
+  if (name == "q8" || name == "int8") return tensor::DType::kQ8_0;
+  if (name == "q4" || name == "int4") return tensor::DType::kQ4_1;
+  if (name == "fp8") return tensor::DType::kE4M3By32;
+  refuse("quantize",
+         base::cat("expected q8, q4 or fp8, or the backend vllm, which has others; models that are "
+                   "quantised load without it: GGUF, and safetensors of every known scheme; got ",
+                   name));
+}
+
 const std::string& name_of(const AdapterOptions& adapter) noexcept {
   static const std::string kDefault = "default";
   return adapter.name.empty() ? kDefault : adapter.name;
@@ -76,13 +87,7 @@ void refuse_what_only_vllm_does(const LoadOptions& options) {
   require_unset("tensor_parallel", options.tensor_parallel == 1, "vllm");
   require_unset("vllm.args", options.vllm.args.empty(), "vllm");
   require_unset("tokenizer", options.tokenizer.empty(), "vllm");
-  if (!options.quantize.empty()) {
-    refuse(
-        "quantize",
-        base::cat("only the backend vllm quantises while loading; models that are "
-                  "quantised load as they are: GGUF, and safetensors of every known scheme; got ",
-                  options.quantize));
-  }
+  (void)parse_quantize(options.quantize);
   if (!options.adapters.empty()) {
     const AdapterOptions& first = options.adapters.front();
     refuse("adapters", base::cat("only the backend vllm mounts what --adapter-id names; got ",
@@ -124,11 +129,6 @@ void refuse_options_of_others(const LoadOptions& options) {
     return std::find(options.places.begin(), options.places.end(), name) != options.places.end();
   };
   if (options.backend != "pt" && !is_place("pt")) {
-    if (options.serialisation == "legacy") {
-      refuse("serialisation",
-             "no backend here loads PyTorch's pickles; a GGUF file or safetensors of the model "
-             "would do, which transformers' save_pretrained writes; got legacy");
-    }
     require_unset("pt.python", options.pt.python.empty(), "pt");
     require_unset("pt.device", options.pt.device.empty(), "pt");
     require_unset("pt.startup_timeout", !options.pt.startup_timeout, "pt");

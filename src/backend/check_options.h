@@ -17,6 +17,10 @@ void check_options(const LoadOptions& options);
 /// LoadOptions::dtype; nullopt for "auto". Throws kInvalidArgument for another word.
 std::optional<tensor::DType> parse_dtype(std::string_view name);
 
+/// LoadOptions::quantize as the native engine has it: q8 (also int8), q4 (int4) or fp8; nullopt if
+/// empty. Throws kUnsupported for what it has not.
+std::optional<tensor::DType> parse_quantize(std::string_view name);
+
 /// AdapterOptions::name, "default" if that is empty.
 const std::string& name_of(const AdapterOptions& adapter) noexcept;
 

@@ -118,8 +118,10 @@ model::ModelOptions options_of_model(const format::Checkpoint& checkpoint,
   model_options.max_rows = step_tokens(model::read_spec(checkpoint), options);
   model_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
   model_options.max_sequences = std::min(options.max_sequences, model_options.max_rows);
+  model_options.quantise_to = parse_quantize(options.quantize);
   model_options.kv_type =
-      choose_kv_type(options.kv_dtype, device.name(), any_weight_is_quantised(checkpoint));
+      choose_kv_type(options.kv_dtype, device.name(),
+                     model_options.quantise_to || any_weight_is_quantised(checkpoint));
   model_options.kv_block_size = options.kv_block_size;
   model_options.weight_type = parse_dtype(options.dtype);
   return model_options;

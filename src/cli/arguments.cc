@@ -217,10 +217,15 @@ void add_query(CLI::App& app, Arguments& a) {
 }
 
 void add_inspection(CLI::App& app, Arguments& a) {
-  CLI::App* info =
-      add_command(&app, "info", "Show what a model is", "Example:\n  openllm info ./model.gguf");
-  add_model(info, a);
-  info->add_flag("--json", a.json, "Print JSON");
+  CLI::App* inspect = add_command(
+      &app, "inspect", "Show what a model is: its tensors, the memory it takes, what can run it",
+      "Examples:\n"
+      "  openllm inspect ./model.gguf\n"
+      "  openllm inspect HuggingFaceTB/SmolLM2-135M-Instruct --max-model-len 2048 --json");
+  inspect->alias("info");
+  add_model(inspect, a);
+  inspect->add_flag("--json", a.json, "Print JSON");
+  add_load_options(inspect, a.load);
 
   CLI::App* logits =
       add_command(&app, "logits", "Print the logits of every position as JSON",

@@ -19,7 +19,7 @@ constexpr AbsentCommand kAbsent[] = {
     {"list-models", "`openllm models` lists the models on this machine"},
     {"list-bentos", "there are no bentos; `openllm models` lists the models on this machine"},
     {"dive-bentos",
-     "there are no bentos; `openllm info MODEL` shows what a model is, and where it lies"},
+     "there are no bentos; `openllm inspect MODEL` shows what a model is, and where it lies"},
     {"get-containerfile",
      "there are no bentos; one process serves a model: `openllm start MODEL --host 0.0.0.0`"},
     {"playground", "`openllm run MODEL` is a chat; examples/ has programs to begin with"},

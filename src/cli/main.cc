@@ -47,7 +47,7 @@ constexpr std::array kCommands{
     Command{"get-prompt", get_prompt_command},
     Command{"completion", completion_command},
     Command{"man", man_command},
-    Command{"info", info_command},
+    Command{"inspect", inspect_command},
     Command{"tokenize", tokenize_command},
     Command{"detokenize", detokenize_command},
     Command{"template", template_command},

@@ -397,9 +397,9 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
   named(app, "--dtype", load.dtype,
         "Type that weights which are not quantised are rounded to (default: auto, as they are)")
       ->type_name("auto|f32|f16|bf16");
-  named(
-      app, "--quantize,--quantise", load.quantize,
-      "Quantise while loading, as a vLLM that is started does; quantised models load as they are");
+  named(app, "--quantize,--quantise", load.quantize,
+        "Quantise while loading, whatever the files hold; for a vLLM that is started its own names")
+      ->type_name("q8|q4|fp8");
   named(
       app, "--python", load.pt.python,
       "Interpreter of the backend pt, with torch and transformers (default: $OPENLLM_PYTHON, else "

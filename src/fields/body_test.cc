@@ -65,6 +65,8 @@ std::vector<base::Json> wrong_values(const Field& field) {
   switch (field.type) {
     case Type::kBoolean:
       return {1, "true", json("[true]"), json("{}")};
+    case Type::kEarlyStopping:
+      return {1, "always", json("[true]"), json("{}")};
     case Type::kInteger:
     case Type::kSeed:
       return {true, "5", 1.5, 1e300, -1e300, json("[5]"), json("{}")};

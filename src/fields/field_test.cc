@@ -44,6 +44,7 @@ TEST(Fields, EachNameMeansOneRow) {
     const std::set<std::string_view> none{"max_length", "min_length", "forced_bos_token_id",
                                           "best_of",    "logprobs",   "prompt_logprobs"};
     const bool has_default = field.type == Type::kNumber || field.type == Type::kBoolean ||
+                             field.type == Type::kEarlyStopping ||
                              (field.type == Type::kInteger && none.count(field.name) == 0);
     EXPECT_EQ(field.initial.has_value(), has_config(field) && has_default) << field.name;
     EXPECT_EQ(has_config(field), field.sampling.index() != 0) << field.name;
@@ -92,6 +93,8 @@ base::Json example_of(const Field& field) {
     case Type::kBoolean:
       return !(has_config(field) ? get(field, initial_config()) : get(field, GenerateOptions{}))
                   .as_bool(field.name);
+    case Type::kEarlyStopping:
+      return "never";
     case Type::kInteger:
       return 7;
     case Type::kSeed:

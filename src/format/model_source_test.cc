@@ -49,7 +49,7 @@ TEST(ModelSource, AFolderNeedsNoWeights) {
   EXPECT_EQ(source.without_tensors()->config().find("vocab_size")->as_int("test"), 7);
   const Error error = error_of([&] { (void)source.open_weights(); });
   EXPECT_EQ(error.code(), ErrorCode::kNotFound);
-  EXPECT_THAT(error.what(), HasSubstr("there is a config.json but no safetensors file"));
+  EXPECT_THAT(error.what(), HasSubstr("there is a config.json but no file of these names"));
 }
 
 TEST(ModelSource, SizesOfTheTextModelComeFirst) {

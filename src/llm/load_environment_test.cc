@@ -155,7 +155,7 @@ TEST(LoadOptions, WhatNoBackendHereHasIsRefusedByName) {
     return std::string(error.where());
   };
   using Options = openllm::LoadOptions;
-  EXPECT_EQ(with([](Options& o) { o.quantize = "int8"; }), "quantize");
+  EXPECT_EQ(with([](Options& o) { o.quantize = "gptq"; }), "quantize");
   EXPECT_EQ(with([](Options& o) { o.adapters = {{"a/b", "c"}}; }), "adapters");
   const auto with_native = [&](const std::function<void(openllm::LoadOptions&)>& change) {
     return with([&](Options& o) {
@@ -177,7 +177,7 @@ TEST(LoadOptions, WhatNoBackendHereHasIsRefusedByName) {
   EXPECT_EQ(with([](Options& o) { o.pt.device = "cpu"; }), "pt.device");
   EXPECT_EQ(with([](Options& o) { o.pt.startup_timeout = std::chrono::seconds(1); }),
             "pt.startup_timeout");
-  EXPECT_THAT(error_of(kModel, {.quantize = "int8"}).what(), HasSubstr("GGUF"));
+  EXPECT_THAT(error_of(kModel, {.quantize = "gptq"}).what(), HasSubstr("GGUF"));
   EXPECT_EQ(error_of(kModel, {.backend = "vllm", .gpu_memory_utilization = 0.5F}).code(),
             ErrorCode::kUnavailable)
       << "there is none here";

@@ -53,6 +53,13 @@ Found find_family(const format::Checkpoint& checkpoint) {
                      ")");
 }
 
+/// Tables and heads cost quality first: they keep eight bits.
+LoadTypes load_types(const ModelOptions& options) {
+  LoadTypes types{options.weight_type, options.quantise_to, options.quantise_to};
+  if (types.tables == tensor::DType::kQ4_1) types.tables = tensor::DType::kQ8_0;
+  return types;
+}
+
 }  // namespace
 
 std::unique_ptr<Model> Model::load(const format::Checkpoint& checkpoint, device::Device& device,
@@ -60,7 +67,7 @@ std::unique_ptr<Model> Model::load(const format::Checkpoint& checkpoint, device:
   base::check(options.max_rows > 0 && options.max_output_rows > 0 && options.kv_block_size > 0,
               "model: options must be positive");
   Found found = find_family(checkpoint);
-  WeightLoader loader(checkpoint, found.layouts, device, options.progress, options.weight_type);
+  WeightLoader loader(checkpoint, found.layouts, device, options.progress, load_types(options));
   auto model = std::make_unique<Network>(std::move(found.spec), loader, options);
   loader.finish();
   return model;

@@ -152,7 +152,7 @@ TEST_P(BadConfigTest, IsToldByKey) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadConfigTest,
-    testing::Values(BadValue{"model_type", "\"mamba\"", ErrorCode::kUnsupported},
+    testing::Values(BadValue{"model_type", "\"none_such\"", ErrorCode::kUnsupported},
                     BadValue{"model_type", "null", ErrorCode::kCorruptData},
                     BadValue{"model_type", "7", ErrorCode::kCorruptData},
                     BadValue{"hidden_size", "0", ErrorCode::kCorruptData},

@@ -76,13 +76,15 @@ class Runner {
   static constexpr int kMaxRows = 96;
 
   Runner(const format::Checkpoint& checkpoint, const std::string& device_name,
-         device::KvType kv_type = device::KvType::kF32, int n_sequences = 4, int max_len = 80)
+         device::KvType kv_type = device::KvType::kF32, int n_sequences = 4, int max_len = 80,
+         std::optional<tensor::DType> quantise_to = std::nullopt)
       : device_(device::make_device(device_name, {.n_threads = 1})) {
     ModelOptions options;
     options.max_rows = kMaxRows;
     options.max_output_rows = kMaxRows;
     options.kv_block_size = kBlockSize;
     options.kv_type = kv_type;
+    options.quantise_to = quantise_to;
     model_ = Model::load(checkpoint, *device_, options);
     const int blocks = (max_len + kBlockSize - 1) / kBlockSize;
     tables_.resize(model_->kv_groups().size());

@@ -70,6 +70,7 @@ void require_unset(const char* option, bool is_unset, const char* why) {
 void check_pt_options(const format::ModelSource& source, const LoadOptions& options) {
   const LoadOptions nothing;
   check_options(options);
+  require_unset("quantize", options.quantize.empty(), "native and vllm quantise while loading");
   const std::string& device = options.pt.device;
   require_unset("pt.device", !device.starts_with("mps"),
                 "mps is Apple's, where openllm does not run; expected cpu or cuda");

@@ -20,7 +20,7 @@ int du_command(const Arguments& arguments);
 int get_prompt_command(const Arguments& arguments);
 int completion_command(const Arguments& arguments);
 int man_command(const Arguments& arguments);
-int info_command(const Arguments& arguments);
+int inspect_command(const Arguments& arguments);
 int tokenize_command(const Arguments& arguments);
 int detokenize_command(const Arguments& arguments);
 int template_command(const Arguments& arguments);

@@ -1,5 +1,8 @@
-// Commands that inspect a model or its tokenizer: logits, info.
+// Commands that inspect a model or its tokenizer: logits, inspect.
 
+#include <openllm/inspect.h>
+
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -66,37 +69,98 @@ int logits_command(const Arguments& arguments) {
   return 0;
 }
 
-int info_command(const Arguments& arguments) {
-  const LLM llm(arguments.model);
-  const ModelInfo info = llm.info();
+namespace {
+
+base::Json to_json(const Inspection& inspection, const LLM& llm) {
+  const ModelInfo& info = inspection.model.info;
   base::Json json = base::Json::object();
   json["id"] = info.id;
   json["tag"] = llm.tag();
   json["path"] = info.path;
   json["architecture"] = info.architecture;
   json["format"] = info.format;
+  json["quantisation"] = inspection.quantisation;
   json["weight_types"] = info.weight_types;
   json["n_parameters"] = info.n_parameters;
   json["n_embedding_parameters"] = info.n_embedding_parameters;
   json["weight_bytes"] = info.weight_bytes;
   json["n_layers"] = info.n_layers;
   json["vocab_size"] = info.vocab_size;
-  json["max_context"] = info.max_context;
-  json["has_tokenizer"] = info.has_tokenizer;
-  json["has_chat_template"] = info.has_chat_template;
-  json["is_encoder_decoder"] = info.is_encoder_decoder;
-  const BackendReport report = ask_backends(arguments.model);
-  json["backend"] = report.chosen.empty() ? base::Json() : base::Json(report.chosen);
-  json["backend_reason"] = report.reason;
+  json["max_context"] = llm.info().max_context;
+  json["has_tokenizer"] = llm.info().has_tokenizer;
+  json["has_chat_template"] = llm.info().has_chat_template;
+  base::Json names = base::Json::array();
+  for (const std::string& name : inspection.chat_templates) names.push_back(name);
+  json["chat_templates"] = std::move(names);
+  json["is_encoder_decoder"] = llm.info().is_encoder_decoder;
+  json["license"] = inspection.license.empty() ? base::Json() : base::Json(inspection.license);
+  json["memory_bytes"] = inspection.model.memory_bytes;
+  json["kv_bytes_of_context"] = inspection.model.kv_bytes_of_context;
+  json["backend"] =
+      inspection.backends.chosen.empty() ? base::Json() : base::Json(inspection.backends.chosen);
+  json["backend_reason"] = inspection.backends.reason;
+  base::Json backends = base::Json::array();
+  for (const Availability& backend : inspection.backends.backends) {
+    base::Json entry = base::Json::object();
+    entry["name"] = backend.name;
+    entry["available"] = backend.available;
+    entry["reason"] = backend.reason;
+    backends.push_back(std::move(entry));
+  }
+  json["backends"] = std::move(backends);
   json["config"] = base::Json::parse(llm.config().model_dump_json(true), "config");
+  base::Json tensors = base::Json::array();
+  for (const TensorGroup& group : inspection.tensors) {
+    base::Json entry = base::Json::object();
+    entry["name"] = group.name;
+    entry["type"] = group.type;
+    base::Json shape = base::Json::array();
+    for (const std::int64_t n : group.shape) shape.push_back(n);
+    entry["shape"] = std::move(shape);
+    entry["n_tensors"] = group.n_tensors;
+    entry["n_elements"] = group.n_elements;
+    entry["n_bytes"] = group.n_bytes;
+    tensors.push_back(std::move(entry));
+  }
+  json["tensors"] = std::move(tensors);
+  return json;
+}
+
+void print_tensors(const std::vector<TensorGroup>& tensors) {
+  std::size_t widest = 0;
+  for (const TensorGroup& group : tensors) widest = std::max(widest, group.name.size());
+  print("tensors:\n");
+  for (const TensorGroup& group : tensors) {
+    std::string name = group.name;
+    name.resize(widest, ' ');
+    std::string shape;
+    for (const std::int64_t n : group.shape) shape += base::cat(shape.empty() ? "" : ", ", n);
+    print(base::cat("  ", name, "  ", group.n_tensors, " x ", group.type, " [", shape, "], ",
+                    group.n_bytes, " bytes\n"));
+  }
+}
+
+}  // namespace
+
+int inspect_command(const Arguments& arguments) {
+  const Inspection inspection = inspect(arguments.model, arguments.load);
+  LoadOptions lazy = arguments.load;
+  lazy.eager = false;
+  const LLM llm(arguments.model, lazy);
+  const base::Json json = to_json(inspection, llm);
   if (arguments.json) {
     print(json.dump() + "\n");
     return 0;
   }
   for (const auto& [key, value] : *json.if_object()) {
+    if (key == "tensors" || key == "backends") continue;
     const std::string* text = value.if_string();
     print(base::cat(key, ": ", text != nullptr ? *text : value.dump(), "\n"));
   }
+  for (const Availability& backend : inspection.backends.backends)
+    print(base::cat("backend ", backend.name, ": ",
+                    backend.available ? "" : "not: ", backend.reason, "\n"));
+  print_tensors(inspection.tensors);
   return 0;
 }
 

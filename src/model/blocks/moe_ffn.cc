@@ -47,13 +47,18 @@ class ExpertLinear {
   std::int64_t n_out_ = 0;
 };
 
+LinearPart router_part(const MoeFfnSpec& spec) {
+  LinearPart part{role::kRouter, spec.router.n_experts, spec.router_bias};
+  part.keeps_type = true;
+  return part;
+}
+
 class MoeFfn final : public Ffn {
  public:
   MoeFfn(const MoeFfnSpec& spec, BlockBuilder& builder, At at)
       : spec_(spec),
         dim_(builder.dim),
-        router_(builder, {{role::kRouter, spec.router.n_experts, spec.router_bias}}, builder.dim,
-                at),
+        router_(builder, {router_part(spec)}, builder.dim, at),
         in_(builder, in_parts(spec.expert, builder, at), builder.dim, spec.router, at),
         down_(builder, {{role::kExpertDown, builder.dim, spec.expert.bias}}, spec.expert.ffn_dim,
               spec.router, at),

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/weights/quantised_source.h"
 #include "model/weights/rounded_source.h"
 
 namespace openllm::model {
@@ -110,23 +111,26 @@ std::string vector_name(const TensorIndex& index, const std::string& module,
 
 WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
                            device::Device& device, const std::function<void(double)>& progress,
-                           std::optional<tensor::DType> type)
+                           const LoadTypes& types)
     : layouts_(layouts),
       layout_(layouts_.of(checkpoint.kind())),
       device_(device),
       progress_(progress),
-      type_(type),
+      types_(types),
       index_(checkpoint, layout_),
       schemes_(make_schemes(checkpoint)) {
   for (const auto& tensor : checkpoint.tensors()) total_bytes_ += tensor.view.bytes.size();
 }
 
-WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool read_each_step) {
+WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool read_each_step,
+                               std::optional<tensor::DType> type) {
   const format::Checkpoint& checkpoint = index_.checkpoint();
   WeightPtr weight;
   try {
-    weight = type_ ? device_.upload(RoundedSource(source, *type_).source(), role)
-                   : device_.upload(source, role);
+    std::optional<RoundedSource> rounded;
+    if (types_.rounded) rounded.emplace(source, *types_.rounded);
+    const WeightSource& values = rounded ? rounded->source() : source;
+    weight = type ? device_.upload(quantised(values, *type), role) : device_.upload(values, role);
   } catch (const Error& error) {
     throw Error(error.code(), base::cat(checkpoint.path(), ": ", error.what()));
   }
@@ -231,7 +235,7 @@ WeightPtr WeightLoader::changed(Role role, At at, const Shape& shape, std::strin
   const std::string name = base::cat(index_.module(role, at), suffix);
   const tensor::TensorView& view = index_.take(name, shape);
   std::optional<RoundedSource> rounded;
-  if (type_) rounded.emplace(WeightSource{{{view, name}}}, *type_);
+  if (types_.rounded) rounded.emplace(WeightSource{{{view, name}}}, *types_.rounded);
   const tensor::TensorView& source = rounded ? rounded->source().parts[0].view : view;
   const tensor::DTypeInfo& type = tensor::info(source.dtype);
   const auto n = static_cast<std::size_t>(shape.n_elems());
@@ -336,7 +340,8 @@ std::vector<LinearPiece> WeightLoader::linear(const std::vector<LinearPart>& par
   const auto finish_piece = [&] {
     LinearPiece& piece = pieces.emplace_back();
     piece.begin = begin;
-    piece.weight = upload(weight, WeightRole::kLinear, true);
+    piece.weight = upload(weight, WeightRole::kLinear, true,
+                          parts[0].keeps_type ? std::nullopt : types_.linears);
     if (!bias.parts.empty()) piece.bias = upload(bias, WeightRole::kVector, true);
     weight = {};
     bias = {};
@@ -394,12 +399,13 @@ WeightPtr WeightLoader::rows(Role role, At at, const Shape& shape, std::int64_t 
   } else {
     part.transposed = turned;
   }
-  return upload({.parts = {std::move(part)}}, WeightRole::kLinear, true);
+  return upload({.parts = {std::move(part)}}, WeightRole::kLinear, true, types_.linears);
 }
 
 WeightPtr WeightLoader::slice(Role role, At at, std::int64_t n_out, std::int64_t n_in) {
   const std::string name = index_.module(role, at) + ".weight";
-  return upload({.parts = {take_slice(name, Shape{n_out, n_in}, at)}}, WeightRole::kLinear, true);
+  return upload({.parts = {take_slice(name, Shape{n_out, n_in}, at)}}, WeightRole::kLinear, true,
+                types_.linears);
 }
 
 void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64_t n_in, At at,
@@ -424,14 +430,15 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
 }
 
 WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in) {
-  return upload({.parts = take_parts({role, n_out}, n_in, {}, false)}, WeightRole::kLinear, true);
+  return upload({.parts = take_parts({role, n_out}, n_in, {}, false)}, WeightRole::kLinear, true,
+                types_.tables);
 }
 
 WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols, bool read_each_step,
                               At at) {
   const std::string name = index_.module(role, at) + ".weight";
   return upload({.parts = {{index_.take(name, Shape{rows, cols}), name}}}, WeightRole::kEmbedding,
-                read_each_step);
+                read_each_step, types_.tables);
 }
 
 void WeightLoader::finish() {

@@ -34,6 +34,17 @@ struct LinearPart {
   bool has_bias = false;
   int head_dim = 0;  ///< Of Q and K, which RoPE turns; else 0.
   RowRanges rows{};
+  bool keeps_type = false;  ///< Not quantised while loading: small, and much depends on it.
+};
+
+/// Types that matrices get while they load.
+struct LoadTypes {
+  /// Values are rounded to it, unless they are quantised.
+  std::optional<tensor::DType> rounded{};
+  /// Linears are quantised to it, whatever they were, and tables and heads to `tables`; a matrix
+  /// whose rows are no whole blocks stays as it is. Types that tensor::find_encoder knows.
+  std::optional<tensor::DType> linears{};
+  std::optional<tensor::DType> tables{};
 };
 
 /// Outputs of a linear that come from tensors of one kind; a device need not mix kinds in a weight.
@@ -59,10 +70,8 @@ struct LinearModule {
 class WeightLoader {
  public:
   /// All arguments must outlive the loader. `progress` may be empty; it gets the loaded fraction.
-  /// `type`: what weights are rounded to, unless they are quantised; unset: as they are.
   WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts, device::Device& device,
-               const std::function<void(double)>& progress,
-               std::optional<tensor::DType> type = std::nullopt);
+               const std::function<void(double)>& progress, const LoadTypes& types = {});
 
   device::Device& device() noexcept { return device_; }
   TensorIndex& index() noexcept { return index_; }
@@ -126,8 +135,9 @@ class WeightLoader {
   void finish();
 
  private:
-  WeightPtr upload(const device::WeightSource& source, device::WeightRole role,
-                   bool read_each_step);
+  /// `type`: what matrices are quantised to.
+  WeightPtr upload(const device::WeightSource& source, device::WeightRole role, bool read_each_step,
+                   std::optional<tensor::DType> type = std::nullopt);
   /// Slice at.expert of a tensor [experts, ...] of which one slice has that shape.
   device::WeightPart take_slice(const std::string& name, tensor::Shape shape, At at);
   /// The module's matrix, in whatever scheme the file has it.
@@ -143,7 +153,7 @@ class WeightLoader {
   const ModuleLayout& layout_;  ///< That of the file.
   device::Device& device_;
   const std::function<void(double)>& progress_;
-  const std::optional<tensor::DType> type_;
+  const LoadTypes types_;
   TensorIndex index_;
   const std::vector<std::unique_ptr<WeightScheme>> schemes_;
   std::vector<LinearModule> modules_{};

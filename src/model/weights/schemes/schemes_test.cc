@@ -15,6 +15,20 @@
 namespace openllm::model::test {
 namespace {
 
+/// E2M1 has a negative zero (code 8), which packages keep and our blocks do not.
+void sign_zeros(tensor::DType type, const std::vector<std::byte>& blocks, float* values,
+                std::size_t n) {
+  const bool is_mxfp4 = type == tensor::DType::kMXFP4;
+  if (!is_mxfp4 && type != tensor::DType::kE2M1By16) return;
+  const auto block_bytes = static_cast<std::size_t>(tensor::info(type).block_bytes);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::byte* codes = blocks.data() + i / 32 * block_bytes + (is_mxfp4 ? 1 : 8);
+    const auto pair = std::to_integer<unsigned>(codes[i % 16]);
+    const unsigned code = i % 32 < 16 ? pair & 15U : pair >> 4U;
+    if (code == 8) values[i] = -0.0F;
+  }
+}
+
 /// The rows of a part as F32.
 std::vector<float> values_of(const device::WeightPart& part) {
   const auto n_in = static_cast<std::size_t>(part.view.shape[1]);
@@ -23,7 +37,9 @@ std::vector<float> values_of(const device::WeightPart& part) {
   std::vector<float> values(static_cast<std::size_t>(part.view.shape[0]) * n_in);
   for (std::int64_t row = 0; row < part.view.shape[0]; ++row) {
     part.rows->read_row(row, blocks.data());
-    type.to_f32(blocks.data(), values.data() + static_cast<std::size_t>(row) * n_in, n_in);
+    float* of_row = values.data() + static_cast<std::size_t>(row) * n_in;
+    type.to_f32(blocks.data(), of_row, n_in);
+    sign_zeros(part.view.dtype, blocks, of_row, n_in);
   }
   return values;
 }
@@ -126,6 +142,9 @@ TEST(Schemes, TensorsThatAreMissingOrDifferAreNamed) {
     const auto file = format::open_checkpoint(data_path(name));
     for (const format::NamedTensor& tensor : file->tensors()) {
       if (!tensor.name.starts_with(module)) continue;
+      const std::string_view part = std::string_view(tensor.name).substr(module.size());
+      const bool is_matrix = part == ".W_q" || part == ".scale" || part == ".zero";
+      if (name == std::string_view("llama-hqq") && !is_matrix) continue;  // notes beside it
       tensor::TensorView typed = tensor.view;
       typed.dtype = tensor::DType::kI16;
       tensor::TensorView shaped = tensor.view;
