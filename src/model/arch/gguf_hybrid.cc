@@ -55,6 +55,24 @@ void read_mamba2(const Config& config, Members& members) {
       .set("mamba_conv_bias", members.some_layer_has("ssm_conv1d.bias"));
 }
 
+std::vector<bool> read_attending(const Config& config, int n_layers, int otherwise) {
+  constexpr std::string_view kKey = "attention.recurrent_layers";
+  const int interval = config.int_or("full_attention_interval", otherwise, 1, kMaxLayers);
+  std::vector<bool> attends;
+  for (int i = 0; i < n_layers; ++i) attends.push_back((i + 1) % interval == 0);
+  const base::Json* value = config.find(kKey);
+  if (value == nullptr) return attends;
+  const base::JsonArray* listed = value->if_array();
+  if (listed == nullptr || listed->size() < attends.size())
+    config.corrupt(kKey, "bad value (expected a boolean for each of ", n_layers, " layers)");
+  for (std::size_t i = 0; i < attends.size(); ++i) {
+    const bool* is_recurrent = (*listed)[i].if_bool();
+    if (is_recurrent == nullptr) config.corrupt(kKey, "wrong type (expected booleans)");
+    attends[i] = !*is_recurrent;
+  }
+  return attends;
+}
+
 void set_kinds(Members& members, std::string_view name, const std::vector<bool>& is_kind,
                std::string_view word, std::string_view other) {
   base::JsonArray words;

@@ -16,6 +16,8 @@ void add_mamba2(ModuleLayout& layout);
 int read_expansion(const Config& config);
 /// ssm.* under the names of Bamba and its kin: mamba_n_heads and so on.
 void read_mamba2(const Config& config, Members& members);
+/// Layers that attend, by attention.recurrent_layers, or else every full_attention_interval-th one.
+std::vector<bool> read_attending(const Config& config, int n_layers, int otherwise);
 /// `name`: a word for each layer.
 void set_kinds(Members& members, std::string_view name, const std::vector<bool>& is_kind,
                std::string_view word, std::string_view other);

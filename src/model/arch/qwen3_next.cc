@@ -48,25 +48,6 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
-/// A list, or else every full_attention_interval-th layer.
-std::vector<bool> read_attending(const Config& config, int n_layers) {
-  constexpr std::string_view kKey = "attention.recurrent_layers";
-  const int interval = config.int_or("full_attention_interval", 4, 1, kMaxLayers);
-  std::vector<bool> attends;
-  for (int i = 0; i < n_layers; ++i) attends.push_back((i + 1) % interval == 0);
-  const base::Json* value = config.find(kKey);
-  if (value == nullptr) return attends;
-  const base::JsonArray* listed = value->if_array();
-  if (listed == nullptr || listed->size() < attends.size())
-    config.corrupt(kKey, "bad value (expected a boolean for each of ", n_layers, " layers)");
-  for (std::size_t i = 0; i < attends.size(); ++i) {
-    const bool* is_recurrent = (*listed)[i].if_bool();
-    if (is_recurrent == nullptr) config.corrupt(kKey, "wrong type (expected booleans)");
-    attends[i] = !*is_recurrent;
-  }
-  return attends;
-}
-
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   return read_qwen3_next_gguf(config, checkpoint, from_hf);
 }
@@ -95,7 +76,7 @@ ModelSpec read_qwen3_next_gguf(const Config& config, const format::Checkpoint& c
   for (std::size_t i = 0; i < is_mixture.size(); ++i) {
     if (!is_mixture[i]) dense.emplace_back(static_cast<std::int64_t>(i));
   }
-  gguf::set_kinds(members, "layer_types", read_attending(config, members.n_layers()),
+  gguf::set_kinds(members, "layer_types", gguf::read_attending(config, members.n_layers(), 4),
                   "full_attention", "linear_attention");
   members.copy("ssm.conv_kernel", "linear_conv_kernel_dim")
       .copy("ssm.state_size", "linear_key_head_dim")
