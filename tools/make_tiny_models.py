@@ -511,6 +511,20 @@ MODELS = {
                           first_k_dense_replace=1),
     "plbart": seq2seq("PLBartConfig", 412),
     "mvp": seq2seq("MvpConfig", 413),
+    # Without dense layers, which llama.cpp does not know beside mixtures.
+    "qwen2-moe-sparse": seeded(701, "Qwen2MoeConfig", **sizes(), **moe_sizes(), num_experts=6,
+                               shared_expert_intermediate_size=20),
+    "qwen3-next-sparse": seeded(702, "Qwen3NextConfig", **sizes(), head_dim=16, **linear_sizes(), **moe_sizes(),
+                                num_experts=4, shared_expert_intermediate_size=20,
+                                layer_types=["linear_attention", "full_attention"]),
+    # llama.cpp attends on every eighth layer and has one factor.
+    "minimax-plain": in_f32(seeded(
+        705, "MiniMaxConfig", **sizes(num_hidden_layers=8, head_dim=8, intermediate_size=20), num_local_experts=3,
+        block_size=8, full_attn_alpha_factor=1.3, linear_attn_alpha_factor=1.3, mlp_alpha_factor=1.3,
+        layer_types=["linear_attention"] * 7 + ["full_attention"])),
+    # Rows of whole blocks.
+    "qwen3-moe-wide": seeded(703, "Qwen3MoeConfig", **sizes(hidden_size=64, head_dim=16), moe_intermediate_size=32,
+                             num_experts_per_tok=2, num_experts=5, norm_topk_prob=True),
 }
 
 

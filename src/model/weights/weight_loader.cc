@@ -97,12 +97,15 @@ bool of_one_kind(const WeightPart& a, const WeightPart& b) {
           a.grouped->group_of == b.grouped->group_of);
 }
 
-/// Norms of models that began in TensorFlow may have the older suffix.
-std::string vector_name(const TensorIndex& index, const std::string& module, const char* suffix,
-                        const char* older) {
-  const std::string name = module + suffix;
-  return index.find(name) == nullptr && index.find(module + older) != nullptr ? module + older
-                                                                              : name;
+/// Norms of models that began in TensorFlow may have the older suffix; llama.cpp writes some
+/// weights of norms without any.
+std::string vector_name(const TensorIndex& index, const std::string& module,
+                        std::string_view suffix, std::string_view older) {
+  const std::string name = base::cat(module, suffix);
+  const std::string old_name = base::cat(module, older);
+  if (index.find(name) != nullptr) return name;
+  if (index.find(old_name) != nullptr) return old_name;
+  return suffix == ".weight" && index.find(module) != nullptr ? module : name;
 }
 
 }  // namespace
@@ -167,8 +170,11 @@ WeightPtr WeightLoader::bias(Role role, At at, std::int64_t n) {
 WeightPtr WeightLoader::values(Role role, At at, std::int64_t n) {
   const std::string name = index_.module(role, at);
   const tensor::TensorView* found = index_.find(name);
-  const bool is_row = found != nullptr && found->shape == Shape{1, n};
-  tensor::TensorView view = index_.take(name, is_row ? Shape{1, n} : Shape{n});
+  Shape shape{n};
+  for (const Shape& same : {Shape{1, n}, Shape{n, 1}}) {
+    if (found != nullptr && found->shape == same) shape = same;
+  }
+  tensor::TensorView view = index_.take(name, shape);
   view.shape = Shape{n};
   return upload({.parts = {{view, name}}}, WeightRole::kVector, true);
 }
