@@ -53,7 +53,8 @@ TEST(CpuElementwise, RowFactorsAndSizesAgreeWithTheReference) {
       return TestTensor(device, 9, cols, random.normals(static_cast<std::size_t>(9 * cols)));
     };
     compare(9, cols, 2.0F, 1e-6, [&](Device& device, Tensor x) {
-      device.add_scaled_rows(x.columns(0, 1), others(device), x);
+      const TestTensor factors(device, 9, 1, {0, 1, -2, 3, 0.5F, 4, -0.25F, 7, 1});
+      device.add_scaled_rows(factors, others(device), x);
     });
     compare(9, cols, 2.0F, 2e-6,
             [&](Device& device, Tensor x) { device.match_sizes(others(device), 0.01F, x); });
