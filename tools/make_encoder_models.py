@@ -48,6 +48,11 @@ def decoder_sizes(**other):
                 num_key_value_heads=2, head_dim=8, max_position_embeddings=48, pad_token_id=0) | other
 
 
+def deberta_sizes(**other):
+    return bert_sizes(relative_attention=True, pos_att_type=["p2c", "c2p"], norm_rel_ebd="layer_norm",
+                      type_vocab_size=0) | other
+
+
 # name -> (class, its configuration's arguments, seed)
 MODELS = {
     "bert-classifier": ("BertForSequenceClassification", bert_sizes(num_labels=1), 1),
@@ -68,9 +73,19 @@ MODELS = {
         mask_token_id=3, bos_token_id=1, eos_token_id=2, classifier_pooling="mean", attention_bias=True, mlp_bias=True,
         num_labels=1), 13),
     "qwen3-classifier": ("Qwen3ForSequenceClassification", decoder_sizes(num_labels=1), 14),
+    "albert": ("AlbertModel", bert_sizes(embedding_size=20, num_hidden_layers=5, num_hidden_groups=2), 423),
+    "albert-classifier": ("AlbertForSequenceClassification", bert_sizes(embedding_size=32, num_labels=2), 424),
+    "ernie": ("ErnieModel", bert_sizes(), 425),
+    "data2vec-text": ("Data2VecTextModel", bert_sizes(type_vocab_size=1), 426),
+    # as v3: distances go through the linears of queries and keys, in buckets that the prompt fills
+    "deberta-v2": ("DebertaV2Model", deberta_sizes(share_att_key=True, position_buckets=8, type_vocab_size=0,
+                                                   position_biased_input=False), 420),
+    "deberta-v2-own": ("DebertaV2Model", deberta_sizes(max_relative_positions=12, type_vocab_size=2), 421),
+    "deberta-v2-classifier": ("DebertaV2ForSequenceClassification", deberta_sizes(
+        pos_att_type="p2c", share_att_key=True, position_buckets=6, norm_rel_ebd="none", num_labels=3), 422),
 }
 N_PROMPT = 31
-N_TYPES = {"bert-classifier": 2, "electra": 2, "nomic-bert": 2}
+N_TYPES = {"bert-classifier": 2, "electra": 2, "nomic-bert": 2, "deberta-v2-own": 2, "albert": 2}
 
 
 def make_model(class_name, arguments, seed):

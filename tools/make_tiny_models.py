@@ -109,6 +109,11 @@ def in_f32(model):
     return (name, arguments, options | dict(dtype=torch.float32))
 
 
+def t5gemma_sizes(**other):
+    return sizes(head_dim=12, vocab_size=96, sliding_window=6, query_pre_attn_scalar=20,
+                 attn_logit_softcapping=5.0) | other
+
+
 def linear_sizes():
     return dict(linear_conv_kernel_dim=4, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
                 linear_num_value_heads=4)
@@ -462,6 +467,50 @@ MODELS = {
         317, "MiniMaxConfig", **sizes(num_hidden_layers=3, head_dim=8), num_local_experts=4, block_size=8,
         full_attn_alpha_factor=1.3, linear_attn_alpha_factor=1.2, linear_attn_beta_factor=0.9, mlp_alpha_factor=1.1,
         mlp_beta_factor=0.8, layer_types=["linear_attention", "full_attention", "linear_attention"])),
+    "recurrent-gemma": seeded(400, "RecurrentGemmaConfig", hidden_size=32, lru_width=40, intermediate_size=60,
+                              num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
+                              attention_window_size=9, conv1d_width=3, logits_soft_cap=7.0, attention_bias=True,
+                              block_types=["recurrent", "attention", "recurrent"]),
+    "zamba2": seeded(401, "Zamba2Config", **sizes(num_hidden_layers=5, num_key_value_heads=4), mamba_d_state=6,
+                     mamba_ngroups=2, n_mamba_heads=8, chunk_size=8, num_mem_blocks=2, adapter_rank=5,
+                     use_shared_attention_adapter=True, use_mem_rope=True, add_bias_linear=True, time_step_min=0.5,
+                     layers_block_type=["mamba", "hybrid", "hybrid", "mamba", "hybrid"]),
+    "zamba2-plain": seeded(402, "Zamba2Config", **sizes(num_hidden_layers=3), mamba_d_state=6, n_mamba_heads=4,
+                           chunk_size=8, adapter_rank=4, layers_block_type=["mamba", "hybrid", "hybrid"]),
+    "rwkv": seeded(403, "RwkvConfig", hidden_size=32, attention_hidden_size=40, intermediate_size=44,
+                   num_hidden_layers=5, rescale_every=2, context_length=16, layer_norm_epsilon=1e-3),
+    # residual streams, keys shared by the last layers, fewer rows for layers than tokens
+    "gemma3n": seeded(404, "Gemma3nTextConfig", **sizes(num_hidden_layers=5, head_dim=8, intermediate_size=[
+                          44, 40, 44, 36, 44]), sliding_window=7, vocab_size_per_layer_input=80,
+                      hidden_size_per_layer_input=6, num_kv_shared_layers=2, altup_num_inputs=3, altup_active_idx=1,
+                      laurel_rank=5, final_logit_softcapping=6.0, activation_sparsity_pattern=[0.9, 0.0, 0.4, 0.0, 0.0],
+                      layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention",
+                                   "full_attention"]),
+    "gemma3n-plain": seeded(405, "Gemma3nTextConfig", **sizes(head_dim=12), sliding_window=9,
+                            vocab_size_per_layer_input=96, hidden_size_per_layer_input=4, num_kv_shared_layers=0,
+                            laurel_rank=4, altup_correct_scale=False),
+    "gemma4-moe": seeded(406, "Gemma4TextConfig", **sizes(num_hidden_layers=3, head_dim=8), global_head_dim=12,
+                         sliding_window=7, hidden_size_per_layer_input=0, enable_moe_block=True, num_experts=5,
+                         top_k_experts=2, moe_intermediate_size=20, layer_types=[
+                             "sliding_attention", "sliding_attention", "full_attention"]),
+    "t5gemma": ("T5GemmaConfig", dict(
+        vocab_size=96, encoder=t5gemma_sizes(num_hidden_layers=3, attention_bias=True),
+        decoder=t5gemma_sizes(num_hidden_layers=2, final_logit_softcapping=6.0)),
+        dict(n_prompt=17, n_source=23, dtype=torch.bfloat16, number=407)),
+    "sarvam-moe": seeded(408, "SarvamMoEConfig", **sizes(num_hidden_layers=3, head_dim=8), **moe_sizes(),
+                         n_routed_experts=6, n_shared_experts=1, n_group=2, topk_group=1, pad_token_id=0),
+    "cohere2-moe": seeded(409, "Cohere2MoeConfig", **sizes(num_hidden_layers=4, head_dim=8), num_experts=5,
+                          num_experts_per_tok=2, num_shared_experts=2, first_k_dense_replace=1, sliding_window=8,
+                          sliding_window_pattern=2, prefix_dense_intermediate_size=36, logit_scale=0.6,
+                          expert_selection_fn="sigmoid"),
+    "cohere2-moe-softmax": seeded(410, "Cohere2MoeConfig", **sizes(head_dim=12), num_experts=4, num_experts_per_tok=2,
+                                  sliding_window=8, sliding_window_pattern=2, rms_norm_eps=1e-5, logit_scale=0.6,
+                                  attention_bias=True),
+    "glm-moe-dsa": seeded(411, "GlmMoeDsaConfig", **sizes(num_hidden_layers=3, num_key_value_heads=4), **moe_sizes(),
+                          n_routed_experts=6, **latent_sizes(), index_topk=48, index_head_dim=16, index_n_heads=2,
+                          first_k_dense_replace=1),
+    "plbart": seq2seq("PLBartConfig", 412),
+    "mvp": seq2seq("MvpConfig", 413),
 }
 
 
@@ -478,7 +527,8 @@ def make_model(class_name, arguments, seed, attention):
         model = transformers.AutoModelForSeq2SeqLM.from_config(config, attn_implementation=attention)
     else:
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention)
-    gemma = class_name.startswith(("Gemma", "VaultGemma", "Nemotron")) and not class_name.startswith("Gemma4")
+    gemma = (class_name.startswith(("Gemma", "VaultGemma", "Nemotron", "RecurrentGemma", "T5Gemma"))
+             and not class_name.startswith(("Gemma4", "Gemma3n")))
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:  # positions as waves
@@ -487,8 +537,16 @@ def make_model(class_name, arguments, seed, attention):
         is_norm = "norm" in name.lower() or ".ln_" in name
         if name.endswith("bias"):
             value = 0.3 * noise
+        elif "time_mix" in name:  # between a row and the one before
+            value = 0.5 + 0.25 * noise
+        elif name.endswith("router.scale"):
+            value = 4.0 + noise
+        elif name.endswith("per_expert_scale"):
+            value = 1.0 + 0.3 * noise
         elif is_norm:
             value = 0.3 * noise + (0.0 if gemma else 1.0)
+        elif "shared_transformer" in name:  # several layers in a row, whose errors would add up
+            value = 0.4 * noise / parameter.shape[-1] ** 0.5
         elif "embed" in name or ".wte" in name or ".wpe" in name or "lm_head" in name:
             value = (0.15 if gemma else 0.6) * noise
         elif "shared." in name and class_name.endswith("T5Config"):

@@ -105,6 +105,19 @@ class Device {
   /// be v.
   virtual void linear_attention(const LinearAttentionSpec& spec, StateRef state,
                                 const LinearAttentionRows& rows, Tensor out) noexcept = 0;
+  /// h = a h + sqrt(1 - a^2) sigmoid(input gate) x, where a = exp(rates[c] sigmoid(decay gate)),
+  /// and the root is 1 at a sequence's first position;  out = h.  The state is h, [C]. x and out
+  /// may be the same.
+  virtual void gated_scan(StateRef state, const GatedScanRows& rows, Tensor out) noexcept = 0;
+  /// The mean of a sequence's values v so far with weights e^k, which decay by e^rates[c] from row
+  /// to row, but the row's own is e^(k + first[c]) (RWKV-4). The state, [3, C]: weighted sum, sum
+  /// of weights, and the exponent that both are relative to. v and out may be the same.
+  virtual void decaying_mean(StateRef state, const Weight& rates, const Weight& first, Tensor k,
+                             Tensor v, Tensor out) noexcept = 0;
+  /// q, k, v, out: [T, H * D]; key_rows, query_rows: P and Q, [buckets, H * D]; either may be
+  /// empty. out may be q.
+  virtual void disentangled_attention(const DisentangledSpec& spec, Tensor q, Tensor k, Tensor v,
+                                      Tensor key_rows, Tensor query_rows, Tensor out) noexcept = 0;
   /// out = act(gate_up[:, :F]) * gate_up[:, F:].  gate_up: [T, 2F], out: [T, F]; may share memory
   /// with gate_up's gate.
   virtual void gated_activation(Activation act, Tensor gate_up, Tensor out) noexcept = 0;
@@ -121,6 +134,14 @@ class Device {
   virtual void scale_by_position(const PositionScale& scale, Tensor x) noexcept = 0;
   virtual void scale(float factor, Tensor x) noexcept = 0;  ///< x *= factor.
   virtual void multiply(Tensor y, Tensor x) noexcept = 0;   ///< x *= y.
+  /// x[t,c] *= factors[c]
+  virtual void scale_columns(const Weight& factors, Tensor x) noexcept = 0;
+  /// out[t,:] += factors[t,0] * x[t,:]
+  virtual void add_scaled_rows(Tensor factors, Tensor x, Tensor out) noexcept = 0;
+  /// x[t,:] *= |like[t,:]| / max(|x[t,:]|, least), where |..| is the root mean square.
+  virtual void match_sizes(Tensor like, float least, Tensor x) noexcept = 0;
+  /// x = max(0, x - (mean + n_deviations * standard deviation)) of each row.
+  virtual void cut_below(float n_deviations, Tensor x) noexcept = 0;
   /// Every x to within [-limit, limit], in place.
   virtual void clamp(float limit, Tensor x) noexcept = 0;
   /// out = x; they must not overlap.

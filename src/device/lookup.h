@@ -11,13 +11,15 @@ inline std::int32_t looked_up_row(const step::Step& step, const Lookup& lookup,
   const auto row = static_cast<std::size_t>(t);
   switch (lookup.by) {
     case Lookup::By::kTokenId:
-      return step.token_ids[row];
+      return lookup.n_ids > 0 && step.token_ids[row] >= lookup.n_ids ? 0 : step.token_ids[row];
     case Lookup::By::kPosition:
       return step.positions[row] + lookup.offset;
     case Lookup::By::kTokenType:
       return (step.token_types.empty() ? 0 : step.token_types[row]) + lookup.offset;
     case Lookup::By::kConstant:
       return lookup.offset;
+    case Lookup::By::kRow:
+      return static_cast<std::int32_t>(t) + lookup.offset;
   }
   return -1;
 }

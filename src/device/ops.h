@@ -55,11 +55,13 @@ struct Lookup {
     kPosition,   ///< The row's position + offset.
     kConstant,   ///< Row `offset` of the table, for all.
     kTokenType,  ///< The row's token type + offset.
+    kRow,        ///< The number of the row of `out` + offset, whatever the step's rows are.
   };
   By by = By::kTokenId;
   std::int32_t offset = 0;
-  float scale = 1.0F;  ///< Factor of what was looked up (not of given embeddings).
-  bool add = false;    ///< Add to `out` instead of replacing it.
+  float scale = 1.0F;      ///< Factor of what was looked up (not of given embeddings).
+  bool add = false;        ///< Add to `out` instead of replacing it.
+  std::int32_t n_ids = 0;  ///< kTokenId, > 0: ids from this one on look up row 0.
 };
 
 enum class RopeStyle : std::uint8_t {
@@ -233,6 +235,28 @@ struct LinearAttentionRows {
   const Weight* skip = nullptr;             ///< [n_heads]: out += skip * v; null: nothing.
 };
 
+/// Inputs of the gated linear recurrence RG-LRU (arXiv 2402.19427), all [T, C]. Gates are given
+/// before their bias and sigmoid.
+struct GatedScanRows {
+  Tensor x{};
+  Tensor input_gate{};
+  Tensor decay_gate{};
+  const Weight* input_bias = nullptr;  ///< [C]; so the next ones.
+  const Weight* decay_bias = nullptr;
+  const Weight* rates = nullptr;  ///< Logarithm of the decay where its gate is open; < 0.
+};
+
+/// Attention of encoders whose scores have parts for the distance d = i - j of a query i from a key
+/// j: scale (q_i . k_j + q_i . P[b(d)] + k_j . Q[b(d)]), with rows P and Q for each bucket b
+/// (DeBERTa, arXiv 2006.03654). Rows see all of their sequence, which comes in one step.
+struct DisentangledSpec {
+  int n_heads = 0;
+  int head_dim = 0;
+  float scale = 1.0F;
+  /// b(d) for d from -(n - 1) to n - 1, where n is the longest sequence: 2 n - 1 entries.
+  std::vector<std::int32_t> buckets{};
+};
+
 /// How a mixture chooses experts for a row and weighs them, from the row's scores.
 struct RouterSpec {
   enum class Score : std::uint8_t {
@@ -257,6 +281,7 @@ struct RouterSpec {
   int n_groups = 1;
   int top_groups = 1;
   GroupScore group_score = GroupScore::kBest;
+  std::vector<float> gains{};  ///< A factor of each expert's weight, last of all; empty: 1.
 };
 /// Which experts the rows of a step go to. A row with k experts has k slots; slots are sorted by
 /// expert, then by row.

@@ -117,7 +117,9 @@ void RoutedSlots::choose(std::int64_t t, const float* scores, const float* bias)
   std::sort(s.order, chosen_end);
   for (int i = 0; i < spec_.top_k; ++i) {
     const int expert = s.order[i];
-    choices_[static_cast<std::size_t>(t * spec_.top_k + i)] = {expert, s.scores[expert] * factor};
+    const float gain = spec_.gains.empty() ? 1.0F : spec_.gains[static_cast<std::size_t>(expert)];
+    choices_[static_cast<std::size_t>(t * spec_.top_k + i)] = {expert,
+                                                               s.scores[expert] * factor * gain};
   }
 }
 

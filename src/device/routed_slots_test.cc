@@ -72,6 +72,13 @@ TEST(RoutedSlots, WeightsThatAddUpToTheScale) {
   EXPECT_FLOAT_EQ(slots.slot(0, 1).weight, 1.25F);
 }
 
+TEST(RoutedSlots, ExpertsMayHaveGains) {
+  const RoutedSlots slots =
+      route({.n_experts = 3, .top_k = 2, .gains = {2.0F, 0.5F, 3.0F}}, {{0, 1, 1}});
+  EXPECT_FLOAT_EQ(slots.slot(0, 0).weight, 0.25F);
+  EXPECT_FLOAT_EQ(slots.slot(0, 1).weight, 1.5F);
+}
+
 TEST(RoutedSlots, WhatIsNoNumberComesLast) {
   const float nan = std::nanf("");
   const RouterSpec spec{

@@ -115,7 +115,8 @@ constexpr const char* kDevices[] = {"reference", "cpu"};
 INSTANTIATE_TEST_SUITE_P(
     Families, EncoderGoldenTest,
     testing::Combine(testing::Values("roberta", "distilbert", "mpnet", "electra", "nomic-bert",
-                                     "nomic-bert-published", "modernbert", "eurobert"),
+                                     "nomic-bert-published", "modernbert", "eurobert", "deberta-v2",
+                                     "deberta-v2-own", "albert", "ernie", "data2vec-text"),
                      testing::ValuesIn(kDevices)),
     case_name);
 
@@ -150,7 +151,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values("bert-classifier", "xlm-roberta-classifier",
                                      "distilbert-classifier", "electra-classifier",
                                      "modernbert-classifier", "eurobert-classifier",
-                                     "qwen3-classifier"),
+                                     "qwen3-classifier", "deberta-v2-classifier",
+                                     "albert-classifier"),
                      testing::ValuesIn(kDevices)),
     case_name);
 

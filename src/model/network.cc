@@ -59,7 +59,8 @@ void Network::load_stacks(WeightLoader& loader) {
     pooled_head_ = PooledHead::load(*spec_.pooled_head, loader.index(), spec_.dim);
   if (spec_.encoder) {
     loader.index().use(TensorIndex::Stack::kEncoder);
-    encoder_ = std::make_unique<SourceEncoder>(*spec_.encoder, builder, stack_->embedding());
+    encoder_ = std::make_unique<SourceEncoder>(*spec_.encoder, builder, stack_->embedding(),
+                                               spec_.vocab_size);
   }
 }
 

@@ -4,8 +4,19 @@
 
 namespace openllm::model {
 
-SourceEncoder::SourceEncoder(const StackSpec& spec, BlockBuilder& builder, const Embedding& tokens)
-    : stack_(spec, builder, std::make_unique<Embedding>(spec.embedding, builder, tokens)) {}
+namespace {
+
+std::unique_ptr<Embedding> make_embedding(const EmbeddingSpec& spec, BlockBuilder& builder,
+                                          const Embedding& tokens, int vocab_size) {
+  if (!spec.own_table) return std::make_unique<Embedding>(spec, builder, tokens);
+  return std::make_unique<Embedding>(spec, builder, role::kEmbedding, vocab_size, false);
+}
+
+}  // namespace
+
+SourceEncoder::SourceEncoder(const StackSpec& spec, BlockBuilder& builder, const Embedding& tokens,
+                             int vocab_size)
+    : stack_(spec, builder, make_embedding(spec.embedding, builder, tokens, vocab_size)) {}
 
 /// The source texts as sequences of their own, with the block tables of the sequences they belong
 /// to.

@@ -10,8 +10,10 @@ namespace openllm::model {
 /// leaves their keys and values in the decoder's cross attention.
 class SourceEncoder {
  public:
-  /// `tokens`: the decoder's embedding, whose table it shares; must outlive the encoder.
-  SourceEncoder(const StackSpec& spec, BlockBuilder& builder, const Embedding& tokens);
+  /// `tokens`: the decoder's embedding, whose table it shares unless it has its own; must outlive
+  /// the encoder.
+  SourceEncoder(const StackSpec& spec, BlockBuilder& builder, const Embedding& tokens,
+                int vocab_size);
 
   Stack& stack() noexcept { return stack_; }
   /// Encodes the sources that `given.step` brings and gives them to the layers of the decoder. A

@@ -84,6 +84,17 @@ void check_sequences(const step::Step& step, const Adapters& adapters) {
           ", got ", next, ")");
 }
 
+/// Of encoders that know distances up to some length.
+void check_distances(const step::Step& step, const ModelSpec& spec) {
+  const auto* attention = std::get_if<DisentangledAttentionSpec>(&spec.layers.front().mixer);
+  if (attention == nullptr) return;
+  const auto longest = static_cast<std::int64_t>(attention->buckets.size() / 2 + 1);
+  for (const step::SequenceRows& sequence : step.sequences) {
+    require(sequence.n_rows <= longest, "sequence longer than distances are known for (expected ",
+            "at most ", longest, " rows, got ", sequence.n_rows, ")");
+  }
+}
+
 /// Source texts come whole, and only where an encoder reads them.
 void check_sources(const step::Step& step, const ModelSpec& spec, const StepLimits& limits) {
   std::int64_t n_sources = 0;
@@ -190,6 +201,7 @@ void check_step(const step::Step& step, const ModelSpec& spec, const StepLimits&
   check_rows(step, spec);
   check_outputs(step, limits);
   check_sequences(step, *limits.adapters);
+  check_distances(step, spec);
   check_sources(step, spec, limits);
   check_copies(step, *limits.blocks_per_group);
   require(spec.head || step.logit_rows.empty(), "this network gives no logits, only hidden states");

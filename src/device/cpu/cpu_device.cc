@@ -251,6 +251,56 @@ void CpuDevice::scale(float factor, Tensor x) noexcept {
   });
 }
 
+void CpuDevice::scale_columns(const Weight& factors, Tensor x) noexcept {
+  guarded([&] {
+    for_rows(x.rows, 0.2 * static_cast<double>(x.cols),
+             [&](std::int64_t t) { kernels_.multiply(row_of(x, t), vector_of(&factors), x.cols); });
+  });
+}
+
+void CpuDevice::add_scaled_rows(Tensor factors, Tensor x, Tensor out) noexcept {
+  guarded([&] {
+    for_rows(x.rows, 0.2 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      kernels_.add(row_of(out, t), row_of(x, t), row_of(factors, t)[0], x.cols, row_of(out, t));
+    });
+  });
+}
+
+void CpuDevice::match_sizes(Tensor like, float least, Tensor x) noexcept {
+  guarded([&] {
+    const auto size = [](const float* values, std::int64_t n) {
+      double sum = 0.0;
+      for (std::int64_t i = 0; i < n; ++i)
+        sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+      return static_cast<float>(std::sqrt(sum / static_cast<double>(n)));
+    };
+    for_rows(x.rows, 3.0 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      const float wanted = size(row_of(like, t), like.cols);
+      const float factor = wanted / std::max(size(row_of(x, t), x.cols), least);
+      kernels_.scale_cap(row_of(x, t), x.cols, factor, 0.0F);
+    });
+  });
+}
+
+void CpuDevice::cut_below(float n_deviations, Tensor x) noexcept {
+  guarded([&] {
+    for_rows(x.rows, 3.0 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      float* const values = row_of(x, t);
+      double sum = 0.0;
+      for (std::int64_t i = 0; i < x.cols; ++i) sum += static_cast<double>(values[i]);
+      const double mean = sum / static_cast<double>(x.cols);
+      double square = 0.0;
+      for (std::int64_t i = 0; i < x.cols; ++i) {
+        const double centred = static_cast<double>(values[i]) - mean;
+        square += centred * centred;
+      }
+      const double deviation = std::sqrt(square / static_cast<double>(x.cols));
+      const auto cutoff = static_cast<float>(mean + static_cast<double>(n_deviations) * deviation);
+      for (std::int64_t i = 0; i < x.cols; ++i) values[i] = std::max(0.0F, values[i] - cutoff);
+    });
+  });
+}
+
 void CpuDevice::clamp(float limit, Tensor x) noexcept {
   guarded([&] {
     for_rows(x.rows, 0.2 * static_cast<double>(x.cols), [&](std::int64_t t) {

@@ -75,6 +75,15 @@ class CpuDevice final : public Device {
                     Tensor c, Tensor x, Tensor out) noexcept override;
   void linear_attention(const LinearAttentionSpec& spec, StateRef state,
                         const LinearAttentionRows& rows, Tensor out) noexcept override;
+  void gated_scan(StateRef state, const GatedScanRows& rows, Tensor out) noexcept override;
+  void decaying_mean(StateRef state, const Weight& rates, const Weight& first, Tensor k, Tensor v,
+                     Tensor out) noexcept override;
+  void disentangled_attention(const DisentangledSpec& spec, Tensor q, Tensor k, Tensor v,
+                              Tensor key_rows, Tensor query_rows, Tensor out) noexcept override;
+  void scale_columns(const Weight& factors, Tensor x) noexcept override;
+  void add_scaled_rows(Tensor factors, Tensor x, Tensor out) noexcept override;
+  void match_sizes(Tensor like, float least, Tensor x) noexcept override;
+  void cut_below(float n_deviations, Tensor x) noexcept override;
   void clamp(float limit, Tensor x) noexcept override;
   void copy(Tensor x, Tensor out) noexcept override;
   void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override;

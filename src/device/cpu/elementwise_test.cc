@@ -46,6 +46,43 @@ TEST(CpuElementwise, NormsAgreeWithTheReference) {
   }
 }
 
+TEST(CpuElementwise, RowFactorsAndSizesAgreeWithTheReference) {
+  for (const std::int64_t cols : {1, 7, 36, 640}) {
+    const auto others = [&](Device& device) {
+      Random random(37);
+      return TestTensor(device, 9, cols, random.normals(static_cast<std::size_t>(9 * cols)));
+    };
+    compare(9, cols, 2.0F, 1e-6, [&](Device& device, Tensor x) {
+      const TestTensor factors(device, 9, 1, {0, 1, -2, 3, 0.5F, 4, -0.25F, 7, 1});
+      device.add_scaled_rows(factors, others(device), x);
+    });
+    compare(9, cols, 2.0F, 2e-6,
+            [&](Device& device, Tensor x) { device.match_sizes(others(device), 0.01F, x); });
+    compare(9, cols, 2.0F, 1e-6, [&](Device& device, Tensor x) {
+      Random random(38);
+      device.scale_columns(*upload_vector(device, random.normals(static_cast<std::size_t>(cols))),
+                           x);
+    });
+    compare(9, cols, 2.0F, 4e-6, [&](Device& device, Tensor x) { device.cut_below(0.5F, x); });
+  }
+}
+
+TEST(CpuElementwise, CutsAndSizesAreTheirFormulas) {
+  const auto device = make_reference_device({});
+  const TestTensor x(*device, 1, 4, {1, 2, 3, 6});  // mean 3, deviation sqrt(3.5)
+  device->cut_below(0.5F, x);
+  const float cutoff = 3.0F + 0.5F * std::sqrt(3.5F);
+  EXPECT_EQ(x.values()[2], 0.0F);
+  EXPECT_FLOAT_EQ(x.values()[3], 6.0F - cutoff);
+  const TestTensor like(*device, 1, 2, {3, 3});
+  const TestTensor y(*device, 1, 2, {1, -1});
+  device->match_sizes(like, 0.01F, y);
+  EXPECT_FLOAT_EQ(y.values()[1], -3.0F);
+  const TestTensor tiny(*device, 1, 2, {0.001F, 0.001F});
+  device->match_sizes(like, 0.01F, tiny);
+  EXPECT_FLOAT_EQ(tiny.values()[0], 0.3F);
+}
+
 TEST(CpuElementwise, HeadNormsAgreeWithTheReference) {
   compare(9, 5 * 24, 1.0F, 4e-6, [&](Device& device, Tensor x) {
     Random random(31);

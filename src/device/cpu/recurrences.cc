@@ -12,6 +12,31 @@ namespace {
 /// whole cache lines.
 constexpr std::int64_t kColumns = 64;
 
+/// A column's weighted sum of values, the sum of weights, and their common exponent.
+struct Mean {
+  float sum;
+  float weight;
+  float exponent;
+};
+
+/// Takes a row in; returns the mean with the row's own weight e^(k + first).
+float take_row(float rate, float first, float k, float v, Mean& mean) {
+  if (mean.weight == 0.0F) {  // nothing before
+    mean = {v, 1.0F, k};
+    return v;
+  }
+  const float now = k + first;
+  const float top = std::max(mean.exponent, now);
+  const float kept = std::exp(mean.exponent - top);
+  const float own = std::exp(now - top);
+  const float result = (kept * mean.sum + own * v) / (kept * mean.weight + own);
+  const float next = std::max(mean.exponent + rate, k);
+  const float old = std::exp(mean.exponent + rate - next);
+  const float added = std::exp(k - next);
+  mean = {old * mean.sum + added * v, old * mean.weight + added, next};
+  return result;
+}
+
 float softplus(float x) { return std::max(x, 0.0F) + std::log1p(std::exp(-std::fabs(x))); }
 
 }  // namespace
@@ -123,6 +148,53 @@ void CpuDevice::channel_scan(StateRef state, const Weight& rates, const Weight& 
                  own.out = row_of(out, segment.first_row);
                  own.n_rows = segment.n_rows;
                  kernels_.channel_scan(&own, range.begin, range.end);
+               });
+  });
+}
+
+void CpuDevice::gated_scan(StateRef state, const GatedScanRows& rows, Tensor out) noexcept {
+  guarded([&] {
+    const float* const input_bias = vector_of(rows.input_bias);
+    const float* const decay_bias = vector_of(rows.decay_bias);
+    const float* const rates = vector_of(rows.rates);
+    const auto sigmoid = [](float x) { return 1.0F / (1.0F + std::exp(-x)); };
+    for_states(state, {out.cols, kColumns, 1, 1},
+               [&](float* h, const StateSegment& segment, StateRange range) {
+                 for (std::int64_t t = segment.first_row; t < segment.first_row + segment.n_rows;
+                      ++t) {
+                   const bool is_first = step_->positions[static_cast<std::size_t>(t)] == 0;
+                   for (std::int64_t i = range.begin; i < range.end; ++i) {
+                     const float input = sigmoid(row_of(rows.input_gate, t)[i] + input_bias[i]);
+                     const float log_decay =
+                         rates[i] * sigmoid(row_of(rows.decay_gate, t)[i] + decay_bias[i]);
+                     const float root = is_first ? 1.0F : std::sqrt(-std::expm1(2.0F * log_decay));
+                     h[i] = std::exp(log_decay) * h[i] + root * input * row_of(rows.x, t)[i];
+                     row_of(out, t)[i] = h[i];
+                   }
+                 }
+               });
+  });
+}
+
+void CpuDevice::decaying_mean(StateRef state, const Weight& rates, const Weight& first, Tensor k,
+                              Tensor v, Tensor out) noexcept {
+  guarded([&] {
+    const float* const decays = vector_of(&rates);
+    const float* const own = vector_of(&first);
+    const std::int64_t n = out.cols;
+    for_states(state, {n, kColumns, 3, 1},
+               [&](float* means, const StateSegment& segment, StateRange range) {
+                 for (std::int64_t t = segment.first_row; t < segment.first_row + segment.n_rows;
+                      ++t) {
+                   for (std::int64_t i = range.begin; i < range.end; ++i) {
+                     Mean mean{means[i], means[n + i], means[2 * n + i]};
+                     row_of(out, t)[i] =
+                         take_row(decays[i], own[i], row_of(k, t)[i], row_of(v, t)[i], mean);
+                     means[i] = mean.sum;
+                     means[n + i] = mean.weight;
+                     means[2 * n + i] = mean.exponent;
+                   }
+                 }
                });
   });
 }

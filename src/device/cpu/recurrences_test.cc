@@ -135,6 +135,100 @@ TEST(CpuRecurrences, ChannelScansAgreeWithTheReference) {
   }
 }
 
+TEST(CpuRecurrences, GatedScansAgreeWithTheReference) {
+  for (const std::int64_t n : {7, 16, 100}) {
+    compare(n, n, [&](Device& device, StateRef state, const step::Step& step, Tensor out) {
+      Random random(11);
+      std::vector<float> rates = random.normals(static_cast<std::size_t>(n));
+      for (float& rate : rates) rate = -8.0F * std::fabs(rate);
+      const auto decays = upload_vector(device, rates);
+      const auto input_bias = upload_vector(device, random.normals(static_cast<std::size_t>(n)));
+      const auto decay_bias = upload_vector(device, random.normals(static_cast<std::size_t>(n)));
+      const TestTensor x(device, step.n_rows(), n, inputs(step, n, 11));
+      const TestTensor input_gate(device, step.n_rows(), n, inputs(step, n, 12));
+      const TestTensor decay_gate(device, step.n_rows(), n, inputs(step, n, 13));
+      GatedScanRows rows;
+      rows.x = x;
+      rows.input_gate = input_gate;
+      rows.decay_gate = decay_gate;
+      rows.input_bias = input_bias.get();
+      rows.decay_bias = decay_bias.get();
+      rows.rates = decays.get();
+      device.gated_scan(state, rows, out);
+    });
+  }
+}
+
+TEST(CpuRecurrences, DecayingMeansAgreeWithTheReference) {
+  for (const float size : {1.0F, 40.0F}) {  // of keys: e^40 times another is out of f32's range
+    compare(3 * 70, 70, [&](Device& device, StateRef state, const step::Step& step, Tensor out) {
+      Random random(12);
+      std::vector<float> rates = random.normals(70);
+      for (float& rate : rates) rate = -std::fabs(rate);
+      const auto decays = upload_vector(device, rates);
+      const auto first = upload_vector(device, random.normals(70));
+      std::vector<float> keys = inputs(step, 70, 14);
+      for (float& key : keys) key *= size;
+      const TestTensor k(device, step.n_rows(), 70, keys);
+      const TestTensor v(device, step.n_rows(), 70, inputs(step, 70, 15));
+      device.decaying_mean(state, *decays, *first, k, v, out);
+    });
+  }
+}
+
+/// RG-LRU and RWKV's mean by their formulas in double, for one sequence in one step.
+TEST(CpuRecurrences, GatedScansAndDecayingMeansAreTheirFormulas) {
+  const auto device = make_reference_device({});
+  KvCacheSpec spec;
+  spec.block_size = 8;
+  spec.layers = {{0, 0, 0, 0, 3}};
+  spec.blocks_per_group = {1};
+  const auto cache = device->allocate_kv(spec);
+  step::Step step;
+  step.block_tables.resize(1);
+  step.block_tables[0] = {{0}, {0, 1}};
+  step.sequences.push_back({.first_row = 0, .n_rows = 3, .past_len = 0});
+  step.positions = {0, 1, 2};
+  step.token_ids = {0, 0, 0};
+  device->begin_step(step);
+  const std::vector<float> x = {0.5F, -1.0F, 2.0F};
+  const std::vector<float> g = {0.3F, -0.7F, 1.1F};
+  const auto zero = upload_vector(*device, {0.0F});
+  const auto rate = upload_vector(*device, {-0.6F});
+  const TestTensor in(*device, 3, 1, x);
+  const TestTensor gate(*device, 3, 1, g);
+  const TestTensor out(*device, 3, 1);
+  GatedScanRows rows;
+  rows.x = in;
+  rows.input_gate = gate;
+  rows.decay_gate = gate;
+  rows.input_bias = zero.get();
+  rows.decay_bias = zero.get();
+  rows.rates = rate.get();
+  device->gated_scan({*cache, 0, 0}, rows, out);
+  double h = 0.0;
+  for (std::size_t t = 0; t < 3; ++t) {
+    const double open = 1.0 / (1.0 + std::exp(-double{g[t]}));
+    const double a = t == 0 ? 0.0 : std::exp(-0.6F * open);
+    h = a * h + std::sqrt(1.0 - a * a) * open * double{x[t]};
+    EXPECT_NEAR(out.values()[t], h, 1e-6) << t;
+  }
+  const auto first = upload_vector(*device, {0.4F});
+  device->decaying_mean({*cache, 0, 0}, *rate, *first, gate, in, out);
+  for (std::size_t t = 0; t < 3; ++t) {
+    double sum = 0.0;
+    double weights = 0.0;
+    for (std::size_t s = 0; s <= t; ++s) {
+      const double exponent =
+          double{g[s]} + (s == t ? double{0.4F} : double{-0.6F} * static_cast<double>(t - 1 - s));
+      sum += std::exp(exponent) * double{x[s]};
+      weights += std::exp(exponent);
+    }
+    EXPECT_NEAR(out.values()[t], sum / weights, 1e-6) << t;
+  }
+  device->finish_step();
+}
+
 enum class Decay { kByHead, kByKey, kFixed };
 
 void compare_linear_attention(bool delta, Decay decay) {

@@ -69,6 +69,45 @@ void attend_row(const LinearAttentionSpec& spec, const HeadRow& row, float* stat
   }
 }
 
+void gated_row(const GatedRow& row, std::int64_t n, float* state, float* out) {
+  const auto sigmoid = [](double x) { return 1.0 / (1.0 + std::exp(-x)); };
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double input = sigmoid(wide(row.input_gate[i]) + wide(row.input_bias[i]));
+    const double open = sigmoid(wide(row.decay_gate[i]) + wide(row.decay_bias[i]));
+    const double log_decay = wide(row.rates[i]) * open;
+    const double root = row.is_first ? 1.0 : std::sqrt(-std::expm1(2.0 * log_decay));
+    state[i] =
+        static_cast<float>(std::exp(log_decay) * wide(state[i]) + root * input * wide(row.x[i]));
+    out[i] = state[i];
+  }
+}
+
+void mean_row(const float* rates, const float* first, std::int64_t n, const float* k,
+              const float* v, float* state, float* out) {
+  float* const sums = state;
+  float* const weights = state + n;
+  float* const exponents = state + 2 * n;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double key = wide(k[i]);
+    const double value = wide(v[i]);
+    // Nothing before: no exponent to be relative to.
+    const bool is_empty = weights[i] == 0.0F;
+    const double now = key + wide(first[i]);
+    const double top = is_empty ? now : std::max(wide(exponents[i]), now);
+    const double kept = is_empty ? 0.0 : std::exp(wide(exponents[i]) - top);
+    const double own = std::exp(now - top);
+    out[i] =
+        static_cast<float>((kept * wide(sums[i]) + own * value) / (kept * wide(weights[i]) + own));
+    const double decayed = wide(exponents[i]) + wide(rates[i]);
+    const double next = is_empty ? key : std::max(decayed, key);
+    const double old = is_empty ? 0.0 : std::exp(decayed - next);
+    const double added = std::exp(key - next);
+    sums[i] = static_cast<float>(old * wide(sums[i]) + added * value);
+    weights[i] = static_cast<float>(old * wide(weights[i]) + added);
+    exponents[i] = static_cast<float>(next);
+  }
+}
+
 double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); }
 
 }  // namespace openllm::device

@@ -37,6 +37,23 @@ struct HeadRow {
 /// `state`: [key_dim, value_dim]
 void attend_row(const LinearAttentionSpec& spec, const HeadRow& row, float* state, float* out);
 
+/// Gates, biases and rates of one row of RG-LRU, [n] each.
+struct GatedRow {
+  const float* x;
+  const float* input_gate;
+  const float* decay_gate;
+  const float* input_bias;
+  const float* decay_bias;
+  const float* rates;
+  bool is_first = false;  ///< Of its sequence.
+};
+/// `state` [n]; x and out may be the same.
+void gated_row(const GatedRow& row, std::int64_t n, float* state, float* out);
+
+/// `state` [3, n]: sum, weights, exponent; v and out may be the same.
+void mean_row(const float* rates, const float* first, std::int64_t n, const float* k,
+              const float* v, float* state, float* out);
+
 /// log(1 + e^x)
 double softplus(double x);
 

@@ -368,6 +368,76 @@ class ReferenceDevice final : public Device {
       }
     });
   }
+  void gated_scan(StateRef state, const GatedScanRows& rows, Tensor out) noexcept override {
+    each_state_row(state, out.cols, [&](float* h, std::int64_t t) {
+      gated_row({row(rows.x, t), row(rows.input_gate, t), row(rows.decay_gate, t),
+                 dense(*rows.input_bias).row(0), dense(*rows.decay_bias).row(0),
+                 dense(*rows.rates).row(0), step_->positions[static_cast<std::size_t>(t)] == 0},
+                out.cols, h, row(out, t));
+    });
+  }
+  void decaying_mean(StateRef state, const Weight& rates, const Weight& first, Tensor k, Tensor v,
+                     Tensor out) noexcept override {
+    each_state_row(state, 3 * out.cols, [&](float* own, std::int64_t t) {
+      mean_row(dense(rates).row(0), dense(first).row(0), out.cols, row(k, t), row(v, t), own,
+               row(out, t));
+    });
+  }
+  void disentangled_attention(const DisentangledSpec& spec, Tensor q, Tensor k, Tensor v,
+                              Tensor key_rows, Tensor query_rows, Tensor out) noexcept override {
+    for (const step::SequenceRows& sequence : step_->sequences) {
+      for (std::int64_t i = 0; i < sequence.n_rows; ++i) {
+        for (std::int64_t h = 0; h < spec.n_heads; ++h) {
+          const std::int64_t begin = h * spec.head_dim;
+          attend_disentangled(
+              spec, sequence, i, q.columns(begin, spec.head_dim), k.columns(begin, spec.head_dim),
+              v.columns(begin, spec.head_dim),
+              key_rows.rows > 0 ? key_rows.columns(begin, spec.head_dim) : key_rows,
+              query_rows.rows > 0 ? query_rows.columns(begin, spec.head_dim) : query_rows,
+              out.columns(begin, spec.head_dim));
+        }
+      }
+    }
+  }
+  void scale_columns(const Weight& factors, Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      for (std::int64_t i = 0; i < x.cols; ++i) row(x, t)[i] *= dense(factors).row(0)[i];
+    }
+  }
+  void add_scaled_rows(Tensor factors, Tensor x, Tensor out) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      for (std::int64_t i = 0; i < x.cols; ++i) row(out, t)[i] += row(factors, t)[0] * row(x, t)[i];
+    }
+  }
+  void match_sizes(Tensor like, float least, Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      const double size =
+          std::sqrt(dot(row(x, t), row(x, t), x.cols) / static_cast<double>(x.cols));
+      const double wanted =
+          std::sqrt(dot(row(like, t), row(like, t), like.cols) / static_cast<double>(like.cols));
+      const double factor = wanted / std::max(size, static_cast<double>(least));
+      for (std::int64_t i = 0; i < x.cols; ++i)
+        row(x, t)[i] = static_cast<float>(static_cast<double>(row(x, t)[i]) * factor);
+    }
+  }
+  void cut_below(float n_deviations, Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      double mean = 0.0;
+      double square = 0.0;
+      for (std::int64_t i = 0; i < x.cols; ++i) mean += static_cast<double>(row(x, t)[i]);
+      mean /= static_cast<double>(x.cols);
+      for (std::int64_t i = 0; i < x.cols; ++i) {
+        const double centred = static_cast<double>(row(x, t)[i]) - mean;
+        square += centred * centred;
+      }
+      const double cutoff = mean + static_cast<double>(n_deviations) *
+                                       std::sqrt(square / static_cast<double>(x.cols));
+      for (std::int64_t i = 0; i < x.cols; ++i) {
+        row(x, t)[i] =
+            static_cast<float>(std::max(0.0, static_cast<double>(row(x, t)[i]) - cutoff));
+      }
+    }
+  }
   void clamp(float limit, Tensor x) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t i = 0; i < x.cols; ++i)
@@ -578,6 +648,38 @@ class ReferenceDevice final : public Device {
     }
     for (std::size_t d = 0; d < value_dim; ++d) {
       out[d] = total > 0.0 ? static_cast<float>(sums_[d] / total) : 0.0F;
+    }
+  }
+
+  /// One head's query i of a sequence; tensors have that head's columns.
+  void attend_disentangled(const DisentangledSpec& spec, const step::SequenceRows& sequence,
+                           std::int64_t i, Tensor q, Tensor k, Tensor v, Tensor key_rows,
+                           Tensor query_rows, Tensor out) {
+    const std::int64_t n = spec.head_dim;
+    const auto middle = static_cast<std::int64_t>(spec.buckets.size() / 2);
+    const float* const query = row(q, sequence.first_row + i);
+    scores_.clear();
+    for (std::int64_t j = 0; j < sequence.n_rows; ++j) {
+      const float* const key = row(k, sequence.first_row + j);
+      const std::int32_t bucket = spec.buckets[static_cast<std::size_t>(middle + i - j)];
+      double score = dot(query, key, n);
+      if (key_rows.rows > 0) score += dot(query, row(key_rows, bucket), n);
+      if (query_rows.rows > 0) score += dot(key, row(query_rows, bucket), n);
+      scores_.push_back(score * static_cast<double>(spec.scale));
+    }
+    const double best = *std::max_element(scores_.begin(), scores_.end());
+    double total = 0.0;
+    sums_.assign(static_cast<std::size_t>(n), 0.0);
+    for (std::int64_t j = 0; j < sequence.n_rows; ++j) {
+      const double weight = std::exp(scores_[static_cast<std::size_t>(j)] - best);
+      total += weight;
+      const float* const value = row(v, sequence.first_row + j);
+      for (std::int64_t d = 0; d < n; ++d)
+        sums_[static_cast<std::size_t>(d)] += weight * static_cast<double>(value[d]);
+    }
+    for (std::int64_t d = 0; d < n; ++d) {
+      row(out, sequence.first_row + i)[d] =
+          static_cast<float>(sums_[static_cast<std::size_t>(d)] / total);
     }
   }
 

@@ -1,6 +1,6 @@
-// BERT, the encoder: learned positions, token types, LayerNorm behind every sum, full visibility.
-// Its results are hidden states, or of a classifier the scores of its pooled first row. Source:
-// transformers models/bert.
+// BERT and ERNIE, encoders: learned positions, token types, LayerNorm behind every sum, full
+// visibility. Its results are hidden states, or of a classifier the scores of its pooled first row.
+// Source: transformers models/bert.
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
@@ -9,6 +9,8 @@ namespace openllm::model {
 namespace {
 
 ModelSpec from_hf(const Config& config) {
+  if (config.bool_or("use_task_id", false))
+    config.unsupported("use_task_id", "embeddings of tasks are not supported");
   const std::string position = config.string_or("position_embedding_type", "absolute");
   if (position != "absolute") {
     config.unsupported("position_embedding_type", "unknown kind (expected absolute, got ", position,
@@ -38,7 +40,7 @@ ModuleLayout hf_layout() {
   layout.modules.push_back({role::kTokenTypes, "embeddings.token_type_embeddings"});
   layout.modules.push_back({role::kPooler, "pooler.dense"});
   layout.modules.push_back({role::kClassifier, "classifier", true});
-  layout.prefixes = {"bert.", ""};
+  layout.prefixes = {"bert.", "ernie.", ""};
   // The heads of pre-training and of classifiers.
   layout.ignored = {"embeddings.position_ids", "pooler.*", "cls.*", "classifier.*"};
   return layout;
@@ -46,6 +48,6 @@ ModuleLayout hf_layout() {
 
 }  // namespace
 
-Family bert_family() { return {"bert", {"bert"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family bert_family() { return {"bert", {"bert", "ernie"}, {}, from_hf, nullptr, hf_layout(), {}}; }
 
 }  // namespace openllm::model

@@ -1,7 +1,7 @@
-// Gemma 4, the dense text models: Gemma 3 with larger heads on full layers, normalised values, keys
-// and values shared by the last layers, rows of their own that tokens bring for each layer, and a
-// factor behind each layer. Vision and audio towers are ignored. Source: transformers
-// models/gemma4.
+// Gemma 4, the text models: Gemma 3 with larger heads on full layers, normalised values, keys and
+// values shared by the last layers, rows of their own that tokens bring for each layer, perhaps a
+// mixture beside each FFN, and a factor behind each layer. Vision and audio towers are ignored.
+// Source: transformers models/gemma4.
 
 #include <cmath>
 #include <string>
@@ -126,9 +126,23 @@ void read_layer_inputs(const Config& config, ModelSpec& spec) {
     layer.own_input = {width, std::get<DenseFfnSpec>(layer.ffn).activation};
 }
 
-void refuse(const Config& config) {
-  if (config.bool_or("enable_moe_block", false))
-    config.unsupported("enable_moe_block", "mixtures of this family are not supported");
+/// A mixture beside every FFN, whose sum has the FFN's norms around it.
+void read_mixtures(const Config& config, ModelSpec& spec) {
+  if (!config.bool_or("enable_moe_block", false)) return;
+  for (const std::string_view key : {"num_experts", "top_k_experts", "moe_intermediate_size"}) {
+    if (!config.has(key)) config.corrupt(key, "missing (expected a size of the mixtures)");
+  }
+  MoeFfnSpec moe;
+  moe.own_norms = true;
+  moe.router.n_experts = config.require_int("num_experts", 1, kMaxExperts);
+  moe.router.top_k = config.require_int("top_k_experts", 1, moe.router.n_experts);
+  const int ffn_dim = config.require_int("moe_intermediate_size", 1, kMaxFfnDim);
+  for (LayerSpec& layer : spec.layers) {
+    moe.shared = std::get<DenseFfnSpec>(layer.ffn);
+    moe.expert = *moe.shared;
+    moe.expert.ffn_dim = ffn_dim;
+    layer.ffn = moe;
+  }
 }
 
 void read_layers(const Config& config, ModelSpec& spec) {
@@ -157,7 +171,6 @@ void read_layers(const Config& config, ModelSpec& spec) {
 }
 
 ModelSpec from_text_config(const Config& config) {
-  refuse(config);
   ModelSpec spec = hf::read_llama_like(config, {.vocab_size = 262144,
                                                 .hidden_size = 2304,
                                                 .n_layers = 30,
@@ -179,6 +192,7 @@ ModelSpec from_text_config(const Config& config) {
   read_layers(config, spec);
   share_keys(config, spec);
   read_layer_inputs(config, spec);
+  read_mixtures(config, spec);
   spec.head->soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
   return spec;
 }
@@ -195,6 +209,17 @@ ModuleLayout hf_layout() {
   hf::add_qk_norms(layout);
   const std::vector<ModuleName> own = {
       {role::kLayerScale, "layers.#.layer_scalar"},
+      {role::kRouter, "layers.#.router.proj"},
+      {role::kRouterScale, "layers.#.router.scale"},
+      {role::kExpertGains, "layers.#.router.per_expert_scale"},
+      {role::kExpertGateUp, "layers.#.experts.gate_up_proj"},
+      {role::kExpertDown, "layers.#.experts.down_proj"},
+      {role::kExpertNorm, "layers.#.pre_feedforward_layernorm_2"},
+      {role::kExpertPostNorm, "layers.#.post_feedforward_layernorm_2"},
+      {role::kSharedPostNorm, "layers.#.post_feedforward_layernorm_1"},
+      {role::kSharedGate, "layers.#.mlp.gate_proj"},
+      {role::kSharedUp, "layers.#.mlp.up_proj"},
+      {role::kSharedDown, "layers.#.mlp.down_proj"},
       {role::kLayerInputTable, "embed_tokens_per_layer"},
       {role::kLayerInputModel, "per_layer_model_projection"},
       {role::kLayerInputNorm, "per_layer_projection_norm"},

@@ -95,9 +95,13 @@ ModelSpec read_llama_like(const Config& config, const Defaults& defaults) {
                                  defaults.n_layers, kMaxLayers);
   DenseFfnSpec ffn;
   const std::string_view ffn_key = name_of(config, "intermediate_size", names.ffn_dim);
-  ffn.ffn_dim = defaults.ffn_dim > 0
-                    ? read_size(config, ffn_key, defaults.ffn_dim, kMaxFfnDim)
-                    : config.int_or(ffn_key, std::int64_t{4} * spec.dim, 1, kMaxFfnDim);
+  if (defaults.reads_ffn_dim) {
+    ffn.ffn_dim = defaults.ffn_dim;
+  } else if (defaults.ffn_dim > 0) {
+    ffn.ffn_dim = read_size(config, ffn_key, defaults.ffn_dim, kMaxFfnDim);
+  } else {
+    ffn.ffn_dim = config.int_or(ffn_key, std::int64_t{4} * spec.dim, 1, kMaxFfnDim);
+  }
   spec.max_positions =
       config.int_or(name_of(config, "max_position_embeddings", names.max_positions),
                     defaults.max_positions, 1, kMaxPositions);

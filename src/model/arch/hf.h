@@ -40,6 +40,7 @@ struct Defaults {
   std::string_view activation = "silu";
   OwnNames names{};
   bool reads_layer_config = false;  ///< The family reads `per_layer_config` itself.
+  bool reads_ffn_dim = false;       ///< And `intermediate_size`; here it is the default.
 };
 
 /// A size from 1 to `max`; `otherwise` when absent. Null is as wrong as any other type.

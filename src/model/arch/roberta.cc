@@ -1,6 +1,6 @@
-// RoBERTa, XLM-RoBERTa and CamemBERT: BERT whose positions begin behind the padding's row, and with
-// a head of its own for classifiers. Source: transformers models/roberta, models/xlm_roberta,
-// models/camembert.
+// RoBERTa, XLM-RoBERTa, CamemBERT and data2vec: BERT whose positions begin behind the padding's
+// row, and with a head of its own for classifiers. Source: transformers models/roberta,
+// models/xlm_roberta, models/camembert.
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
@@ -39,7 +39,7 @@ ModuleLayout hf_layout() {
   layout.modules.push_back({role::kTokenTypes, "embeddings.token_type_embeddings"});
   layout.modules.push_back({role::kPooler, "classifier.dense", true});
   layout.modules.push_back({role::kClassifier, "classifier.out_proj", true});
-  layout.prefixes = {"roberta.", ""};
+  layout.prefixes = {"roberta.", "data2vec_text.", ""};
   layout.ignored = {"embeddings.position_ids", "pooler.*", "lm_head.*", "classifier.*"};
   return layout;
 }
@@ -47,7 +47,9 @@ ModuleLayout hf_layout() {
 }  // namespace
 
 Family roberta_family() {
-  return {"roberta", {"roberta", "xlm-roberta", "camembert"}, {}, from_hf, nullptr, hf_layout(),
+  return {"roberta", {"roberta", "xlm-roberta", "camembert", "data2vec-text"},
+          {},        from_hf,
+          nullptr,   hf_layout(),
           {}};
 }
 

@@ -13,15 +13,18 @@ class CrossAttentionBlock final : public CrossAttention {
  public:
   CrossAttentionBlock(const CrossAttentionSpec& spec, BlockBuilder& builder, At at)
       : width_(std::int64_t{spec.n_heads} * spec.head_dim),
+        kv_width_(std::int64_t{spec.n_kv_heads > 0 ? spec.n_kv_heads : spec.n_heads} *
+                  spec.head_dim),
         q_(builder, {{role::kCrossQ, width_, spec.bias}}, builder.dim, at),
-        kv_(builder, {{role::kCrossK, width_, spec.bias}, {role::kCrossV, width_, spec.bias}},
+        kv_(builder, {{role::kCrossK, kv_width_, spec.bias}, {role::kCrossV, kv_width_, spec.bias}},
             builder.dim, at),
         output_(builder, {{role::kCrossOutput, builder.dim, spec.bias}}, width_, at) {
     attention_.n_heads = spec.n_heads;
-    attention_.n_kv_heads = spec.n_heads;
+    attention_.n_kv_heads = static_cast<int>(kv_width_ / spec.head_dim);
     attention_.head_dim = spec.head_dim;
     attention_.value_dim = spec.head_dim;
     attention_.scale = spec.scale;
+    attention_.soft_cap = spec.soft_cap;
     attention_.visibility = device::Visibility::kSource;
   }
 
@@ -30,14 +33,15 @@ class CrossAttentionBlock final : public CrossAttention {
     return Scratch::size_of(n_rows, kv_.n_out());
   }
   KvNeed kv_need() const noexcept override {
-    return {kv::KvKind::kCross, 0, attention_.n_heads, attention_.head_dim, attention_.head_dim};
+    return {kv::KvKind::kCross, 0, attention_.n_kv_heads, attention_.head_dim, attention_.head_dim};
   }
 
   void remember(Run& run, Tensor source, int kv_layer) override {
     const Scratch::Frame frame(run.scratch);
     const Tensor kv = run.scratch.take(source.rows, kv_.n_out());
     kv_.run(run, source, kv);
-    run.device.write_kv(run.kv, kv_layer, kv.columns(0, width_), kv.columns(width_, width_));
+    run.device.write_kv(run.kv, kv_layer, kv.columns(0, kv_width_),
+                        kv.columns(kv_width_, kv_width_));
   }
   void mix(Run& run, const Input& input, int kv_layer, Tensor mixed) override {
     const Scratch::Frame frame(run.scratch);
@@ -49,6 +53,7 @@ class CrossAttentionBlock final : public CrossAttention {
 
  private:
   const std::int64_t width_;
+  const std::int64_t kv_width_;
   device::AttentionSpec attention_{};
   const Linear q_;
   const Linear kv_;

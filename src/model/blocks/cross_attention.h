@@ -18,7 +18,9 @@ struct CrossAttentionSpec {
   int n_heads = 0;
   int head_dim = 0;
   float scale = 1.0F;
-  bool bias = false;  ///< Of all four linears.
+  bool bias = false;   ///< Of all four linears.
+  int n_kv_heads = 0;  ///< 0: n_heads.
+  float soft_cap = 0.0F;
 };
 
 class CrossAttention : public Mixer {

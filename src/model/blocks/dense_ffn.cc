@@ -31,6 +31,8 @@ class DenseFfn final : public Ffn {
     const Scratch::Frame frame(run.scratch);
     const Tensor in = run.scratch.take(input.x.rows, in_.n_out());
     in_.run(run, input, in);
+    if (spec_.cut_deviations)
+      run.device.cut_below(*spec_.cut_deviations, in.columns(0, spec_.ffn_dim));
     if (spec_.gate_scale != 1.0F) run.device.scale(spec_.gate_scale, in.columns(0, spec_.ffn_dim));
     if (spec_.gated) {
       run_gated(run, in, out);

@@ -27,6 +27,9 @@ struct DenseFfnSpec {
   bool inner_norm = false;    ///< A norm before `down`.
   float gate_scale = 1.0F;    ///< Of the gate, before its activation.
   float output_scale = 1.0F;  ///< Of what the FFN gives.
+  /// Gates are lowered by so many of their row's standard deviations above its mean, and none is
+  /// below 0 then.
+  std::optional<float> cut_deviations{};
 };
 
 /// Roles of the modules, where they are not those of the layer's only FFN.

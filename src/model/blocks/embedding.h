@@ -36,6 +36,8 @@ struct EmbeddingSpec {
   /// The other tables and the norm have that width too, and the linear, which has a bias, comes
   /// last.
   bool is_narrow = false;
+  /// Of an encoder beside a decoder: its table of tokens is not the decoder's.
+  bool own_table = false;
 };
 
 class Embedding {

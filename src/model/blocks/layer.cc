@@ -1,6 +1,7 @@
 #include "model/blocks/layer.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace openllm::model {
 namespace {
@@ -31,6 +32,18 @@ std::unique_ptr<Mixer> make(const Mamba2Spec& spec, BlockBuilder& builder, At at
 std::unique_ptr<Mixer> make(const AttentionBesideMamba2Spec& spec, BlockBuilder& builder, At at) {
   return make_attention_beside_mamba2(spec, builder, at);
 }
+std::unique_ptr<Mixer> make(const AttentionBeforeMamba2Spec& spec, BlockBuilder& builder, At at) {
+  return make_attention_before_mamba2(spec, builder, at);
+}
+std::unique_ptr<Mixer> make(const RgLruSpec& spec, BlockBuilder& builder, At at) {
+  return make_rg_lru(spec, builder, at);
+}
+std::unique_ptr<Mixer> make(const TimeMixSpec& spec, BlockBuilder& builder, At at) {
+  return make_time_mix(spec, builder, at);
+}
+std::unique_ptr<Mixer> make(const DisentangledAttentionSpec& spec, BlockBuilder& builder, At at) {
+  return make_disentangled_attention(spec, builder, at);
+}
 std::unique_ptr<Mixer> make(const NoMixerSpec& /*spec*/, BlockBuilder& /*builder*/, At /*at*/) {
   return nullptr;
 }
@@ -49,7 +62,7 @@ const Norm* norm_or_null(const std::optional<Norm>& norm) { return norm ? &*norm
 }  // namespace
 
 Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
-    : residual_(spec.residual), dim_(builder.dim), number_(at.layer) {
+    : residual_(spec.residual), dim_(builder.dim), number_(at.layer), n_times_(spec.n_times) {
   const auto load = [&](std::optional<Norm>& norm, Role role) {
     norm.emplace(builder, role, at, builder.dim);
   };
@@ -63,26 +76,36 @@ Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
   mixer_kv_.mixer = mixer_.get();
   if (spec.cross) {
     if (residual_.norm_before) load(cross_norm_, role::kCrossNorm);
-    cross_ = make_cross_attention(*spec.cross, builder, at);
-    cross_kv_.mixer = cross_.get();
+    std::unique_ptr<CrossAttention> cross = make_cross_attention(*spec.cross, builder, at);
+    cross_ = cross.get();
+    second_ = std::move(cross);
     if (has_post_norms) load(cross_post_norm_, role::kCrossPostNorm);
   }
+  if (spec.channel_mix) {
+    load(cross_norm_, role::kCrossNorm);
+    second_ = make_channel_mix(*spec.channel_mix, builder, at);
+  }
+  second_kv_.mixer = second_.get();
   if (residual_.norm_before && !residual_.shared_norm && has_ffn) load(ffn_norm_, role::kFfnNorm);
   ffn_ = std::visit([&](const auto& ffn) { return make(ffn, builder, at); }, spec.ffn);
   if (has_post_norms && has_mixer) load(mixer_post_norm_, role::kMixerPostNorm);
   if (has_post_norms && has_ffn) load(ffn_post_norm_, role::kFfnPostNorm);
   if (spec.own_input) own_input_ = std::make_unique<LayerInput>(*spec.own_input, builder, at);
+  if (spec.streams) streams_ = std::make_unique<LayerStreams>(*spec.streams, builder, at);
+  output_scale_ = spec.output_factor;
   if (spec.output_scale) output_scale_ = builder.loader.number(role::kLayerScale, at);
 }
 
 std::int64_t Layer::scratch(std::int64_t n_rows) const noexcept {
   std::int64_t halves =
       std::max(mixer_ ? mixer_->scratch(n_rows) : 0, ffn_ ? ffn_->scratch(n_rows) : 0);
-  if (cross_) {
-    halves = std::max(halves, Scratch::size_of(n_rows, cross_->width()) + cross_->scratch(n_rows));
+  if (second_) {
+    halves =
+        std::max(halves, Scratch::size_of(n_rows, second_->width()) + second_->scratch(n_rows));
   }
+  if (streams_) halves = std::max(halves, streams_->scratch(n_rows));
   if (own_input_) {
-    halves = std::max(halves, own_input_->scratch(n_rows));
+    halves = std::max(halves, Scratch::size_of(n_rows, dim_) + own_input_->scratch(n_rows));
     halves += Scratch::size_of(n_rows, own_input_->width());
   }
   // h, the FFN's output of parallel layers, and mixed of all rows, then of the rows with results.
@@ -93,12 +116,13 @@ std::int64_t Layer::scratch(std::int64_t n_rows) const noexcept {
 std::vector<Layer::KvUser*> Layer::kv_users() {
   std::vector<KvUser*> users;
   if (mixer_) users.push_back(&mixer_kv_);
-  if (cross_) users.push_back(&cross_kv_);
+  if (second_) users.push_back(&second_kv_);
   return users;
 }
 
 void Layer::run(Run& run, Tensor x) {
   const Scratch::Frame frame(run.scratch);
+  if (streams_) streams_->predict(run, x);
   const Tensor h = run.scratch.take(x.rows, dim_);
   const Tensor mixed = run.scratch.take(x.rows, mixed_width());
   mix(run, x, h, mixed);
@@ -113,13 +137,21 @@ Tensor Layer::own_input(Run& run) const {
 }
 
 void Layer::finish_output(Run& run, Tensor own, Tensor x) {
-  if (own_input_) own_input_->run(run, own, x);
+  if (streams_) streams_->correct(run, x);
+  if (own_input_ && streams_) {
+    const Scratch::Frame frame(run.scratch);
+    const Tensor h = run.scratch.take(x.rows, dim_);
+    own_input_->run(run, own, x, h);
+    streams_->add(run, h);
+  } else if (own_input_) {
+    own_input_->add(run, own, x);
+  }
   if (output_scale_ != 1.0F) run.device.scale(output_scale_, x);
 }
 
 void Layer::run_last(Run& run, Tensor x, Tensor outputs) {
-  if (outputs.rows == x.rows || cross_) {
-    // Nothing to leave out; or cross attention, whose rows are those of the step.
+  if (outputs.rows == x.rows || second_) {
+    // Nothing to leave out; or a second mixer, whose rows are those of the step.
     this->run(run, x);
     run.device.gather_outputs(x, outputs);
     return;
@@ -148,6 +180,12 @@ void Layer::mix(Run& run, Tensor x, Tensor h, Tensor mixed) {
   if (residual_.norm_stream) {
     norm->run(run, x, x);
     norm = nullptr;
+  }
+  if (streams_) {
+    norm->run(run, x, h);
+    streams_->run_beside(run, h);
+    mixer_->mix(run, {nullptr, h, {}}, mixer_kv_.index, mixed);
+    return;
   }
   if (mixer_) mixer_->mix(run, {norm, x, h}, mixer_kv_.index, mixed);
 }
@@ -179,23 +217,24 @@ void Layer::finish(Run& run, Tensor x, Tensor h, Tensor mixed) {
   if (mixer_) {
     mixer_->project(run, mixed, h);
     join(run, mixer_post_norm_, h, x);
+    if (streams_) streams_->join_beside(run, x);
   }
-  if (cross_) run_cross(run, x, h);
+  if (second_) run_second(run, x, h);
   if (!ffn_) return;
   ffn_->run(run, {ffn_norm, x, h}, h);
   join(run, ffn_post_norm_, h, x);
 }
 
-void Layer::run_cross(Run& run, Tensor x, Tensor h) {
+void Layer::run_second(Run& run, Tensor x, Tensor h) {
   const Scratch::Frame frame(run.scratch);
-  const Tensor mixed = run.scratch.take(x.rows, cross_->width());
-  cross_->mix(run, {norm_or_null(cross_norm_), x, h}, cross_kv_.index, mixed);
-  cross_->project(run, mixed, h);
+  const Tensor mixed = run.scratch.take(x.rows, second_->width());
+  second_->mix(run, {norm_or_null(cross_norm_), x, h}, second_kv_.index, mixed);
+  second_->project(run, mixed, h);
   join(run, cross_post_norm_, h, x);
 }
 
 void Layer::remember_source(Run& run, Tensor source) {
-  if (cross_) cross_->remember(run, source, cross_kv_.index);
+  if (cross_) cross_->remember(run, source, second_kv_.index);
 }
 
 void Layer::join(Run& run, const std::optional<Norm>& post_norm, Tensor h, Tensor x) {

@@ -5,9 +5,11 @@
 #include <variant>
 #include <vector>
 
+#include "model/blocks/attention_before_mamba2.h"
 #include "model/blocks/attention_beside_mamba2.h"
 #include "model/blocks/cross_attention.h"
 #include "model/blocks/dense_ffn.h"
+#include "model/blocks/disentangled_attention.h"
 #include "model/blocks/gated_conv.h"
 #include "model/blocks/gated_delta.h"
 #include "model/blocks/latent_attention.h"
@@ -16,7 +18,10 @@
 #include "model/blocks/mamba.h"
 #include "model/blocks/mamba2.h"
 #include "model/blocks/moe_ffn.h"
+#include "model/blocks/rg_lru.h"
+#include "model/blocks/rwkv.h"
 #include "model/blocks/self_attention.h"
+#include "model/blocks/streams.h"
 
 namespace openllm::model {
 
@@ -35,9 +40,10 @@ struct NoMixerSpec {};
 struct NoFfnSpec {};
 
 /// Kinds of mixers and FFNs: an entry here and in layer.cc, and a file pair beside it.
-using MixerSpec =
-    std::variant<SelfAttentionSpec, LatentAttentionSpec, GatedConvSpec, MambaSpec, Mamba2Spec,
-                 GatedDeltaSpec, LightningAttentionSpec, AttentionBesideMamba2Spec, NoMixerSpec>;
+using MixerSpec = std::variant<SelfAttentionSpec, LatentAttentionSpec, GatedConvSpec, MambaSpec,
+                               Mamba2Spec, GatedDeltaSpec, LightningAttentionSpec,
+                               AttentionBesideMamba2Spec, AttentionBeforeMamba2Spec, RgLruSpec,
+                               TimeMixSpec, DisentangledAttentionSpec, NoMixerSpec>;
 using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec, NoFfnSpec>;
 
 /// How the halves f of a layer join the residual stream x.
@@ -65,8 +71,13 @@ struct LayerSpec {
   std::optional<CrossAttentionSpec> cross{};  ///< Between mixer and FFN, of decoders with a source.
   FfnSpec ffn{};
   ResidualSpec residual{};
-  std::optional<LayerInputSpec> own_input{};  ///< Behind the FFN.
-  bool output_scale = false;                  ///< What comes out is multiplied by a number.
+  std::optional<LayerInputSpec> own_input{};    ///< Behind the FFN.
+  bool output_scale = false;                    ///< What comes out is multiplied by a number.
+  float output_factor = 1.0F;                   ///< Or by this one.
+  std::optional<ChannelMixSpec> channel_mix{};  ///< Where `cross` would be; there is no FFN then.
+  std::optional<StreamsSpec> streams{};         ///< The same for all layers.
+  /// How often it runs in a row; of layers that keep nothing from step to step.
+  int n_times = 1;
 };
 
 /// A mixer, perhaps cross attention, and an FFN around the residual stream. Knows no kind of mixer
@@ -83,6 +94,7 @@ class Layer {
     int index = 0;
   };
   std::vector<KvUser*> kv_users();
+  int n_times() const noexcept { return n_times_; }
 
   /// Runs the layer over the rows x in place.
   void run(Run& run, device::Tensor x);
@@ -103,25 +115,28 @@ class Layer {
   /// This layer's columns of what the rows bring for each layer.
   device::Tensor own_input(Run& run) const;
   std::int64_t mixed_width() const noexcept { return mixer_ ? mixer_->width() : 0; }
-  void run_cross(Run& run, device::Tensor x, device::Tensor h);
+  void run_second(Run& run, device::Tensor x, device::Tensor h);
   /// x += norm(h) and so on, as the residual has it.
   void join(Run& run, const std::optional<Norm>& post_norm, device::Tensor h, device::Tensor x);
 
   const ResidualSpec residual_;
   const std::int64_t dim_;
   const int number_;
+  const int n_times_;
   std::optional<Norm> mixer_norm_{};
   std::unique_ptr<Mixer> mixer_;  ///< Null: none.
   KvUser mixer_kv_{};
   std::optional<Norm> mixer_post_norm_{};
   std::optional<Norm> cross_norm_{};
-  std::unique_ptr<CrossAttention> cross_{};
-  KvUser cross_kv_{};
+  std::unique_ptr<Mixer> second_{};  ///< Cross attention, or another one before the FFN.
+  CrossAttention* cross_ = nullptr;  ///< The same, if it is that.
+  KvUser second_kv_{};
   std::optional<Norm> cross_post_norm_{};
   std::optional<Norm> ffn_norm_{};
   std::unique_ptr<Ffn> ffn_;  ///< Null: none.
   std::optional<Norm> ffn_post_norm_{};
   std::unique_ptr<LayerInput> own_input_{};
+  std::unique_ptr<LayerStreams> streams_{};
   float output_scale_ = 1.0F;
 };
 

@@ -16,7 +16,9 @@ void LayerInputs::run(Run& run, Tensor x, Tensor out) const {
   run.device.scale(spec_.model_scale, out);
   norm_.run(run, out, out);
   run.device.scale(spec_.scale, out);
-  run.device.embed(*table_, {.scale = spec_.table_scale * spec_.scale, .add = true}, out);
+  device::Lookup lookup{.scale = spec_.table_scale * spec_.scale, .add = true};
+  lookup.n_ids = spec_.n_rows;
+  run.device.embed(*table_, lookup, out);
 }
 
 LayerInput::LayerInput(const LayerInputSpec& spec, BlockBuilder& builder, At at)
@@ -31,16 +33,21 @@ std::int64_t LayerInput::scratch(std::int64_t n_rows) const noexcept {
          Scratch::size_of(n_rows, spec_.width) + Scratch::size_of(n_rows, dim_);
 }
 
-void LayerInput::run(Run& run, Tensor own, Tensor x) const {
+void LayerInput::run(Run& run, Tensor own, Tensor x, Tensor out) const {
   const Scratch::Frame frame(run.scratch);
   const Tensor pair = run.scratch.take(x.rows, std::int64_t{2} * spec_.width);
   const Tensor product = run.scratch.take(x.rows, spec_.width);
-  const Tensor h = run.scratch.take(x.rows, dim_);
   gate_.run(run, x, pair.columns(0, spec_.width));
   run.device.copy(own, pair.columns(spec_.width, spec_.width));
   run.device.gated_activation(spec_.activation, pair, product);
-  up_.run(run, product, h);
-  post_norm_.run(run, h, h);
+  up_.run(run, product, out);
+  post_norm_.run(run, out, out);
+}
+
+void LayerInput::add(Run& run, Tensor own, Tensor x) const {
+  const Scratch::Frame frame(run.scratch);
+  const Tensor h = run.scratch.take(x.rows, dim_);
+  this->run(run, own, x, h);
   run.device.add(x, h, 1.0F, x);
 }
 

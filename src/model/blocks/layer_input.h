@@ -21,7 +21,7 @@ inline constexpr Role kLayerInputPostNorm{"layer_input.post_norm"};
 /// (norm(linear(x) * model_scale) + row * table_scale) * scale.
 struct LayerInputsSpec {
   int width = 0;
-  int n_rows = 0;  ///< Of the table.
+  int n_rows = 0;  ///< Of the table; ids behind it take row 0.
   float table_scale = 1.0F;
   float model_scale = 1.0F;
   float scale = 1.0F;
@@ -55,8 +55,10 @@ class LayerInput {
 
   int width() const noexcept { return spec_.width; }
   std::int64_t scratch(std::int64_t n_rows) const noexcept;
-  /// Adds to x in place; `own`: [rows, width].
-  void run(Run& run, device::Tensor own, device::Tensor x) const;
+  /// out = norm(up(act(gate(x)) * own)); `own`: [rows, width]
+  void run(Run& run, device::Tensor own, device::Tensor x, device::Tensor out) const;
+  /// Adds that to x in place.
+  void add(Run& run, device::Tensor own, device::Tensor x) const;
 
  private:
   const LayerInputSpec spec_;

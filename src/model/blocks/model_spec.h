@@ -37,6 +37,7 @@ struct ModelSpec : StackSpec {
     for (const LayerSpec& layer : layers) {
       const auto* attention = std::get_if<SelfAttentionSpec>(&layer.mixer);
       if (attention != nullptr && attention->sees_all) return true;
+      if (std::holds_alternative<DisentangledAttentionSpec>(layer.mixer)) return true;
     }
     return false;
   }

@@ -1,6 +1,7 @@
 #include "model/blocks/moe_ffn.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <vector>
 
@@ -62,7 +63,8 @@ class MoeFfn final : public Ffn {
         in_(builder, in_parts(spec.expert, builder, at), builder.dim, spec.router, at),
         down_(builder, {{role::kExpertDown, builder.dim, spec.expert.bias}}, spec.expert.ffn_dim,
               spec.router, at),
-        routing_(builder.loader.device().make_routing(spec.router)) {
+        routing_(builder.loader.device().make_routing(router_spec(spec, builder, at))) {
+    if (spec.own_norms) load_own_norms(builder, at);
     if (spec.router_correction) {
       correction_ = builder.loader.values(role::kRouterCorrection, at, spec.router.n_experts);
     }
@@ -85,8 +87,8 @@ class MoeFfn final : public Ffn {
     const std::int64_t shared = shared_ ? Scratch::size_of(n_rows, dim_) +
                                               shared_->scratch(n_rows) + Scratch::size_of(n_rows, 1)
                                         : 0;
-    return Scratch::size_of(n_rows, dim_) + Scratch::size_of(n_rows, spec_.router.n_experts) +
-           std::max(experts, shared);
+    return (expert_norm_ ? 2 : 1) * Scratch::size_of(n_rows, dim_) +
+           Scratch::size_of(n_rows, spec_.router.n_experts) + std::max(experts, shared);
   }
 
   void run(Run& run, const Input& input, Tensor out) override {
@@ -94,8 +96,7 @@ class MoeFfn final : public Ffn {
     const std::int64_t n_rows = input.x.rows;
     // `out` may be the input's scratch, which is still read when the shared part has run.
     const Tensor sum = run.scratch.take(n_rows, dim_);
-    const Tensor x = input.normalised(run);
-    run_experts(run, x, sum);
+    const Tensor x = run_routed(run, input, sum);
     if (!shared_) {
       run.device.copy(sum, out);
       if (post_norm_) post_norm_->run(run, out, out);
@@ -109,6 +110,7 @@ class MoeFfn final : public Ffn {
       shared_score_->run(run, x, score);
       run.device.apply_gate(score, from_shared);
     }
+    if (shared_post_norm_) shared_post_norm_->run(run, from_shared, from_shared);
     run.device.add(sum, from_shared, 1.0F, out);
     if (post_norm_) post_norm_->run(run, out, out);
   }
@@ -125,12 +127,54 @@ class MoeFfn final : public Ffn {
     return parts;
   }
 
+  static device::RouterSpec router_spec(const MoeFfnSpec& spec, BlockBuilder& builder, At at) {
+    device::RouterSpec router = spec.router;
+    if (spec.own_norms)
+      router.gains = builder.loader.host_values(role::kExpertGains, at, router.n_experts);
+    return router;
+  }
+
+  void load_own_norms(BlockBuilder& builder, At at) {
+    const float factor = 1.0F / std::sqrt(static_cast<float>(dim_));
+    router_norm_.kind = builder.norm.kind;
+    router_norm_.eps = builder.norm.eps;
+    router_scale_ = builder.loader.changed(role::kRouterScale, at, {dim_}, "",
+                                           [factor](std::vector<float>& values) {
+                                             for (float& value : values) value *= factor;
+                                           });
+    expert_norm_.emplace(builder, role::kExpertNorm, at, dim_);
+    expert_post_norm_.emplace(builder, role::kExpertPostNorm, at, dim_);
+    if (spec_.shared) shared_post_norm_.emplace(builder, role::kSharedPostNorm, at, dim_);
+  }
+
+  /// out = what the experts give; the rows that a shared part reads.
+  Tensor run_routed(Run& run, const Input& input, Tensor out) const {
+    if (!expert_norm_) {
+      const Tensor x = input.normalised(run);
+      route(run, x);
+      run_experts(run, x, out);
+      return x;
+    }
+    const Scratch::Frame frame(run.scratch);
+    const Tensor own = run.scratch.take(input.x.rows, dim_);
+    run.device.norm(router_norm_, *router_scale_, nullptr, input.x, own);
+    route(run, own);
+    expert_norm_->run(run, input.x, own);
+    run_experts(run, own, out);
+    expert_post_norm_->run(run, out, out);
+    return input.normalised(run);
+  }
+
+  void route(Run& run, Tensor x) const {
+    const Scratch::Frame frame(run.scratch);
+    const Tensor scores = run.scratch.take(x.rows, spec_.router.n_experts);
+    router_.run(run, x, scores);
+    run.device.route(*routing_, correction_.get(), scores);
+  }
+
   void run_experts(Run& run, Tensor x, Tensor out) const {
     const Scratch::Frame frame(run.scratch);
     device::Device& device = run.device;
-    const Tensor scores = run.scratch.take(x.rows, spec_.router.n_experts);
-    router_.run(run, x, scores);
-    device.route(*routing_, correction_.get(), scores);
     const std::int64_t n_slots = x.rows * spec_.router.top_k;
     const Tensor slots = run.scratch.take(n_slots, dim_);
     const Tensor in = run.scratch.take(n_slots, in_.n_out());
@@ -158,6 +202,11 @@ class MoeFfn final : public Ffn {
   const ExpertLinear down_;
   const std::unique_ptr<device::Routing> routing_;
   WeightPtr correction_{};
+  device::NormSpec router_norm_{};
+  WeightPtr router_scale_{};
+  std::optional<Norm> expert_norm_{};
+  std::optional<Norm> expert_post_norm_{};
+  std::optional<Norm> shared_post_norm_{};
   std::optional<Norm> post_norm_{};
   std::unique_ptr<Ffn> shared_{};
   std::optional<Linear> shared_score_{};

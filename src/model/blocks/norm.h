@@ -1,5 +1,8 @@
 #pragma once
 
+#include <map>
+#include <memory>
+
 #include "model/blocks/run.h"
 #include "model/weights/weight_loader.h"
 
@@ -16,6 +19,8 @@ struct BlockBuilder {
   WeightLoader& loader;
   std::int64_t dim = 0;  ///< Width of the residual stream.
   NormSpec norm{};       ///< Of all norms of the network.
+  /// Weights that several layers use, by the layer that has them in the file.
+  std::map<int, std::shared_ptr<const void>> shared{};
 };
 
 /// A norm of rows, or of each head when it was loaded with head_dim columns.

@@ -48,6 +48,10 @@ struct Run {
   Scratch& scratch;
   std::span<const std::unique_ptr<device::PositionBias>> position_biases{};  ///< Of the stack.
   device::Tensor layer_inputs{};  ///< Rows that tokens bring for each layer, [T, L * width].
+  device::Tensor embedded{};      ///< The rows before the first layer, where a mixer reads them.
+  device::Tensor streams{};       ///< Residual streams side by side, [T, n * D]; so the next.
+  device::Tensor predictions{};
+  device::Tensor beside_mixer{};  ///< What a layer adds to its mixer's result, [T, D].
   /// Adapters of the rows that blocks work on now: all rows, and after the last layer's mixer those
   /// with results.
   std::span<const AdapterRows> adapters{};

@@ -22,6 +22,9 @@ struct StackSpec {
   std::optional<LayerInputsSpec> layer_inputs{};
   std::vector<LayerSpec> layers{};
   bool has_final_norm = true;
+  std::optional<NormSpec> final_norm{};  ///< Unset: that of the network's norms.
+  std::optional<StreamsSpec> streams{};  ///< That of the layers.
+  bool keeps_embedding = false;          ///< Mixers read the rows before the first layer.
 };
 
 class Stack {
@@ -47,6 +50,9 @@ class Stack {
   std::vector<std::unique_ptr<device::PositionBias>> position_biases_{};
   std::vector<Layer> layers_{};
   std::unique_ptr<LayerInputs> layer_inputs_{};
+  std::unique_ptr<Streams> streams_{};
+  bool keeps_embedding_ = false;
+  std::int64_t dim_ = 0;
   std::unique_ptr<Norm> final_norm_{};
 };
 

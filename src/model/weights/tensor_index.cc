@@ -159,6 +159,9 @@ const tensor::TensorView& TensorIndex::take(const std::string& tensor, const ten
 void TensorIndex::require_layers(int n_layers) const {
   const std::string last = prefix_ + fill(layer_pattern_, {.layer = n_layers - 1});
   if (has_tensors(last)) return;
+  for (const std::string_view pattern : layer_patterns(layout_)) {
+    if (has_tensors(prefix_ + fill(pattern, {.layer = n_layers - 1}))) return;
+  }
   fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", last,
        ".weight: missing (expected ", n_layers, " layers)");
 }

@@ -215,6 +215,12 @@ float WeightLoader::number(Role role, At at) {
   return value;
 }
 
+std::vector<float> WeightLoader::host_values(Role role, At at, std::int64_t n) {
+  std::vector<float> values;
+  changed(role, at, Shape{n}, "", [&](const std::vector<float>& read) { values = read; });
+  return values;
+}
+
 WeightPtr WeightLoader::made_table(std::int64_t rows, std::int64_t cols,
                                    const std::vector<float>& values) {
   const tensor::TensorView view{tensor::DType::kF32, Shape{rows, cols},

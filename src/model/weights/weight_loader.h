@@ -89,6 +89,8 @@ class WeightLoader {
   WeightPtr numbers(Role role, At at, std::span<const std::string_view> suffixes);
   /// A tensor of one number, called as its role's name.
   float number(Role role, At at);
+  /// A tensor [n] called as its role's name, for the host.
+  std::vector<float> host_values(Role role, At at, std::int64_t n);
   /// A table that is in no file: what position lookups need, [rows, cols].
   WeightPtr made_table(std::int64_t rows, std::int64_t cols, const std::vector<float>& values);
   /// A tensor of that shape whose numbers a block wants otherwise than the file has them, as a
