@@ -46,6 +46,47 @@ TEST(SpecTest, QwenWindowNeedsItsSwitch) {
   EXPECT_THAT(error.what(), testing::HasSubstr("sliding_window"));
 }
 
+/// What a configuration is refused with.
+void expect_refusal(const std::string& json, ErrorCode code, const std::string& member) {
+  const Error error = error_of([&] { spec_of(json); });
+  EXPECT_EQ(error.code(), code) << json;
+  EXPECT_THAT(error.what(), testing::HasSubstr(member));
+}
+
+TEST(SpecTest, MembersThatFamiliesCannotDoAreRefusedByName) {
+  constexpr auto kNot = ErrorCode::kUnsupported;
+  constexpr auto kBad = ErrorCode::kCorruptData;
+  const std::string sizes =
+      R"("hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2)";
+  const std::string griffin = R"({"model_type": "recurrent_gemma", )" + sizes;
+  expect_refusal(griffin + R"(, "block_types": ["recurrent", "mamba"]})", kNot, "block_types");
+  expect_refusal(griffin + R"(, "lru_width": 15})", kBad, "lru_width");
+  expect_refusal(griffin + R"(, "rope_parameters": {"rope_type": "linear", "factor": 2.0}})", kNot,
+                 "rope_type");
+  const std::string zamba = R"({"model_type": "zamba2", )" + sizes;
+  expect_refusal(zamba + "}", kBad, "layers_block_type");
+  expect_refusal(zamba + R"(, "layers_block_type": ["hybrid", "attention"]})", kNot,
+                 "layers_block_type");
+  const std::string deberta = R"({"model_type": "deberta-v2", )" + sizes;
+  expect_refusal(deberta + R"(, "conv_kernel_size": 3})", kNot, "conv_kernel_size");
+  expect_refusal(deberta + R"(, "relative_attention": true, "position_buckets": 1100})", kBad,
+                 "position_buckets");
+  const std::string gemma3n = R"({"model_type": "gemma3n_text", )" + sizes;
+  expect_refusal(gemma3n + "}", kBad, "num_kv_shared_layers");
+  expect_refusal(gemma3n + R"(, "num_kv_shared_layers": 0, "activation_sparsity_pattern": [0.5]})",
+                 kBad, "activation_sparsity_pattern");
+  expect_refusal(R"({"model_type": "gemma4_text", "enable_moe_block": true})", kBad, "num_experts");
+  expect_refusal(R"({"model_type": "t5gemma"})", kBad, "decoder");
+  expect_refusal(R"({"model_type": "t5gemma", "decoder": {"hidden_size": 16},
+                     "encoder": {"hidden_size": 32}})",
+                 kNot, "hidden_size");
+  expect_refusal(R"({"model_type": "albert", "inner_group_num": 2})", kNot, "inner_group_num");
+  expect_refusal(R"({"model_type": "mvp", "use_prompt": true})", kNot, "use_prompt");
+  expect_refusal(R"({"model_type": "ernie", "use_task_id": true})", kNot, "use_task_id");
+  expect_refusal(R"({"model_type": "cohere2_moe", "expert_selection_fn": "tanh"})", kNot,
+                 "expert_selection_fn");
+}
+
 TEST(SpecTest, LayerTypesMustFit) {
   const std::string head =
       R"({"model_type": "qwen3", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 8,
