@@ -462,6 +462,20 @@ MODELS = {
         317, "MiniMaxConfig", **sizes(num_hidden_layers=3, head_dim=8), num_local_experts=4, block_size=8,
         full_attn_alpha_factor=1.3, linear_attn_alpha_factor=1.2, linear_attn_beta_factor=0.9, mlp_alpha_factor=1.1,
         mlp_beta_factor=0.8, layer_types=["linear_attention", "full_attention", "linear_attention"])),
+    # Without dense layers, which llama.cpp does not know beside mixtures.
+    "qwen2-moe-sparse": seeded(701, "Qwen2MoeConfig", **sizes(), **moe_sizes(), num_experts=6,
+                               shared_expert_intermediate_size=20),
+    "qwen3-next-sparse": seeded(702, "Qwen3NextConfig", **sizes(), head_dim=16, **linear_sizes(), **moe_sizes(),
+                                num_experts=4, shared_expert_intermediate_size=20,
+                                layer_types=["linear_attention", "full_attention"]),
+    # llama.cpp attends on every eighth layer and has one factor.
+    "minimax-plain": in_f32(seeded(
+        707, "MiniMaxConfig", **sizes(num_hidden_layers=8, head_dim=8, intermediate_size=20), num_local_experts=3,
+        block_size=8, full_attn_alpha_factor=3.5, linear_attn_alpha_factor=3.5, mlp_alpha_factor=3.5,
+        layer_types=["linear_attention"] * 7 + ["full_attention"])),
+    # Rows of whole blocks.
+    "qwen3-moe-wide": seeded(703, "Qwen3MoeConfig", **sizes(hidden_size=64, head_dim=16), moe_intermediate_size=32,
+                             num_experts_per_tok=2, num_experts=5, norm_topk_prob=True),
 }
 
 

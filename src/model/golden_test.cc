@@ -123,10 +123,28 @@ std::vector<Case> cases() {
                            "t5-gguf-gated"}) {
     all.push_back({name, name});
   }
-  for (const char* name :
-       {"lfm2", "mamba", "falcon-mamba", "mamba2", "jamba", "bamba", "falcon-h1", "falcon-h1-plain",
-        "granitemoehybrid", "granitemoehybrid-dense", "nemotron-h", "lfm2-moe", "qwen3-next",
-        "qwen3-5", "qwen3-5-moe", "olmo-hybrid", "kimi-linear", "minimax"}) {
+  for (const char* name : {"lfm2",
+                           "mamba",
+                           "falcon-mamba",
+                           "mamba2",
+                           "jamba",
+                           "bamba",
+                           "falcon-h1",
+                           "falcon-h1-plain",
+                           "granitemoehybrid",
+                           "granitemoehybrid-dense",
+                           "nemotron-h",
+                           "lfm2-moe",
+                           "qwen3-next",
+                           "qwen3-5",
+                           "qwen3-5-moe",
+                           "olmo-hybrid",
+                           "kimi-linear",
+                           "minimax",
+                           "qwen2-moe-sparse",
+                           "qwen3-next-sparse",
+                           "qwen3-moe-wide",
+                           "minimax-plain"}) {
     all.push_back({name, name});
   }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare",
@@ -134,19 +152,67 @@ std::vector<Case> cases() {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
   // Written by llama.cpp's converter.
-  for (const char* name :
-       {"arcee",        "cohere",      "deepseek2",  "deepseek3",  "ernie4-5",
-        "ernie4-5-moe", "exaone",      "exaone4",    "gemma",      "glm4",
-        "glm4-moe",     "gpt-bigcode", "granite",    "granitemoe", "granitemoeshared",
-        "internlm3",    "jais2",       "minimax-m2", "mixtral",    "olmo",
-        "olmo2",        "olmo3",       "phi3",       "qwen3-moe",  "seed-oss",
-        "stablelm"}) {
+  for (const char* name : {"arcee",
+                           "cohere",
+                           "deepseek2",
+                           "deepseek3",
+                           "ernie4-5",
+                           "ernie4-5-moe",
+                           "exaone",
+                           "exaone4",
+                           "gemma",
+                           "glm4",
+                           "glm4-moe",
+                           "gpt-bigcode",
+                           "granite",
+                           "granitemoe",
+                           "granitemoeshared",
+                           "internlm3",
+                           "jais2",
+                           "minimax-m2",
+                           "mixtral",
+                           "olmo",
+                           "olmo2",
+                           "olmo3",
+                           "phi3",
+                           "qwen3-moe",
+                           "seed-oss",
+                           "stablelm",
+                           "mamba",
+                           "falcon-mamba",
+                           "jamba",
+                           "falcon-h1-plain",
+                           "granitemoehybrid",
+                           "nemotron-h",
+                           "lfm2-moe",
+                           "qwen3-5",
+                           "qwen3-5-moe",
+                           "falcon",
+                           "falcon-40b",
+                           "bloom",
+                           "gpt-neox",
+                           "mpt",
+                           "hunyuan-v1-moe",
+                           "glm4-moe-lite",
+                           "exaone-moe",
+                           "nemotron",
+                           "glm",
+                           "qwen2-moe-sparse",
+                           "qwen3-next-sparse",
+                           "hy-v3",
+                           "granitemoe-swa",
+                           "minimax-plain",
+                           "solar-open",
+                           "apertus"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
-  for (const char* name : {"cohere2", "dots1", "gpt-oss", "olmoe", "smollm3", "starcoder2"}) {
+  for (const char* name :
+       {"cohere2", "dots1", "gpt-oss", "olmoe", "smollm3", "starcoder2", "mamba2", "bamba",
+        "falcon-h1", "lfm2", "kimi-linear", "mpt-clip", "hunyuan-v1-dense", "minicpm3",
+        "ministral3", "afmoe", "llama4", "granite-swa", "granitemoehybrid-dense"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", std::string(name) + "/f32"});
   }
-  for (const char* name : {"llama-gguf", "qwen3", "gemma3"}) {
+  for (const char* name : {"llama-gguf", "qwen3", "gemma3", "qwen3-moe-wide"}) {
     all.push_back({std::string(name) + "/q8_0/model.gguf", std::string(name) + "/q8_0", true});
   }
   for (const char* name :

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -64,8 +65,31 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  // Nothing says whether embeddings are scaled: those of all models that were published are.
+  members.copy("attention.sliding_window", "sliding_window")
+      .copy("expert_shared_count", "num_shared_experts")
+      .copy("expert_weights_scale", "route_scale")
+      .copy("leading_dense_block_count", "num_dense_layers")
+      .set("mup_enabled", true);
+  base::JsonArray kinds;
+  for (const bool windowed : gguf::read_windowed_layers(config, members.n_layers(), 4))
+    kinds.emplace_back(windowed ? "sliding_attention" : "full_attention");
+  members.set("layer_types", std::move(kinds));
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({{role::kAttentionGate, "blk.#.attn_gate"}});
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
-Family afmoe_family() { return {"afmoe", {"afmoe"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family afmoe_family() {
+  return {"afmoe", {"afmoe"}, {"afmoe"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -3,6 +3,7 @@
 
 #include "model/arch/alibi.h"
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -57,8 +58,23 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  const gguf::Members members(config, checkpoint);
+  ModelSpec spec = members.read(from_hf);
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.n_groups = 0; });
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with(
+      {{role::kQkv, "blk.#.attn_qkv"}, {role::kEmbeddingNorm, "token_embd_norm"}},
+      {role::kQ, role::kK, role::kV, role::kGate});
+}
+
 }  // namespace
 
-Family bloom_family() { return {"bloom", {"bloom"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family bloom_family() {
+  return {"bloom", {"bloom"}, {"bloom"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

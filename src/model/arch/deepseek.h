@@ -27,5 +27,7 @@ MoeFfnSpec read_deepseek3_moe(const Config& config, const ModelSpec& spec, int n
 ModuleLayout latent_layout();
 /// The same with mixtures and shared experts.
 ModuleLayout deepseek_layout();
+/// Names of all of these in GGUF.
+ModuleLayout latent_gguf_layout();
 
 }  // namespace openllm::model

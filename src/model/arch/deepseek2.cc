@@ -136,7 +136,9 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
   return members.read(is_v3 ? from_v3 : from_v2);
 }
 
-ModuleLayout gguf_layout() {
+}  // namespace
+
+ModuleLayout latent_gguf_layout() {
   ModuleLayout layout =
       gguf::layout_with({{role::kLatentQ, "blk.#.attn_q"},
                          {role::kLatentQDown, "blk.#.attn_q_a"},
@@ -153,8 +155,6 @@ ModuleLayout gguf_layout() {
   gguf::add_experts(layout);
   return layout;
 }
-
-}  // namespace
 
 ModelSpec read_latent_network(const Config& config, const hf::Defaults& family,
                               const LatentDefaults& latent) {
@@ -212,8 +212,8 @@ ModuleLayout deepseek_layout() {
 }
 
 Family deepseek2_family() {
-  return {"deepseek2", {"deepseek_v2"}, {"deepseek2"}, from_v2,
-          from_gguf,   hf_layout(),     gguf_layout()};
+  return {"deepseek2", {"deepseek_v2"}, {"deepseek2"},       from_v2,
+          from_gguf,   hf_layout(),     latent_gguf_layout()};
 }
 
 Family deepseek3_family() {

@@ -32,7 +32,7 @@ ModuleLayout hf_layout() {
 
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   gguf::Members members(config, checkpoint);
-  members.set("sliding_window", nullptr);
+  members.set("sliding_window", nullptr).leave({"attention.sliding_window", "rope.freq_base_swa"});
   ModelSpec spec = members.read(from_hf);
   const int window = gguf::read_window(config, 0);
   if (window == 0) return spec;

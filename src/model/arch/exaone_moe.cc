@@ -3,6 +3,7 @@
 // is left out. Source: transformers models/exaone_moe.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -36,10 +37,29 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("sliding_window", nullptr)
+      .copy("attention.sliding_window", "sliding_window")
+      .copy("expert_shared_count", "num_shared_experts");
+  base::JsonArray kinds;
+  for (const bool windowed : gguf::read_windowed_layers(config, members.n_layers(), 4))
+    kinds.emplace_back(windowed ? "sliding_attention" : "full_attention");
+  members.set("layer_types", std::move(kinds));
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family exaone_moe_family() {
-  return {"exaone_moe", {"exaone_moe"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"exaone_moe", {"exaone_moe"}, {"exaone-moe"}, from_hf,
+          from_gguf,    hf_layout(),    gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -6,6 +6,7 @@
 
 #include "model/arch/alibi.h"
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -85,11 +86,33 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// The kind with ALiBi has no place in GGUF. Rows of Q, K and V are in order there.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const bool has_two_norms = members.some_layer_has("attn_norm_2.weight");
+  const int n_kv_heads = config.int_or("attention.head_count_kv", 1, 1, kMaxHeads);
+  members.set("new_decoder_architecture", has_two_norms || n_kv_heads > 1)
+      .set("num_ln_in_parallel_attn", has_two_norms ? 2 : 1);
+  ModelSpec spec = members.read(from_hf);
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.n_groups = 0; });
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with({{role::kQkv, "blk.#.attn_qkv"},
+                            {role::kMixerNorm, "blk.#.attn_norm_2"},
+                            {role::kMixerNorm, "blk.#.attn_norm"},
+                            {role::kFfnNorm, "blk.#.attn_norm"}},
+                           {role::kQ, role::kK, role::kV, role::kQNorm, role::kKNorm, role::kGate});
+}
+
 }  // namespace
 
 Family falcon_family() {
-  return {"falcon", {"falcon", "RefinedWeb", "RefinedWebModel"}, {}, from_hf, nullptr, hf_layout(),
-          {}};
+  return {"falcon",     {"falcon", "RefinedWeb", "RefinedWebModel"},
+          {"falcon"},   from_hf,
+          from_gguf,    hf_layout(),
+          gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_hybrid.h"
 #include "model/arch/hybrid.h"
 
 namespace openllm::model {
@@ -93,10 +94,28 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// The converter multiplies weights by their factors. Its files have gates before norms.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  gguf::read_mamba2(config, members);
+  members.copy("ssm.inner_size", "mamba_d_ssm")
+      .set("projectors_bias", members.some_layer_has("ssm_out.bias"))
+      .set("mamba_rms_norm", members.some_layer_has("ssm_norm.weight"))
+      .set("mamba_norm_before_gate", false);
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_mamba2(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family falcon_h1_family() {
-  return {"falcon_h1", {"falcon_h1"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"falcon_h1", {"falcon_h1"}, {"falcon-h1"}, from_hf,
+          from_gguf,   hf_layout(),   gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -54,6 +54,17 @@ SelfAttentionSpec read_heads(const Config& config, int dim) {
   return heads;
 }
 
+/// The size of heads that RoPE turns: those of the first layer that attends.
+int rotated_dim(const ModelSpec& spec) {
+  for (const LayerSpec& layer : spec.layers) {
+    if (const auto* attention = std::get_if<SelfAttentionSpec>(&layer.mixer))
+      return attention->head_dim;
+    if (const auto* both = std::get_if<AttentionBesideMamba2Spec>(&layer.mixer))
+      return both->attention.head_dim;
+  }
+  return 2;
+}
+
 int read_vocab(const Config& config, const format::Checkpoint& checkpoint) {
   const tensor::TensorView* table = checkpoint.find("token_embd.weight");
   if (table == nullptr) {
@@ -126,7 +137,7 @@ void read_single_rope(const Config& config, const format::Checkpoint& checkpoint
 RopeParameters read_rope(const Config& config, const ModelSpec& spec, device::RopeStyle style) {
   RopeParameters p;
   p.style = style;
-  p.head_dim = attention_of(spec, 0).head_dim;
+  p.head_dim = rotated_dim(spec);
   p.max_positions = spec.max_positions;
   p.n_rotary = config.int_or("rope.dimension_count", p.head_dim, 2, kMaxHeadDim);
   if (p.n_rotary > p.head_dim || p.n_rotary % 2 != 0) {

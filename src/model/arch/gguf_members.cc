@@ -53,6 +53,63 @@ constexpr Pair kPairs[] = {
     {"nextn_predict_layers", "num_nextn_predict_layers"},
 };
 
+/// Keys that change the numbers where a family does not read them, and the value that is as good as
+/// none.
+struct Decisive {
+  std::string_view key;
+  double neutral;
+};
+constexpr Decisive kDecisive[] = {
+    {"attention.sliding_window", 0.0},
+    {"attention.causal", 1.0},
+    {"attention.max_alibi_bias", 0.0},
+    {"attention.output_scale", 1.0},
+    {"attention.value_scale", 1.0},
+    {"attention.temperature_scale", 0.0},
+    {"attention.shared_kv_layers", 0.0},
+    {"attention.indexer.top_k", 0.0},
+    {"attn_logit_softcapping", 0.0},
+    {"final_logit_softcapping", 0.0},
+    {"router_logit_softcapping", 0.0},
+    {"activation_sparsity_scale", 0.0},
+    {"embedding_length_per_layer_input", 0.0},
+    {"expert_group_scale", 1.0},
+    {"expert_latent_length", 0.0},
+    {"experts_per_group", 0.0},
+    {"hash_layer_count", 0.0},
+    {"hyper_connection.count", 0.0},
+    {"interleave_moe_layer_step", 0.0},
+    {"kda.safe_gate", 0.0},
+    {"kda.gate_lower_bound", 0.0},
+    {"moe_every_n_layers", 0.0},
+    {"moe_latent_size", 0.0},
+    {"num_loops", 1.0},
+    {"rope.freq_base_swa", 0.0},
+    {"rope.scaling.alpha", 0.0},
+    {"ssm.dt_b_c_rms", 0.0},
+    {"swiglu_clamp_exp", 0.0},
+    {"swiglu_clamp_shexp", 0.0},
+};
+
+bool is_neutral(const base::Json& value, double neutral) {
+  const auto is_it = [&](const base::Json& one) {
+    if (const bool* flag = one.if_bool()) return *flag == (neutral != 0.0);
+    return one.is_number() && one.as_double("") == neutral;
+  };
+  const base::JsonArray* all = value.if_array();
+  return all != nullptr ? std::all_of(all->begin(), all->end(), is_it) : is_it(value);
+}
+
+/// Null when no layer attends to itself.
+const SelfAttentionSpec* first_attention(const ModelSpec& spec) {
+  for (const LayerSpec& layer : spec.layers) {
+    if (const auto* attention = std::get_if<SelfAttentionSpec>(&layer.mixer)) return attention;
+    if (const auto* both = std::get_if<AttentionBesideMamba2Spec>(&layer.mixer))
+      return &both->attention;
+  }
+  return nullptr;
+}
+
 /// Factors for short and for long sequences are tensors (Phi 3).
 void read_long_factors(const Config& config, const format::Checkpoint& checkpoint,
                        RopeParameters& rope) {
@@ -110,16 +167,17 @@ void Members::read_sizes() {
   }
   set("vocab_size", table->shape[0]);
   set("tie_word_embeddings", !has_tensor("output.weight"));
-  for (const std::string_view key : {"attention.head_count", "attention.head_count_kv"}) {
-    const base::Json* value = config_.find(key);
-    if (value != nullptr && value->is_array())
-      config_.unsupported(key, "layers of different sizes are not supported");
-  }
-  // Converters that know no heads of other sizes leave it out.
-  const tensor::TensorView* queries = checkpoint_.find("blk.0.attn_q.weight");
-  const int n_heads = config_.require_int("attention.head_count", 1, kMaxHeads);
+  if (const base::Json* value = config_.find("attention.head_count");
+      value != nullptr && value->is_array())
+    config_.unsupported("attention.head_count", "layers of different sizes are not supported");
+  // Converters that know no heads of other sizes leave it out. Networks that do not attend have 0.
+  const std::vector<bool> attends = layers_with_tensor("attn_q.weight");
+  const auto first = std::find(attends.begin(), attends.end(), true) - attends.begin();
+  const tensor::TensorView* queries = checkpoint_.find(base::cat("blk.", first, ".attn_q.weight"));
+  const int n_heads = config_.require_int("attention.head_count", 0, kMaxHeads);
   if (!config_.has("attention.head_count_kv")) set("num_key_value_heads", n_heads);
-  if (!config_.has("attention.key_length") && queries != nullptr && queries->shape.n_dims() == 2)
+  if (!config_.has("attention.key_length") && queries != nullptr && queries->shape.n_dims() == 2 &&
+      n_heads > 0)
     set("head_dim", queries->shape[0] / n_heads);
   for (const std::string_view name : {"first_k_dense_replace", "moe_layer_start_index"}) {
     if (values_.find(name) == nullptr) set(name, 0);
@@ -127,13 +185,28 @@ void Members::read_sizes() {
 }
 
 void Members::read_biases() {
-  const bool qkv = has_tensor("blk.0.attn_q.bias") || has_tensor("blk.0.attn_qkv.bias");
-  const bool output = has_tensor("blk.0.attn_output.bias");
+  const bool qkv = some_layer_has("attn_q.bias") || some_layer_has("attn_qkv.bias");
+  const bool output = some_layer_has("attn_output.bias");
   set("qkv_bias", qkv).set("use_qkv_bias", qkv).set("attention_bias", qkv);
   set("attention_out_bias", output);
-  set("mlp_bias", has_tensor("blk.0.ffn_down.bias"));
+  set("mlp_bias", some_layer_has("ffn_down.bias"));
   set("use_bias", output);
   set("bias", output);
+}
+
+int Members::n_layers() const {
+  return static_cast<int>(values_.find("num_hidden_layers")->as_int("block_count"));
+}
+
+std::vector<bool> Members::layers_with_tensor(std::string_view name) const {
+  std::vector<bool> has;
+  for (int i = 0; i < n_layers(); ++i) has.push_back(has_tensor(base::cat("blk.", i, ".", name)));
+  return has;
+}
+
+bool Members::some_layer_has(std::string_view name) const {
+  const std::vector<bool> has = layers_with_tensor(name);
+  return std::find(has.begin(), has.end(), true) != has.end();
 }
 
 Members& Members::set(std::string_view name, base::Json value) {
@@ -143,16 +216,60 @@ Members& Members::set(std::string_view name, base::Json value) {
 
 Members& Members::copy(std::string_view key, std::string_view name) {
   if (const base::Json* value = config_.find(key)) values_[name] = *value;
+  return leave({key});
+}
+
+Members& Members::leave(std::initializer_list<std::string_view> keys) {
+  left_.insert(left_.end(), keys.begin(), keys.end());
   return *this;
 }
 
-ModelSpec Members::read(ModelSpec (*from_hf)(const Config&), Heads heads) const {
+std::vector<bool> Members::layers_with(std::string_view key, std::string_view name) {
+  const auto n = static_cast<std::size_t>(n_layers());
+  const base::Json* value = config_.find(key);
+  std::vector<double> sizes;
+  if (value != nullptr && value->is_array()) {
+    sizes = *config_.numbers(key);
+  } else {
+    sizes.assign(n, config_.not_negative_or(key, 0.0));
+  }
+  if (sizes.size() < n)
+    config_.corrupt(key, "wrong length (expected ", n, ", got ", sizes.size(), ")");
+  sizes.resize(n);  // Layers that predict further tokens are not run.
+  const double most = *std::max_element(sizes.begin(), sizes.end());
+  std::vector<bool> has;
+  for (const double size : sizes) {
+    has.push_back(size != 0.0);
+    if (size != 0.0 && size != most)
+      config_.unsupported(key, "layers of different sizes are not supported");
+  }
+  set(name, static_cast<std::int64_t>(most));
+  leave({key});
+  return has;
+}
+
+void Members::refuse_unread() const {
+  for (const Decisive& decisive : kDecisive) {
+    const base::Json* value = config_.find(decisive.key);
+    const bool is_read = std::find(left_.begin(), left_.end(), decisive.key) != left_.end();
+    if (value == nullptr || is_read || is_neutral(*value, decisive.neutral)) continue;
+    config_.unsupported(decisive.key, "not known of this architecture (expected ", decisive.neutral,
+                        " or nothing)");
+  }
+  const base::Json* kv_heads = values_.find("num_key_value_heads");
+  if (kv_heads != nullptr && kv_heads->is_array())
+    config_.unsupported("attention.head_count_kv", "layers of different sizes are not supported");
+}
+
+ModelSpec Members::read(const std::function<ModelSpec(const Config&)>& from_hf, Heads heads) const {
+  refuse_unread();
   const Config config(values_, config_.where());
   ModelSpec spec = from_hf(config);
   check_scores(config_, spec);
   spec.max_positions = config_.int_or("context_length", spec.max_positions, 1, kMaxPositions);
-  if (!std::holds_alternative<SelfAttentionSpec>(spec.layers[0].mixer)) return spec;
-  const int head_dim = attention_of(spec, 0).head_dim;
+  const SelfAttentionSpec* attention = first_attention(spec);
+  if (attention == nullptr) return spec;
+  const int head_dim = attention->head_dim;
   const int value_length = config_.int_or("attention.value_length", head_dim, 1, kMaxHeadDim);
   if (value_length != head_dim) {
     config_.unsupported("attention.value_length", "values of another size than keys (expected ",

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "model/arch/gguf.h"
@@ -18,21 +20,34 @@ class Members {
   Members& set(std::string_view name, base::Json value);
   /// `name` has the value of `key`, where that is given.
   Members& copy(std::string_view key, std::string_view name);
+  /// The family reads these keys itself. Keys that change the numbers and that nobody reads are
+  /// refused.
+  Members& leave(std::initializer_list<std::string_view> keys);
+  /// Sizes that some layers do not have: true for those where `key`, a number for each layer or one
+  /// for all, is not 0. `name` becomes that number, the same for all of them; 0 if there is none.
+  std::vector<bool> layers_with(std::string_view key, std::string_view name);
   bool has_tensor(std::string_view name) const { return gguf::has_tensor(checkpoint_, name); }
+  /// True for the layers that have a tensor of that name behind "blk.#.".
+  std::vector<bool> layers_with_tensor(std::string_view name) const;
+  bool some_layer_has(std::string_view name) const;
+  int n_layers() const;
 
   /// How the converter stored the rows of Q and K.
   enum class Heads { kAsTrained, kPaired };
   /// The network. Its only rope, if it has one, is the one that the file's keys and factors
   /// describe.
-  ModelSpec read(ModelSpec (*from_hf)(const Config&), Heads heads = Heads::kAsTrained) const;
+  ModelSpec read(const std::function<ModelSpec(const Config&)>& from_hf,
+                 Heads heads = Heads::kAsTrained) const;
 
  private:
   void read_sizes();
   void read_biases();
+  void refuse_unread() const;
 
   const Config& config_;
   const format::Checkpoint& checkpoint_;
   base::Json values_ = base::Json::object();
+  std::vector<std::string_view> left_{};
 };
 
 /// `layout` with other names for the roles of `modules`, and without those of `absent`.

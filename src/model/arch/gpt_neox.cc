@@ -3,6 +3,7 @@
 // models/gpt_neox.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -49,10 +50,22 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  const gguf::Members members(config, checkpoint);
+  ModelSpec spec = members.read(from_hf);
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.n_groups = 0; });
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with({{role::kQkv, "blk.#.attn_qkv"}},
+                           {role::kQ, role::kK, role::kV, role::kGate});
+}
+
 }  // namespace
 
 Family gpt_neox_family() {
-  return {"gpt_neox", {"gpt_neox"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"gpt_neox", {"gpt_neox"}, {"gptneox"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -108,10 +109,51 @@ ModuleLayout moe_layout() {
   return layout;
 }
 
+/// attention.rope_pattern: true for each layer that has a RoPE.
+void read_rope_pattern(const Config& config, ModelSpec& spec) {
+  constexpr std::string_view kKey = "attention.rope_pattern";
+  const base::Json* value = config.find(kKey);
+  if (value == nullptr) return;
+  const base::JsonArray* listed = value->if_array();
+  if (listed == nullptr || listed->size() != spec.layers.size())
+    config.corrupt(kKey, "bad value (expected a boolean for each of ", spec.n_layers(), " layers)");
+  for (int i = 0; i < spec.n_layers(); ++i) {
+    const bool* has_rope = (*listed)[static_cast<std::size_t>(i)].if_bool();
+    if (has_rope == nullptr) config.corrupt(kKey, "wrong type (expected booleans)");
+    if (!*has_rope) attention_of(spec, i).rope = -1;
+  }
+}
+
+/// Both are written under one name.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.copy("attention.sliding_window", "sliding_window");
+  base::JsonArray kinds;
+  for (const bool windowed : gguf::read_windowed_layers(config, members.n_layers(), 4))
+    kinds.emplace_back(windowed ? "sliding_attention" : "full_attention");
+  members.set("layer_types", std::move(kinds));
+  const bool is_mixture = config.int_or("expert_count", 0, 0, kMaxExperts) > 0;
+  ModelSpec spec = members.read(is_mixture ? from_moe : from_hf, gguf::Members::Heads::kPaired);
+  read_rope_pattern(config, spec);
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({{role::kSinks, "blk.#.attn_sinks.weight"},
+                                           {role::kRouter, "blk.#.ffn_gate_inp"},
+                                           {role::kExpertGateUp, "blk.#.ffn_gate_up_exps"},
+                                           {role::kExpertDown, "blk.#.ffn_down_exps"},
+                                           {role::kSharedGateUp, "blk.#.ffn_up_shexp"},
+                                           {role::kSharedDown, "blk.#.ffn_down_shexp"}});
+  layout.paired_heads = true;
+  return layout;
+}
+
 }  // namespace
 
 Family granite_swa_family() {
-  return {"granite_swa", {"granite_swa"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"granite_swa", {"granite_swa"}, {"granite_swa"}, from_hf,
+          from_gguf,     hf_layout(),     gguf_layout()};
 }
 
 Family granitemoe_swa_family() {

@@ -2,6 +2,7 @@
 // stretched by a fixed `alpha`. Source: transformers models/hunyuan_v1_dense.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -25,10 +26,16 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// The converter stretches the base of the rope itself.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  return gguf::Members(config, checkpoint).read(from_hf);
+}
+
 }  // namespace
 
 Family hunyuan_v1_dense_family() {
-  return {"hunyuan_v1_dense", {"hunyuan_v1_dense"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"hunyuan_v1_dense", {"hunyuan_v1_dense"}, {"hunyuan-dense"}, from_hf,
+          from_gguf,          hf_layout(),          gguf::layout()};
 }
 
 }  // namespace openllm::model

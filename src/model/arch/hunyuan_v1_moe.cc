@@ -2,6 +2,7 @@
 // models/hunyuan_v1_moe.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -45,10 +46,31 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// The converter stretches the base of the rope itself.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  const gguf::Members members(config, checkpoint);
+  const int width = config.require_int("expert_feed_forward_length", 1, kMaxFfnDim);
+  const int shared_width = config.int_or("expert_shared_feed_forward_length", width, 1, kMaxFfnDim);
+  ModelSpec spec = members.read(from_hf);
+  for (LayerSpec& layer : spec.layers) {
+    auto& moe = std::get<MoeFfnSpec>(layer.ffn);
+    moe.expert.ffn_dim = width;
+    moe.shared->ffn_dim = shared_width;
+  }
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family hunyuan_v1_moe_family() {
-  return {"hunyuan_v1_moe", {"hunyuan_v1_moe"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"hunyuan_v1_moe", {"hunyuan_v1_moe"}, {"hunyuan-moe"}, from_hf,
+          from_gguf,        hf_layout(),        gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -2,6 +2,7 @@
 // through a sigmoid, beside shared ones. Source: transformers models/hy_v3.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -51,8 +52,27 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.copy("expert_weights_scale", "router_scaling_factor");
+  base::JsonArray kinds;
+  for (const bool is_mixture : members.layers_with_tensor("ffn_gate_inp.weight"))
+    kinds.emplace_back(is_mixture ? "sparse" : "dense");
+  members.set("mlp_layer_types", std::move(kinds));
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  layout.modules.push_back({role::kRouterCorrection, "blk.#.exp_probs_b"});
+  return layout;
+}
+
 }  // namespace
 
-Family hy_v3_family() { return {"hy_v3", {"hy_v3"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family hy_v3_family() {
+  return {"hy_v3", {"hy_v3"}, {"hy_v3"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -2,6 +2,7 @@
 // layer, a mixture of experts on every expert_layer_period-th. Source: transformers models/jamba.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_hybrid.h"
 #include "model/arch/hybrid.h"
 
 namespace openllm::model {
@@ -35,18 +36,17 @@ MambaSpec read_mamba(const Config& config, const ModelSpec& spec) {
   return mamba;
 }
 
-ModelSpec from_hf(const Config& config) {
-  ModelSpec spec = hf::read_llama_like(config, {.vocab_size = 65536,
-                                                .n_kv_heads = 8,
-                                                .ignores_head_dim = true,
-                                                .ffn_dim = 14336,
-                                                .max_positions = 262144});
+ModelSpec read_sizes(const Config& config) {
+  return hf::read_llama_like(config, {.vocab_size = 65536,
+                                      .n_kv_heads = 8,
+                                      .ignores_head_dim = true,
+                                      .ffn_dim = 14336,
+                                      .max_positions = 262144});
+}
+
+void read_layers(const Config& config, const std::vector<bool>& attends,
+                 const std::vector<bool>& is_mixture, ModelSpec& spec) {
   const MambaSpec mamba = read_mamba(config, spec);
-  const int n_layers = spec.n_layers();
-  const std::vector<bool> attends =
-      read_periodic(config, n_layers, "attn_layer_period", 8, "attn_layer_offset", 4);
-  const std::vector<bool> is_mixture =
-      read_periodic(config, n_layers, "expert_layer_period", 2, "expert_layer_offset", 1);
   const std::string_view count = config.first_of({"num_local_experts", "num_experts"});
   const bool has_experts = config.int_or(count, 16, 1, kMaxExperts) > 1;
   std::optional<MoeFfnSpec> moe;
@@ -59,6 +59,14 @@ ModelSpec from_hf(const Config& config) {
     if (!attends[i]) spec.layers[i].mixer = mamba;
     if (is_mixture[i] && moe) spec.layers[i].ffn = *moe;
   }
+}
+
+ModelSpec from_hf(const Config& config) {
+  ModelSpec spec = read_sizes(config);
+  const int n_layers = spec.n_layers();
+  read_layers(
+      config, read_periodic(config, n_layers, "attn_layer_period", 8, "attn_layer_offset", 4),
+      read_periodic(config, n_layers, "expert_layer_period", 2, "expert_layer_offset", 1), spec);
   return spec;
 }
 
@@ -82,8 +90,35 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const std::vector<bool> attends =
+      members.layers_with("attention.head_count_kv", "num_key_value_heads");
+  const std::vector<bool> is_mixture = members.layers_with_tensor("ffn_gate_inp.weight");
+  members.copy("ssm.state_size", "mamba_d_state")
+      .copy("ssm.conv_kernel", "mamba_d_conv")
+      .copy("ssm.time_step_rank", "mamba_dt_rank")
+      .set("mamba_expand", gguf::read_expansion(config))
+      .set("mamba_proj_bias", members.some_layer_has("ssm_in.bias"))
+      .set("mamba_conv_bias", members.some_layer_has("ssm_conv1d.bias"));
+  return members.read([&](const Config& values) {
+    ModelSpec spec = read_sizes(values);
+    read_layers(values, attends, is_mixture, spec);
+    return spec;
+  });
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_mamba(layout);
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
-Family jamba_family() { return {"jamba", {"jamba"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family jamba_family() {
+  return {"jamba", {"jamba"}, {"jamba"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

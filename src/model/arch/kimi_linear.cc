@@ -3,6 +3,7 @@
 // Source: transformers models/kimi_linear.
 
 #include "model/arch/deepseek.h"
+#include "model/arch/gguf_hybrid.h"
 #include "model/arch/hybrid.h"
 
 namespace openllm::model {
@@ -140,10 +141,62 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// KDA has as many heads as values for each number of a step's bias.
+int read_delta_heads(const Config& config, const format::Checkpoint& checkpoint,
+                     const std::vector<bool>& attends) {
+  const int head_dim = config.require_int("kda.head_dim", 1, kMaxHeadDim);
+  const int otherwise = config.require_int("attention.head_count", 1, kMaxHeads);
+  for (std::size_t i = 0; i < attends.size(); ++i) {
+    const tensor::TensorView* steps = checkpoint.find(base::cat("blk.", i, ".ssm_dt.bias"));
+    if (!attends[i] && steps != nullptr) return static_cast<int>(steps->shape.n_elems() / head_dim);
+  }
+  return otherwise;
+}
+
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const std::vector<bool> attends = members.layers_with("attention.head_count_kv", "kv_heads");
+  gguf::set_kinds(members, "layer_types", attends, "full_attention", "linear_attention");
+  const int rope_dim = config.require_int("rope.dimension_count", 2, kMaxHeadDim);
+  const int key_length = config.require_int("attention.key_length_mla", rope_dim + 1, kMaxHeadDim);
+  members.set("qk_rope_head_dim", rope_dim)
+      .set("qk_nope_head_dim", key_length - rope_dim)
+      .set("q_lora_rank", nullptr)
+      .copy("attention.q_lora_rank", "q_lora_rank")
+      .copy("attention.kv_lora_rank", "kv_lora_rank")
+      .copy("attention.value_length_mla", "v_head_dim")
+      .set("num_key_value_heads", nullptr)
+      .set("linear_num_heads", read_delta_heads(config, checkpoint, attends))
+      .copy("kda.head_dim", "linear_head_dim")
+      .copy("ssm.conv_kernel", "linear_conv_kernel_dim");
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = latent_gguf_layout();
+  hf::add(layout, {{role::kDeltaQ, "blk.#.attn_q"},
+                   {role::kDeltaK, "blk.#.attn_k"},
+                   {role::kDeltaV, "blk.#.attn_v"},
+                   {role::kDeltaLowGate, "blk.#.ssm_g_a"},
+                   {role::kDeltaGate, "blk.#.ssm_g_b"},
+                   {role::kDeltaBeta, "blk.#.ssm_beta"},
+                   {role::kDeltaLowStep, "blk.#.ssm_f_a"},
+                   {role::kDeltaStep, "blk.#.ssm_f_b"},
+                   {role::kDeltaStepBias, "blk.#.ssm_dt.bias"},
+                   {role::kDeltaRates, "blk.#.ssm_a"},
+                   {role::kDeltaQTaps, "blk.#.ssm_conv1d_q"},
+                   {role::kDeltaKTaps, "blk.#.ssm_conv1d_k"},
+                   {role::kDeltaVTaps, "blk.#.ssm_conv1d_v"},
+                   {role::kDeltaNorm, "blk.#.ssm_norm"},
+                   {role::kDeltaOutput, "blk.#.attn_output"}});
+  return layout;
+}
+
 }  // namespace
 
 Family kimi_linear_family() {
-  return {"kimi_linear", {"kimi_linear"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"kimi_linear", {"kimi_linear"}, {"kimi-linear"}, from_hf,
+          from_gguf,     hf_layout(),     gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_hybrid.h"
 #include "model/arch/hybrid.h"
 #include "model/arch/lfm2.h"
 
@@ -44,7 +45,33 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  read_lfm2_members(members);
+  members.set("block_auto_adjust_ff_dim", false);
+  return members.read(from_hf);
+}
+
 }  // namespace
+
+void read_lfm2_members(gguf::Members& members) {
+  const std::vector<bool> attends =
+      members.layers_with("attention.head_count_kv", "num_key_value_heads");
+  gguf::set_kinds(members, "layer_types", attends, "full_attention", "conv");
+  members.copy("attention.layer_norm_rms_epsilon", "norm_eps")
+      .copy("shortconv.l_cache", "conv_L_cache")
+      .set("conv_bias", members.some_layer_has("shortconv.conv.bias"));
+}
+
+ModuleLayout lfm2_gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  // Older files call it as transformers does.
+  layout.modules.push_back({role::kFinalNorm, "token_embd_norm"});
+  hf::add(layout, {{role::kConvInput, "blk.#.shortconv.in_proj"},
+                   {role::kConvTaps, "blk.#.shortconv.conv"},
+                   {role::kConvOutput, "blk.#.shortconv.out_proj"}});
+  return layout;
+}
 
 ModelSpec read_lfm2(const Config& config, const hf::Defaults& defaults) {
   ModelSpec spec = hf::read_llama_like(config, defaults);
@@ -88,6 +115,8 @@ ModuleLayout lfm2_layout() {
   return layout;
 }
 
-Family lfm2_family() { return {"lfm2", {"lfm2"}, {}, from_hf, nullptr, lfm2_layout(), {}}; }
+Family lfm2_family() {
+  return {"lfm2", {"lfm2"}, {"lfm2"}, from_hf, from_gguf, lfm2_layout(), lfm2_gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -40,10 +40,24 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  read_lfm2_members(members);
+  members.set("num_dense_layers", config.int_or("leading_dense_block_count", 0, 0, kMaxLayers))
+      .set("use_expert_bias", members.some_layer_has("exp_probs_b.bias"));
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = lfm2_gguf_layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family lfm2_moe_family() {
-  return {"lfm2_moe", {"lfm2_moe"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"lfm2_moe", {"lfm2_moe"}, {"lfm2moe"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -137,10 +138,32 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// What is not in the file is as in the two models that were published: the one of 128 experts has
+/// no norms on Q and K.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  constexpr int kWithoutNorms = 128;
+  gguf::Members members(config, checkpoint);
+  members.copy("feed_forward_length", "intermediate_size_mlp")
+      .copy("expert_feed_forward_length", "intermediate_size")
+      .copy("interleave_moe_layer_step", "interleave_moe_layer_step")
+      .copy("attention.sliding_window", "attention_chunk_size")
+      .set("use_qk_norm", config.int_or("expert_count", 0, 0, kMaxExperts) != kWithoutNorms);
+  if (config.int_or("attention.sliding_window", 1, 0, kMaxPositions) == 0)
+    config.unsupported("attention.sliding_window", "networks without chunks (expected > 0)");
+  return members.read(from_text_config);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family llama4_family() {
-  return {"llama4", {"llama4", "llama4_text"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"llama4",     {"llama4", "llama4_text"}, {"llama4"}, from_hf, from_gguf, hf_layout(),
+          gguf_layout()};
 }
 
 }  // namespace openllm::model

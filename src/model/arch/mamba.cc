@@ -2,6 +2,7 @@
 // models/falcon_mamba.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_hybrid.h"
 #include "model/arch/hybrid.h"
 
 namespace openllm::model {
@@ -45,9 +46,31 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// Both are written under one name.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.copy("attention.layer_norm_rms_epsilon", "layer_norm_epsilon")
+      .copy("ssm.state_size", "state_size")
+      .copy("ssm.time_step_rank", "time_step_rank")
+      .copy("ssm.conv_kernel", "conv_kernel")
+      .set("expand", gguf::read_expansion(config))
+      .set("use_bias", members.some_layer_has("ssm_in.bias"))
+      .set("use_conv_bias", members.some_layer_has("ssm_conv1d.bias"))
+      .leave({"ssm.dt_b_c_rms"});
+  return members.read(config.bool_or("ssm.dt_b_c_rms", false) ? from_falcon_mamba : from_mamba);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_mamba(layout);
+  return layout;
+}
+
 }  // namespace
 
-Family mamba_family() { return {"mamba", {"mamba"}, {}, from_mamba, nullptr, hf_layout(), {}}; }
+Family mamba_family() {
+  return {"mamba", {"mamba"}, {"mamba"}, from_mamba, from_gguf, hf_layout(), gguf_layout()};
+}
 
 Family falcon_mamba_family() {
   return {"falcon_mamba", {"falcon_mamba"}, {}, from_falcon_mamba, nullptr, hf_layout(), {}};

@@ -1,6 +1,7 @@
 // Mamba 2. Source: transformers models/mamba2.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_hybrid.h"
 #include "model/arch/hybrid.h"
 
 namespace openllm::model {
@@ -41,8 +42,31 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const int n_heads = config.require_int("ssm.time_step_rank", 1, kMaxHeads);
+  members.copy("attention.layer_norm_rms_epsilon", "layer_norm_epsilon")
+      .copy("ssm.state_size", "state_size")
+      .copy("ssm.group_count", "n_groups")
+      .copy("ssm.conv_kernel", "conv_kernel")
+      .set("num_heads", n_heads)
+      .set("head_dim", config.require_int("ssm.inner_size", n_heads, kMaxFfnDim) / n_heads)
+      .set("expand", gguf::read_expansion(config))
+      .set("use_bias", members.some_layer_has("ssm_in.bias"))
+      .set("use_conv_bias", members.some_layer_has("ssm_conv1d.bias"));
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_mamba2(layout);
+  return layout;
+}
+
 }  // namespace
 
-Family mamba2_family() { return {"mamba2", {"mamba2"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family mamba2_family() {
+  return {"mamba2", {"mamba2"}, {"mamba2"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

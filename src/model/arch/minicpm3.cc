@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/arch/deepseek.h"
+#include "model/arch/gguf_members.h"
 
 namespace openllm::model {
 namespace {
@@ -40,10 +41,30 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+/// Factors of embeddings and sums are not in the file: they are those of the one model there is.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const int rope_dim = config.require_int("rope.dimension_count", 2, kMaxHeadDim);
+  members.set("qk_rope_head_dim", rope_dim)
+      .set("qk_nope_head_dim",
+           config.require_int("attention.key_length", rope_dim + 1, kMaxHeadDim) - rope_dim)
+      .set("q_lora_rank", nullptr)
+      .copy("attention.q_lora_rank", "q_lora_rank")
+      .copy("attention.kv_lora_rank", "kv_lora_rank")
+      .set("num_key_value_heads", nullptr);
+  for (const std::string_view name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {
+    if (!members.has_tensor(name)) continue;
+    base::fail_at(ErrorCode::kUnsupported, config.where(), "tensor ", name,
+                  ": factors of RoPE are not read from GGUF for this architecture");
+  }
+  return members.read(from_hf);
+}
+
 }  // namespace
 
 Family minicpm3_family() {
-  return {"minicpm3", {"minicpm3"}, {}, from_hf, nullptr, latent_layout(), {}};
+  return {"minicpm3", {"minicpm3"},    {"minicpm3"},        from_hf,
+          from_gguf,  latent_layout(), latent_gguf_layout()};
 }
 
 }  // namespace openllm::model

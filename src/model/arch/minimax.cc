@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_hybrid.h"
 #include "model/arch/hybrid.h"
 
 namespace openllm::model {
@@ -90,8 +91,31 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// One factor of the stream for all halves of layers; nothing multiplies what the halves give.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const std::vector<bool> attends = gguf::read_attending(config, members.n_layers(), 8);
+  gguf::set_kinds(members, "layer_types", attends, "full_attention", "linear_attention");
+  members.copy("residual_scale", "full_attn_alpha_factor")
+      .copy("residual_scale", "linear_attn_alpha_factor")
+      .copy("residual_scale", "mlp_alpha_factor");
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  hf::add(layout, {{role::kLightningQkv, "blk.#.attn_qkv"},
+                   {role::kLightningGate, "blk.#.attn_gate"},
+                   {role::kLightningNorm, "blk.#.attn_norm_2"},
+                   {role::kLightningOutput, "blk.#.attn_output"}});
+  return layout;
+}
+
 }  // namespace
 
-Family minimax_family() { return {"minimax", {"minimax"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family minimax_family() {
+  return {"minimax", {"minimax"}, {"minimax-01"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

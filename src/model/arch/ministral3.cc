@@ -3,6 +3,7 @@
 // models/ministral3, mistral3.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -82,10 +83,38 @@ ModuleLayout wrapper_layout() {
   return layout;
 }
 
+/// Both are written under one name.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("sliding_window", nullptr).leave({"attention.temperature_scale"});
+  ModelSpec spec = members.read(from_mistral, gguf::Members::Heads::kPaired);
+  if (config.has("rope.scaling.yarn_log_multiplier")) {
+    // mscale and mscale_all_dim are equal, so that attention keeps its scale.
+    RopeParameters rope = gguf::read_rope(config, spec, device::RopeStyle::kInterleaved);
+    rope.attention_factor = 1.0;
+    spec.ropes.clear();
+    gguf::add_rope(checkpoint, rope, spec);
+  }
+  const double beta = config.not_negative_or("attention.temperature_scale", 0.0);
+  if (beta == 0.0) return spec;
+  const device::PositionScale scale{.beta = static_cast<float>(beta),
+                                    .length = static_cast<float>(config.require_int(
+                                        "rope.scaling.original_context_length", 1, kMaxPositions))};
+  each_attention(spec, [&](SelfAttentionSpec& attention) { attention.query_scale = scale; });
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  layout.paired_heads = true;
+  return layout;
+}
+
 }  // namespace
 
 Family ministral3_family() {
-  return {"ministral3", {"ministral3"}, {}, from_hf, nullptr, hf::llama_layout(), {}};
+  return {"ministral3", {"ministral3"},     {"mistral3"}, from_hf,
+          from_gguf,    hf::llama_layout(), gguf_layout()};
 }
 
 Family mistral3_family() {

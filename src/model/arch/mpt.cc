@@ -3,6 +3,7 @@
 
 #include "model/arch/alibi.h"
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -59,8 +60,26 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  base::Json own = base::Json::object();
+  own["alibi_bias_max"] = config.not_negative_or("attention.max_alibi_bias", 0.0);
+  if (const base::Json* clip = config.find("attention.clamp_kqv")) own["clip_qkv"] = *clip;
+  if (config.not_negative_or("attention.max_alibi_bias", 0.0) == 0.0)
+    config.unsupported("attention.max_alibi_bias", "positions other than ALiBi (expected > 0)");
+  members.set("attn_config", std::move(own)).leave({"attention.max_alibi_bias"});
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with({{role::kQkv, "blk.#.attn_qkv"}},
+                           {role::kQ, role::kK, role::kV, role::kGate});
+}
+
 }  // namespace
 
-Family mpt_family() { return {"mpt", {"mpt"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family mpt_family() {
+  return {"mpt", {"mpt"}, {"mpt"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_hybrid.h"
 #include "model/arch/hybrid.h"
 
 namespace openllm::model {
@@ -148,10 +149,60 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// Each layer's letter by what it has.
+std::string read_gguf_pattern(const Config& config, gguf::Members& members) {
+  const std::vector<bool> attends =
+      members.layers_with("attention.head_count_kv", "num_key_value_heads");
+  const std::vector<bool> is_mamba = members.layers_with_tensor("ssm_in.weight");
+  const std::vector<bool> is_mixture = members.layers_with_tensor("ffn_gate_inp.weight");
+  std::string pattern;
+  for (std::size_t i = 0; i < attends.size(); ++i) {
+    if (attends[i] && (is_mamba[i] || is_mixture[i])) {
+      config.corrupt("attention.head_count_kv", "layer ", i,
+                     " has heads although it does not attend (expected 0)");
+    }
+    const char other = is_mixture[i] ? 'E' : '-';
+    pattern += attends[i] ? '*' : is_mamba[i] ? 'M' : other;
+  }
+  return pattern;
+}
+
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const std::string pattern = read_gguf_pattern(config, members);
+  gguf::read_mamba2(config, members);
+  members.copy("attention.layer_norm_rms_epsilon", "layer_norm_epsilon")
+      .copy("ssm.group_count", "n_groups")
+      .copy("ssm.state_size", "ssm_state_size")
+      .copy("ssm.time_step_rank", "mamba_num_heads")
+      .copy("ssm.conv_kernel", "conv_kernel")
+      .copy("expert_shared_feed_forward_length", "moe_shared_expert_intermediate_size")
+      .set("mamba_head_dim", config.require_int("ssm.inner_size", 1, kMaxFfnDim) /
+                                 config.require_int("ssm.time_step_rank", 1, kMaxHeads))
+      .set("use_bias", members.some_layer_has("ssm_in.bias"))
+      .set("use_conv_bias", members.some_layer_has("ssm_conv1d.bias"))
+      .set("intermediate_size", nullptr)
+      .set("hybrid_override_pattern", pattern);
+  const std::size_t dense = pattern.find('-');
+  if (dense != std::string::npos) {
+    const tensor::TensorView* up = checkpoint.find(base::cat("blk.", dense, ".ffn_up.weight"));
+    if (up != nullptr && up->shape.n_dims() == 2) members.set("intermediate_size", up->shape[0]);
+  }
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({{role::kFfnNorm, "blk.#.attn_norm"}});
+  gguf::add_mamba2(layout);
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family nemotron_h_family() {
-  return {"nemotron_h", {"nemotron_h"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"nemotron_h", {"nemotron_h"}, {"nemotron_h", "nemotron_h_moe"}, from_hf, from_gguf,
+          hf_layout(),  gguf_layout()};
 }
 
 }  // namespace openllm::model

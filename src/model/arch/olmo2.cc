@@ -25,7 +25,8 @@ ModuleLayout hf_layout() {
 
 /// OLMo 3 is written under this name too: windows on most layers, whose RoPE is not stretched.
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
-  const gguf::Members members(config, checkpoint);
+  gguf::Members members(config, checkpoint);
+  members.leave({"attention.sliding_window", "rope.freq_base_swa"});
   ModelSpec spec = members.read(from_hf);
   const int window = gguf::read_window(config, 0);
   if (window == 0) return spec;

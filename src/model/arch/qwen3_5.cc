@@ -4,6 +4,7 @@
 #include "model/arch/family.h"
 #include "model/arch/hybrid.h"
 #include "model/arch/qwen3_next.h"
+#include "model/blocks/gated_delta_rounds.h"
 
 namespace openllm::model {
 namespace {
@@ -48,21 +49,32 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+template <ModelSpec (*kRead)(const Config&)>
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  return read_qwen3_next_gguf(config, checkpoint, kRead);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = qwen3_next_gguf_layout();
+  hf::add(layout, {{role::kDeltaRoundsQkv, "blk.#.attn_qkv"},
+                   {role::kDeltaBeta, "blk.#.ssm_beta"},
+                   {role::kDeltaStep, "blk.#.ssm_alpha"}});
+  return layout;
+}
+
 }  // namespace
 
 Family qwen3_5_family() {
-  return {"qwen3_5", {"qwen3_5_text", "qwen3_5"}, {}, from_hf<read_dense>, nullptr, hf_layout(),
-          {}};
+  return {"qwen3_5",           {"qwen3_5_text", "qwen3_5"}, {"qwen35"},
+          from_hf<read_dense>, from_gguf<read_dense>,       hf_layout(),
+          gguf_layout()};
 }
 
 Family qwen3_5_moe_family() {
-  return {"qwen3_5_moe",
-          {"qwen3_5_moe_text", "qwen3_5_moe"},
-          {},
-          from_hf<read_moe>,
-          nullptr,
-          hf_layout(),
-          {}};
+  return {"qwen3_5_moe",       {"qwen3_5_moe_text", "qwen3_5_moe"},
+          {"qwen35moe"},       from_hf<read_moe>,
+          from_gguf<read_moe>, hf_layout(),
+          gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -5,6 +5,7 @@
 #include "model/arch/qwen3_next.h"
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_hybrid.h"
 #include "model/arch/hybrid.h"
 
 namespace openllm::model {
@@ -47,7 +48,59 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  return read_qwen3_next_gguf(config, checkpoint, from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = qwen3_next_gguf_layout();
+  hf::add(layout, {{role::kDeltaQkv, "blk.#.attn_qkv"},
+                   {role::kDeltaQkvGate, "blk.#.ssm_in"},  // in older files
+                   {role::kDeltaBetaStep, "blk.#.ssm_ba"}});
+  return layout;
+}
+
 }  // namespace
+
+ModelSpec read_qwen3_next_gguf(const Config& config, const format::Checkpoint& checkpoint,
+                               ModelSpec (*from_hf)(const Config&)) {
+  gguf::Members members(config, checkpoint);
+  const int n_heads = config.require_int("ssm.time_step_rank", 1, kMaxHeads);
+  const int width = config.require_int("ssm.inner_size", 1, kMaxFfnDim);
+  if (width % n_heads != 0) {
+    config.corrupt("ssm.time_step_rank", "does not divide ssm.inner_size (expected a divisor of ",
+                   width, ", got ", n_heads, ")");
+  }
+  const std::vector<bool> is_mixture = members.layers_with_tensor("ffn_gate_inp.weight");
+  base::JsonArray dense;
+  for (std::size_t i = 0; i < is_mixture.size(); ++i) {
+    if (!is_mixture[i]) dense.emplace_back(static_cast<std::int64_t>(i));
+  }
+  gguf::set_kinds(members, "layer_types", gguf::read_attending(config, members.n_layers(), 4),
+                  "full_attention", "linear_attention");
+  members.copy("ssm.conv_kernel", "linear_conv_kernel_dim")
+      .copy("ssm.state_size", "linear_key_head_dim")
+      .copy("ssm.group_count", "linear_num_key_heads")
+      .set("linear_num_value_heads", n_heads)
+      .set("linear_value_head_dim", width / n_heads)
+      .set("mlp_only_layers", std::move(dense));
+  ModelSpec spec = members.read(from_hf);
+  spec.norm.weight_offset = 0.0F;
+  return spec;
+}
+
+ModuleLayout qwen3_next_gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({{role::kFfnNorm, "blk.#.post_attention_norm"}},
+                                          {role::kMixerPostNorm, role::kFfnPostNorm});
+  gguf::add_experts(layout);
+  hf::add(layout, {{role::kDeltaGate, "blk.#.attn_gate"},
+                   {role::kDeltaTaps, "blk.#.ssm_conv1d"},
+                   {role::kDeltaStepBias, "blk.#.ssm_dt.bias"},
+                   {role::kDeltaRates, "blk.#.ssm_a"},
+                   {role::kDeltaNorm, "blk.#.ssm_norm"},
+                   {role::kDeltaOutput, "blk.#.ssm_out"}});
+  return layout;
+}
 
 ModelSpec read_qwen3_next(const Config& config, const hf::Defaults& defaults) {
   ModelSpec spec = hf::read_llama_like(config, defaults);
@@ -98,7 +151,8 @@ ModuleLayout qwen3_next_layout() {
 }
 
 Family qwen3_next_family() {
-  return {"qwen3_next", {"qwen3_next"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"qwen3_next", {"qwen3_next"}, {"qwen3next"}, from_hf,
+          from_gguf,    hf_layout(),    gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -10,5 +11,9 @@ ModelSpec read_qwen3_next(const Config& config, const hf::Defaults& defaults);
 void read_qwen3_next_moe(const Config& config, ModelSpec& spec, int n_experts, int top_k);
 /// Names of everything but the input of the delta rule.
 ModuleLayout qwen3_next_layout();
+/// Both of GGUF, whose converter adds one to the weights of norms.
+ModelSpec read_qwen3_next_gguf(const Config& config, const format::Checkpoint& checkpoint,
+                               ModelSpec (*from_hf)(const Config&));
+ModuleLayout qwen3_next_gguf_layout();
 
 }  // namespace openllm::model

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "model/blocks/gated_delta_rounds.h"
 #include "model/blocks/linear.h"
 #include "model/blocks/state_weights.h"
 
@@ -17,6 +18,9 @@ class GatedDelta final : public Mixer {
  public:
   GatedDelta(const GatedDeltaSpec& spec, BlockBuilder& builder, At at)
       : spec_(spec),
+        n_rounds_(builder.loader.index().has(role::kDeltaRoundsQkv, at)
+                      ? spec.n_heads / spec.n_key_heads
+                      : 1),
         in_(builder, in_parts(spec, builder, at), builder.dim, at),
         step_bias_(builder.loader.values(role::kDeltaStepBias, at, spec.n_steps())),
         rates_(load_rates(builder, role::kDeltaRates, at, spec.n_heads)),
@@ -29,7 +33,7 @@ class GatedDelta final : public Mixer {
     q_length_ = builder.loader.constant(spec.key_dim, 1.0F / size);
     k_length_ = builder.loader.constant(spec.key_dim, 1.0F / std::sqrt(size));
     norm_.eps = spec.norm_eps;
-    attention_.n_heads = spec.n_heads;
+    attention_.n_heads = spec.n_heads / n_rounds_;
     attention_.n_key_heads = spec.n_key_heads;
     attention_.key_dim = spec.key_dim;
     attention_.value_dim = spec.value_dim;
@@ -48,7 +52,7 @@ class GatedDelta final : public Mixer {
            (spec_.rank > 0 ? Scratch::size_of(n_rows, spec_.v_width() + spec_.n_steps()) : 0);
   }
   KvNeed kv_need() const noexcept override {
-    return state_need(n_conv_state() + attention_.state_floats());
+    return state_need(n_conv_state() + n_rounds_ * attention_.state_floats());
   }
 
   void mix(Run& run, const Input& input, int kv_layer, Tensor mixed) override {
@@ -82,7 +86,7 @@ class GatedDelta final : public Mixer {
     device.norm(length_, *q_length_, nullptr, rows.q, rows.q);
     device.norm(length_, *k_length_, nullptr, rows.k, rows.k);
     device.time_steps({}, step_bias_.get(), rates_.get(), steps, rows.log_decay);
-    device.linear_attention(attention_, {run.kv, kv_layer, n_conv_state()}, rows, mixed);
+    attend(run, kv_layer, rows, mixed);
     device.norm(norm_, *norm_weight_, nullptr, mixed, mixed);
     if (spec_.sigmoid_gate) {
       device.apply_gate(gate, mixed);
@@ -94,6 +98,22 @@ class GatedDelta final : public Mixer {
   void project(Run& run, Tensor mixed, Tensor out) override { out_.run(run, mixed, out); }
 
  private:
+  void attend(Run& run, int kv_layer, const device::LinearAttentionRows& rows, Tensor mixed) const {
+    const std::int64_t n_heads = attention_.n_heads;
+    const std::int64_t n_columns = n_heads * attention_.value_dim;
+    for (std::int64_t i = 0; i < n_rounds_; ++i) {
+      device::LinearAttentionRows round = rows;
+      if (n_rounds_ > 1) {
+        round.v = rows.v.columns(i * n_columns, n_columns);
+        round.beta = rows.beta.columns(i * n_heads, n_heads);
+        round.log_decay = rows.log_decay.columns(i * n_heads, n_heads);
+      }
+      run.device.linear_attention(
+          attention_, {run.kv, kv_layer, n_conv_state() + i * attention_.state_floats()}, round,
+          mixed.columns(i * n_columns, n_columns));
+    }
+  }
+
   /// Of some columns of q, k and v.
   struct Convolution {
     std::int64_t begin = 0;
@@ -128,7 +148,9 @@ class GatedDelta final : public Mixer {
     const std::int64_t n_heads = spec.n_heads;
     const TensorIndex& index = builder.loader.index();
     if (!index.has(role::kDeltaQkvGate, at)) {
-      std::vector<LinearPart> parts = {{role::kDeltaQkv, 2 * spec.k_width() + spec.v_width()}};
+      const bool in_rounds = index.has(role::kDeltaRoundsQkv, at);
+      std::vector<LinearPart> parts = {{in_rounds ? role::kDeltaRoundsQkv : role::kDeltaQkv,
+                                        2 * spec.k_width() + spec.v_width()}};
       if (index.has(role::kDeltaQ, at)) {
         parts = {{role::kDeltaQ, spec.k_width()},
                  {role::kDeltaK, spec.k_width()},
@@ -138,6 +160,9 @@ class GatedDelta final : public Mixer {
         parts.push_back({role::kDeltaLowGate, spec.rank});
         parts.push_back({role::kDeltaBeta, n_heads});
         parts.push_back({role::kDeltaLowStep, spec.rank});
+      } else if (index.has(role::kDeltaBetaStep, at)) {
+        parts.push_back({role::kDeltaGate, spec.v_width()});
+        add_beta_and_steps(spec, parts);
       } else {
         parts.push_back({role::kDeltaGate, spec.v_width()});
         parts.push_back({role::kDeltaBeta, n_heads});
@@ -149,16 +174,25 @@ class GatedDelta final : public Mixer {
     const std::int64_t k = spec.key_dim;
     const std::int64_t v = spec.v_width() / n;
     const std::int64_t all = 2 * k + 2 * v;
-    const std::int64_t heads = n_heads / n;
-    return {{role::kDeltaQkvGate, n * k, false, 0, {n, all, 0, k}},
-            {role::kDeltaQkvGate, n * k, false, 0, {n, all, k, k}},
-            {role::kDeltaQkvGate, n * v, false, 0, {n, all, 2 * k, v}},
-            {role::kDeltaQkvGate, n * v, false, 0, {n, all, 2 * k + v, v}},
-            {role::kDeltaBetaStep, n_heads, false, 0, {n, 2 * heads, 0, heads}},
-            {role::kDeltaBetaStep, n_heads, false, 0, {n, 2 * heads, heads, heads}}};
+    std::vector<LinearPart> parts = {
+        {role::kDeltaQkvGate, n * k, false, 0, {n, all, 0, k}},
+        {role::kDeltaQkvGate, n * k, false, 0, {n, all, k, k}},
+        {role::kDeltaQkvGate, n * v, false, 0, {n, all, 2 * k, v}},
+        {role::kDeltaQkvGate, n * v, false, 0, {n, all, 2 * k + v, v}}};
+    add_beta_and_steps(spec, parts);
+    return parts;
+  }
+  static void add_beta_and_steps(const GatedDeltaSpec& spec, std::vector<LinearPart>& parts) {
+    const std::int64_t n = spec.n_key_heads;
+    const std::int64_t heads = spec.n_heads / n;
+    const LinearPart part{role::kDeltaBetaStep, spec.n_heads, false, 0, {n, 2 * heads, 0, heads}};
+    parts.push_back(part);
+    parts.push_back(part);
+    parts.back().rows.begin = heads;
   }
 
   const GatedDeltaSpec spec_;
+  const int n_rounds_;  ///< Of value heads, one for each key head; 1: they come in a row.
   device::LinearAttentionSpec attention_{};
   device::NormSpec length_{};
   device::NormSpec norm_{};

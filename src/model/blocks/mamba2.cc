@@ -22,7 +22,8 @@ class Mamba2 final : public Mixer {
     if (spec.gating != Mamba2Spec::Gating::kNone) {
       norm_.eps = spec.norm_eps;
       norm_.group = static_cast<int>(spec.width() / spec.norm_groups);
-      norm_weight_ = builder.loader.vector(role::kMamba2Norm, at, spec.width());
+      norm_weight_ =
+          load_group_norm(builder, role::kMamba2Norm, at, spec.norm_groups, spec.width());
     }
     attention_.n_heads = spec.n_heads;
     attention_.n_key_heads = spec.n_groups;

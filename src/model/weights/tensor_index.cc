@@ -38,6 +38,34 @@ std::vector<std::string_view> layer_patterns(const ModuleLayout& layout) {
   return patterns;
 }
 
+/// The first of the layers that predict further tokens, which GGUF has behind those of the network;
+/// they are not run. A number that no layer has where there are none.
+std::int64_t first_layer_not_run(const format::Checkpoint& checkpoint) {
+  constexpr std::int64_t kNone = std::int64_t{1} << 32;
+  const base::Json& config = checkpoint.config();
+  const base::Json* name = config.find("general.architecture");
+  if (checkpoint.kind() != format::Checkpoint::Kind::kGguf || name == nullptr ||
+      name->if_string() == nullptr)
+    return kNone;
+  const base::Json* n_all = config.find(*name->if_string() + ".block_count");
+  const base::Json* n_further = config.find(*name->if_string() + ".nextn_predict_layers");
+  if (n_all == nullptr || n_further == nullptr || !n_all->is_number() || !n_further->is_number())
+    return kNone;
+  const std::int64_t further = n_further->as_int("nextn_predict_layers");
+  return further > 0 ? n_all->as_int("block_count") - further : kNone;
+}
+
+/// True for tensors of GGUF's layers from `first` on.
+bool is_of_layer_from(std::string_view name, std::int64_t first) {
+  constexpr std::string_view kLayers = "blk.";
+  if (!name.starts_with(kLayers)) return false;
+  std::int64_t number = 0;
+  std::size_t at = kLayers.size();
+  for (; at < name.size() && is_digit(name[at]) && number <= first; ++at)
+    number = number * 10 + (name[at] - '0');
+  return at > kLayers.size() && number >= first;
+}
+
 }  // namespace
 
 bool matches(std::string_view name, std::string_view pattern) noexcept {
@@ -174,8 +202,10 @@ bool TensorIndex::is_ignored(std::string_view name) const {
 void TensorIndex::require_all_used() const {
   std::vector<std::string> used = used_;
   std::sort(used.begin(), used.end());
+  const std::int64_t end = first_layer_not_run(checkpoint_);
   for (const format::NamedTensor& tensor : checkpoint_.tensors()) {
-    if (std::binary_search(used.begin(), used.end(), tensor.name) || is_ignored(tensor.name)) {
+    if (std::binary_search(used.begin(), used.end(), tensor.name) || is_ignored(tensor.name) ||
+        is_of_layer_from(tensor.name, end)) {
       continue;
     }
     fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", format::printable(tensor.name),
@@ -183,7 +213,7 @@ void TensorIndex::require_all_used() const {
          ")");
   }
   for (const format::UnreadableTensor& tensor : checkpoint_.unreadable()) {
-    if (is_ignored(tensor.name)) continue;
+    if (is_ignored(tensor.name) || is_of_layer_from(tensor.name, end)) continue;
     fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", format::printable(tensor.name),
          ": not part of this architecture and configuration, and unreadable: ", tensor.reason);
   }

@@ -96,12 +96,31 @@ bool of_one_kind(const WeightPart& a, const WeightPart& b) {
           a.grouped->group_of == b.grouped->group_of);
 }
 
-/// Norms of models that began in TensorFlow may have the older suffix.
-std::string vector_name(const TensorIndex& index, const std::string& module, const char* suffix,
-                        const char* older) {
-  const std::string name = module + suffix;
-  return index.find(name) == nullptr && index.find(module + older) != nullptr ? module + older
-                                                                              : name;
+/// Norms of models that began in TensorFlow may have the older suffix; llama.cpp writes some
+/// weights of norms without any.
+std::string vector_name(const TensorIndex& index, const std::string& module,
+                        std::string_view suffix, std::string_view older) {
+  const std::string name = base::cat(module, suffix);
+  const std::string old_name = base::cat(module, older);
+  if (index.find(name) != nullptr) return name;
+  if (index.find(old_name) != nullptr) return old_name;
+  return suffix == ".weight" && index.find(module) != nullptr ? module : name;
+}
+
+/// GGUF has numbers of a layer in its metadata, one for each or one for all.
+std::optional<float> number_in_metadata(const format::Checkpoint& checkpoint,
+                                        const std::string& name, int layer) {
+  if (checkpoint.kind() != format::Checkpoint::Kind::kGguf) return std::nullopt;
+  const base::Json* value = checkpoint.config().find(name);
+  if (value == nullptr) return std::nullopt;
+  const base::JsonArray* all = value->if_array();
+  const auto i = static_cast<std::size_t>(layer);
+  const base::Json* one = all == nullptr ? value : i < all->size() ? &(*all)[i] : nullptr;
+  if (one == nullptr || !one->is_number() || !std::isfinite(one->as_double(name))) {
+    base::fail_at(ErrorCode::kCorruptData, checkpoint.path(), name,
+                  ": bad value (expected a finite number for each layer)");
+  }
+  return static_cast<float>(one->as_double(name));
 }
 
 }  // namespace
@@ -166,8 +185,11 @@ WeightPtr WeightLoader::bias(Role role, At at, std::int64_t n) {
 WeightPtr WeightLoader::values(Role role, At at, std::int64_t n) {
   const std::string name = index_.module(role, at);
   const tensor::TensorView* found = index_.find(name);
-  const bool is_row = found != nullptr && found->shape == Shape{1, n};
-  tensor::TensorView view = index_.take(name, is_row ? Shape{1, n} : Shape{n});
+  Shape shape{n};
+  for (const Shape& same : {Shape{1, n}, Shape{n, 1}}) {
+    if (found != nullptr && found->shape == same) shape = same;
+  }
+  tensor::TensorView view = index_.take(name, shape);
   view.shape = Shape{n};
   return upload({.parts = {{view, name}}}, WeightRole::kVector, true);
 }
@@ -190,14 +212,20 @@ WeightPtr WeightLoader::head_vectors(Role role, At at, std::int64_t n_heads,
 
 WeightPtr WeightLoader::numbers(Role role, At at, std::span<const std::string_view> suffixes) {
   WeightSource source;
+  std::vector<float> named;
   for (const std::string_view suffix : suffixes) {
     const std::string name = base::cat(index_.module(role, at), ".", suffix);
     const tensor::TensorView* found = index_.find(name);
+    if (const auto value = number_in_metadata(index_.checkpoint(), name, at.layer); value) {
+      named.push_back(*value);
+      continue;
+    }
     const bool is_scalar = found != nullptr && found->shape.n_dims() == 0;
     tensor::TensorView view = index_.take(name, is_scalar ? found->shape : Shape{1});
     view.shape = Shape{1};
     source.parts.push_back({view, name});
   }
+  if (named.size() == suffixes.size()) return made_vector(named);
   return upload(source, WeightRole::kVector, true);
 }
 
