@@ -64,8 +64,9 @@ struct EncoderGolden {
   std::vector<float> scores{};
 };
 
+/// Of a GGUF file those of the folder that it was made of.
 EncoderGolden read(const std::string& name) {
-  const std::string folder = Encoder::folder_of(name);
+  const std::string folder = Encoder::folder_of(name.substr(0, name.find("/f32/")));
   const base::Json json =
       base::Json::parse(base::read_file(folder + "/golden.json"), "golden.json");
   EncoderGolden golden;
@@ -106,7 +107,9 @@ TEST_P(EncoderGoldenTest, HiddenStates) {
 
 std::string case_name(const testing::TestParamInfo<std::tuple<const char*, const char*>>& info) {
   std::string name = std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param);
-  std::replace(name.begin(), name.end(), '-', '_');
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  }
   return name;
 }
 
@@ -116,6 +119,15 @@ INSTANTIATE_TEST_SUITE_P(
     Families, EncoderGoldenTest,
     testing::Combine(testing::Values("roberta", "distilbert", "mpnet", "electra", "nomic-bert",
                                      "nomic-bert-published", "modernbert", "eurobert"),
+                     testing::ValuesIn(kDevices)),
+    case_name);
+
+// Written by llama.cpp's converter.
+INSTANTIATE_TEST_SUITE_P(
+    Gguf, EncoderGoldenTest,
+    testing::Combine(testing::Values("roberta/f32/model.gguf", "distilbert/f32/model.gguf",
+                                     "nomic-bert-published/f32/model.gguf",
+                                     "modernbert/f32/model.gguf", "eurobert/f32/model.gguf"),
                      testing::ValuesIn(kDevices)),
     case_name);
 

@@ -3,6 +3,7 @@
 // transformers models/bert.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -44,8 +45,31 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// RoBERTa, whose first positions the converter leaves out, and DistilBERT, which has no token
+/// types, are written under this name too.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.leave({"attention.causal"});
+  const tensor::TensorView* types = checkpoint.find("token_types.weight");
+  if (types != nullptr) members.set("type_vocab_size", types->shape[0]);
+  ModelSpec spec = members.read(from_hf);
+  if (types == nullptr) spec.embedding.n_token_types = 0;
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with({{role::kEmbeddingNorm, "token_embd_norm"},
+                            {role::kTokenTypes, "token_types"},
+                            {role::kMixerPostNorm, "blk.#.attn_output_norm"},
+                            {role::kFfnPostNorm, "blk.#.layer_output_norm"}},
+                           {role::kMixerNorm, role::kFfnNorm, role::kGate, role::kFinalNorm,
+                            role::kHead, role::kQNorm, role::kKNorm});
+}
+
 }  // namespace
 
-Family bert_family() { return {"bert", {"bert"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family bert_family() {
+  return {"bert", {"bert"}, {"bert"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -1,6 +1,7 @@
 // EuroBERT: Llama whose rows see the whole sequence. Source: transformers models/eurobert.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -46,10 +47,16 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.leave({"attention.causal"});
+  return members.read(from_hf);
+}
+
 }  // namespace
 
 Family eurobert_family() {
-  return {"eurobert", {"eurobert"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"eurobert", {"eurobert"}, {"eurobert"}, from_hf, from_gguf, hf_layout(), gguf::layout()};
 }
 
 }  // namespace openllm::model

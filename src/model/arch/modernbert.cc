@@ -3,6 +3,7 @@
 // embedding, which is normalised already. Source: transformers models/modernbert.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -99,10 +100,31 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.copy("attention.sliding_window", "local_attention")
+      .copy("attention.sliding_window_pattern", "global_attn_every_n_layers")
+      .copy("rope.freq_base", "global_rope_theta")
+      .copy("rope.freq_base_swa", "local_rope_theta")
+      .copy("hidden_activation", "hidden_activation")
+      .set("norm_bias", members.has_tensor("output_norm.bias"))
+      .leave({"attention.causal"});
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with(
+      {{role::kEmbeddingNorm, "token_embd_norm"},
+       {role::kQkv, "blk.#.attn_qkv"},
+       {role::kGateUp, "blk.#.ffn_up"}},
+      {role::kQ, role::kK, role::kV, role::kGate, role::kUp, role::kHead, role::kPositions});
+}
+
 }  // namespace
 
 Family modernbert_family() {
-  return {"modernbert", {"modernbert"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"modernbert", {"modernbert"}, {"modern-bert"}, from_hf,
+          from_gguf,    hf_layout(),    gguf_layout()};
 }
 
 }  // namespace openllm::model

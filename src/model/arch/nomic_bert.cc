@@ -3,6 +3,7 @@
 // Source: transformers models/nomic_bert and its conversion_mapping.py.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -102,10 +103,30 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.leave({"attention.causal"});
+  const tensor::TensorView* types = checkpoint.find("token_types.weight");
+  if (types != nullptr) members.set("type_vocab_size", types->shape[0]);
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with(
+      {{role::kEmbeddingNorm, "token_embd_norm"},
+       {role::kTokenTypes, "token_types"},
+       {role::kQkv, "blk.#.attn_qkv"},
+       {role::kMixerPostNorm, "blk.#.attn_output_norm"},
+       {role::kFfnPostNorm, "blk.#.layer_output_norm"}},
+      {role::kQ, role::kK, role::kV, role::kQNorm, role::kKNorm, role::kMixerNorm, role::kFfnNorm,
+       role::kFinalNorm, role::kHead, role::kPositions});
+}
+
 }  // namespace
 
 Family nomic_bert_family() {
-  return {"nomic_bert", {"nomic_bert"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"nomic_bert", {"nomic_bert"}, {"nomic-bert"}, from_hf,
+          from_gguf,    hf_layout(),    gguf_layout()};
 }
 
 }  // namespace openllm::model
