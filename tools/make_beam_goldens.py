@@ -19,7 +19,9 @@ import transformers
 
 ROOT = Path(__file__).resolve().parent.parent / "tests" / "data"
 # Names, and the last token that a length forces, as the configurations of BART and Marian have it.
-MODELS = {"t5": None, "bart": [2], "marian": [0], "llama": None}
+MODELS = {"t5": None, "bart": [2], "marian": [0], "llama": None, "lfm2": None, "mamba2": None}
+# Their states are computed anew for every step, whatever caches make of beams that change places.
+RECURRENT = ("lfm2", "mamba2")
 
 
 def load(name):
@@ -47,7 +49,8 @@ def generate(model, prompt, options):
     extra = {} if start is None else {"decoder_start_token_id": start}
     # Nothing but the options: what the configurations of classes have by default is not asked for.
     plain = transformers.GenerationConfig(do_sample=False, pad_token_id=1, output_scores=True,
-                                          return_dict_in_generate=True, **extra, **options)
+                                          return_dict_in_generate=True,
+                                          use_cache=model.config.model_type not in RECURRENT, **extra, **options)
     with torch.no_grad():
         output = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
                                 generation_config=plain)

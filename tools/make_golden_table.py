@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the table of goldens in docs/models.md: which tiny model was compared with what, and the largest difference.
+"""Writes the table of goldens in docs/models.md: which tiny model was compared with what, and the largest
+difference of a logit, or of a hidden state where the model is an encoder.
 
-    build/release/bin/model_test --gtest_filter='*LogitsOfEveryPosition*' --gtest_output=json:golden.json
+    build/release/bin/model_test --gtest_filter='*LogitsOfEveryPosition*:*HiddenStates*' --gtest_output=json:golden.json
     tools/make_golden_table.py golden.json            writes the table
     tools/make_golden_table.py golden.json --check    fails where it names other models than were compared
 

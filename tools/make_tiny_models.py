@@ -444,7 +444,7 @@ MODELS = {
                          moe_shared_expert_intermediate_size=24, n_group=2, topk_group=1, routed_scaling_factor=1.5),
     "lfm2-moe": seeded(311, "Lfm2MoeConfig", **sizes(num_hidden_layers=3), num_dense_layers=1, num_experts=4,
                        num_experts_per_tok=2, moe_intermediate_size=24, layer_types=["conv", "full_attention", "conv"]),
-    "qwen3-next": seeded(312, "Qwen3NextConfig", **sizes(num_hidden_layers=3), head_dim=16, **linear_sizes(),
+    "qwen3-next": seeded(330, "Qwen3NextConfig", **sizes(num_hidden_layers=3), head_dim=16, **linear_sizes(),
                          **moe_sizes(), num_experts=4, shared_expert_intermediate_size=20, mlp_only_layers=[1],
                          layer_types=["linear_attention", "full_attention", "linear_attention"]),
     "qwen3-5": seeded(313, "Qwen3_5TextConfig", **sizes(), head_dim=16, **linear_sizes(),

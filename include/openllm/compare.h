@@ -22,8 +22,9 @@ struct CompareTarget {
 /// Reads targets with commas between them, each "BACKEND[:SETTING]...", a setting being
 /// "NAME=VALUE", or the name of a device, or "fast-activations": "native", "native:reference",
 /// "native:cpu:kv-dtype=int8", "pt:cuda:1", "vllm:url=http://gpu1:8000", "native:model=./q4.gguf".
-/// Names are `device`, `dtype`, `kv-dtype`, `url` and `model`; the value of the last two goes on to
-/// the end. All else is as in `base`, whose options of one backend are for that one alone.
+/// Names are `device`, `dtype`, `quantize`, `kv-dtype`, `url` and `model`; the value of the last
+/// two goes on to the end. All else is as in `base`, whose options of one backend are for that one
+/// alone.
 ///
 /// Throws kInvalidArgument for what is no target, and for an option of `base` that none of them
 /// has.

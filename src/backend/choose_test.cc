@@ -222,7 +222,7 @@ TEST(Native, RefusesWithoutWeights) {
   refusal = native_refusal(folder.path());
   ASSERT_TRUE(refusal);
   EXPECT_EQ(refusal->code(), ErrorCode::kNotFound);
-  EXPECT_THAT(refusal->what(), HasSubstr("no safetensors file"));
+  EXPECT_THAT(refusal->what(), HasSubstr("no file of these names"));
 }
 
 TEST(Native, TakesEncodersAndEncoderDecoders) {

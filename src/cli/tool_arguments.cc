@@ -85,7 +85,7 @@ void add_compare(CLI::App& app, Arguments& a) {
   add_model(compare, a);
   named(compare, "--backends", c.backends,
         "What to compare, at least two with commas between them: BACKEND[:SETTING]..., settings "
-        "being a device, dtype=, kv-dtype=, fast-activations, url= or model=")
+        "being a device, dtype=, quantize=, kv-dtype=, fast-activations, url= or model=")
       ->type_name("LIST")
       ->required();
   repeated(compare, "-p,--prompt", c.prompts,

@@ -148,6 +148,9 @@ GenerateOptions GenerateOptions::from(const GenerationConfig& config) {
     options.min_length.reset();
     options.min_new_tokens = config.min_new_tokens.value_or(0);
   }
+  // The struct's own top_k is for answers that are drawn.
+  const bool is_search = options.num_beams.value_or(1) > 1;
+  if (is_search && options.top_k == GenerationConfig{}.top_k) options.top_k.reset();
   return options;
 }
 

@@ -62,6 +62,11 @@ LLMConfig full_config() {
   config.eos_token_ids = {8, 9};
   config.n = 2;
   config.best_of = 5;
+  config.num_beams = 6;
+  config.num_beam_groups = 3;
+  config.diversity_penalty = 0.5F;
+  config.length_penalty = 0.7F;
+  config.early_stopping = EarlyStopping::kNever;
   config.seed = 11;
   config.logit_bias = {{3, -0.7F}};
   config.allowed_token_ids = {1, 2, 3};
@@ -295,6 +300,7 @@ TEST(ConfigForms, RequestsOfStructsAskForJustThat) {
   config.best_of.reset();
   config.max_new_tokens.reset();  // max_length stands for it
   config.min_new_tokens.reset();
+  config.num_beams = config.num_beam_groups = 1;  // a search draws nothing
   const SamplingParams params = config.to_sampling_config();
   EXPECT_EQ(
       merge_request(LLMConfig{}.resolved(), GenerateOptions::from(params)).to_sampling_config(),
@@ -303,6 +309,14 @@ TEST(ConfigForms, RequestsOfStructsAskForJustThat) {
   EXPECT_EQ(merge_request(LLMConfig{}.resolved(), GenerateOptions::from(generation))
                 .to_generation_config(),
             generation);
+  const GenerationConfig search{.num_beams = 6, .num_beam_groups = 3, .diversity_penalty = 0.5F};
+  GenerateOptions asked = GenerateOptions::from(search);
+  asked.output_kind = OutputKind::kFinalOnly;
+  const GenerationConfig searching =
+      merge_request(LLMConfig{}.resolved(), asked).to_generation_config();
+  EXPECT_EQ(searching.num_beams, 6);
+  EXPECT_EQ(searching.num_beam_groups, 3);
+  EXPECT_EQ(searching.diversity_penalty, 0.5F);
 }
 
 TEST(ConfigForms, StructsAskForNothingThatIsIgnored) {

@@ -218,7 +218,7 @@ TEST(LlmConfig, UnknownNamesInTheEnvironmentAreErrorsWithTheNearestName) {
 }
 
 TEST(LlmConfig, FieldsThatCannotBeHonouredAreNotIgnored) {
-  for (const auto& [name, value] : {std::pair{"OPENLLM_GENERATION_NUM_BEAMS", "4"},
+  for (const auto& [name, value] : {std::pair{"OPENLLM_GENERATION_RENORMALIZE_LOGITS", "true"},
                                     std::pair{"OPENLLM_CONFIG", R"({"use_cache": false})"},
                                     std::pair{"OPENLLM_SAMPLING_PRIORITY", "4"}}) {
     const Error error = environment_error(name, value);
@@ -293,6 +293,8 @@ base::Json value_of_layer(const fields::Field& field, int layer) {
       const bool initial = fields::get(field, fields::initial_config()).as_bool(field.name);
       return layer % 2 == 0 ? initial : !initial;
     }
+    case fields::Type::kEarlyStopping:
+      return layer % 2 == 0 ? base::Json(true) : base::Json("never");
     case fields::Type::kNumber:
       return layer / 8.0;
     case fields::Type::kSeconds:
@@ -322,14 +324,16 @@ TEST(LlmConfig, OfSixLayersTheTopmostThatHasAFieldDecides) {
     ++n_fields;
     ConfigLayers layers;
     LLMConfig* const lower[] = {&layers.family, &layers.model, &layers.environment, &layers.load};
-    GenerateOptions request{.output_kind = OutputKind::kFinalOnly};
+    GenerateOptions plain{.output_kind = OutputKind::kFinalOnly};
+    if (field.name == "num_beam_groups") plain.num_beams = 60;  // which all of them divide
+    GenerateOptions request = plain;
     for (int i = 0; i < 4; ++i) fields::set(field, *lower[i], value_of_layer(field, i + 1), "test");
     fields::set(field, request, value_of_layer(field, 5), "test", field.range);
     const auto winner = [&] {
       return fields::get(field, merge_request(resolve_config(layers), request));
     };
     EXPECT_EQ(winner(), value_of_layer(field, 5)) << field.name;
-    request = {.output_kind = OutputKind::kFinalOnly};
+    request = plain;
     for (int i = 4; i > 0; --i) {
       EXPECT_EQ(winner(), value_of_layer(field, i)) << field.name;
       *lower[i - 1] = {};

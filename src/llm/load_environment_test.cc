@@ -134,7 +134,7 @@ TEST(LoadEnvironment, BadValuesNameTheVariable) {
         std::tuple{"OPENLLM_ADAPTER_MAP", "[1]", ErrorCode::kInvalidArgument},
         std::tuple{"OPENLLM_ADAPTER_MAP", R"({"a/b": 3})", ErrorCode::kInvalidArgument},
         std::tuple{"OPENLLM_ADAPTER_MAP", R"({"a/b": "c"})", ErrorCode::kUnsupported},
-        std::tuple{"OPENLLM_QUANTIZE", "int8", ErrorCode::kUnsupported}}) {
+        std::tuple{"OPENLLM_QUANTIZE", "gptq", ErrorCode::kUnsupported}}) {
     Environment environment;
     environment.set(name, value);
     const Error error = error_of(kModel, {});

@@ -134,7 +134,8 @@ LocalModel::LocalModel(const std::string& name, const LoadOptions& options)
 const LLMConfig& LocalModel::defaults_for(const GenerateOptions& options) const noexcept {
   const float temperature = options.temperature.value_or(config_.temperature.value_or(1.0F));
   const float top_p = options.top_p.value_or(config_.top_p.value_or(1.0F));
-  return is_greedy(temperature, top_p) ? greedy_config_ : config_;
+  const bool is_search = options.num_beams.value_or(config_.num_beams.value_or(1)) > 1;
+  return is_search || is_greedy(temperature, top_p) ? greedy_config_ : config_;
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> LocalModel::tokenizer() {

@@ -33,7 +33,7 @@ class LocalModel {
   /// Defaults of requests.
   const LLMConfig& config() const noexcept { return config_; }
   /// Those of a request. What the family says of penalties, repetitions and the least length is
-  /// for answers that are drawn: a greedy one is the model's own.
+  /// for answers that are drawn: a greedy one, and what a search finds, is the model's own.
   const LLMConfig& defaults_for(const GenerateOptions& options) const noexcept;
 
   /// Null when the model has none, or one that is not supported. Loaded at first use.

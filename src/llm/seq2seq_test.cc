@@ -45,7 +45,8 @@ LLM llm_of(const std::string& name) { return LLM(kData + "/models/" + name, smal
 
 /// A search of tests/data/beams that only has options of its own and one end token.
 base::Json search_of(const std::string& model) {
-  for (const base::Json& golden : read_json("/beams/goldens.json").as_array("goldens")) {
+  const base::Json goldens = read_json("/beams/goldens.json");
+  for (const base::Json& golden : goldens.as_array("goldens")) {
     if (golden.find("model")->as_string("model") == model) return golden;
   }
   throw Error(ErrorCode::kNotFound, model);

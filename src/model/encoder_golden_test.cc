@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "base/error.h"
 #include "model/pooled_head.h"
 #include "model/test_support.h"
 
@@ -99,7 +100,11 @@ TEST_P(EncoderGoldenTest, HiddenStates) {
   Encoder encoder(name, device);
   const std::vector<float> alone = encoder.hidden({golden.prompt});
   ASSERT_EQ(alone.size(), golden.hidden.size());
-  EXPECT_LE(worst(alone.data(), golden.hidden), 1e-4);
+  const double difference = worst(alone.data(), golden.hidden);
+  RecordProperty("model", name);
+  RecordProperty("device", device);
+  RecordProperty("difference", base::cat(difference));
+  EXPECT_LE(difference, 1e-4);
   const std::vector<float> among = encoder.hidden({{{5, 9, 7}}, golden.prompt, {{4, 8}}});
   const auto begin = among.begin() + std::ptrdiff_t{3} * encoder.model().spec().dim;
   EXPECT_TRUE(std::equal(alone.begin(), alone.end(), begin)) << "the same bits among others";

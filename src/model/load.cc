@@ -1,7 +1,11 @@
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
 #include "model/model.h"
@@ -16,12 +20,15 @@ struct Found {
   ModelSpec spec{};
 };
 
-std::string known_names() {
-  std::string names;
+/// " (did you mean llama?)" where a name is near one that is known.
+std::string near_name(std::string_view name) {
+  std::vector<std::string> known;
   for (const Family& family : families()) {
-    names += (names.empty() ? "" : ", ") + std::string(family.name);
+    known.insert(known.end(), family.hf_model_types.begin(), family.hf_model_types.end());
+    known.insert(known.end(), family.gguf_names.begin(), family.gguf_names.end());
   }
-  return names;
+  const std::optional<std::string> nearest = base::nearest(name, known);
+  return nearest ? base::cat("; did you mean ", *nearest, "?") : std::string();
 }
 
 bool contains(const std::vector<std::string_view>& names, std::string_view name) {
@@ -49,8 +56,8 @@ Found find_family(const format::Checkpoint& checkpoint) {
     }
     return found;
   }
-  config.unsupported(key, "unknown architecture (expected one of ", known_names(), "; got ", name,
-                     ")");
+  config.unsupported(key, "unknown architecture (expected one of the ", families().size(),
+                     " families that docs/models.md lists, got ", name, near_name(name), ")");
 }
 
 /// Tables and heads cost quality first: they keep eight bits.

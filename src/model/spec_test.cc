@@ -270,8 +270,8 @@ TEST(SpecTest, ArchitecturesAreListed) {
   EXPECT_THAT(architectures(),
               testing::IsSupersetOf({"llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3",
                                      "gpt2", "mixtral", "deepseek2", "bert", "t5"}));
-  const Error error = error_of([] { spec_of(R"({"model_type": "xlnet"})"); });
-  EXPECT_THAT(error.what(), testing::HasSubstr("qwen3"));
+  const Error error = error_of([] { spec_of(R"({"model_type": "qwen3_nekst"})"); });
+  EXPECT_THAT(error.what(), testing::HasSubstr("got qwen3_nekst; did you mean qwen3_next?"));
 }
 
 TEST(SpecTest, GgufNeedsItsEmbedding) {

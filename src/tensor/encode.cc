@@ -24,6 +24,13 @@ float largest_magnitude(const float* x) noexcept {
   return largest;
 }
 
+/// Nearest integer, ties to even, of magnitudes below 2^22: what is added leaves no room for the
+/// fraction. A call for each value would take longer than all the rest.
+float rounded(float value) noexcept {
+  constexpr float kNoFraction = 0x1.8p23F;
+  return (value + kNoFraction) - kNoFraction;
+}
+
 void put_f16(std::uint8_t* to, float value) noexcept {
   const std::uint16_t bits = f32_to_f16(value);
   std::memcpy(to, &bits, sizeof(bits));
@@ -37,9 +44,10 @@ void encode_q8_0(const float* x, void* blocks, std::size_t n) noexcept {
     std::uint16_t bits = 0;
     std::memcpy(&bits, block, sizeof(bits));
     const float factor = f16_to_f32(bits);  // as it will be read
+    const float inverse = factor > 0.0F ? 1.0F / factor : 0.0F;
     for (std::size_t k = 0; k < kBlock; ++k) {
-      const float code = factor > 0.0F ? std::nearbyint(x[k] / factor) : 0.0F;
-      const auto byte = static_cast<std::int8_t>(std::clamp(code, -127.0F, 127.0F));
+      const float code = rounded(std::clamp(x[k] * inverse, -127.0F, 127.0F));
+      const auto byte = static_cast<std::int8_t>(code);
       block[2 + k] = std::bit_cast<std::uint8_t>(byte);
     }
   }
@@ -50,19 +58,25 @@ struct Line {
   float factor = 0.0F;
   float least = 0.0F;
   float error = std::numeric_limits<float>::infinity();
-  std::array<std::uint8_t, kBlock> codes{};
+  std::array<float, kBlock> codes{};
 };
 
+float as_f16(float value) noexcept { return f16_to_f32(f32_to_f16(value)); }
+
 Line round_to(const float* x, float factor, float least) noexcept {
-  Line line{f16_to_f32(f32_to_f16(factor)), f16_to_f32(f32_to_f16(least)), 0.0F, {}};
-  for (std::size_t k = 0; k < kBlock; ++k) {
-    const float code =
-        line.factor > 0.0F ? std::nearbyint((x[k] - line.least) / line.factor) : 0.0F;
-    const float kept = std::clamp(code, 0.0F, 15.0F);
-    const float off = x[k] - (line.least + line.factor * kept);
-    line.error += off * off;
-    line.codes[k] = static_cast<std::uint8_t>(kept);
+  Line line{as_f16(factor), as_f16(least), 0.0F, {}};
+  const float inverse = line.factor > 0.0F ? 1.0F / line.factor : 0.0F;
+  std::array<float, 4> errors{};  // apart, so that four values are computed at once
+  for (std::size_t i = 0; i < kBlock; i += 4) {
+    for (std::size_t k = 0; k < 4; ++k) {
+      const float value = x[i + k];
+      const float code = rounded(std::clamp((value - line.least) * inverse, 0.0F, 15.0F));
+      const float off = value - (line.least + line.factor * code);
+      errors[k] += off * off;
+      line.codes[i + k] = code;
+    }
   }
+  line.error = errors[0] + errors[1] + errors[2] + errors[3];
   return line;
 }
 
@@ -73,7 +87,7 @@ Line fit(const float* x, const Line& line) noexcept {
   float sum_x = 0.0F;
   float sum_cx = 0.0F;
   for (std::size_t k = 0; k < kBlock; ++k) {
-    const auto c = static_cast<float>(line.codes[k]);
+    const float c = line.codes[k];
     sum_c += c;
     sum_cc += c * c;
     sum_x += x[k];
@@ -89,7 +103,7 @@ Line fit(const float* x, const Line& line) noexcept {
 /// Each block: F16 factor, F16 least value, 16 bytes of nibbles, low ones for the first 16.
 void encode_q4_1(const float* x, void* blocks, std::size_t n) noexcept {
   // Narrower ranges cut the outermost values and are finer for the others.
-  constexpr std::array<float, 4> kShares{1.0F, 0.95F, 0.9F, 0.83F};
+  constexpr std::array<float, 3> kShares{1.0F, 0.92F, 0.84F};
   auto* block = static_cast<std::uint8_t*>(blocks);
   for (std::size_t i = 0; i < n; i += kBlock, x += kBlock, block += 20) {
     if (!std::isfinite(largest_magnitude(x))) {
@@ -102,36 +116,32 @@ void encode_q4_1(const float* x, void* blocks, std::size_t n) noexcept {
     Line best;
     for (const float share : kShares) {
       const float half = (*high / 2.0F - *low / 2.0F) * share;
-      Line line = round_to(x, 2.0F * half / 15.0F, middle - half);
-      for (int round = 0; round < 2; ++round) {
-        if (line.error < best.error) best = line;
-        line = fit(x, line);
-      }
-      if (line.error < best.error) best = line;
+      const Line line = round_to(x, 2.0F * half / 15.0F, middle - half);
+      const Line fitted = fit(x, line);
+      const Line& better = fitted.error < line.error ? fitted : line;
+      if (better.error < best.error) best = better;
     }
-    put_f16(block, best.factor);
+    const bool fits = std::isfinite(best.error);  // else it is beyond F16
+    put_f16(block, fits ? best.factor : std::numeric_limits<float>::infinity());
     put_f16(block + 2, best.least);
-    for (std::size_t k = 0; k < 16; ++k)
-      block[4 + k] = static_cast<std::uint8_t>(best.codes[k] | best.codes[k + 16] << 4U);
+    for (std::size_t k = 0; k < 16; ++k) {
+      const auto low_code = static_cast<unsigned>(best.codes[k]);
+      const auto high_code = static_cast<unsigned>(best.codes[k + 16]);
+      block[4 + k] = static_cast<std::uint8_t>(low_code | high_code << 4U);
+    }
   }
 }
 
 /// The nearest of the format's values, ties to even codes; magnitudes up to 448.
 std::uint8_t to_e4m3(float value) noexcept {
   const float magnitude = std::min(std::fabs(value), kMaxE4M3);
-  // Multiples of 2^-9 below 2^-6, of 2^(e - 3) from 2^e on.
-  const int exponent = magnitude < 0x1p-6F ? -6 : std::ilogb(magnitude);
-  auto steps = static_cast<unsigned>(std::nearbyint(std::ldexp(magnitude, 3 - exponent)));
-  unsigned bits = 0;
-  if (steps < 8) {
-    bits = steps;  // subnormal
-  } else {
-    unsigned biased = static_cast<unsigned>(exponent + 7);
-    if (steps == 16) {  // rounded up to the next power of two
-      steps = 8;
-      ++biased;
-    }
-    bits = biased << 3U | (steps - 8);
+  // Multiples of 2^-9 below 2^-6; above, the three upper bits of the fraction under an exponent
+  // whose bias is 7 instead of 127. Rounding up may go on into the next power of two.
+  auto bits = static_cast<std::uint32_t>(rounded(magnitude * 512.0F));
+  if (magnitude >= 0x1p-6F) {
+    std::uint32_t word = std::bit_cast<std::uint32_t>(magnitude);
+    word += 0x7FFFFU + (word >> 20U & 1U);
+    bits = (word >> 20U) - (120U << 3U);
   }
   return static_cast<std::uint8_t>(bits | (std::signbit(value) ? 0x80U : 0U));
 }

@@ -68,7 +68,7 @@ class Bash(unittest.TestCase):
         return sorted(set(done.stdout.split()))
 
     def test_commands(self):
-        shown = re.findall(r"(?m)^  ([a-z][-a-z]*)  ", run("--help").stdout)
+        shown = re.findall(r"(?m)^  ([a-z][-a-z]*)(?:, [a-z]+)?  ", run("--help").stdout)
         self.assertIn("verify", shown)
         self.assertEqual(self.complete(""), sorted(shown))
         self.assertEqual(self.complete("ver"), ["verify"])

@@ -71,7 +71,7 @@ class Seq2Seq(unittest.TestCase):
         self.assertEqual(len(output["outputs"][0]["token_ids"]), 8)
 
     def test_what_it_cannot_do_is_named(self):
-        for words, name in ((["--prompt-logprobs", "1"], "prompt_logprobs"), (["--num-beams", "2", "--n", "3"], "n:"),
+        for words, name in ((["--prompt-logprobs", "1", "--json"], "prompt_logprobs"), (["--num-beams", "2", "--n", "3"], "n:"),
                             (["--num-beams", "2", "--top-k", "3"], "top_k"), (["--early-stopping", "maybe"], "maybe")):
             done = run("run", self.model, "hello", *words)
             self.assertEqual((done.returncode != 0, done.stdout), (True, ""))

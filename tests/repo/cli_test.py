@@ -229,8 +229,8 @@ class Usage(Checks):
                             {"OPENLLM_SAMPLING_TEMPRATURE": "0"}):
             result = run("run", TINY, "--prompt-ids", "1", environment=environment)
             self.check_error(result, 2, list(environment)[0], "did you mean temperature?")
-        result = run("run", TINY, "--prompt-ids", "1", environment={"OPENLLM_GENERATION_NUM_BEAMS": "4"})
-        self.check_error(result, 4, "OPENLLM_GENERATION_NUM_BEAMS")
+        result = run("run", TINY, "--prompt-ids", "1", environment={"OPENLLM_GENERATION_RENORMALIZE_LOGITS": "true"})
+        self.check_error(result, 4, "OPENLLM_GENERATION_RENORMALIZE_LOGITS")
 
     def test_store(self):
         with tempfile.TemporaryDirectory() as home:

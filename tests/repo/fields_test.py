@@ -43,7 +43,7 @@ EXCEPTIONS = {
     "src/client/wire.cc": {"logprobs", "prompt_logprobs", "request_id", "receipt"},  # the form of chats; members of answers
     # Members of outputs.
     "src/client/native_wire.cc": {"logprobs", "prompt_logprobs", "request_id"},
-    "src/llm/local_model.cc": {"temperature", "top_p", "presence_penalty", "repetition_penalty", "no_repeat_ngram_size",
+    "src/llm/local_model.cc": {"temperature", "top_p", "num_beams", "presence_penalty", "repetition_penalty", "no_repeat_ngram_size",
                                "min_new_tokens"},  # greedy
     "src/client/request.cc": {"request_id", "prompt_logprobs"},
     "src/client/http_client.cc": {"request_id", "add_generation_prompt"},  # and the route of prompts

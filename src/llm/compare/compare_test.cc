@@ -254,9 +254,9 @@ TEST(CompareTargets, AreReadWithTheirSettings) {
   base.device = "reference";
   const auto list = parse_compare_targets(
       "native,native:cpu:kv-dtype=int8:fast-activations,pt:cuda:1:dtype=f32,vllm:url=http://b:8000,"
-      "native:model=./a:b/c.gguf",
+      "native:model=./a:b/c.gguf,native:quantize=q4",
       base);
-  ASSERT_EQ(list.size(), 5U);
+  ASSERT_EQ(list.size(), 6U);
   EXPECT_EQ(list[0].load.device, "reference");
   EXPECT_TRUE(list[0].load.vllm.urls.empty());
   EXPECT_TRUE(list[0].load.pt.python.empty());
@@ -273,6 +273,7 @@ TEST(CompareTargets, AreReadWithTheirSettings) {
   EXPECT_EQ(list[3].load.vllm.urls, std::vector<std::string>{"http://b:8000"});
   EXPECT_EQ(list[3].load.vllm.api_key, "secret");
   EXPECT_EQ(list[4].model, "./a:b/c.gguf");
+  EXPECT_EQ(list[5].load.quantize, "q4");
 }
 
 TEST(CompareTargets, WhatIsNoneIsRefused) {
@@ -281,9 +282,10 @@ TEST(CompareTargets, WhatIsNoneIsRefused) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << list;
     return std::string(error.what());
   };
-  for (const char* list : {"", ",", "native,", ",native", ":reference", "native:", "native::cpu",
-                           "native:kv-dtype=", "native:=f16", "native:url=http://a", "vllm:cpu",
-                           "vllm:kv-dtype=f16", "pt:fast-activations", "pt:model=", "vllm:url="})
+  for (const char* list :
+       {"", ",", "native,", ",native", ":reference", "native:", "native::cpu",
+        "native:kv-dtype=", "native:=f16", "native:url=http://a", "vllm:cpu", "vllm:kv-dtype=f16",
+        "pt:fast-activations", "pt:model=", "pt:quantize=q8", "vllm:url="})
     EXPECT_NE(refused(list), "");
   EXPECT_THAT(refused("native:threads=2"), HasSubstr("unknown setting"));
   EXPECT_THAT(refused("native:threads=2"), HasSubstr("native:threads=2"));

@@ -77,6 +77,7 @@ void drop_others_options(LoadOptions& load) {
     load.tokenizer.clear();
   }
   if (load.backend != "pt") load.pt = {};
+  if (load.backend == "pt") load.quantize.clear();
   if (load.backend != "native") {
     load.device.clear();
     load.fast_activations = false;
@@ -131,6 +132,10 @@ void set(CompareTarget& target, const std::string& spelling, const std::string& 
     set_device(target, spelling, value);
   } else if (name == "dtype") {
     target.load.dtype = std::move(value);
+  } else if (name == "quantize") {
+    if (target.load.backend == "pt")
+      fail_setting(spelling, "quantize is not of the backend pt", "native or vllm", value);
+    target.load.quantize = std::move(value);
   } else if (name == "kv-dtype") {
     require_backend(target, spelling, "native", name);
     target.load.kv_dtype = std::move(value);
@@ -142,7 +147,7 @@ void set(CompareTarget& target, const std::string& spelling, const std::string& 
     target.model = std::move(value);
   } else {
     fail_setting(spelling, "unknown setting",
-                 "device, dtype, kv-dtype, fast-activations, url or model", name);
+                 "device, dtype, quantize, kv-dtype, fast-activations, url or model", name);
   }
 }
 

@@ -80,7 +80,6 @@ TEST(ChatRequest, OtherEnginesFieldsAreNeverIgnored) {
                              R"("timings_per_token":true)",
                              R"("continuous_usage_stats":true)",
                              R"("truncation_side":"right")",
-                             R"("early_stopping":true)",
                              R"("web_search_options":{})",
                              R"("guided_json":{})",
                              R"("json_schema":{})",
