@@ -29,6 +29,7 @@ CHANGES = {
     "falcon-h1": {"mamba_norm_before_gate": False},
     "gpt-oss": {"swiglu_limit": 7.0},
     "granite-swa": {"layer_rope_theta": [10000.0, 0.0, 10000.0, 10000.0]},
+    "granitemoehybrid-dense": {"position_embedding_type": "nope"},
     "hunyuan-v1-dense": {"rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"}},
     "kimi-linear": {"num_expert_group": 1},
     "lfm2": {"conv_bias": False},
@@ -52,17 +53,35 @@ CHANGES = {
 # What the converter calls otherwise: it means the same as what the tiny model says.
 SPELLINGS = {
     # The converter takes heads for narrower than they are.
-    "glm": {"partial_rotary_factor": 1.0, "seq_length": 64},
+    "glm": {"rope_parameters": {"partial_rotary_factor": 1.0}, "seq_length": 64, "layernorm_epsilon": 1.5625e-07},
     "nemotron": {"rope_parameters": {"partial_rotary_factor": 0.75, "rope_theta": 10000.0, "rope_type": "default"}},
     "eurobert": {"classifier_pooling": None},
-    "nomic-bert-published": {"n_positions": 8192, "rotary_emb_scale_base": None},
+    "nomic-bert-published": {
+        "n_positions": 8192,
+        "num_hidden_layers": 2,
+        "hidden_size": 32,
+        "num_attention_heads": 4,
+        "intermediate_size": 44,
+        "rope_parameters": {"rope_theta": 1000.0},
+        "rotary_emb_scale_base": None,
+    },
+    "solar-open": {
+        "rope_parameters": {
+            "partial_rotary_factor": 1.0,
+            "rope_theta": 10000.0,
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 16,
+        }
+    },
     "falcon": {"num_kv_heads": 1},
+    "glm4-moe-lite": {"first_k_dense_replace": 1},
     "gpt-neox": {"rotary_pct": 0.5},
     "hunyuan-v1-moe": {"moe_intermediate_size": [44, 44], "moe_topk": [2, 2], "num_shared_expert": [1, 1]},
     "minimax-plain": {
         "architectures": ["MiniMaxText01ForCausalLM"],
         "rotary_dim": 8,
-        **{"layernorm_%s_alpha" % half: 1.3 for half in ("full_attention", "linear_attention", "mlp")},
+        **{"layernorm_%s_alpha" % half: 3.5 for half in ("full_attention", "linear_attention", "mlp")},
         **{"layernorm_%s_beta" % half: 1.0 for half in ("full_attention", "linear_attention", "mlp")},
     },
     "mpt": {"architectures": ["MPTForCausalLM"]},

@@ -519,8 +519,8 @@ MODELS = {
                                 layer_types=["linear_attention", "full_attention"]),
     # llama.cpp attends on every eighth layer and has one factor.
     "minimax-plain": in_f32(seeded(
-        705, "MiniMaxConfig", **sizes(num_hidden_layers=8, head_dim=8, intermediate_size=20), num_local_experts=3,
-        block_size=8, full_attn_alpha_factor=1.3, linear_attn_alpha_factor=1.3, mlp_alpha_factor=1.3,
+        707, "MiniMaxConfig", **sizes(num_hidden_layers=8, head_dim=8, intermediate_size=20), num_local_experts=3,
+        block_size=8, full_attn_alpha_factor=3.5, linear_attn_alpha_factor=3.5, mlp_alpha_factor=3.5,
         layer_types=["linear_attention"] * 7 + ["full_attention"])),
     # Rows of whole blocks.
     "qwen3-moe-wide": seeded(703, "Qwen3MoeConfig", **sizes(hidden_size=64, head_dim=16), moe_intermediate_size=32,

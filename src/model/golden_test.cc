@@ -203,7 +203,6 @@ std::vector<Case> cases() {
                            "jamba",
                            "falcon-h1-plain",
                            "granitemoehybrid",
-                           "granitemoehybrid-dense",
                            "nemotron-h",
                            "lfm2-moe",
                            "qwen3-5",
@@ -223,13 +222,14 @@ std::vector<Case> cases() {
                            "hy-v3",
                            "granitemoe-swa",
                            "minimax-plain",
-                           "solar-open"}) {
+                           "solar-open",
+                           "apertus"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
   for (const char* name :
        {"cohere2", "dots1", "gpt-oss", "olmoe", "smollm3", "starcoder2", "mamba2", "bamba",
         "falcon-h1", "lfm2", "kimi-linear", "mpt-clip", "hunyuan-v1-dense", "minicpm3",
-        "ministral3", "afmoe", "llama4", "granite-swa"}) {
+        "ministral3", "afmoe", "llama4", "granite-swa", "granitemoehybrid-dense"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", std::string(name) + "/f32"});
   }
   for (const char* name : {"llama-gguf", "qwen3", "gemma3", "qwen3-moe-wide"}) {

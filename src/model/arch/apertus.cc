@@ -2,6 +2,7 @@
 // in the file. Source: transformers models/apertus.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -49,8 +50,16 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  return gguf::Members(config, checkpoint).read(from_hf);
+}
+
+ModuleLayout gguf_layout() { return gguf::layout_with({{role::kXielu, "xielu"}}, {role::kGate}); }
+
 }  // namespace
 
-Family apertus_family() { return {"apertus", {"apertus"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family apertus_family() {
+  return {"apertus", {"apertus"}, {"apertus"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

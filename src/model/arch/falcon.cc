@@ -103,7 +103,7 @@ ModuleLayout gguf_layout() {
                             {role::kMixerNorm, "blk.#.attn_norm_2"},
                             {role::kMixerNorm, "blk.#.attn_norm"},
                             {role::kFfnNorm, "blk.#.attn_norm"}},
-                           {role::kQ, role::kK, role::kV, role::kGate});
+                           {role::kQ, role::kK, role::kV, role::kQNorm, role::kKNorm, role::kGate});
 }
 
 }  // namespace

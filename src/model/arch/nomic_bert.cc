@@ -118,7 +118,8 @@ ModuleLayout gguf_layout() {
        {role::kQkv, "blk.#.attn_qkv"},
        {role::kMixerPostNorm, "blk.#.attn_output_norm"},
        {role::kFfnPostNorm, "blk.#.layer_output_norm"}},
-      {role::kMixerNorm, role::kFfnNorm, role::kFinalNorm, role::kHead, role::kPositions});
+      {role::kQ, role::kK, role::kV, role::kQNorm, role::kKNorm, role::kMixerNorm, role::kFfnNorm,
+       role::kFinalNorm, role::kHead, role::kPositions});
 }
 
 }  // namespace

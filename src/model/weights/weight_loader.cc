@@ -108,6 +108,22 @@ std::string vector_name(const TensorIndex& index, const std::string& module,
   return suffix == ".weight" && index.find(module) != nullptr ? module : name;
 }
 
+/// GGUF has numbers of a layer in its metadata, one for each or one for all.
+std::optional<float> number_in_metadata(const format::Checkpoint& checkpoint,
+                                        const std::string& name, int layer) {
+  if (checkpoint.kind() != format::Checkpoint::Kind::kGguf) return std::nullopt;
+  const base::Json* value = checkpoint.config().find(name);
+  if (value == nullptr) return std::nullopt;
+  const base::JsonArray* all = value->if_array();
+  const auto i = static_cast<std::size_t>(layer);
+  const base::Json* one = all == nullptr ? value : i < all->size() ? &(*all)[i] : nullptr;
+  if (one == nullptr || !one->is_number() || !std::isfinite(one->as_double(name))) {
+    base::fail_at(ErrorCode::kCorruptData, checkpoint.path(), name,
+                  ": bad value (expected a finite number for each layer)");
+  }
+  return static_cast<float>(one->as_double(name));
+}
+
 }  // namespace
 
 WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
@@ -197,14 +213,20 @@ WeightPtr WeightLoader::head_vectors(Role role, At at, std::int64_t n_heads,
 
 WeightPtr WeightLoader::numbers(Role role, At at, std::span<const std::string_view> suffixes) {
   WeightSource source;
+  std::vector<float> named;
   for (const std::string_view suffix : suffixes) {
     const std::string name = base::cat(index_.module(role, at), ".", suffix);
     const tensor::TensorView* found = index_.find(name);
+    if (const auto value = number_in_metadata(index_.checkpoint(), name, at.layer); value) {
+      named.push_back(*value);
+      continue;
+    }
     const bool is_scalar = found != nullptr && found->shape.n_dims() == 0;
     tensor::TensorView view = index_.take(name, is_scalar ? found->shape : Shape{1});
     view.shape = Shape{1};
     source.parts.push_back({view, name});
   }
+  if (named.size() == suffixes.size()) return made_vector(named);
   return upload(source, WeightRole::kVector, true);
 }
 
