@@ -34,7 +34,7 @@ class Checkpoint {
   /// Folder or file.
   virtual const std::string& path() const noexcept = 0;
   /// kHuggingFace: config.json. kGguf: one member per metadata key ("llama.block_count": 30);
-  /// arrays longer than 512 elements are left out (read those through Gguf).
+  /// arrays longer than 256 elements are left out (read those through Gguf).
   virtual const base::Json& config() const noexcept = 0;
   /// Sorted by name, names unique. bytes.size() always fits dtype and shape.
   virtual const std::vector<NamedTensor>& tensors() const noexcept = 0;

@@ -34,7 +34,7 @@ class GgufMetadata {
   /// The first of them, and where its metadata lies in it.
   const base::MappedFile& file() const noexcept;
   const gguf::Header& header() const noexcept;
-  /// One member per key ("llama.block_count": 30); without the arrays of more than 512 elements.
+  /// One member per key ("llama.block_count": 30); without the arrays of more than 256 elements.
   const base::Json& config() const noexcept;
 
   /// Arrays of any length. nullopt when absent; kCorruptData when present with another element

@@ -8,7 +8,7 @@
 namespace openllm::format::gguf {
 namespace {
 
-constexpr std::uint64_t kMaxConfigArray = 512;  // more than layers
+constexpr std::uint64_t kMaxConfigArray = 256;  // more than layers
 
 base::Json number_to_json(const Value& value, std::uint64_t i) {
   if (!is_integer(value.type)) return base::Json(real(value, i));

@@ -25,7 +25,7 @@ double real(const Value& value, std::uint64_t i) noexcept;
 std::optional<std::int64_t> find_count(const Header& header, const std::string& path,
                                        std::string_view key, std::int64_t max);
 
-/// One member per key, without the arrays of more than 512 elements.
+/// One member per key, without the arrays of more than 256 elements.
 base::Json to_config(const Header& header);
 
 }  // namespace openllm::format::gguf
