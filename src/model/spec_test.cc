@@ -418,5 +418,69 @@ TEST(SpecTest, GgufWindowPatternsAreChecked) {
   }
 }
 
+TEST(SpecTest, BaichuanIsToldByItsMembers) {
+  const std::string head =
+      R"({"model_type": "baichuan", "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 8,
+          "num_attention_heads": 2)";
+  const ModelSpec small = spec_of(head + R"(, "max_position_embeddings": 64})");
+  EXPECT_EQ(attention_of(small, 0).rope, 0);
+  EXPECT_EQ(small.head->norm, MatrixNorm::kNone);
+  const ModelSpec large = spec_of(head + R"(, "model_max_length": 64, "z_loss_weight": 0})");
+  EXPECT_EQ(attention_of(large, 0).rope, -1);
+  EXPECT_EQ(attention_of(large, 0).position_bias, 0);
+  EXPECT_EQ(large.max_positions, 64);
+  EXPECT_EQ(large.head->norm, MatrixNorm::kRows);
+  const ModelSpec second = spec_of(
+      R"({"model_type": "baichuan", "vocab_size": 125696, "max_position_embeddings": 4096})");
+  EXPECT_EQ(second.head->norm, MatrixNorm::kRows);
+}
+
+TEST(SpecTest, LengthsThatFamiliesDoNotStretchBeyondEndThere) {
+  const auto positions = [](const std::string& json) { return spec_of(json).max_positions; };
+  const std::string qwen = R"({"model_type": "qwen", "max_position_embeddings": 32768)";
+  EXPECT_EQ(positions(qwen + R"(, "seq_length": 8192})"), 8192);
+  EXPECT_EQ(positions(qwen + R"(, "seq_length": 8192, "use_dynamic_ntk": false,
+                                 "use_logn_attn": false})"),
+            32768);
+  EXPECT_EQ(positions(R"({"model_type": "telechat", "base_seqlen": 8192, "training_seqlen": 8192,
+                          "seq_length": 32768})"),
+            8192);
+  EXPECT_EQ(positions(R"({"model_type": "minicpm", "max_position_embeddings": 32768,
+                          "sparse_config": {"dense_len": 4096}})"),
+            4096);
+}
+
+TEST(SpecTest, WhatPublishedFamiliesCannotDoIsRefusedByName) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"model_type": "chatglm", "position_encoding_2d": true})", "position_encoding_2d"},
+      {R"({"model_type": "chatglm", "quantization_bit": 4})", "quantization_bit"},
+      {R"({"model_type": "chatglm", "pre_seq_len": 128})", "pre_seq_len"},
+      {R"({"model_type": "chatglm", "original_rope": false})", "original_rope"},
+      {R"({"model_type": "qwen", "use_cache_quantization": true})", "use_cache_quantization"},
+      {R"({"model_type": "internlm", "rotary": {"type": "other"}})", "type"},
+      {R"({"model_type": "xverse", "num_experts": 64})", "num_experts"},
+      {R"({"model_type": "deepseek", "n_routed_experts": 4, "scoring_func": "sigmoid"})",
+       "scoring_func"},
+      {R"({"model_type": "bailing_moe", "multi_gate": true})", "multi_gate"},
+      {R"({"model_type": "bailing_moe", "norm_head": true, "tie_word_embeddings": true})",
+       "norm_head"},
+      {R"({"model_type": "bailing_moe_v2", "score_function": "softmax"})", "score_function"},
+      {R"({"model_type": "jais", "position_embedding_type": "learned"})",
+       "position_embedding_type"},
+      {R"({"model_type": "dbrx", "ffn_config": {"moe_normalize_expert_weights": 2.0}})",
+       "moe_normalize_expert_weights"},
+      {R"({"model_type": "openelm", "normalization_layer_name": "layer_norm"})",
+       "normalization_layer_name"},
+      {R"({"model_type": "nemotron-nas", "num_hidden_layers": 1, "block_configs":
+           [{"attention": {"replace_with_linear": true}, "ffn": {"ffn_mult": 1.0}}]})",
+       "replace_with_linear"},
+  };
+  for (const auto& [json, member] : cases) {
+    const Error error = error_of([&] { spec_of(json); });
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << json;
+    EXPECT_THAT(error.what(), testing::HasSubstr(member)) << json;
+  }
+}
+
 }  // namespace
 }  // namespace openllm::model::test

@@ -99,6 +99,7 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
     config.unsupported("attention.max_alibi_bias", "not of this architecture (expected 8, got ",
                        max_bias, ")");
   }
+  members.leave({"attention.max_alibi_bias"});
   return members.read(from_hf);
 }
 
