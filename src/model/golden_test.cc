@@ -129,9 +129,10 @@ std::vector<Case> cases() {
         "qwen3-5", "qwen3-5-moe", "olmo-hybrid", "kimi-linear", "minimax"}) {
     all.push_back({name, name});
   }
-  for (const char* name : {"recurrent-gemma", "zamba2", "zamba2-plain", "rwkv", "gemma3n",
-                           "gemma3n-plain", "gemma4-moe", "t5gemma", "sarvam-moe", "cohere2-moe",
-                           "cohere2-moe-softmax", "glm-moe-dsa", "plbart", "mvp"}) {
+  for (const char* name :
+       {"recurrent-gemma", "zamba2", "zamba2-plain", "rwkv", "gemma3n", "gemma3n-plain",
+        "gemma4-moe", "t5gemma", "sarvam-moe", "cohere2-moe", "cohere2-moe-softmax", "glm-moe-dsa",
+        "plbart", "mvp", "gemma4-unified"}) {
     all.push_back({name, name});
   }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare",
