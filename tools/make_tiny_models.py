@@ -509,6 +509,10 @@ MODELS = {
     "glm-moe-dsa": seeded(411, "GlmMoeDsaConfig", **sizes(num_hidden_layers=3, num_key_value_heads=4), **moe_sizes(),
                           n_routed_experts=6, **latent_sizes(), index_topk=48, index_head_dim=16, index_n_heads=2,
                           first_k_dense_replace=1),
+    "gemma4-unified": seeded(417, "Gemma4UnifiedTextConfig", **sizes(num_hidden_layers=4, head_dim=8),
+                             global_head_dim=12, sliding_window=7, num_kv_shared_layers=1, use_double_wide_mlp=True,
+                             final_logit_softcapping=6.0, layer_types=[
+                                 "sliding_attention", "full_attention", "sliding_attention", "full_attention"]),
     "plbart": seq2seq("PLBartConfig", 412),
     "mvp": seq2seq("MvpConfig", 413),
     # Without dense layers, which llama.cpp does not know beside mixtures.

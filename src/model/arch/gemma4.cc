@@ -145,10 +145,10 @@ void read_mixtures(const Config& config, ModelSpec& spec) {
   }
 }
 
-void read_layers(const Config& config, ModelSpec& spec) {
+void read_layers(const Config& config, ModelSpec& spec, int window) {
   std::vector<bool> windowed;
   for (int i = 0; i < spec.n_layers(); ++i) windowed.push_back((i + 1) % 6 != 0);
-  hf::read_layer_types(config, spec, hf::read_window(config, 512), windowed);
+  hf::read_layer_types(config, spec, hf::read_window(config, window), windowed);
   attention_of(spec, spec.n_layers() - 1).window = 0;
   const bool key_is_value = config.bool_or("attention_k_eq_v", false);
   const Sizes full = read_full_sizes(config, spec, key_is_value);
@@ -170,7 +170,9 @@ void read_layers(const Config& config, ModelSpec& spec) {
   });
 }
 
-ModelSpec from_text_config(const Config& config) {
+/// `is_unified`: the model of one decoder for all media, whose layers have no rows of their own and
+/// no mixtures.
+ModelSpec from_text_config(const Config& config, bool is_unified) {
   ModelSpec spec = hf::read_llama_like(config, {.vocab_size = 262144,
                                                 .hidden_size = 2304,
                                                 .n_layers = 30,
@@ -178,7 +180,7 @@ ModelSpec from_text_config(const Config& config) {
                                                 .n_kv_heads = 4,
                                                 .head_dim = 256,
                                                 .ffn_dim = 9216,
-                                                .max_positions = 131072,
+                                                .max_positions = is_unified ? 262144 : 131072,
                                                 .tied = true,
                                                 .activation_key = "hidden_activation",
                                                 .activation = "gelu_pytorch_tanh",
@@ -189,20 +191,23 @@ ModelSpec from_text_config(const Config& config) {
     layer.output_scale = true;
   }
   hf::read_attention_bias(config, spec);
-  read_layers(config, spec);
+  read_layers(config, spec, is_unified ? 1024 : 512);
   share_keys(config, spec);
-  read_layer_inputs(config, spec);
-  read_mixtures(config, spec);
+  if (!is_unified) read_layer_inputs(config, spec);
+  if (!is_unified) read_mixtures(config, spec);
   spec.head->soft_cap = read_soft_cap(config, "final_logit_softcapping", 0.0);
   return spec;
 }
 
-ModelSpec from_hf(const Config& config) {
+ModelSpec read_wrapped(const Config& config, bool is_unified) {
   const std::optional<Config> text = config.object("text_config");
-  ModelSpec spec = from_text_config(text ? *text : config);
+  ModelSpec spec = from_text_config(text ? *text : config, is_unified);
   if (text) spec.head->tied = config.bool_or("tie_word_embeddings", true);
   return spec;
 }
+
+ModelSpec from_hf(const Config& config) { return read_wrapped(config, false); }
+ModelSpec from_unified(const Config& config) { return read_wrapped(config, true); }
 
 ModuleLayout hf_layout() {
   ModuleLayout layout = gemma_layout();
@@ -242,6 +247,18 @@ ModuleLayout hf_layout() {
 
 Family gemma4_family() {
   return {"gemma4", {"gemma4", "gemma4_text"}, {}, from_hf, nullptr, hf_layout(), {}};
+}
+
+Family gemma4_unified_family() {
+  ModuleLayout layout = hf_layout();
+  layout.ignored.insert(layout.ignored.end(), {"model.vision_embedder.*", "vision_embedder.*"});
+  return {"gemma4_unified",
+          {"gemma4_unified", "gemma4_unified_text"},
+          {},
+          from_unified,
+          nullptr,
+          layout,
+          {}};
 }
 
 }  // namespace openllm::model
