@@ -147,6 +147,21 @@ std::vector<Case> cases() {
                            "minimax-plain"}) {
     all.push_back({name, name});
   }
+  // Of families without a class in transformers: tools/make_published_models.py.
+  for (const char* name : {"internlm2",      "internlm2-plain",  "baichuan", "baichuan2-13b",
+                           "chatglm",        "chatglm-switches", "qwen",     "minicpm",
+                           "minicpm4",       "minicpm-moe",      "deepseek", "bailing-moe",
+                           "bailing-moe-v2", "internlm",         "orion",    "xverse",
+                           "aquila",         "skywork",          "yi",       "jais",
+                           "dbrx",           "stablelm-epoch",   "telechat", "openelm",
+                           "nemotron-nas"}) {
+    all.push_back({name, name});
+  }
+  for (const char* name :
+       {"internlm2-plain", "baichuan", "baichuan2-13b", "chatglm", "qwen", "minicpm", "deepseek",
+        "bailing-moe", "bailing-moe-v2", "orion", "xverse", "jais", "dbrx"}) {
+    all.push_back({std::string(name) + "/f32/model.gguf", name});
+  }
   for (const char* name :
        {"recurrent-gemma", "zamba2", "zamba2-plain", "rwkv", "gemma3n", "gemma3n-plain",
         "gemma4-moe", "t5gemma", "sarvam-moe", "cohere2-moe", "cohere2-moe-softmax", "glm-moe-dsa",
