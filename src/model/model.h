@@ -25,8 +25,8 @@ struct ModelOptions {
   int kv_block_size = 32;
   /// Rounds the weights to this type; unset: they stay as they are. Not for quantised ones.
   std::optional<tensor::DType> weight_type{};
-  /// Quantises matrices while loading, whatever type they have: Q8_0, Q4_1 (tables of embeddings and
-  /// heads: Q8_0) or E4M3By32.
+  /// Quantises matrices while loading, whatever type they have: Q8_0, Q4_1 (tables of embeddings
+  /// and heads: Q8_0) or E4M3By32.
   std::optional<tensor::DType> quantise_to{};
   std::function<void(double)> progress{};  ///< Fraction of weights loaded.
 };
