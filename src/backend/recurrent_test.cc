@@ -160,7 +160,8 @@ TEST_P(RecurrentTest, PreemptedSequencesGetOn) {
 
 INSTANTIATE_TEST_SUITE_P(Models, RecurrentTest,
                          testing::Values("lfm2", "mamba", "mamba2", "nemotron-h", "falcon-h1",
-                                         "qwen3-next", "kimi-linear", "minimax"),
+                                         "qwen3-next", "kimi-linear", "minimax", "recurrent-gemma",
+                                         "rwkv", "zamba2"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name) c = c == '-' ? '_' : c;
