@@ -86,7 +86,9 @@ void check_sequences(const step::Step& step, const Adapters& adapters) {
 
 /// Of encoders that know distances up to some length.
 void check_distances(const step::Step& step, const ModelSpec& spec) {
-  const auto* attention = std::get_if<DisentangledAttentionSpec>(&spec.layers.front().mixer);
+  const auto* attention = spec.layers.empty()
+                              ? nullptr
+                              : std::get_if<DisentangledAttentionSpec>(&spec.layers.front().mixer);
   if (attention == nullptr) return;
   const auto longest = static_cast<std::int64_t>(attention->buckets.size() / 2 + 1);
   for (const step::SequenceRows& sequence : step.sequences) {
