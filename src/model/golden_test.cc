@@ -373,7 +373,8 @@ TEST_P(GoldenTest, ManySequencesInOneBatch) {
   const std::vector<std::int32_t> reversed(prompt.rbegin(), prompt.rend());
   const std::vector<std::int32_t> head(prompt.begin(), prompt.begin() + 5);
   const std::vector<std::int32_t> tail(prompt.begin() + 5, prompt.end());
-  const std::vector<std::int32_t> late(prompt.begin() + 2, prompt.begin() + 13);
+  const auto late_end = std::min<std::ptrdiff_t>(13, std::ssize(prompt));
+  const std::vector<std::int32_t> late(prompt.begin() + 2, prompt.begin() + late_end);
   const std::vector<std::int32_t>& source = golden_.source;
   const std::vector<std::int32_t> other(source.rbegin(), source.rend());
   std::vector<float> expected = alone.step({{0, prompt, source}});
