@@ -27,6 +27,11 @@ MoeFfnSpec read_deepseek3_moe(const Config& config, const ModelSpec& spec, int n
 ModuleLayout latent_layout();
 /// The same with mixtures and shared experts.
 ModuleLayout deepseek_layout();
+/// Mixtures behind the first layers, and as many positions as queries choose keys: up to so many
+/// sparse attention sees every key.
+void finish_sparse_network(const Config& config, ModelSpec& spec, MoeFfnSpec moe);
+/// The names without the indexer's, and without those of layers that predict further tokens.
+ModuleLayout sparse_layout(std::string_view prediction);
 /// Names of all of these in GGUF.
 ModuleLayout latent_gguf_layout();
 

@@ -18,24 +18,28 @@ ModelSpec from_hf(const Config& config) {
                                         .ffn_dim = 18432,
                                         .max_positions = 163840},
                                        {});
-  MoeFfnSpec moe = read_deepseek3_moe(config, spec, 256, 2048, 2.5, 8, 4);
-  hf::place_moe_by_type(config, spec, moe, config.int_or("n_shared_experts", 1, 0, kMaxExperts),
-                        config.int_or("first_k_dense_replace", 3, 0, kMaxLayers));
-  spec.max_positions =
-      std::min(spec.max_positions, config.int_or("index_topk", 2048, 1, kMaxPositions));
+  const MoeFfnSpec moe = read_deepseek3_moe(config, spec, 256, 2048, 2.5, 8, 4);
+  finish_sparse_network(config, spec, moe);
   return spec;
-}
-
-ModuleLayout hf_layout() {
-  ModuleLayout layout = deepseek_layout();
-  layout.ignored.insert(layout.ignored.end(), {"layers.#.self_attn.indexer.*", "layers.61.*"});
-  return layout;
 }
 
 }  // namespace
 
+void finish_sparse_network(const Config& config, ModelSpec& spec, MoeFfnSpec moe) {
+  hf::place_moe_by_type(config, spec, moe, config.int_or("n_shared_experts", 1, 0, kMaxExperts),
+                        config.int_or("first_k_dense_replace", 3, 0, kMaxLayers));
+  spec.max_positions =
+      std::min(spec.max_positions, config.int_or("index_topk", 2048, 1, kMaxPositions));
+}
+
+ModuleLayout sparse_layout(std::string_view prediction) {
+  ModuleLayout layout = deepseek_layout();
+  layout.ignored.insert(layout.ignored.end(), {"layers.#.self_attn.indexer.*", prediction});
+  return layout;
+}
+
 Family deepseek_v32_family() {
-  return {"deepseek_v32", {"deepseek_v32"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"deepseek_v32", {"deepseek_v32"}, {}, from_hf, nullptr, sparse_layout("layers.61.*"), {}};
 }
 
 }  // namespace openllm::model

@@ -36,6 +36,9 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
   ModelSpec spec = members.read(from_hf);
   const int window = gguf::read_window(config, 0);
   if (window == 0) return spec;
+  const double base = config.positive_or("rope.freq_base", 10000.0);
+  if (config.positive_or("rope.freq_base_swa", base) != base)
+    config.unsupported("rope.freq_base_swa", "one base for all layers alone (expected ", base, ")");
   const std::vector<bool> windowed = gguf::read_windowed_layers(config, spec.n_layers(), 4);
   for (int i = 0; i < spec.n_layers(); ++i) {
     SelfAttentionSpec& attention = attention_of(spec, i);

@@ -2,8 +2,6 @@
 // Up to index_topk positions every key is chosen, which is what runs here. Source: transformers
 // models/glm_moe_dsa.
 
-#include <algorithm>
-
 #include "model/arch/deepseek.h"
 
 namespace openllm::model {
@@ -20,24 +18,15 @@ ModelSpec from_hf(const Config& config) {
                            .max_positions = 202752,
                            .norm_eps = 1e-5},
                           {.n_heads = 64, .q_rank = 2048, .nope_dim = 192, .value_dim = 256});
-  MoeFfnSpec moe = read_deepseek3_moe(config, spec, 256, 2048, 2.5, 1, 1);
-  hf::place_moe_by_type(config, spec, moe, config.int_or("n_shared_experts", 1, 0, kMaxExperts),
-                        config.int_or("first_k_dense_replace", 3, 0, kMaxLayers));
-  spec.max_positions =
-      std::min(spec.max_positions, config.int_or("index_topk", 2048, 1, kMaxPositions));
+  const MoeFfnSpec moe = read_deepseek3_moe(config, spec, 256, 2048, 2.5, 1, 1);
+  finish_sparse_network(config, spec, moe);
   return spec;
-}
-
-ModuleLayout hf_layout() {
-  ModuleLayout layout = deepseek_layout();
-  layout.ignored.insert(layout.ignored.end(), {"layers.#.self_attn.indexer.*", "layers.78.*"});
-  return layout;
 }
 
 }  // namespace
 
 Family glm_moe_dsa_family() {
-  return {"glm_moe_dsa", {"glm_moe_dsa"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"glm_moe_dsa", {"glm_moe_dsa"}, {}, from_hf, nullptr, sparse_layout("layers.78.*"), {}};
 }
 
 }  // namespace openllm::model
