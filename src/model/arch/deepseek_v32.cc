@@ -3,6 +3,7 @@
 // model's positions, and the indexer is left out. Source: transformers models/deepseek_v32.
 
 #include <algorithm>
+#include <utility>
 
 #include "model/arch/deepseek.h"
 
@@ -26,7 +27,8 @@ ModelSpec from_hf(const Config& config) {
 }  // namespace
 
 void finish_sparse_network(const Config& config, ModelSpec& spec, MoeFfnSpec moe) {
-  hf::place_moe_by_type(config, spec, moe, config.int_or("n_shared_experts", 1, 0, kMaxExperts),
+  hf::place_moe_by_type(config, spec, std::move(moe),
+                        config.int_or("n_shared_experts", 1, 0, kMaxExperts),
                         config.int_or("first_k_dense_replace", 3, 0, kMaxLayers));
   spec.max_positions =
       std::min(spec.max_positions, config.int_or("index_topk", 2048, 1, kMaxPositions));
