@@ -23,7 +23,7 @@ namespace openllm::device {
 /// Results are a function of each row alone (and of the cache it reads): the same row gives the
 /// same bits whatever else is in the step and however many threads run. Operations are noexcept; a
 /// failure is kept and thrown by `finish_step`. Shapes are proved once by the model at load. Thread
-/// safety: one thread at a time.
+/// safety: one thread at a time, but for upload_beside and read_row.
 class Device {
  public:
   virtual ~Device() = default;
@@ -35,6 +35,11 @@ class Device {
   /// that is NaN or infinite: one of those would vanish in a softmax and leave garbage that looks
   /// like an answer. Messages begin with "tensor" and its name.
   virtual std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) = 0;
+  /// As upload, at any time on any thread: beside a step of another one.
+  virtual std::unique_ptr<Weight> upload_beside(const WeightSource& source, WeightRole role) = 0;
+  /// Row `row` of a weight as products with it see it, or all of a vector: in_features() numbers.
+  /// At any time on any thread.
+  virtual void read_row(const Weight& weight, std::int64_t row, float* out) const = 0;
   virtual std::unique_ptr<Buffer> allocate(std::size_t n_bytes) = 0;
   virtual std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) = 0;
   /// Memory that a block of `block_size` tokens of one layer takes up in such a cache, with what
@@ -66,6 +71,8 @@ class Device {
   /// out[t,:] = table[row that the lookup gives for t,:] * scale, or += that.  out: [T, D]. What is
   /// looked up is checked by the caller.
   virtual void embed(const Weight& table, const Lookup& lookup, Tensor out) noexcept = 0;
+  /// Behind `embed` with token ids and that scale, on the same `out`.
+  virtual void embed_deltas(EmbeddingDeltas deltas, Tensor out) noexcept = 0;
   /// Normalises groups of weight.in_features() columns: the whole row, or each head when the weight
   /// has head_dim entries and x is [T, H * head_dim]. With NormSpec::group each head may have
   /// weights of its own. RMS: x / sqrt(mean(x^2) + eps) * (weight +
@@ -156,17 +163,17 @@ class Device {
   virtual void scatter_to_experts(const Routing& routing, Tensor x, Tensor out) noexcept = 0;
   /// linear(experts[expert of the slot]) of every slot. biases: empty, or one for each expert.
   virtual void grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
-                              std::span<const Weight* const> biases, Tensor x,
+                              std::span<const Weight* const> biases, ExpertDeltas deltas, Tensor x,
                               Tensor out) noexcept = 0;
   /// out[t,:] = sum over the row's slots, in the order of experts, of weight * x[slot,:] (of
   /// x[slot,:] if the router weighs inputs).
   virtual void gather_from_experts(const Routing& routing, Tensor x, Tensor out) noexcept = 0;
   /// out = the rows of x whose results the step wants: its logit rows, then its hidden rows.
   virtual void gather_outputs(Tensor x, Tensor out) noexcept = 0;
-  /// host_out[i,v] = cap((sum_k x[i,k] * weight[v,k] + bias[v]) * scale); row stride =
-  /// weight.out_features(). bias may be null. Complete after finish_step.
-  virtual void logits(const Weight& weight, const Weight* bias, float scale, float soft_cap,
-                      Tensor x, float* host_out) noexcept = 0;
+  /// host_out[i,v] = cap(linear(x)[i,v] * scale); row stride = weight.out_features(). bias may be
+  /// null. Complete after finish_step.
+  virtual void logits(const Weight& weight, const Weight* bias, LinearDeltas deltas, float scale,
+                      float soft_cap, Tensor x, float* host_out) noexcept = 0;
   /// host_out[i,:] = x[i,:], f32 without gaps. Complete after finish_step.
   virtual void read(Tensor x, float* host_out) noexcept = 0;
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "device/ops.h"
 #include "step/step.h"
 
@@ -22,6 +24,15 @@ inline std::int32_t looked_up_row(const step::Step& step, const Lookup& lookup,
       return static_cast<std::int32_t>(t) + lookup.offset;
   }
   return -1;
+}
+
+/// The row of an adapter's table that row t of the step takes; -1: none.
+inline std::int64_t looked_up_row(const step::Step& step, const EmbeddingDelta& delta,
+                                  std::int64_t t) noexcept {
+  const std::int32_t id = step.token_ids[static_cast<std::size_t>(t)];
+  if (delta.ids.empty()) return id;
+  const auto found = std::lower_bound(delta.ids.begin(), delta.ids.end(), id);
+  return found != delta.ids.end() && *found == id ? found - delta.ids.begin() : -1;
 }
 
 }  // namespace openllm::device

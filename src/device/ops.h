@@ -290,17 +290,54 @@ class Routing {
   virtual ~Routing() = default;
 };
 
-/// A low-rank correction (LoRA) of one linear for some of its rows:
-/// out[t, out_begin : out_begin + b.out] += scale * b (a x[t]) for rows t of [first_row, first_row
-/// + n_rows).
-struct LowRankDelta {
+/// What an adapter makes of a linear for some of its rows: of the columns [out_begin, out_begin +
+/// n) of rows t in [first_row, first_row + n_rows). With y = weight * x[t] and d = b (a x[t]) +
+/// shift:
+///   low rank (LoRA):      out[t] += scale * d
+///   with gains (DoRA):    out[t] += (gains - 1) * y + gains * scale * d
+///   a null:               out[t] = b x[t] + shift, instead of what the linear gave
+///   a and b null:         out[t] += scale * shift
+/// With b alone, `columns` may say where each of the n goes instead of out_begin and on. Several
+/// for one row are summed in their order; gains see what the linear alone gave.
+struct LinearDelta {
   std::int64_t first_row = 0;
   std::int64_t n_rows = 0;
   std::int64_t out_begin = 0;
-  const Weight* a = nullptr;  ///< [rank, in]
-  const Weight* b = nullptr;  ///< [n, rank]
+  const Weight* a = nullptr;      ///< [rank, in]
+  const Weight* b = nullptr;      ///< [n, rank]
+  const Weight* shift = nullptr;  ///< A vector [n]; may be null where there is a b.
+  const Weight* gains = nullptr;  ///< A vector [n].
   float scale = 1.0F;
+  std::span<const std::int32_t> columns{};
+
+  /// Columns that it changes.
+  std::int64_t n_out() const noexcept {
+    return b != nullptr ? b->out_features() : shift->in_features();
+  }
 };
-using LinearDeltas = std::span<const LowRankDelta>;
+using LinearDeltas = std::span<const LinearDelta>;
+
+/// That of one expert of a mixture; its rows are those of the tokens. Those of an expert follow
+/// each other.
+struct ExpertDelta {
+  int expert = 0;
+  LinearDelta delta{};
+};
+using ExpertDeltas = std::span<const ExpertDelta>;
+
+/// What an adapter makes of the embedded tokens of rows t in [first_row, first_row + n_rows), of
+/// but for those that the step gives embeddings:
+///   with b:            out[t] += scale * b table[id]
+///   without, no ids:   out[t] = scale * table[id]
+///   without, with ids: out[t] = scale * table[i] where id = ids[i]
+struct EmbeddingDelta {
+  std::int64_t first_row = 0;
+  std::int64_t n_rows = 0;
+  const Weight* table = nullptr;  ///< An embedding: [vocab, rank], [vocab, D] or [ids, D].
+  const Weight* b = nullptr;      ///< [D, rank]
+  float scale = 1.0F;
+  std::span<const std::int32_t> ids{};  ///< Ascending.
+};
+using EmbeddingDeltas = std::span<const EmbeddingDelta>;
 
 }  // namespace openllm::device

@@ -123,6 +123,17 @@ void RoutedSlots::choose(std::int64_t t, const float* scores, const float* bias)
   }
 }
 
+LinearDelta RoutedSlots::of_slots(const ExpertDelta& delta) const {
+  LinearDelta own = delta.delta;
+  const auto first = row_of_.begin() + begin(delta.expert);
+  const auto end = row_of_.begin() + begin(delta.expert + 1);
+  const auto from = std::lower_bound(first, end, own.first_row);
+  const auto to = std::lower_bound(from, end, own.first_row + own.n_rows);
+  own.first_row = from - row_of_.begin();
+  own.n_rows = to - from;
+  return own;
+}
+
 void RoutedSlots::sort() {
   begin_.assign(static_cast<std::size_t>(spec_.n_experts) + 1, 0);
   for (const Choice& choice : choices_) ++begin_[static_cast<std::size_t>(choice.expert) + 1];

@@ -28,6 +28,8 @@ class RoutedSlots {
   /// First slot of an expert; begin(n_experts) is the number of slots.
   std::int64_t begin(int expert) const { return begin_[static_cast<std::size_t>(expert)]; }
   std::int64_t row_of(std::int64_t slot) const { return row_of_[static_cast<std::size_t>(slot)]; }
+  /// The delta with the expert's slots of its rows in place of those.
+  LinearDelta of_slots(const ExpertDelta& delta) const;
   /// Factor of what the slot's expert gets.
   float input_weight(std::int64_t slot) const {
     return input_weights_.empty() ? 1.0F : input_weights_[static_cast<std::size_t>(slot)];

@@ -1,6 +1,7 @@
 #include "format/checkpoint.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/error.h"
 #include "format/gguf.h"
@@ -10,6 +11,7 @@
 #include "format/tensor_list.h"
 
 namespace openllm::format {
+
 const std::vector<UnreadableTensor>& Checkpoint::unreadable() const noexcept {
   static const std::vector<UnreadableTensor> kNone;
   return kNone;
@@ -45,7 +47,9 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path) {
 }
 
 std::unique_ptr<Checkpoint> open_adapter(const std::string& path) {
-  return std::make_unique<HfFolder>(path, kAdapterFolder);
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored)) return std::make_unique<Gguf>(path);
+  return std::make_unique<HfFolder>(path, HfFolder::adapter_names_in(path));
 }
 
 }  // namespace openllm::format

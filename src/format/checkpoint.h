@@ -51,7 +51,7 @@ class Checkpoint {
 std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path);
 
 /// Opens an adapter: a folder as peft writes it, adapter_config.json beside
-/// adapter_model.safetensors. Throws as open_checkpoint.
+/// adapter_model.safetensors or adapter_model.bin, or a GGUF file. Throws as open_checkpoint.
 std::unique_ptr<Checkpoint> open_adapter(const std::string& path);
 
 }  // namespace openllm::format

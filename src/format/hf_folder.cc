@@ -137,6 +137,12 @@ bool HfFolder::looks_like_one(const std::string& path) {
          (exists(in_folder(path, names.weights)) || exists(in_folder(path, names.index)));
 }
 
+const FolderNames& HfFolder::adapter_names_in(const std::string& path) {
+  const bool has_pytorch = exists(in_folder(path, kPytorchAdapterFolder.weights));
+  const bool has_safetensors = exists(in_folder(path, kAdapterFolder.weights));
+  return has_pytorch && !has_safetensors ? kPytorchAdapterFolder : kAdapterFolder;
+}
+
 const FolderNames& HfFolder::names_in(const std::string& path) {
   const bool has_safetensors =
       exists(in_folder(path, kModelFolder.weights)) || exists(in_folder(path, kModelFolder.index));

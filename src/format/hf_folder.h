@@ -26,6 +26,8 @@ inline constexpr FolderNames kPytorchFolder{"config.json", "pytorch_model.bin",
 /// As peft writes it.
 inline constexpr FolderNames kAdapterFolder{"adapter_config.json", "adapter_model.safetensors",
                                             nullptr};
+inline constexpr FolderNames kPytorchAdapterFolder{"adapter_config.json", "adapter_model.bin",
+                                                   nullptr};
 
 /// A folder in Hugging Face layout: config.json beside model.safetensors, or beside the files that
 /// model.safetensors.index.json lists; an adapter's folder has other names, and so has one with
@@ -41,6 +43,8 @@ class HfFolder final : public Checkpoint {
   static bool looks_like_one(const std::string& path);
   /// The names of a model's folder: those of safetensors where it has such files, else PyTorch's.
   static const FolderNames& names_in(const std::string& path);
+  /// Likewise of an adapter's folder.
+  static const FolderNames& adapter_names_in(const std::string& path);
 
   Kind kind() const noexcept override { return Kind::kHuggingFace; }
   const std::string& path() const noexcept override { return path_; }

@@ -11,6 +11,7 @@
 #include "format/checkpoint.h"
 #include "kv/kv_spec.h"
 #include "model/adapters/adapter_source.h"
+#include "model/adapters/mounted_adapter.h"
 #include "model/blocks/model_spec.h"
 
 namespace openllm::model {
@@ -58,13 +59,20 @@ class Model {
   /// Of classifiers; else null.
   virtual const PooledHead* pooled_head() const noexcept = 0;
 
-  /// Makes an adapter usable by the rows of steps that name `id` (step::SequenceRows::adapter), > 0
-  /// and not in use. KV caches know adapters by id: the id of an unmounted adapter must not go to a
-  /// different one. The source is not needed afterwards. Throws kInvalidArgument naming the
-  /// tensor that does not fit the model, kUnsupported for a module that cannot have an adapter; the
-  /// model is then as before.
-  virtual void mount_adapter(int id, const AdapterSource& source) = 0;
-  /// Frees the adapter's memory. Throws kNotFound when none has that id.
+  /// Brings an adapter to the device; the source is not needed afterwards. At any time on any
+  /// thread. Throws kInvalidArgument naming the tensor that does not fit the model, kUnsupported
+  /// for a module that cannot have an adapter.
+  virtual std::shared_ptr<const MountedAdapter> prepare_adapter(
+      const AdapterSource& source) const = 0;
+  /// The sum of some adapters, to be mounted; on any thread. Throws kUnsupported where there is
+  /// none.
+  virtual std::unique_ptr<const AdapterMix> mix_adapters(
+      const std::vector<AdapterPart>& parts) const = 0;
+  /// Makes a sum usable by the rows of steps that name `id` (step::SequenceRows::adapter), > 0 and
+  /// not in use. KV caches know adapters by id: that of an unmounted one must not go to a different
+  /// one.
+  virtual void mount_adapter(int id, std::unique_ptr<const AdapterMix> mix) = 0;
+  /// Frees what only that sum has. Throws kNotFound when none has that id.
   virtual void unmount_adapter(int id) = 0;
 };
 

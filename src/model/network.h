@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "model/model.h"
@@ -26,8 +27,18 @@ class Network final : public Model {
   const PooledHead* pooled_head() const noexcept override {
     return pooled_head_ ? &*pooled_head_ : nullptr;
   }
-  void mount_adapter(int id, const AdapterSource& source) override { adapters_->mount(id, source); }
-  void unmount_adapter(int id) override { adapters_->unmount(id); }
+  std::shared_ptr<const MountedAdapter> prepare_adapter(
+      const AdapterSource& source) const override {
+    return adapters_->prepare(source);
+  }
+  std::unique_ptr<const AdapterMix> mix_adapters(
+      const std::vector<AdapterPart>& parts) const override {
+    return std::make_unique<const AdapterMix>(parts, device_);
+  }
+  void mount_adapter(int id, std::unique_ptr<const AdapterMix> mix) override {
+    adapters_->set(id, std::move(mix));
+  }
+  void unmount_adapter(int id) override { adapters_->unset(id); }
 
  private:
   void load_stacks(WeightLoader& loader);

@@ -61,6 +61,11 @@ inline Golden read_golden(const std::string& folder) {
   return golden;
 }
 
+/// Mounts one adapter alone.
+inline void mount_adapter(Model& model, int id, const AdapterSource& source, float factor = 1.0F) {
+  model.mount_adapter(id, model.mix_adapters({{model.prepare_adapter(source), factor}}));
+}
+
 /// Some new tokens of one sequence.
 struct Feed {
   int sequence = 0;

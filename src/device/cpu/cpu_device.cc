@@ -59,6 +59,24 @@ std::unique_ptr<Weight> CpuDevice::upload(const WeightSource& source, WeightRole
   return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &team_);
 }
 
+std::unique_ptr<Weight> CpuDevice::upload_beside(const WeightSource& source, WeightRole role) {
+  base::ThreadTeam alone(1);
+  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &alone);
+}
+
+void CpuDevice::read_row(const Weight& weight, std::int64_t row, float* out) const {
+  const CpuWeight& from = as_cpu(weight);
+  if (from.vector() != nullptr) {
+    std::copy_n(from.vector(), from.in_features(), out);
+    return;
+  }
+  const std::int32_t* const order = from.column_order();
+  if (order == nullptr) return from.read_row(row, out);
+  std::vector<float> sorted(static_cast<std::size_t>(from.in_features()));
+  from.read_row(row, sorted.data());
+  for (std::size_t k = 0; k < sorted.size(); ++k) out[order[k]] = sorted[k];
+}
+
 std::unique_ptr<Buffer> CpuDevice::allocate(std::size_t n_bytes) {
   return std::make_unique<CpuBuffer>(n_bytes);
 }

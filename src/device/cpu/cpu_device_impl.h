@@ -13,6 +13,7 @@
 #include "device/cpu/rope.h"
 #include "device/cpu/weight.h"
 #include "device/device.h"
+#include "device/routed_slots.h"
 #include "device/state_segments.h"
 #include "kernels/kernels.h"
 
@@ -33,6 +34,8 @@ class CpuDevice final : public Device {
   std::string isa() const override { return kernels_.name; }
 
   std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) override;
+  std::unique_ptr<Weight> upload_beside(const WeightSource& source, WeightRole role) override;
+  void read_row(const Weight& weight, std::int64_t row, float* out) const override;
   std::unique_ptr<Buffer> allocate(std::size_t n_bytes) override;
   std::unique_ptr<KvCache> allocate_kv(const KvCacheSpec& spec) override;
   void copy_kv_block(KvCache& cache, int group, std::int32_t from,
@@ -51,6 +54,7 @@ class CpuDevice final : public Device {
   }
 
   void embed(const Weight& table, const Lookup& lookup, Tensor out) noexcept override;
+  void embed_deltas(EmbeddingDeltas deltas, Tensor out) noexcept override;
   void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x,
             Tensor out) noexcept override;
   void linear(const Weight& weight, const Weight* bias, LinearDeltas deltas, Tensor x,
@@ -90,12 +94,12 @@ class CpuDevice final : public Device {
   void route(Routing& routing, const Weight* bias, Tensor scores) noexcept override;
   void scatter_to_experts(const Routing& routing, Tensor x, Tensor out) noexcept override;
   void grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
-                      std::span<const Weight* const> biases, Tensor x,
+                      std::span<const Weight* const> biases, ExpertDeltas deltas, Tensor x,
                       Tensor out) noexcept override;
   void gather_from_experts(const Routing& routing, Tensor x, Tensor out) noexcept override;
   void gather_outputs(Tensor x, Tensor out) noexcept override;
-  void logits(const Weight& weight, const Weight* bias, float scale, float soft_cap, Tensor x,
-              float* host_out) noexcept override;
+  void logits(const Weight& weight, const Weight* bias, LinearDeltas deltas, float scale,
+              float soft_cap, Tensor x, float* host_out) noexcept override;
   void read(Tensor x, float* host_out) noexcept override;
   void norm_linear(const NormSpec& spec, const Weight& norm_weight, const Weight* norm_bias,
                    const Weight& weight, const Weight* bias, LinearDeltas deltas, Tensor x,
@@ -172,18 +176,31 @@ class CpuDevice final : public Device {
   /// Makes room for `n_rows` of activations in those forms.
   void reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k, Rows rows);
   void reserve_quant(std::int64_t n_rows, std::int64_t k, Rows rows);
-  /// out[rows, out_begin ...] += what each delta says of x.
-  void add_deltas(LinearDeltas deltas, Tensor x, Tensor out);
+  /// Where the parts of a delta are while it is made.
+  struct DeltaMemory {
+    std::int64_t low = 0;   ///< First float of a x, [n_rows, rank].
+    std::int64_t high = 0;  ///< Of b (a x) + shift, [n_rows, n].
+  };
+  /// Does to `out`, which holds the linear of x, what the deltas say.
+  void apply_deltas(LinearDeltas deltas, const Weight* bias, Tensor x, Tensor out);
+  void apply_expert_deltas(const RoutedSlots& slots, std::span<const Weight* const> biases,
+                           ExpertDeltas deltas, Tensor x, Tensor out);
+  void plan_deltas(LinearDeltas deltas, Tensor out);
+  void multiply_deltas(LinearDeltas deltas, Tensor x);
+  void add_delta_row(const LinearDelta& delta, std::int64_t high, const float* bias, std::int64_t t,
+                     Tensor out) const;
   /// One weight times some of the rows.
   struct Product {
     const CpuWeight* weight = nullptr;
     const float* bias = nullptr;
     std::int64_t row_begin = 0;
     std::int64_t row_end = 0;
+    Tensor x{};
+    Tensor out{};
+    bool in_f32 = false;  ///< Activations are taken as they are, and the weight is of values.
   };
   /// The products, activations given (and already in the forms that the weights take).
-  void multiply(std::span<const Product> products, Tensor x, float* out, std::int64_t out_stride,
-                const Epilogue& epilogue);
+  void multiply(std::span<const Product> products, const Epilogue& epilogue);
   /// How a segment's product is cut into chunks of work.
   struct Cut {
     const Product* product = nullptr;
@@ -193,8 +210,7 @@ class CpuDevice final : public Device {
     std::int64_t n_row_chunks = 0;
     std::int64_t first_chunk = 0;
   };
-  void run_chunk(const Cut& cut, std::int64_t chunk, Tensor x, float* out, std::int64_t out_stride,
-                 const Epilogue& epilogue) const;
+  void run_chunk(const Cut& cut, std::int64_t chunk, const Epilogue& epilogue) const;
   /// Row `row` of x in those forms.
   void convert(Forms forms, Tensor x, std::int64_t row);
   /// Activation rows come from prepare(row), which fills row `row` of `x`; then converts and
@@ -213,6 +229,9 @@ class CpuDevice final : public Device {
   AlignedMemory bf16_memory_{};    ///< [T, in rounded up to even]
   AlignedMemory sorted_memory_{};  ///< [T, in], f32
   AlignedMemory delta_memory_{};
+  std::vector<DeltaMemory> delta_places_{};
+  std::int64_t delta_base_ = -1;  ///< First float of what the linear alone gave; -1: not kept.
+  std::vector<LinearDelta> slot_deltas_{};
   std::vector<Cut> cuts_{};
   std::vector<Product> products_{};
   const step::Step* step_ = nullptr;

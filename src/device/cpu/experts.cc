@@ -47,8 +47,29 @@ void CpuDevice::scatter_to_experts(const Routing& routing, Tensor x, Tensor out)
   });
 }
 
+/// Gains see what the expert's linear gave, without its bias: its deltas come together.
+void CpuDevice::apply_expert_deltas(const RoutedSlots& slots, std::span<const Weight* const> biases,
+                                    ExpertDeltas deltas, Tensor x, Tensor out) {
+  slot_deltas_.clear();
+  bool has_gains = false;
+  for (const ExpertDelta& delta : deltas) {
+    slot_deltas_.push_back(slots.of_slots(delta));
+    has_gains |= delta.delta.gains != nullptr;
+  }
+  const std::span<const LinearDelta> all(slot_deltas_);
+  if (!has_gains) return apply_deltas(all, nullptr, x, out);
+  for (std::size_t begin = 0; begin < deltas.size();) {
+    const int expert = deltas[begin].expert;
+    std::size_t end = begin;
+    while (end < deltas.size() && deltas[end].expert == expert) ++end;
+    apply_deltas(all.subspan(begin, end - begin),
+                 biases.empty() ? nullptr : biases[static_cast<std::size_t>(expert)], x, out);
+    begin = end;
+  }
+}
+
 void CpuDevice::grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
-                               std::span<const Weight* const> biases, Tensor x,
+                               std::span<const Weight* const> biases, ExpertDeltas deltas, Tensor x,
                                Tensor out) noexcept {
   guarded([&] {
     const RoutedSlots& slots = slots_of(routing);
@@ -70,7 +91,8 @@ void CpuDevice::grouped_linear(const Routing& routing, std::span<const Weight* c
       forms.quantised |= own.quantised;
       forms.bf16 |= own.bf16;
       if (own.order != nullptr) forms.order = own.order;
-      products_.push_back({&weight, biases.empty() ? nullptr : vector_of(biases[e]), begin, end});
+      products_.push_back(
+          {&weight, biases.empty() ? nullptr : vector_of(biases[e]), begin, end, x, out});
     }
     if (forms.any()) {
       reserve_forms(forms, x.rows, x.cols, Rows::kInRanges);
@@ -80,7 +102,8 @@ void CpuDevice::grouped_linear(const Routing& routing, std::span<const Weight* c
         convert(own, x, row);
       });
     }
-    multiply(products_, x, row_of(out, 0), out.stride, {});
+    multiply(products_, {});
+    apply_expert_deltas(slots, biases, deltas, x, out);
   });
 }
 

@@ -319,7 +319,7 @@ TEST(GroupedUpload, ExpertsHaveTheirInputsInOrdersOfTheirOwn) {
       const auto routing = device.make_routing(spec);
       device.route(*routing, nullptr, scores);
       device.scatter_to_experts(*routing, x, slots);
-      device.grouped_linear(*routing, experts, {}, slots, out);
+      device.grouped_linear(*routing, experts, {}, {}, slots, out);
       device.finish_step();
       return out.values();
     };

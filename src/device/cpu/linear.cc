@@ -105,8 +105,7 @@ void CpuDevice::reserve_quant(std::int64_t n_rows, std::int64_t k, Rows rows) {
   quant_.sums16 = reinterpret_cast<float*>(take(two));
 }
 
-void CpuDevice::multiply(std::span<const Product> products, Tensor x, float* out,
-                         std::int64_t out_stride, const Epilogue& epilogue) {
+void CpuDevice::multiply(std::span<const Product> products, const Epilogue& epilogue) {
   cuts_.clear();
   std::int64_t n_chunks = 0;
   for (const Product& product : products) {
@@ -125,12 +124,11 @@ void CpuDevice::multiply(std::span<const Product> products, Tensor x, float* out
     const auto after =
         std::upper_bound(cuts_.begin(), cuts_.end(), chunk,
                          [](std::int64_t i, const Cut& cut) { return i < cut.first_chunk; });
-    run_chunk(*(after - 1), chunk, x, out, out_stride, epilogue);
+    run_chunk(*(after - 1), chunk, epilogue);
   });
 }
 
-void CpuDevice::run_chunk(const Cut& cut, std::int64_t chunk, Tensor x, float* out,
-                          std::int64_t out_stride, const Epilogue& epilogue) const {
+void CpuDevice::run_chunk(const Cut& cut, std::int64_t chunk, const Epilogue& epilogue) const {
   const Segment& segment = *cut.segment;
   const Product& product = *cut.product;
   const std::int64_t index = chunk - cut.first_chunk;
@@ -142,12 +140,12 @@ void CpuDevice::run_chunk(const Cut& cut, std::int64_t chunk, Tensor x, float* o
   args.row_begin = product.row_begin + index % cut.n_row_chunks * cut.rows;
   args.row_end = std::min(args.row_begin + cut.rows, product.row_end);
   args.quant = &quant_;
-  args.x = row_of(x, 0);
-  args.x_stride = x.stride;
-  args.out = out + segment.first_row;
-  args.out_stride = out_stride;
+  args.x = row_of(product.x, 0);
+  args.x_stride = product.x.stride;
+  args.out = row_of(product.out, 0) + segment.first_row;
+  args.out_stride = product.out.stride;
   args.bias = product.bias == nullptr ? nullptr : product.bias + segment.first_row;
-  if (rounds_to_bf16(segment.matrix.format)) {
+  if (!product.in_f32 && rounds_to_bf16(segment.matrix.format)) {
     args.x_bf16 = reinterpret_cast<const std::uint16_t*>(bf16_memory_.data());
     kernels_.linear_bf16(&args);
   } else {
@@ -159,7 +157,8 @@ void CpuDevice::run_chunk(const Cut& cut, std::int64_t chunk, Tensor x, float* o
   const std::int64_t n =
       std::min(args.tile_end * kernels::kTileRows, segment.matrix.n_rows) - begin;
   for (std::int64_t row = args.row_begin; row < args.row_end; ++row) {
-    kernels_.scale_cap(args.out + row * out_stride + begin, n, epilogue.scale, epilogue.soft_cap);
+    kernels_.scale_cap(args.out + row * args.out_stride + begin, n, epilogue.scale,
+                       epilogue.soft_cap);
   }
 }
 
@@ -173,30 +172,9 @@ void CpuDevice::prepare_and_multiply(const CpuWeight& weight, const Weight* bias
     prepare(row);
     convert(forms, x, row);
   });
-  const Product product{&weight, vector_of(bias), 0, x.rows};
-  multiply({&product, 1}, x, row_of(out, 0), out.stride, {});
-  add_deltas(deltas, x, out);
-}
-
-void CpuDevice::add_deltas(LinearDeltas deltas, Tensor x, Tensor out) {
-  for (const LowRankDelta& delta : deltas) {
-    const CpuWeight& a = as_cpu(*delta.a);
-    const CpuWeight& b = as_cpu(*delta.b);
-    const std::int64_t rank = a.out_features();
-    const std::int64_t n = b.out_features();
-    delta_memory_.reserve(static_cast<std::size_t>(delta.n_rows * (rank + n)) * sizeof(float));
-    auto* memory = reinterpret_cast<float*>(delta_memory_.data());
-    const Tensor low{memory, delta.n_rows, rank, rank};
-    const Tensor high{memory + delta.n_rows * rank, delta.n_rows, n, n};
-    const auto none = [](std::int64_t) {};
-    prepare_and_multiply(a, nullptr, {}, x.row_range(delta.first_row, delta.n_rows), low, 0.0,
-                         none);
-    prepare_and_multiply(b, nullptr, {}, low, high, 0.0, none);
-    const Tensor to = out.row_range(delta.first_row, delta.n_rows).columns(delta.out_begin, n);
-    for_rows(delta.n_rows, 0.2 * static_cast<double>(n), [&](std::int64_t t) {
-      kernels_.add(row_of(to, t), row_of(high, t), delta.scale, n, row_of(to, t));
-    });
-  }
+  const Product product{&weight, vector_of(bias), 0, x.rows, x, out};
+  multiply({&product, 1}, {});
+  apply_deltas(deltas, bias, x, out);
 }
 
 void CpuDevice::linear(const Weight& weight, const Weight* bias, LinearDeltas deltas, Tensor x,
@@ -233,8 +211,8 @@ void CpuDevice::gated_linear(Activation act, const Weight& weight, const Weight*
   });
 }
 
-void CpuDevice::logits(const Weight& weight, const Weight* bias, float scale, float soft_cap,
-                       Tensor x, float* host_out) noexcept {
+void CpuDevice::logits(const Weight& weight, const Weight* bias, LinearDeltas deltas, float scale,
+                       float soft_cap, Tensor x, float* host_out) noexcept {
   guarded([&] {
     const CpuWeight& table = as_cpu(weight);
     const Forms forms = forms_of(table);
@@ -243,8 +221,14 @@ void CpuDevice::logits(const Weight& weight, const Weight* bias, float scale, fl
       for_rows(x.rows, 0.3 * static_cast<double>(x.cols),
                [&](std::int64_t row) { convert(forms, x, row); });
     }
-    const Product product{&table, vector_of(bias), 0, x.rows};
-    multiply({&product, 1}, x, host_out, table.out_features(), {scale, soft_cap});
+    const std::int64_t n = table.out_features();
+    const Tensor out{host_out, x.rows, n, n};
+    const Product product{&table, vector_of(bias), 0, x.rows, x, out};
+    if (deltas.empty()) return multiply({&product, 1}, {scale, soft_cap});
+    multiply({&product, 1}, {});
+    apply_deltas(deltas, bias, x, out);
+    for_rows(x.rows, static_cast<double>(n),
+             [&](std::int64_t t) { kernels_.scale_cap(row_of(out, t), n, scale, soft_cap); });
   });
 }
 

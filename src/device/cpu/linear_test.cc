@@ -272,8 +272,9 @@ TEST(CpuLinear, LowRankDeltasAgreeWithTheReference) {
     }
     const TestTensor x(device, 5, 64, random.normals(5 * 64));
     const TestTensor out(device, 5, 96);
-    const std::vector<LowRankDelta> deltas = {{0, 2, 64, parts[0].get(), parts[1].get(), 2.0F},
-                                              {3, 2, 0, parts[2].get(), parts[3].get(), -0.5F}};
+    const std::vector<LinearDelta> deltas = {
+        {0, 2, 64, parts[0].get(), parts[1].get(), nullptr, nullptr, 2.0F},
+        {3, 2, 0, parts[2].get(), parts[3].get(), nullptr, nullptr, -0.5F}};
     device.linear(*weight, nullptr, {}, x, out);
     const auto plain = out.values();
     device.linear(*weight, nullptr, deltas, x, out);
@@ -322,7 +323,7 @@ TEST(CpuExperts, AgreeWithTheReferenceAndRowsStandAlone) {
         out(device, rows, 40);
     device.route(*routing, nullptr, part(scores, 6));
     device.scatter_to_experts(*routing, part(x, 256), slots);
-    device.grouped_linear(*routing, experts, biases, slots, products);
+    device.grouped_linear(*routing, experts, biases, {}, slots, products);
     device.gather_from_experts(*routing, products, out);
     return out.values();
   };
@@ -359,7 +360,7 @@ TEST(CpuExperts, RoundOnlyTheirOwnActivations) {
     const auto routing = device.make_routing(spec);
     device.route(*routing, nullptr, scores);
     device.scatter_to_experts(*routing, x, slots);
-    device.grouped_linear(*routing, experts, {}, slots, out);
+    device.grouped_linear(*routing, experts, {}, {}, slots, out);
     return out.values();
   };
   const auto want = run(*make_device("reference"));
@@ -381,7 +382,7 @@ TEST(CpuLogits, ScalesCapsAndFillsHostRows) {
     const auto x = random.normals(5 * 64, 8.0F);
     const TestTensor in(*device, 5, 64, x);
     std::vector<float> out(5 * 1000);
-    device->logits(*table, nullptr, 0.5F, 3.0F, in, out.data());
+    device->logits(*table, nullptr, {}, 0.5F, 3.0F, in, out.data());
     device->finish_step();
     for (std::int64_t t = 0; t < 5; ++t) {
       for (std::int64_t o = 0; o < 1000; o += 37) {
@@ -403,7 +404,7 @@ TEST(CpuLogits, AddsTheBiasBeforeItScales) {
     const auto x = random.normals(3 * 64, 1.0F);
     const TestTensor in(*device, 3, 64, x);
     std::vector<float> out(3 * 100);
-    device->logits(*table, bias.get(), 0.5F, 0.0F, in, out.data());
+    device->logits(*table, bias.get(), {}, 0.5F, 0.0F, in, out.data());
     device->finish_step();
     for (std::int64_t t = 0; t < 3; ++t) {
       for (std::int64_t o = 0; o < 100; ++o) {

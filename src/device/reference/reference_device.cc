@@ -116,6 +116,12 @@ class ReferenceDevice final : public Device {
   std::unique_ptr<Weight> upload(const WeightSource& source, WeightRole role) override {
     return expand_weight(source, role);
   }
+  std::unique_ptr<Weight> upload_beside(const WeightSource& source, WeightRole role) override {
+    return expand_weight(source, role);
+  }
+  void read_row(const Weight& weight, std::int64_t row, float* out) const override {
+    std::copy_n(dense(weight).row(row), weight.in_features(), out);
+  }
   std::unique_ptr<Buffer> allocate(std::size_t n_bytes) override {
     return std::make_unique<HostBuffer>(n_bytes);
   }
@@ -158,6 +164,24 @@ class ReferenceDevice final : public Device {
       }
     }
   }
+  void embed_deltas(EmbeddingDeltas deltas, Tensor out) noexcept override {
+    for (const EmbeddingDelta& delta : deltas) {
+      for (std::int64_t t = delta.first_row; t < delta.first_row + delta.n_rows; ++t) {
+        const std::int64_t from = looked_up_row(*step_, delta, t);
+        if (from < 0) continue;
+        const float* low = dense(*delta.table).row(from);
+        for (std::int64_t d = 0; d < out.cols; ++d) {
+          float& to = row(out, t)[d];
+          if (delta.b == nullptr) {
+            to = low[d] * delta.scale;
+          } else {
+            to += delta.scale *
+                  static_cast<float>(dot(low, dense(*delta.b).row(d), delta.b->in_features()));
+          }
+        }
+      }
+    }
+  }
   void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x,
             Tensor out) noexcept override {
     const std::int64_t n = spec.group > 0 ? spec.group : weight.in_features();
@@ -180,7 +204,7 @@ class ReferenceDevice final : public Device {
         row(out, t)[o] = static_cast<float>(sum);
       }
     }
-    for (const LowRankDelta& delta : deltas) add_delta(delta, x, out);
+    apply_deltas(weight, deltas, x, out);
   }
 
   void rope(Rope& rope, int head_dim, Tensor x) noexcept override {
@@ -471,13 +495,19 @@ class ReferenceDevice final : public Device {
     }
   }
   void grouped_linear(const Routing& routing, std::span<const Weight* const> experts,
-                      std::span<const Weight* const> biases, Tensor x,
+                      std::span<const Weight* const> biases, ExpertDeltas deltas, Tensor x,
                       Tensor out) noexcept override {
     const RoutedSlots& slots = static_cast<const HostRouting&>(routing).slots;
     for (std::size_t e = 0; e < experts.size(); ++e) {
       const auto expert = static_cast<int>(e);
       const std::int64_t n = slots.begin(expert + 1) - slots.begin(expert);
-      linear(*experts[e], biases.empty() ? nullptr : biases[e], {},
+      std::vector<LinearDelta> own;
+      for (const ExpertDelta& delta : deltas) {
+        if (delta.expert != expert) continue;
+        own.push_back(slots.of_slots(delta));
+        own.back().first_row -= slots.begin(expert);
+      }
+      linear(*experts[e], biases.empty() ? nullptr : biases[e], own,
              x.row_range(slots.begin(expert), n), out.row_range(slots.begin(expert), n));
     }
   }
@@ -502,17 +532,14 @@ class ReferenceDevice final : public Device {
   void read(Tensor x, float* host_out) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) std::copy_n(row(x, t), x.cols, host_out + t * x.cols);
   }
-  void logits(const Weight& weight, const Weight* bias, float scale, float soft_cap, Tensor x,
-              float* host_out) noexcept override {
+  void logits(const Weight& weight, const Weight* bias, LinearDeltas deltas, float scale,
+              float soft_cap, Tensor x, float* host_out) noexcept override {
     const std::int64_t n_vocab = weight.out_features();
-    for (std::int64_t t = 0; t < x.rows; ++t) {
-      for (std::int64_t v = 0; v < n_vocab; ++v) {
-        double value = dot(row(x, t), dense(weight).row(v), weight.in_features());
-        if (bias != nullptr) value += static_cast<double>(dense(*bias).row(0)[v]);
-        value *= static_cast<double>(scale);
-        if (soft_cap > 0.0F) value = cap(value, soft_cap);
-        host_out[t * n_vocab + v] = static_cast<float>(value);
-      }
+    linear(weight, bias, deltas, x, {host_out, x.rows, n_vocab, n_vocab});
+    for (std::int64_t i = 0; i < x.rows * n_vocab; ++i) {
+      double value = static_cast<double>(host_out[i]) * static_cast<double>(scale);
+      if (soft_cap > 0.0F) value = cap(value, soft_cap);
+      host_out[i] = static_cast<float>(value);
     }
   }
 
@@ -591,18 +618,34 @@ class ReferenceDevice final : public Device {
     }
   }
 
-  static void add_delta(const LowRankDelta& delta, Tensor x, Tensor out) {
-    const std::int64_t rank = delta.a->out_features();
-    std::vector<float> low(static_cast<std::size_t>(rank));
-    for (std::int64_t t = delta.first_row; t < delta.first_row + delta.n_rows; ++t) {
-      for (std::int64_t r = 0; r < rank; ++r) {
-        low[static_cast<std::size_t>(r)] =
-            static_cast<float>(dot(row(x, t), dense(*delta.a).row(r), x.cols));
+  static void apply_deltas(const Weight& weight, LinearDeltas deltas, Tensor x, Tensor out) {
+    for (const LinearDelta& delta : deltas) {
+      for (std::int64_t t = delta.first_row; t < delta.first_row + delta.n_rows; ++t)
+        apply_delta(weight, delta, row(x, t), row(out, t));
+    }
+  }
+  static void apply_delta(const Weight& weight, const LinearDelta& delta, const float* x,
+                          float* out) {
+    std::vector<float> low;
+    for (std::int64_t r = 0; delta.a != nullptr && r < delta.a->out_features(); ++r)
+      low.push_back(static_cast<float>(dot(x, dense(*delta.a).row(r), delta.a->in_features())));
+    const float* const in = delta.a == nullptr ? x : low.data();
+    for (std::int64_t o = 0; o < delta.n_out(); ++o) {
+      double d = delta.shift == nullptr ? 0.0 : static_cast<double>(dense(*delta.shift).row(0)[o]);
+      if (delta.b != nullptr) d += dot(in, dense(*delta.b).row(o), delta.b->in_features());
+      float& to = out[delta.columns.empty() ? delta.out_begin + o
+                                            : delta.columns[static_cast<std::size_t>(o)]];
+      if (delta.b != nullptr && delta.a == nullptr) {
+        to = static_cast<float>(d);
+        continue;
       }
-      float* to = row(out, t) + delta.out_begin;
-      for (std::int64_t o = 0; o < delta.b->out_features(); ++o) {
-        to[o] += delta.scale * static_cast<float>(dot(low.data(), dense(*delta.b).row(o), rank));
+      d *= static_cast<double>(delta.scale);
+      if (delta.gains != nullptr) {
+        const auto gain = static_cast<double>(dense(*delta.gains).row(0)[o]);
+        const double y = dot(x, dense(weight).row(delta.out_begin + o), weight.in_features());
+        d = (gain - 1.0) * y + gain * d;
       }
+      to += static_cast<float>(d);
     }
   }
 

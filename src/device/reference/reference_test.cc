@@ -168,9 +168,9 @@ TEST_F(ReferenceTest, LogitsAreScaledThenCapped) {
   const auto head = upload({1, 0, 0, 1}, {2, 2});
   std::vector<float> x = {3, 1};
   std::vector<float> out(2);
-  device_->logits(*head, nullptr, 2.0F, 0.0F, matrix(x, 2), out.data());
+  device_->logits(*head, nullptr, {}, 2.0F, 0.0F, matrix(x, 2), out.data());
   EXPECT_EQ(out, (std::vector<float>{6, 2}));
-  device_->logits(*head, nullptr, 2.0F, 4.0F, matrix(x, 2), out.data());
+  device_->logits(*head, nullptr, {}, 2.0F, 4.0F, matrix(x, 2), out.data());
   EXPECT_FLOAT_EQ(out[0], 4.0F * std::tanh(1.5F));
 }
 

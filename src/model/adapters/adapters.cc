@@ -8,6 +8,9 @@
 
 #include "base/error.h"
 #include "format/tensor_list.h"
+#include "model/adapters/adapter_tensor.h"
+#include "model/blocks/embedding.h"
+#include "model/blocks/head.h"
 
 namespace openllm::model {
 namespace {
@@ -19,8 +22,8 @@ auto place_of(const ModuleRef& ref) {
   return std::tuple(ref.in_encoder, ref.role.name, ref.at.layer, ref.at.expert);
 }
 
-/// Appends the row to the last rows if it is their neighbour and has their adapter.
-void add_row(const MountedAdapter* adapter, std::int64_t row, std::int64_t n,
+/// Appends the row to the last rows if it is their neighbour and has their adapters.
+void add_row(const AdapterMix* adapter, std::int64_t row, std::int64_t n,
              std::vector<AdapterRows>& rows) {
   if (adapter == nullptr) return;
   if (!rows.empty() && rows.back().adapter == adapter &&
@@ -31,47 +34,78 @@ void add_row(const MountedAdapter* adapter, std::int64_t row, std::int64_t n,
   }
 }
 
-void require_shape(const AdapterSource& source, const format::NamedTensor& tensor,
-                   const tensor::Shape& expected) {
-  if (tensor.view.shape == expected) return;
-  fail(ErrorCode::kInvalidArgument, source.path, ": tensor ", printable(tensor.name),
-       ": does not fit the model (expected shape ", expected.to_string(), ", got ",
-       tensor.view.shape.to_string(), ")");
+/// Rows of a module's tensor that one of its parts has, in the order that the base has them.
+RowOrder order_of(const AdaptableModule& target, bool turns_heads, bool to_paired) {
+  RowOrder order;
+  order.ranges = target.rows;
+  if (turns_heads) {
+    order.head_dim = target.head_dim;
+    order.to_paired = to_paired;
+  }
+  return order;
+}
+
+/// What the rows of weight + scale * b a are long, and were trained to be.
+std::unique_ptr<const RowLengths> measure_rows(const device::Device& device,
+                                               const AdaptableModule& target,
+                                               std::vector<float> trained,
+                                               const std::vector<float>& a,
+                                               const std::vector<float>& b) {
+  auto lengths = std::make_unique<RowLengths>();
+  const auto n_in = static_cast<std::size_t>(target.n_in);
+  const std::size_t n_out = trained.size();
+  const std::size_t rank = a.size() / n_in;
+  std::vector<float> weight(n_in);
+  std::vector<float> delta(n_in);
+  for (std::size_t o = 0; o < n_out; ++o) {
+    device.read_row(*target.weight, target.out_begin + static_cast<std::int64_t>(o), weight.data());
+    std::fill(delta.begin(), delta.end(), 0.0F);
+    for (std::size_t r = 0; r < rank; ++r) {
+      const float factor = b[o * rank + r];
+      for (std::size_t k = 0; k < n_in; ++k) delta[k] += factor * a[r * n_in + k];
+    }
+    double of_weight = 0.0;
+    double product = 0.0;
+    double of_delta = 0.0;
+    for (std::size_t k = 0; k < n_in; ++k) {
+      const auto w = static_cast<double>(weight[k]);
+      const auto d = static_cast<double>(delta[k]);
+      of_weight += w * w;
+      product += w * d;
+      of_delta += d * d;
+    }
+    lengths->of_weight.push_back(of_weight);
+    lengths->product.push_back(product);
+    lengths->of_delta.push_back(of_delta);
+  }
+  lengths->trained = std::move(trained);
+  return lengths;
 }
 
 }  // namespace
-
-MountedAdapter::MountedAdapter(std::vector<Delta> deltas) : deltas_(std::move(deltas)) {
-  std::sort(deltas_.begin(), deltas_.end(), [](const Delta& a, const Delta& b) {
-    return std::tuple(a.piece, a.out_begin) < std::tuple(b.piece, b.out_begin);
-  });
-}
-
-std::span<const MountedAdapter::Delta> MountedAdapter::of(int piece) const noexcept {
-  const auto first = std::lower_bound(deltas_.begin(), deltas_.end(), piece,
-                                      [](const Delta& delta, int id) { return delta.piece < id; });
-  auto end = first;
-  while (end != deltas_.end() && end->piece == piece) ++end;
-  return {first, end};
-}
 
 Adapters::Adapters(WeightLoader& loader)
     : device_(loader.device()),
       layouts_(loader.layouts()),
       base_naming_(loader.index().checkpoint().kind()),
       modules_(loader.listed_modules()) {
-  std::sort(modules_.begin(), modules_.end(), [](const LinearModule& a, const LinearModule& b) {
-    return place_of(a.ref) < place_of(b.ref);
-  });
+  std::stable_sort(modules_.begin(), modules_.end(),
+                   [](const AdaptableModule& a, const AdaptableModule& b) {
+                     return place_of(a.ref) < place_of(b.ref);
+                   });
 }
 
-const LinearModule& Adapters::find(const AdapterSource& source, const AdapterModule& module) const {
-  const std::vector<ModuleRef> refs = find_modules(layouts_.of(source.naming), module.module);
-  for (const ModuleRef& ref : refs) {
-    const auto found = std::lower_bound(
-        modules_.begin(), modules_.end(), ref,
-        [](const LinearModule& a, const ModuleRef& b) { return place_of(a.ref) < place_of(b); });
-    if (found != modules_.end() && found->ref == ref) return *found;
+Adapters::Modules Adapters::find(const AdapterSource& source, const AdapterModule& module) const {
+  std::vector<ModuleRef> refs = find_modules(layouts_.of(source.naming), module.module);
+  for (ModuleRef& ref : refs) {
+    if (module.expert >= 0) ref.at.expert = module.expert;
+    const auto place = place_of(ref);
+    const auto first = std::lower_bound(
+        modules_.begin(), modules_.end(), place,
+        [](const AdaptableModule& a, const auto& b) { return place_of(a.ref) < b; });
+    auto end = first;
+    while (end != modules_.end() && place_of(end->ref) == place) ++end;
+    if (end != first) return {first, end};
   }
   // A name of the family, of modules that cannot have adapters?
   const bool is_unlisted =
@@ -80,64 +114,150 @@ const LinearModule& Adapters::find(const AdapterSource& source, const AdapterMod
                            [&](const ModuleRef& ref) { return ref.role == listed.ref.role; });
       });
   fail(is_unlisted ? ErrorCode::kUnsupported : ErrorCode::kInvalidArgument, source.path,
-       ": tensor ", printable(module.a.name), ": ",
+       ": tensor ", printable(module.tensor_name()), ": ",
        is_unlisted ? "adapters are not supported for this module: " : "the model has no module ",
        printable(module.module));
 }
 
-MountedAdapter::Delta Adapters::load(const AdapterSource& source, const AdapterModule& module) {
-  const LinearModule& target = find(source, module);
-  const std::int64_t rank = module.a.view.shape.n_dims() == 0 ? 1 : module.a.view.shape[0];
-  require_shape(source, module.a, tensor::Shape{rank, target.n_in});
-  require_shape(source, module.b, tensor::Shape{target.n_out, rank});
-  tensor::TensorView b = module.b.view;
-  std::vector<std::byte> reordered;
+void Adapters::prepare_linear(const AdapterSource& source, const AdapterModule& module,
+                              Modules targets, std::vector<Delta>& deltas) const {
+  const ModuleLayout& layout = layouts_.of(source.naming);
   const bool to_paired = layouts_.of(base_naming_).paired_heads;
-  if (target.head_dim > 0 && to_paired != layouts_.of(source.naming).paired_heads) {
-    reordered = reorder_heads(b.bytes, b.bytes.size() / static_cast<std::size_t>(target.n_out),
-                              target.head_dim, to_paired);
-    b.bytes = reordered;
-  }
-  try {
-    const auto upload = [&](const tensor::TensorView& view, const std::string& name) {
-      return device_.upload({.parts = {{view, name}}}, device::WeightRole::kLinear);
+  const bool turns = to_paired != layout.paired_heads;
+  const AdaptableModule& first = targets.front();
+  const std::int64_t n_out =
+      first.rows.n_groups > 0 ? first.rows.n_groups * first.rows.group_rows : first.n_out;
+  const AdapterTensors read(source.path, device_);
+  for (const AdaptableModule& target : targets) {
+    const RowOrder order = order_of(target, turns, to_paired);
+    const auto vector = [&](const std::optional<format::NamedTensor>& tensor) {
+      return read.vector_values(*tensor, n_out, order);
     };
-    return {target.piece, target.out_begin, upload(module.a.view, module.a.name),
-            upload(b, module.b.name), module.scale};
-  } catch (const Error& error) {
-    throw Error(error.code(), base::cat(source.path, ": ", error.what()));
+    if (module.a) {
+      const std::int64_t rank = module.a->view.shape[0];
+      Delta delta{target.piece, target.out_begin};
+      delta.scales = true;
+      delta.scale = module.scale;
+      delta.a = read.matrix(*module.a, rank, first.n_in, {}, false);
+      delta.b = read.matrix(*module.b, n_out, rank, order, false);
+      if (module.b_bias) delta.shift = read.upload(vector(module.b_bias));
+      if (module.magnitude) {
+        delta.lengths = measure_rows(device_, target, vector(module.magnitude),
+                                     read.matrix_values(*module.a, rank, first.n_in, {}),
+                                     read.matrix_values(*module.b, n_out, rank, order));
+        delta.gains = read.upload(delta.lengths->gains(module.scale));
+      }
+      deltas.push_back(std::move(delta));
+    }
+    if (!module.weight && !module.bias) continue;
+    std::vector<float> own(static_cast<std::size_t>(target.n_out));
+    if (target.bias != nullptr) {
+      std::vector<float> all(static_cast<std::size_t>(target.bias->in_features()));
+      device_.read_row(*target.bias, 0, all.data());
+      std::copy_n(all.begin() + target.out_begin, target.n_out, own.begin());
+    }
+    Delta delta{target.piece, target.out_begin};
+    if (module.weight) {
+      const bool transposed = layout.transposed && target.ref.role != role::kHead;
+      delta.b = read.matrix(*module.weight, n_out, first.n_in, order, transposed);
+      if (module.bias) own = vector(module.bias);
+      delta.shift = read.upload(own);
+    } else {
+      std::vector<float> shift = vector(module.bias);
+      for (std::size_t i = 0; i < shift.size(); ++i) shift[i] -= own[i];
+      delta.shift = read.upload(shift);
+    }
+    deltas.push_back(std::move(delta));
   }
 }
 
-void Adapters::mount(int id, const AdapterSource& source) {
-  if (id <= 0 || has(id)) {
-    fail(ErrorCode::kInvalidArgument, source.path, ": adapter id ", id,
-         id <= 0 ? ": out of range (expected 1 or more)" : ": already mounted");
+const AdaptableModule* Adapters::tied_head(const AdaptableModule& table) const {
+  for (const AdaptableModule& module : modules_) {
+    if (module.ref.role == role::kHead && module.weight == table.weight) return &module;
   }
-  std::vector<MountedAdapter::Delta> deltas;
-  deltas.reserve(source.modules.size());
-  std::set<std::pair<int, std::int64_t>> seen;
-  for (const AdapterModule& module : source.modules) {
-    deltas.push_back(load(source, module));
-    if (!seen.emplace(deltas.back().piece, deltas.back().out_begin).second) {
-      fail(ErrorCode::kCorruptData, source.path, ": tensor ", printable(module.a.name),
-           ": a second one for this module");
+  return nullptr;
+}
+
+void Adapters::prepare_table(const AdapterSource& source, const AdapterModule& module,
+                             const AdaptableModule& target, std::vector<Delta>& deltas) const {
+  const AdapterTensors read(source.path, device_);
+  for (const auto* tensor : {&module.b_bias, &module.magnitude, &module.bias}) {
+    if (!*tensor) continue;
+    fail(ErrorCode::kUnsupported, source.path, ": tensor ", printable((*tensor)->name),
+         ": not supported for an embedding");
+  }
+  if (module.weight) {
+    Delta delta{target.piece};
+    delta.a = read.table(*module.weight, target.n_in, target.n_out, false);
+    delta.scale = target.table_scale;
+    deltas.push_back(std::move(delta));
+  }
+  if (module.tokens) {
+    Delta delta{target.piece};
+    const TokenRows rows =
+        read.token_rows(*module.tokens, module.token_ids, target.n_in, target.n_out);
+    delta.a = rows.table;
+    delta.columns = rows.ids;
+    delta.scale = target.table_scale;
+    deltas.push_back(std::move(delta));
+    if (const AdaptableModule* head = tied_head(target)) {
+      Delta column{head->piece};
+      column.b = rows.matrix;
+      column.columns = rows.ids;
+      deltas.push_back(std::move(column));
     }
   }
-  mounted_.emplace(id, std::make_unique<const MountedAdapter>(std::move(deltas)));
+  if (module.a) {
+    const std::int64_t rank = module.a->view.shape[module.by_token ? 1 : 0];
+    Delta delta{target.piece};
+    delta.scales = true;
+    delta.scale = module.scale * target.table_scale;
+    delta.a = read.table(*module.a, target.n_in, rank, !module.by_token);
+    delta.b = read.matrix(*module.b, target.n_out, rank, {}, false);
+    deltas.push_back(std::move(delta));
+  }
 }
 
-void Adapters::unmount(int id) {
-  if (mounted_.erase(id) == 0) {
-    fail(ErrorCode::kNotFound, "model: no adapter is mounted as ", id);
+std::shared_ptr<const MountedAdapter> Adapters::prepare(const AdapterSource& source) const {
+  std::vector<Delta> deltas;
+  std::set<const AdaptableModule*> seen;
+  for (const AdapterModule& module : source.modules) {
+    const Modules targets = find(source, module);
+    if (!seen.insert(targets.data()).second) {
+      fail(ErrorCode::kCorruptData, source.path, ": tensor ", printable(module.tensor_name()),
+           ": a second one for this module");
+    }
+    const AdaptableModule& target = targets.front();
+    const bool fits =
+        target.is_table ? module.is_table || !module.a : !module.is_table && !module.tokens;
+    if (!fits) {
+      fail(ErrorCode::kInvalidArgument, source.path, ": tensor ", printable(module.tensor_name()),
+           ": does not fit the model (expected ", target.is_table ? "an embedding's" : "a linear's",
+           ")");
+    }
+    if (target.is_table) {
+      prepare_table(source, module, target, deltas);
+    } else {
+      prepare_linear(source, module, targets, deltas);
+    }
   }
+  return std::make_shared<const MountedAdapter>(std::move(deltas));
+}
+
+void Adapters::set(int id, std::unique_ptr<const AdapterMix> mix) {
+  base::check(id > 0 && !has(id), "model: an adapter's id that is not free");
+  mixes_.emplace(id, std::move(mix));
+}
+
+void Adapters::unset(int id) {
+  if (mixes_.erase(id) == 0) fail(ErrorCode::kNotFound, "model: no adapter is mounted as ", id);
 }
 
 void Adapters::find_rows(const step::Step& step, StepAdapters& found) const {
   found.rows.clear();
   found.output_rows.clear();
   const auto adapter_of = [&](const step::SequenceRows& sequence) {
-    return sequence.adapter == 0 ? nullptr : mounted_.at(sequence.adapter).get();
+    return sequence.adapter == 0 ? nullptr : mixes_.at(sequence.adapter).get();
   };
   for (const step::SequenceRows& sequence : step.sequences) {
     add_row(adapter_of(sequence), sequence.first_row, sequence.n_rows, found.rows);
@@ -156,12 +276,13 @@ void Adapters::find_rows(const step::Step& step, StepAdapters& found) const {
 std::vector<std::byte> reorder_heads(std::span<const std::byte> rows, std::size_t row_bytes,
                                      std::int64_t head_dim, bool to_paired) {
   std::vector<std::byte> out(rows.size());
-  const auto dim = static_cast<std::size_t>(head_dim);
-  const std::size_t half = dim / 2;
-  for (std::size_t row = 0; row < rows.size() / row_bytes; ++row) {
-    const std::size_t i = row % dim;
-    const std::size_t from = row - i + (to_paired ? i % 2 * half + i / 2 : i % half * 2 + i / half);
-    std::memcpy(out.data() + row * row_bytes, rows.data() + from * row_bytes, row_bytes);
+  RowOrder order;
+  order.head_dim = static_cast<int>(head_dim);
+  order.to_paired = to_paired;
+  const auto n = static_cast<std::int64_t>(rows.size() / row_bytes);
+  for (std::int64_t row = 0; row < n; ++row) {
+    std::memcpy(out.data() + static_cast<std::size_t>(row) * row_bytes,
+                rows.data() + static_cast<std::size_t>(order.source(row)) * row_bytes, row_bytes);
   }
   return out;
 }

@@ -8,34 +8,15 @@
 
 #include "device/device.h"
 #include "model/adapters/adapter_source.h"
+#include "model/adapters/mounted_adapter.h"
 #include "model/weights/weight_loader.h"
 #include "step/step.h"
 
 namespace openllm::model {
 
-/// An adapter's weights on the device, by the piece of a linear that they add to.
-class MountedAdapter {
- public:
-  struct Delta {
-    int piece = 0;               ///< LinearPiece::id
-    std::int64_t out_begin = 0;  ///< First column in the piece.
-    WeightPtr a{};
-    WeightPtr b{};
-    float scale = 1.0F;
-  };
-
-  explicit MountedAdapter(std::vector<Delta> deltas);
-
-  /// Deltas of a piece; empty when the adapter leaves it alone.
-  std::span<const Delta> of(int piece) const noexcept;
-
- private:
-  std::vector<Delta> deltas_;  ///< By piece.
-};
-
-/// Neighbouring rows that use the same adapter.
+/// Neighbouring rows that use the same adapters.
 struct AdapterRows {
-  const MountedAdapter* adapter = nullptr;
+  const AdapterMix* adapter = nullptr;
   std::int64_t first_row = 0;
   std::int64_t n_rows = 0;
 };
@@ -45,33 +26,45 @@ struct StepAdapters {
   std::vector<AdapterRows> rows{};  ///< In order.
   /// Those among the step's output rows (its logit rows, then its hidden rows), numbered as such.
   std::vector<AdapterRows> output_rows{};
-  std::vector<device::LowRankDelta> deltas{};  ///< Memory for those of one linear.
+  /// Memory for the deltas of one module.
+  std::vector<device::LinearDelta> deltas{};
+  std::vector<device::ExpertDelta> expert_deltas{};
+  std::vector<device::EmbeddingDelta> embedding_deltas{};
 };
 
-/// The adapters of a model. Blocks hold none of them: adapters come and go here, and a linear asks
+/// The adapters of a model. Blocks hold none of them: adapters come and go here, and a block asks
 /// its Run for the deltas of its rows.
 class Adapters {
  public:
   /// After everything was loaded; the device must outlive this.
   explicit Adapters(WeightLoader& loader);
 
-  /// See Model::mount_adapter and Model::unmount_adapter.
-  void mount(int id, const AdapterSource& source);
-  void unmount(int id);
-  bool has(int id) const { return mounted_.contains(id); }
+  /// See Model::prepare_adapter and those behind it.
+  std::shared_ptr<const MountedAdapter> prepare(const AdapterSource& source) const;
+  void set(int id, std::unique_ptr<const AdapterMix> mix);
+  void unset(int id);
+  bool has(int id) const { return mixes_.contains(id); }
+  device::Device& device() const noexcept { return device_; }
 
   /// Finds the rows with adapters of a step that has been checked.
   void find_rows(const step::Step& step, StepAdapters& found) const;
 
  private:
-  MountedAdapter::Delta load(const AdapterSource& source, const AdapterModule& module);
-  const LinearModule& find(const AdapterSource& source, const AdapterModule& module) const;
+  using Delta = MountedAdapter::Delta;
+  using Modules = std::span<const AdaptableModule>;
+
+  Modules find(const AdapterSource& source, const AdapterModule& module) const;
+  void prepare_linear(const AdapterSource& source, const AdapterModule& module, Modules targets,
+                      std::vector<Delta>& deltas) const;
+  void prepare_table(const AdapterSource& source, const AdapterModule& module,
+                     const AdaptableModule& target, std::vector<Delta>& deltas) const;
+  const AdaptableModule* tied_head(const AdaptableModule& table) const;
 
   device::Device& device_;
   const Layouts layouts_;
   const format::Checkpoint::Kind base_naming_;
-  std::vector<LinearModule> modules_;  ///< By role and place.
-  std::map<int, std::unique_ptr<const MountedAdapter>> mounted_{};
+  std::vector<AdaptableModule> modules_;  ///< By role and place.
+  std::map<int, std::unique_ptr<const AdapterMix>> mixes_{};
 };
 
 /// The rows [n, row_bytes] of heads with `head_dim` rows each, from the plain order to that of

@@ -17,7 +17,7 @@ std::string adapter_path(const std::string& name) {
 
 void mount(Model& model, int id, const std::string& name) {
   const auto checkpoint = format::open_adapter(adapter_path(name));
-  model.mount_adapter(id, read_adapter(*checkpoint));
+  mount_adapter(model, id, read_adapter(*checkpoint));
 }
 
 std::vector<float> part(const std::vector<float>& values, std::size_t begin, std::size_t n) {
@@ -224,8 +224,9 @@ TEST(AdapterRowsTest, NeighboursAreTakenTogether) {
   const std::function<void(double)> no_progress;
   WeightLoader loader(checkpoint, layouts, *device, no_progress);
   Adapters adapters(loader);
-  adapters.mount(1, {});
-  adapters.mount(2, {});
+  for (const int id : {1, 2}) {
+    adapters.set(id, std::make_unique<AdapterMix>(std::vector<AdapterPart>{}, *device));
+  }
   const step::Step step{.token_ids = std::vector<std::int32_t>(8),
                         .sequences = {{.first_row = 0, .n_rows = 2, .adapter = 1},
                                       {.first_row = 2, .n_rows = 1, .adapter = 1},

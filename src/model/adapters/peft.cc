@@ -1,14 +1,17 @@
-// LoRA adapters as Hugging Face peft writes them. Source: peft's tuners/lora (config.py, layer.py)
-// and utils/save_and_load.py.
+// LoRA adapters as Hugging Face peft writes them. Source: peft 0.19's tuners/lora (config.py,
+// layer.py, dora.py), utils/save_and_load.py and utils/other.py.
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "format/tensor_list.h"
 #include "model/adapters/adapter_source.h"
+#include "model/adapters/name_pattern.h"
 #include "model/config/config.h"
 
 namespace openllm::model {
@@ -18,18 +21,26 @@ using format::printable;
 
 /// Before the name that a module has in the base model.
 constexpr std::string_view kPrefix = "base_model.model.";
-constexpr std::string_view kA = ".lora_A.weight";
-constexpr std::string_view kB = ".lora_B.weight";
 constexpr int kMaxRank = 1 << 20;
 constexpr double kMaxScale = 1e9;
 
 /// Members of adapter_config.json that are read here, that only training looks at, or that repeat
 /// what the tensors say. fan_in_fan_out turns the base's weight, never a or b.
-constexpr std::array<std::string_view, 23> kHarmless{"peft_type",
+constexpr std::array<std::string_view, 37> kHarmless{"peft_type",
                                                      "r",
                                                      "lora_alpha",
+                                                     "rank_pattern",
+                                                     "alpha_pattern",
                                                      "use_rslora",
+                                                     "use_dora",
+                                                     "lora_bias",
                                                      "bias",
+                                                     "modules_to_save",
+                                                     "layers_to_transform",
+                                                     "layers_pattern",
+                                                     "trainable_token_indices",
+                                                     "ensure_weight_tying",
+                                                     "target_parameters",
                                                      "init_lora_weights",
                                                      "fan_in_fan_out",
                                                      "target_modules",
@@ -47,7 +58,11 @@ constexpr std::array<std::string_view, 23> kHarmless{"peft_type",
                                                      "eva_config",
                                                      "corda_config",
                                                      "lora_ga_config",
-                                                     "qalora_group_size"};
+                                                     "qalora_group_size",
+                                                     "runtime_config",
+                                                     "enable_lora",
+                                                     "merge_weights",
+                                                     "tokenizer_name_or_path"};
 
 /// Null, false, or empty: a setting that is not used.
 bool is_off(const base::Json& value) {
@@ -72,9 +87,9 @@ void refuse_unsupported(const Config& config) {
                        ")");
   }
   const std::string bias = config.string_or("bias", "none");
-  if (bias != "none") {
-    config.unsupported("bias", "adapters of biases are not supported (expected none, got ",
-                       printable(bias), ")");
+  if (bias != "none" && bias != "all" && bias != "lora_only") {
+    config.unsupported("bias", "unknown (expected none, all or lora_only, got ", printable(bias),
+                       ")");
   }
   const base::Json* init = config.find("init_lora_weights");
   if (init != nullptr && !keeps_the_base(*init)) {
@@ -89,72 +104,194 @@ void refuse_unsupported(const Config& config) {
   }
 }
 
-float read_scale(const Config& config, int rank) {
-  const double alpha = config.not_negative_or("lora_alpha", 8.0);
-  const auto r = static_cast<double>(rank);
-  const double scale = alpha / (config.bool_or("use_rslora", false) ? std::sqrt(r) : r);
-  if (scale > kMaxScale) {
-    config.corrupt("lora_alpha", "bad value (expected a scale of at most ", kMaxScale, ", got ",
-                   scale, ")");
-  }
-  return static_cast<float>(scale);
-}
+/// What the end of a tensor's name says that it is.
+enum class Part : std::uint8_t {
+  kA,
+  kB,
+  kBBias,
+  kEmbeddingA,
+  kEmbeddingB,
+  kMagnitude,
+  kTokens,
+  kWeight,
+  kBias,
+};
+struct Ending {
+  std::string_view text;
+  Part part;
+};
+/// Longer ones first.
+constexpr Ending kEndings[] = {
+    {".lora_A.weight", Part::kA},
+    {".lora_B.weight", Part::kB},
+    {".lora_B.bias", Part::kBBias},
+    {".lora_embedding_A", Part::kEmbeddingA},
+    {".lora_embedding_B", Part::kEmbeddingB},
+    {".lora_magnitude_vector", Part::kMagnitude},
+    {".lora_magnitude_vector.weight", Part::kMagnitude},
+    {".token_adapter.trainable_tokens_delta", Part::kTokens},
+    {".base_layer.weight", Part::kWeight},
+    {".modules_to_save.weight", Part::kWeight},
+    {".base_layer.bias", Part::kBias},
+    {".modules_to_save.bias", Part::kBias},
+    {".weight", Part::kWeight},
+    {".bias", Part::kBias},
+};
 
-/// The adapter's tensor `name`, which must be a matrix with `rank` rows (columns for b).
-format::NamedTensor require_matrix(const format::Checkpoint& checkpoint, const std::string& name,
-                                   int rank_dim, int rank) {
-  const tensor::TensorView* view = checkpoint.find(name);
-  if (view == nullptr) {
-    base::fail(ErrorCode::kCorruptData, checkpoint.path(), ": tensor ", printable(name),
-               ": missing (expected lora_A and lora_B of a module)");
+class PeftReader {
+ public:
+  explicit PeftReader(const format::Checkpoint& checkpoint)
+      : checkpoint_(checkpoint),
+        config_(checkpoint.config(), checkpoint.path() + "/adapter_config.json"),
+        rank_((refuse_unsupported(config_), config_.int_or("r", 8, 1, kMaxRank))),
+        alpha_(config_.not_negative_or("lora_alpha", 8.0)),
+        is_rank_stabilised_(config_.bool_or("use_rslora", false)),
+        ranks_(config_, "rank_pattern", 1.0, kMaxRank),
+        alphas_(config_, "alpha_pattern", 0.0, kMaxScale) {
+    (void)scale_of(alpha_, rank_);
   }
-  const tensor::Shape& shape = view->shape;
-  if (shape.n_dims() != 2 || shape[rank_dim] != rank) {
-    base::fail(ErrorCode::kCorruptData, checkpoint.path(), ": tensor ", printable(name),
-               ": wrong shape (expected rank ", rank, " as dimension ", rank_dim, " of 2, got ",
+
+  AdapterSource read() {
+    if (!checkpoint_.unreadable().empty()) {
+      const format::UnreadableTensor& tensor = checkpoint_.unreadable()[0];
+      refuse(tensor.name, tensor.reason);
+    }
+    for (const format::NamedTensor& tensor : checkpoint_.tensors()) place(tensor);
+    AdapterSource source{checkpoint_.path(), checkpoint_.kind(), {}, {}};
+    for (auto& [name, module] : modules_) {
+      finish(module);
+      source.modules.push_back(std::move(module));
+    }
+    if (source.modules.empty()) {
+      base::fail(ErrorCode::kCorruptData, checkpoint_.path(), ": an adapter without tensors");
+    }
+    return source;
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& name, std::string_view why) const {
+    base::fail(ErrorCode::kUnsupported, checkpoint_.path(), ": tensor ", printable(name), ": ",
+               why);
+  }
+  [[noreturn]] void corrupt(const std::string& name, std::string_view why) const {
+    base::fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", printable(name), ": ",
+               why);
+  }
+
+  void place(const format::NamedTensor& tensor) {
+    const std::string_view name = tensor.name;
+    const auto* const ending =
+        std::find_if(std::begin(kEndings), std::end(kEndings),
+                     [&](const Ending& candidate) { return name.ends_with(candidate.text); });
+    const std::size_t n_fixed =
+        kPrefix.size() + (ending == std::end(kEndings) ? 0 : ending->text.size());
+    if (!name.starts_with(kPrefix) || ending == std::end(kEndings) || name.size() <= n_fixed) {
+      refuse(tensor.name,
+             "not supported (expected base_model.model.MODULE.lora_A.weight or lora_B, or another "
+             "part of a LoRA adapter)");
+    }
+    const std::string module(name.substr(kPrefix.size(), name.size() - n_fixed));
+    AdapterModule& to = modules_[module];
+    to.module = module;
+    std::optional<format::NamedTensor>& part = member(to, ending->part);
+    if (part) corrupt(tensor.name, "a second one for this module");
+    part = tensor;
+    to.is_table |= ending->part == Part::kEmbeddingA || ending->part == Part::kEmbeddingB;
+  }
+
+  static std::optional<format::NamedTensor>& member(AdapterModule& module, Part part) {
+    switch (part) {
+      case Part::kA:
+      case Part::kEmbeddingA:
+        return module.a;
+      case Part::kB:
+      case Part::kEmbeddingB:
+        return module.b;
+      case Part::kBBias:
+        return module.b_bias;
+      case Part::kMagnitude:
+        return module.magnitude;
+      case Part::kTokens:
+        return module.tokens;
+      case Part::kWeight:
+        return module.weight;
+      case Part::kBias:
+        break;
+    }
+    return module.bias;
+  }
+
+  void finish(AdapterModule& module) const {
+    if (module.tokens) module.token_ids = token_ids(module);
+    if (!module.a && !module.b) {
+      if (module.b_bias || module.magnitude)
+        corrupt(module.tensor_name(), "of a module without lora_A and lora_B");
+      return;
+    }
+    if (!module.a || !module.b) {
+      corrupt(module.tensor_name(), "alone (expected lora_A and lora_B of a module)");
+    }
+    const double rank = ranks_.find(module.module).value_or(rank_);
+    require_rank(*module.a, 0, rank);
+    require_rank(*module.b, 1, rank);
+    module.scale = scale_of(alphas_.find(module.module).value_or(alpha_), rank);
+  }
+
+  void require_rank(const format::NamedTensor& tensor, int dim, double rank) const {
+    const tensor::Shape& shape = tensor.view.shape;
+    if (shape.n_dims() == 2 && static_cast<double>(shape[dim]) == rank) return;
+    base::fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", printable(tensor.name),
+               ": wrong shape (expected rank ", rank, " as dimension ", dim, " of 2, got ",
                shape.to_string(), ")");
   }
-  return {name, *view};
-}
 
-[[noreturn]] void refuse_tensor(const format::Checkpoint& checkpoint, const std::string& name,
-                                std::string_view why) {
-  base::fail(ErrorCode::kUnsupported, checkpoint.path(), ": tensor ", printable(name), ": ", why);
-}
+  float scale_of(double alpha, double rank) const {
+    const double scale = alpha / (is_rank_stabilised_ ? std::sqrt(rank) : rank);
+    if (scale > kMaxScale) {
+      config_.corrupt("lora_alpha", "bad value (expected a scale of at most ", kMaxScale, ", got ",
+                      scale, ")");
+    }
+    return static_cast<float>(scale);
+  }
+
+  /// The tokens whose rows were trained: a list, or one for each name of an embedding.
+  std::vector<std::int32_t> token_ids(const AdapterModule& module) const {
+    constexpr std::string_view kKey = "trainable_token_indices";
+    const base::Json* value = config_.find(kKey);
+    if (value != nullptr && value->if_object() != nullptr) {
+      const base::JsonObject& by_name = *value->if_object();
+      value = nullptr;
+      for (const auto& [name, ids] : by_name) {
+        if (is_name_of(name, module.module)) value = &ids;
+      }
+    }
+    std::vector<std::int32_t> ids;
+    const base::JsonArray* items = value == nullptr ? nullptr : value->if_array();
+    if (items == nullptr)
+      config_.corrupt(kKey, "missing (expected the tokens of ", printable(module.module), ")");
+    for (const base::Json& item : *items) {
+      const std::int64_t* id = item.if_int();
+      if (id == nullptr || *id < 0 || *id >= kMaxVocab)
+        config_.corrupt(kKey, "bad value (expected tokens, got ", printable(item.dump()), ")");
+      ids.push_back(static_cast<std::int32_t>(*id));
+    }
+    return ids;
+  }
+
+  const format::Checkpoint& checkpoint_;
+  const Config config_;
+  const int rank_;
+  const double alpha_;
+  const bool is_rank_stabilised_;
+  const NamePatterns ranks_;
+  const NamePatterns alphas_;
+  std::map<std::string, AdapterModule> modules_{};
+};
 
 }  // namespace
 
-AdapterSource read_adapter(const format::Checkpoint& checkpoint) {
-  if (checkpoint.kind() != format::Checkpoint::Kind::kHuggingFace) {
-    base::fail(ErrorCode::kUnsupported, checkpoint.path(),
-               ": adapters are read from peft's folders only");
-  }
-  const Config config(checkpoint.config(), checkpoint.path() + "/adapter_config.json");
-  refuse_unsupported(config);
-  const int rank = config.int_or("r", 8, 1, kMaxRank);
-  const float scale = read_scale(config, rank);
-  if (!checkpoint.unreadable().empty()) {
-    const format::UnreadableTensor& tensor = checkpoint.unreadable()[0];
-    refuse_tensor(checkpoint, tensor.name, tensor.reason);
-  }
-  AdapterSource source{checkpoint.path(), checkpoint.kind(), {}};
-  for (const format::NamedTensor& tensor : checkpoint.tensors()) {
-    const std::string& name = tensor.name;
-    const bool is_a = name.ends_with(kA);
-    if (!name.starts_with(kPrefix) || (!is_a && !name.ends_with(kB))) {
-      refuse_tensor(checkpoint, name,
-                    "not supported (expected base_model.model.MODULE.lora_A.weight or lora_B)");
-    }
-    const std::string stem = name.substr(0, name.size() - kA.size());
-    format::NamedTensor a = require_matrix(checkpoint, stem + std::string(kA), 0, rank);
-    if (!is_a) continue;
-    source.modules.push_back({stem.substr(std::min(kPrefix.size(), stem.size())), std::move(a),
-                              require_matrix(checkpoint, stem + std::string(kB), 1, rank), scale});
-  }
-  if (source.modules.empty()) {
-    base::fail(ErrorCode::kCorruptData, checkpoint.path(), ": an adapter without tensors");
-  }
-  return source;
+AdapterSource read_peft_adapter(const format::Checkpoint& checkpoint) {
+  return PeftReader(checkpoint).read();
 }
 
 }  // namespace openllm::model

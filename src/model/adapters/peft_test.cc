@@ -36,7 +36,7 @@ TEST(AdapterTest, ModulesOfLinearsInPieces) {
       Runner model(base, device);
       const std::vector<float> bare = model.step({{0, {1, 5, 3}}});
       const MemoryCheckpoint adapter = small_adapter();
-      model.model().mount_adapter(3, read_adapter(adapter));
+      mount_adapter(model.model(), 3, read_adapter(adapter));
       results.push_back(model.step({{1, {1, 5, 3}, {}, 3}}));
       EXPECT_GT(std::abs(results.back()[2] - bare[2]), 1e-3F);
     }
@@ -51,7 +51,7 @@ class AdapterErrorTest : public testing::Test {
   AdapterErrorTest() : model_(small_llama(), "cpu"), adapter_(small_adapter()) {}
 
   void expect_error(ErrorCode code, const std::string& text) {
-    const Error error = error_of([&] { model_.model().mount_adapter(1, read_adapter(adapter_)); });
+    const Error error = error_of([&] { mount_adapter(model_.model(), 1, read_adapter(adapter_)); });
     EXPECT_EQ(error.code(), code) << error.what();
     EXPECT_THAT(error.what(), HasSubstr(text));
     // Nothing is left of it.
@@ -101,7 +101,7 @@ TEST_F(AdapterErrorTest, SettingsThatDoNotMatter) {
   for (const auto& [key, value] : settings) {
     adapter_.mutable_config()[key] = base::Json::parse(value, "test");
   }
-  model_.model().mount_adapter(1, read_adapter(adapter_));
+  mount_adapter(model_.model(), 1, read_adapter(adapter_));
 }
 
 TEST_F(AdapterErrorTest, BadSettings) {
@@ -185,7 +185,7 @@ TEST_F(AdapterErrorTest, ModulesOfBlocksWithoutAdapters) {
     MemoryCheckpoint adapter(format::Checkpoint::Kind::kHuggingFace, adapter_.config());
     adapter.add(stem + ".lora_A.weight", {2, 40});
     adapter.add(stem + ".lora_B.weight", {24, 2});
-    const Error error = error_of([&] { model.model().mount_adapter(1, read_adapter(adapter)); });
+    const Error error = error_of([&] { mount_adapter(model.model(), 1, read_adapter(adapter)); });
     EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
     EXPECT_THAT(error.what(), HasSubstr(module));
   }

@@ -32,11 +32,17 @@ Embedding::Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, Role role
       own_table_(builder.loader.table(
           role, vocab_size, spec.width > 0 ? std::int64_t{spec.width} : builder.dim, is_output)),
       table_(own_table_.get()) {
+  piece_ = builder.loader.list_module({.ref = {role::kEmbedding},
+                                       .n_out = table_->in_features(),
+                                       .n_in = vocab_size,
+                                       .weight = table_,
+                                       .is_table = true,
+                                       .table_scale = spec.scale});
   load_rest(builder);
 }
 
 Embedding::Embedding(const EmbeddingSpec& spec, BlockBuilder& builder, const Embedding& other)
-    : spec_(spec), table_(other.table_) {
+    : spec_(spec), table_(other.table_), piece_(other.piece_) {
   load_rest(builder);
 }
 
@@ -63,13 +69,18 @@ void Embedding::run(Run& run, device::Tensor x) const {
   if (output_) {
     const Scratch::Frame frame(run.scratch);
     const device::Tensor narrow = run.scratch.take(x.rows, spec_.width);
-    run.device.embed(*table_, {.scale = spec_.scale}, narrow);
+    embed(run, narrow);
     if (spec_.is_narrow) add_rest(run, narrow);
     output_->run(run, narrow, x);
   } else {
-    run.device.embed(*table_, {.scale = spec_.scale}, x);
+    embed(run, x);
   }
   if (!spec_.is_narrow) add_rest(run, x);
+}
+
+void Embedding::embed(Run& run, device::Tensor x) const {
+  run.device.embed(*table_, {.scale = spec_.scale}, x);
+  run.device.embed_deltas(run.embedding_deltas(piece_), x);
 }
 
 void Embedding::add_rest(Run& run, device::Tensor x) const {

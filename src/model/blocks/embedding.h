@@ -58,6 +58,7 @@ class Embedding {
 
  private:
   void load_rest(BlockBuilder& builder);
+  void embed(Run& run, device::Tensor x) const;
   /// Adds the other tables, and normalises.
   void add_rest(Run& run, device::Tensor x) const;
 
@@ -68,6 +69,7 @@ class Embedding {
   WeightPtr positions_{};
   WeightPtr token_types_{};
   std::optional<Norm> norm_{};
+  int piece_ = -1;  ///< Number of the table among those that can have adapters.
 };
 
 }  // namespace openllm::model

@@ -37,6 +37,13 @@ Head::Head(const HeadSpec& spec, BlockBuilder& builder, const HeadSource& source
   } else if (spec.bias && index.has(role::kHeadBias)) {
     bias_ = builder.loader.values(role::kHeadBias, {}, vocab_size);
   }
+  if (spec.norm == MatrixNorm::kNone) {
+    piece_ = builder.loader.list_module({.ref = {role::kHead},
+                                         .n_out = vocab_size,
+                                         .n_in = matrix_.in_features(),
+                                         .weight = &matrix_,
+                                         .bias = bias_.get()});
+  }
   if (spec.width > 0)
     input_.emplace(builder, std::vector<LinearPart>{{role::kHeadInput, spec.width}}, builder.dim,
                    At{});
@@ -53,7 +60,8 @@ void Head::run(Run& run, device::Tensor x, float* host_out) const {
     narrow = run.scratch.take(x.rows, spec_.width);
     input_->run(run, x, narrow);
   }
-  run.device.logits(matrix_, bias_.get(), spec_.scale, spec_.soft_cap, narrow, host_out);
+  run.device.logits(matrix_, bias_.get(), run.deltas_of_first(piece_, x.rows), spec_.scale,
+                    spec_.soft_cap, narrow, host_out);
 }
 
 }  // namespace openllm::model

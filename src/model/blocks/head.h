@@ -50,6 +50,7 @@ class Head {
   WeightPtr own_{};
   WeightPtr bias_{};
   const device::Weight& matrix_;
+  int piece_ = -1;  ///< Number among those that can have adapters.
 };
 
 }  // namespace openllm::model

@@ -13,7 +13,7 @@ Linear::Linear(BlockBuilder& builder, const std::vector<LinearPart>& parts, std:
 
 void Linear::run(Run& run, Tensor x, Tensor out) const {
   for (const LinearPiece& piece : pieces_) {
-    run.device.linear(*piece.weight, piece.bias.get(), run.deltas(piece), x,
+    run.device.linear(*piece.weight, piece.bias.get(), run.deltas(piece.id), x,
                       out.columns(piece.begin, piece.weight->out_features()));
   }
 }
@@ -25,7 +25,7 @@ void Linear::run(Run& run, const Input& input, Tensor out) const {
   }
   const Norm& norm = *input.norm;
   run.device.norm_linear(norm.spec(), norm.weight(), norm.bias(), *pieces_[0].weight,
-                         pieces_[0].bias.get(), run.deltas(pieces_[0]), input.x, input.scratch,
+                         pieces_[0].bias.get(), run.deltas(pieces_[0].id), input.x, input.scratch,
                          out);
 }
 
@@ -37,7 +37,7 @@ void Linear::run_gated(Run& run, device::Activation activation, Tensor gate_up, 
     return;
   }
   run.device.gated_linear(activation, *pieces_[0].weight, pieces_[0].bias.get(),
-                          run.deltas(pieces_[0]), gate_up, scratch, out);
+                          run.deltas(pieces_[0].id), gate_up, scratch, out);
 }
 
 }  // namespace openllm::model

@@ -18,12 +18,17 @@ class ExpertLinear {
   ExpertLinear(BlockBuilder& builder, const std::vector<LinearPart>& parts, std::int64_t n_in,
                const device::RouterSpec& router, At at)
       : experts_(builder.loader.experts(parts, n_in, router.n_experts, router.top_k, at)) {
+    at.n_experts = router.n_experts;
+    for (at.expert = 0; at.expert < router.n_experts; ++at.expert) {
+      builder.loader.list_modules(parts, n_in, at, experts_[static_cast<std::size_t>(at.expert)]);
+    }
     for (const LinearPart& part : parts) n_out_ += part.n_out;
     for (std::size_t p = 0; p < experts_[0].size(); ++p) {
       Piece& piece = pieces_.emplace_back();
       piece.begin = experts_[0][p].begin;
       for (const std::vector<LinearPiece>& expert : experts_) {
         piece.weights.push_back(expert[p].weight.get());
+        piece.ids.push_back(expert[p].id);
         if (expert[p].bias) piece.biases.push_back(expert[p].bias.get());
       }
     }
@@ -32,8 +37,8 @@ class ExpertLinear {
   std::int64_t n_out() const noexcept { return n_out_; }
   void run(Run& run, const device::Routing& routing, Tensor x, Tensor out) const {
     for (const Piece& piece : pieces_) {
-      run.device.grouped_linear(routing, piece.weights, piece.biases, x,
-                                out.columns(piece.begin, piece.weights[0]->out_features()));
+      run.device.grouped_linear(routing, piece.weights, piece.biases, run.expert_deltas(piece.ids),
+                                x, out.columns(piece.begin, piece.weights[0]->out_features()));
     }
   }
 
@@ -42,6 +47,7 @@ class ExpertLinear {
     std::int64_t begin = 0;
     std::vector<const device::Weight*> weights{};
     std::vector<const device::Weight*> biases{};
+    std::vector<int> ids{};  ///< LinearPiece::id of each expert's.
   };
   std::vector<std::vector<LinearPiece>> experts_;  // [expert][piece]
   std::vector<Piece> pieces_{};

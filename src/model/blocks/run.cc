@@ -1,5 +1,8 @@
 #include "model/blocks/run.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "base/error.h"
 
 namespace openllm::model {
@@ -29,19 +32,65 @@ device::Tensor Scratch::take(std::int64_t rows, std::int64_t cols) {
 void Run::use(StepAdapters& of_step) noexcept {
   adapters = of_step.rows;
   output_adapters = of_step.output_rows;
-  delta_memory = &of_step.deltas;
+  delta_memory = &of_step;
 }
 
-device::LinearDeltas Run::deltas(const LinearPiece& piece) const {
+namespace {
+
+device::LinearDelta on_rows(const AdapterRows& rows, const MountedAdapter::Delta& delta,
+                            float scale, const device::Weight* gains) {
+  return {rows.first_row,    rows.n_rows, delta.out_begin, delta.a.get(), delta.b.get(),
+          delta.shift.get(), gains,       scale,           delta.columns};
+}
+
+}  // namespace
+
+device::LinearDeltas Run::deltas_of_first(int piece, std::int64_t n_rows) const {
   if (adapters.empty()) return {};
-  delta_memory->clear();
-  for (const AdapterRows& rows : adapters) {
-    for (const MountedAdapter::Delta& delta : rows.adapter->of(piece.id)) {
-      delta_memory->push_back({rows.first_row, rows.n_rows, delta.out_begin, delta.a.get(),
-                               delta.b.get(), delta.scale});
+  std::vector<device::LinearDelta>& deltas = delta_memory->deltas;
+  deltas.clear();
+  for (AdapterRows rows : adapters) {
+    rows.n_rows = std::min(rows.n_rows, n_rows - rows.first_row);
+    if (rows.n_rows <= 0) continue;
+    rows.adapter->visit(
+        piece, [&](const MountedAdapter::Delta& delta, float scale, const device::Weight* gains) {
+          deltas.push_back(on_rows(rows, delta, scale, gains));
+        });
+  }
+  return deltas;
+}
+
+device::LinearDeltas Run::deltas(int piece) const {
+  return deltas_of_first(piece, std::numeric_limits<std::int64_t>::max());
+}
+
+device::ExpertDeltas Run::expert_deltas(std::span<const int> pieces) const {
+  if (adapters.empty()) return {};
+  std::vector<device::ExpertDelta>& deltas = delta_memory->expert_deltas;
+  deltas.clear();
+  for (std::size_t expert = 0; expert < pieces.size(); ++expert) {
+    for (const AdapterRows& rows : adapters) {
+      rows.adapter->visit(pieces[expert], [&](const MountedAdapter::Delta& delta, float scale,
+                                              const device::Weight* gains) {
+        deltas.push_back({static_cast<int>(expert), on_rows(rows, delta, scale, gains)});
+      });
     }
   }
-  return *delta_memory;
+  return deltas;
+}
+
+device::EmbeddingDeltas Run::embedding_deltas(int piece) const {
+  if (adapters.empty()) return {};
+  std::vector<device::EmbeddingDelta>& deltas = delta_memory->embedding_deltas;
+  deltas.clear();
+  for (const AdapterRows& rows : adapters) {
+    rows.adapter->visit(piece, [&](const MountedAdapter::Delta& delta, float scale,
+                                   const device::Weight* /*gains*/) {
+      deltas.push_back(
+          {rows.first_row, rows.n_rows, delta.a.get(), delta.b.get(), scale, delta.columns});
+    });
+  }
+  return deltas;
 }
 
 }  // namespace openllm::model

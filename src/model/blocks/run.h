@@ -56,14 +56,19 @@ struct Run {
   /// with results.
   std::span<const AdapterRows> adapters{};
   std::span<const AdapterRows> output_adapters{};
-  /// Memory of `deltas`; needed where rows have adapters.
-  std::vector<device::LowRankDelta>* delta_memory = nullptr;
+  /// Memory of the deltas; needed where rows have adapters.
+  StepAdapters* delta_memory = nullptr;
 
   /// `of_step`: of this step's rows; must outlive the run.
   void use(StepAdapters& of_step) noexcept;
-  /// Deltas that the adapters of the rows at work add to a piece of a linear; valid until the next
-  /// call.
-  device::LinearDeltas deltas(const LinearPiece& piece) const;
+  /// What the adapters of the rows at work make of a piece (AdaptableModule::piece); valid until
+  /// the next call. `n_rows`: of the rows, those that come first.
+  device::LinearDeltas deltas(int piece) const;
+  device::LinearDeltas deltas_of_first(int piece, std::int64_t n_rows) const;
+  /// The same for the linears of experts, by their pieces.
+  device::ExpertDeltas expert_deltas(std::span<const int> pieces) const;
+  /// The same for a table of embeddings.
+  device::EmbeddingDeltas embedding_deltas(int piece) const;
 };
 
 }  // namespace openllm::model

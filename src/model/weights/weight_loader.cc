@@ -459,15 +459,24 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
     const std::int64_t end = piece.begin + piece.weight->out_features();
     for (; i < parts.size() && begin < end; begin += parts[i++].n_out) {
       const LinearPart& part = parts[i];
-      if (part.rows.n_groups > 0) continue;  // an adapter's rows would have to be cut likewise
       modules_.push_back({{part.role, at, in_encoder},
                           piece.id,
                           begin - piece.begin,
                           part.n_out,
                           n_in,
-                          part.head_dim});
+                          part.head_dim,
+                          part.rows,
+                          piece.weight.get(),
+                          piece.bias.get()});
     }
   }
+}
+
+int WeightLoader::list_module(AdaptableModule module) {
+  module.piece = n_listed_pieces_++;
+  module.ref.in_encoder = index_.stack() == TensorIndex::Stack::kEncoder;
+  modules_.push_back(std::move(module));
+  return modules_.back().piece;
 }
 
 WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in, MatrixNorm norm) {

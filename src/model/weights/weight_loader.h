@@ -62,14 +62,20 @@ enum class MatrixNorm : std::uint8_t {
   kColumns,  ///< Each column is.
 };
 
-/// A module that a linear was stacked from, and where: an adapter adds to its outputs.
-struct LinearModule {
+/// A module that adapters may change: one that a linear was stacked from and where, a head or a
+/// table of embeddings. A module whose outputs are used in parts is listed once for each.
+struct AdaptableModule {
   ModuleRef ref;
-  int piece = 0;               ///< LinearPiece::id
-  std::int64_t out_begin = 0;  ///< First column in the piece.
-  std::int64_t n_out = 0;
-  std::int64_t n_in = 0;
-  int head_dim = 0;  ///< As LinearPart's.
+  int piece = 0;                           ///< LinearPiece::id
+  std::int64_t out_begin = 0;              ///< First column in the piece.
+  std::int64_t n_out = 0;                  ///< Of a table: the size of its rows.
+  std::int64_t n_in = 0;                   ///< Of a table: how many rows it has.
+  int head_dim = 0;                        ///< As LinearPart's.
+  RowRanges rows{};                        ///< As LinearPart's.
+  const device::Weight* weight = nullptr;  ///< Of the whole piece; so the next.
+  const device::Weight* bias = nullptr;    ///< Null: none.
+  bool is_table = false;
+  float table_scale = 1.0F;  ///< Factor of a table's rows.
 };
 
 /// Takes the weights of blocks from the file to the device. Total: a missing, surplus or wrongly
@@ -121,8 +127,6 @@ class WeightLoader {
   /// inputs, so that it is [n_in, n].
   WeightPtr rows(Role role, At at, const tensor::Shape& shape, std::int64_t begin, std::int64_t n,
                  bool turned);
-  WeightPtr upload_quantised(const device::WeightSource& values, tensor::DType type,
-                             device::WeightRole role);
   /// Slice at.expert of a tensor [at.n_experts, n_out, n_in].
   WeightPtr slice(Role role, At at, std::int64_t n_out, std::int64_t n_in);
   /// The matrix of a head, [n_out, n_in], whatever way the family stores its other linears.
@@ -136,7 +140,9 @@ class WeightLoader {
   /// Run for the deltas of its pieces. Modules that are not listed cannot have adapters.
   void list_modules(const std::vector<LinearPart>& parts, std::int64_t n_in, At at,
                     std::vector<LinearPiece>& pieces);
-  const std::vector<LinearModule>& listed_modules() const noexcept { return modules_; }
+  /// The same for what is no linear: `module` without its piece, whose number is the result.
+  int list_module(AdaptableModule module);
+  const std::vector<AdaptableModule>& listed_modules() const noexcept { return modules_; }
 
   std::int64_t n_parameters() const noexcept { return n_parameters_; }
   /// Bytes that one decoding step reads.
@@ -150,6 +156,8 @@ class WeightLoader {
   /// `type`: what matrices are quantised to.
   WeightPtr upload(const device::WeightSource& source, device::WeightRole role, bool read_each_step,
                    std::optional<tensor::DType> type = std::nullopt);
+  WeightPtr upload_quantised(const device::WeightSource& values, tensor::DType type,
+                             device::WeightRole role);
   /// Slice at.expert of a tensor [experts, ...] of which one slice has that shape.
   device::WeightPart take_slice(Role role, const std::string& name, tensor::Shape shape, At at);
   /// The module's matrix, in whatever scheme the file has it.
@@ -169,7 +177,7 @@ class WeightLoader {
   TensorIndex index_;
   const std::vector<std::unique_ptr<WeightScheme>> schemes_;
   bool has_quantised_ = false;
-  std::vector<LinearModule> modules_{};
+  std::vector<AdaptableModule> modules_{};
   int n_listed_pieces_ = 0;
   std::int64_t n_parameters_ = 0;
   std::size_t step_bytes_ = 0;
