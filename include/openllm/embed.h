@@ -57,6 +57,7 @@ struct OPENLLM_API EmbedOptions {
   int max_tokens = 0;
 
   // As in GenerateOptions.
+  CoAwaitSafe<std::string> adapter_name{};
   int priority = 0;
   CoAwaitSafe<std::string> request_id{};
   CoAwaitSafe<std::string> tenant{};

@@ -185,8 +185,17 @@ class OPENLLM_API LLM {
   LLMConfig config() const;
   EngineStats stats() const;
   /// LoRA adapters that requests can name, by name; none while the model is not loaded. Servers of
-  /// the backend "vllm" are asked, once a second at most; throws what that brings.
-  std::vector<AdapterOptions> adapters() const;
+  /// the backend "vllm" are asked, once a second at most, or never without `may_ask`; throws what
+  /// that brings.
+  std::vector<AdapterOptions> adapters(bool may_ask = true) const;
+  /// Makes a LoRA adapter ready for requests, which run on meanwhile; loads the model first if need
+  /// be. One of that name from the same place stays. Throws kNotFound for one that is not there,
+  /// kInvalidArgument for a name that is taken and for an adapter that does not fit the model (the
+  /// tensor and both shapes are named), kUnsupported for what it asks beyond LoRA.
+  void load_adapter(const AdapterOptions& adapter) const;
+  /// Requests that use it go on; its memory is given back when the last one has ended. kNotFound
+  /// for a name that none has.
+  void unload_adapter(const std::string& name) const;
   /// A handle for Services (openllm/runner.h).
   Runner runner() const;
   [[deprecated("write runner()")]] Runner to_runner() const;

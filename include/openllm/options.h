@@ -136,8 +136,10 @@ struct OPENLLM_API GenerateOptions {
   /// it throws: they resume on threads of the library, never the engine's. These are several
   /// (docs/cpp.md), so coroutines of different requests may run at the same time.
   CoAwaitSafe<Executor> executor{};
-  /// Mounted LoRA adapter to use (LoadOptions::adapters, or one that a server of the backend "vllm"
-  /// lists); empty: none. A name that none has is kNotFound.
+  /// Mounted LoRA adapter to use (LoadOptions::adapters, LLM::load_adapter, or one that a server of
+  /// the backend "vllm" lists). Of the native backend also a sum of up to 16 with factors,
+  /// "style*0.5+facts". Empty: LoadOptions::default_adapter; "none": none. A name that none has is
+  /// kNotFound.
   CoAwaitSafe<std::string> adapter_name{};
   /// For messages: template variables beyond the standard ones, as a JSON object.
   CoAwaitSafe<std::string> chat_template_json{};
@@ -183,7 +185,8 @@ using PullCallback = std::function<void(const PullProgress&)>;
 /// no Error, as kInvalidArgument with it nested.
 using PromptSanitizer = std::function<Prompt(Prompt prompt)>;
 
-/// A LoRA adapter: a folder as PEFT writes it, and the name for requests ("default" if empty).
+/// A LoRA adapter: a folder as PEFT writes it, a GGUF file, or the name of one on a hub; and the
+/// name for requests ("default" if empty).
 struct AdapterOptions {
   std::string id{};
   std::string name{};
@@ -286,8 +289,13 @@ struct LoadOptions {
   /// weights: 9 bits). By the backend "vllm" its --quantization, where it is started and named.
   /// Others are kUnsupported.
   std::string quantize{};
-  /// Adapters to mount when the model loads, by the backend "vllm"; for others kUnsupported.
+  /// Adapters to mount when the model loads, by the backends "native" and "vllm".
   std::vector<AdapterOptions> adapters{};
+  /// The adapter of requests that name none (as GenerateOptions::adapter_name); empty: none.
+  std::string default_adapter{};
+  /// Most adapters that the native backend keeps in memory; 0: all. Beyond it those that no request
+  /// uses make room, the least recently used first, and are read again when a request names them.
+  int max_adapters = 0;
   /// Use no network: a model that is not on this machine is kNotFound. HF_HUB_OFFLINE says the
   /// same.
   bool offline = false;

@@ -80,6 +80,8 @@ class Backend {
   virtual void stop_choice(const std::string& id, int choice) = 0;
   virtual EngineStats stats() const = 0;
 
+  /// Whether the files of an adapter are read by this process: AdapterOptions::id is a path then.
+  virtual bool reads_adapters() const noexcept { return false; }
   /// Makes a LoRA adapter ready for requests. One that is there already, from the same place,
   /// stays. Throws kUnsupported where the backend has none; kInvalidArgument where "adapters" for a
   /// name that is taken; kNotFound for one that is not there.
@@ -88,6 +90,8 @@ class Backend {
   virtual void unmount_adapter(const std::string& name);
   /// Those that requests can name, by name. May ask a server.
   virtual std::vector<AdapterOptions> adapters() const { return {}; }
+  /// The same, as far as that is known without asking.
+  virtual std::vector<AdapterOptions> known_adapters() const { return adapters(); }
   /// The number by which requests have the adapter (engine::Request::adapter), above 0; the same as
   /// long as it is mounted. Throws kNotFound where "adapter_name". May ask a server.
   virtual std::int32_t find_adapter(const std::string& name);

@@ -88,11 +88,6 @@ void refuse_what_only_vllm_does(const LoadOptions& options) {
   require_unset("vllm.args", options.vllm.args.empty(), "vllm");
   require_unset("tokenizer", options.tokenizer.empty(), "vllm");
   (void)parse_quantize(options.quantize);
-  if (!options.adapters.empty()) {
-    const AdapterOptions& first = options.adapters.front();
-    refuse("adapters", base::cat("only the backend vllm mounts what --adapter-id names; got ",
-                                 first.id, " as ", name_of(first)));
-  }
 }
 
 void refuse_options_of_others(const LoadOptions& options) {
@@ -101,7 +96,6 @@ void refuse_options_of_others(const LoadOptions& options) {
   if (!may_be_vllm) {
     LoadOptions both;
     both.quantize = options.quantize;
-    both.adapters = options.adapters;
     refuse_what_only_vllm_does(both);
   }
   if (!options.places.empty()) {
@@ -143,6 +137,7 @@ void check_options(const LoadOptions& options) {
   require_range("n_threads", options.n_threads, 0, 1024);
   require_not_negative("max_model_len", options.max_model_len);
   require_not_negative("kv_cache_bytes", options.kv_cache_bytes);
+  require_range("max_adapters", options.max_adapters, 0, 1 << 20);
   require_device(options.device);
   (void)choose_kv_type(options.kv_dtype, options.device, false);
   (void)parse_dtype(options.dtype);

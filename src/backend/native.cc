@@ -7,6 +7,7 @@
 
 #include "backend/check_options.h"
 #include "backend/kv_budget.h"
+#include "backend/native_adapters.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/system_limits.h"
@@ -36,18 +37,22 @@ class NativeRunner final : public engine::StepRunner {
 };
 
 /// The engine and the sampler are made for the table of fields.
-Capabilities native_capabilities() { return {.prompt_logits = true, .all_fields = true}; }
+Capabilities native_capabilities() {
+  return {.prompt_logits = true, .adapters = true, .all_fields = true};
+}
 
 class NativeBackend final : public Backend {
  public:
   NativeBackend(std::unique_ptr<device::Device> device, std::unique_ptr<model::Model> model,
-                device::KvType kv_type, const engine::EngineOptions& options)
+                device::KvType kv_type, const engine::EngineOptions& options,
+                std::size_t max_adapters)
       : device_(std::move(device)),
         model_(std::move(model)),
         runner_(*device_, *model_),
         kv_type_(kv_type),
         max_model_len_(options.max_model_len),
         source_{options.max_source_len, model_->spec().decoder_start},
+        adapters_(*model_, max_adapters),
         engine_(runner_, options, clock_) {}
 
   Capabilities capabilities() const noexcept override { return native_capabilities(); }
@@ -64,10 +69,18 @@ class NativeBackend final : public Backend {
             model_->pooled_head()};
   }
   int n_slots() const override { return static_cast<int>(engine_.stats().max_running); }
-  void submit(engine::Request request) override { engine_.submit(std::move(request)); }
+  void submit(engine::Request request) override {
+    if (request.adapter != 0) request.keeps = adapters_.hold(request.adapter);
+    engine_.submit(std::move(request));
+  }
   void cancel(const std::string& id) override { engine_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }
   EngineStats stats() const override { return engine_.stats(); }
+  bool reads_adapters() const noexcept override { return true; }
+  void mount_adapter(const AdapterOptions& adapter) override { adapters_.mount(adapter); }
+  void unmount_adapter(const std::string& name) override { adapters_.unmount(name); }
+  std::vector<AdapterOptions> adapters() const override { return adapters_.list(); }
+  std::int32_t find_adapter(const std::string& name) override { return adapters_.find(name); }
   void shut_down(const base::Failure& failure) override { engine_.shut_down(failure); }
 
  private:
@@ -78,6 +91,7 @@ class NativeBackend final : public Backend {
   device::KvType kv_type_;
   int max_model_len_;
   SourceFacts source_;
+  NativeAdapters adapters_;
   engine::Engine engine_;  // last: its thread uses everything above
 };
 
@@ -161,7 +175,8 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   engine_options.kv_groups = model->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;
   return std::make_unique<NativeBackend>(std::move(device), std::move(model), model_options.kv_type,
-                                         std::move(engine_options));
+                                         engine_options,
+                                         static_cast<std::size_t>(options.max_adapters));
 }
 
 /// Reads the configuration as `load` would. Throws what makes the model impossible here.

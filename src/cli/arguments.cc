@@ -297,6 +297,7 @@ void check(const CLI::App& command, Arguments& a) {
   const bool takes_texts = !takes_prompt && command.get_option_no_throw("TEXT") != nullptr;
   check_origins(a);
   check_sampling_params(command, a);
+  choose_default_adapter(a.load);
   if (takes_model) {
     sort_words(a, takes_prompt);
     const char* variable = std::getenv("OPENLLM_MODEL_ID");

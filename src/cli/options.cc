@@ -419,6 +419,7 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
       "--trust-remote-code,!--no-trust-remote-code",
       [&load](std::int64_t count) { load.trust_remote_code = count > 0; },
       "Run code that comes with the model (a vLLM that is started and the backend pt do)");
+  add_adapter_options(app, load);
   add_places(app, load);
   add_vllm_options(app, load);
 }

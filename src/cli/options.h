@@ -78,6 +78,10 @@ void add_load_options(CLI::App* app, LoadOptions& load);
 /// --place, which is one of them.
 void add_places(CLI::App* app, LoadOptions& load);
 
+/// Which LoRA adapters to mount.
+void add_adapter_options(CLI::App* app, LoadOptions& load);
+/// Requests that name no adapter have the only one, if there is one.
+void choose_default_adapter(LoadOptions& load);
 /// Those of the backend vllm, which are among them.
 void add_vllm_options(CLI::App* app, LoadOptions& load);
 

@@ -34,8 +34,7 @@ constexpr std::string_view kNoGpu =
     "models run on the CPU here; `openllm backends` lists the devices";
 constexpr std::string_view kNoFetch =
     "models come into the store by `scripts/fetch-model` or `openllm models add`";
-constexpr std::string_view kAdapters =
-    "--adapter-id FOLDER[:NAME] mounts an adapter, where the backend is vllm";
+constexpr std::string_view kAdapters = "--adapter-id ID[:NAME] mounts an adapter";
 constexpr std::string_view kNoTls =
     "the server speaks plain HTTP; a reverse proxy in front of it (nginx, Caddy) can speak HTTPS";
 constexpr std::string_view kOneProcess =
@@ -160,7 +159,9 @@ constexpr PeerName kPeerNames[] = {
     {"--rope-scaling", kAbsent, "positions are the model's own"},
     {"--rope-freq-base", kAbsent, "positions are the model's own"},
     {"--rope-freq-scale", kAbsent, "positions are the model's own"},
-    {"--lora", kAbsent, kAdapters},
+    {"--lora", kSame, "--adapter-id"},
+    {"--lora-scaled", kAbsent, "--adapter-id FILE:NAME, and --adapter-name NAME*SCALE"},
+    {"--lora-modules", kAbsent, kAdapters},
     {"--enable-lora", kAbsent, kAdapters, false},
     {"-md", kAbsent, kNoSpeculation},
     {"--model-draft", kAbsent, kNoSpeculation},

@@ -3,17 +3,6 @@
 #include "cli/values.h"
 
 namespace openllm::cli {
-namespace {
-
-/// "folder:name"; a colon before a slash is the folder's.
-AdapterOptions parse_adapter(const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos || text.find('/', colon) != std::string::npos) return {text, ""};
-  return {text.substr(0, colon), text.substr(colon + 1)};
-}
-
-}  // namespace
-
 void add_places(CLI::App* app, LoadOptions& load) {
   repeated(
       app, "--place", load.places,
@@ -48,17 +37,6 @@ void add_vllm_options(CLI::App* app, LoadOptions& load) {
   number(app, "--gpu-memory-utilization", load.gpu_memory_utilization,
          "Share of an accelerator's memory, in vLLM (default: $OPENLLM_GPU_MEMORY_UTILIZATION)",
          {.min = 0, .max = 1, .is_above_min = true});
-  app->add_option_function<std::vector<std::string>>(
-         "--adapter-id",
-         [&load](const std::vector<std::string>& texts) {
-           for (const std::string& text : texts) load.adapters.push_back(parse_adapter(text));
-         },
-         "LoRA adapter to mount, in vLLM; requests name it (default: $OPENLLM_ADAPTER_MAP; name: "
-         "default); may be repeated")
-      ->type_name("FOLDER[:NAME]")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
   named(app, "--tokenizer", load.tokenizer,
         "Tokenizer here of a model that only servers have: a folder, or a model's name");
 }

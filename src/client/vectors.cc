@@ -31,6 +31,7 @@ Json common_body(const std::string& model, const EmbedOptions& options) {
   if (options.truncate)
     body["truncate_prompt_tokens"] = options.max_tokens > 0 ? options.max_tokens : -1;
   if (!options.prompt_name.empty()) body["prompt_name"] = std::string(options.prompt_name);
+  if (!options.adapter_name.empty()) body["adapter_name"] = std::string(options.adapter_name);
   if (options.priority != 0) body["priority"] = options.priority;
   if (!options.request_id.empty()) body["request_id"] = std::string(options.request_id);
   if (options.timeout) body["timeout"] = static_cast<double>(options.timeout->count()) / 1e3;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <exception>
 #include <functional>
-#include <future>
 #include <new>
 #include <string>
 #include <thread>
@@ -34,12 +33,7 @@ struct EndChoice {
   int choice;  // < 0: all
   FinishReason reason;
 };
-/// Work for the engine's thread. Whoever gave it waits for its end, and owns it.
-struct Errand {
-  const std::function<void()>* work;
-  std::promise<void>* done;
-};
-using Command = std::variant<std::unique_ptr<RequestState>, EndChoice, Errand>;
+using Command = std::variant<std::unique_ptr<RequestState>, EndChoice>;
 
 Newcomer newcomer_of(const Request& request) {
   return {
@@ -90,7 +84,6 @@ class Engine::Impl {
         core_(runner, options, clock),
         max_of_request_(core_.stats().max_of_request()),
         max_running_(core_.stats().max_running),
-        has_thread_(start_thread),
         stats_(core_.stats()) {
     if (start_thread) thread_ = base::start_thread([this] { loop(); });
   }
@@ -153,19 +146,6 @@ class Engine::Impl {
     wake_.notify_one();
   }
 
-  void between_steps(const std::function<void()>& work) {
-    if (!has_thread_) return work();
-    std::promise<void> done;
-    std::future<void> result = done.get_future();
-    {
-      const base::MutexLock lock(mutex_);
-      if (closing_) base::fail(ErrorCode::kUnavailable, "engine: shutting down");
-      inbox_.emplace_back(Errand{&work, &done});
-    }
-    wake_.notify_one();
-    result.get();
-  }
-
   EngineStats stats() const {
     const base::MutexLock lock(mutex_);
     EngineStats stats = stats_;
@@ -216,22 +196,11 @@ class Engine::Impl {
         add(*request);
       } else if (const auto* end = std::get_if<EndChoice>(&command)) {
         core_.end_choice(end->id, end->choice, end->reason);
-      } else if (const auto* errand = std::get_if<Errand>(&command)) {
-        run(*errand);
       }
     }
     const bool any = !commands_.empty();
     commands_.clear();
     return any;
-  }
-
-  static void run(const Errand& errand) {
-    try {
-      (*errand.work)();
-      errand.done->set_value();
-    } catch (...) {
-      errand.done->set_exception(std::current_exception());
-    }
   }
 
   void add(std::unique_ptr<RequestState>& state) {
@@ -306,7 +275,6 @@ class Engine::Impl {
   Core core_;
   const std::int64_t max_of_request_;  // of an idle engine
   const std::int64_t max_running_;
-  const bool has_thread_;
   std::vector<Command> commands_;
 
   mutable base::Mutex mutex_;
@@ -334,7 +302,6 @@ void Engine::stop_choice(const std::string& id, int choice) {
   impl_->post(EndChoice{id, choice, FinishReason::kStop});
 }
 EngineStats Engine::stats() const { return impl_->stats(); }
-void Engine::between_steps(const std::function<void()>& work) { impl_->between_steps(work); }
 void Engine::shut_down(const base::Failure& failure) {
   impl_->shut_down(FinishReason::kError, std::make_shared<const base::Failure>(failure));
 }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,9 +58,6 @@ class Engine {
   /// meantime are delivered and not the caller's any more. Unknown or ended choices are ignored.
   void stop_choice(const std::string& id, int choice);
   EngineStats stats() const;
-  /// Runs `work` between two steps, on the engine's thread, and returns behind it. Throws what it
-  /// throws; kUnavailable when the engine ends before. Not by a sink.
-  void between_steps(const std::function<void()>& work);
   /// Ends every request with kError and `failure`, and the thread; `submit` is refused from then
   /// on. Called at most once, and not by a sink.
   void shut_down(const base::Failure& failure);

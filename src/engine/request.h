@@ -112,6 +112,7 @@ struct Request {
   std::vector<std::int32_t> token_types{};
   int priority = 0;  ///< Lower runs first.
   std::int32_t adapter = 0;
+  std::shared_ptr<const void> keeps{};  ///< Lives as long as the request runs or waits.
   /// Anything besides tokens and adapter that changes the numbers.
   std::uint64_t prefix_salt = 0;
   std::string tenant{};      ///< Shares the engine's time with other tenants, but no prefix.

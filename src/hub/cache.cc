@@ -91,7 +91,9 @@ std::optional<CachedModel> model_in(const Snapshot& snapshot, const Files& files
     return std::nullopt;
   }
   const bool is_folder = selection.load.empty();
-  const auto is_config = [](const std::string& path) { return path == "config.json"; };
+  const auto is_config = [&](const std::string& path) {
+    return path == (selection.format == kAdapterFormat ? "adapter_config.json" : "config.json");
+  };
   if (is_folder && std::none_of(files.paths.begin(), files.paths.end(), is_config))
     return std::nullopt;
   if (is_folder && !has_all_parts(snapshot.folder, selection.files)) return std::nullopt;

@@ -302,6 +302,20 @@ Selection select_texts(const std::vector<std::string>& paths, const Reference& r
   return result;
 }
 
+/// A LoRA adapter as peft writes it; nothing where there is none.
+std::optional<Selection> select_adapter(const std::vector<std::string>& paths) {
+  constexpr std::string_view kConfig = "adapter_config.json";
+  const auto has = [&](std::string_view name) {
+    return std::find(paths.begin(), paths.end(), name) != paths.end();
+  };
+  for (const std::string_view weights : {"adapter_model.safetensors", "adapter_model.bin"}) {
+    if (has(kConfig) && has(weights))
+      return Selection{
+          {std::string(kConfig), std::string(weights)}, {}, std::string(kAdapterFormat)};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Selection select_files(const std::vector<std::string>& paths, const Reference& reference,
@@ -325,6 +339,9 @@ Selection select_files(const std::vector<std::string>& paths, const Reference& r
     std::vector<std::string> weights = find_pickles(paths);
     require_parts(weights, paths, reference);
     if (!weights.empty()) return with_small_files(paths, std::move(weights), ".bin", "pytorch");
+  }
+  if (any && !names_gguf) {
+    if (auto adapter = select_adapter(paths)) return *std::move(adapter);
   }
   base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
                   "model: ", reference.repo, " has no weights that can be read here (expected ",

@@ -46,6 +46,7 @@ void EmbedRun::set_options(const EmbedOptions& options, std::size_t n_inputs) {
   dimensions_ = options.dimensions;
   options_.max_new_tokens = 0;
   options_.output_kind = OutputKind::kFinalOnly;
+  options_.adapter_name = options.adapter_name;
   options_.priority = options.priority;
   options_.request_id = options.request_id;
   options_.tenant = options.tenant;

@@ -191,7 +191,7 @@ void Instance::submit(const Started& started, const Prompt& given, const Generat
   PreparedPrompt prepared = prepare_prompt(model_, prompt, options, prompt_limits);
   request.id = started.engine_id;
   if (capabilities.is_mixed) request.fields = std::move(fields);
-  if (!options.adapter_name.empty()) request.adapter = backend->find_adapter(options.adapter_name);
+  request.adapter = adapter_of(options, *backend);
   request.prompt_ids = prepared.token_ids;
   if (source.max_len > 0) {
     request.source_ids = std::move(request.prompt_ids);
@@ -249,6 +249,13 @@ void Instance::require_task(ModelTask task) {
   }
 }
 
+/// The number of the adapter that a request wants; 0: none.
+std::int32_t Instance::adapter_of(const GenerateOptions& options, backend::Backend& backend) const {
+  const std::string& wanted = options.adapter_name;
+  const std::string& name = wanted.empty() ? runtime_.options().default_adapter : wanted;
+  return name.empty() || name == "none" ? 0 : backend.find_adapter(name);
+}
+
 void Instance::submit_hidden(const Started& started, EmbedInput input,
                              std::optional<Pooling> pooling, const GenerateOptions& options) {
   const auto backend = load();
@@ -270,6 +277,7 @@ void Instance::submit_hidden(const Started& started, EmbedInput input,
   engine::Request request = make_engine_request(options, started.config, false, limits, nullptr);
   request.id = started.engine_id;
   request.prompt_ids = std::move(tokens.ids);
+  request.adapter = adapter_of(options, *backend);
   request.token_types = std::move(tokens.types);
   request.hidden = pooler.rows();
   request.sink = started.sink;
@@ -481,9 +489,17 @@ EngineStats Instance::stats() const {
   return backend == nullptr ? EngineStats{} : backend->stats();
 }
 
-std::vector<AdapterOptions> Instance::adapters() const {
+std::vector<AdapterOptions> Instance::adapters(bool may_ask) const {
   const auto backend = runtime_.backend_or_null();
-  return backend == nullptr ? std::vector<AdapterOptions>() : backend->adapters();
+  if (backend == nullptr) return {};
+  return may_ask ? backend->adapters() : backend->known_adapters();
 }
+
+void Instance::load_adapter(const AdapterOptions& adapter) {
+  (void)load();
+  runtime_.mount_adapter(adapter);
+}
+
+void Instance::unload_adapter(const std::string& name) { runtime_.unmount_adapter(name); }
 
 }  // namespace openllm::llm

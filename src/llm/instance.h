@@ -68,7 +68,9 @@ class Instance : public std::enable_shared_from_this<Instance> {
   ModelInfo info();
   BackendInfo backend_info();
   EngineStats stats() const;
-  std::vector<AdapterOptions> adapters() const;
+  std::vector<AdapterOptions> adapters(bool may_ask) const;
+  void load_adapter(const AdapterOptions& adapter);
+  void unload_adapter(const std::string& name);
 
  private:
   struct Started {
@@ -86,6 +88,7 @@ class Instance : public std::enable_shared_from_this<Instance> {
   void submit(const Started& started, const Prompt& prompt, const GenerateOptions& options);
   void submit_hidden(const Started& started, EmbedInput input, std::optional<Pooling> pooling,
                      const GenerateOptions& options);
+  std::int32_t adapter_of(const GenerateOptions& options, backend::Backend& backend) const;
   void hand_over(const Started& started, const std::shared_ptr<backend::Backend>& backend,
                  engine::Request request);
   void post_to_front(const Started& started, std::size_t n_bytes, std::function<void()> work);

@@ -216,7 +216,9 @@ ModelInfo LLM::info() const { return impl().info(); }
 BackendInfo LLM::backend() const { return impl().backend_info(); }
 LLMConfig LLM::config() const { return impl().model().config(); }
 EngineStats LLM::stats() const { return impl().stats(); }
-std::vector<AdapterOptions> LLM::adapters() const { return impl().adapters(); }
+std::vector<AdapterOptions> LLM::adapters(bool may_ask) const { return impl().adapters(may_ask); }
+void LLM::load_adapter(const AdapterOptions& adapter) const { impl().load_adapter(adapter); }
+void LLM::unload_adapter(const std::string& name) const { impl().unload_adapter(name); }
 
 Tokenizer LLM::tokenizer() const {
   (void)impl();

@@ -12,6 +12,7 @@
 #include "backend/check_options.h"
 #include "base/error.h"
 #include "base/system_limits.h"
+#include "llm/adapter_files.h"
 #include "store/file_times.h"
 #include "store/names.h"
 
@@ -57,24 +58,37 @@ class LoadingHere {
   std::atomic<std::thread::id>& thread_;
 };
 
-/// With a name each, and paths that mean the same in another process. Throws kInvalidArgument where
-/// "adapters" for one without id and for a name that comes twice.
+/// With a name, and a path that means the same in another process. Throws kInvalidArgument where
+/// "adapters" for one without id.
+AdapterOptions named_adapter(AdapterOptions adapter) {
+  if (adapter.id.empty()) {
+    base::fail_at(ErrorCode::kInvalidArgument, "adapters",
+                  "one has no id (expected a folder, a GGUF file, or a name on a hub)");
+  }
+  adapter.name = backend::name_of(adapter);
+  std::error_code ignored;
+  const std::filesystem::path path = store::expand_home(adapter.id);
+  if (store::is_path(adapter.id) || std::filesystem::exists(path, ignored))
+    adapter.id = std::filesystem::absolute(path).lexically_normal().string();
+  return adapter;
+}
+
+/// As this machine has it, for a backend that reads it itself: what a hub has is fetched.
+AdapterOptions here(AdapterOptions adapter, const backend::Backend& backend,
+                    const LoadOptions& options) {
+  if (backend.reads_adapters()) adapter.id = find_adapter_files(adapter.id, options);
+  return adapter;
+}
+
+/// All of them; also kInvalidArgument for a name that comes twice.
 std::vector<AdapterOptions> named_adapters(std::vector<AdapterOptions> adapters) {
   std::set<std::string> names;
   for (AdapterOptions& adapter : adapters) {
-    if (adapter.id.empty()) {
-      base::fail_at(ErrorCode::kInvalidArgument, "adapters",
-                    "one has no id (expected a folder, or a name on a hub)");
-    }
-    adapter.name = backend::name_of(adapter);
+    adapter = named_adapter(std::move(adapter));
     if (!names.insert(adapter.name).second) {
       base::fail_at(ErrorCode::kInvalidArgument, "adapters", "two have one name (got ",
                     adapter.name, ")");
     }
-    std::error_code ignored;
-    const std::filesystem::path path = store::expand_home(adapter.id);
-    if (store::is_path(adapter.id) || std::filesystem::is_directory(path, ignored))
-      adapter.id = std::filesystem::absolute(path).lexically_normal().string();
   }
   return adapters;
 }
@@ -93,6 +107,7 @@ Runtime::Runtime(LocalModel& model, const LoadOptions& options,
       options_(prepared(options)),
       entries_(std::move(entries)),
       choice_(backend::choose_backend(entries_, model.source(), options)),
+      adapters_(options_.adapters),
       output_(std::make_shared<base::Worker>(base::ThreadRole::kServing)),
       resume_(std::make_shared<base::Worker>(base::ThreadRole::kServing, kMaxResumeThreads)),
       front_(base::ThreadRole::kServing),
@@ -142,7 +157,7 @@ std::shared_ptr<backend::Backend> Runtime::load_chosen() {
     const backend::Choice now = choice();
     try {
       std::shared_ptr<backend::Backend> loaded = now.require().load(model_.source(), options_);
-      for (const AdapterOptions& adapter : options_.adapters) loaded->mount_adapter(adapter);
+      mount_all(*loaded);
       return loaded;
     } catch (const Error& error) {
       auto next = backend::choose_next(now, error, entries_, model_.source(), options_);
@@ -157,6 +172,31 @@ std::shared_ptr<backend::Backend> Runtime::load_chosen() {
       if (!failure) failure = error;
     }
   }
+}
+
+void Runtime::mount_all(backend::Backend& loaded) const {
+  std::vector<AdapterOptions> adapters;
+  {
+    const base::MutexLock lock(backend_mutex_);
+    adapters = adapters_;
+  }
+  for (const AdapterOptions& adapter : adapters)
+    loaded.mount_adapter(here(adapter, loaded, options_));
+}
+
+void Runtime::mount_adapter(AdapterOptions adapter) {
+  adapter = named_adapter(std::move(adapter));
+  const std::shared_ptr<backend::Backend> loaded = load();
+  loaded->mount_adapter(here(adapter, *loaded, options_));
+  const base::MutexLock lock(backend_mutex_);
+  std::erase_if(adapters_, [&](const auto& known) { return known.name == adapter.name; });
+  adapters_.push_back(std::move(adapter));
+}
+
+void Runtime::unmount_adapter(const std::string& name) {
+  load()->unmount_adapter(name);
+  const base::MutexLock lock(backend_mutex_);
+  std::erase_if(adapters_, [&](const auto& known) { return known.name == name; });
 }
 
 void Runtime::require_not_loading_here() const {

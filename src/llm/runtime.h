@@ -48,6 +48,11 @@ class Runtime {
   /// `load` on another thread.
   void unload();
 
+  /// Mounts an adapter in the loaded backend, and in each that is loaded after it. Throws as
+  /// Backend::mount_adapter.
+  void mount_adapter(AdapterOptions adapter);
+  void unmount_adapter(const std::string& name);
+
   /// Turns tokens into text. Shared with the sinks: an answer may end after the Runtime.
   const std::shared_ptr<base::Worker>& output() const noexcept { return output_; }
   /// Resumes coroutines: those of a request one after the other, those of several side by side.
@@ -61,6 +66,7 @@ class Runtime {
   /// Throws kInvalidArgument in a progress callback, whose thread has the lock already.
   void require_not_loading_here() const;
   std::shared_ptr<backend::Backend> load_chosen() REQUIRES(load_mutex_);
+  void mount_all(backend::Backend& loaded) const;
 
   LocalModel& model_;
   const LoadOptions options_;
@@ -72,6 +78,7 @@ class Runtime {
   mutable base::Mutex backend_mutex_;
   backend::Choice choice_ GUARDED_BY(backend_mutex_);
   std::shared_ptr<backend::Backend> backend_ GUARDED_BY(backend_mutex_);  // null: not loaded
+  std::vector<AdapterOptions> adapters_ GUARDED_BY(backend_mutex_);  // to mount in a new backend
 
   // Threads, made by their first task.
   const std::shared_ptr<base::Worker> output_;

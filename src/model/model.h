@@ -33,7 +33,7 @@ struct ModelOptions {
 };
 
 /// A network on a device. Knows the order of operations, nothing of requests.
-/// Thread safety: one thread at a time.
+/// Thread safety: one thread at a time, but for adapters.
 class Model {
  public:
   /// Loads every weight. Throws kUnsupported for an unknown architecture, kCorruptData for a
@@ -70,7 +70,7 @@ class Model {
       const std::vector<AdapterPart>& parts) const = 0;
   /// Makes a sum usable by the rows of steps that name `id` (step::SequenceRows::adapter), > 0 and
   /// not in use. KV caches know adapters by id: that of an unmounted one must not go to a different
-  /// one.
+  /// one. This and the next on any thread, also beside a step that does not name it.
   virtual void mount_adapter(int id, std::unique_ptr<const AdapterMix> mix) = 0;
   /// Frees what only that sum has. Throws kNotFound when none has that id.
   virtual void unmount_adapter(int id) = 0;

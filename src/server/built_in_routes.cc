@@ -25,6 +25,8 @@ Task<void> show_index(Call& call);
 Task<void> show_metadata(Call& call);
 Task<void> show_prompt(Call& call);
 Task<void> list_adapters(Call& call);
+Task<void> load_adapter(Call& call);
+Task<void> unload_adapter(Call& call);
 
 namespace {
 
@@ -96,6 +98,14 @@ void add_model_routes(RouteTable& table) {
     table.add({"GET", path, list_adapters, true, &kNativeDialect, kJsonContent,
                plain_doc(kNativeTag, "List the mounted LoRA adapters")});
   }
+  const auto add_change = [&](const char* path, Endpoint endpoint, const char* summary) {
+    RouteDoc doc = plain_doc(kVectorTag, summary, "text/plain");
+    doc.request.push_back({kJson, write_object_schema});
+    table.add(
+        {"POST", path, std::move(endpoint), true, &kOpenAiDialect, kJsonContent, std::move(doc)});
+  };
+  add_change("/v1/load_lora_adapter", load_adapter, "Mount a LoRA adapter");
+  add_change("/v1/unload_lora_adapter", unload_adapter, "Unmount a LoRA adapter");
   table.add({"GET", "/v1/models", list_models, true, &kOpenAiDialect, kJsonContent,
              plain_doc(kOpenAiTag, "List the models")});
   table.add({"GET", "/v1/models/", show_model, true, &kOpenAiDialect, kJsonContent,

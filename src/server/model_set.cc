@@ -176,15 +176,27 @@ const ModelEntry* ModelSet::find(const std::string& name) const {
   return is_shared ? nullptr : known->get();
 }
 
+const std::string& ModelSet::Selection::adapter_beside(const std::string& wanted) const {
+  if (wanted.empty() || wanted == adapter) return adapter;
+  base::fail_at(ErrorCode::kInvalidArgument, "adapter_name",
+                "stands beside a model that is an adapter (expected nothing or ", adapter, ", got ",
+                wanted, ")");
+}
+
 ModelSet::Selection ModelSet::require(const std::string& name) const {
   if (entries_.empty()) {
     base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
                     "model: this server has none");
   }
   const ModelEntry& first = *entries_.front();
-  if (name.empty()) return {&first, first.name()};
-  if (const ModelEntry* entry = find(name)) return {entry, name};
-  if (takes_any_name_) return {&first, name};
+  if (name.empty()) return {&first, first.name(), {}};
+  if (const ModelEntry* entry = find(name)) return {entry, name, {}};
+  for (const auto& entry : entries_) {
+    for (const AdapterOptions& adapter : entry->llm().adapters(false)) {
+      if (adapter.name == name) return {entry.get(), name, name};
+    }
+  }
+  if (takes_any_name_) return {&first, name, {}};
   constexpr std::size_t kMaxShown = 200;
   base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
                   "model: the model `", name.substr(0, kMaxShown),

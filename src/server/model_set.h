@@ -97,8 +97,18 @@ class ModelSet {
   struct Selection {
     const ModelEntry* entry = nullptr;
     std::string name{};
+    std::string adapter{};  ///< The name is that of an adapter of the model.
+
+    /// Has a request whose GenerateOptions or EmbedOptions these are use that adapter. Throws
+    /// kInvalidArgument where it names another one.
+    template <typename Options>
+    void apply_to(Options& options) const {
+      if (!adapter.empty()) options.adapter_name = adapter_beside(options.adapter_name);
+    }
+    const std::string& adapter_beside(const std::string& wanted) const;
   };
-  /// The model of that name; fails with "model_not_found". An empty name means the first model.
+  /// The model of that name, or the one that has an adapter of that name; fails with
+  /// "model_not_found". An empty name means the first model.
   Selection require(const std::string& name) const;
 
  private:

@@ -38,6 +38,8 @@ class Adapters {
   std::string name_of(std::int32_t number) const;
   /// As Backend::adapters. Asks the servers again, once a second at most.
   std::vector<AdapterOptions> list();
+  /// The same, as the servers said last.
+  std::vector<AdapterOptions> known() const;
   /// A server began anew at `url`: mounts there what was mounted before.
   void restore(std::size_t server, const std::string& url);
 
@@ -49,7 +51,6 @@ class Adapters {
     Names adapters{};
   };
 
-  std::vector<AdapterOptions> known() const;
   bool refresh(std::size_t index);
   void refresh_all() REQUIRES(asking_mutex_);
   bool mount_at(std::size_t index, const AdapterOptions& adapter);

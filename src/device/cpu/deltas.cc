@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "device/cpu/cpu_device_impl.h"
 #include "device/lookup.h"
+#include "kernels/packing.h"
 
 namespace openllm::device::cpu {
 namespace {

@@ -11,6 +11,7 @@
 #include "model/adapters/adapter_tensor.h"
 #include "model/blocks/embedding.h"
 #include "model/blocks/head.h"
+#include "model/blocks/moe_ffn.h"
 
 namespace openllm::model {
 namespace {
@@ -21,6 +22,18 @@ using format::printable;
 auto place_of(const ModuleRef& ref) {
   return std::tuple(ref.in_encoder, ref.role.name, ref.at.layer, ref.at.expert);
 }
+
+/// Roles of modules whose outputs are those of two others, one behind the other.
+struct StackedRole {
+  Role whole;
+  Role upper;
+  Role lower;
+};
+constexpr StackedRole kStackedRoles[] = {
+    {role::kExpertGateUp, role::kExpertGate, role::kExpertUp},
+    {role::kSharedGateUp, role::kSharedGate, role::kSharedUp},
+    {role::kGateUp, role::kGate, role::kUp},
+};
 
 /// Appends the row to the last rows if it is their neighbour and has their adapters.
 void add_row(const AdapterMix* adapter, std::int64_t row, std::int64_t n,
@@ -95,17 +108,47 @@ Adapters::Adapters(WeightLoader& loader)
                    });
 }
 
+Adapters::Modules Adapters::listed(const ModuleRef& ref) const {
+  const auto place = place_of(ref);
+  const auto first =
+      std::lower_bound(modules_.begin(), modules_.end(), place,
+                       [](const AdaptableModule& a, const auto& b) { return place_of(a.ref) < b; });
+  auto end = first;
+  while (end != modules_.end() && place_of(end->ref) == place) ++end;
+  return {first, end};
+}
+
+/// Files may have gate and up of an expert apart or in one, whatever the adapter's file has.
+Adapters::Modules Adapters::listed_otherwise(const ModuleRef& ref) const {
+  for (const auto& [whole, upper, lower] : kStackedRoles) {
+    Modules found;
+    if (ref.role == whole) {
+      for (const Role role : {upper, lower}) {
+        const Modules half = listed({role, ref.at, ref.in_encoder});
+        if (half.size() != 1 || half[0].rows.n_groups > 0) return {};
+        found.push_back(half[0]);
+        const std::int64_t n = half[0].n_out;
+        found.back().rows = {1, 2 * n, role == upper ? 0 : n, n};
+      }
+      return found;
+    }
+    if (ref.role != upper && ref.role != lower) continue;
+    found = listed({whole, ref.at, ref.in_encoder});
+    if (found.size() != 1 || found[0].rows.n_groups > 0) continue;
+    found[0].n_out /= 2;
+    if (ref.role == lower) found[0].out_begin += found[0].n_out;
+    return found;
+  }
+  return {};
+}
+
 Adapters::Modules Adapters::find(const AdapterSource& source, const AdapterModule& module) const {
   std::vector<ModuleRef> refs = find_modules(layouts_.of(source.naming), module.module);
   for (ModuleRef& ref : refs) {
     if (module.expert >= 0) ref.at.expert = module.expert;
-    const auto place = place_of(ref);
-    const auto first = std::lower_bound(
-        modules_.begin(), modules_.end(), place,
-        [](const AdaptableModule& a, const auto& b) { return place_of(a.ref) < b; });
-    auto end = first;
-    while (end != modules_.end() && place_of(end->ref) == place) ++end;
-    if (end != first) return {first, end};
+    Modules found = listed(ref);
+    if (found.empty()) found = listed_otherwise(ref);
+    if (!found.empty()) return found;
   }
   // A name of the family, of modules that cannot have adapters?
   const bool is_unlisted =
@@ -120,7 +163,7 @@ Adapters::Modules Adapters::find(const AdapterSource& source, const AdapterModul
 }
 
 void Adapters::prepare_linear(const AdapterSource& source, const AdapterModule& module,
-                              Modules targets, std::vector<Delta>& deltas) const {
+                              const Modules& targets, std::vector<Delta>& deltas) const {
   const ModuleLayout& layout = layouts_.of(source.naming);
   const bool to_paired = layouts_.of(base_naming_).paired_heads;
   const bool turns = to_paired != layout.paired_heads;
@@ -220,10 +263,10 @@ void Adapters::prepare_table(const AdapterSource& source, const AdapterModule& m
 
 std::shared_ptr<const MountedAdapter> Adapters::prepare(const AdapterSource& source) const {
   std::vector<Delta> deltas;
-  std::set<const AdaptableModule*> seen;
+  std::set<std::pair<int, std::int64_t>> seen;
   for (const AdapterModule& module : source.modules) {
     const Modules targets = find(source, module);
-    if (!seen.insert(targets.data()).second) {
+    if (!seen.emplace(targets[0].piece, targets[0].out_begin).second) {
       fail(ErrorCode::kCorruptData, source.path, ": tensor ", printable(module.tensor_name()),
            ": a second one for this module");
     }
@@ -245,18 +288,29 @@ std::shared_ptr<const MountedAdapter> Adapters::prepare(const AdapterSource& sou
 }
 
 void Adapters::set(int id, std::unique_ptr<const AdapterMix> mix) {
-  base::check(id > 0 && !has(id), "model: an adapter's id that is not free");
+  const base::MutexLock lock(mutex_);
+  if (id <= 0 || mixes_.contains(id)) {
+    fail(ErrorCode::kInvalidArgument, "model: adapter id ", id,
+         id <= 0 ? ": out of range (expected 1 or more)" : ": already mounted");
+  }
   mixes_.emplace(id, std::move(mix));
 }
 
 void Adapters::unset(int id) {
+  const base::MutexLock lock(mutex_);
   if (mixes_.erase(id) == 0) fail(ErrorCode::kNotFound, "model: no adapter is mounted as ", id);
+}
+
+bool Adapters::has(int id) const {
+  const base::MutexLock lock(mutex_);
+  return mixes_.contains(id);
 }
 
 void Adapters::find_rows(const step::Step& step, StepAdapters& found) const {
   found.rows.clear();
   found.output_rows.clear();
-  const auto adapter_of = [&](const step::SequenceRows& sequence) {
+  const base::MutexLock lock(mutex_);
+  const auto adapter_of = [&](const step::SequenceRows& sequence) REQUIRES(mutex_) {
     return sequence.adapter == 0 ? nullptr : mixes_.at(sequence.adapter).get();
   };
   for (const step::SequenceRows& sequence : step.sequences) {

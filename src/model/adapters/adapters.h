@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/mutex.h"
 #include "device/device.h"
 #include "model/adapters/adapter_source.h"
 #include "model/adapters/mounted_adapter.h"
@@ -33,7 +34,8 @@ struct StepAdapters {
 };
 
 /// The adapters of a model. Blocks hold none of them: adapters come and go here, and a block asks
-/// its Run for the deltas of its rows.
+/// its Run for the deltas of its rows. Thread safety: every method from any thread, also beside a
+/// step; but what a step names stays until that is over.
 class Adapters {
  public:
   /// After everything was loaded; the device must outlive this.
@@ -43,7 +45,7 @@ class Adapters {
   std::shared_ptr<const MountedAdapter> prepare(const AdapterSource& source) const;
   void set(int id, std::unique_ptr<const AdapterMix> mix);
   void unset(int id);
-  bool has(int id) const { return mixes_.contains(id); }
+  bool has(int id) const;
   device::Device& device() const noexcept { return device_; }
 
   /// Finds the rows with adapters of a step that has been checked.
@@ -51,11 +53,15 @@ class Adapters {
 
  private:
   using Delta = MountedAdapter::Delta;
-  using Modules = std::span<const AdaptableModule>;
+  using Modules = std::vector<AdaptableModule>;
 
+  /// The parts of the network that the adapter's module is: several where its outputs are used in
+  /// parts.
   Modules find(const AdapterSource& source, const AdapterModule& module) const;
-  void prepare_linear(const AdapterSource& source, const AdapterModule& module, Modules targets,
-                      std::vector<Delta>& deltas) const;
+  Modules listed(const ModuleRef& ref) const;
+  Modules listed_otherwise(const ModuleRef& ref) const;
+  void prepare_linear(const AdapterSource& source, const AdapterModule& module,
+                      const Modules& targets, std::vector<Delta>& deltas) const;
   void prepare_table(const AdapterSource& source, const AdapterModule& module,
                      const AdaptableModule& target, std::vector<Delta>& deltas) const;
   const AdaptableModule* tied_head(const AdaptableModule& table) const;
@@ -64,7 +70,8 @@ class Adapters {
   const Layouts layouts_;
   const format::Checkpoint::Kind base_naming_;
   std::vector<AdaptableModule> modules_;  ///< By role and place.
-  std::map<int, std::unique_ptr<const AdapterMix>> mixes_{};
+  mutable base::Mutex mutex_{};
+  std::map<int, std::unique_ptr<const AdapterMix>> mixes_ GUARDED_BY(mutex_){};
 };
 
 /// The rows [n, row_bytes] of heads with `head_dim` rows each, from the plain order to that of

@@ -21,6 +21,8 @@ using format::printable;
 
 /// Before the name that a module has in the base model.
 constexpr std::string_view kPrefix = "base_model.model.";
+/// Behind the name of a module of which several parameters have adapters, for each outer one.
+constexpr std::string_view kInner = ".base_layer";
 constexpr int kMaxRank = 1 << 20;
 constexpr double kMaxScale = 1e9;
 
@@ -159,8 +161,12 @@ class PeftReader {
     for (const format::NamedTensor& tensor : checkpoint_.tensors()) place(tensor);
     AdapterSource source{checkpoint_.path(), checkpoint_.kind(), {}, {}};
     for (auto& [name, module] : modules_) {
-      finish(module);
-      source.modules.push_back(std::move(module));
+      if (is_parameter(module)) {
+        add_parameter(module, source);
+      } else {
+        finish(module);
+        source.modules.push_back(std::move(module));
+      }
     }
     if (source.modules.empty()) {
       base::fail(ErrorCode::kCorruptData, checkpoint_.path(), ": an adapter without tensors");
@@ -231,10 +237,111 @@ class PeftReader {
     if (!module.a || !module.b) {
       corrupt(module.tensor_name(), "alone (expected lora_A and lora_B of a module)");
     }
+    require_as_configured(module, "use_dora", module.magnitude.has_value());
+    require_as_configured(module, "lora_bias", module.b_bias.has_value());
     const double rank = ranks_.find(module.module).value_or(rank_);
     require_rank(*module.a, 0, rank);
     require_rank(*module.b, 1, rank);
     module.scale = scale_of(alphas_.find(module.module).value_or(alpha_), rank);
+  }
+
+  /// Names of the parameters of a module that have adapters, in the order in which they are
+  /// wrapped: that of the module's parameters, which is the alphabet's but for what comes last of
+  /// an expert.
+  std::vector<std::string> parameters_of(std::string_view module) const {
+    std::vector<std::string> names;
+    for (const std::string& target :
+         config_.strings("target_parameters").value_or(std::vector<std::string>())) {
+      const std::size_t dot = target.rfind('.');
+      if (dot != std::string::npos && is_name_of(std::string_view(target).substr(0, dot), module))
+        names.push_back(target.substr(dot + 1));
+    }
+    std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+      return std::pair(a.starts_with("down"), a) < std::pair(b.starts_with("down"), b);
+    });
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return names;
+  }
+
+  bool is_parameter(const AdapterModule& module) const {
+    if (module.module.ends_with(kInner)) return true;
+    const std::vector<std::string> names = parameters_of(module.module);
+    if (names != std::vector<std::string>{"weight"}) return !names.empty();
+    const double rank = ranks_.find(module.module).value_or(rank_);
+    return module.a && module.a->view.shape.n_dims() == 2 &&
+           static_cast<double>(module.a->view.shape[0]) != rank;
+  }
+
+  /// Of a parameter [experts, ...] instead of a module: a has rows for one expert after the other,
+  /// b columns for one rank after the other.
+  void add_parameter(AdapterModule& module, AdapterSource& source) const {
+    std::size_t depth = 0;
+    std::string_view name = module.module;
+    for (; name.ends_with(kInner); ++depth) name.remove_suffix(kInner.size());
+    const std::vector<std::string> names = parameters_of(name);
+    if (depth >= names.size() || !module.a || !module.b || module.b_bias || module.magnitude ||
+        module.weight || module.bias || module.tokens) {
+      corrupt(module.tensor_name(),
+              "does not fit target_parameters (expected lora_A and lora_B of each of them)");
+    }
+    const std::string& own = names[names.size() - 1 - depth];
+    const std::string parameter = own == "weight" ? std::string(name) : base::cat(name, ".", own);
+    const tensor::Shape& a = module.a->view.shape;
+    const tensor::Shape& b = module.b->view.shape;
+    const auto rank = static_cast<std::int64_t>(ranks_.find(parameter).value_or(rank_));
+    if (a.n_dims() != 2 || b.n_dims() != 2 || a[0] != b[1] || a[0] % rank != 0 || a[0] == 0) {
+      corrupt(module.a->name,
+              base::cat("wrong shape (expected a multiple of the rank ", rank,
+                        " as lora_B has, got ", a.to_string(), " and ", b.to_string(), ")"));
+    }
+    const std::int64_t n_experts = a[0] / rank;
+    for (std::int64_t e = 0; e < n_experts; ++e) {
+      AdapterModule& expert = source.modules.emplace_back();
+      expert.module = parameter;
+      expert.expert = static_cast<int>(e);
+      expert.scale = scale_of(alphas_.find(parameter).value_or(alpha_), static_cast<double>(rank));
+      expert.a = rows_of(*module.a, e * rank, rank);
+      expert.b = columns_of(*module.b, e, n_experts, source);
+    }
+  }
+
+  /// Rows [begin, begin + n) of a matrix.
+  format::NamedTensor rows_of(const format::NamedTensor& tensor, std::int64_t begin,
+                              std::int64_t n) const {
+    const std::size_t row =
+        tensor.view.bytes.size() / static_cast<std::size_t>(tensor.view.shape[0]);
+    return {tensor.name,
+            {tensor.view.dtype, tensor::Shape{n, tensor.view.shape[1]},
+             tensor.view.bytes.subspan(static_cast<std::size_t>(begin) * row,
+                                       static_cast<std::size_t>(n) * row)}};
+  }
+
+  /// Every `step`-th column from `first` on.
+  format::NamedTensor columns_of(const format::NamedTensor& tensor, std::int64_t first,
+                                 std::int64_t step, AdapterSource& source) const {
+    const tensor::DTypeInfo& type = tensor::info(tensor.view.dtype);
+    if (type.block_elems != 1) refuse(tensor.name, "of experts in a quantised type");
+    const std::int64_t n_rows = tensor.view.shape[0];
+    const std::int64_t n_cols = tensor.view.shape[1];
+    const auto size = static_cast<std::ptrdiff_t>(type.block_bytes);
+    auto made = std::make_shared<std::vector<std::byte>>();
+    made->reserve(tensor.view.bytes.size() / static_cast<std::size_t>(step));
+    for (std::int64_t row = 0; row < n_rows; ++row) {
+      for (std::int64_t col = first; col < n_cols; col += step) {
+        const auto from = tensor.view.bytes.begin() + (row * n_cols + col) * size;
+        made->insert(made->end(), from, from + size);
+      }
+    }
+    source.made.push_back(made);
+    return {tensor.name,
+            {tensor.view.dtype, tensor::Shape{n_rows, n_cols / step}, std::span(*made)}};
+  }
+
+  /// What the configuration says of every module, and whether this one has the tensor of it.
+  void require_as_configured(const AdapterModule& module, std::string_view key, bool has) const {
+    if (module.is_table || config_.bool_or(key, false) == has) return;
+    config_.corrupt(key, "contradicts the tensors of ", printable(module.module), " (expected ",
+                    has ? "true" : "false", ")");
   }
 
   void require_rank(const format::NamedTensor& tensor, int dim, double rank) const {

@@ -67,18 +67,9 @@ TEST_F(AdapterErrorTest, SettingsThatAreNotImplemented) {
   const std::pair<const char*, const char*> settings[] = {
       {"peft_type", R"("IA3")"},
       {"peft_type", "null"},
-      {"use_dora", "true"},
-      {"bias", R"("all")"},
-      {"bias", R"("lora_only")"},
-      {"lora_bias", "true"},
-      {"modules_to_save", R"(["lm_head"])"},
-      {"layers_to_transform", "[0]"},
-      {"layers_to_transform", "0"},
-      {"rank_pattern", R"({"q_proj": 4})"},
-      {"alpha_pattern", R"({"q_proj": 4})"},
+      {"bias", R"("some")"},
+      {"rank_pattern", R"({".*\\.q_proj": 4})"},
       {"layer_replication", "[[0, 1]]"},
-      {"trainable_token_indices", "[1]"},
-      {"target_parameters", R"(["experts.gate_up_proj"])"},
       {"use_qalora", "true"},
       {"alora_invocation_tokens", "[1]"},
       {"init_lora_weights", R"("pissa_niter_4")"},
@@ -93,10 +84,10 @@ TEST_F(AdapterErrorTest, SettingsThatAreNotImplemented) {
 
 TEST_F(AdapterErrorTest, SettingsThatDoNotMatter) {
   const std::pair<const char*, const char*> settings[] = {
-      {"fan_in_fan_out", "true"},      {"target_modules", R"(["q_proj"])"},
-      {"lora_dropout", "0.5"},         {"init_lora_weights", R"("gaussian")"},
-      {"modules_to_save", "[]"},       {"rank_pattern", "{}"},
-      {"layers_to_transform", "null"}, {"revision", R"("main")"},
+      {"fan_in_fan_out", "true"},     {"target_modules", R"(["q_proj"])"},
+      {"lora_dropout", "0.5"},        {"init_lora_weights", R"("gaussian")"},
+      {"modules_to_save", "[]"},      {"rank_pattern", "{}"},
+      {"layers_to_transform", "[1]"}, {"revision", R"("main")"},
   };
   for (const auto& [key, value] : settings) {
     adapter_.mutable_config()[key] = base::Json::parse(value, "test");
@@ -105,10 +96,20 @@ TEST_F(AdapterErrorTest, SettingsThatDoNotMatter) {
 }
 
 TEST_F(AdapterErrorTest, BadSettings) {
-  const std::pair<const char*, const char*> settings[] = {
-      {"r", "0"},           {"r", "2.5"},           {"r", R"("2")"},
-      {"lora_alpha", "-1"}, {"lora_alpha", "1e30"}, {"lora_alpha", "[]"},
-      {"peft_type", "1"},   {"use_rslora", "1"},    {"bias", "1"}};
+  const std::pair<const char*, const char*> settings[] = {{"r", "0"},
+                                                          {"r", "2.5"},
+                                                          {"r", R"("2")"},
+                                                          {"lora_alpha", "-1"},
+                                                          {"lora_alpha", "1e30"},
+                                                          {"lora_alpha", "[]"},
+                                                          {"peft_type", "1"},
+                                                          {"use_rslora", "1"},
+                                                          {"bias", "1"},
+                                                          {"use_dora", "true"},
+                                                          {"lora_bias", "true"},
+                                                          {"rank_pattern", "[]"},
+                                                          {"rank_pattern", R"({"k_proj": 0})"},
+                                                          {"alpha_pattern", R"({"k_proj": "1"})"}};
   for (const auto& [key, value] : settings) {
     adapter_.mutable_config()[key] = base::Json::parse(value, "test");
     expect_error(ErrorCode::kCorruptData, key);
@@ -121,12 +122,33 @@ TEST_F(AdapterErrorTest, Scales) {
   EXPECT_EQ(read_adapter(adapter_).modules[0].scale, static_cast<float>(4.0 / std::sqrt(2.0)));
 }
 
+TEST_F(AdapterErrorTest, Patterns) {
+  adapter_.remove("base_model.model.model.layers.1.mlp.up_proj.lora_A.weight");
+  adapter_.remove("base_model.model.model.layers.1.mlp.up_proj.lora_B.weight");
+  adapter_.add("base_model.model.model.layers.1.mlp.up_proj.lora_A.weight", {3, 8});
+  adapter_.add("base_model.model.model.layers.1.mlp.up_proj.lora_B.weight", {12, 3});
+  for (const char* pattern : {"up_proj", "mlp.up_proj", "^model.layers.1.mlp.up_proj"}) {
+    base::Json ranks;
+    ranks[pattern] = 3;
+    ranks["p_proj"] = 7;  // a part of a name is no name
+    base::Json alphas;
+    alphas[pattern] = 6;
+    adapter_.mutable_config()["rank_pattern"] = ranks;
+    adapter_.mutable_config()["alpha_pattern"] = alphas;
+    const AdapterSource source = read_adapter(adapter_);
+    ASSERT_EQ(source.modules.size(), 2U);
+    EXPECT_EQ(source.modules[0].module, "model.layers.1.mlp.up_proj");
+    EXPECT_EQ(source.modules[0].scale, 2.0F) << pattern;
+    EXPECT_EQ(source.modules[1].scale, 2.0F) << pattern;
+  }
+  adapter_.mutable_config()["rank_pattern"] = base::Json::parse(R"({"k_proj": 3})", "test");
+  expect_error(ErrorCode::kCorruptData, "wrong shape (expected rank");
+}
+
 TEST_F(AdapterErrorTest, TensorsThatAreNotImplemented) {
-  for (const char* name : {"base_model.model.model.embed_tokens.lora_embedding_A",
-                           "base_model.model.model.layers.1.mlp.up_proj.lora_magnitude_vector",
-                           "base_model.model.model.layers.1.mlp.up_proj.lora_B.bias",
-                           "base_model.model.lm_head.weight",
-                           "model.layers.0.mlp.up_proj.lora_A.weight", "base_model.model.lora_A"}) {
+  for (const char* name : {"base_model.model.model.layers.1.mlp.up_proj.lora_C.weights",
+                           "model.layers.0.mlp.up_proj.lora_A.weight", "base_model.model.lora_A",
+                           "base_model.model..weight", "base_model.model.weight"}) {
     adapter_.add(name, {2, 8});
     expect_error(ErrorCode::kUnsupported, base::cat("memory: tensor ", name, ": "));
   }
@@ -135,19 +157,23 @@ TEST_F(AdapterErrorTest, TensorsThatAreNotImplemented) {
 TEST_F(AdapterErrorTest, TensorsThatContradictTheAdapter) {
   const std::string up = "base_model.model.model.layers.1.mlp.up_proj";
   adapter_.remove(up + ".lora_A.weight");
-  expect_error(ErrorCode::kCorruptData, "tensor " + up + ".lora_A.weight: missing");
+  expect_error(ErrorCode::kCorruptData, "tensor " + up + ".lora_B.weight: alone");
   adapter_.remove(up + ".lora_B.weight");
-  expect_error(ErrorCode::kCorruptData, "tensor " + up + ".lora_B.weight: missing");
+  expect_error(ErrorCode::kCorruptData, "tensor " + up + ".lora_A.weight: alone");
+  adapter_.add(up + ".lora_magnitude_vector", {12});
+  expect_error(ErrorCode::kCorruptData, "adapter_config.json: use_dora: contradicts");
+  adapter_.add("base_model.model.model.layers.0.mlp.up_proj.lora_B.bias", {12});
+  expect_error(ErrorCode::kCorruptData, "of a module without lora_A and lora_B");
   adapter_.mutable_config()["r"] = 3;
   expect_error(ErrorCode::kCorruptData,
                "lora_A.weight: wrong shape (expected rank 3 as dimension 0 of 2, got [2, 8])");
   adapter_.remove(up + ".lora_A.weight");
   adapter_.add(up + ".lora_A.weight", {16});
   expect_error(ErrorCode::kCorruptData, "lora_A.weight: wrong shape");
+  adapter_.add("base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta", {2, 8});
+  expect_error(ErrorCode::kCorruptData, "trainable_token_indices: missing");
   MemoryCheckpoint empty(format::Checkpoint::Kind::kHuggingFace, adapter_.mutable_config());
   EXPECT_EQ(error_of([&] { read_adapter(empty); }).code(), ErrorCode::kCorruptData);
-  MemoryCheckpoint gguf(format::Checkpoint::Kind::kGguf, adapter_.mutable_config());
-  EXPECT_EQ(error_of([&] { read_adapter(gguf); }).code(), ErrorCode::kUnsupported);
 }
 
 TEST_F(AdapterErrorTest, TensorsThatDoNotFitTheModel) {
@@ -168,19 +194,27 @@ TEST_F(AdapterErrorTest, TensorsThatDoNotFitTheModel) {
     adapter_.add(base::cat("base_model.model.", module, ".lora_B.weight"), {12, 2});
     expect_error(ErrorCode::kInvalidArgument, base::cat("the model has no module ", module));
   }
-  for (const char* module : {"lm_head", "model.embed_tokens", "model.layers.0.input_layernorm"}) {
-    adapter_.add(base::cat("base_model.model.", module, ".lora_A.weight"), {2, 8});
-    adapter_.add(base::cat("base_model.model.", module, ".lora_B.weight"), {8, 2});
+  for (const char* end : {".weight", ".bias"}) {
+    adapter_.add(base::cat("base_model.model.model.layers.0.input_layernorm", end), {8});
     expect_error(ErrorCode::kUnsupported,
-                 base::cat("adapters are not supported for this module: ", module));
+                 "adapters are not supported for this module: model.layers.0.input_layernorm");
   }
+  const std::string table = "base_model.model.model.embed_tokens.";
+  adapter_.add(table + "lora_A.weight", {2, 8});
+  adapter_.add(table + "lora_B.weight", {8, 2});
+  expect_error(ErrorCode::kInvalidArgument, "does not fit the model (expected an embedding's)");
+  adapter_.add(table + "weight", {3, 8});
+  expect_error(ErrorCode::kInvalidArgument, "embed_tokens.weight: does not fit the model");
+  adapter_.add(table + "token_adapter.trainable_tokens_delta", {2, 8});
+  adapter_.mutable_config()["trainable_token_indices"] = base::Json::parse("[1, 1]", "test");
+  expect_error(ErrorCode::kInvalidArgument, "bad token (expected different ones below");
 }
 
-// Experts and the K and V of latent attention do not ask for deltas: never ignored, refused.
+// The K and V of latent attention do not ask for deltas: never ignored, refused.
 TEST_F(AdapterErrorTest, ModulesOfBlocksWithoutAdapters) {
   const auto checkpoint = format::open_checkpoint(data_path("deepseek2"));
   Runner model(*checkpoint, "cpu");
-  for (const char* module : {"layers.1.mlp.experts.0.up_proj", "layers.0.self_attn.kv_b_proj"}) {
+  for (const char* module : {"layers.0.self_attn.kv_b_proj"}) {
     const std::string stem = base::cat("base_model.model.model.", module);
     MemoryCheckpoint adapter(format::Checkpoint::Kind::kHuggingFace, adapter_.config());
     adapter.add(stem + ".lora_A.weight", {2, 40});
@@ -204,14 +238,14 @@ TEST_F(AdapterErrorTest, NumbersThatAreNotFinite) {
 
 TEST_F(AdapterErrorTest, Ids) {
   const AdapterSource source = read_adapter(adapter_);
-  model_.model().mount_adapter(1, source);
+  mount_adapter(model_.model(), 1, source);
   for (const int id : {1, 0, -1}) {
-    EXPECT_EQ(error_of([&] { model_.model().mount_adapter(id, source); }).code(),
+    EXPECT_EQ(error_of([&] { mount_adapter(model_.model(), id, source); }).code(),
               ErrorCode::kInvalidArgument)
         << id;
   }
   model_.model().unmount_adapter(1);
-  model_.model().mount_adapter(1, source);
+  mount_adapter(model_.model(), 1, source);
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ constexpr std::int64_t kMaxInt = std::numeric_limits<std::int32_t>::max();
 using Names = std::span<const std::string_view>;
 
 constexpr std::string_view kCommon[] = {
-    "model",    "user",       "truncate", "truncate_prompt_tokens",
-    "priority", "request_id", "timeout",  "prompt_name"};
+    "model",   "user",        "truncate",    "truncate_prompt_tokens", "priority", "request_id",
+    "timeout", "prompt_name", "adapter_name"};
 constexpr std::string_view kOfEmbeddings[] = {
     "input",   "encoding_format", "dimensions",        "normalize",
     "pooling", "prompt",          "add_special_tokens"};
@@ -94,6 +94,7 @@ void read_common(const base::Json& json, Names own, VectorRequest& request) {
   options.priority = static_cast<int>(body.integer("priority", -kMaxInt, kMaxInt).value_or(0));
   if (const std::string* id = body.string("request_id")) options.request_id = *id;
   if (const std::string* name = body.string("prompt_name")) options.prompt_name = *name;
+  if (const std::string* name = body.string("adapter_name")) options.adapter_name = *name;
   if (const base::Json* timeout = body.find("timeout")) {
     const double seconds =
         fields::read_number(*timeout, "timeout", {.min = 0, .max = 1e7, .is_above_min = true});

@@ -170,7 +170,7 @@ void write_members_of(detail::SchemaWriter& out, std::string_view name,
   Json schema = typed("object");
   schema["properties"] = Json::object();
   for (const auto& [member, type] : members) schema["properties"][member] = type;
-  for (const char* member : {"model", "user", "request_id", "prompt_name"})
+  for (const char* member : {"model", "user", "request_id", "prompt_name", "adapter_name"})
     schema["properties"][member] = one_of(typed("string"), typed("null"));
   for (const char* member : {"priority", "truncate_prompt_tokens"})
     schema["properties"][member] = one_of(typed("integer"), typed("null"));

@@ -89,6 +89,7 @@ Task<void> chat_completions(Call& call) {
   set_default_length(call, std::nullopt, request.options);
   call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  model.apply_to(request.options);
   set_form(model.entry->llm(), request.options);
   Task<void> biasing =
       add_text_biases(call, request.text_biases, request.options, model.entry->llm());

@@ -121,6 +121,7 @@ Task<void> completions(Call& call) {
   set_default_length(call, kOpenAiLength, request.options);
   call.app.ignored_names.tell(request.ignored, call.app.options(), call.exchange);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  model.apply_to(request.options);
   set_form(model.entry->llm(), request.options);
   check_logprobs(request);
   if (!request.mixed.empty()) {

@@ -60,6 +60,7 @@ Task<void> serve(Call& call, bool stream) {
   set_caller(call, request.options);
   set_default_length(call, std::nullopt, request.options);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  model.apply_to(request.options);
   set_form(model.entry->llm(), request.options);
   Task<void> biasing =
       add_text_biases(call, request.text_biases, request.options, model.entry->llm());

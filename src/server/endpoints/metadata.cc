@@ -1,7 +1,5 @@
 // What OpenLLM's own clients ask a server about its model.
 
-#include <functional>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -11,7 +9,6 @@
 #include "server/api/fields.h"
 #include "server/api/native_request.h"
 #include "server/generation.h"
-#include "server/offload.h"
 #include "server/routes.h"
 
 namespace openllm::server {
@@ -83,27 +80,6 @@ Task<void> show_metadata(Call& call) {
   response.body =
       metadata_of(*call.app.models().require(model).entry, call.app.options().request_timeout_s)
           .dump();
-  call.exchange.respond(std::move(response));
-  co_return;
-}
-
-/// OpenLLM's form: names and kinds by where adapters lie; one that lies where another does has its
-/// name behind that, as --adapter-id is written.
-Task<void> list_adapters(Call& call) {
-  const LLM& llm = call.app.models().require("").entry->llm();
-  std::vector<AdapterOptions> adapters;
-  const std::function<void()> work = [&] { adapters = llm.adapters(); };  // may ask servers
-  constexpr std::size_t kAlways = std::numeric_limits<std::size_t>::max();
-  co_await Offload(call.app.large_bodies, call.app.executor, kAlways, work);
-  base::Json list = base::Json::object();
-  for (const AdapterOptions& adapter : adapters) {
-    const bool is_taken = list.find(adapter.id) != nullptr;
-    base::Json& entry = list[is_taken ? base::cat(adapter.id, ":", adapter.name) : adapter.id];
-    entry["adapter_name"] = adapter.name;
-    entry["adapter_type"] = "lora";
-  }
-  HttpResponse response;
-  response.body = list.dump();
   call.exchange.respond(std::move(response));
   co_return;
 }

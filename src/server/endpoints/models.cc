@@ -30,6 +30,15 @@ base::Json describe(const App& app, const ModelEntry& entry, const std::string& 
   return model;
 }
 
+/// As vLLM lists them: `root` is where the adapter lies, `parent` the model.
+base::Json describe_adapter(const App& app, const ModelEntry& entry,
+                            const AdapterOptions& adapter) {
+  base::Json model = describe(app, entry, adapter.name);
+  model["root"] = adapter.id;
+  model["parent"] = entry.name();
+  return model;
+}
+
 }  // namespace
 
 Task<void> list_models(Call& call) {
@@ -39,6 +48,10 @@ Task<void> list_models(Call& call) {
   for (const auto& entry : call.app.models().entries()) {
     for (const std::string& name : entry->names())
       list["data"].push_back(describe(call.app, *entry, name));
+    for (const AdapterOptions& adapter : entry->llm().adapters(false)) {
+      if (!entry->is_named(adapter.name))
+        list["data"].push_back(describe_adapter(call.app, *entry, adapter));
+    }
   }
   HttpResponse response;
   response.body = list.dump();
@@ -51,8 +64,13 @@ Task<void> show_model(Call& call) {
   constexpr std::string_view kPrefix = "/v1/models/";
   const std::string path = routed_path(call.exchange.request());
   const ModelSet::Selection model = call.app.models().require(path.substr(kPrefix.size()));
+  base::Json description = describe(call.app, *model.entry, model.name);
+  for (const AdapterOptions& adapter : model.entry->llm().adapters(false)) {
+    if (adapter.name == model.adapter)
+      description = describe_adapter(call.app, *model.entry, adapter);
+  }
   HttpResponse response;
-  response.body = describe(call.app, *model.entry, model.name).dump();
+  response.body = description.dump();
   call.exchange.respond(std::move(response));
   co_return;
 }

@@ -172,6 +172,7 @@ Task<void> embeddings(Call& call) {
   EmbeddingRequest request = co_await std::move(parsing);
   check_caller(call, request);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  model.apply_to(request.options);
   const LLM& llm = model.entry->llm();
   const auto n = static_cast<std::int64_t>(request.inputs.size());
   const std::function<Task<EmbedOutput>()> start = [&] {
@@ -187,6 +188,7 @@ Task<void> score(Call& call) {
   ScoreRequest request = co_await std::move(parsing);
   check_caller(call, request);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  model.apply_to(request.options);
   const LLM& llm = model.entry->llm();
   const auto n = static_cast<std::int64_t>(request.queries.size() + request.documents.size());
   const std::function<Task<ScoreOutput>()> start = [&] { return score_all(llm, request); };
@@ -212,6 +214,7 @@ Task<void> rerank(Call& call) {
   RerankRequest request = co_await std::move(parsing);
   check_caller(call, request);
   const ModelSet::Selection model = call.app.models().require(request.model);
+  model.apply_to(request.options);
   const LLM& llm = model.entry->llm();
   const auto n = static_cast<std::int64_t>(request.documents.size() + 1);
   const std::function<Task<RerankOutput>()> start = [&] {
