@@ -1,28 +1,33 @@
 #pragma once
 
+#include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "model/config/config.h"
 
 namespace openllm::model {
 
-/// Numbers by patterns of module names, as peft's rank_pattern and alpha_pattern: a name, or its
-/// last parts ("q_proj", "layers.3.mlp.up_proj"), or behind '^' the whole of it.
+/// Numbers by patterns of module names, as peft's rank_pattern and alpha_pattern: regular
+/// expressions of a name, or of its last parts ("q_proj", ".*\\.mlp\\.up_proj"). Source: peft's
+/// utils/other.py, get_pattern_key.
 class NamePatterns {
  public:
   /// `key` of the configuration: an object, or nothing. Throws kCorruptData for numbers outside
-  /// [min, max], kUnsupported for a pattern of another kind.
+  /// [min, max], kUnsupported for a pattern that PCRE2 does not take.
   NamePatterns(const Config& config, std::string_view key, double min, double max);
+  ~NamePatterns();
+  NamePatterns(const NamePatterns&) = delete;
+  NamePatterns& operator=(const NamePatterns&) = delete;
 
-  /// Of the first pattern that fits the module's name.
+  /// Of the first pattern that fits the module's name. Throws kUnsupported for one that takes too
+  /// many steps.
   std::optional<double> find(std::string_view module) const;
 
  private:
-  std::vector<std::pair<std::string, double>> patterns_{};
+  struct Entry;
+  std::vector<std::unique_ptr<Entry>> entries_;
 };
 
 /// Whether the last parts of a module's name are `name`.

@@ -68,7 +68,7 @@ TEST_F(AdapterErrorTest, SettingsThatAreNotImplemented) {
       {"peft_type", R"("IA3")"},
       {"peft_type", "null"},
       {"bias", R"("some")"},
-      {"rank_pattern", R"({".*\\.q_proj": 4})"},
+      {"rank_pattern", R"({"(q_proj": 4})"},
       {"layer_replication", "[[0, 1]]"},
       {"use_qalora", "true"},
       {"alora_invocation_tokens", "[1]"},
@@ -127,7 +127,8 @@ TEST_F(AdapterErrorTest, Patterns) {
   adapter_.remove("base_model.model.model.layers.1.mlp.up_proj.lora_B.weight");
   adapter_.add("base_model.model.model.layers.1.mlp.up_proj.lora_A.weight", {3, 8});
   adapter_.add("base_model.model.model.layers.1.mlp.up_proj.lora_B.weight", {12, 3});
-  for (const char* pattern : {"up_proj", "mlp.up_proj", "^model.layers.1.mlp.up_proj"}) {
+  for (const char* pattern : {"up_proj", "mlp.up_proj", "^model.layers.1.mlp.up_proj",
+                              ".*\\.up_proj", ".*layers\\.[0-3]\\.mlp.*"}) {
     base::Json ranks;
     ranks[pattern] = 3;
     ranks["p_proj"] = 7;  // a part of a name is no name
