@@ -48,6 +48,38 @@ ADAPTERS = {
         r=2, lora_alpha=4, target_modules=["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "o_proj"]), torch.float16),
     # both stacks and what is between them
     "t5": ("t5", dict(r=2, lora_alpha=1, target_modules=["q", "k", "v", "o", "wi", "wo"]), torch.float16),
+    # lengths of rows are trained as well; so in GPT-2, whose matrices lie the other way round
+    "llama-dora": ("llama", dict(r=3, lora_alpha=6, use_dora=True, target_modules=["q_proj", "k_proj", "down_proj"]),
+                   torch.float32),
+    "gpt2-dora": ("gpt2", dict(r=2, lora_alpha=4, use_dora=True, use_rslora=True, fan_in_fan_out=True,
+                               target_modules=["c_attn", "c_fc"]), torch.float32),
+    # ranks and factors by patterns, some layers only, a bias behind B
+    "qwen3-patterns": ("qwen3", dict(
+        r=4, lora_alpha=8, lora_bias=True, layers_to_transform=[1],
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        rank_pattern={"q_proj": 2, r".*\.mlp\.up_.*": 3, "^model.layers.1.mlp.down_proj": 1},
+        alpha_pattern={r"layers\.\d\.self_attn\.v_proj": 3, "o_proj": 1}), torch.float32),
+    # biases instead of the model's
+    "qwen2-bias": ("qwen2", dict(r=2, lora_alpha=4, bias="all", target_modules=["q_proj", "up_proj"]), torch.float32),
+    # a head of its own, a norm and a table that are replaced or changed
+    "llama-saved": ("llama", dict(r=2, lora_alpha=4, target_modules=["v_proj"],
+                                  modules_to_save=["lm_head", "embed_tokens"]), torch.float32),
+    "gemma3-table": ("gemma3", dict(r=3, lora_alpha=6, target_modules=["embed_tokens", "k_proj"]), torch.float32),
+    "llama-head": ("llama", dict(r=3, lora_alpha=6, target_modules=["lm_head", "embed_tokens"]), torch.float32),
+    # rows of some tokens, in the table and in the tied head
+    "qwen3-tokens": ("qwen3", dict(r=2, lora_alpha=4, target_modules=["o_proj"], trainable_token_indices=[7, 3, 11]),
+                     torch.float32),
+    # experts in one tensor, gate and up in one, whatever the model's file has; and a router
+    "qwen3-moe": ("qwen3-moe", dict(r=2, lora_alpha=4, target_modules="all-linear"), torch.float32),
+    "gpt-oss": ("gpt-oss", dict(r=2, lora_alpha=4, target_modules="all-linear"), torch.bfloat16),
+    "mixtral": ("mixtral", dict(r=2, lora_alpha=4, target_modules=["q_proj"],
+                                target_parameters=["mlp.experts.down_proj"]), torch.float32),
+    # heads' Q, K and V lie head by head in one module
+    "gpt-neox": ("gpt-neox", dict(r=2, lora_alpha=4, target_modules="all-linear"), torch.float32),
+    # keys and values of latent attention, which decoding does not make
+    "deepseek2-heads": ("deepseek2", dict(r=2, lora_alpha=4, target_modules=["kv_b_proj", "q_b_proj"]), torch.float32),
+    # as torch.save writes it
+    "glm4-bin": ("glm4", dict(r=2, lora_alpha=4, target_modules=["q_proj", "gate_up_proj"]), torch.float16),
 }
 
 
@@ -59,25 +91,41 @@ def load_base(name):
 
 
 def fill(model, dtype, seed):
-    """Random A and B, as numbers that `dtype` holds exactly."""
+    """Random numbers for everything that is trained, as numbers that `dtype` holds exactly."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
-        if "lora_" not in name:
+        if not parameter.requires_grad:
             continue
-        noise = torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5
-        parameter.data.copy_(noise.to(dtype).float())
+        noise = torch.randn(parameter.shape, generator=generator)
+        if "magnitude" in name:
+            value = parameter.data * (1 + noise.abs() / 2)
+        elif "lora_" in name and name.endswith("bias"):
+            value = noise / 4
+        elif "lora_" in name:
+            value = noise / parameter.shape[-1] ** 0.5
+        elif name.endswith("bias"):
+            value = noise / 2
+        else:  # a matrix of the model, or rows of one
+            value = parameter.data + noise * parameter.data.std()
+        parameter.data.copy_(value.to(dtype).float())
 
 
 def save(model, base, dtype, folder):
     tensors = {name: value.to(dtype) for name, value in peft.get_peft_model_state_dict(model).items()}
     model.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
-    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "adapter_model.safetensors")
+    tensors = {name: value.clone().contiguous() for name, value in tensors.items()}
+    if folder.name.endswith("-bin"):
+        (folder / "adapter_model.safetensors").unlink()
+        torch.save(tensors, folder / "adapter_model.bin")
+    else:
+        save_file(tensors, folder / "adapter_model.safetensors")
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())
     config["base_model_name_or_path"] = base
-    if isinstance(config["target_modules"], list):
-        config["target_modules"].sort()  # peft writes a set
+    for key in ("target_modules", "target_parameters"):
+        if isinstance(config.get(key), list):
+            config[key].sort()  # peft writes a set
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 

@@ -80,6 +80,13 @@ MountedAdapter::Shared AdapterTensors::matrix(const NamedTensor& tensor, std::in
                 WeightRole::kLinear);
 }
 
+MountedAdapter::Shared AdapterTensors::turned(const NamedTensor& tensor, std::int64_t n_rows,
+                                              std::int64_t n_cols, const RowOrder& order) const {
+  const std::vector<float> values = matrix_values(tensor, n_rows, n_cols, order);
+  return upload({view_of(values, Shape{order.count(n_rows), n_cols}), tensor.name, true},
+                WeightRole::kLinear);
+}
+
 std::vector<float> AdapterTensors::matrix_values(const NamedTensor& tensor, std::int64_t n_rows,
                                                  std::int64_t n_cols, const RowOrder& order) const {
   require_shape(tensor, Shape{n_rows, n_cols});

@@ -44,6 +44,9 @@ class AdapterTensors {
   /// [n_cols, n_rows].
   MountedAdapter::Shared matrix(const format::NamedTensor& tensor, std::int64_t n_rows,
                                 std::int64_t n_cols, const RowOrder& order, bool transposed) const;
+  /// The same rows as columns.
+  MountedAdapter::Shared turned(const format::NamedTensor& tensor, std::int64_t n_rows,
+                                std::int64_t n_cols, const RowOrder& order) const;
   std::vector<float> matrix_values(const format::NamedTensor& tensor, std::int64_t n_rows,
                                    std::int64_t n_cols, const RowOrder& order) const;
   /// [n] likewise.

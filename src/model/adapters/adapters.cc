@@ -47,6 +47,13 @@ void add_row(const AdapterMix* adapter, std::int64_t row, std::int64_t n,
   }
 }
 
+/// A module of a part that the model is loaded without, as a vision tower.
+bool is_left_out(const ModuleLayout& layout, const std::string& module) {
+  return std::any_of(layout.ignored.begin(), layout.ignored.end(), [&](std::string_view pattern) {
+    return matches(module + ".weight", pattern);
+  });
+}
+
 /// Rows of a module's tensor that one of its parts has, in the order that the base has them.
 RowOrder order_of(const AdaptableModule& target, bool turns_heads, bool to_paired) {
   RowOrder order;
@@ -162,6 +169,53 @@ Adapters::Modules Adapters::find(const AdapterSource& source, const AdapterModul
        printable(module.module));
 }
 
+MountedAdapter::Delta Adapters::prepare_low_rank(const AdapterTensors& read,
+                                                 const AdapterModule& module,
+                                                 const AdaptableModule& target, std::int64_t n_out,
+                                                 const RowOrder& order) const {
+  const std::int64_t rank = module.a->view.shape[0];
+  Delta delta{target.piece, target.out_begin};
+  delta.scales = true;
+  delta.scale = module.scale;
+  delta.a = read.matrix(*module.a, rank, target.n_in, {}, false);
+  delta.b = read.matrix(*module.b, n_out, rank, order, false);
+  if (module.b_bias) delta.shift = read.upload(read.vector_values(*module.b_bias, n_out, order));
+  if (!module.magnitude) return delta;
+  delta.lengths = measure_rows(device_, target, read.vector_values(*module.magnitude, n_out, order),
+                               read.matrix_values(*module.a, rank, target.n_in, {}),
+                               read.matrix_values(*module.b, n_out, rank, order));
+  delta.gains = read.upload(delta.lengths->gains(module.scale));
+  return delta;
+}
+
+/// Weight or bias instead of the module's own.
+MountedAdapter::Delta Adapters::prepare_replacement(
+    const AdapterTensors& read, const AdapterSource& source, const AdapterModule& module,
+    const AdaptableModule& target, std::int64_t n_out, const RowOrder& order) const {
+  if (module.magnitude && module.weight) {
+    fail(ErrorCode::kUnsupported, source.path, ": tensor ", printable(module.magnitude->name),
+         ": not supported beside a weight instead of the module's own");
+  }
+  std::vector<float> own(static_cast<std::size_t>(target.n_out));
+  if (target.bias != nullptr) {
+    std::vector<float> all(static_cast<std::size_t>(target.bias->in_features()));
+    device_.read_row(*target.bias, 0, all.data());
+    std::copy_n(all.begin() + target.out_begin, target.n_out, own.begin());
+  }
+  Delta delta{target.piece, target.out_begin};
+  std::vector<float> bias;
+  if (module.bias) bias = read.vector_values(*module.bias, n_out, order);
+  if (module.weight) {
+    const bool transposed = layouts_.of(source.naming).transposed && target.ref.role != role::kHead;
+    delta.b = read.matrix(*module.weight, n_out, target.n_in, order, transposed);
+    delta.shift = read.upload(module.bias ? bias : own);
+    return delta;
+  }
+  for (std::size_t i = 0; i < bias.size(); ++i) bias[i] -= own[i];
+  delta.shift = read.upload(bias);
+  return delta;
+}
+
 void Adapters::prepare_linear(const AdapterSource& source, const AdapterModule& module,
                               const Modules& targets, std::vector<Delta>& deltas) const {
   const ModuleLayout& layout = layouts_.of(source.naming);
@@ -173,45 +227,34 @@ void Adapters::prepare_linear(const AdapterSource& source, const AdapterModule& 
   const AdapterTensors read(source.path, device_);
   for (const AdaptableModule& target : targets) {
     const RowOrder order = order_of(target, turns, to_paired);
-    const auto vector = [&](const std::optional<format::NamedTensor>& tensor) {
-      return read.vector_values(*tensor, n_out, order);
-    };
-    if (module.a) {
-      const std::int64_t rank = module.a->view.shape[0];
-      Delta delta{target.piece, target.out_begin};
-      delta.scales = true;
-      delta.scale = module.scale;
-      delta.a = read.matrix(*module.a, rank, first.n_in, {}, false);
-      delta.b = read.matrix(*module.b, n_out, rank, order, false);
-      if (module.b_bias) delta.shift = read.upload(vector(module.b_bias));
-      if (module.magnitude) {
-        delta.lengths = measure_rows(device_, target, vector(module.magnitude),
-                                     read.matrix_values(*module.a, rank, first.n_in, {}),
-                                     read.matrix_values(*module.b, n_out, rank, order));
-        delta.gains = read.upload(delta.lengths->gains(module.scale));
-      }
-      deltas.push_back(std::move(delta));
+    if (target.turned) {
+      deltas.push_back(prepare_turned(read, source, module, target, n_out));
+      continue;
     }
-    if (!module.weight && !module.bias) continue;
-    std::vector<float> own(static_cast<std::size_t>(target.n_out));
-    if (target.bias != nullptr) {
-      std::vector<float> all(static_cast<std::size_t>(target.bias->in_features()));
-      device_.read_row(*target.bias, 0, all.data());
-      std::copy_n(all.begin() + target.out_begin, target.n_out, own.begin());
-    }
-    Delta delta{target.piece, target.out_begin};
-    if (module.weight) {
-      const bool transposed = layout.transposed && target.ref.role != role::kHead;
-      delta.b = read.matrix(*module.weight, n_out, first.n_in, order, transposed);
-      if (module.bias) own = vector(module.bias);
-      delta.shift = read.upload(own);
-    } else {
-      std::vector<float> shift = vector(module.bias);
-      for (std::size_t i = 0; i < shift.size(); ++i) shift[i] -= own[i];
-      delta.shift = read.upload(shift);
-    }
-    deltas.push_back(std::move(delta));
+    if (module.weight || module.bias)
+      deltas.push_back(prepare_replacement(read, source, module, target, n_out, order));
+    if (module.a) deltas.push_back(prepare_low_rank(read, module, target, n_out, order));
   }
+}
+
+/// Of a module that works on its outputs: what is added is a^T (b^T x).
+MountedAdapter::Delta Adapters::prepare_turned(const AdapterTensors& read,
+                                               const AdapterSource& source,
+                                               const AdapterModule& module,
+                                               const AdaptableModule& target,
+                                               std::int64_t n_out) const {
+  for (const auto* tensor : {&module.b_bias, &module.magnitude, &module.weight, &module.bias}) {
+    if (!*tensor) continue;
+    fail(ErrorCode::kUnsupported, source.path, ": tensor ", printable((*tensor)->name),
+         ": not supported for this module (expected lora_A and lora_B alone)");
+  }
+  const std::int64_t rank = module.a->view.shape[0];
+  Delta delta{target.piece, target.out_begin};
+  delta.scales = true;
+  delta.scale = module.scale;
+  delta.a = read.turned(*module.b, n_out, rank, order_of(target, false, false));
+  delta.b = read.turned(*module.a, rank, target.n_in, {});
+  return delta;
 }
 
 const AdaptableModule* Adapters::tied_head(const AdaptableModule& table) const {
@@ -265,6 +308,7 @@ std::shared_ptr<const MountedAdapter> Adapters::prepare(const AdapterSource& sou
   std::vector<Delta> deltas;
   std::set<std::pair<int, std::int64_t>> seen;
   for (const AdapterModule& module : source.modules) {
+    if (is_left_out(layouts_.of(source.naming), module.module)) continue;
     const Modules targets = find(source, module);
     if (!seen.emplace(targets[0].piece, targets[0].out_begin).second) {
       fail(ErrorCode::kCorruptData, source.path, ": tensor ", printable(module.tensor_name()),

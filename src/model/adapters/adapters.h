@@ -9,6 +9,7 @@
 #include "base/mutex.h"
 #include "device/device.h"
 #include "model/adapters/adapter_source.h"
+#include "model/adapters/adapter_tensor.h"
 #include "model/adapters/mounted_adapter.h"
 #include "model/weights/weight_loader.h"
 #include "step/step.h"
@@ -62,6 +63,15 @@ class Adapters {
   Modules listed_otherwise(const ModuleRef& ref) const;
   void prepare_linear(const AdapterSource& source, const AdapterModule& module,
                       const Modules& targets, std::vector<Delta>& deltas) const;
+  Delta prepare_low_rank(const AdapterTensors& read, const AdapterModule& module,
+                         const AdaptableModule& target, std::int64_t n_out,
+                         const RowOrder& order) const;
+  Delta prepare_replacement(const AdapterTensors& read, const AdapterSource& source,
+                            const AdapterModule& module, const AdaptableModule& target,
+                            std::int64_t n_out, const RowOrder& order) const;
+  Delta prepare_turned(const AdapterTensors& read, const AdapterSource& source,
+                       const AdapterModule& module, const AdaptableModule& target,
+                       std::int64_t n_out) const;
   void prepare_table(const AdapterSource& source, const AdapterModule& module,
                      const AdaptableModule& target, std::vector<Delta>& deltas) const;
   const AdaptableModule* tied_head(const AdaptableModule& table) const;

@@ -57,16 +57,21 @@ TEST_P(AdapterGoldenTest, LogitsAndGreedyIds) {
 
 INSTANTIATE_TEST_SUITE_P(
     Adapters, AdapterGoldenTest,
-    testing::Combine(testing::Values(Case{"llama-qv", "llama"}, Case{"llama-all", "llama"},
-                                     Case{"llama-gguf", "llama-gguf"},
-                                     Case{"llama-gguf", "llama-gguf/f32/model.gguf"},
-                                     Case{"gemma3", "gemma3"},
-                                     Case{"gemma3", "gemma3/f32/model.gguf"},
-                                     Case{"gemma3-vision", "gemma3-vision"}, Case{"gpt2", "gpt2"},
-                                     Case{"gpt2-bare", "gpt2-bare"},
-                                     Case{"gpt2-bare", "gpt2-bare/f32/model.gguf"},
-                                     Case{"deepseek2", "deepseek2"}, Case{"t5", "t5"}),
-                     testing::Values("reference", "cpu")),
+    testing::Combine(
+        testing::Values(
+            Case{"llama-qv", "llama"}, Case{"llama-all", "llama"}, Case{"llama-gguf", "llama-gguf"},
+            Case{"llama-gguf", "llama-gguf/f32/model.gguf"}, Case{"gemma3", "gemma3"},
+            Case{"gemma3", "gemma3/f32/model.gguf"}, Case{"gemma3-vision", "gemma3-vision"},
+            Case{"gpt2", "gpt2"}, Case{"gpt2-bare", "gpt2-bare"},
+            Case{"gpt2-bare", "gpt2-bare/f32/model.gguf"}, Case{"deepseek2", "deepseek2"},
+            Case{"t5", "t5"}, Case{"llama-dora", "llama"}, Case{"gpt2-dora", "gpt2"},
+            Case{"qwen3-patterns", "qwen3"}, Case{"qwen2-bias", "qwen2"},
+            Case{"llama-saved", "llama"}, Case{"llama-head", "llama"},
+            Case{"gemma3-table", "gemma3"}, Case{"gemma3-table", "gemma3/f32/model.gguf"},
+            Case{"qwen3-tokens", "qwen3"}, Case{"qwen3-moe", "qwen3-moe"},
+            Case{"gpt-oss", "gpt-oss"}, Case{"mixtral", "mixtral"}, Case{"gpt-neox", "gpt-neox"},
+            Case{"deepseek2-heads", "deepseek2"}, Case{"glm4-bin", "glm4"}),
+        testing::Values("reference", "cpu")),
     [](const auto& test) {
       std::string name = base::cat(std::get<0>(test.param).adapter, "_",
                                    std::get<0>(test.param).base, "_", std::get<1>(test.param));

@@ -253,8 +253,9 @@ class PeftReader {
     for (const std::string& target :
          config_.strings("target_parameters").value_or(std::vector<std::string>())) {
       const std::size_t dot = target.rfind('.');
-      if (dot != std::string::npos && is_name_of(std::string_view(target).substr(0, dot), module))
-        names.push_back(target.substr(dot + 1));
+      const bool is_anywhere = dot == std::string::npos;
+      if (is_anywhere || is_name_of(std::string_view(target).substr(0, dot), module))
+        names.push_back(is_anywhere ? target : target.substr(dot + 1));
     }
     std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
       return std::pair(a.starts_with("down"), a) < std::pair(b.starts_with("down"), b);
@@ -265,11 +266,10 @@ class PeftReader {
 
   bool is_parameter(const AdapterModule& module) const {
     if (module.module.ends_with(kInner)) return true;
-    const std::vector<std::string> names = parameters_of(module.module);
-    if (names != std::vector<std::string>{"weight"}) return !names.empty();
     const double rank = ranks_.find(module.module).value_or(rank_);
     return module.a && module.a->view.shape.n_dims() == 2 &&
-           static_cast<double>(module.a->view.shape[0]) != rank;
+           static_cast<double>(module.a->view.shape[0]) != rank &&
+           !parameters_of(module.module).empty();
   }
 
   /// Of a parameter [experts, ...] instead of a module: a has rows for one expert after the other,

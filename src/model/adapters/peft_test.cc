@@ -211,21 +211,6 @@ TEST_F(AdapterErrorTest, TensorsThatDoNotFitTheModel) {
   expect_error(ErrorCode::kInvalidArgument, "bad token (expected different ones below");
 }
 
-// The K and V of latent attention do not ask for deltas: never ignored, refused.
-TEST_F(AdapterErrorTest, ModulesOfBlocksWithoutAdapters) {
-  const auto checkpoint = format::open_checkpoint(data_path("deepseek2"));
-  Runner model(*checkpoint, "cpu");
-  for (const char* module : {"layers.0.self_attn.kv_b_proj"}) {
-    const std::string stem = base::cat("base_model.model.model.", module);
-    MemoryCheckpoint adapter(format::Checkpoint::Kind::kHuggingFace, adapter_.config());
-    adapter.add(stem + ".lora_A.weight", {2, 40});
-    adapter.add(stem + ".lora_B.weight", {24, 2});
-    const Error error = error_of([&] { mount_adapter(model.model(), 1, read_adapter(adapter)); });
-    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
-    EXPECT_THAT(error.what(), HasSubstr(module));
-  }
-}
-
 TEST_F(AdapterErrorTest, OneModuleUnderTwoNames) {
   adapter_.add("base_model.model.layers.1.mlp.up_proj.lora_A.weight", {2, 8});
   adapter_.add("base_model.model.layers.1.mlp.up_proj.lora_B.weight", {12, 2});

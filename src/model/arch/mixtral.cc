@@ -36,6 +36,7 @@ ModuleLayout hf_layout() {
   layout.modules.push_back({role::kExpertGate, "layers.#.block_sparse_moe.experts.@.w1"});
   layout.modules.push_back({role::kExpertUp, "layers.#.block_sparse_moe.experts.@.w3"});
   layout.modules.push_back({role::kExpertDown, "layers.#.block_sparse_moe.experts.@.w2"});
+  hf::add_experts(layout);  // as transformers 5 calls them
   return layout;
 }
 

@@ -26,6 +26,7 @@ class LatentAttention final : public Mixer {
                       builder.dim, at);
     kv_norm_.emplace(builder, role::kLatentKvNorm, at, spec.kv_rank, spec.norm);
     load_heads(builder.loader, at);
+    list_heads(builder.loader, at);
     output_ = Linear(builder, {{role::kLatentOutput, builder.dim, spec.output_bias}},
                      std::int64_t{spec.n_heads} * spec.value_dim, at);
     attention_.n_heads = spec.n_heads;
@@ -71,7 +72,8 @@ class LatentAttention final : public Mixer {
     const Tensor values =
         run.scratch.take(mixed.rows, std::int64_t{spec_.n_heads} * spec_.value_dim);
     for (std::int64_t h = 0; h < spec_.n_heads; ++h) {
-      run.device.linear(*value_up_[static_cast<std::size_t>(h)], nullptr, {},
+      run.device.linear(*value_up_[static_cast<std::size_t>(h)], nullptr,
+                        run.deltas(value_pieces_[static_cast<std::size_t>(h)]),
                         mixed.columns(h * spec_.kv_rank, spec_.kv_rank),
                         values.columns(h * spec_.value_dim, spec_.value_dim));
     }
@@ -102,6 +104,24 @@ class LatentAttention final : public Mixer {
     }
   }
 
+  /// However the file has them, adapters know them as one module.
+  void list_heads(WeightLoader& loader, At at) {
+    const std::int64_t rows = spec_.nope_dim + spec_.value_dim;
+    for (std::int64_t h = 0; h < spec_.n_heads; ++h) {
+      AdaptableModule module{.ref = {role::kLatentKvUp, at}, .n_in = spec_.kv_rank};
+      module.rows = {1, spec_.n_heads * rows, h * rows, spec_.nope_dim};
+      module.n_out = spec_.nope_dim;
+      module.weight = query_up_[static_cast<std::size_t>(h)].get();
+      module.turned = true;
+      query_pieces_.push_back(loader.list_module(module));
+      module.rows = {1, spec_.n_heads * rows, h * rows + spec_.nope_dim, spec_.value_dim};
+      module.n_out = spec_.value_dim;
+      module.weight = value_up_[static_cast<std::size_t>(h)].get();
+      module.turned = false;
+      value_pieces_.push_back(loader.list_module(module));
+    }
+  }
+
   void load_parted_heads(WeightLoader& loader, At at) {
     At head = at;
     head.n_experts = spec_.n_heads;
@@ -126,7 +146,8 @@ class LatentAttention final : public Mixer {
     for (std::int64_t h = 0; h < heads; ++h) {
       run.device.copy(q.columns(h * q_dim() + spec_.nope_dim, spec_.rope_dim),
                       out.columns(h * key_dim(), spec_.rope_dim));
-      run.device.linear(*query_up_[static_cast<std::size_t>(h)], nullptr, {},
+      run.device.linear(*query_up_[static_cast<std::size_t>(h)], nullptr,
+                        run.deltas(query_pieces_[static_cast<std::size_t>(h)]),
                         q.columns(h * q_dim(), spec_.nope_dim),
                         out.columns(h * key_dim() + spec_.rope_dim, spec_.kv_rank));
     }
@@ -142,6 +163,8 @@ class LatentAttention final : public Mixer {
   std::optional<Norm> kv_norm_{};
   std::vector<WeightPtr> query_up_{};  ///< K^T of each head, [kv_rank, nope_dim]
   std::vector<WeightPtr> value_up_{};  ///< V of each head, [value_dim, kv_rank]
+  std::vector<int> query_pieces_{};    ///< Their numbers among those that can have adapters.
+  std::vector<int> value_pieces_{};
   Linear output_{};
 };
 

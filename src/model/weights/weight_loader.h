@@ -76,6 +76,7 @@ struct AdaptableModule {
   const device::Weight* bias = nullptr;    ///< Null: none.
   bool is_table = false;
   float table_scale = 1.0F;  ///< Factor of a table's rows.
+  bool turned = false;       ///< The piece is the module's matrix, turned.
 };
 
 /// Takes the weights of blocks from the file to the device. Total: a missing, surplus or wrongly
