@@ -297,7 +297,7 @@ TEST(Arguments, ATagStandsForTheModel) {
 }
 
 TEST(Arguments, WhatEachRequestSaysItselfHasNoDefault) {
-  for (const char* option : {"--request-id", "--cache-salt", "--priority", "--adapter"}) {
+  for (const char* option : {"--request-id", "--cache-salt", "--priority"}) {
     const Outcome outcome = parse({"start", "a", option, "1"});
     EXPECT_EQ(outcome.parsed.exit_status, 2) << option;
     EXPECT_THAT(outcome.err, HasSubstr(base::cat(option, ": each request"))) << option;

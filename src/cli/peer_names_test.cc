@@ -96,7 +96,8 @@ TEST(PeerNames, OfOpenLlmSayWhatToUse) {
   EXPECT_THAT(refusal("--workers-per-resource 0.5"),
               AllOf(HasSubstr("2 "), HasSubstr("--max-sequences")));
   EXPECT_THAT(refusal("--reload"), HasSubstr("2 "));
-  EXPECT_THAT(refusal("--lora me/lora"), AllOf(HasSubstr("4 "), HasSubstr("--adapter-id")));
+  EXPECT_EQ(refusal("--lora me/lora"), "taken");
+  EXPECT_THAT(refusal("--lora-modules a=b"), AllOf(HasSubstr("4 "), HasSubstr("--adapter-id")));
   EXPECT_THAT(refusal("--ssl-certfile x"), AllOf(HasSubstr("4 "), HasSubstr("proxy")));
   EXPECT_EQ(refusal("--do-not-track --api-workers 1 --workers-per-resource=1"), "taken");
 }

@@ -220,7 +220,7 @@ TEST_F(HttpClient, ErrorsAreTheServers) {
             ErrorCode::kInvalidArgument);
   EXPECT_EQ(code_of([&] { (void)async_->generate("a", wrong).get(); }),
             ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code_of([&] { client_->generate("a", {.adapter_name = {"none"}}); }),
+  EXPECT_EQ(code_of([&] { client_->generate("a", {.adapter_name = {"missing"}}); }),
             ErrorCode::kNotFound);
   HTTPClientOptions other = options();
   other.model = "gpt-5";

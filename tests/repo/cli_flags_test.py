@@ -40,7 +40,7 @@ START = {
     ("--device", "all"): (2, "cpu"),
     ("--device", "cpu,reference"): (4, "one device"),
     ("--device", "cpu,"): (2, "expected"),
-    ("--adapter-id", "me/lora:mine"): (4, "adapters"),
+    ("--adapter-id", "me/lora:mine"): WORKS,
     ("--dtype", "auto"): WORKS,
     ("--model-version", "7"): WORKS,
     ("--model-name", "me/other"): WORKS,

@@ -143,7 +143,7 @@ class Options(Input):
         self.assertIn("--truncate-prompt", message)
         self.assertIn("512 tokens", message)
         self.assertNotIn("truncate_prompt", message)
-        self.assertIn("--adapter", self.refusal(3, "run", STORIES, "x", "--adapter", "none"))
+        self.assertIn("--adapter", self.refusal(3, "run", STORIES, "x", "--adapter-name", "missing"))
 
 
 class Length(Input):
