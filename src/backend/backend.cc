@@ -19,6 +19,6 @@ void Backend::mount_adapter(const AdapterOptions& adapter) {
 
 void Backend::unmount_adapter(const std::string& name) { (void)find_adapter(name); }
 
-std::int32_t Backend::find_adapter(const std::string& name) { fail_no_adapter(name, adapters()); }
+AdapterUse Backend::find_adapter(const std::string& name) { fail_no_adapter(name, adapters()); }
 
 }  // namespace openllm::backend

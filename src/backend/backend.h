@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,12 @@ struct HiddenStates {
 [[noreturn]] void fail_no_adapter(const std::string& name,
                                   const std::vector<AdapterOptions>& mounted);
 
+/// An adapter, or a sum of some, as a request has it.
+struct AdapterUse {
+  std::int32_t number = 0;              ///< engine::Request::adapter.
+  std::shared_ptr<const void> keeps{};  ///< engine::Request::keeps.
+};
+
 /// How a model reads prompts with an encoder.
 struct SourceFacts {
   int max_len = 0;                  ///< Longest prompt; 0: the model has no encoder.
@@ -92,9 +99,9 @@ class Backend {
   virtual std::vector<AdapterOptions> adapters() const { return {}; }
   /// The same, as far as that is known without asking.
   virtual std::vector<AdapterOptions> known_adapters() const { return adapters(); }
-  /// The number by which requests have the adapter (engine::Request::adapter), above 0; the same as
-  /// long as it is mounted. Throws kNotFound where "adapter_name". May ask a server.
-  virtual std::int32_t find_adapter(const std::string& name);
+  /// What requests have the adapter by; the number is above 0, and the same as long as it is
+  /// mounted. Throws kNotFound where "adapter_name". May ask a server.
+  virtual AdapterUse find_adapter(const std::string& name);
   /// Ends every request with FinishReason::kError and `failure`; later ones are refused with
   /// kUnavailable. Returns once no thread of the backend runs. Called at most once, and not by an
   /// EventSink.

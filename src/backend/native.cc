@@ -69,10 +69,7 @@ class NativeBackend final : public Backend {
             model_->pooled_head()};
   }
   int n_slots() const override { return static_cast<int>(engine_.stats().max_running); }
-  void submit(engine::Request request) override {
-    if (request.adapter != 0) request.keeps = adapters_.hold(request.adapter);
-    engine_.submit(std::move(request));
-  }
+  void submit(engine::Request request) override { engine_.submit(std::move(request)); }
   void cancel(const std::string& id) override { engine_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }
   EngineStats stats() const override { return engine_.stats(); }
@@ -80,7 +77,7 @@ class NativeBackend final : public Backend {
   void mount_adapter(const AdapterOptions& adapter) override { adapters_.mount(adapter); }
   void unmount_adapter(const std::string& name) override { adapters_.unmount(name); }
   std::vector<AdapterOptions> adapters() const override { return adapters_.list(); }
-  std::int32_t find_adapter(const std::string& name) override { return adapters_.find(name); }
+  AdapterUse find_adapter(const std::string& name) override { return adapters_.find(name); }
   void shut_down(const base::Failure& failure) override { engine_.shut_down(failure); }
 
  private:

@@ -161,7 +161,7 @@ std::size_t NativeAdapters::n_loaded() const {
                     [](const auto& entry) { return entry.second.adapter != nullptr; }));
 }
 
-std::int32_t NativeAdapters::find(const std::string& sum) {
+AdapterUse NativeAdapters::find(const std::string& sum) {
   std::uint64_t use = 0;
   std::vector<AdapterTerm> terms;
   {
@@ -172,7 +172,7 @@ std::int32_t NativeAdapters::find(const std::string& sum) {
       for (auto& [name, entry] : entries_) {
         if (found->second->has(name)) entry.last_use = use;
       }
-      return found->second->number();
+      return {found->second->number(), found->second};
     }
   }
   terms = parse_adapter_sum(sum);
@@ -187,7 +187,8 @@ std::int32_t NativeAdapters::find(const std::string& sum) {
   std::unique_ptr<const model::AdapterMix> mix = model_.mix_adapters(parts);
   {
     const base::MutexLock lock(mutex_);
-    if (const auto found = sums_.find(sum); found != sums_.end()) return found->second->number();
+    if (const auto found = sums_.find(sum); found != sums_.end())
+      return {found->second->number(), found->second};
     const auto gone = std::find_if(names.begin(), names.end(),
                                    [&](const auto& name) { return !entries_.contains(name); });
     if (gone == names.end()) {
@@ -196,25 +197,14 @@ std::int32_t NativeAdapters::find(const std::string& sum) {
       auto mounted = std::make_shared<Mounted>(model_, ++last_number_, names, std::move(held));
       mounted->mount(std::move(mix));
       mounted->last_use = use;
-      const std::int32_t number = mounted->number();
-      sums_.emplace(sum, std::move(mounted));
+      sums_.emplace(sum, mounted);
       trim_sums();
       make_room();
-      return number;
+      return {mounted->number(), mounted};
     }
     names = {*gone};
   }
   fail_unknown(names[0]);
-}
-
-std::shared_ptr<const void> NativeAdapters::hold(std::int32_t number) {
-  {
-    const base::MutexLock lock(mutex_);
-    for (const auto& [sum, mounted] : sums_) {
-      if (mounted->number() == number) return mounted;
-    }
-  }
-  base::fail_at(ErrorCode::kNotFound, "adapter_name", "was unmounted before the request began");
 }
 
 void NativeAdapters::drop_sums_with(const std::string& name) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/backend.h"
 #include "base/mutex.h"
 #include "model/model.h"
 #include "openllm/options.h"
@@ -25,7 +26,7 @@ std::vector<AdapterTerm> parse_adapter_sum(std::string_view text);
 
 /// The LoRA adapters of a model of this process, by name: which are in memory, and under which
 /// number of steps a request has them. Thread safety: every method from any thread. The model must
-/// outlive this, and every hold.
+/// outlive this, and every use.
 class NativeAdapters {
  public:
   /// `max_loaded`: most adapters in memory, 0: no limit. Beyond it those that nobody uses make
@@ -37,11 +38,9 @@ class NativeAdapters {
   void mount(const AdapterOptions& adapter);
   void unmount(const std::string& name);
   std::vector<AdapterOptions> list() const;
-  /// The number of a sum of adapters; the same until one of them is unmounted.
-  std::int32_t find(const std::string& sum);
-  /// Keeps what the number means while a request uses it. Throws kNotFound where "adapter_name"
-  /// when it was unmounted meanwhile.
-  std::shared_ptr<const void> hold(std::int32_t number);
+  /// A sum of adapters, whose number is the same until one of them is unmounted. It is there as
+  /// long as somebody keeps it.
+  AdapterUse find(const std::string& sum);
 
   std::size_t n_loaded() const;
 

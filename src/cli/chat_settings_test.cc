@@ -61,8 +61,6 @@ TEST(ChatSettings, RefuseWhatAChatCannotDo) {
     EXPECT_THROW(set_field(options, Asked::kLlm, name, value), Error) << name << ' ' << value;
     EXPECT_EQ(fields_to_json(options).dump(), R"({"top_k":3})") << name << ' ' << value;
   }
-  GenerateOptions options;
-  EXPECT_THROW(set_field(options, Asked::kServer, "adapter", "x"), Error);  // servers take none
 }
 
 TEST(ChatSettings, ComeBackFromTheirJson) {

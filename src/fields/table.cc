@@ -567,6 +567,7 @@ constexpr Field kFields[] = {
      .is_beside_config = true,
      .request = &Options::adapter_name,
      .at_vllm = AtVllm::kAbove,
+     .openai_range = Range{.min = 0, .max = 4096},
      .in_receipts = true,
      .help = "Mounted LoRA adapter to use, or a sum as a*0.5+b; none: none"},
     {.name = "priority",

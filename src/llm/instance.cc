@@ -191,7 +191,7 @@ void Instance::submit(const Started& started, const Prompt& given, const Generat
   PreparedPrompt prepared = prepare_prompt(model_, prompt, options, prompt_limits);
   request.id = started.engine_id;
   if (capabilities.is_mixed) request.fields = std::move(fields);
-  request.adapter = adapter_of(options, *backend);
+  use_adapter(options, *backend, request);
   request.prompt_ids = prepared.token_ids;
   if (source.max_len > 0) {
     request.source_ids = std::move(request.prompt_ids);
@@ -249,11 +249,14 @@ void Instance::require_task(ModelTask task) {
   }
 }
 
-/// The number of the adapter that a request wants; 0: none.
-std::int32_t Instance::adapter_of(const GenerateOptions& options, backend::Backend& backend) const {
+void Instance::use_adapter(const GenerateOptions& options, backend::Backend& backend,
+                           engine::Request& request) const {
   const std::string& wanted = options.adapter_name;
   const std::string& name = wanted.empty() ? runtime_.options().default_adapter : wanted;
-  return name.empty() || name == "none" ? 0 : backend.find_adapter(name);
+  if (name.empty() || name == "none") return;
+  backend::AdapterUse use = backend.find_adapter(name);
+  request.adapter = use.number;
+  request.keeps = std::move(use.keeps);
 }
 
 void Instance::submit_hidden(const Started& started, EmbedInput input,
@@ -277,7 +280,7 @@ void Instance::submit_hidden(const Started& started, EmbedInput input,
   engine::Request request = make_engine_request(options, started.config, false, limits, nullptr);
   request.id = started.engine_id;
   request.prompt_ids = std::move(tokens.ids);
-  request.adapter = adapter_of(options, *backend);
+  use_adapter(options, *backend, request);
   request.token_types = std::move(tokens.types);
   request.hidden = pooler.rows();
   request.sink = started.sink;

@@ -88,7 +88,9 @@ class Instance : public std::enable_shared_from_this<Instance> {
   void submit(const Started& started, const Prompt& prompt, const GenerateOptions& options);
   void submit_hidden(const Started& started, EmbedInput input, std::optional<Pooling> pooling,
                      const GenerateOptions& options);
-  std::int32_t adapter_of(const GenerateOptions& options, backend::Backend& backend) const;
+  /// Gives the request the adapter that it wants.
+  void use_adapter(const GenerateOptions& options, backend::Backend& backend,
+                   engine::Request& request) const;
   void hand_over(const Started& started, const std::shared_ptr<backend::Backend>& backend,
                  engine::Request request);
   void post_to_front(const Started& started, std::size_t n_bytes, std::function<void()> work);

@@ -8,8 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/mapped_file.h"
 #include "http_probe.h"
-#include "openllm/client.h"
+#include "openllm/http_client.h"
 #include "openllm/server.h"
 #include "server_fixture.h"
 
@@ -124,16 +125,18 @@ TEST_F(ServerAdapters, ThroughAClientAndAfterAReload) {
   start({{adapter("llama-qv"), "qv"}});
   llm_->load_adapter({adapter("llama-all"), "all"});
   HTTPClientOptions options;
-  options.base_url = base::cat("http://127.0.0.1:", server_->port());
+  options.address = base::cat("http://127.0.0.1:", server_->port());
   const HTTPClient client(options);
   GenerateOptions request{.max_new_tokens = 8, .temperature = 0.0F, .ignore_eos = true};
   request.adapter_name = "all";
   std::vector<std::int32_t> prompt;
-  for (const base::Json& id : *golden("llama-all").find("prompt")->if_array())
+  const base::Json expected = golden("llama-all");
+  for (const base::Json& id : *expected.find("prompt")->if_array())
     prompt.push_back(static_cast<std::int32_t>(*id.if_int()));
   const auto answer = [&](const auto& asked) {
     std::string text;
-    for (const std::int32_t id : asked.generate(Prompt(prompt), request).outputs[0].token_ids)
+    const GenerationOutput output = asked.generate(Prompt(prompt), request);
+    for (const std::int32_t id : output.outputs[0].token_ids)
       text += (text.empty() ? "[" : ",") + std::to_string(id);
     return text + "]";
   };

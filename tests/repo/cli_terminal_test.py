@@ -558,7 +558,6 @@ class ChatWithServer(OnTerminal):
         self.assertEqual(self.everything.count("forgotten"), 1)
         self.assertEqual([message["content"] for message in self.server.asked[-1]["messages"]],
                          ["three", "seen 5", "four", "seen 5", "five"])
-        self.say("/set adapter x", r"no such setting.*>>> ")
         self.say("/set temperature 0.5", r"0\.5.*>>> ")
         self.say("six", r"seen 5\s.*>>> ")
         self.assertEqual(self.server.asked[-1]["temperature"], 0.5)

@@ -111,7 +111,7 @@ class RemoteBackend final : public Backend {
   void unmount_adapter(const std::string& name) override { adapters_.unmount(name); }
   std::vector<AdapterOptions> adapters() const override { return adapters_.list(); }
   std::vector<AdapterOptions> known_adapters() const override { return adapters_.known(); }
-  std::int32_t find_adapter(const std::string& name) override { return adapters_.find(name); }
+  AdapterUse find_adapter(const std::string& name) override { return {adapters_.find(name), {}}; }
 
   EngineStats stats() const override {
     EngineStats stats;
