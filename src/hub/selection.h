@@ -25,14 +25,14 @@ struct RemoteFile {
 struct Selection {
   std::vector<std::string> files{};  ///< Sorted.
   std::string load{};    ///< The GGUF file to load, of a split the first; empty: the folder.
-  std::string format{};  ///< "safetensors", "gguf", "pytorch" or "none".
+  std::string format{};  ///< "safetensors", "gguf", "pytorch", "flax", "tensorflow" or "none".
 };
 
-/// Chooses safetensors before GGUF before PyTorch's pickles, and with them the small files that
-/// tokenizers, templates and defaults are read from. A variant or a file of the reference chooses
-/// among GGUF files; without one Q4_K_M is taken, else the nearest to it. Files split in parts come
-/// together. `serialisation`: "auto", or one form alone; "none": the small files without weights.
-/// Throws kNotFound saying what there is.
+/// Chooses safetensors before GGUF before PyTorch's pickles, Flax's and TensorFlow's files, and
+/// with them the small files that tokenizers, templates and defaults are read from. A variant or a
+/// file of the reference chooses among GGUF files; without one Q4_K_M is taken, else the nearest to
+/// it. Files split in parts come together. `serialisation`: "auto", or one form alone; "none": the
+/// small files without weights. Throws kNotFound saying what there is.
 Selection select_files(const std::vector<std::string>& paths, const Reference& reference,
                        std::string_view serialisation = "auto");
 
