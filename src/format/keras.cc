@@ -1,6 +1,8 @@
 #include "format/keras.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -49,6 +51,11 @@ bool is_kernel(std::string_view path) {
   return path.ends_with("/kernel:0") || path.ends_with("/kernel");
 }
 
+/// A table that several layers share is written with each of them.
+bool is_same(const Hdf5Dataset& a, const Hdf5Dataset& b) {
+  return a.dtype && a.dtype == b.dtype && a.dims == b.dims && std::ranges::equal(a.bytes, b.bytes);
+}
+
 /// The weight's name in TensorFlow of a dataset. A whole file has a group for each layer, in which
 /// weights are called by their names; parts have no such groups, and leave out the first level of
 /// most names.
@@ -89,8 +96,11 @@ void parse_keras(const std::string& path, std::span<const std::byte> file, bool 
     extents.push_back({at, at + dataset.bytes.size(), dataset.path});
   }
   check_no_overlap(path, 0, extents);
+  std::map<std::string, const Hdf5Dataset*> known;
   for (const Hdf5Dataset& dataset : datasets) {
     std::string name = name_from_keras(weight_of(dataset.path, is_part));
+    const auto [first, is_new] = known.emplace(name, &dataset);
+    if (!is_new && is_same(*first->second, dataset)) continue;
     if (!dataset.dtype) {
       tensors.unreadable.push_back({std::move(name), dataset.unreadable});
       continue;

@@ -114,7 +114,12 @@ INSTANTIATE_TEST_SUITE_P(Models, StoredWeights,
                                          Stored{"llama-bnb-fp4", tensor::DType::kFP4By32},
                                          Stored{"llama-hqq", tensor::DType::kAffine4By32},
                                          Stored{"llama-hqq-columns", tensor::DType::kF32},
-                                         Stored{"gpt_oss-mxfp4", tensor::DType::kMXFP4}),
+                                         Stored{"gpt_oss-mxfp4", tensor::DType::kMXFP4},
+                                         Stored{"llama-torchao-intx", tensor::DType::kCodes8By32},
+                                         Stored{"llama-torchao-fp8", tensor::DType::kE4M3By32},
+                                         Stored{"qwen3-moe-fp8", tensor::DType::kF32},
+                                         Stored{"qwen3-moe-fp8-halves", tensor::DType::kE4M3By32},
+                                         Stored{"qwen3-moe-ct-fp8", tensor::DType::kE4M3By32}),
                          [](const auto& test) {
                            std::string name = test.param.model;
                            for (char& c : name)
@@ -136,9 +141,9 @@ void load(const format::Checkpoint& checkpoint) {
 // Of every scheme each tensor of a module: left out, of another type, of another shape.
 TEST(Schemes, TensorsThatAreMissingOrDifferAreNamed) {
   const std::string module = "model.layers.0.mlp.down_proj";
-  for (const char* name :
-       {"llama-fp8-block", "llama-ct-w8-asym", "llama-ct-w4-asym", "llama-ct-nvfp4", "llama-awq",
-        "llama-awq-gemv", "llama-bnb-nf4", "llama-hqq"}) {
+  for (const char* name : {"llama-fp8-block", "llama-ct-w8-asym", "llama-ct-w4-asym",
+                           "llama-ct-nvfp4", "llama-awq", "llama-awq-gemv", "llama-bnb-nf4",
+                           "llama-hqq", "llama-torchao-intx", "llama-torchao-int4"}) {
     const auto file = format::open_checkpoint(data_path(name));
     for (const format::NamedTensor& tensor : file->tensors()) {
       if (!tensor.name.starts_with(module)) continue;
