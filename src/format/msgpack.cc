@@ -30,9 +30,10 @@ Value MsgpackReader::data(Kind kind, std::uint64_t n) {
 }
 
 Value MsgpackReader::extension(std::uint64_t n) {
-  const auto type = static_cast<std::int8_t>(number(1));
+  constexpr int kNegative = 128;
+  const auto type = static_cast<int>(number(1));
   Value value = data(Kind::kExtension, n);
-  value.type = type;
+  value.type = type < kNegative ? type : type - 2 * kNegative;
   return value;
 }
 

@@ -42,7 +42,7 @@ struct GptqSpec {
 
 class GptqScheme final : public WeightScheme {
  public:
-  explicit GptqScheme(GptqSpec spec) : spec_(spec) {}
+  explicit GptqScheme(GptqSpec spec) : spec_(std::move(spec)) {}
 
   bool has(const TensorIndex& index, const std::string& module) const override {
     return index.find(module + ".qweight") != nullptr;

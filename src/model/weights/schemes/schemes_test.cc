@@ -159,7 +159,11 @@ TEST(Schemes, TensorsThatAreMissingOrDifferAreNamed) {
         checkpoint.remove(tensor.name);
         checkpoint.add(tensor.name, *other);
         const Error error = error_of([&] { load(checkpoint); });
-        EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << error.what();
+        // The codes of torchao tell which kind a module is of: there may be others.
+        const bool tells_kind = tensor.name.ends_with("_weight_qdata");
+        if (!tells_kind || error.code() != ErrorCode::kUnsupported) {
+          EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << error.what();
+        }
         EXPECT_THAT(error.what(), testing::HasSubstr("tensor " + module)) << tensor.name;
       }
       MemoryCheckpoint checkpoint = copy(*file);
