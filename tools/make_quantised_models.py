@@ -234,18 +234,18 @@ def torchao_intx(weight, module):
     half = weight.bfloat16()
     if module.endswith(("k_proj", "v_proj")):
         tensor = Int8Tensor.from_hp(half, PerRow())
-        return flattened(tensor), tensor.qdata.float() * tensor.scale.float().reshape(-1, 1)
+        return {"weight": tensor}, tensor.qdata.float() * tensor.scale.float().reshape(-1, 1)
     tensor = IntxUnpackedToInt8Tensor.from_hp(half, (1, 32), torch.int4, mapping_type=MappingType.ASYMMETRIC)
     dense = dequantize_affine(tensor.qdata, tensor.block_size, tensor.scale.float(), tensor.zero_point, torch.int8, -8, 7,
                               output_dtype=torch.float32)
-    return flattened(tensor), dense
+    return {"weight": tensor}, dense
 
 
 def torchao_float8(weight, module):
     from torchao.quantization import Float8Tensor, PerRow
     from torchao.quantization.quant_primitives import _dequantize_affine_float8
     tensor = Float8Tensor.from_hp(weight.bfloat16(), granularity=PerRow())
-    return flattened(tensor), _dequantize_affine_float8(tensor.qdata, tensor.scale.float(), torch.float32)
+    return {"weight": tensor}, _dequantize_affine_float8(tensor.qdata, tensor.scale.float(), torch.float32)
 
 
 def int4_groups(weight, size):
@@ -295,12 +295,12 @@ def torchao_int4(weight, module):
     if not module.endswith(("k_proj", "v_proj", "down_proj")):
         codes, scale, offset, dense = int4_groups(weight, 32)
         packed = (codes[:, ::2] & 15 | (codes[:, 1::2] & 15) << 4).to(torch.uint8).view(torch.int8)
-        return flattened(Int4Tensor(packed, scale, offset, [1, 32], weight.shape)), dense
+        return {"weight": Int4Tensor(packed, scale, offset, [1, 32], weight.shape)}, dense
     padded = torch.nn.functional.pad(weight, (0, -weight.shape[1] % 1024))
     codes, scale, offset, dense = int4_groups(padded, 32)
     both = torch.stack([scale, offset], dim=-1).contiguous()
     tensor = Int4TilePackedTo4dTensor(pack_tiles(codes + 8), both, [1, 32], weight.shape)
-    return flattened(tensor), dense[:, :weight.shape[1]].contiguous()
+    return {"weight": tensor}, dense[:, :weight.shape[1]].contiguous()
 
 
 def torchao_config(name):
@@ -363,6 +363,11 @@ MODELS = {
                 "checkpoint_format": "gptq"},
         quantise=lambda weight, module: gptq(weight, 3, 32, {"sym": False})),
     "llama-torchao-intx": dict(config=torchao_config("IntxWeightOnlyConfig"), quantise=torchao_intx),
+    # as torch.save writes them, with one factor of F8 for k and v
+    "llama-torchao-bin": dict(
+        config=torchao_config("Int4WeightOnlyConfig"), bin=True,
+        quantise=lambda weight, module: (torchao_float8 if module.endswith(("k_proj", "v_proj")) else
+                                         torchao_int4 if module.endswith("o_proj") else torchao_intx)(weight, module)),
     "llama-torchao-fp8": dict(config=torchao_config("Float8WeightOnlyConfig"), quantise=torchao_float8),
     "llama-torchao-int4": dict(config=torchao_config("Int4WeightOnlyConfig"), quantise=torchao_int4),
     # patterns of names as GPTQModel writes them
@@ -389,7 +394,7 @@ def write_llama(name, options, seed, folder):
     model = tiny.make_model("LlamaConfig", llama_sizes(**options.get("sizes", {})), seed, "eager")
     model.to(torch.float16).save_pretrained(folder)
     path = folder / "model.safetensors"
-    tensors, expanded, hashes = {}, {}, {}
+    tensors, expanded, hashes, whole = {}, {}, {}, {}
     for key, value in load_file(path).items():
         module = key.removesuffix(".weight")
         if not (is_linear(key) or (key == "lm_head.weight" and options.get("lm_head"))):
@@ -399,10 +404,18 @@ def write_llama(name, options, seed, folder):
         assert dense.dtype == torch.float32 and dense.shape == value.shape, key
         error = float((dense - value.float()).norm() / value.float().norm())
         assert error < options.get("largest_error", 0.25), (key, error)
+        if options.get("bin"):
+            whole[key], quantised = quantised["weight"], {}
+        elif hasattr(quantised.get("weight"), "tensor_data_names"):
+            quantised = flattened(quantised["weight"])
         tensors |= {f"{module}.{suffix}": tensor.contiguous() for suffix, tensor in quantised.items()}
         expanded[key] = dense
         hashes[module] = {"shape": list(dense.shape), "hash": fnv1a(dense)}
-    save_file(tensors, path, metadata={"format": "pt"})
+    if whole:
+        torch.save(tensors | whole, folder / "pytorch_model.bin")
+        path.unlink()
+    else:
+        save_file(tensors, path, metadata={"format": "pt"})
     model = model.float()
     model.load_state_dict(expanded)
     return model, hashes

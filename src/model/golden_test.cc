@@ -245,7 +245,7 @@ std::vector<Case> cases() {
        {"llama-ct-w8a8", "llama-ct-w8-asym", "llama-ct-w4a16", "llama-ct-w4-asym",
         "llama-ct-w8-packed", "llama-ct-nvfp4", "llama-ct-mxfp4", "llama-awq", "llama-awq-gemv",
         "llama-bnb-int8", "llama-gptq-3bit", "gpt_oss-mxfp4", "llama-hqq", "llama-hqq-columns",
-        "llama-gptq-dynamic", "llama-torchao-intx", "llama-torchao-int4"}) {
+        "llama-gptq-dynamic", "llama-torchao-intx", "llama-torchao-int4", "llama-torchao-bin"}) {
     all.push_back({name, name, true});
   }
   // Codes of floats are multiplied as the values that they stand for.

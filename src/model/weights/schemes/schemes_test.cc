@@ -188,6 +188,34 @@ TEST(Schemes, FactorsThatAreNotFiniteAreNamed) {
       testing::HasSubstr("tensor model.layers.0.mlp.up_proj.weight: element 0: not finite"));
 }
 
+TEST(Schemes, StackedExpertsWhoseRowsAreInputsAreRefusedInF8) {
+  const auto file = format::open_checkpoint(data_path("llama4"));
+  const std::string name = "model.layers.1.feed_forward.experts.down_proj";
+  const tensor::Shape shape = file->find(name)->shape;
+  const std::vector<std::byte> codes(static_cast<std::size_t>(shape.n_elems()), std::byte{0x38});
+  MemoryCheckpoint checkpoint = copy(*file);
+  checkpoint.remove(name);
+  checkpoint.add(name, {tensor::DType::kF8_E4M3, shape, codes});
+  checkpoint.mutable_config()["quantization_config"]["quant_method"] = "fp8";
+  const Error error = error_of([&] { load(checkpoint); });
+  EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << error.what();
+  EXPECT_THAT(error.what(), testing::HasSubstr("tensor " + name + ": stacked experts of F8 as"));
+}
+
+TEST(Schemes, FactorsOfStackedExpertsAreChecked) {
+  const auto file = format::open_checkpoint(data_path("qwen3-moe-fp8"));
+  const std::string name = "model.layers.0.mlp.experts.down_proj_scale_inv";
+  tensor::TensorView shaped = *file->find(name);
+  shaped.shape = {3, 4};
+  MemoryCheckpoint checkpoint = copy(*file);
+  checkpoint.remove(name);
+  EXPECT_THAT(error_of([&] { load(checkpoint); }).what(),
+              testing::HasSubstr("experts.down_proj_scale: missing"));
+  checkpoint.add(name, shaped);
+  EXPECT_THAT(error_of([&] { load(checkpoint); }).what(),
+              testing::HasSubstr(name + ": wrong shape (expected [3, 1, 4], got [3, 4])"));
+}
+
 struct Refusal {
   const char* model;
   const char* key;
