@@ -2,13 +2,13 @@
 """Makes the tiny models below tests/data/models whose weights are quantised, in the ways that models are published.
 
 Every model is a random Llama or gpt-oss of make_tiny_models.py's kind. The linears are quantised by the format's own
-package where there is one (compressed-tensors, bitsandbytes, AutoGPTQ, HQQ), else by the published layout; what they stand
+package where there is one (compressed-tensors, bitsandbytes, AutoGPTQ, HQQ, torchao), else by the published layout; what they stand
 for is computed by that package, or by the function of transformers that loads such files, in float32. Beside
 golden.json, which transformers computes from those weights, lies weights.json: for each module the shape of its matrix
 and the 64-bit FNV-1a hash of its values as float32.
 
 Usage: tools/make_quantised_models.py [NAME...]
-needs torch, transformers, safetensors, numpy, compressed-tensors, bitsandbytes, auto-gptq, hqq
+needs torch, transformers, safetensors, numpy, compressed-tensors, bitsandbytes, auto-gptq, hqq, torchao
 """
 
 import json
@@ -210,6 +210,103 @@ def gptq(weight, bits, size, options):
     return {"qweight": layer.qweight, "qzeros": layer.qzeros, "scales": layer.scales.half(), "g_idx": layer.g_idx}, dense
 
 
+def gptq_dynamic(weight, module):
+    """Modules with settings of their own, one that is left out, and the head."""
+    if module.endswith("o_proj"):
+        return {"weight": weight.half()}, weight
+    bits, size = (8, 16) if module.endswith("down_proj") else (2, 64) if module.endswith("q_proj") else (4, 32)
+    return gptq(weight, bits, size, {"sym": False})
+
+
+# ---- torchao ------------------------------------------------------------------------------------------------------------
+
+def flattened(tensor):
+    """As transformers writes a tensor of torchao to safetensors."""
+    from torchao.prototype.safetensors.safetensors_support import flatten_tensor_state_dict
+    parts, _ = flatten_tensor_state_dict({"module.weight": tensor})
+    return {name.removeprefix("module."): part for name, part in parts.items()}
+
+
+def torchao_intx(weight, module):
+    """IntxUnpackedToInt8Tensor of 4 bits; Int8Tensor with one factor of each output."""
+    from torchao.quantization import Int8Tensor, IntxUnpackedToInt8Tensor, MappingType, PerRow
+    from torchao.quantization.quant_primitives import dequantize_affine
+    half = weight.bfloat16()
+    if module.endswith(("k_proj", "v_proj")):
+        tensor = Int8Tensor.from_hp(half, PerRow())
+        return {"weight": tensor}, tensor.qdata.float() * tensor.scale.float().reshape(-1, 1)
+    tensor = IntxUnpackedToInt8Tensor.from_hp(half, (1, 32), torch.int4, mapping_type=MappingType.ASYMMETRIC)
+    dense = dequantize_affine(tensor.qdata, tensor.block_size, tensor.scale.float(), tensor.zero_point, torch.int8, -8, 7,
+                              output_dtype=torch.float32)
+    return {"weight": tensor}, dense
+
+
+def torchao_float8(weight, module):
+    from torchao.quantization import Float8Tensor, PerRow
+    from torchao.quantization.quant_primitives import _dequantize_affine_float8
+    tensor = Float8Tensor.from_hp(weight.bfloat16(), granularity=PerRow())
+    return {"weight": tensor}, _dequantize_affine_float8(tensor.qdata, tensor.scale.float(), torch.float32)
+
+
+def int4_groups(weight, size):
+    """Codes from -8 to 7, and bfloat16 factors and offsets [groups, n_out]: the value is factor * code + offset."""
+    groups = weight.reshape(weight.shape[0], -1, size)
+    low, high = groups.amin(-1), groups.amax(-1)
+    scale = ((high - low).clamp(min=1e-6) / 15).bfloat16()
+    offset = (low + 8 * scale.float()).bfloat16()
+    codes = torch.round((groups - offset.float()[..., None]) / scale.float()[..., None]).clamp(-8, 7)
+    dense = codes * scale.float()[..., None] + offset.float()[..., None]
+    return codes.reshape(weight.shape).to(torch.int32), scale.t().contiguous(), offset.t().contiguous(), dense.reshape(weight.shape)
+
+
+def unpack_tiles(words):
+    """As torchao's csrc/cuda/tensor_core_tiled_layout does it: [n / 8, k / 128, 32, 4] to [n, k]."""
+    n_tiles, k_tiles, lanes, n_words = words.shape
+    out = torch.zeros(n_tiles * 8, k_tiles * n_words * 32, dtype=torch.int32)
+    shifts = [0, 16, 4, 20, 8, 24, 12, 28]
+    for lane in range(lanes):
+        for word in range(n_words):
+            base = torch.arange(k_tiles) * n_words * 32 + word * 32 + lane % 4 * 2
+            for place, offset in enumerate([0, 1, 8, 9, 16, 17, 24, 25]):
+                rows = torch.arange(n_tiles) * 8 + lane // 4
+                out[rows[:, None], (base + offset)[None, :]] = words[:, :, lane, word] >> shifts[place] & 15
+    return out
+
+
+def pack_tiles(codes):
+    """The opposite: each word is found by where `unpack_tiles` puts its parts."""
+    shape = (codes.shape[0] // 8, codes.shape[1] // 128, 32, 4)
+    numbers = torch.arange(codes.numel() // 8).reshape(shape)
+    place = torch.zeros(codes.shape, dtype=torch.int64)
+    for bit in range(32):  # the number of the word that each code lies in
+        place |= (unpack_tiles((numbers >> bit & 1).to(torch.int32) * 0x11111111).bool().long()) << bit
+    words = torch.zeros(codes.numel() // 8, dtype=torch.int64)
+    for nibble in range(8):
+        here = unpack_tiles(torch.full(shape, 1, dtype=torch.int32) << 4 * nibble) != 0
+        words[place[here]] |= codes[here].long() << 4 * nibble
+    words = torch.where(words >= 2 ** 31, words - 2 ** 32, words).to(torch.int32).reshape(shape)
+    assert torch.equal(unpack_tiles(words), codes)
+    return words
+
+
+def torchao_int4(weight, module):
+    """Int4Tensor, and Int4TilePackedTo4dTensor for k, v and down: what needs a GPU to be made is put together here."""
+    from torchao.quantization import Int4TilePackedTo4dTensor, Int4Tensor
+    if not module.endswith(("k_proj", "v_proj", "down_proj")):
+        codes, scale, offset, dense = int4_groups(weight, 32)
+        packed = (codes[:, ::2] & 15 | (codes[:, 1::2] & 15) << 4).to(torch.uint8).view(torch.int8)
+        return {"weight": Int4Tensor(packed, scale, offset, [1, 32], weight.shape)}, dense
+    padded = torch.nn.functional.pad(weight, (0, -weight.shape[1] % 1024))
+    codes, scale, offset, dense = int4_groups(padded, 32)
+    both = torch.stack([scale, offset], dim=-1).contiguous()
+    tensor = Int4TilePackedTo4dTensor(pack_tiles(codes + 8), both, [1, 32], weight.shape)
+    return {"weight": tensor}, dense[:, :weight.shape[1]].contiguous()
+
+
+def torchao_config(name):
+    return {"quant_method": "torchao", "quant_type": {"default": {"_type": name, "_version": 2, "_data": {}}}}
+
+
 # ---- the models ---------------------------------------------------------------------------------------------------------
 
 W4 = dict(num_bits=4, type="int", symmetric=True, strategy="group", group_size=32)
@@ -265,6 +362,22 @@ MODELS = {
         config={"quant_method": "gptq", "bits": 3, "group_size": 32, "sym": False, "desc_act": False,
                 "checkpoint_format": "gptq"},
         quantise=lambda weight, module: gptq(weight, 3, 32, {"sym": False})),
+    "llama-torchao-intx": dict(config=torchao_config("IntxWeightOnlyConfig"), quantise=torchao_intx),
+    # as torch.save writes them, with one factor of F8 for k and v
+    "llama-torchao-bin": dict(
+        config=torchao_config("Int4WeightOnlyConfig"), bin=True,
+        quantise=lambda weight, module: (torchao_float8 if module.endswith(("k_proj", "v_proj")) else
+                                         torchao_int4 if module.endswith("o_proj") else torchao_intx)(weight, module)),
+    "llama-torchao-fp8": dict(config=torchao_config("Float8WeightOnlyConfig"), quantise=torchao_float8),
+    "llama-torchao-int4": dict(config=torchao_config("Int4WeightOnlyConfig"), quantise=torchao_int4),
+    # patterns of names as GPTQModel writes them
+    "llama-gptq-dynamic": dict(
+        sizes=dict(num_hidden_layers=2), lm_head=True, largest_error=0.6,
+        config={"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": False, "desc_act": False, "lm_head": True,
+                "checkpoint_format": "gptq", "pack_dtype": "int32",
+                "dynamic": {r"+:.*\.mlp\.down_proj": {"bits": 8, "group_size": 16, "desc_act": False},
+                            r"-:.*\.o_proj": {}, r".*\.self_attn\.q_proj": {"bits": 2, "group_size": 64}}},
+        quantise=gptq_dynamic),
 }
 
 
@@ -281,20 +394,28 @@ def write_llama(name, options, seed, folder):
     model = tiny.make_model("LlamaConfig", llama_sizes(**options.get("sizes", {})), seed, "eager")
     model.to(torch.float16).save_pretrained(folder)
     path = folder / "model.safetensors"
-    tensors, expanded, hashes = {}, {}, {}
+    tensors, expanded, hashes, whole = {}, {}, {}, {}
     for key, value in load_file(path).items():
         module = key.removesuffix(".weight")
-        if not is_linear(key):
+        if not (is_linear(key) or (key == "lm_head.weight" and options.get("lm_head"))):
             tensors[key], expanded[key] = value, value.float()
             continue
         quantised, dense = options["quantise"](value.float(), module)
         assert dense.dtype == torch.float32 and dense.shape == value.shape, key
         error = float((dense - value.float()).norm() / value.float().norm())
-        assert error < 0.25, (key, error)
+        assert error < options.get("largest_error", 0.25), (key, error)
+        if options.get("bin"):
+            whole[key], quantised = quantised["weight"], {}
+        elif hasattr(quantised.get("weight"), "tensor_data_names"):
+            quantised = flattened(quantised["weight"])
         tensors |= {f"{module}.{suffix}": tensor.contiguous() for suffix, tensor in quantised.items()}
         expanded[key] = dense
         hashes[module] = {"shape": list(dense.shape), "hash": fnv1a(dense)}
-    save_file(tensors, path, metadata={"format": "pt"})
+    if whole:
+        torch.save(tensors | whole, folder / "pytorch_model.bin")
+        path.unlink()
+    else:
+        save_file(tensors, path, metadata={"format": "pt"})
     model = model.float()
     model.load_state_dict(expanded)
     return model, hashes
@@ -335,6 +456,63 @@ def write_gpt_oss(seed, folder):
     return model, hashes
 
 
+# ---- stacked experts of F8 ------------------------------------------------------------------------------------------------
+
+def f8_experts_block(value):
+    """[experts, n_out, n_in] in blocks of 32 x 16."""
+    parts = [fp8_block(matrix, [32, 16]) for matrix in value]
+    return ("_scale_inv", torch.stack([part[0]["weight"] for part in parts]),
+            torch.stack([part[0]["weight_scale_inv"] for part in parts]), torch.stack([part[1] for part in parts]))
+
+
+def f8_experts_halves(value):
+    """One factor of each expert, or one of gate and one of up, as FP8Experts of transformers has them without blocks."""
+    n_halves = 2 if value.shape[1] > value.shape[2] else 1
+    halves = [fp8_plain(half, False, torch.float8_e4m3fn, "scale") for matrix in value for half in matrix.chunk(n_halves)]
+    shape = (value.shape[0], n_halves, 1)
+    codes, scales, dense = zip(*[(part["weight"], part["scale"], wide) for part, wide in halves])
+    return "_scale_inv", torch.cat(codes).view(value.shape), torch.cat(scales).view(shape), torch.cat(dense).view(value.shape)
+
+
+def f8_experts_rows(value):
+    """A factor of each output."""
+    parts = [fp8_plain(matrix, True, torch.float8_e4m3fn, "scale") for matrix in value]
+    return ("_scale", torch.stack([part["weight"] for part, _ in parts]),
+            torch.stack([part["scale"] for part, _ in parts]), torch.stack([dense for _, dense in parts]))
+
+
+F8 = {"quant_method": "fp8", "activation_scheme": "dynamic"}
+F8_GROUP = {"targets": ["Linear"], "weights": dict(num_bits=8, type="float", symmetric=True, strategy="channel")}
+EXPERTS = {
+    "qwen3-moe-fp8": (f8_experts_block, F8 | {"weight_block_size": [32, 16]}),
+    "qwen3-moe-fp8-halves": (f8_experts_halves, F8),
+    "qwen3-moe-ct-fp8": (f8_experts_rows, {"quant_method": "compressed-tensors", "format": "float-quantized",
+                                           "config_groups": {"group_0": F8_GROUP}}),
+}
+
+
+def write_experts(name, seed, folder):
+    """Under the names that modules of transformers have, with experts in one tensor."""
+    arguments = tiny.sizes(vocab_size=96, moe_intermediate_size=64, num_experts=3, num_experts_per_tok=2, head_dim=8,
+                           norm_topk_prob=True)
+    model = tiny.make_model("Qwen3MoeConfig", arguments, seed, "eager").to(torch.bfloat16).float()
+    model.config.save_pretrained(folder)
+    tensors, expanded, hashes = {}, {}, {}
+    for key, value in model.state_dict().items():
+        if not key.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            tensors[key], expanded[key] = value.bfloat16(), value
+            continue
+        ending, codes, scales, dense = EXPERTS[name][0](value)
+        tensors |= {key: codes, key + ending: scales}
+        expanded[key] = dense
+        for expert, rows in enumerate(dense):
+            hashes[f"{key}@{expert}"] = {"shape": list(rows.shape), "hash": fnv1a(rows), "of": len(dense)}
+    save_file({key: value.contiguous() for key, value in tensors.items()}, folder / "model.safetensors",
+              metadata={"format": "pt"})
+    model.load_state_dict(expanded)
+    return model, hashes
+
+
 def split_pytorch(folder):
     tensors = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
@@ -365,7 +543,7 @@ def finish(name, model, hashes, config, seed, folder):
 
 
 def main(names):
-    for name in list(MODELS) + ["gpt_oss-mxfp4"]:
+    for name in [*MODELS, "gpt_oss-mxfp4", *EXPERTS]:
         if names and name not in names:
             continue
         index = sum(name.encode())
@@ -375,6 +553,9 @@ def main(names):
         if name == "gpt_oss-mxfp4":
             model, hashes = write_gpt_oss(700 + index, folder)
             config = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]}
+        elif name in EXPERTS:
+            model, hashes = write_experts(name, 700 + index, folder)
+            config = EXPERTS[name][1]
         else:
             model, hashes = write_llama(name, MODELS[name], 700 + index, folder)
             config = MODELS[name]["config"]

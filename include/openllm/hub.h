@@ -65,7 +65,7 @@ struct HubModel {
   std::vector<std::string> refs{};
   std::string variant{};        ///< Of a GGUF file, for example "Q4_K_M".
   std::string path{};           ///< Folder or .gguf file to load.
-  std::string format{};         ///< "safetensors", "gguf" or "pytorch".
+  std::string format{};         ///< "safetensors", "gguf", "pytorch", "flax" or "tensorflow".
   std::int64_t bytes = 0;       ///< Of a folder of all files, of a .gguf file of all parts.
   std::int64_t changed_ns = 0;  ///< When the newest file of this commit came, since 1970.
   std::int64_t used_ns = 0;     ///< When it was last loaded, as the file system tells it.
@@ -93,9 +93,9 @@ struct DamagedFile {
 };
 
 struct PullOptions {
-  /// Which form of weights where there are several: "auto" (safetensors, GGUF, pickles in this
-  /// order), "safetensors", "gguf" or "legacy"; "none": all that is read with a model but its
-  /// weights.
+  /// Which form of weights where there are several: "auto" (safetensors, GGUF, pickles, files of
+  /// Flax, of TensorFlow, in this order), "safetensors", "gguf", "legacy", "flax" or "tensorflow";
+  /// "none": all that is read with a model but its weights.
   std::string serialisation = "auto";
   PullCallback progress{};
   /// Ends the download with kCancelled; what came stays, and a later call goes on with it.

@@ -25,7 +25,7 @@ struct ModelInfo {
   std::string id{};            ///< As the OpenAI API shows it.
   std::string path{};          ///< Folder or file it was loaded from.
   std::string architecture{};  ///< Family, for example "llama".
-  std::string format{};        ///< "gguf", "safetensors", "pytorch" or "none".
+  std::string format{};  ///< "gguf", "safetensors", "pytorch", "flax", "tensorflow" or "none".
   std::string weight_types{};  ///< For example "Q4_1 (210), F32 (61), Q8_0 (1)".
   std::int64_t n_parameters = 0;
   std::int64_t n_embedding_parameters =

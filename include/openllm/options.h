@@ -272,8 +272,8 @@ struct LoadOptions {
   /// Overrides the model's and the environment's defaults of requests, field by field.
   LLMConfig config{};
   /// Which files to load where a folder has several forms of the weights: "auto" (also if empty),
-  /// "safetensors", "gguf", or "legacy" (files of torch.save, read without
-  /// running what is in them).
+  /// "safetensors", "gguf", "legacy" (files of torch.save, read without running what is in them),
+  /// "flax" or "tensorflow".
   std::string serialisation{};
   /// Run code that comes with the model (false). A vLLM that is started and "pt" do; else true is
   /// kUnsupported.

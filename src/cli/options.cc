@@ -414,7 +414,7 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
   named(app, "--model-tag", load.model_tag, "Exactly the model in the store that has this tag");
   named(app, "--serialisation,--serialization", load.serialisation,
         with_default("Weights to load where a folder has several forms of them", "auto"))
-      ->type_name("auto|safetensors|gguf|legacy");
+      ->type_name("auto|safetensors|gguf|legacy|flax|tensorflow");
   app->add_flag_function(
       "--trust-remote-code,!--no-trust-remote-code",
       [&load](std::int64_t count) { load.trust_remote_code = count > 0; },

@@ -40,10 +40,11 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path) {
   if (HfFolder::looks_like_one(found.path)) {
     return std::make_unique<HfFolder>(found.path, HfFolder::names_in(found.path));
   }
-  base::fail_at(ErrorCode::kNotFound, path,
-                "no model here (expected config.json with model.safetensors, ",
-                "pytorch_model.bin or an index of such files, or one .gguf file; there is a ",
-                "config.json but no file of these names; ", describe_folder(found.path), ")");
+  base::fail_at(
+      ErrorCode::kNotFound, path,
+      "no model here (expected config.json with model.safetensors, pytorch_model.bin, ",
+      "flax_model.msgpack, tf_model.h5 or an index of such files, or one .gguf file; there is a ",
+      "config.json but no file of these names; ", describe_folder(found.path), ")");
 }
 
 std::unique_ptr<Checkpoint> open_adapter(const std::string& path) {

@@ -46,8 +46,9 @@ class Checkpoint {
   virtual void drop_pages(const tensor::TensorView& view) const noexcept = 0;
 };
 
-/// Opens the weights of the model that `locate_model` finds: GGUF, or safetensors beside
-/// config.json. Throws kNotFound, kUnsupported or kCorruptData naming file and place.
+/// Opens the weights of the model that `locate_model` finds: GGUF, or beside config.json
+/// safetensors, or else files of torch.save, Flax or TensorFlow. Throws kNotFound, kUnsupported or
+/// kCorruptData naming file and place.
 std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path);
 
 /// Opens an adapter: a folder as peft writes it, adapter_config.json beside

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "format/flax.h"
+#include "format/keras.h"
 #include "format/pytorch.h"
 #include "format/recognise.h"
 #include "format/safetensors.h"
@@ -21,6 +23,9 @@ constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20U;
 constexpr std::size_t kMaxIndexBytes = std::size_t{256} << 20U;
 constexpr std::size_t kMaxShards = 10000;
 constexpr int kMaxDepth = 64;
+constexpr std::string_view kPytorchEnding = ".bin";
+constexpr std::string_view kFlaxEnding = ".msgpack";
+constexpr std::string_view kTensorflowEnding = ".h5";
 
 std::string in_folder(const std::string& folder, std::string_view name) {
   return (fs::path(folder) / name).string();
@@ -54,6 +59,17 @@ void check_shard_name(const std::string& index_path, const std::string& name,
   }
 }
 
+std::string_view ending_of(const FolderNames& names) {
+  const std::string_view weights = names.weights;
+  return weights.substr(weights.rfind('.'));
+}
+
+/// As PyTorch calls the tensor.
+std::string name_from_index(const std::string& tensor, std::string_view ending) {
+  if (ending == kFlaxEnding) return name_from_flax(tensor);
+  return ending == kTensorflowEnding ? name_from_keras(tensor) : tensor;
+}
+
 /// Shard name -> names of the tensors the index says it holds.
 std::map<std::string, std::vector<std::string>> read_index(const std::string& index_path,
                                                            std::string_view ending) {
@@ -70,7 +86,7 @@ std::map<std::string, std::vector<std::string>> read_index(const std::string& in
                     ": wrong type (expected string, got ", file.type_name(), ")");
     }
     check_shard_name(index_path, *name, ending);
-    shards[*name].push_back(tensor);
+    shards[*name].push_back(name_from_index(tensor, ending));
     if (shards.size() > kMaxShards) {
       base::fail_at(ErrorCode::kUnsupported, index_path, "too many files (expected at most ",
                     kMaxShards, ")");
@@ -116,7 +132,7 @@ HfFolder::HfFolder(const std::string& path, const FolderNames& names)
   const std::string single = in_folder(path, names.weights);
   if (names.index == nullptr || exists(single)) {
     files_.emplace_back(single);
-    parse(single, files_.back().bytes(), tensors_);
+    parse(single, files_.back().bytes(), false, tensors_);
   } else {
     open_sharded(in_folder(path, names.index));
   }
@@ -144,25 +160,31 @@ const FolderNames& HfFolder::adapter_names_in(const std::string& path) {
 }
 
 const FolderNames& HfFolder::names_in(const std::string& path) {
-  const bool has_safetensors =
-      exists(in_folder(path, kModelFolder.weights)) || exists(in_folder(path, kModelFolder.index));
-  const bool has_pytorch = exists(in_folder(path, kPytorchFolder.weights)) ||
-                           exists(in_folder(path, kPytorchFolder.index));
-  return has_pytorch && !has_safetensors ? kPytorchFolder : kModelFolder;
+  for (const FolderNames* names :
+       {&kModelFolder, &kPytorchFolder, &kFlaxFolder, &kTensorflowFolder}) {
+    if (exists(in_folder(path, names->weights)) || exists(in_folder(path, names->index)))
+      return *names;
+  }
+  return kModelFolder;
 }
 
-void HfFolder::parse(const std::string& path, std::span<const std::byte> file,
+void HfFolder::parse(const std::string& path, std::span<const std::byte> file, bool is_part,
                      TensorList& tensors) {
-  if (std::string_view(names_.weights).ends_with(".bin")) {
+  const std::string_view ending = ending_of(names_);
+  if (ending == kPytorchEnding) {
     parse_pytorch(path, file, tensors, made_);
+  } else if (ending == kFlaxEnding) {
+    parse_flax(path, file, tensors, made_);
+  } else if (ending == kTensorflowEnding) {
+    parse_keras(path, file, is_part, tensors, made_);
   } else {
     parse_safetensors(path, file, tensors);
   }
 }
 
 void HfFolder::open_sharded(const std::string& index_path) {
-  std::map<std::string, std::vector<std::string>> shards = read_index(
-      index_path, std::string_view(names_.weights).ends_with(".bin") ? ".bin" : ".safetensors");
+  std::map<std::string, std::vector<std::string>> shards =
+      read_index(index_path, ending_of(names_));
   files_.reserve(shards.size());
   for (auto& [name, wanted] : shards) {
     const std::string file = in_folder(path_, name);
@@ -172,7 +194,7 @@ void HfFolder::open_sharded(const std::string& index_path) {
     }
     files_.emplace_back(file);
     TensorList list;
-    parse(file, files_.back().bytes(), list);
+    parse(file, files_.back().bytes(), true, list);
     list.sort_and_check(file);
     std::sort(wanted.begin(), wanted.end());
     TensorList taken;

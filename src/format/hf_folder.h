@@ -23,6 +23,12 @@ inline constexpr FolderNames kModelFolder{"config.json", "model.safetensors",
 /// The same as torch.save writes it.
 inline constexpr FolderNames kPytorchFolder{"config.json", "pytorch_model.bin",
                                             "pytorch_model.bin.index.json"};
+/// As Flax models of transformers 4 are saved.
+inline constexpr FolderNames kFlaxFolder{"config.json", "flax_model.msgpack",
+                                         "flax_model.msgpack.index.json"};
+/// As its TensorFlow models are.
+inline constexpr FolderNames kTensorflowFolder{"config.json", "tf_model.h5",
+                                               "tf_model.h5.index.json"};
 /// As peft writes it.
 inline constexpr FolderNames kAdapterFolder{"adapter_config.json", "adapter_model.safetensors",
                                             nullptr};
@@ -31,7 +37,7 @@ inline constexpr FolderNames kPytorchAdapterFolder{"adapter_config.json", "adapt
 
 /// A folder in Hugging Face layout: config.json beside model.safetensors, or beside the files that
 /// model.safetensors.index.json lists; an adapter's folder has other names, and so has one with
-/// files of torch.save.
+/// files of torch.save, Flax or TensorFlow.
 class HfFolder final : public Checkpoint {
  public:
   explicit HfFolder(const std::string& path, const FolderNames& names = kModelFolder);
@@ -41,7 +47,8 @@ class HfFolder final : public Checkpoint {
   static base::Json read_config(const std::string& path);
   /// True when the folder has a config.json and weights this class reads.
   static bool looks_like_one(const std::string& path);
-  /// The names of a model's folder: those of safetensors where it has such files, else PyTorch's.
+  /// The names of a model's folder: those of safetensors where it has such files or none at all,
+  /// else PyTorch's, Flax's or TensorFlow's, in this order.
   static const FolderNames& names_in(const std::string& path);
   /// Likewise of an adapter's folder.
   static const FolderNames& adapter_names_in(const std::string& path);
@@ -57,13 +64,14 @@ class HfFolder final : public Checkpoint {
 
  private:
   void open_sharded(const std::string& index_path);
-  void parse(const std::string& path, std::span<const std::byte> file, TensorList& tensors);
+  void parse(const std::string& path, std::span<const std::byte> file, bool is_part,
+             TensorList& tensors);
 
   std::string path_;
   const FolderNames& names_;
   base::Json config_;
   std::vector<base::MappedFile> files_;
-  std::vector<std::vector<std::byte>> made_;  ///< Tensors whose elements do not lie row by row.
+  std::vector<std::vector<std::byte>> made_;  ///< Tensors whose elements lie otherwise.
   TensorList tensors_;
 };
 

@@ -30,7 +30,7 @@ bool is_part(const std::string& name) {
 
 Location locate_in_folder(const std::string& path, Serialisation wanted) {
   const bool is_any = wanted == Serialisation::kAuto;
-  const bool is_hf = wanted == Serialisation::kSafetensors || wanted == Serialisation::kLegacy;
+  const bool is_hf = !is_any && wanted != Serialisation::kGguf;
   const bool has_safetensors =
       HfFolder::looks_like_one(path) && &HfFolder::names_in(path) == &kModelFolder;
   if (is_any && has_safetensors) return {Layout::kHuggingFace, path};
@@ -51,6 +51,24 @@ Location locate_in_folder(const std::string& path, Serialisation wanted) {
 
 }  // namespace
 
+const char* to_string(Serialisation form) noexcept {
+  switch (form) {
+    case Serialisation::kAuto:
+      return "auto";
+    case Serialisation::kSafetensors:
+      return "safetensors";
+    case Serialisation::kGguf:
+      return "gguf";
+    case Serialisation::kLegacy:
+      return "legacy";
+    case Serialisation::kFlax:
+      return "flax";
+    case Serialisation::kTensorflow:
+      return "tensorflow";
+  }
+  return "auto";
+}
+
 Location locate_model(const std::string& path, Serialisation wanted) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
@@ -59,11 +77,12 @@ Location locate_model(const std::string& path, Serialisation wanted) {
   if (!fs::is_regular_file(status))
     base::fail_at(ErrorCode::kInvalidArgument, path, "not a regular file");
   if (has_gguf_ending(path) || starts_with_gguf_magic(path)) {
-    if (wanted == Serialisation::kSafetensors || wanted == Serialisation::kLegacy)
+    if (wanted != Serialisation::kAuto && wanted != Serialisation::kGguf)
       base::fail_at(ErrorCode::kNotFound, path, "a GGUF file (other weights were asked for)");
     return {Layout::kGguf, path};
   }
-  if (path.ends_with(".safetensors") || path.ends_with(".json")) {
+  if (path.ends_with(".safetensors") || path.ends_with(".json") || path.ends_with(".msgpack") ||
+      path.ends_with(".h5")) {
     base::fail_at(ErrorCode::kInvalidArgument, path,
                   "a part of a model (give the folder it lies in)");
   }

@@ -13,7 +13,9 @@ enum class Layout {
 };
 
 /// Which weights are wanted of a folder that has several forms of them.
-enum class Serialisation { kAuto, kSafetensors, kGguf, kLegacy };
+enum class Serialisation { kAuto, kSafetensors, kGguf, kLegacy, kFlax, kTensorflow };
+/// "safetensors", "gguf", "legacy", "flax", "tensorflow" or "auto".
+const char* to_string(Serialisation form) noexcept;
 
 /// What a path to a model leads to.
 struct Location {

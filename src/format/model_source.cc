@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <initializer_list>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -72,23 +73,40 @@ base::Json gguf_generation_defaults(const base::Json& metadata) {
   return config;
 }
 
-/// By the names of the folder's files.
-WeightFormat find_weights(const std::string& folder, Serialisation wanted) {
-  WeightFormat found = WeightFormat::kNone;
+/// A form of weights in files beside config.json, and what such files are called.
+struct FileForm {
+  WeightFormat format;
+  Serialisation name;
+  std::string_view begin;
+  std::string_view end;
+};
+/// In the order in which they are taken where nobody asks for one.
+constexpr FileForm kFileForms[] = {
+    {WeightFormat::kSafetensors, Serialisation::kSafetensors, "", ".safetensors"},
+    {WeightFormat::kPytorch, Serialisation::kLegacy, "pytorch_model", ".bin"},
+    {WeightFormat::kFlax, Serialisation::kFlax, "flax_model", ".msgpack"},
+    {WeightFormat::kTensorflow, Serialisation::kTensorflow, "tf_model", ".h5"}};
+
+bool has_file(const std::string& folder, const FileForm& form) {
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    if (name.ends_with(".safetensors") && wanted != Serialisation::kLegacy)
-      return WeightFormat::kSafetensors;
-    const bool is_pytorch = name.starts_with("pytorch_model") && name.ends_with(".bin");
-    if (is_pytorch && wanted != Serialisation::kSafetensors) found = WeightFormat::kPytorch;
+    if (name.starts_with(form.begin) && name.ends_with(form.end)) return true;
   }
-  if (found == WeightFormat::kNone && wanted != Serialisation::kAuto) {
-    base::fail_at(ErrorCode::kNotFound, folder, "no ",
-                  wanted == Serialisation::kLegacy ? "pytorch_model*.bin" : "safetensors",
-                  " here (", describe_folder(folder), ")");
+  return false;
+}
+
+/// By the names of the folder's files.
+WeightFormat find_weights(const std::string& folder, Serialisation wanted) {
+  for (const FileForm& form : kFileForms) {
+    const bool counts = wanted == Serialisation::kAuto || wanted == form.name;
+    if (counts && has_file(folder, form)) return form.format;
+    if (wanted == form.name) {
+      base::fail_at(ErrorCode::kNotFound, folder, "no ", form.begin, "*", form.end, " here (",
+                    describe_folder(folder), ")");
+    }
   }
-  return found;
+  return WeightFormat::kNone;
 }
 
 std::string hf_architecture(const base::Json& config) {
@@ -159,6 +177,10 @@ const char* to_string(WeightFormat format) noexcept {
       return "gguf";
     case WeightFormat::kPytorch:
       return "pytorch";
+    case WeightFormat::kFlax:
+      return "flax";
+    case WeightFormat::kTensorflow:
+      return "tensorflow";
   }
   return "none";
 }
@@ -186,6 +208,9 @@ ModelOutline ModelSource::outline() const {
 std::unique_ptr<Checkpoint> ModelSource::open_weights() const {
   if (gguf != nullptr) return std::make_unique<Gguf>(gguf);
   if (weights == WeightFormat::kPytorch) return std::make_unique<HfFolder>(path, kPytorchFolder);
+  if (weights == WeightFormat::kFlax) return std::make_unique<HfFolder>(path, kFlaxFolder);
+  if (weights == WeightFormat::kTensorflow)
+    return std::make_unique<HfFolder>(path, kTensorflowFolder);
   return open_checkpoint(path);
 }
 

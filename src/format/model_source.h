@@ -15,8 +15,8 @@
 namespace openllm::format {
 
 /// File format of a model's weights.
-enum class WeightFormat { kNone, kSafetensors, kGguf, kPytorch };
-/// "none", "safetensors", "gguf" or "pytorch".
+enum class WeightFormat { kNone, kSafetensors, kGguf, kPytorch, kFlax, kTensorflow };
+/// "none", "safetensors", "gguf", "pytorch", "flax" or "tensorflow".
 const char* to_string(WeightFormat format) noexcept;
 
 /// Sizes that configurations of most architectures name alike; 0 where they do not.

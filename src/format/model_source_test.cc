@@ -67,6 +67,12 @@ TEST(ModelSource, SaysWhichWeightsThereAre) {
   const TempFolder folder;
   folder.write("config.json", "{}");
   EXPECT_EQ(open_model(folder.path()).weights, WeightFormat::kNone);
+  folder.write("tf_model.h5", "x");
+  EXPECT_EQ(open_model(folder.path()).weights, WeightFormat::kTensorflow);
+  folder.write("flax_model-00001-of-00002.msgpack", "x");
+  EXPECT_EQ(open_model(folder.path()).weights, WeightFormat::kFlax);
+  EXPECT_EQ(open_model(folder.path(), Serialisation::kTensorflow).weights,
+            WeightFormat::kTensorflow);
   folder.write("pytorch_model-00001-of-00002.bin", "x");
   EXPECT_EQ(open_model(folder.path()).weights, WeightFormat::kPytorch);
   folder.write("model.safetensors", "damaged");

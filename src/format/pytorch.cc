@@ -24,35 +24,47 @@ using Kind = Pickle::Kind;
 using Node = Pickle::Node;
 
 constexpr std::string_view kUtils = "torch._utils";
-constexpr std::array<std::string_view, 29> kAllowed = {"collections OrderedDict",
-                                                       "torch._utils _rebuild_tensor",
-                                                       "torch._utils _rebuild_tensor_v2",
-                                                       "torch._utils _rebuild_tensor_v3",
-                                                       "torch._utils _rebuild_parameter",
-                                                       "torch Size",
-                                                       "torch FloatStorage",
-                                                       "torch HalfStorage",
-                                                       "torch BFloat16Storage",
-                                                       "torch DoubleStorage",
-                                                       "torch LongStorage",
-                                                       "torch IntStorage",
-                                                       "torch ShortStorage",
-                                                       "torch CharStorage",
-                                                       "torch ByteStorage",
-                                                       "torch BoolStorage",
-                                                       "torch.storage UntypedStorage",
-                                                       "torch UntypedStorage",
-                                                       "torch float32",
-                                                       "torch float16",
-                                                       "torch bfloat16",
-                                                       "torch float64",
-                                                       "torch int64",
-                                                       "torch int32",
-                                                       "torch int8",
-                                                       "torch uint8",
-                                                       "torch bool",
-                                                       "torch float8_e4m3fn",
-                                                       "torch float8_e5m2"};
+constexpr std::array<std::string_view, 40> kAllowed = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_tensor_v3",
+    "torch._utils _rebuild_parameter",
+    "torch Size",
+    "torch FloatStorage",
+    "torch HalfStorage",
+    "torch BFloat16Storage",
+    "torch DoubleStorage",
+    "torch LongStorage",
+    "torch IntStorage",
+    "torch ShortStorage",
+    "torch CharStorage",
+    "torch ByteStorage",
+    "torch BoolStorage",
+    "torch.storage UntypedStorage",
+    "torch UntypedStorage",
+    "torch float32",
+    "torch float16",
+    "torch bfloat16",
+    "torch float64",
+    "torch int64",
+    "torch int32",
+    "torch int8",
+    "torch uint8",
+    "torch bool",
+    "torch float8_e4m3fn",
+    "torch float8_e5m2",
+    "torch._tensor _rebuild_from_type_v2",
+    "torch._utils _rebuild_wrapper_subclass",
+    "torch.serialization _get_layout",
+    "torch device",
+    "torch int4",
+    "torchao.quantization Int4Tensor",
+    "torchao.quantization Int4TilePackedTo4dTensor",
+    "torchao.quantization IntxUnpackedToInt8Tensor",
+    "torchao.quantization Int8Tensor",
+    "torchao.quantization Float8Tensor",
+    "torchao.quantization.quantize_.common.kernel_preference KernelPreference"};
 
 struct TypeName {
   std::string_view name;
@@ -132,6 +144,33 @@ class StateReader {
   }
 
   void read_value(std::string name, const Node& value) {
+    const bool is_typed = calls(value, "torch._tensor", "_rebuild_from_type_v2");
+    if (is_typed) {
+      read_parts(name, pickle_.item(value, 1));
+    } else {
+      read_tensor(std::move(name), value);
+    }
+  }
+
+  /// A tensor of torchao is a type and a dictionary of tensors, sizes and settings. The tensors get
+  /// the names that torchao gives them in safetensors: MODULE._weight_PART.
+  void read_parts(const std::string& name, const Node& arguments) {
+    name_ = name;
+    if (arguments.items.size() < 4) corrupt("too few arguments");
+    const Node& state = pickle_.item(arguments, 3);
+    if (state.kind != Kind::kDict) corrupt("a dictionary of its parts was expected");
+    const std::size_t last = name.rfind('.') + 1;  // npos + 1 is 0
+    const std::string prefix = name.substr(0, last) + "_" + name.substr(last) + "_";
+    for (std::size_t i = 0; i + 1 < state.items.size(); i += 2) {
+      const Node& key = pickle_.item(state, i);
+      const Node& part = pickle_.item(state, i + 1);
+      const bool is_tensor =
+          calls(part, kUtils, "_rebuild_tensor_v2") || calls(part, kUtils, "_rebuild_tensor_v3");
+      if (key.kind == Kind::kText && is_tensor) read_tensor(prefix + std::string(key.text), part);
+    }
+  }
+
+  void read_tensor(std::string name, const Node& value) {
     name_ = std::move(name);
     const Node* node = &value;
     if (calls(*node, kUtils, "_rebuild_parameter")) {

@@ -157,7 +157,8 @@ std::string describe_entry(const fs::directory_entry& entry) {
   } else if (entry.is_regular_file(error) && !name.ends_with(".json")) {
     what = recognise_file(entry.path().string());
     const bool is_expected = (what == "a GGUF file" && name.ends_with(".gguf")) ||
-                             (what == "a safetensors file" && name.ends_with(".safetensors"));
+                             (what == "a safetensors file" && name.ends_with(".safetensors")) ||
+                             (what.starts_with("an HDF5 file") && name.ends_with(".h5"));
     if (is_expected) what.clear();
   }
   return what.empty() ? printable(name) : base::cat(printable(name), " (", what, ")");

@@ -27,7 +27,7 @@ struct CachedModel {
   Snapshot snapshot{};
   std::string variant{};         ///< Of a GGUF file, in capitals.
   std::filesystem::path path{};  ///< What to load.
-  std::string format{};          ///< "safetensors", "gguf" or "pytorch".
+  std::string format{};          ///< "safetensors", "gguf", "pytorch", "flax" or "tensorflow".
   std::int64_t bytes = 0;        ///< Of what is loaded: all of a folder, or all parts of a file.
   std::int64_t used_ns = 0;      ///< When one of those was last used or came, since 1970.
 };

@@ -13,7 +13,7 @@ struct OtherModel {
   std::string revision{};  ///< What it is the revision of; empty: not known.
   std::string variant{};   ///< Of a GGUF file, in capitals.
   std::filesystem::path path{};
-  std::string format{};  ///< "safetensors", "gguf" or "pytorch".
+  std::string format{};  ///< "safetensors", "gguf", "pytorch", "flax" or "tensorflow".
   std::string sha256{};  ///< Of its only file, as its owner says; empty: not known.
   std::int64_t bytes = 0;
   std::int64_t changed_ns = 0;  ///< Since 1970.

@@ -88,10 +88,21 @@ std::vector<std::string> find_safetensors(const std::vector<std::string>& paths)
   return named.empty() ? all : named;
 }
 
-std::vector<std::string> find_pickles(const std::vector<std::string>& paths) {
+/// Forms of weights that are taken where there are neither safetensors nor GGUF, in this order.
+struct OtherForm {
+  std::string_view serialisation;
+  const char* format;
+  std::string_view stem;
+  std::string_view ending;
+};
+constexpr OtherForm kOtherForms[] = {{"legacy", "pytorch", "pytorch_model", ".bin"},
+                                     {"flax", "flax", "flax_model", ".msgpack"},
+                                     {"tensorflow", "tensorflow", "tf_model", ".h5"}};
+
+std::vector<std::string> find_others(const std::vector<std::string>& paths, const OtherForm& form) {
   std::vector<std::string> found;
-  std::copy_if(paths.begin(), paths.end(), std::back_inserter(found), [](const std::string& path) {
-    return is_whole_or_part(path, "pytorch_model", ".bin");
+  std::copy_if(paths.begin(), paths.end(), std::back_inserter(found), [&](const std::string& path) {
+    return is_whole_or_part(path, form.stem, form.ending);
   });
   return found;
 }
@@ -335,18 +346,22 @@ Selection select_files(const std::vector<std::string>& paths, const Reference& r
     require_parts(selection.files, paths, reference);
     return selection;
   }
-  if (any || serialisation == "legacy") {
-    std::vector<std::string> weights = find_pickles(paths);
+  for (const OtherForm& form : kOtherForms) {
+    if (!any && serialisation != form.serialisation) continue;
+    std::vector<std::string> weights = find_others(paths, form);
     require_parts(weights, paths, reference);
-    if (!weights.empty()) return with_small_files(paths, std::move(weights), ".bin", "pytorch");
+    if (weights.empty()) continue;
+    return with_small_files(paths, std::move(weights), form.ending, form.format);
   }
   if (any && !names_gguf) {
     if (auto adapter = select_adapter(paths)) return *std::move(adapter);
   }
-  base::fail_with(ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound},
-                  "model: ", reference.repo, " has no weights that can be read here (expected ",
-                  any ? "*.safetensors, *.gguf or pytorch_model*.bin" : serialisation,
-                  " among its ", paths.size(), " files)");
+  base::fail_with(
+      ErrorCode::kNotFound, {"model", ErrorReason::kModelNotFound}, "model: ", reference.repo,
+      " has no weights that can be read here (expected ",
+      any ? "*.safetensors, *.gguf, pytorch_model*.bin, flax_model*.msgpack or tf_model*.h5"
+          : serialisation,
+      " among its ", paths.size(), " files)");
 }
 
 }  // namespace openllm::hub

@@ -24,18 +24,19 @@ struct RemoteFile {
 /// What of a repository makes up a model.
 struct Selection {
   std::vector<std::string> files{};  ///< Sorted.
-  std::string load{};    ///< The GGUF file to load, of a split the first; empty: the folder.
-  std::string format{};  ///< "safetensors", "gguf", "pytorch", "adapter" or "none".
+  std::string load{};  ///< The GGUF file to load, of a split the first; empty: the folder.
+  /// "safetensors", "gguf", "pytorch", "flax", "tensorflow", "adapter" or "none".
+  std::string format{};
 };
 /// The form of a repository of a LoRA adapter.
 inline constexpr std::string_view kAdapterFormat = "adapter";
 
-/// Chooses safetensors before GGUF before PyTorch's pickles, and with them the small files that
-/// tokenizers, templates and defaults are read from. A variant or a file of the reference chooses
-/// among GGUF files; without one Q4_K_M is taken, else the nearest to it. Files split in parts come
-/// together. A repository without any of these may be that of a LoRA adapter. `serialisation`:
-/// "auto", or one form alone; "none": the small files without weights. Throws kNotFound saying what
-/// there is.
+/// Chooses safetensors before GGUF before PyTorch's pickles, Flax's and TensorFlow's files, and
+/// with them the small files that tokenizers, templates and defaults are read from. A variant or a
+/// file of the reference chooses among GGUF files; without one Q4_K_M is taken, else the nearest to
+/// it. Files split in parts come together. A repository without any of these may be that of a LoRA
+/// adapter. `serialisation`: "auto", or one form alone; "none": the small files without weights.
+/// Throws kNotFound saying what there is.
 Selection select_files(const std::vector<std::string>& paths, const Reference& reference,
                        std::string_view serialisation = "auto");
 

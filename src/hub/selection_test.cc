@@ -44,6 +44,13 @@ TEST(Selection, OtherFormsComeWhenTheyAreAskedFor) {
   EXPECT_THAT(select_files(kBoth, of("a/b"), "legacy").files,
               ElementsAre("config.json", "merges.txt", "pytorch_model.bin", "tokenizer.json",
                           "tokenizer.model"));
+  EXPECT_THAT(
+      select_files(kBoth, of("a/b"), "tensorflow").files,
+      ElementsAre("config.json", "merges.txt", "tf_model.h5", "tokenizer.json", "tokenizer.model"));
+  const Paths flax = {"config.json", "flax_model.msgpack", "tf_model.h5"};
+  EXPECT_THAT(select_files(flax, of("a/b")).files,
+              ElementsAre("config.json", "flax_model.msgpack"));
+  EXPECT_EQ(select_files(flax, of("a/b")).format, "flax");
   EXPECT_THAT(error_of({"model.gguf"}, of("a/b"), "safetensors"),
               HasSubstr("expected safetensors"));
   EXPECT_THAT(error_of({"README.md"}, of("a/b")), HasSubstr("a/b has no weights"));

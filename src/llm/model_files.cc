@@ -204,12 +204,16 @@ void name_rules(const char* option, Check check, const std::string& value) {
 }
 
 format::Serialisation parse_serialisation(std::string_view name) {
-  if (name.empty() || name == "auto") return format::Serialisation::kAuto;
-  if (name == "safetensors") return format::Serialisation::kSafetensors;
-  if (name == "gguf") return format::Serialisation::kGguf;
-  if (name == "legacy") return format::Serialisation::kLegacy;
+  using format::Serialisation;
+  if (name.empty()) return Serialisation::kAuto;
+  for (const Serialisation form :
+       {Serialisation::kAuto, Serialisation::kSafetensors, Serialisation::kGguf,
+        Serialisation::kLegacy, Serialisation::kFlax, Serialisation::kTensorflow}) {
+    if (name == format::to_string(form)) return form;
+  }
   base::fail_at(ErrorCode::kInvalidArgument, "serialisation",
-                "unknown (expected auto, safetensors, gguf or legacy, got ", name, ")");
+                "unknown (expected auto, safetensors, gguf, legacy, flax or tensorflow, got ", name,
+                ")");
 }
 
 /// The name with the version of LoadOptions::model_version. Throws when both have one, and not the

@@ -188,13 +188,18 @@ TEST_F(ResolveModel, OnlyTheFilesThatAreAskedFor) {
     return open_source(resolved, serialisation).weights;
   };
   EXPECT_EQ(format("auto"), format::WeightFormat::kNone);
-  for (const char* missing : {"safetensors", "gguf", "legacy"})
+  for (const char* missing : {"safetensors", "gguf", "legacy", "flax", "tensorflow"})
     EXPECT_EQ(error_of([&] { (void)format(missing); }).code(), ErrorCode::kNotFound) << missing;
   std::ofstream("both/model.safetensors") << "x";
   std::ofstream("both/pytorch_model.bin") << "x";
   EXPECT_EQ(format("auto"), format::WeightFormat::kSafetensors);
   EXPECT_EQ(format("safetensors"), format::WeightFormat::kSafetensors);
   EXPECT_EQ(format("legacy"), format::WeightFormat::kPytorch);
+  std::ofstream("both/flax_model.msgpack") << "x";
+  std::ofstream("both/tf_model.h5") << "x";
+  EXPECT_EQ(format("auto"), format::WeightFormat::kSafetensors);
+  EXPECT_EQ(format("flax"), format::WeightFormat::kFlax);
+  EXPECT_EQ(format("tensorflow"), format::WeightFormat::kTensorflow);
   EXPECT_EQ(error_of([&] { (void)format("onnx"); }).where(), "serialisation");
 }
 

@@ -65,9 +65,13 @@ struct EncoderGolden {
   std::vector<float> scores{};
 };
 
-/// Of a GGUF file those of the folder that it was made of.
+/// Of a GGUF file, or one of Flax or TensorFlow, those of the folder that it was made of.
 EncoderGolden read(const std::string& name) {
-  const std::string folder = Encoder::folder_of(name.substr(0, name.find("/f32/")));
+  std::string source = name;
+  for (const std::string_view ending : {"/f32/model.gguf", "-flax", "-tf"}) {
+    if (source.ends_with(ending)) source.resize(source.size() - ending.size());
+  }
+  const std::string folder = Encoder::folder_of(source);
   const base::Json json =
       base::Json::parse(base::read_file(folder + "/golden.json"), "golden.json");
   EncoderGolden golden;
@@ -137,6 +141,12 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::ValuesIn(kDevices)),
     case_name);
 
+// As Flax and TensorFlow models are saved (tools/make_foreign_models.py).
+INSTANTIATE_TEST_SUITE_P(Foreign, EncoderGoldenTest,
+                         testing::Combine(testing::Values("roberta-flax", "distilbert-tf"),
+                                          testing::ValuesIn(kDevices)),
+                         case_name);
+
 /// A sequence's vector as the head wants it.
 std::vector<float> pooled(RowPooling pooling, const float* rows, std::size_t n, std::size_t dim) {
   if (pooling == RowPooling::kFirst) return {rows, rows + dim};
@@ -169,7 +179,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      "distilbert-classifier", "electra-classifier",
                                      "modernbert-classifier", "eurobert-classifier",
                                      "qwen3-classifier", "deberta-v2-classifier",
-                                     "albert-classifier"),
+                                     "albert-classifier", "electra-classifier-tf"),
                      testing::ValuesIn(kDevices)),
     case_name);
 

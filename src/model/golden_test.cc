@@ -244,14 +244,23 @@ std::vector<Case> cases() {
   for (const char* name :
        {"llama-ct-w8a8", "llama-ct-w8-asym", "llama-ct-w4a16", "llama-ct-w4-asym",
         "llama-ct-w8-packed", "llama-ct-nvfp4", "llama-ct-mxfp4", "llama-awq", "llama-awq-gemv",
-        "llama-bnb-int8", "llama-gptq-3bit", "gpt_oss-mxfp4", "llama-hqq", "llama-hqq-columns"}) {
+        "llama-bnb-int8", "llama-gptq-3bit", "gpt_oss-mxfp4", "llama-hqq", "llama-hqq-columns",
+        "llama-gptq-dynamic", "llama-torchao-intx", "llama-torchao-int4", "llama-torchao-bin"}) {
     all.push_back({name, name, true});
   }
   // Codes of floats are multiplied as the values that they stand for.
   for (const char* name :
        {"llama-fp8-block", "llama-fp8-ue8m0", "llama-fp8-tensor", "llama-fp8-e5m2", "llama-ct-fp8",
-        "llama-ct-fp8-block", "llama-bnb-nf4", "llama-bnb-fp4", "llama-pytorch"}) {
+        "llama-ct-fp8-block", "llama-bnb-nf4", "llama-bnb-fp4", "llama-pytorch",
+        "llama-torchao-fp8", "qwen3-moe-fp8", "qwen3-moe-fp8-halves", "qwen3-moe-ct-fp8"}) {
     all.push_back({name, name});
+  }
+  // As Flax and TensorFlow models are saved (tools/make_foreign_models.py).
+  for (const char* name : {"gpt2", "gemma", "bart", "t5-gated"}) {
+    all.push_back({std::string(name) + "-flax", name});
+  }
+  for (const char* name : {"gpt2", "marian", "t5-gated"}) {
+    all.push_back({std::string(name) + "-tf", name});
   }
   return all;
 }

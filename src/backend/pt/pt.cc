@@ -127,6 +127,11 @@ void require_model(const format::ModelSource& source) {
                " continues no texts (expected an architecture that ends in ForCausalLM)");
   }
   if (!source.has_weights()) base::fail(ErrorCode::kNotFound, source.path, ": has no weights");
+  using format::WeightFormat;
+  if (source.weights == WeightFormat::kFlax || source.weights == WeightFormat::kTensorflow) {
+    base::fail(ErrorCode::kUnsupported, source.path, ": weights of ",
+               format::to_string(source.weights), ", which transformers 5 does not read");
+  }
 }
 
 /// As the native backend has it, where that knows the family: scaled RoPE reaches further than the

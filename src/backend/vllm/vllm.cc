@@ -105,6 +105,11 @@ void require_startable(const format::ModelSource& source, const LoadOptions& opt
   }
   if (!source.has_weights())
     base::fail(ErrorCode::kNotFound, source.path, ": has no weights for a vLLM to be started");
+  using format::WeightFormat;
+  if (source.weights == WeightFormat::kFlax || source.weights == WeightFormat::kTensorflow) {
+    base::fail(ErrorCode::kUnsupported, source.path, ": weights of ",
+               format::to_string(source.weights), ", which vLLM does not read");
+  }
 }
 
 void require_supported(Prober& prober, const VllmPlaces& places, const format::ModelSource& source,

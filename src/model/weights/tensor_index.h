@@ -24,6 +24,8 @@ class TensorIndex {
   /// True when each expert has modules of its own; else their tensors are stacked in one. Where a
   /// family has names of both kinds, the file decides.
   bool has_expert_numbers(Role role, At at = {}) const;
+  /// True when stacked experts are [experts, in, out].
+  bool has_turned_experts() const noexcept { return layout_.transposed_experts; }
   /// True when the file has tensors of that module.
   bool has(Role role, At at = {}) const;
   /// The module's name in the file: one that has tensors, else the first one tried. Empty when the

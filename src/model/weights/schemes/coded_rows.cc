@@ -206,6 +206,35 @@ ScaleGrid ScaleGrid::take(TensorIndex& index, const std::string& name, std::int6
   return grid;
 }
 
+ScaleGrid ScaleGrid::take_of_expert(TensorIndex& index, const std::string& name, std::int64_t n_out,
+                                    std::int64_t n_in, const std::vector<std::int64_t>& block,
+                                    At at) {
+  ScaleGrid grid;
+  grid.inputs_ = n_in;
+  Shape shape{at.n_experts, n_out, 1};
+  const TensorView* found = index.find(name);
+  if (block.size() == 2) {
+    grid.outputs_ = block[0];
+    grid.inputs_ = block[1];
+    grid.n_groups_ = (n_in + block[1] - 1) / block[1];
+    shape = Shape{at.n_experts, (n_out + block[0] - 1) / block[0], grid.n_groups_};
+  } else if (found != nullptr && found->shape.n_elems() == at.n_experts) {
+    shape = found->shape;
+    grid.outputs_ = n_out;
+  } else if (found != nullptr && n_out % 2 == 0 && found->shape == Shape{at.n_experts, 2, 1}) {
+    shape = found->shape;
+    grid.outputs_ = n_out / 2;
+  } else if (found != nullptr && found->shape == Shape{at.n_experts, n_out}) {
+    shape = found->shape;
+  }
+  TensorView view =
+      take_typed(index, name, shape, {DType::kF32, DType::kF16, DType::kBF16, DType::kF8_E8M0});
+  const std::size_t size = view.bytes.size() / static_cast<std::size_t>(at.n_experts);
+  view.bytes = view.bytes.subspan(size * static_cast<std::size_t>(at.expert), size);
+  grid.view_ = view;
+  return grid;
+}
+
 ByteRows::ByteRows(Kind kind, std::int64_t n_in, const TensorView& codes, const ScaleGrid& scales,
                    const TensorView& zeros)
     : CodedRows(kind, n_in, scales.group_size()),
@@ -234,6 +263,34 @@ device::WeightPart take_float8(TensorIndex& index, const std::string& name,
   const TensorView& codes =
       take_typed(index, name, {n_out, n_in}, {DType::kF8_E4M3, DType::kF8_E5M2});
   const ScaleGrid scales = ScaleGrid::take(index, scale_name, n_out, n_in, std::move(block));
+  const auto kind =
+      codes.dtype == DType::kF8_E4M3 ? CodedRows::Kind::kE4M3 : CodedRows::Kind::kE5M2;
+  return coded_part(std::make_shared<ByteRows>(kind, n_in, codes, scales), n_out, n_in, codes,
+                    name);
+}
+
+std::optional<device::WeightPart> take_float8_expert(TensorIndex& index, const std::string& module,
+                                                     std::int64_t n_out, std::int64_t n_in,
+                                                     const std::vector<std::int64_t>& block,
+                                                     At at) {
+  const bool is_bare = index.find(module + ".weight") == nullptr;
+  const std::string name = is_bare ? module : module + ".weight";
+  const TensorView* found = index.find(name);
+  if (found == nullptr || (found->dtype != DType::kF8_E4M3 && found->dtype != DType::kF8_E5M2))
+    return std::nullopt;
+  if (index.has_turned_experts()) {
+    base::fail(ErrorCode::kUnsupported, index.checkpoint().path(), ": tensor ", name,
+               ": stacked experts of F8 as [experts, inputs, outputs] are not supported");
+  }
+  const std::string inverse = name + "_scale_inv";
+  const ScaleGrid scales = ScaleGrid::take_of_expert(
+      index, index.find(inverse) != nullptr ? inverse : name + "_scale", n_out, n_in, block, at);
+  const std::string activations = module + (is_bare ? "_activation_scale" : ".activation_scale");
+  if (const TensorView* view = index.find(activations)) index.take(activations, view->shape);
+  TensorView codes = take_typed(index, name, {at.n_experts, n_out, n_in}, {found->dtype});
+  const std::size_t size = codes.bytes.size() / static_cast<std::size_t>(at.n_experts);
+  codes.bytes = codes.bytes.subspan(size * static_cast<std::size_t>(at.expert), size);
+  codes.shape = Shape{n_out, n_in};
   const auto kind =
       codes.dtype == DType::kF8_E4M3 ? CodedRows::Kind::kE4M3 : CodedRows::Kind::kE5M2;
   return coded_part(std::make_shared<ByteRows>(kind, n_in, codes, scales), n_out, n_in, codes,

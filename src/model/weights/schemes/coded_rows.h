@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,11 @@ class ScaleGrid {
   static ScaleGrid take(TensorIndex& index, const std::string& name, std::int64_t n_out,
                         std::int64_t n_in, std::vector<std::int64_t> block);
 
+  /// The same of one of stacked experts, whose factors are stacked too: without `block` one of the
+  /// expert, of each half of its outputs (gate and up), or of each output.
+  static ScaleGrid take_of_expert(TensorIndex& index, const std::string& name, std::int64_t n_out,
+                                  std::int64_t n_in, const std::vector<std::int64_t>& block, At at);
+
   /// Inputs that share a factor.
   std::int64_t group_size() const noexcept { return inputs_; }
   float at(std::int64_t row, std::int64_t group) const noexcept {
@@ -119,6 +125,13 @@ class ByteRows final : public CodedRows {
 device::WeightPart take_float8(TensorIndex& index, const std::string& name,
                                const std::string& scale_name, std::int64_t n_out, std::int64_t n_in,
                                std::vector<std::int64_t> block);
+
+/// The part of one of stacked experts of F8, [experts, n_out, n_in], that is called `module` or
+/// `module`.weight; nullopt when it is no F8. Its factors have the same name with a suffix. Throws
+/// kUnsupported when the family stacks [experts, n_in, n_out].
+std::optional<device::WeightPart> take_float8_expert(TensorIndex& index, const std::string& module,
+                                                     std::int64_t n_out, std::int64_t n_in,
+                                                     const std::vector<std::int64_t>& block, At at);
 
 /// True for a tensor `name` whose last part is one of `suffixes` while `module` + `main` exists.
 bool is_beside(const format::Checkpoint& checkpoint, const std::string& name,

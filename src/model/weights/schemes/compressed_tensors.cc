@@ -116,6 +116,16 @@ class CompressedTensorsScheme final : public WeightScheme {
                        block_of(index, module, n_out, n_in, 8));
   }
 
+  std::optional<device::WeightPart> take_expert(TensorIndex& index, const std::string& module,
+                                                std::int64_t n_out, std::int64_t n_in,
+                                                At at) const override {
+    std::vector<std::int64_t> block;
+    for (const GroupSpec& group : groups_) {
+      if (group.bits == 8 && block.empty()) block = group.block;
+    }
+    return take_float8_expert(index, module, n_out, n_in, block, at);
+  }
+
   std::optional<WeightContent> content_of(const format::Checkpoint& checkpoint,
                                           const format::NamedTensor& tensor) const override {
     constexpr std::string_view kPacked = ".weight_packed";
@@ -135,7 +145,9 @@ class CompressedTensorsScheme final : public WeightScheme {
         return WeightContent{};
       }
     }
-    return std::nullopt;
+    return is_beside(checkpoint, tensor.name, {"_scale", "_scale_inv"}, "")
+               ? std::optional(WeightContent{})
+               : std::nullopt;
   }
 
  private:

@@ -38,6 +38,12 @@ class Fp8Scheme final : public WeightScheme {
                        block_);
   }
 
+  std::optional<device::WeightPart> take_expert(TensorIndex& index, const std::string& module,
+                                                std::int64_t n_out, std::int64_t n_in,
+                                                At at) const override {
+    return take_float8_expert(index, module, n_out, n_in, block_, at);
+  }
+
   std::optional<WeightContent> content_of(const format::Checkpoint& checkpoint,
                                           const format::NamedTensor& tensor) const override {
     if (is_beside(checkpoint, tensor.name,
@@ -46,7 +52,10 @@ class Fp8Scheme final : public WeightScheme {
                   ".weight")) {
       return WeightContent{};
     }
-    return std::nullopt;
+    // Stacked experts are parameters without a module's suffix.
+    return is_beside(checkpoint, tensor.name, {"_scale_inv", "_activation_scale"}, "")
+               ? std::optional(WeightContent{})
+               : std::nullopt;
   }
 
  private:

@@ -178,7 +178,7 @@ TEST_F(GptqTest, SettingsAreRefusedByName) {
   for (const Refusal& test : {
            Refusal{"quant_method", "\"quip\"", ErrorCode::kUnsupported,
                    "quant_method: unknown weight scheme (expected one of gptq, awq, fp8, "
-                   "fbgemm_fp8, compressed-tensors, bitsandbytes, mxfp4, hqq; got quip)"},
+                   "fbgemm_fp8, compressed-tensors, bitsandbytes, mxfp4, hqq, torchao; got quip)"},
            {"quant_method", "null", ErrorCode::kUnsupported, "quant_method: unknown weight scheme"},
            {"quant_method", "4", ErrorCode::kCorruptData, "quant_method: wrong type"},
            {"bits", "5", ErrorCode::kUnsupported,
@@ -194,8 +194,12 @@ TEST_F(GptqTest, SettingsAreRefusedByName) {
             "checkpoint_format: unknown order of codes (expected gptq or gptq_v2, got marlin)"},
            {"is_marlin_format", "true", ErrorCode::kUnsupported, "is_marlin_format: "},
            {"pack_dtype", "\"int8\"", ErrorCode::kUnsupported, "pack_dtype: "},
-           {"dynamic", "{\"+:.*down.*\": {\"bits\": 8}}", ErrorCode::kUnsupported,
-            "dynamic: modules with settings of their own are not supported (got +:.*down.*)"},
+           {"dynamic", "{\"+:.*down.*\": {\"bits\": 5}}", ErrorCode::kUnsupported,
+            "dynamic: +:.*down.*: bits: codes of that size"},
+           {"dynamic", "{\".*down.*\": {\"adapter\": {\"rank\": 8}}}", ErrorCode::kUnsupported,
+            "dynamic: .*down.*: adapter: a setting of single modules that is not known"},
+           {"dynamic", "{\"+:a\": {\"pack_dtype\": \"int8\"}}", ErrorCode::kUnsupported,
+            "dynamic: +:a: pack_dtype: "},
        }) {
     const Error error = with_member(test.key, test.value);
     EXPECT_EQ(error.code(), test.code) << error.what();
@@ -210,6 +214,18 @@ TEST_F(GptqTest, ExcludedModulesAreTaken) {
   MemoryCheckpoint checkpoint = copy();
   checkpoint.mutable_config()["quantization_config"]["dynamic"] =
       base::Json::parse("{\"-:.*lm_head.*\": {}}", "test");
+  EXPECT_NO_THROW(load(checkpoint));
+}
+
+// Which of the sizes a module has is told by its tensors; one that has none of them is named.
+TEST_F(GptqTest, ModulesHaveTheSizesThatTheirTensorsTell) {
+  MemoryCheckpoint checkpoint = copy();
+  base::Json& config = checkpoint.mutable_config()["quantization_config"];
+  config["bits"] = 8;
+  config["group_size"] = 128;
+  EXPECT_THAT(error_of([&] { load(checkpoint); }).what(), testing::HasSubstr("wrong shape"));
+  config["dynamic"] = base::Json::parse(
+      R"({"+:.*mlp.*": {"bits": 4, "group_size": 32}, "-:.*lm_head": {}})", "test");
   EXPECT_NO_THROW(load(checkpoint));
 }
 

@@ -55,6 +55,8 @@ std::unique_ptr<WeightScheme> make_bitsandbytes_scheme(const Config& config);
 std::unique_ptr<WeightScheme> make_hqq_scheme(const Config& config);
 /// Stacked experts of MXFP4.
 std::unique_ptr<WeightScheme> make_mxfp4_scheme(const Config& config);
+/// Integers of 4 and 8 bits and F8 as torchao flattens them for safetensors.
+std::unique_ptr<WeightScheme> make_torchao_scheme(const Config& config);
 
 /// The schemes that a checkpoint's configuration names, and last the dense one, which modules
 /// without codes have. Throws kUnsupported naming what

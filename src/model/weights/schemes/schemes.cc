@@ -20,6 +20,7 @@ constexpr std::array kSchemes = {
     SchemeEntry{"bitsandbytes", make_bitsandbytes_scheme},
     SchemeEntry{"mxfp4", make_mxfp4_scheme},
     SchemeEntry{"hqq", make_hqq_scheme},
+    SchemeEntry{"torchao", make_torchao_scheme},
 };
 
 std::unique_ptr<WeightScheme> make_scheme(const Config& config) {
