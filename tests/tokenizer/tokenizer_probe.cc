@@ -3,9 +3,10 @@
 //   tokenizer_probe FILE [tokenizer_config.json] < lines of JSON > lines of JSON
 //   tokenizer_probe FILE --bench TEXT_FILE
 //
-// A line in is a text, a list of ids, or {"plain_text": a text} that has no special tokens. A line
-// out, for a text: ids, plain (without special tokens of the post-processor), offsets, text
-// (decoded) and whole (with special tokens); for ids: text and whole. FILE is a tokenizer.json,
+// A line in is a text, a list of ids, {"plain_text": a text} that has no special tokens, or
+// {"pair": [a text, a text]}. A line out, for a text: ids, plain (without special tokens of the
+// post-processor), offsets, text (decoded) and whole (with special tokens); for ids: text and
+// whole; for a pair: ids and types. FILE is a tokenizer.json,
 // tekken.json, vocab.txt, SentencePiece or tiktoken file.
 
 #include <chrono>
@@ -61,6 +62,13 @@ Json answer(const tokenizer::Tokenizer& tok, const Json& question) {
   if (const Json* text = question.find("plain_text")) {
     out["plain"] = to_json(tok.encode(text->as_string("plain_text"),
                                       {.add_special_tokens = false, .parse_special = false}));
+    return out;
+  }
+  if (const Json* pair = question.find("pair")) {
+    const auto& texts = pair->as_array("pair");
+    const auto both = tok.encode_pair(texts.at(0).as_string("text"), texts.at(1).as_string("text"));
+    out["ids"] = to_json(both.ids);
+    out["types"] = to_json(both.types);
     return out;
   }
   std::vector<tokenizer::TokenId> ids;
