@@ -3,6 +3,7 @@
 #include "tokenizer/bpe/score_merges.h"
 #include "tokenizer/files/config_tokens.h"
 #include "tokenizer/files/pipeline.h"
+#include "tokenizer/files/sentencepiece_classes.h"
 #include "tokenizer/files/sentencepiece_file.h"
 #include "tokenizer/json_fields.h"
 #include "tokenizer/text/sentencepiece_normalizer.h"
@@ -30,14 +31,12 @@ constexpr Frame kFrames[] = {
     {"InternLMTokenizer", true, false},  {"InternLM2Tokenizer", true, false},
     {"InternLM3Tokenizer", true, false}, {"OrionTokenizer", true, false},
     {"TelechatTokenizer", true, false},  {"BitnetTokenizer", true, false},
-    {"YiTokenizer", false, false},       {"T5Tokenizer", false, true},
-    {"PegasusTokenizer", false, true},   {"BigBirdTokenizer", false, false},
+    {"YiTokenizer", false, false},       {"BigBirdTokenizer", false, false},
     {"GPTSw3Tokenizer", false, false},
 };
-/// These give the file's pieces other ids.
-constexpr std::string_view kRenumbered[] = {
-    "XLMRobertaTokenizer", "CamembertTokenizer", "BarthezTokenizer", "MBartTokenizer",
-    "MBart50Tokenizer",    "NllbTokenizer",      "XGLMTokenizer",    "PLBartTokenizer"};
+/// These give the file's pieces other ids, in ways that are not known here.
+constexpr std::string_view kRenumbered[] = {"BarthezTokenizer", "NllbTokenizer", "XGLMTokenizer",
+                                            "PLBartTokenizer"};
 
 // What ChatGLMTokenizer has behind the file's pieces. Its texts begin with the second and fourth.
 constexpr std::string_view kGlmSpecials[] = {"[MASK]",   "[gMASK]",       "[sMASK]",
@@ -98,11 +97,7 @@ class SentencePieceBuilder {
     for (std::size_t i = 0; i < file_.pieces.size(); ++i) {
       const bool special = is(i, PieceType::kControl) || is(i, PieceType::kUnknown);
       if (!special || file_.pieces[i].text.empty()) continue;
-      AddedToken token;
-      token.id = static_cast<TokenId>(i);
-      token.content = file_.pieces[i].text;
-      token.special = true;
-      added.add(std::move(token));
+      add_token(added, file_.pieces[i].text, static_cast<TokenId>(i), true);
     }
     if (tokenizer_class(config_) == "ChatGLMTokenizer") add_glm_specials(added);
     added.add_config(config_);
@@ -129,13 +124,16 @@ class SentencePieceBuilder {
     parts_.model = std::make_unique<RenamedPieces>(std::move(parts_.vocab), std::move(parts_.model),
                                                    unk_id_, *vocab, *unk);
     parts_.vocab = std::move(vocab);
+    parts_.decoder = DecodeRules::sentencepiece(true);
     parts_.eos_id = end;
     AddedTokens added(*parts_.vocab);
+    const bool is_m2m = tokenizer_class(config_) == "M2M100Tokenizer";
     for (const char* content : {"<s>", "<pad>", "</s>", "<unk>"}) {
+      if (!is_m2m && content == std::string_view("<s>")) continue;  // Marian has none
       if (const auto id = parts_.vocab->find(content)) add_token(added, content, *id, true);
     }
     parts_.frame.after.push_back(*end);
-    if (tokenizer_class(config_) == "M2M100Tokenizer") {
+    if (is_m2m) {
       add_m2m_languages(added);
     } else {
       add_marian_languages(added);
@@ -145,22 +143,24 @@ class SentencePieceBuilder {
     return make_pipeline(std::move(parts_));
   }
 
-  static void add_token(AddedTokens& added, std::string_view content, TokenId id, bool special) {
+  static void add_token(AddedTokens& added, std::string_view content, TokenId id, bool special,
+                        bool hidden = false) {
     AddedToken token;
+    token.hidden = hidden;
     token.id = id;
     token.content = content;
     token.special = special;
     added.add(std::move(token));
   }
 
-  /// The language of a text is a token in front of it.
+  /// The language of a text is a token in front of it. Texts do not spell it.
   void add_m2m_languages(AddedTokens& added) {
     const base::Json& source = field_or_null(config_, "src_lang");
     const std::string own = source.is_string() ? source.as_string(kConfig) : "en";
     TokenId next = parts_.vocab->size();
     for (const std::string_view language : kM2mLanguages) {
       if (language == own) parts_.frame.before.push_back(next);
-      add_token(added, base::cat("__", language, "__"), next++, true);
+      add_token(added, base::cat("__", language, "__"), next++, true, true);
     }
     if (parts_.frame.before.empty())
       base::fail_at(ErrorCode::kUnsupported, kConfig, "src_lang ", own, " is not one of ",
@@ -189,14 +189,8 @@ class SentencePieceBuilder {
   void add_glm_specials(AddedTokens& added) {
     const auto first = static_cast<TokenId>(file_.pieces.size());
     TokenId next = first;
-    for (const std::string_view content : kGlmSpecials) {
-      AddedToken token;
-      token.id = next++;
-      token.content = content;
-      token.special = true;
-      token.hidden = true;
-      added.add(std::move(token));
-    }
+    for (const std::string_view content : kGlmSpecials)
+      add_token(added, content, next++, true, true);
     for (const std::size_t place : kGlmPrefix)
       parts_.frame.before.push_back(first + static_cast<TokenId>(place));
   }
@@ -283,6 +277,9 @@ class SentencePieceBuilder {
 
 std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(std::string_view bytes,
                                                         const base::Json& tokenizer_config) {
+  const SentencePieceFile file = parse_sentencepiece(bytes, kFile);
+  if (auto own = make_class_tokenizer(file, tokenizer_class(tokenizer_config), tokenizer_config))
+    return own;
   const base::Json none;
   return SentencePieceBuilder(bytes, none, tokenizer_config).build();
 }
