@@ -224,13 +224,34 @@ std::vector<Case> cases() {
                            "granitemoe-swa",
                            "minimax-plain",
                            "solar-open",
-                           "apertus"}) {
+                           "apertus",
+                           "openelm",
+                           "nemotron-nas",
+                           "gemma4",
+                           "gemma4-keys",
+                           "gemma4-moe"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
-  for (const char* name :
-       {"cohere2", "dots1", "gpt-oss", "olmoe", "smollm3", "starcoder2", "mamba2", "bamba",
-        "falcon-h1", "lfm2", "kimi-linear", "mpt-clip", "hunyuan-v1-dense", "minicpm3",
-        "ministral3", "afmoe", "llama4", "granite-swa", "granitemoehybrid-dense"}) {
+  for (const char* name : {"cohere2",
+                           "dots1",
+                           "gpt-oss",
+                           "olmoe",
+                           "smollm3",
+                           "starcoder2",
+                           "mamba2",
+                           "bamba",
+                           "falcon-h1",
+                           "lfm2",
+                           "kimi-linear",
+                           "mpt-clip",
+                           "hunyuan-v1-dense",
+                           "minicpm3",
+                           "ministral3",
+                           "afmoe",
+                           "llama4",
+                           "granite-swa",
+                           "granitemoehybrid-dense",
+                           "bitnet"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", std::string(name) + "/f32"});
   }
   for (const char* name : {"llama-gguf", "qwen3", "gemma3", "qwen3-moe-wide"}) {
