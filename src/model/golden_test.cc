@@ -257,6 +257,7 @@ std::vector<Case> cases() {
   for (const char* name : {"llama-gguf", "qwen3", "gemma3", "qwen3-moe-wide"}) {
     all.push_back({std::string(name) + "/q8_0/model.gguf", std::string(name) + "/q8_0", true});
   }
+  all.push_back({"qwen3-moe-kquants/model.gguf", "qwen3-moe-kquants", true});
   for (const char* name :
        {"llama-gptq", "llama-gptq-act-order", "llama-gptq-8bit", "llama-gptq-8bit-act-order",
         "llama-gptq-2bit", "mixtral-gptq-act-order"}) {
