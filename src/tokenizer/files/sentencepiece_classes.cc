@@ -107,7 +107,7 @@ class ClassBuilder {
     return json;
   }
   /// The table, and one space for several.
-  base::Json charsmap_and_spaces(base::Json without_table) const {
+  base::Json charsmap_and_spaces(const base::Json& without_table) const {
     const base::Json table = charsmap();
     const base::Json spaces = replace_regex(" {2,}", " ");
     if (!table.is_null()) return sequence("normalizers", {table, spaces});
