@@ -62,6 +62,7 @@ CLASSES = [("XLMRobertaTokenizer", "sentencepiece.bpe.model", FAIRSEQ, {}), ("MB
            ("CamembertTokenizer", "sentencepiece.bpe.model", FAIRSEQ, {}), ("T5Tokenizer", "spiece.model", PADDED, {"extra_ids": 3}),
            ("DebertaV2Tokenizer", "spm.model", BERT, {}), ("DebertaV2Tokenizer", "spm.model", BERT, {"do_lower_case": True, "split_by_punct": True}),
            ("AlbertTokenizer", "spiece.model", ALBERT, {}), ("MarianTokenizer", "source.spm", {**FAIRSEQ, "normalization_rule_name": "identity", "rules": False}, {}),
+           ("PLBartTokenizer", "sentencepiece.bpe.model", {"model_type": "bpe", "rules": True, "size": 120}, {"src_lang": "python"}),
            ("M2M100Tokenizer", "sentencepiece.bpe.model", {"model_type": "bpe", "rules": True, "size": 120}, {"src_lang": "fr"})]
 CLASS_TEXTS = ["<mask> x</s>", "[MASK] ``a'' B", "<extra_id_1> x<extra_id_0>", "de_DE en_XX", "<mask_1> a <unk_7>", ">>fra<< the a", "__en__ a \u4e2d"]
 

@@ -34,6 +34,7 @@ constexpr const char* kPieceClasses[] = {"",
                                          "DebertaV2Tokenizer",
                                          "AlbertTokenizer",
                                          "ChatGLMTokenizer",
+                                         "PLBartTokenizer",
                                          "MarianTokenizer",
                                          "M2M100Tokenizer"};
 constexpr const char* kRankClasses[] = {"", "QWenTokenizer", "HYTokenizer", "ChatGLM4Tokenizer",

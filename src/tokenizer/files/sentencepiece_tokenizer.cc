@@ -35,8 +35,10 @@ constexpr Frame kFrames[] = {
     {"GPTSw3Tokenizer", false, false},
 };
 /// These give the file's pieces other ids, in ways that are not known here.
-constexpr std::string_view kRenumbered[] = {"BarthezTokenizer", "NllbTokenizer", "XGLMTokenizer",
-                                            "PLBartTokenizer"};
+constexpr std::string_view kRenumbered[] = {"BarthezTokenizer", "NllbTokenizer", "XGLMTokenizer"};
+constexpr std::string_view kPlbartLanguages[] = {
+    "__java__", "__python__", "__en_XX__", "__javascript__", "__php__", "__ruby__", "__go__"};
+constexpr std::size_t kPlbartBase = 3;  // languages of the base model
 
 // What ChatGLMTokenizer has behind the file's pieces. Its texts begin with the second and fourth.
 constexpr std::string_view kGlmSpecials[] = {"[MASK]",   "[gMASK]",       "[sMASK]",
@@ -89,6 +91,7 @@ class SentencePieceBuilder {
     parts_.normalizer = make_normalizer();
     parts_.model = make_model();
     if (!vocab_json_.is_null()) return build_renamed();
+    if (tokenizer_class(config_) == "PLBartTokenizer") return build_plbart();
     parts_.decoder =
         DecodeRules::sentencepiece(file_.add_dummy_prefix || file_.remove_extra_whitespaces);
     parts_.bos_id = id_or_none(file_.bos_id);
@@ -114,9 +117,8 @@ class SentencePieceBuilder {
     return exists ? std::optional<TokenId>(id) : std::nullopt;
   }
 
-  /// Marian and M2M-100: the pieces' ids are those of vocab.json, and a text ends with </s>.
-  std::unique_ptr<Tokenizer> build_renamed() {
-    auto vocab = read_vocab_json(vocab_json_);
+  /// The pieces get the ids that `vocab` has for them, and a text ends with </s>.
+  void rename(std::unique_ptr<Vocab> vocab) {
     const auto unk = vocab->find("<unk>");
     const auto end = vocab->find("</s>");
     if (!unk || !end)
@@ -126,21 +128,62 @@ class SentencePieceBuilder {
     parts_.vocab = std::move(vocab);
     parts_.decoder = DecodeRules::sentencepiece(true);
     parts_.eos_id = end;
+    parts_.frame.after.push_back(*end);
+  }
+
+  std::unique_ptr<Tokenizer> finish(AddedTokens& added) {
+    added.add_config(config_);
+    finish_special_tokens(parts_, added, config_, {});
+    return make_pipeline(std::move(parts_));
+  }
+
+  /// Marian and M2M-100: ids are those of vocab.json.
+  std::unique_ptr<Tokenizer> build_renamed() {
+    rename(read_vocab_json(vocab_json_));
     AddedTokens added(*parts_.vocab);
     const bool is_m2m = tokenizer_class(config_) == "M2M100Tokenizer";
     for (const char* content : {"<s>", "<pad>", "</s>", "<unk>"}) {
       if (!is_m2m && content == std::string_view("<s>")) continue;  // Marian has none
       if (const auto id = parts_.vocab->find(content)) add_token(added, content, *id, true);
     }
-    parts_.frame.after.push_back(*end);
     if (is_m2m) {
       add_m2m_languages(added);
     } else {
       add_marian_languages(added);
     }
-    added.add_config(config_);
-    finish_special_tokens(parts_, added, config_, {});
-    return make_pipeline(std::move(parts_));
+    return finish(added);
+  }
+
+  /// PLBART: fairseq's four tokens, the pieces one later than in the file, languages, a mask.
+  std::unique_ptr<Tokenizer> build_plbart() {
+    auto vocab = std::make_unique<Vocab>();
+    TokenId next = 0;
+    for (const char* content : {"<s>", "<pad>", "</s>", "<unk>"}) vocab->set(next++, content);
+    for (std::size_t i = 3; i < file_.pieces.size(); ++i) vocab->set(next++, file_.pieces[i].text);
+    rename(std::move(vocab));
+    AddedTokens added(*parts_.vocab);
+    TokenId id = 0;
+    for (const char* content : {"<s>", "<pad>", "</s>", "<unk>"})
+      add_token(added, content, id++, true);
+    const base::Json& source = field_or_null(config_, "src_lang");
+    const std::string own = source.is_string() ? source.as_string(kConfig) : std::string();
+    const bool is_base = string_or(config_, "language_codes", "base", kConfig) == "base";
+    const std::size_t n = is_base ? kPlbartBase : std::size(kPlbartLanguages);
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::string_view language = kPlbartLanguages[i];
+      if (language == own || language == base::cat("__", own, "__"))
+        parts_.frame.after.push_back(next);
+      add_token(added, language, next++, true, true);
+    }
+    if (is_base) {
+      AddedToken mask;
+      mask.id = next;
+      mask.content = "<mask>";
+      mask.special = true;
+      mask.lstrip = true;
+      added.add(std::move(mask));
+    }
+    return finish(added);
   }
 
   static void add_token(AddedTokens& added, std::string_view content, TokenId id, bool special,
