@@ -19,6 +19,7 @@ from pathlib import Path
 
 # Said otherwise for the file: members of config.json, None to leave them out.
 CHANGES = {
+    "bitnet": {"hidden_act": "silu", "tie_word_embeddings": True},
     "afmoe": {
         "layer_types": ["sliding_attention", "sliding_attention", "sliding_attention", "full_attention"],
         "global_attn_every_n_layers": 4,
@@ -52,6 +53,7 @@ CHANGES = {
 
 # What the converter calls otherwise: it means the same as what the tiny model says.
 SPELLINGS = {
+    "bitnet": {"architectures": ["BitnetForCausalLM"]},
     # The converter takes heads for narrower than they are.
     "glm": {"rope_parameters": {"partial_rotary_factor": 1.0}, "seq_length": 64, "layernorm_epsilon": 1.5625e-07},
     "nemotron": {"rope_parameters": {"partial_rotary_factor": 0.75, "rope_theta": 10000.0, "rope_type": "default"}},
@@ -100,10 +102,17 @@ SPELLINGS = {
 
 # Names of tensors as the converter knows them: patterns and what they become, None for tensors that it cannot take.
 TENSORS = {
+    "bitnet": [(r"^lm_head\.", None), (r"self_attn\.attn_sub_norm", "self_attn.inner_attn_ln"), (r"mlp\.ffn_sub_norm", "mlp.ffn_layernorm")],
     "kimi-linear": [(r"layers\.0\.block_sparse_moe\.(gate|up|down)_proj", r"layers.0.mlp.\1_proj")],
     "minimax-plain": [(r"self_attn\.(slope_rate|(query|key|diagonal)_decay)$", None)],
     "lfm2": [(r"conv\.(conv|in_proj|out_proj)\.bias$", None)],
 }
+
+# The converter makes their linears ternary.
+TERNARY = {"bitnet"}
+
+# The converter counts the tokens of tokenizer.json.
+COUNTED = {"gemma4", "gemma4-keys", "gemma4-moe"}
 
 # Of these the matrices are quantised; the logits are those of the values that the file has then.
 QUANTISED = {"qwen3-moe-wide"}
@@ -166,6 +175,21 @@ def rename(source, patterns, target):
     save_file(tensors, target, {"format": "pt"})
 
 
+def make_ternary(folder):
+    """As the converter does it: -1, 0 and 1 times the mean size of a matrix. The head is the embedding."""
+    from safetensors.torch import load_file, save_file
+
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        tensors.pop("lm_head.weight", None)
+        for name, tensor in tensors.items():
+            if "_proj." in name:
+                scale = 1 / tensor.float().abs().mean().clamp(min=1e-5)
+                tensors[name] = (tensor.float() * scale).round().clamp(-1, 1) / scale
+        path.unlink()
+        save_file(tensors, path, {"format": "pt"})
+
+
 def round_matrices(gguf, folder):
     """The values that a file in Q8_0 has for matrices; those of routers stay as they are."""
     import torch
@@ -201,11 +225,16 @@ def write_gguf(conversion, gguf, name, target, has_golden):
         changes = CHANGES.get(name, {})
         spellings = SPELLINGS.get(name, {})
         spelled = changed(folder_of(name), changes | spellings, Path(scratch) / "spelled", TENSORS.get(name, ()))
+        if name in COUNTED:
+            vocab = {str(i): i for i in range(json.loads((spelled / "config.json").read_text())["vocab_size"])}
+            (spelled / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocab}, "added_tokens": []}))
         convert(conversion, gguf, spelled, target, spellings, name in QUANTISED)
         if has_golden and (name in CHANGES or name in QUANTISED):
             folder = changed(MODELS / name, changes, Path(scratch) / "changed")
             if name in QUANTISED:
                 round_matrices(gguf, folder)
+            if name in TERNARY:
+                make_ternary(folder)
             write_golden(folder, json.loads((MODELS / name / "golden.json").read_text())["prompt"], target.parent)
 
 

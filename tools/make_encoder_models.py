@@ -84,6 +84,9 @@ MODELS = {
     "deberta-v2-classifier": ("DebertaV2ForSequenceClassification", deberta_sizes(
         pos_att_type="p2c", share_att_key=True, position_buckets=6, norm_rel_ebd="none", num_labels=3), 422),
 }
+MODELS["t5-encoder"] = ("T5EncoderModel", dict(
+    vocab_size=96, d_model=32, d_kv=8, d_ff=44, num_layers=3, num_heads=4, relative_attention_num_buckets=8,
+    feed_forward_proj="gated-gelu"), 770)
 N_PROMPT = 31
 N_TYPES = {"bert-classifier": 2, "electra": 2, "nomic-bert": 2, "deberta-v2-own": 2, "albert": 2}
 

@@ -4,12 +4,14 @@ each makes of texts.
 
     tools/make_tokenizer_file_goldens.py
 
-Needs the Python packages sentencepiece, tiktoken and tokenizers.
+Needs the Python packages sentencepiece, protobuf, tiktoken, tokenizers and transformers 5.24.
 """
 import base64
 import io
 import json
+import os
 import pathlib
+import tempfile
 
 import sentencepiece
 import tiktoken
@@ -29,7 +31,7 @@ def train(**options):
     if options.pop("rules", False):
         options["normalization_rule_tsv"] = str(rules)
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines[:1500]), model_writer=model, vocab_size=380, minloglevel=2, num_threads=1,
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines[:1500]), model_writer=model, vocab_size=options.pop("size", 380), minloglevel=2, num_threads=1,
                                              character_coverage=0.98, hard_vocab_limit=False, **options)
     rules.unlink()
     return model.getvalue()
@@ -42,6 +44,52 @@ def sentencepieces():
     yield {"model_type": "unigram", "normalization_rule_name": "identity", "treat_whitespace_as_suffix": True}
     yield {"model_type": "bpe", "normalization_rule_name": "identity", "byte_fallback": True, "remove_extra_whitespaces": False}
     yield {"model_type": "bpe", "normalization_rule_name": "identity", "user_defined_symbols": ["<ud>", "ab"]}
+
+
+    for model_type in ("word", "char"):
+        yield {"model_type": model_type, "rules": True, "size": 150}
+    yield {"model_type": "char", "normalization_rule_name": "identity", "byte_fallback": True, "user_defined_symbols": ["<ud>", "ab"], "size": 400}
+    yield {"model_type": "word", "normalization_rule_name": "identity", "byte_fallback": True, "size": 420}
+
+
+FAIRSEQ = {"model_type": "unigram", "rules": True, "size": 120}
+PADDED = {**FAIRSEQ, "pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+BERT = {**FAIRSEQ, "pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+ALBERT = {**FAIRSEQ, "pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1, "pad_piece": "<pad>", "unk_piece": "<unk>", "control_symbols": ["[CLS]", "[SEP]"],
+          "user_defined_symbols": ["[MASK]"]}
+CLASSES = [("XLMRobertaTokenizer", "sentencepiece.bpe.model", FAIRSEQ, {}), ("MBartTokenizer", "sentencepiece.bpe.model", FAIRSEQ, {"src_lang": "de_DE"}),
+           ("MBart50Tokenizer", "sentencepiece.bpe.model", FAIRSEQ, {}), ("PegasusTokenizer", "spiece.model", PADDED, {}),
+           ("CamembertTokenizer", "sentencepiece.bpe.model", FAIRSEQ, {}), ("T5Tokenizer", "spiece.model", PADDED, {"extra_ids": 3}),
+           ("DebertaV2Tokenizer", "spm.model", BERT, {}), ("DebertaV2Tokenizer", "spm.model", BERT, {"do_lower_case": True, "split_by_punct": True}),
+           ("AlbertTokenizer", "spiece.model", ALBERT, {}), ("MarianTokenizer", "source.spm", {**FAIRSEQ, "normalization_rule_name": "identity", "rules": False}, {}),
+           ("PLBartTokenizer", "sentencepiece.bpe.model", {"model_type": "bpe", "rules": True, "size": 120}, {"src_lang": "python"}),
+           ("M2M100Tokenizer", "sentencepiece.bpe.model", {"model_type": "bpe", "rules": True, "size": 120}, {"src_lang": "fr"})]
+CLASS_TEXTS = ["<mask> x</s>", "[MASK] ``a'' B", "<extra_id_1> x<extra_id_0>", "de_DE en_XX", "<mask_1> a <unk_7>", ">>fra<< the a", "__en__ a \u4e2d"]
+
+
+def with_other_ids(model):
+    """A vocab.json for the pieces of a model, and for texts that it does not know."""
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", ">>fra<<", *[processor.id_to_piece(i) for i in reversed(range(3, processor.get_piece_size()))], "\u4e2d\u6587"]
+    return {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+
+
+def class_rows(texts):
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    from transformers import AutoTokenizer
+    for name, file, options, config in CLASSES:
+        model, config = train(**options), {"tokenizer_class": name, **config}
+        row = {"kind": "class", "options": config, "file": base64.b64encode(model).decode()}
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / file).write_bytes(model)
+            (pathlib.Path(folder) / "tokenizer_config.json").write_text(json.dumps(config))
+            if name in ("MarianTokenizer", "M2M100Tokenizer"):
+                row["vocab"] = with_other_ids(model)
+                (pathlib.Path(folder) / "vocab.json").write_text(json.dumps(row["vocab"]))
+                (pathlib.Path(folder) / "target.spm").write_bytes(model)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            row["encode"] = [[t, tokenizer(t).input_ids] for t in texts + CLASS_TEXTS]
+        yield row
 
 
 def main():
@@ -67,6 +115,7 @@ def main():
               "vocab": vocab}
     rows.append({"kind": "tekken", "file": json.dumps(tekken), "encode": [[t, [i + 22 for i in encoding.encode_ordinary(t)]] for t in texts],
                  "decode": [[[i + 22 for i in encoding.encode_ordinary(t)], t] for t in texts]})
+    rows += class_rows(texts)
     out = DATA / "files.golden.json"
     out.write_text("[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n", encoding="utf-8")
     print(out.name, len(rows), "files,", out.stat().st_size, "bytes")

@@ -95,6 +95,8 @@ std::shared_ptr<const tokenizer::Tokenizer> load_gguf_tokenizer(const format::Gg
   vocab.remove_extra_whitespaces = flag("tokenizer.ggml.remove_extra_whitespaces");
   vocab.escape_whitespaces = flag("tokenizer.ggml.escape_whitespaces");
   vocab.space_is_suffix = flag("tokenizer.ggml.treat_whitespace_as_suffix");
+  vocab.lowercase = flag("tokenizer.ggml.normalizer.lowercase");
+  vocab.strip_accents = flag("tokenizer.ggml.normalizer.strip_accents");
   return tokenizer::make_tokenizer(vocab);
 }
 

@@ -40,6 +40,50 @@ base::Json read_object(const std::string& folder, const char* name) {
   return json;
 }
 
+struct TypeClass {
+  std::string_view model_type, tokenizer_class;
+};
+/// Whose tokenizer a model has when no file names the class.
+constexpr TypeClass kClasses[] = {
+    {"bart", "BartTokenizer"},
+    {"blenderbot", "BlenderbotTokenizer"},
+    {"camembert", "CamembertTokenizer"},
+    {"codegen", "CodeGenTokenizer"},
+    {"deberta-v2", "DebertaV2Tokenizer"},
+    {"gemma", "GemmaTokenizer"},
+    {"gpt2", "GPT2Tokenizer"},
+    {"llama", "LlamaTokenizer"},
+    {"m2m_100", "M2M100Tokenizer"},
+    {"marian", "MarianTokenizer"},
+    {"mbart", "MBartTokenizer"},
+    {"mistral", "LlamaTokenizer"},
+    {"mt5", "T5Tokenizer"},
+    {"opt", "GPT2Tokenizer"},
+    {"pegasus", "PegasusTokenizer"},
+    {"plbart", "PLBartTokenizer"},
+    {"qwen", "QWenTokenizer"},
+    {"qwen2", "Qwen2Tokenizer"},
+    {"roberta", "RobertaTokenizer"},
+    {"t5", "T5Tokenizer"},
+    {"umt5", "T5Tokenizer"},
+    {"xglm", "XGLMTokenizer"},
+    {"xlm-roberta", "XLMRobertaTokenizer"},
+};
+
+/// As AutoTokenizer: config.json names the class, or its model has one.
+void set_class(base::Json& tokenizer_config, const base::Json& config) {
+  const auto text_of = [&](const char* key) {
+    const base::Json* value = config.find(key);
+    return value == nullptr || !value->is_string() ? std::string() : value->as_string(key);
+  };
+  if (tokenizer_config.find("tokenizer_class") != nullptr) return;
+  std::string name = text_of("tokenizer_class");
+  for (const TypeClass& known : kClasses) {
+    if (name.empty() && known.model_type == text_of("model_type")) name = known.tokenizer_class;
+  }
+  if (!name.empty()) tokenizer_config["tokenizer_class"] = name;
+}
+
 /// tokenizer_config.json. Files from before it listed added tokens have a part of it beside it.
 base::Json read_tokenizer_config(const std::string& folder) {
   base::Json config = read_object(folder, "tokenizer_config.json");
@@ -85,6 +129,15 @@ base::Json parse_file(const std::string& path) {
   return base::Json::parse(text, path);
 }
 
+/// Pieces of a SentencePiece file that have other ids.
+Pointer load_renamed(const std::string& folder, const std::string& name, const base::Json& config) {
+  return blame_file(base::cat(folder, "/", name), [&]() -> Pointer {
+    return tokenizer::make_renamed_sentencepiece_tokenizer(
+        read_text(base::cat(folder, "/", name)), parse_file(base::cat(folder, "/vocab.json")),
+        config);
+  });
+}
+
 /// *.tiktoken; of several the first by name.
 std::string find_tiktoken(const std::string& folder) {
   std::vector<std::string> found;
@@ -100,13 +153,20 @@ std::string find_tiktoken(const std::string& folder) {
 Pointer load_folder_tokenizer(const std::string& folder) {
   const auto path_of = [&](const char* name) { return base::cat(folder, "/", name); };
   const base::Json json = format::read_json_file(folder, "tokenizer.json");
-  const base::Json config = read_tokenizer_config(folder);
+  base::Json config = read_tokenizer_config(folder);
   // Messages begin with the file's name.
   if (!json.is_null())
     return blame_file(folder, [&]() -> Pointer { return tokenizer::make_tokenizer(json, config); });
   if (exists(folder, "tekken.json")) return load_file_tokenizer(path_of("tekken.json"));
+  set_class(config, read_object(folder, "config.json"));
+  if (exists(folder, "vocab.json")) {
+    const base::Json* name = config.find("tokenizer_class");
+    if (exists(folder, "source.spm")) return load_renamed(folder, "source.spm", config);
+    if (name != nullptr && *name == base::Json("M2M100Tokenizer"))
+      return load_renamed(folder, "sentencepiece.bpe.model", config);
+  }
   for (const char* name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
-                           "sentencepiece.model", "tiktoken.model"}) {
+                           "sentencepiece.model", "spm.model", "tiktoken.model"}) {
     if (exists(folder, name)) return load_model_file(path_of(name), config);
   }
   if (const std::string path = find_tiktoken(folder); !path.empty())

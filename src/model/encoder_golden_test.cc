@@ -128,7 +128,8 @@ INSTANTIATE_TEST_SUITE_P(
     Families, EncoderGoldenTest,
     testing::Combine(testing::Values("roberta", "distilbert", "mpnet", "electra", "nomic-bert",
                                      "nomic-bert-published", "modernbert", "eurobert", "deberta-v2",
-                                     "deberta-v2-own", "albert", "ernie", "data2vec-text"),
+                                     "deberta-v2-own", "albert", "ernie", "data2vec-text",
+                                     "t5-encoder"),
                      testing::ValuesIn(kDevices)),
     case_name);
 
@@ -137,7 +138,8 @@ INSTANTIATE_TEST_SUITE_P(
     Gguf, EncoderGoldenTest,
     testing::Combine(testing::Values("roberta/f32/model.gguf", "distilbert/f32/model.gguf",
                                      "nomic-bert-published/f32/model.gguf",
-                                     "modernbert/f32/model.gguf", "eurobert/f32/model.gguf"),
+                                     "modernbert/f32/model.gguf", "eurobert/f32/model.gguf",
+                                     "t5-encoder/f32/model.gguf"),
                      testing::ValuesIn(kDevices)),
     case_name);
 

@@ -224,18 +224,40 @@ std::vector<Case> cases() {
                            "granitemoe-swa",
                            "minimax-plain",
                            "solar-open",
-                           "apertus"}) {
+                           "apertus",
+                           "openelm",
+                           "nemotron-nas",
+                           "gemma4",
+                           "gemma4-keys",
+                           "gemma4-moe"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
-  for (const char* name :
-       {"cohere2", "dots1", "gpt-oss", "olmoe", "smollm3", "starcoder2", "mamba2", "bamba",
-        "falcon-h1", "lfm2", "kimi-linear", "mpt-clip", "hunyuan-v1-dense", "minicpm3",
-        "ministral3", "afmoe", "llama4", "granite-swa", "granitemoehybrid-dense"}) {
+  for (const char* name : {"cohere2",
+                           "dots1",
+                           "gpt-oss",
+                           "olmoe",
+                           "smollm3",
+                           "starcoder2",
+                           "mamba2",
+                           "bamba",
+                           "falcon-h1",
+                           "lfm2",
+                           "kimi-linear",
+                           "mpt-clip",
+                           "hunyuan-v1-dense",
+                           "minicpm3",
+                           "ministral3",
+                           "afmoe",
+                           "llama4",
+                           "granite-swa",
+                           "granitemoehybrid-dense",
+                           "bitnet"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", std::string(name) + "/f32"});
   }
   for (const char* name : {"llama-gguf", "qwen3", "gemma3", "qwen3-moe-wide"}) {
     all.push_back({std::string(name) + "/q8_0/model.gguf", std::string(name) + "/q8_0", true});
   }
+  all.push_back({"qwen3-moe-kquants/model.gguf", "qwen3-moe-kquants", true});
   for (const char* name :
        {"llama-gptq", "llama-gptq-act-order", "llama-gptq-8bit", "llama-gptq-8bit-act-order",
         "llama-gptq-2bit", "mixtral-gptq-act-order"}) {

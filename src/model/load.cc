@@ -35,13 +35,25 @@ bool contains(const std::vector<std::string_view>& names, std::string_view name)
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+/// What a model calls itself. The class of its network counts where a family is only of that.
+std::string name_of(const Config& config, bool is_gguf) {
+  const std::string_view key = is_gguf ? "general.architecture" : "model_type";
+  const auto classes = is_gguf ? std::nullopt : config.strings("architectures");
+  for (const Family& family : families()) {
+    if (classes && !classes->empty() && contains(family.hf_model_types, classes->front()))
+      return classes->front();
+  }
+  std::string name = config.string_or(key, "");
+  if (name.empty()) config.corrupt(key, "missing (expected the name of an architecture)");
+  return name;
+}
+
 Found find_family(const format::Checkpoint& checkpoint) {
   const bool is_gguf = checkpoint.kind() == format::Checkpoint::Kind::kGguf;
   const std::string where = is_gguf ? checkpoint.path() : checkpoint.path() + "/config.json";
   const Config config(checkpoint.config(), where);
   const std::string_view key = is_gguf ? "general.architecture" : "model_type";
-  const std::string name = config.string_or(key, "");
-  if (name.empty()) config.corrupt(key, "missing (expected the name of an architecture)");
+  const std::string name = name_of(config, is_gguf);
   for (const Family& family : families()) {
     if (!contains(is_gguf ? family.gguf_names : family.hf_model_types, name)) continue;
     Found found{{&family.hf_layout, &family.gguf_layout}, {}, {}};

@@ -167,11 +167,16 @@ class IncrementalDecoder {
 std::unique_ptr<Tokenizer> make_tokenizer(const base::Json& tokenizer_json,
                                           const base::Json& tokenizer_config);
 
-/// A SentencePiece model file (Unigram or BPE), with the same configuration or null. Throws
-/// kUnsupported for other kinds of models and for classes of tokenizers whose ids are not the
-/// file's; kCorruptData.
+/// A SentencePiece model file, with the same configuration or null. Throws kUnsupported for classes
+/// of tokenizers whose ids are not the file's; kCorruptData.
 std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(std::string_view bytes,
                                                         const base::Json& tokenizer_config);
+
+/// The same where vocab.json has the ids: of Marian, or of M2M-100 where the configuration names
+/// the class M2M100Tokenizer.
+std::unique_ptr<Tokenizer> make_renamed_sentencepiece_tokenizer(std::string_view bytes,
+                                                                const base::Json& vocab_json,
+                                                                const base::Json& tokenizer_config);
 
 /// A tiktoken file: lines of a token in base64 and its rank. Which pattern cuts text into words and
 /// which special tokens there are stands in no such file: the class and the added tokens of the
@@ -195,20 +200,21 @@ std::unique_ptr<Tokenizer> make_vocab_txt_tokenizer(std::string_view text,
 /// A vocabulary as GGUF stores it (keys under `tokenizer.ggml.`).
 struct GgufVocab {
   /// "gpt2" (byte-level BPE), "llama" (SentencePiece BPE), "bert" (WordPiece), "t5" (Unigram),
-  /// "rwkv" or "plamo2".
+  /// "rwkv", "plamo2" or "gemma4" (BPE of characters).
   std::string model;
   std::string pre;  ///< Pre-tokenizer name: "smollm", "llama-bpe", "qwen2", "default", ...
   std::vector<std::string_view> tokens;   ///< Spellings.
   std::vector<float> scores;              ///< For SentencePiece; may be empty.
   std::vector<std::int64_t> token_types;  ///< 1 normal, 2 unknown, 3 control, 4 user defined, 5
                                           ///< unused, 6 byte; may be empty.
-  std::vector<std::string_view> merges;   ///< "left right", for byte-level BPE.
+  std::vector<std::string_view> merges;   ///< "left right", for BPE with merges.
   std::optional<TokenId> bos_id, eos_id, eot_id, eom_id, unk_id, sep_id, pad_id, cls_id, mask_id;
   /// Further tokens that end an answer: padding, repository and file marks of code models.
   std::vector<TokenId> end_ids;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
   std::string charsmap{};  ///< SentencePiece's, for "t5"; may be empty.
   std::optional<bool> remove_extra_whitespaces{}, escape_whitespaces{}, space_is_suffix{};
+  std::optional<bool> lowercase{}, strip_accents{};  ///< For "bert"; true, and as `lowercase`.
 };
 /// Copies what it needs. Same errors as make_tokenizer.
 std::unique_ptr<Tokenizer> make_tokenizer(const GgufVocab& vocab);

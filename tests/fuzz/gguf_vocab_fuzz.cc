@@ -46,13 +46,14 @@ std::optional<tokenizer::TokenId> maybe_id(Input& in) {
 
 tokenizer::GgufVocab read_vocab(Input& in) {
   constexpr const char* kPres[] = {"gpt-2",   "smollm", "llama-bpe", "qwen2",
-                                   "default", "tekken", "falcon",    "bloom"};
+                                   "default", "tekken", "falcon",    "bloom",
+                                   "kimi-k2", "afmoe",  "jais-2",    "sarvam-moe"};
   tokenizer::GgufVocab vocab;
   const int flags = in.byte();
-  constexpr const char* kModels[] = {"llama", "gpt2", "llama", "gpt2",
-                                     "bert",  "t5",   "rwkv",  "plamo2"};
+  constexpr const char* kModels[] = {"llama", "gpt2", "gemma4", "gpt2",
+                                     "bert",  "t5",   "rwkv",   "plamo2"};
   vocab.model = kModels[(flags & 1) + ((flags >> 5) & 6)];
-  vocab.pre = kPres[in.byte() % 8];
+  vocab.pre = kPres[in.byte() % 12];
   for (int n = in.byte(); n > 0; --n) vocab.tokens.push_back(in.text());
   if ((flags & 2) != 0) {
     for (std::size_t i = 0; i < vocab.tokens.size(); ++i) {

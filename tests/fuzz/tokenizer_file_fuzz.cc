@@ -1,5 +1,5 @@
-// A byte that says which kind of file, then any bytes as that file, a NUL and a text: an
-// openllm::Error, or a tokenizer whose answers are consistent.
+// A byte that says which kind of file and which class of tokenizer, then any bytes as that file, a
+// NUL and a text: an openllm::Error, or a tokenizer whose answers are consistent.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,12 +18,45 @@ namespace {
 namespace tokenizer = openllm::tokenizer;
 using openllm::base::Json;
 
+template <std::size_t N>
+Json config_of(const char* const (&classes)[N], int choice) {
+  Json config = Json::object();
+  config["tokenizer_class"] = classes[static_cast<std::size_t>(choice) % N];
+  return config;
+}
+
+constexpr const char* kPieceClasses[] = {"",
+                                         "XLMRobertaTokenizer",
+                                         "CamembertTokenizer",
+                                         "MBartTokenizer",
+                                         "PegasusTokenizer",
+                                         "T5Tokenizer",
+                                         "DebertaV2Tokenizer",
+                                         "AlbertTokenizer",
+                                         "ChatGLMTokenizer",
+                                         "PLBartTokenizer",
+                                         "MarianTokenizer",
+                                         "M2M100Tokenizer"};
+constexpr const char* kRankClasses[] = {"", "QWenTokenizer", "HYTokenizer", "ChatGLM4Tokenizer",
+                                        "TikTokenTokenizer"};
+
+std::unique_ptr<tokenizer::Tokenizer> load_pieces(int choice, std::string_view file) {
+  const Json config = config_of(kPieceClasses, choice);
+  const std::string& name = config.find("tokenizer_class")->as_string("class");
+  if (name != "MarianTokenizer" && name != "M2M100Tokenizer")
+    return tokenizer::make_sentencepiece_tokenizer(file, config);
+  Json vocab = Json::object();
+  for (const char* token : {"<unk>", "</s>", "a", "Hello", "\xE2\x96\x81"})
+    vocab[token] = vocab.as_object("vocab").size();
+  return tokenizer::make_renamed_sentencepiece_tokenizer(file, vocab, config);
+}
+
 std::unique_ptr<tokenizer::Tokenizer> load(int kind, std::string_view file) {
   switch (kind % 5) {
     case 0:
-      return tokenizer::make_sentencepiece_tokenizer(file, {});
+      return load_pieces(kind / 5, file);
     case 1:
-      return tokenizer::make_tiktoken_tokenizer(file, {});
+      return tokenizer::make_tiktoken_tokenizer(file, config_of(kRankClasses, kind / 5));
     case 2:
       return tokenizer::make_tekken_tokenizer(Json::parse(file, "fuzz"));
     case 3:

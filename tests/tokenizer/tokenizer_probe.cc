@@ -1,11 +1,12 @@
 // What the tokenizer makes of texts and ids, for tools/compare_tokenizers.py; and how fast.
 //
-//   tokenizer_probe FILE [tokenizer_config.json] < lines of JSON > lines of JSON
-//   tokenizer_probe FILE --bench TEXT_FILE
+//   tokenizer_probe FILE [tokenizer_config.json [vocab.json or merges.txt]] < lines of JSON > lines
+//   of JSON tokenizer_probe FILE --bench TEXT_FILE
 //
-// A line in is a text, a list of ids, or {"plain_text": a text} that has no special tokens. A line
-// out, for a text: ids, plain (without special tokens of the post-processor), offsets, text
-// (decoded) and whole (with special tokens); for ids: text and whole. FILE is a tokenizer.json,
+// A line in is a text, a list of ids, {"plain_text": a text} that has no special tokens, or
+// {"pair": [a text, a text]}. A line out, for a text: ids, plain (without special tokens of the
+// post-processor), offsets, text (decoded) and whole (with special tokens); for ids: text and
+// whole; for a pair: ids and types. FILE is a tokenizer.json,
 // tekken.json, vocab.txt, SentencePiece or tiktoken file.
 
 #include <chrono>
@@ -63,6 +64,13 @@ Json answer(const tokenizer::Tokenizer& tok, const Json& question) {
                                       {.add_special_tokens = false, .parse_special = false}));
     return out;
   }
+  if (const Json* pair = question.find("pair")) {
+    const auto& texts = pair->as_array("pair");
+    const auto both = tok.encode_pair(texts.at(0).as_string("text"), texts.at(1).as_string("text"));
+    out["ids"] = to_json(both.ids);
+    out["types"] = to_json(both.types);
+    return out;
+  }
   std::vector<tokenizer::TokenId> ids;
   for (const Json& id : question.as_array("ids"))
     ids.push_back(static_cast<tokenizer::TokenId>(id.as_int("id")));
@@ -70,8 +78,18 @@ Json answer(const tokenizer::Tokenizer& tok, const Json& question) {
   return out;
 }
 
-std::unique_ptr<tokenizer::Tokenizer> load(const std::string& path, const Json& config) {
+/// `other`: a second file of the tokenizer, or empty.
+std::unique_ptr<tokenizer::Tokenizer> load(const std::string& path, const Json& config,
+                                           const std::string& other) {
   const std::string bytes = openllm::base::read_file(path);
+  if (other.ends_with(".txt")) {
+    return tokenizer::make_vocab_merges_tokenizer(Json::parse(bytes, path),
+                                                  openllm::base::read_file(other), config);
+  }
+  if (!other.empty()) {
+    return tokenizer::make_renamed_sentencepiece_tokenizer(
+        bytes, Json::parse(openllm::base::read_file(other), other), config);
+  }
   if (path.ends_with("tekken.json"))
     return tokenizer::make_tekken_tokenizer(Json::parse(bytes, path));
   if (path.ends_with(".json")) return tokenizer::make_tokenizer(Json::parse(bytes, path), config);
@@ -99,8 +117,8 @@ int main(int argc, char** argv) {
   const bool benches = argc == 4 && std::string(argv[2]) == "--bench";
   try {
     const Json config =
-        argc == 3 ? Json::parse(openllm::base::read_file(argv[2]), argv[2]) : Json();
-    const auto tok = load(argv[1], config);
+        argc >= 3 && !benches ? Json::parse(openllm::base::read_file(argv[2]), argv[2]) : Json();
+    const auto tok = load(argv[1], config, argc == 4 && !benches ? argv[3] : "");
     if (benches) {
       bench(*tok, openllm::base::read_file(argv[3]));
       return 0;

@@ -1,8 +1,9 @@
 // BitNet b1.58: llama with a norm before the attention's output and one before the FFN's, and a
 // squared ReLU. Weights as linears are: those packed as ternary numbers are refused with their
-// quantization_config. Source: transformers models/bitnet.
+// quantization_config. Sources: transformers models/bitnet, llama.cpp's "bitnet" architecture.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -31,8 +32,22 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// GGUF files are of 1bitLLM's models, which have SiLU: so llama.cpp computes them.
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.set("hidden_act", "silu");
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with({{role::kAttentionInnerNorm, "blk.#.attn_sub_norm"},
+                            {role::kFfnInnerNorm, "blk.#.ffn_sub_norm"}});
+}
+
 }  // namespace
 
-Family bitnet_family() { return {"bitnet", {"bitnet"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family bitnet_family() {
+  return {"bitnet", {"bitnet"}, {"bitnet"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -1,9 +1,11 @@
 // DeciLM and Nemotron-NAS: llama whose layers differ in heads and in the width of their FFN, and
-// may lack one of the two. Source: the published modeling_decilm.py of both.
+// may lack one of the two. Sources: the published modeling_decilm.py of both, llama.cpp's "deci"
+// architecture.
 
 #include <cmath>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -100,10 +102,58 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// Heads and widths of layers; 0 for those that have none.
+struct LayerSizes {
+  std::vector<int> heads, kv_heads, widths;
+};
+
+void set_sizes(const Config& config, const LayerSizes& sizes, ModelSpec& spec) {
+  for (std::size_t i = 0; i < spec.layers.size(); ++i) {
+    LayerSpec& layer = spec.layers[i];
+    auto& attention = std::get<SelfAttentionSpec>(layer.mixer);
+    attention.n_heads = sizes.heads[i];
+    attention.n_kv_heads = sizes.kv_heads[i];
+    std::get<DenseFfnSpec>(layer.ffn).ffn_dim = sizes.widths[i];
+    if (sizes.widths[i] == 0) layer.ffn = NoFfnSpec{};
+    if (sizes.heads[i] == 0) {
+      layer.mixer = NoMixerSpec{};
+    } else if (sizes.kv_heads[i] == 0) {
+      config.unsupported("attention.head_count_kv", "layers with a linear instead of attention");
+    } else if (sizes.heads[i] % sizes.kv_heads[i] != 0) {
+      config.corrupt("attention.head_count_kv", "does not divide attention.head_count (expected a ",
+                     "divisor of ", sizes.heads[i], ", got ", sizes.kv_heads[i], ")");
+    }
+  }
+}
+
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.layers_differ();
+  const LayerSizes sizes{members.each_layer("attention.head_count", 0, kMaxHeads),
+                         members.each_layer("attention.head_count_kv", 0, kMaxHeads),
+                         members.each_layer("feed_forward_length", 0, kMaxFfnDim)};
+  // Those of all layers, which the file does not have.
+  members.set("num_attention_heads", 1).set("num_key_value_heads", 1).set("intermediate_size", 1);
+  const auto read = [&](const Config& as_hf) {
+    ModelSpec spec = from_hf(as_hf);
+    set_sizes(config, sizes, spec);
+    return spec;
+  };
+  return members.read(read, gguf::Members::Heads::kPaired);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({});
+  layout.modules.insert(layout.modules.begin(), {Role{"layer"}, "blk.#"});
+  return layout;
+}
+
 }  // namespace
 
 Family deci_family() {
-  return {"deci", {"deci", "decilm", "nemotron-nas"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {
+      "deci",       {"deci", "decilm", "nemotron-nas"}, {"deci"}, from_hf, from_gguf, hf_layout(),
+      gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -14,7 +14,7 @@ namespace openllm::model {
 /// No maths.
 struct Family {
   std::string_view name;                         ///< For people.
-  std::vector<std::string_view> hf_model_types;  ///< config.json's model_type
+  std::vector<std::string_view> hf_model_types;  ///< config.json's model_type, or its architecture
   std::vector<std::string_view> gguf_names;      ///< GGUF's general.architecture
   ModelSpec (*hf_spec)(const Config& config);
   ModelSpec (*gguf_spec)(const Config& config, const format::Checkpoint& checkpoint);

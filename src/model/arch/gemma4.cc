@@ -1,12 +1,13 @@
 // Gemma 4, the text models: Gemma 3 with larger heads on full layers, normalised values, keys and
 // values shared by the last layers, rows of their own that tokens bring for each layer, perhaps a
 // mixture beside each FFN, and a factor behind each layer. Vision and audio towers are ignored.
-// Source: transformers models/gemma4.
+// Sources: transformers models/gemma4, llama.cpp's "gemma4" architecture.
 
 #include <cmath>
 #include <string>
 
 #include "model/arch/gemma.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -243,10 +244,108 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// What part of the heads of full layers turns: the frequencies of the others are divided by so
+/// much that nothing of them is left.
+double read_proportion(const format::Checkpoint& checkpoint, int head_dim) {
+  constexpr std::string_view kTensor = "rope_freqs.weight";
+  if (!gguf::has_tensor(checkpoint, kTensor)) return 1.0;
+  const auto n = static_cast<std::size_t>(head_dim / 2);
+  const std::vector<float> factors = gguf::read_factors(checkpoint, kTensor, n);
+  std::size_t n_turned = 0;
+  while (n_turned < n && factors[n_turned] == 1.0F) ++n_turned;
+  for (std::size_t i = n_turned; i < n; ++i) {
+    if (factors[i] < 1e20F)
+      base::fail_at(ErrorCode::kUnsupported, "tensor rope_freqs.weight",
+                    "another factor than 1 and 1e30 (got ", factors[i], ")");
+  }
+  return static_cast<double>(n_turned) / static_cast<double>(n);
+}
+
+base::Json make_ropes(const Config& config, const format::Checkpoint& checkpoint, int head_dim) {
+  base::Json ropes = base::Json::object();
+  ropes["full_attention"]["rope_type"] = "proportional";
+  ropes["full_attention"]["partial_rotary_factor"] = read_proportion(checkpoint, head_dim);
+  ropes["full_attention"]["rope_theta"] = config.positive_or("rope.freq_base", 1000000.0);
+  ropes["sliding_attention"]["rope_type"] = "default";
+  ropes["sliding_attention"]["rope_theta"] = config.positive_or("rope.freq_base_swa", 10000.0);
+  return ropes;
+}
+
+/// Kinds and sizes of layers: windowed ones and full ones.
+void read_gguf_layers(const Config& config, gguf::Members& members) {
+  const std::vector<int> windowed = members.each_layer("attention.sliding_window_pattern", 0, 1);
+  const std::vector<int> kv_heads = members.each_layer("attention.head_count_kv", 1, kMaxHeads);
+  const std::vector<int> widths = members.each_layer("feed_forward_length", 1, kMaxFfnDim);
+  const std::vector<bool> has_values = members.layers_with_tensor("attn_v.weight");
+  const std::vector<bool> has_keys = members.layers_with_tensor("attn_k.weight");
+  base::Json types = base::Json::array();
+  bool key_is_value = false;
+  for (std::size_t i = 0; i < windowed.size(); ++i) {
+    types.push_back(windowed[i] != 0 ? "sliding_attention" : "full_attention");
+    members.set(windowed[i] != 0 ? "num_key_value_heads" : "num_global_key_value_heads",
+                kv_heads[i]);
+    key_is_value = key_is_value || (windowed[i] == 0 && has_keys[i] && !has_values[i]);
+  }
+  const int full_dim = config.require_int("attention.key_length", 2, kMaxHeadDim);
+  members.set("layer_types", types)
+      .set("global_head_dim", full_dim)
+      .set("head_dim", config.int_or("attention.key_length_swa", full_dim, 2, kMaxHeadDim))
+      .set("attention_k_eq_v", key_is_value)
+      .set("intermediate_size", widths.front())
+      .set("use_double_wide_mlp", widths.back() == 2 * widths.front())
+      .leave({"attention.sliding_window", "rope.freq_base_swa"});
+}
+
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.layers_differ();
+  read_gguf_layers(config, members);
+  const int full_dim = config.require_int("attention.key_length", 2, kMaxHeadDim);
+  const tensor::TensorView* own_rows = checkpoint.find("per_layer_token_embd.weight");
+  members.copy("attention.sliding_window", "sliding_window")
+      .copy("attention.shared_kv_layers", "num_kv_shared_layers")
+      .copy("final_logit_softcapping", "final_logit_softcapping")
+      .copy("expert_used_count", "top_k_experts")
+      .set("rope_parameters", make_ropes(config, checkpoint, full_dim))
+      .set("hidden_size_per_layer_input", 0)
+      .copy("embedding_length_per_layer_input", "hidden_size_per_layer_input")
+      .set("enable_moe_block", config.int_or("expert_count", 0, 0, kMaxExperts) > 0);
+  if (own_rows != nullptr) members.set("vocab_size_per_layer_input", own_rows->shape[0]);
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({
+      {role::kLayerScale, "blk.#.layer_output_scale.weight"},
+      {role::kRouter, "blk.#.ffn_gate_inp"},
+      {role::kRouterScale, "blk.#.ffn_gate_inp.scale"},
+      {role::kExpertGains, "blk.#.ffn_down_exps.scale"},
+      {role::kExpertGateUp, "blk.#.ffn_gate_up_exps"},
+      {role::kExpertDown, "blk.#.ffn_down_exps"},
+      {role::kExpertNorm, "blk.#.pre_ffw_norm_2"},
+      {role::kExpertPostNorm, "blk.#.post_ffw_norm_2"},
+      {role::kSharedPostNorm, "blk.#.post_ffw_norm_1"},
+      {role::kSharedGate, "blk.#.ffn_gate"},
+      {role::kSharedUp, "blk.#.ffn_up"},
+      {role::kSharedDown, "blk.#.ffn_down"},
+      {role::kLayerInputTable, "per_layer_token_embd"},
+      {role::kLayerInputModel, "per_layer_model_proj"},
+      {role::kLayerInputNorm, "per_layer_proj_norm"},
+      {role::kLayerInputGate, "blk.#.inp_gate"},
+      {role::kLayerInputUp, "blk.#.proj"},
+      {role::kLayerInputPostNorm, "blk.#.post_norm"},
+  });
+  // Layers that share keys may have unused ones in the file.
+  layout.ignored.insert(layout.ignored.end(),
+                        {"blk.#.attn_k.*", "blk.#.attn_v.*", "blk.#.attn_k_norm.*"});
+  return layout;
+}
+
 }  // namespace
 
 Family gemma4_family() {
-  return {"gemma4", {"gemma4", "gemma4_text"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"gemma4",     {"gemma4", "gemma4_text"}, {"gemma4"}, from_hf, from_gguf, hf_layout(),
+          gguf_layout()};
 }
 
 Family gemma4_unified_family() {

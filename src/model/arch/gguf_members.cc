@@ -167,14 +167,13 @@ void Members::read_sizes() {
   }
   set("vocab_size", table->shape[0]);
   set("tie_word_embeddings", !has_tensor("output.weight"));
-  if (const base::Json* value = config_.find("attention.head_count");
-      value != nullptr && value->is_array())
-    config_.unsupported("attention.head_count", "layers of different sizes are not supported");
   // Converters that know no heads of other sizes leave it out. Networks that do not attend have 0.
   const std::vector<bool> attends = layers_with_tensor("attn_q.weight");
   const auto first = std::find(attends.begin(), attends.end(), true) - attends.begin();
   const tensor::TensorView* queries = checkpoint_.find(base::cat("blk.", first, ".attn_q.weight"));
-  const int n_heads = config_.require_int("attention.head_count", 0, kMaxHeads);
+  const base::Json* heads = config_.find("attention.head_count");
+  const bool heads_differ = heads != nullptr && heads->is_array();
+  const int n_heads = heads_differ ? 0 : config_.require_int("attention.head_count", 0, kMaxHeads);
   if (!config_.has("attention.head_count_kv")) set("num_key_value_heads", n_heads);
   if (!config_.has("attention.key_length") && queries != nullptr && queries->shape.n_dims() == 2 &&
       n_heads > 0)
@@ -224,6 +223,33 @@ Members& Members::leave(std::initializer_list<std::string_view> keys) {
   return *this;
 }
 
+Members& Members::layers_differ() {
+  layers_differ_ = true;
+  return *this;
+}
+
+std::vector<int> Members::each_layer(std::string_view key, std::int64_t min,
+                                     std::int64_t max) const {
+  const auto n = static_cast<std::size_t>(n_layers());
+  const base::Json* value = config_.find(key);
+  if (value == nullptr || !value->is_array())
+    return std::vector<int>(n, config_.require_int(key, min, max));
+  const base::JsonArray& items = *value->if_array();
+  if (items.size() < n)
+    config_.corrupt(key, "wrong length (expected ", n, ", got ", items.size(), ")");
+  std::vector<int> sizes;
+  for (std::size_t i = 0; i < n; ++i) {
+    const bool* flag = items[i].if_bool();
+    if (flag == nullptr && !items[i].is_number())
+      config_.corrupt(key, "wrong element type (expected number, got ", items[i].type_name(), ")");
+    const double size = flag != nullptr ? static_cast<double>(*flag) : items[i].as_double(key);
+    if (!(size >= static_cast<double>(min) && size <= static_cast<double>(max)))
+      config_.corrupt(key, "bad value (expected ", min, " to ", max, ", got ", size, ")");
+    sizes.push_back(static_cast<int>(size));
+  }
+  return sizes;
+}
+
 std::vector<bool> Members::layers_with(std::string_view key, std::string_view name) {
   const auto n = static_cast<std::size_t>(n_layers());
   const base::Json* value = config_.find(key);
@@ -256,9 +282,13 @@ void Members::refuse_unread() const {
     config_.unsupported(decisive.key, "not known of this architecture (expected ", decisive.neutral,
                         " or nothing)");
   }
-  const base::Json* kv_heads = values_.find("num_key_value_heads");
-  if (kv_heads != nullptr && kv_heads->is_array())
-    config_.unsupported("attention.head_count_kv", "layers of different sizes are not supported");
+  if (layers_differ_) return;
+  for (const auto& [key, name] : {Pair{"attention.head_count", "num_attention_heads"},
+                                  Pair{"attention.head_count_kv", "num_key_value_heads"}}) {
+    const base::Json* sizes = values_.find(name);
+    if (sizes != nullptr && sizes->is_array())
+      config_.unsupported(key, "layers of different sizes are not supported");
+  }
 }
 
 ModelSpec Members::read(const std::function<ModelSpec(const Config&)>& from_hf, Heads heads) const {
@@ -271,7 +301,7 @@ ModelSpec Members::read(const std::function<ModelSpec(const Config&)>& from_hf, 
   if (attention == nullptr) return spec;
   const int head_dim = attention->head_dim;
   const int value_length = config_.int_or("attention.value_length", head_dim, 1, kMaxHeadDim);
-  if (value_length != head_dim) {
+  if (value_length != head_dim && !layers_differ_) {
     config_.unsupported("attention.value_length", "values of another size than keys (expected ",
                         head_dim, ", got ", value_length, ")");
   }

@@ -26,6 +26,10 @@ class Members {
   /// Sizes that some layers do not have: true for those where `key`, a number for each layer or one
   /// for all, is not 0. `name` becomes that number, the same for all of them; 0 if there is none.
   std::vector<bool> layers_with(std::string_view key, std::string_view name);
+  /// Layers that differ in heads and widths: the family reads those sizes itself.
+  Members& layers_differ();
+  /// A number for each layer, or one for all.
+  std::vector<int> each_layer(std::string_view key, std::int64_t min, std::int64_t max) const;
   bool has_tensor(std::string_view name) const { return gguf::has_tensor(checkpoint_, name); }
   /// True for the layers that have a tensor of that name behind "blk.#.".
   std::vector<bool> layers_with_tensor(std::string_view name) const;
@@ -48,6 +52,7 @@ class Members {
   const format::Checkpoint& checkpoint_;
   base::Json values_ = base::Json::object();
   std::vector<std::string_view> left_{};
+  bool layers_differ_ = false;
 };
 
 /// `layout` with other names for the roles of `modules`, and without those of `absent`.

@@ -1,10 +1,11 @@
 // OpenELM: layers that differ in heads and in the width of their FFN, norms on Q and K. Source: the
-// published modeling_openelm.py.
+// published modeling_openelm.py, llama.cpp's "openelm" architecture.
 
 #include <algorithm>
 #include <cmath>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -102,8 +103,44 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+base::Json numbers_of(const std::vector<int>& sizes) {
+  base::Json list = base::Json::array();
+  for (const int size : sizes) list.push_back(size);
+  return list;
+}
+
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.layers_differ();
+  const int dim = config.require_int("embedding_length", 1, kMaxDim);
+  base::Json multipliers = base::Json::array();
+  for (const int width : members.each_layer("feed_forward_length", 1, kMaxFfnDim))
+    multipliers.push_back(static_cast<double>(width) / dim);
+  members.copy("embedding_length", "model_dim")
+      .copy("context_length", "max_context_length")
+      .copy("rope.freq_base", "rope_freq_constant")
+      .set("num_transformer_layers", members.n_layers())
+      .set("num_query_heads", numbers_of(members.each_layer("attention.head_count", 1, kMaxHeads)))
+      .set("num_kv_heads", numbers_of(members.each_layer("attention.head_count_kv", 1, kMaxHeads)))
+      .set("ffn_multipliers", multipliers)
+      .set("ffn_dim_divisor", 1)
+      .set("share_input_output_layers", !members.has_tensor("output.weight"))
+      .set("normalize_qk_projections", members.some_layer_has("attn_q_norm.weight"))
+      // Sizes of all layers that the file does not have.
+      .set("num_attention_heads", 1)
+      .set("num_key_value_heads", 1)
+      .set("intermediate_size", 1);
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  return gguf::layout_with({{role::kQkv, "blk.#.attn_qkv"}}, {role::kQ, role::kK, role::kV});
+}
+
 }  // namespace
 
-Family openelm_family() { return {"openelm", {"openelm"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family openelm_family() {
+  return {"openelm", {"openelm"}, {"openelm"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -148,27 +148,34 @@ std::vector<ModuleName> stack_modules(bool is_encoder, bool bias_in_each_layer) 
 
 ModelSpec from_hf(const Config& config) { return read_t5(config, {}); }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  return read_t5_gguf(config, checkpoint, "dec");
+}
+
+}  // namespace
+
 /// T5, mT5 and UMT5 have one name there; what they differ in is told by the tensors. How far
 /// buckets reach is not in the file.
-ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+ModelSpec read_t5_gguf(const Config& config, const format::Checkpoint& checkpoint,
+                       std::string_view stack) {
   ModelSpec spec = gguf::read_common(config, checkpoint, device::NormKind::kRms);
   spec.decoder_start = config.find_int("decoder_start_token_id", 0, kMaxVocab).value_or(-1);
   DenseFfnSpec ffn = std::get<DenseFfnSpec>(spec.layers[0].ffn);
-  ffn.gated = gguf::has_tensor(checkpoint, "dec.blk.0.ffn_gate.weight");
+  ffn.gated = gguf::has_tensor(checkpoint, base::cat(stack, ".blk.0.ffn_gate.weight"));
   ffn.activation = ffn.gated ? device::Activation::kGeluTanh : device::Activation::kRelu;
   Buckets buckets;
   buckets.n = config.int_or("attention.relative_buckets_count", buckets.n, 4, buckets.max_distance);
   const int n_layers = spec.n_layers();
   const int n_decoder_layers = config.int_or("decoder_block_count", n_layers, 1, kMaxLayers);
   set_stacks(attention_of(spec, 0), ffn, buckets, {n_layers, n_decoder_layers},
-             gguf::has_tensor(checkpoint, "dec.blk.1.attn_rel_b.weight"), spec);
+             gguf::has_tensor(checkpoint, base::cat(stack, ".blk.1.attn_rel_b.weight")), spec);
   // The first T5 alone has no head of its own; it scales rows before the table.
   if (spec.head->tied && !ffn.gated)
     spec.head->scale = 1.0F / std::sqrt(static_cast<float>(spec.dim));
   return spec;
 }
 
-ModuleLayout gguf_layout() {
+ModuleLayout t5_gguf_layout() {
   ModuleLayout layout;
   layout.modules = {
       {role::kEmbedding, "token_embd"},
@@ -207,8 +214,6 @@ ModuleLayout gguf_layout() {
   return layout;
 }
 
-}  // namespace
-
 ModuleLayout t5_layout(const T5Kind& kind) {
   ModuleLayout layout;
   layout.modules = stack_modules(false, kind.bias_in_each_layer);
@@ -220,7 +225,7 @@ ModuleLayout t5_layout(const T5Kind& kind) {
 }
 
 Family t5_family() {
-  return {"t5", {"t5"}, {"t5"}, from_hf, from_gguf, t5_layout({}), gguf_layout()};
+  return {"t5", {"t5"}, {"t5"}, from_hf, from_gguf, t5_layout({}), t5_gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "model/arch/family.h"
+#include "model/arch/gguf.h"
 
 namespace openllm::model {
 
@@ -20,5 +21,9 @@ struct T5Kind {
 
 ModelSpec read_t5(const Config& config, const T5Kind& kind);
 ModuleLayout t5_layout(const T5Kind& kind);
+/// `stack`: "dec", or "enc" of files that have no other.
+ModelSpec read_t5_gguf(const Config& config, const format::Checkpoint& checkpoint,
+                       std::string_view stack);
+ModuleLayout t5_gguf_layout();
 
 }  // namespace openllm::model

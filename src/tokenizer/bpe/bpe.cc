@@ -35,7 +35,7 @@ class Bpe::BpeSession final : public Session {
 
   void tokenize(std::string_view word, std::vector<TokenId>& out) override {
     if (word.empty()) return;
-    if (bpe_.cuts_ == Cuts::kNone) return add(word, out);
+    if (bpe_.cuts_ == Cuts::kNone || bpe_.whole_word(word)) return add(word, out);
     // The parts repeat, the whole does not.
     const bool anywhere = bpe_.cuts_ == Cuts::kAnywhere;
     std::size_t begin = 0;
@@ -180,7 +180,10 @@ void Bpe::find_byte_tokens() {
 }
 
 std::optional<TokenId> Bpe::whole_word(std::string_view word) const noexcept {
-  if (!options_.ignore_merges) return std::nullopt;
+  const bool may_be_whole =
+      options_.ignore_merges ||
+      (options_.whole_newlines && word.find_first_not_of('\n') == std::string_view::npos);
+  if (!may_be_whole) return std::nullopt;
   return options_.byte_level ? words_.find(word) : vocab_->find(word);
 }
 

@@ -62,7 +62,10 @@ void AddedTokens::add(const base::Json& json, TokenId id, std::string_view where
   token.rstrip = bool_or(json, "rstrip", false, where);
   token.normalized = bool_or(json, "normalized", !token.special, where);
   if (token.content.empty()) return;
-  token.id = vocab_->find(token.content).value_or(id);
+  // What a file before said, or the vocabulary, counts before this id.
+  const auto known = index_.find(token.content);
+  token.id =
+      known != index_.end() ? tokens_[known->second].id : vocab_->find(token.content).value_or(id);
   add(std::move(token));
 }
 

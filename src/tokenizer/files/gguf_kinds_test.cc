@@ -21,6 +21,38 @@ TEST(GgufKinds, BertSpellsWordsWithABlankInFront) {
   EXPECT_EQ(tokenizer->decode(Ids{2, 4, 5, 6, 3}), "unable a");
 }
 
+TEST(GgufKinds, BertKeepsCaseAndAccentsWhereTheFileSaysSo) {
+  GgufVocab vocab;
+  vocab.model = "bert";
+  vocab.tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "\u2581Un", "\u2581a", "\u2581\u00e1"};
+  vocab.token_types = {3, 2, 3, 3, 1, 1, 1};
+  vocab.lowercase = false;
+  EXPECT_EQ(make_tokenizer(vocab)->encode("Un un \u00e1"), (Ids{2, 4, 1, 6, 3}));
+  vocab.strip_accents = true;
+  EXPECT_EQ(make_tokenizer(vocab)->encode("Un un \u00e1"), (Ids{2, 4, 1, 5, 3}));
+}
+
+TEST(GgufKinds, Gemma4JoinsCharactersWithinLines) {
+  GgufVocab vocab;
+  vocab.model = "gemma4";
+  vocab.tokens = {"<pad>", "<bos>", "a", "b", "\u2581", "ab", "\u2581ab", "\n", "\n\n\n"};
+  for (unsigned i = 0; i < 256; ++i) {
+    static std::vector<std::string> bytes(256);
+    bytes[i] = base::cat("<0x", "0123456789ABCDEF"[i / 16], "0123456789ABCDEF"[i % 16], ">");
+    vocab.tokens.emplace_back(bytes[i]);
+  }
+  vocab.token_types.assign(vocab.tokens.size(), 1);
+  vocab.token_types[0] = vocab.token_types[1] = 3;
+  vocab.merges = {"a b", "\u2581 ab"};
+  vocab.bos_id = 1;
+  vocab.add_bos = false;  // Gemma 4's files say so, and are not heard
+  const auto tokenizer = make_tokenizer(vocab);
+  EXPECT_EQ(tokenizer->encode("ab ab"), (Ids{1, 5, 6}));
+  EXPECT_EQ(tokenizer->encode("a\n\nb\n\n\n"), (Ids{1, 2, 7, 7, 3, 8}));
+  EXPECT_EQ(tokenizer->encode("\u00e9"), (Ids{1, 9 + 0xC3, 9 + 0xA9}));
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("ab ab\u00e9\n\n\n")), "ab ab\u00e9\n\n\n");
+}
+
 TEST(GgufKinds, T5TakesTheBestSum) {
   GgufVocab vocab;
   vocab.model = "t5";

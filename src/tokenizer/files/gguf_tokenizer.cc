@@ -23,7 +23,7 @@ namespace openllm::tokenizer {
 namespace {
 
 constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
-constexpr std::string_view kModels = "gpt2 llama bert t5 rwkv plamo2";
+constexpr std::string_view kModels = "gpt2 llama bert t5 rwkv plamo2 gemma4";
 constexpr std::size_t kMaxTokens = std::size_t{1} << 28U;
 constexpr std::size_t kSetAhead = 8;  // tokens whose place in the hash table is loaded ahead
 
@@ -54,8 +54,8 @@ class GgufBuilder {
   }
 
   std::unique_ptr<Tokenizer> build() {
-    if (gguf_.model == "gpt2") {
-      build_byte_level();
+    if (gguf_.model == "gpt2" || gguf_.model == "gemma4") {
+      build_merging();
     } else if (gguf_.model == "llama") {
       build_sentencepiece();
     } else if (gguf_.model == "bert") {
@@ -147,17 +147,22 @@ class GgufBuilder {
         "\"default\")");
   }
 
-  void build_byte_level() {
-    check_pre();
-    const GgufPreTokenizer pre = find_gguf_pre_tokenizer(gguf_.pre);
+  /// BPE that joins bytes, or characters with spaces spelled as SentencePiece does.
+  void build_merging() {
+    const bool is_gemma = gguf_.model == "gemma4";
+    if (!is_gemma) check_pre();
+    const GgufPreTokenizer pre = find_gguf_pre_tokenizer(is_gemma ? gguf_.model : gguf_.pre);
     parts_.pre_tokenizer = make_regex_pre_tokenizer(pre.patterns, "gguf: pre-tokenizer");
     BpeOptions options;
-    options.byte_level = true;
+    options.byte_level = !pre.raw_text;
+    options.byte_fallback = pre.raw_text;
     options.ignore_merges = pre.ignore_merges;
+    options.whole_newlines = pre.whole_newlines;
+    if (pre.raw_text) parts_.normalizer = make_replace_normalizer(" ", std::string(kMeta));
     parts_.model = std::make_unique<Bpe>(*parts_.vocab, options, read_merges());
-    parts_.decoder = DecodeRules::byte_level();
+    parts_.decoder = pre.raw_text ? DecodeRules::sentencepiece(false) : DecodeRules::byte_level();
     parts_.raw_added_text = true;
-    set_frame(pre.add_bos);
+    set_frame(pre.add_bos, false, pre.whole_newlines);
   }
 
   /// Tokens of several characters come about by merges only.
@@ -203,7 +208,10 @@ class GgufBuilder {
 
   /// The file spells the first token of a word with U+2581, others as they are.
   void build_word_piece() {
-    parts_.normalizer = make_bert_normalizer({});
+    BertNormalizerOptions rules;
+    rules.lowercase = gguf_.lowercase.value_or(true);
+    rules.strip_accents = gguf_.strip_accents.value_or(rules.lowercase);
+    parts_.normalizer = make_bert_normalizer(rules);
     parts_.pre_tokenizer = make_bert_pre_tokenizer();
     WordPieceOptions options;
     options.first_prefix = kMeta;
@@ -338,8 +346,9 @@ class GgufBuilder {
     return make_score_merges(*parts_.vocab, scores, roles);
   }
 
-  void set_frame(bool add_bos_default, bool add_eos_default = false) {
-    if (gguf_.add_bos.value_or(add_bos_default) && gguf_.bos_id)
+  /// `needs_bos`: whatever the file says; those of Gemma 4 are wrong about it.
+  void set_frame(bool add_bos_default, bool add_eos_default = false, bool needs_bos = false) {
+    if ((needs_bos || gguf_.add_bos.value_or(add_bos_default)) && gguf_.bos_id)
       parts_.frame.before.push_back(*gguf_.bos_id);
     if (gguf_.add_eos.value_or(add_eos_default) && gguf_.eos_id)
       parts_.frame.after.push_back(*gguf_.eos_id);

@@ -234,6 +234,20 @@ TEST(GgufPreTokenizer, Families) {
               ElementsAre("We", "'LL", " pay the sum of", " ", "1", "2"));
 }
 
+TEST(GgufPreTokenizer, LaterNames) {
+  EXPECT_THAT(words_of("afmoe", "a1234567 \u4e2d\u6587b!x"),
+              ElementsAre("a", "1", "234", "567", " ", "\u4e2d\u6587", "b", "!x"));
+  EXPECT_THAT(words_of("tiny_aya", "We'll 12345"), ElementsAre("We'll", " ", "12", "345"));
+  EXPECT_THAT(words_of("kimi-k2", "It's \u4e2d\u6587ab 1234"),
+              ElementsAre("It's", " ", "\u4e2d\u6587", "ab", " ", "123", "4"));
+  EXPECT_THAT(words_of("jais-2", "a       b"), ElementsAre("a", "    ", "  ", " b"));
+  EXPECT_THAT(words_of("youtu", "\uac00a\u4e2d12"), ElementsAre("\uac00", "a", "\u4e2d", "1", "2"));
+  EXPECT_THAT(words_of("spark2_5", "a\n\n123"), ElementsAre("a", "\n", "\n", "1", "2", "3"));
+  EXPECT_THAT(words_of("laguna", "a b\n\nc"), ElementsAre("a", " b", "\n\n", "c"));
+  EXPECT_THAT(words_of("ufakzeka", "Ali'nin"), ElementsAre("Ali", "'nin"));
+  EXPECT_THAT(words_of("gemma4", "a b\n\nc"), ElementsAre("a b", "\n\n", "c"));
+}
+
 TEST(GgufPreTokenizer, EveryNameCompilesAndKeepsTheText) {
   const std::string text = "I'm  \xE4\xBD\xA0\xE5\xA5\xBD, 123\r\n\n\xD0\x96\xC3\xA9 <=> ?!\t ";
   std::string known;

@@ -216,6 +216,7 @@ void Pipeline::add_tokens() {
     auto& flags = flags_[static_cast<std::size_t>(token.id)];
     flags = static_cast<unsigned char>(token.special ? flags | kSpecial : flags & ~kSpecial);
     respelled_.erase(token.id);
+    if (token.hidden) continue;
     if (!token.normalized || parts_.normalizer == nullptr) {
       (token.normalized ? normalized_matcher_ : raw_matcher_).add(token, token.content);
       continue;

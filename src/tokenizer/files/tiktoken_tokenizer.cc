@@ -1,10 +1,13 @@
 #include <charconv>
+#include <string>
 
 #include "base/error.h"
 #include "tokenizer/files/config_tokens.h"
 #include "tokenizer/files/ranked_tokens.h"
 #include "tokenizer/json_fields.h"
+#include "tokenizer/split/pre_tokenizer.h"
 #include "tokenizer/text/charsmap.h"
+#include "tokenizer/text/normalizer.h"
 
 namespace openllm::tokenizer {
 namespace {
@@ -51,23 +54,112 @@ void add_special(AddedTokens& added, std::string content, TokenId id) {
   added.add(std::move(token));
 }
 
-/// The special tokens behind the ranks, by the class of the tokenizer.
-void add_class_specials(AddedTokens& added, const std::string& name, TokenId next) {
-  if (name == "QWenTokenizer") {
-    for (const char* content : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"})
-      add_special(added, content, next++);
-    for (int i = 0; i < 205; ++i) add_special(added, base::cat("<|extra_", i, "|>"), next++);
-    return;
+void push_numbered(std::vector<std::string>& names, const char* stem, TokenId first, TokenId end) {
+  for (TokenId i = first; i < end; ++i) names.push_back(base::cat(stem, i, "|>"));
+}
+
+// The special tokens behind the ranks, by the class of the tokenizer. `next`: the first of them.
+
+std::vector<std::string> llama_specials(TokenId) {
+  std::vector<std::string> names = {"<|begin_of_text|>",
+                                    "<|end_of_text|>",
+                                    "<|reserved_special_token_0|>",
+                                    "<|reserved_special_token_1|>",
+                                    "<|reserved_special_token_2|>",
+                                    "<|reserved_special_token_3|>",
+                                    "<|start_header_id|>",
+                                    "<|end_header_id|>",
+                                    "<|reserved_special_token_4|>",
+                                    "<|eot_id|>"};
+  push_numbered(names, "<|reserved_special_token_", 5, 251);
+  return names;
+}
+
+std::vector<std::string> qwen_specials(TokenId) {
+  std::vector<std::string> names = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
+  push_numbered(names, "<|extra_", 0, 205);
+  return names;
+}
+
+std::vector<std::string> hunyuan_specials(TokenId) {
+  std::vector<std::string> names = {"<|endoftext|>", "<|startoftext|>", "<|bos|>", "<|eos|>",
+                                    "<|pad|>"};
+  push_numbered(names, "<|extra_", 0, 205);
+  return names;
+}
+
+std::vector<std::string> glm_specials(TokenId) {
+  return {"<|endoftext|>",
+          "[MASK]",
+          "[gMASK]",
+          "[sMASK]",
+          "<sop>",
+          "<eop>",
+          "<|system|>",
+          "<|user|>",
+          "<|assistant|>",
+          "<|observation|>",
+          "<|begin_of_image|>",
+          "<|end_of_image|>",
+          "<|begin_of_video|>",
+          "<|end_of_video|>"};
+}
+
+std::vector<std::string> kimi_specials(TokenId next) {
+  constexpr TokenId kReserved = 256;
+  std::vector<std::string> names;
+  push_numbered(names, "<|reserved_token_", next, next + kReserved);
+  return names;
+}
+
+/// What classes of tokenizers know that stands in no file.
+struct TiktokenClass {
+  std::string_view name;
+  std::string_view pattern;
+  std::vector<std::string> (*specials)(TokenId next);
+  bool composes = false;  // text becomes NFC
+  std::vector<std::string_view> before{};
+  // What begins and ends a text unless the configuration's flag is false.
+  std::string_view begin{}, end{};
+  std::string_view begin_flag = "add_bos_token";
+};
+
+std::vector<TiktokenClass> make_classes() {
+  std::vector<TiktokenClass> classes;
+  for (const char* name : {"", "LlamaTokenizer", "PreTrainedTokenizer", "TokenizersBackend"})
+    classes.push_back({name, kLlama3, llama_specials, false, {}, "<|begin_of_text|>"});
+  classes.push_back({"QWenTokenizer", kQwen, qwen_specials, true});
+  classes.push_back({"HYTokenizer",
+                     kQwen,
+                     hunyuan_specials,
+                     true,
+                     {},
+                     "<|startoftext|>",
+                     "<|endoftext|>",
+                     "add_bod_token"});
+  classes.push_back({"ChatGLM4Tokenizer", kLlama3, glm_specials, false, {"[gMASK]", "<sop>"}});
+  classes.push_back({"TikTokenTokenizer", kKimiPattern, kimi_specials});
+  return classes;
+}
+
+TiktokenClass find_class(const std::string& name) {
+  std::string known;
+  for (TiktokenClass& each : make_classes()) {
+    if (each.name == name) return std::move(each);
+    if (!each.name.empty()) known += base::cat(known.empty() ? "" : ", ", each.name);
   }
-  if (!name.empty() && name != "LlamaTokenizer" && name != "PreTrainedTokenizer") return;
-  for (const char* content :
-       {"<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>",
-        "<|reserved_special_token_1|>", "<|reserved_special_token_2|>",
-        "<|reserved_special_token_3|>", "<|start_header_id|>", "<|end_header_id|>",
-        "<|reserved_special_token_4|>", "<|eot_id|>"})
-    add_special(added, content, next++);
-  for (int i = 5; i < 251; ++i)
-    add_special(added, base::cat("<|reserved_special_token_", i, "|>"), next++);
+  base::fail_at(ErrorCode::kUnsupported, kConfig, "a tiktoken file of the class ", name,
+                " (known: ", known, "); a tokenizer.json says how text is cut");
+}
+
+/// Those of ids that the configuration names itself are not as the class has them.
+void add_class_specials(AddedTokens& added, const TiktokenClass& known, TokenId next,
+                        const base::Json& config) {
+  const base::Json& own = field_or_null(config, "added_tokens_decoder");
+  for (std::string& name : known.specials(next)) {
+    if (own.find(std::to_string(next)) == nullptr) add_special(added, std::move(name), next);
+    ++next;
+  }
 }
 
 struct TekkenSpecial {
@@ -132,16 +224,24 @@ std::vector<TekkenSpecial> read_specials(const base::Json& json, TokenId n_speci
 std::unique_ptr<Tokenizer> make_tiktoken_tokenizer(std::string_view text,
                                                    const base::Json& tokenizer_config) {
   const std::vector<RankedToken> tokens = parse_lines(text);
-  const std::string name = tokenizer_class(tokenizer_config);
+  const TiktokenClass known = find_class(tokenizer_class(tokenizer_config));
   PipelineParts parts;
-  set_ranked_tokens(parts, tokens, 0, name == "QWenTokenizer" ? kQwen : kLlama3, kFile);
+  set_ranked_tokens(parts, tokens, 0, known.pattern, kFile);
+  if (known.composes) parts.normalizer = make_nfc_normalizer();
   AddedTokens added(*parts.vocab);
-  add_class_specials(added, name, parts.vocab->size());
+  add_class_specials(added, known, parts.vocab->size(), tokenizer_config);
   added.add_config(tokenizer_config);
-  if (name != "QWenTokenizer") parts.bos_id = added.find_special("<|begin_of_text|>");
+  for (const std::string_view name : known.before) {
+    if (const auto id = added.find_special(name)) parts.frame.before.push_back(*id);
+  }
+  parts.bos_id = added.find_special(known.begin);
+  const auto end = added.find_special(known.end);
   finish_special_tokens(parts, added, tokenizer_config, {"<|end_of_text|>", "<|endoftext|>"});
-  if (bool_or(tokenizer_config, "add_bos_token", parts.bos_id.has_value(), kConfig) && parts.bos_id)
+  const bool begins = !known.begin.empty() && parts.bos_id;
+  if (begins && bool_or(tokenizer_config, known.begin_flag, true, kConfig))
     parts.frame.before.push_back(*parts.bos_id);
+  if (end && bool_or(tokenizer_config, "add_eod_token", true, kConfig))
+    parts.frame.after.push_back(*end);
   return make_pipeline(std::move(parts));
 }
 

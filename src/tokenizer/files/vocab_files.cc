@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "tokenizer/files/config_tokens.h"
+#include "tokenizer/files/json_components.h"
 #include "tokenizer/json_fields.h"
 
 namespace openllm::tokenizer {
@@ -38,12 +39,6 @@ base::Json read_merges(std::string_view text) {
     merges.push_back(std::string(line));
   }
   return merges;
-}
-
-base::Json component(const char* type) {
-  base::Json json = base::Json::object();
-  json["type"] = type;
-  return json;
 }
 
 base::Json byte_level(bool add_prefix_space, bool use_regex) {
@@ -85,6 +80,63 @@ base::Json roberta_frame(const base::Json& vocab, bool add_prefix_space) {
   return json;
 }
 
+struct Named {
+  const char* key;
+  const char* token;
+};
+constexpr Named kGpt2Tokens[] = {
+    {"bos_token", "<|endoftext|>"}, {"eos_token", "<|endoftext|>"}, {"unk_token", "<|endoftext|>"}};
+constexpr Named kQwenTokens[] = {
+    {"eos_token", "<|endoftext|>"}, {"pad_token", "<|endoftext|>"}, {"unk_token", "<|endoftext|>"}};
+constexpr Named kRobertaTokens[] = {{"bos_token", "<s>"},
+                                    {"eos_token", "</s>"},
+                                    {"unk_token", "<unk>"},
+                                    {"pad_token", "<pad>"},
+                                    {"mask_token", "<mask>"}};
+
+/// The special tokens that a class has where the configuration names no others.
+template <std::size_t N>
+base::Json added_tokens(const Named (&names)[N], const base::Json& vocab,
+                        const base::Json& config) {
+  base::Json list = base::Json::array();
+  for (const Named& name : names) {
+    const base::Json* id = vocab.find(name.token);
+    if (id != nullptr && field_or_null(config, name.key).is_null())
+      list.push_back(special_token(name.token, to_token_id(*id, "vocab.json")));
+  }
+  return list;
+}
+
+/// As the configuration says; the named tokens default to GPT-2's.
+base::Json bos_eos_frame(const base::Json& vocab, const base::Json& config) {
+  base::Json json = component("TemplateProcessing");
+  const auto add = [&](const char* form, const char* flag, const char* name, int type) {
+    if (!bool_or(config, flag, false, kConfig)) return;
+    const base::Json& named = field_or_null(config, name);
+    std::string token = "<|endoftext|>";
+    if (named.is_string()) token = named.as_string(kConfig);
+    if (named.is_object()) token = require_string(named, "content", kConfig);
+    json["special_tokens"][token]["ids"] = base::Json::array();
+    json["special_tokens"][token]["ids"].push_back(named_pair(vocab, token).as_array(kConfig)[1]);
+    base::Json item = base::Json::object();
+    item["SpecialToken"]["id"] = token;
+    item["SpecialToken"]["type_id"] = type;
+    json[form].push_back(std::move(item));
+  };
+  const auto add_text = [&](const char* form, const char* text, int type) {
+    add(form, "add_bos_token", "bos_token", type);
+    base::Json item = base::Json::object();
+    item["Sequence"]["id"] = text;
+    item["Sequence"]["type_id"] = type;
+    json[form].push_back(std::move(item));
+    add(form, "add_eos_token", "eos_token", type);
+  };
+  add_text("single", "A", 0);
+  add_text("pair", "A", 0);
+  add_text("pair", "B", 1);
+  return json;
+}
+
 constexpr std::string_view kGpt2Classes[] = {"",
                                              "GPT2Tokenizer",
                                              "PreTrainedTokenizer",
@@ -123,14 +175,18 @@ std::unique_ptr<Tokenizer> make_vocab_merges_tokenizer(const base::Json& vocab_j
   if (is_among(kRobertaClasses, name)) {
     json["pre_tokenizer"] = byte_level(prefix_space, true);
     json["post_processor"] = roberta_frame(vocab_json, prefix_space);
+    json["added_tokens"] = added_tokens(kRobertaTokens, vocab_json, tokenizer_config);
   } else if (name == "Qwen2Tokenizer") {
     json["normalizer"] = component("NFC");
+    json["added_tokens"] = added_tokens(kQwenTokens, vocab_json, tokenizer_config);
     json["pre_tokenizer"] = split_bytes(
         R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)");
-    json["post_processor"] = byte_level(false, false);
+    json["post_processor"] = bos_eos_frame(vocab_json, tokenizer_config);
   } else if (is_among(kGpt2Classes, name)) {
+    if (name == "GPTNeoXTokenizer") json["normalizer"] = component("NFC");
+    json["added_tokens"] = added_tokens(kGpt2Tokens, vocab_json, tokenizer_config);
     json["pre_tokenizer"] = byte_level(prefix_space, true);
-    json["post_processor"] = byte_level(true, true);
+    json["post_processor"] = bos_eos_frame(vocab_json, tokenizer_config);
   } else {
     base::fail_at(ErrorCode::kUnsupported, kConfig, "vocab.json and merges.txt of the class ", name,
                   " (known: GPT2Tokenizer, GPTNeoXTokenizer, CodeGenTokenizer, RobertaTokenizer, "

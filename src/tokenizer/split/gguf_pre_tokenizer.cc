@@ -75,11 +75,38 @@ constexpr std::string_view kExaoneMoe =
     OPENLLM_CONTRACTIONS R"(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}|)"
                          R"( ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)";
 
+// Three digits each, counted from the end.
+constexpr std::string_view kDigitGroups = R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})))";
+constexpr std::string_view kLines = R"([^\n]+|[\n]+)";
+constexpr std::string_view kJais2 = OPENLLM_CONTRACTIONS
+    "|" OPENLLM_LETTERS
+    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|)"
+    R"(\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|)"
+    R"(\s{1,2}(?!\S)|\s{1})";
+constexpr std::string_view kYoutuScripts =
+    R"([\x{AC00}-\x{D7A3}\x{3131}-\x{318E}]+|)"
+    R"([\x{FF01}\x{2026}\x{201C}\x{201D}\x{2018}\x{2019}\x{2014}\x{FF1A}\x{FF1B}\x{FF0C})"
+    R"(\x{3001}-\x{303F}\x{FE30}-\x{FE4F}]+|[\x{3105}-\x{312F}]+|)"
+    R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)";
+constexpr std::string_view kYoutu = OPENLLM_BEFORE OPENLLM_UPPER
+    "*" OPENLLM_LOWER "+" OPENLLM_CONTRACTIONS "?|" OPENLLM_BEFORE OPENLLM_UPPER "+" OPENLLM_LOWER
+    "*" OPENLLM_CONTRACTIONS R"(?|\p{N}|)" OPENLLM_O200K_TAIL;
+constexpr std::string_view kSpark =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|)"
+    R"( ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+)";
+constexpr std::string_view kAfmoeScripts =
+    R"([\x{4E00}-\x{9FFF}\x{3400}-\x{4DBF}\x{F900}-\x{FAFF}\x{3040}-\x{309F}\x{30A0}-\x{30FF})"
+    R"(\x{FF65}-\x{FF9F}\x{2F00}-\x{2FDF}\x{E40}-\x{E7F}\x{E80}-\x{EFF}\x{1780}-\x{17FF})"
+    R"(\x{1000}-\x{109F}\x{AA60}-\x{AA7F}\x{A9E0}-\x{A9FF}\x{AC00}-\x{D7AF}\x{1100}-\x{11FF}]+)";
+constexpr std::string_view kUfakzeka = OPENLLM_LETTERS R"(|\p{N}|)" OPENLLM_OTHER;
+
 struct Row {
   std::string_view names;  // separated by spaces
   std::vector<std::string_view> patterns;
   bool ignore_merges = false;
   bool add_bos = false;
+  bool raw_text = false;
+  bool whole_newlines = false;
 };
 
 std::vector<Row> make_rows() {
@@ -90,21 +117,31 @@ std::vector<Row> make_rows() {
        true,
        true},
       {"dbrx smaug-bpe glm4 chatglm-bpe", {kLlama3}},
-      {"qwen2 deepseek-r1-qwen megrez stablelm2 hunyuan grok-2 solar-open", {kQwen2}},
+      {"qwen2 deepseek-r1-qwen megrez stablelm2 hunyuan grok-2 solar-open kormo f2llmv2", {kQwen2}},
       {"qwen35", {kQwen35}},
       {"gpt-2 phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat mellum a.x-4.0 "
-       "modern-bert jina-es "
-       "jina-de roberta-bpe",
+       "modern-bert jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe",
        {kGpt2Pattern}},
       {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
        {kDigit, kGpt2Pattern}},
       {"deepseek-llm",
        {R"([\r\n])", kDeepseekLetters, kDeepseekPunctuation, R"(\s+$)", kDeepseekCjk, R"(\p{N}+)"}},
       {"deepseek-coder", {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kDeepseekCjk, kDigit}},
-      {"deepseek-v3 hunyuan-dense joyai-llm", {R"(\p{N}{1,3})", kDeepseek3Cjk, kDeepseek3}},
+      {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", {R"(\p{N}{1,3})", kDeepseek3Cjk, kDeepseek3}},
       {"falcon", {R"([\p{P}\$\+<=>\^~\|`]+)", kGpt2Pattern, kThreeDigits}},
       {"tekken", {kTekken}, true, true},
-      {"gpt-4o llama4 kanana2 minimax-m2", {kGpt4o}},
+      {"gpt-4o llama4 kanana2 minimax-m2 talkie", {kGpt4o}},
+      {"granite-embed-multi-97m", {kGpt4o}, true},
+      {"tiny_aya cohere2moe", {kDigitGroups, kGpt4o}},
+      {"kimi-k2", {kKimiPattern}},
+      {"afmoe", {kDigitGroups, kAfmoeScripts, kDeepseek3}},
+      {"jais-2", {kJais2}},
+      {"youtu", {kYoutuScripts, kYoutu}, true},
+      {"spark2_5", {R"(\p{N}{1,3})", kDeepseek3Cjk, kSpark, kDigit}},
+      {"laguna", {kLines, kQwen2}},
+      {"ufakzeka", {kUfakzeka}},
+      {"gemma4 granite-embed-multi-311m", {kLines}, false, false, true, true},
+      {"sarvam-moe", {kLines}, false, false, true},
       {"bloom poro-chat gpt3-finnish", {kBloom}},
       {"viking", {kBloom, kDigit}},
       {"superbpe", {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}},
@@ -136,7 +173,8 @@ GgufPreTokenizer find_gguf_pre_tokenizer(std::string_view name) {
   std::string known;
   for (Row& row : make_rows()) {
     if (has_name(row.names, name)) {
-      return {std::move(row.patterns), row.ignore_merges, row.add_bos};
+      return {std::move(row.patterns), row.ignore_merges, row.add_bos, row.raw_text,
+              row.whole_newlines};
     }
     known += base::cat(known.empty() ? "" : " ", row.names);
   }

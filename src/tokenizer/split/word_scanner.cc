@@ -239,6 +239,23 @@ std::size_t scan_number(std::string_view text, std::size_t begin) {
   return (take_kind(text, at) & kNumber) != 0 ? at : skip<kNumber, false>(text, at);
 }
 
+/// Runs of `\p{N}` in groups of three, counted from the end. Behind a group only whole ones follow.
+std::size_t scan_number_groups(std::string_view text, std::size_t begin) {
+  const auto is_number = [&](std::size_t at) { return (take_kind(text, at) & kNumber) != 0; };
+  if (!is_number(begin)) return skip<kNumber, false>(text, begin);
+  std::size_t before = begin;
+  while (before > 0 && (static_cast<unsigned char>(text[--before]) & 0xC0U) == 0x80U) {
+  }
+  std::size_t n_first = 0;
+  if (begin == 0 || !is_number(before)) {
+    for (std::size_t at = begin; at < text.size() && is_number(at); ++n_first) take_kind(text, at);
+  }
+  n_first = n_first % 3 == 0 ? 3 : n_first % 3;
+  std::size_t end = begin;
+  for (std::size_t i = 0; i < n_first; ++i) take_kind(text, end);
+  return end;
+}
+
 /// Whether the character at `at` is numeric; moves `at` behind it.
 bool take_numeric(std::string_view text, std::size_t& at) noexcept {
   const auto byte = static_cast<unsigned char>(text[at]);
@@ -283,6 +300,7 @@ constexpr Known kKnown[] = {
     {OPENLLM_O200K("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "\\p{N}{1,3}"), scan_o200k<3, true>},
     {OPENLLM_O200K("", "\\p{N}"), scan_o200k<1, false>},
     {"\\p{N}", scan_number},
+    {R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})))", scan_number_groups},
 };
 
 }  // namespace

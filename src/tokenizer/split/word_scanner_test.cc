@@ -98,7 +98,8 @@ constexpr const char* kPatterns[] = {
     "[\\r\\n]*" OPENLLM_REST,
     OPENLLM_CASED("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "\\p{N}{1,3}"),
     OPENLLM_CASED("", "\\p{N}"),
-    R"(\p{N})"};
+    R"(\p{N})",
+    R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})))"};
 
 INSTANTIATE_TEST_SUITE_P(All, KnownPatterns, ::testing::ValuesIn(kPatterns));
 

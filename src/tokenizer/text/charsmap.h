@@ -32,6 +32,7 @@ class Charsmap {
 };
 
 /// Base64 as RFC 4648 has it, with padding. Throws kCorruptData; `where` begins the message.
+std::string encode_base64(std::string_view bytes);
 std::string decode_base64(std::string_view text, std::string_view where);
 
 }  // namespace openllm::tokenizer

@@ -319,6 +319,10 @@ std::unique_ptr<Normalizer> make_replace_normalizer(std::string from, std::strin
   return std::make_unique<ReplaceNormalizer>(Pattern{std::move(from)}, std::move(to));
 }
 
+std::unique_ptr<Normalizer> make_nfc_normalizer() {
+  return std::make_unique<UnicodeNormalizer>(NormalForm::kNfc);
+}
+
 std::unique_ptr<Normalizer> make_prepend_normalizer(std::string prefix) {
   return std::make_unique<PrependNormalizer>(std::move(prefix));
 }

@@ -29,6 +29,7 @@ class Normalizer {
 /// The component "normalizer" of tokenizer.json; null for JSON null.
 std::unique_ptr<Normalizer> make_normalizer(const base::Json& json, int depth = 0);
 
+std::unique_ptr<Normalizer> make_nfc_normalizer();
 std::unique_ptr<Normalizer> make_replace_normalizer(std::string from, std::string to);
 /// In front of every text that is not empty.
 std::unique_ptr<Normalizer> make_prepend_normalizer(std::string prefix);

@@ -26,7 +26,7 @@ std::pair<std::size_t, std::size_t> cut_longest(std::size_t first, std::size_t s
 
 std::optional<std::span<const PairPart>> Tokenizer::pair_parts() const noexcept {
   static constexpr std::array<PairPart, 2> kBoth = {
-      {{PairPart::Kind::kFirst, 0, 0}, {PairPart::Kind::kSecond, 0, 0}}};
+      {{PairPart::Kind::kFirst, 0, 0}, {PairPart::Kind::kSecond, 0, 1}}};
   return std::span<const PairPart>(kBoth);
 }
 

@@ -22,6 +22,7 @@ struct AddedToken {
   bool lstrip = false;       ///< Takes the white space before it.
   bool rstrip = false;       ///< Takes the white space behind it.
   bool normalized = false;   ///< Looked for in the normalized text.
+  bool hidden = false;       ///< Not looked for in texts.
 };
 
 /// Splits text at added tokens: leftmost first, the longest of those that start there.

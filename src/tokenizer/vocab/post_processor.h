@@ -21,7 +21,7 @@ struct SpecialFrame {
   std::vector<Trim> trims{};
   /// How two texts stand together; nullopt: in a form that is not known.
   std::optional<std::vector<PairPart>> pair =
-      std::vector<PairPart>{{PairPart::Kind::kFirst}, {PairPart::Kind::kSecond}};
+      std::vector<PairPart>{{PairPart::Kind::kFirst}, {PairPart::Kind::kSecond, 0, 1}};
 };
 
 /// The component "post_processor" of tokenizer.json, for one text. Ids are not checked against the
