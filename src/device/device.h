@@ -144,6 +144,9 @@ class Device {
   virtual void cut_below(float n_deviations, Tensor x) noexcept = 0;
   /// Every x to within [-limit, limit], in place.
   virtual void clamp(float limit, Tensor x) noexcept = 0;
+  /// out[t,:] = x[t + offset,:] where that is a row of the same sequence in this step, else 0; they
+  /// must not overlap.
+  virtual void shift_rows(int offset, Tensor x, Tensor out) noexcept = 0;
   /// out = x; they must not overlap.
   virtual void copy(Tensor x, Tensor out) noexcept = 0;
   /// out = x + y * scale; may all be the same.

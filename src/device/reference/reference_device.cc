@@ -445,6 +445,19 @@ class ReferenceDevice final : public Device {
     }
   }
 
+  void shift_rows(int offset, Tensor x, Tensor out) noexcept override {
+    for (const step::SequenceRows& sequence : step_->sequences) {
+      for (std::int64_t i = 0; i < sequence.n_rows; ++i) {
+        const std::int64_t from = i + offset;
+        float* const to = row(out, sequence.first_row + i);
+        if (from < 0 || from >= sequence.n_rows) {
+          std::fill_n(to, x.cols, 0.0F);
+        } else {
+          std::copy_n(row(x, sequence.first_row + from), x.cols, to);
+        }
+      }
+    }
+  }
   void copy(Tensor x, Tensor out) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) std::copy_n(row(x, t), x.cols, row(out, t));
   }

@@ -1,5 +1,6 @@
 // BERT and ERNIE, encoders: learned positions, token types, LayerNorm behind every sum, full
 // visibility. Its results are hidden states, or of a classifier the scores of its pooled first row.
+// With `is_decoder` a causal language model.
 // Source: transformers models/bert.
 
 #include "model/arch/family.h"
@@ -30,6 +31,7 @@ ModelSpec from_hf(const Config& config) {
   hf::use_bert_layers(config, spec, 1e-12);
   spec.embedding.n_positions = spec.max_positions;
   spec.embedding.n_token_types = config.int_or("type_vocab_size", 2, 1, kMaxVocab);
+  hf::use_bert_head(spec, hf::read_activation(config, "hidden_act", "gelu"));
   if (hf::is_classifier(config)) spec.pooled_head = hf::read_classifier(config, {});
   return spec;
 }
@@ -41,6 +43,7 @@ ModuleLayout hf_layout() {
   layout.modules.push_back({role::kTokenTypes, "embeddings.token_type_embeddings"});
   layout.modules.push_back({role::kPooler, "pooler.dense"});
   layout.modules.push_back({role::kClassifier, "classifier", true});
+  hf::add_bert_head(layout);
   layout.prefixes = {"bert.", "ernie.", ""};
   // The heads of pre-training and of classifiers.
   layout.ignored = {"embeddings.position_ids", "pooler.*", "cls.*", "classifier.*"};

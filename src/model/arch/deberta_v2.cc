@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,9 +74,21 @@ DisentangledAttentionSpec read_attention(const Config& config, const ModelSpec& 
   return attention;
 }
 
+/// The convolution beside the first layer of larger ones of v2.
+std::optional<RowConvSpec> read_conv(const Config& config, int dim) {
+  constexpr int kMaxTaps = 255;
+  const int n_taps = config.int_or("conv_kernel_size", 0, 0, kMaxTaps);
+  if (n_taps == 0) return std::nullopt;
+  if (n_taps % 2 == 0) config.unsupported("conv_kernel_size", "only odd sizes (got ", n_taps, ")");
+  const int n_groups = config.int_or("conv_groups", 1, 1, dim);
+  if (dim % n_groups != 0) {
+    config.corrupt("conv_groups", "does not divide hidden_size (expected a divisor of ", dim,
+                   ", got ", n_groups, ")");
+  }
+  return RowConvSpec{n_taps, n_groups, hf::read_activation(config, "conv_act", "tanh")};
+}
+
 void refuse(const Config& config, const ModelSpec& spec) {
-  if (config.int_or("conv_kernel_size", 0, 0, 1 << 16) > 0)
-    config.unsupported("conv_kernel_size", "a convolution beside the first layer");
   for (const std::string_view key : {"embedding_size", "pooler_hidden_size"}) {
     const int width = config.int_or(key, spec.dim, 1, kMaxDim);
     if (width != spec.dim)
@@ -102,6 +115,7 @@ ModelSpec from_hf(const Config& config) {
   spec.embedding.n_token_types = config.int_or("type_vocab_size", 0, 0, kMaxVocab);
   const DisentangledAttentionSpec attention = read_attention(config, spec);
   for (LayerSpec& layer : spec.layers) layer.mixer = attention;
+  spec.layers.front().row_conv = read_conv(config, spec.dim);
   if (hf::is_classifier(config)) {
     spec.pooled_head = hf::read_classifier(
         config, {.activation = hf::read_activation(config, "pooler_hidden_act", "gelu")});
@@ -124,6 +138,8 @@ ModuleLayout hf_layout() {
       {role::kDistanceNorm, "encoder.LayerNorm"},
       {role::kDistanceKey, "encoder.layer.#.attention.self.pos_key_proj"},
       {role::kDistanceQuery, "encoder.layer.#.attention.self.pos_query_proj"},
+      {role::kRowConv, "encoder.conv.conv"},
+      {role::kRowConvNorm, "encoder.conv.LayerNorm"},
       {role::kPooler, "pooler.dense", true},
       {role::kClassifier, "classifier", true},
   };

@@ -28,6 +28,7 @@ ModelSpec from_hf(const Config& config) {
   hf::begin_positions_behind_padding(config, spec,
                                      config.int_or("pad_token_id", 1, 0, kMaxPositions));
   spec.embedding.n_token_types = config.int_or("type_vocab_size", 2, 1, kMaxVocab);
+  hf::use_bert_head(spec, device::Activation::kGelu);
   if (hf::is_classifier(config)) spec.pooled_head = hf::read_classifier(config, {});
   return spec;
 }
@@ -39,6 +40,7 @@ ModuleLayout hf_layout() {
   layout.modules.push_back({role::kTokenTypes, "embeddings.token_type_embeddings"});
   layout.modules.push_back({role::kPooler, "classifier.dense", true});
   layout.modules.push_back({role::kClassifier, "classifier.out_proj", true});
+  hf::add_roberta_head(layout);
   layout.prefixes = {"roberta.", "data2vec_text.", ""};
   layout.ignored = {"embeddings.position_ids", "pooler.*", "lm_head.*", "classifier.*"};
   return layout;
