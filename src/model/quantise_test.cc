@@ -1,11 +1,13 @@
 // Matrices quantised while they load.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "format/checkpoint.h"
 #include "model/test_support.h"
 
@@ -65,6 +67,19 @@ INSTANTIATE_TEST_SUITE_P(Models, QuantiseTest,
                            }
                            return name;
                          });
+
+// Rows of 40, 80 and 52 are no whole blocks: nothing would be done, silently.
+TEST(QuantiseOtherTest, AModelWithoutAWholeBlockIsRefused) {
+  const auto checkpoint = format::open_checkpoint(data_path("llama-odd"));
+  try {
+    const Runner runner(*checkpoint, "cpu", device::KvType::kF32, 4, 80, DType::kQ8_0);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_EQ(error.where(), "quantize");
+    EXPECT_THAT(error.what(), testing::HasSubstr("multiples of 32"));
+  }
+}
 
 }  // namespace
 }  // namespace openllm::model::test

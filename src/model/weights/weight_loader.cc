@@ -147,7 +147,7 @@ WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool
     std::optional<RoundedSource> rounded;
     if (types_.rounded) rounded.emplace(source, *types_.rounded);
     const WeightSource& values = rounded ? rounded->source() : source;
-    weight = type ? device_.upload(quantised(values, *type), role) : device_.upload(values, role);
+    weight = type ? upload_quantised(values, *type, role) : device_.upload(values, role);
   } catch (const Error& error) {
     throw Error(error.code(), base::cat(checkpoint.path(), ": ", error.what()));
   }
@@ -171,6 +171,13 @@ WeightPtr WeightLoader::upload(const WeightSource& source, WeightRole role, bool
     progress_(std::min(1.0, static_cast<double>(done_bytes_) / static_cast<double>(total_bytes_)));
   }
   return weight;
+}
+
+WeightPtr WeightLoader::upload_quantised(const WeightSource& values, tensor::DType type,
+                                         WeightRole role) {
+  const WeightSource source = quantised(values, type);
+  for (const WeightPart& part : source.parts) has_quantised_ |= part.view.dtype == type;
+  return device_.upload(source, role);
 }
 
 WeightPtr WeightLoader::vector(Role role, At at, std::int64_t n) {
@@ -498,6 +505,12 @@ WeightPtr WeightLoader::table(Role role, std::int64_t rows, std::int64_t cols, b
 
 void WeightLoader::finish() {
   index_.require_all_used();
+  if (types_.linears && !has_quantised_) {
+    base::fail_at(ErrorCode::kUnsupported, "quantize", index_.checkpoint().path(),
+                  ": no matrix can become ", tensor::info(*types_.linears).name,
+                  " (expected rows that are multiples of ",
+                  tensor::info(*types_.linears).block_elems, ")");
+  }
   if (progress_) progress_(1.0);
 }
 

@@ -125,6 +125,8 @@ class WeightLoader {
   /// inputs, so that it is [n_in, n].
   WeightPtr rows(Role role, At at, const tensor::Shape& shape, std::int64_t begin, std::int64_t n,
                  bool turned);
+  WeightPtr upload_quantised(const device::WeightSource& values, tensor::DType type,
+                             device::WeightRole role);
   /// Slice at.expert of a tensor [at.n_experts, n_out, n_in].
   WeightPtr slice(Role role, At at, std::int64_t n_out, std::int64_t n_in);
   /// The matrix of a head, [n_out, n_in], whatever way the family stores its other linears.
@@ -174,6 +176,7 @@ class WeightLoader {
   const LoadTypes types_;
   TensorIndex index_;
   const std::vector<std::unique_ptr<WeightScheme>> schemes_;
+  bool has_quantised_ = false;
   std::vector<LinearModule> modules_{};
   int n_listed_pieces_ = 0;
   std::int64_t n_parameters_ = 0;

@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""Random weights in the shape of a model that people run, to measure loading and speed where the model itself is not at hand.
+
+    bench/random_model.py SHAPE TYPE OUT
+
+SHAPE is one of the names below; TYPE is q4_k_m (OUT is a GGUF file, types of tensors as llama.cpp chooses them), gptq (a folder:
+4 bits, groups of 128) or bf16 (a folder). There is no tokenizer: prompts are ids. Needs numpy, and the package gguf for GGUF.
+"""
+
+import argparse
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes as a config.json has them; n_experts 0: a dense network."""
+
+    hidden: int
+    ffn: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    tied: bool = False
+    n_experts: int = 0
+    n_used: int = 0
+    qk_norm: bool = False
+
+
+SHAPES = {
+    "qwen3-0.6b": Shape(1024, 3072, 28, 16, 8, 128, 151936, tied=True, qk_norm=True),
+    "llama-1b": Shape(2048, 8192, 16, 32, 8, 64, 128256, tied=True),
+    "llama-3b": Shape(3072, 8192, 28, 24, 8, 128, 128256, tied=True),
+    "llama-8b": Shape(4096, 14336, 32, 32, 8, 128, 128256),
+    "qwen3-moe-7b-a1b": Shape(2048, 1024, 16, 16, 8, 128, 151936, n_experts=64, n_used=8, qk_norm=True),
+}
+RNG = np.random.default_rng(1)
+K_BLOCKS = {"Q4_K": (144, (0, 2)), "Q6_K": (210, (208,))}  # bytes of 256 weights, where their F16 factors are
+
+
+def architecture(shape: Shape) -> str:
+    if shape.n_experts:
+        return "qwen3_moe"
+    return "qwen3" if shape.qk_norm else "llama"
+
+
+def linears(shape: Shape) -> dict[str, tuple[int, int]]:
+    """Of one layer without its network, by the names of transformers: outputs and inputs."""
+    q, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    return {
+        "self_attn.q_proj": (q, shape.hidden),
+        "self_attn.k_proj": (kv, shape.hidden),
+        "self_attn.v_proj": (kv, shape.hidden),
+        "self_attn.o_proj": (shape.hidden, q),
+    }
+
+
+def network(shape: Shape) -> dict[str, tuple[int, int]]:
+    return {
+        "gate_proj": (shape.ffn, shape.hidden),
+        "up_proj": (shape.ffn, shape.hidden),
+        "down_proj": (shape.hidden, shape.ffn),
+    }
+
+
+def k_quants(kind: str, *dims: int) -> np.ndarray:
+    """Blocks of random codes, scaled to weights of about 0.02."""
+    n_bytes, factors = K_BLOCKS[kind]
+    rows = int(np.prod(dims[:-1]))
+    data = RNG.integers(0, 256, (rows, dims[-1] // 256, n_bytes), dtype=np.uint8)
+    for at in factors:
+        size = 2e-5 if kind == "Q6_K" else (1.2e-4 if at == 0 else 9e-4)
+        data[:, :, at : at + 2] = np.frombuffer(np.float16(size).tobytes(), np.uint8)
+    return data.reshape(*dims[:-1], -1)
+
+
+def write_gguf(shape: Shape, out: Path) -> None:
+    import gguf
+
+    name = architecture(shape).replace("_", "")
+    writer = gguf.GGUFWriter(out, name)
+    writer.add_context_length(8192)
+    writer.add_embedding_length(shape.hidden)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.ffn)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_key_length(shape.head_dim)
+    writer.add_value_length(shape.head_dim)
+    writer.add_rope_dimension_count(shape.head_dim)
+    writer.add_rope_freq_base(500000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(shape.vocab)
+    writer.add_tokenizer_model("none")
+    if shape.n_experts:
+        writer.add_expert_count(shape.n_experts)
+        writer.add_expert_used_count(shape.n_used)
+        writer.add_expert_feed_forward_length(shape.ffn)
+
+    tensors: list[tuple[str, str, tuple[int, ...]]] = [("token_embd.weight", "Q4_K", (shape.vocab, shape.hidden))]
+    if not shape.tied:
+        tensors.append(("output.weight", "Q6_K", (shape.vocab, shape.hidden)))
+    tensors.append(("output_norm.weight", "F32", (shape.hidden,)))
+    short = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+             "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}  # fmt: skip
+    for i in range(shape.layers):
+        more = i < shape.layers // 8 or i >= 7 * shape.layers // 8 or (i - shape.layers // 8) % 3 == 2
+        parts = {**linears(shape), **network(shape)}
+        for part, dims in parts.items():
+            kind = "Q6_K" if more and part in ("self_attn.v_proj", "down_proj") else "Q4_K"
+            expert = shape.n_experts and not part.startswith("self_attn")
+            whole = (shape.n_experts, *dims) if expert else dims
+            tensors.append((f"blk.{i}.{short[part]}{'_exps' if expert else ''}.weight", kind, whole))
+        if shape.n_experts:
+            tensors.append((f"blk.{i}.ffn_gate_inp.weight", "F32", (shape.n_experts, shape.hidden)))
+        norms = ["attn_norm", "ffn_norm"]
+        tensors += [(f"blk.{i}.{norm}.weight", "F32", (shape.hidden,)) for norm in norms]
+        if shape.qk_norm:
+            tensors += [(f"blk.{i}.attn_{x}_norm.weight", "F32", (shape.head_dim,)) for x in "qk"]
+    for tensor, kind, dims in tensors:
+        if kind == "F32":
+            writer.add_tensor_info(tensor, dims, np.dtype(np.float32), 4 * int(np.prod(dims)))
+        else:
+            n_bytes = K_BLOCKS[kind][0]
+            size = int(np.prod(dims)) // 256 * n_bytes
+            bytes_shape = (*dims[:-1], dims[-1] // 256 * n_bytes)
+            writer.add_tensor_info(tensor, bytes_shape, np.dtype(np.uint8), size, getattr(gguf.GGMLQuantizationType, kind))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for tensor, kind, dims in tensors:
+        if kind != "F32":
+            writer.write_tensor_data(k_quants(kind, *dims))
+        elif "norm" in tensor:
+            writer.write_tensor_data(np.ones(dims, np.float32))
+        else:
+            writer.write_tensor_data(RNG.normal(0, 0.02, dims).astype(np.float32))
+    writer.close()
+
+
+def config_of(shape: Shape) -> dict:
+    config = {
+        "model_type": architecture(shape),
+        "architectures": [{"llama": "LlamaForCausalLM", "qwen3": "Qwen3ForCausalLM", "qwen3_moe": "Qwen3MoeForCausalLM"}[architecture(shape)]],
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.ffn,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "vocab_size": shape.vocab,
+        "max_position_embeddings": 8192,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 500000.0,
+        "tie_word_embeddings": shape.tied,
+        "torch_dtype": "bfloat16",
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }  # fmt: skip
+    if shape.n_experts:
+        config |= {"num_experts": shape.n_experts, "num_experts_per_tok": shape.n_used, "moe_intermediate_size": shape.ffn}
+        config |= {"decoder_sparse_step": 1, "norm_topk_prob": True}
+    return config
+
+
+def bf16(*dims: int) -> np.ndarray:
+    values = RNG.standard_normal(dims, dtype=np.float32) * np.float32(0.02)
+    return (values.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def ones_bf16(*dims: int) -> np.ndarray:
+    return np.full(dims, 0x3F80, np.uint16)
+
+
+def gptq(n_out: int, n_in: int, group: int = 128) -> dict[str, np.ndarray]:
+    return {
+        "qweight": RNG.integers(-(2**31), 2**31, (n_in // 8, n_out), dtype=np.int32),
+        "qzeros": np.full((n_in // group, n_out // 8), 0x77777777, np.int32),
+        "scales": np.full((n_in // group, n_out), 0.004, np.float16),
+        "g_idx": np.arange(n_in, dtype=np.int32) // group,
+    }
+
+
+def write_folder(shape: Shape, kind: str, out: Path) -> None:
+    """Tensors are written one by one: the header first, with the sizes that they will have."""
+    out.mkdir(parents=True, exist_ok=True)
+    config = config_of(shape)
+    if kind == "gptq":
+        config["quantization_config"] = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}
+    (out / "config.json").write_text(json.dumps(config, indent=1))
+
+    def matrix(name: str, n_out: int, n_in: int):
+        if kind == "bf16":
+            return [(f"{name}.weight", "BF16", (n_out, n_in), lambda: bf16(n_out, n_in))]
+        made: dict[str, np.ndarray] = {}
+
+        def part(suffix: str):
+            def get() -> np.ndarray:
+                if not made:
+                    made.update(gptq(n_out, n_in))
+                return made.pop(suffix)
+
+            return get
+
+        return [
+            (f"{name}.qweight", "I32", (n_in // 8, n_out), part("qweight")),
+            (f"{name}.qzeros", "I32", (n_in // 128, n_out // 8), part("qzeros")),
+            (f"{name}.scales", "F16", (n_in // 128, n_out), part("scales")),
+            (f"{name}.g_idx", "I32", (n_in,), part("g_idx")),
+        ]
+
+    def plain(name: str, *dims: int):
+        make = ones_bf16 if "norm" in name else bf16
+        return (f"{name}.weight", "BF16", dims, lambda: make(*dims))
+
+    tensors = [plain("model.embed_tokens", shape.vocab, shape.hidden), plain("model.norm", shape.hidden)]
+    if not shape.tied:
+        tensors.append(plain("lm_head", shape.vocab, shape.hidden))
+    for i in range(shape.layers):
+        at = f"model.layers.{i}."
+        tensors += [plain(at + "input_layernorm", shape.hidden), plain(at + "post_attention_layernorm", shape.hidden)]
+        if shape.qk_norm:
+            tensors += [plain(f"{at}self_attn.{x}_norm", shape.head_dim) for x in "qk"]
+        for part, dims in linears(shape).items():
+            tensors += matrix(at + part, *dims)
+        if shape.n_experts:
+            tensors.append(plain(at + "mlp.gate", shape.n_experts, shape.hidden))
+        places = [f"mlp.experts.{e}." for e in range(shape.n_experts)] or ["mlp."]
+        for place in places:
+            for part, dims in network(shape).items():
+                tensors += matrix(at + place + part, *dims)
+    sizes = {"BF16": 2, "F16": 2, "I32": 4}
+    header: dict[str, dict] = {}
+    end = 0
+    for name, dtype, dims, _ in tensors:
+        begin, end = end, end + int(np.prod(dims)) * sizes[dtype]
+        header[name] = {"dtype": dtype, "shape": list(dims), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(out / "model.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for _, _, _, make in tensors:
+            file.write(make().tobytes())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shape", choices=SHAPES)
+    parser.add_argument("type", choices=["q4_k_m", "gptq", "bf16"])
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    if args.type == "q4_k_m":
+        write_gguf(SHAPES[args.shape], args.out)
+    else:
+        write_folder(SHAPES[args.shape], args.type, args.out)
+
+
+if __name__ == "__main__":
+    main()
