@@ -133,7 +133,9 @@ class Device {
   /// x[t,:] *= the factor of row t's position.
   virtual void scale_by_position(const PositionScale& scale, Tensor x) noexcept = 0;
   virtual void scale(float factor, Tensor x) noexcept = 0;  ///< x *= factor.
-  virtual void multiply(Tensor y, Tensor x) noexcept = 0;   ///< x *= y.
+  /// x *= y, or times y[t,0] where y has one column.
+  virtual void multiply(Tensor y, Tensor x) noexcept = 0;
+  virtual void softplus(Tensor x) noexcept = 0;  ///< In place.
   /// x[t,c] *= factors[c]
   virtual void scale_columns(const Weight& factors, Tensor x) noexcept = 0;
   /// out[t,:] += factors[t,0] * x[t,:]

@@ -275,6 +275,7 @@ struct RouterSpec {
   int n_experts = 0;
   int top_k = 0;
   Score score = Score::kSoftmax;  ///< Over all experts.
+  bool chooses_raw = false;       ///< By scores before that, not behind it.
   bool normalise = true;          ///< Divide the weights of the chosen ones by their sum.
   float scale = 1.0F;             ///< Factor of the weights, after that.
   float jitter = 0.0F;            ///< kSparseMixer

@@ -8,6 +8,7 @@
 #include "base/nearest.h"
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
+#include "model/arch/wrapper.h"
 #include "model/model.h"
 #include "model/network.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 struct Found {
   Layouts layouts{};
-  std::unique_ptr<ModuleLayout> own_layout{};  ///< Of a classifier.
+  std::unique_ptr<ModuleLayout> own_layout{};  ///< Of a classifier, or of a wrapped text.
   ModelSpec spec{};
 };
 
@@ -35,6 +36,32 @@ bool contains(const std::vector<std::string_view>& names, std::string_view name)
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+const Family* find_by_name(std::string_view name, bool is_gguf) {
+  for (const Family& family : families()) {
+    if (contains(is_gguf ? family.gguf_names : family.hf_model_types, name)) return &family;
+  }
+  return nullptr;
+}
+
+[[noreturn]] void refuse(const Config& config, std::string_view key, std::string_view name) {
+  config.unsupported(key, "unknown architecture (expected one of the ", families().size(),
+                     " families that docs/models.md lists, got ", name, near_name(name), ")");
+}
+
+/// The text of a model that has towers beside it.
+Found find_text(const std::string& name, const Config& config) {
+  const TextPart text = text_part_of(name, config);
+  const Family* const family = find_by_name(text.model_type, false);
+  if (family == nullptr) refuse(text.config, "model_type", text.model_type);
+  Found found;
+  found.own_layout = std::make_unique<ModuleLayout>(wrapped_layout(family->hf_layout));
+  found.layouts = {found.own_layout.get(), &family->gguf_layout};
+  found.spec = family->hf_spec(text.config);
+  use_outer_head(config, found.spec);
+  found.spec.architecture = name;
+  return found;
+}
+
 Found find_family(const format::Checkpoint& checkpoint) {
   const bool is_gguf = checkpoint.kind() == format::Checkpoint::Kind::kGguf;
   const std::string where = is_gguf ? checkpoint.path() : checkpoint.path() + "/config.json";
@@ -42,22 +69,20 @@ Found find_family(const format::Checkpoint& checkpoint) {
   const std::string_view key = is_gguf ? "general.architecture" : "model_type";
   const std::string name = config.string_or(key, "");
   if (name.empty()) config.corrupt(key, "missing (expected the name of an architecture)");
-  for (const Family& family : families()) {
-    if (!contains(is_gguf ? family.gguf_names : family.hf_model_types, name)) continue;
-    Found found{{&family.hf_layout, &family.gguf_layout}, {}, {}};
-    found.spec = is_gguf
-                     ? family.gguf_spec(Config(checkpoint.config(), where, name + "."), checkpoint)
-                     : family.hf_spec(config);
-    found.spec.architecture = name;
-    if (!is_gguf && found.spec.head && hf::is_classifier(config)) {
-      found.own_layout = std::make_unique<ModuleLayout>(family.hf_layout);
-      hf::make_classifier(config, found.spec, *found.own_layout);
-      found.layouts.hf = found.own_layout.get();
-    }
-    return found;
+  if (!is_gguf && is_wrapper(name)) return find_text(name, config);
+  const Family* const family = find_by_name(name, is_gguf);
+  if (family == nullptr) refuse(config, key, name);
+  Found found{{&family->hf_layout, &family->gguf_layout}, {}, {}};
+  found.spec = is_gguf
+                   ? family->gguf_spec(Config(checkpoint.config(), where, name + "."), checkpoint)
+                   : family->hf_spec(config);
+  found.spec.architecture = name;
+  if (!is_gguf && found.spec.head && hf::is_classifier(config)) {
+    found.own_layout = std::make_unique<ModuleLayout>(family->hf_layout);
+    hf::make_classifier(config, found.spec, *found.own_layout);
+    found.layouts.hf = found.own_layout.get();
   }
-  config.unsupported(key, "unknown architecture (expected one of the ", families().size(),
-                     " families that docs/models.md lists, got ", name, near_name(name), ")");
+  return found;
 }
 
 /// Tables and heads cost quality first: they keep eight bits.

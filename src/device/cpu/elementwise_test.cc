@@ -180,6 +180,16 @@ TEST(CpuElementwise, LookupsAgreeWithTheReference) {
   });
 }
 
+TEST(CpuElementwise, FactorsOfRowsAndSoftplusAgreeWithTheReference) {
+  for (const std::int64_t cols : {1, 7, 36}) {
+    compare(9, cols, 9.0F, 2e-6, [&](Device& device, Tensor x) {
+      const TestTensor factors(device, 9, 1, {0, 1, -2, 3, 0.5F, 4, -0.25F, 7, 1});
+      device.multiply(factors, x);
+      device.softplus(x);
+    });
+  }
+}
+
 TEST(CpuElementwise, ShiftedRowsStayWithinTheirSequence) {
   step::Step step = step_of({0, 1, 2, 0, 1});
   step.sequences = {{.first_row = 0, .n_rows = 3}, {.first_row = 3, .n_rows = 2}};

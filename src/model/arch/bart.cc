@@ -157,8 +157,10 @@ ModuleLayout bart_layout(const BartKind& kind) {
   layout.encoder_modules = stack_modules(kind, true);
   if (kind.has_output_bias) layout.modules.push_back({role::kHeadBias, "final_logits_bias", true});
   layout.prefixes = {"model.", ""};
-  // Copies of the shared table; what old files have of fairseq.
+  // Copies of the shared table; what old files have of fairseq; and what decoders alone do not run.
   layout.ignored = {"shared.weight",
+                    "decoder.layers.#.encoder_attn.*",
+                    "decoder.layers.#.encoder_attn_layer_norm.*",
                     "encoder.embed_tokens.weight",
                     "decoder.embed_tokens.weight",
                     "encoder.version",

@@ -1,6 +1,6 @@
-// RoBERTa, XLM-RoBERTa, CamemBERT and data2vec: BERT whose positions begin behind the padding's
-// row, and with a head of its own for classifiers. Source: transformers models/roberta,
-// models/xlm_roberta, models/camembert.
+// RoBERTa, XLM-RoBERTa, CamemBERT, data2vec and LUKE without entities: BERT whose positions begin
+// behind the padding's row, and with a head of its own for classifiers. Source: transformers
+// models/roberta, models/xlm_roberta, models/camembert.
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
@@ -41,15 +41,23 @@ ModuleLayout hf_layout() {
   layout.modules.push_back({role::kPooler, "classifier.dense", true});
   layout.modules.push_back({role::kClassifier, "classifier.out_proj", true});
   hf::add_roberta_head(layout);
-  layout.prefixes = {"roberta.", "data2vec_text.", ""};
-  layout.ignored = {"embeddings.position_ids", "pooler.*", "lm_head.*", "classifier.*"};
+  layout.prefixes = {"roberta.", "data2vec_text.", "luke.", ""};
+  layout.ignored = {"embeddings.position_ids",
+                    "pooler.*",
+                    "lm_head.*",
+                    "classifier.*",
+                    "entity_embeddings.*",
+                    "entity_predictions.*",
+                    "encoder.layer.#.attention.self.w2e_query.*",
+                    "encoder.layer.#.attention.self.e2w_query.*",
+                    "encoder.layer.#.attention.self.e2e_query.*"};
   return layout;
 }
 
 }  // namespace
 
 Family roberta_family() {
-  return {"roberta", {"roberta", "xlm-roberta", "camembert", "data2vec-text"},
+  return {"roberta", {"roberta", "xlm-roberta", "camembert", "data2vec-text", "luke"},
           {},        from_hf,
           nullptr,   hf_layout(),
           {}};

@@ -44,6 +44,9 @@ std::unique_ptr<Mixer> make(const TimeMixSpec& spec, BlockBuilder& builder, At a
 std::unique_ptr<Mixer> make(const DisentangledAttentionSpec& spec, BlockBuilder& builder, At at) {
   return make_disentangled_attention(spec, builder, at);
 }
+std::unique_ptr<Mixer> make(const DifferentialAttentionSpec& spec, BlockBuilder& builder, At at) {
+  return make_differential_attention(spec, builder, at);
+}
 std::unique_ptr<Mixer> make(const NoMixerSpec& /*spec*/, BlockBuilder& /*builder*/, At /*at*/) {
   return nullptr;
 }

@@ -9,6 +9,7 @@
 #include "model/blocks/attention_beside_mamba2.h"
 #include "model/blocks/cross_attention.h"
 #include "model/blocks/dense_ffn.h"
+#include "model/blocks/differential_attention.h"
 #include "model/blocks/disentangled_attention.h"
 #include "model/blocks/gated_conv.h"
 #include "model/blocks/gated_delta.h"
@@ -42,10 +43,11 @@ struct NoMixerSpec {};
 struct NoFfnSpec {};
 
 /// Kinds of mixers and FFNs: an entry here and in layer.cc, and a file pair beside it.
-using MixerSpec = std::variant<SelfAttentionSpec, LatentAttentionSpec, GatedConvSpec, MambaSpec,
-                               Mamba2Spec, GatedDeltaSpec, LightningAttentionSpec,
-                               AttentionBesideMamba2Spec, AttentionBeforeMamba2Spec, RgLruSpec,
-                               TimeMixSpec, DisentangledAttentionSpec, NoMixerSpec>;
+using MixerSpec =
+    std::variant<SelfAttentionSpec, LatentAttentionSpec, GatedConvSpec, MambaSpec, Mamba2Spec,
+                 GatedDeltaSpec, LightningAttentionSpec, AttentionBesideMamba2Spec,
+                 AttentionBeforeMamba2Spec, RgLruSpec, TimeMixSpec, DisentangledAttentionSpec,
+                 DifferentialAttentionSpec, NoMixerSpec>;
 using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec, NoFfnSpec>;
 
 /// How the halves f of a layer join the residual stream x.
