@@ -9,6 +9,7 @@ golden.json beside each holds what transformers computes:
   hidden        file with the last hidden states, float32 little endian, [positions, hidden size]; of encoders
   scores        the scores of the classes, of classifiers
 
+"xlm-roberta-flash-classifier" has the weights of "xlm-roberta-classifier" under the names of Jina's own modeling file.
 "nomic-bert-published" has the same weights as "nomic-bert" under the names and the configuration that the family's
 files were first published with.
 
@@ -109,6 +110,13 @@ MODELS = {
     "luke": ("LukeModel", bert_sizes(entity_vocab_size=4, entity_emb_size=4), 762),
     "splinter": ("SplinterModel", bert_sizes(), 763),
     "dpr": ("DPRQuestionEncoder", bert_sizes(), 764),
+    "embeddinggemma": ("Gemma3TextModel", decoder_sizes(num_hidden_layers=3, sliding_window=8, query_pre_attn_scalar=8,
+                                                        use_bidirectional_attention=True, layer_types=[
+                                                            "sliding_attention", "full_attention",
+                                                            "sliding_attention"]), 765),
+    # a decoder whose rows see everything, and the same under the name that NVIDIA's encoders have
+    "qwen3-encoder": ("Qwen3Model", decoder_sizes(is_causal=False), 766),
+    "llama-bidirec": ("LlamaModel", decoder_sizes(is_causal=False), 768),
 }
 N_PROMPT = 31
 N_TYPES = {"megatron-bert": 2, "big-bird": 2, "rembert": 2, "roformer": 2, "deberta-classifier": 2,
@@ -170,6 +178,30 @@ def write_published_nomic(folder, source):
         shutil.copy(source / name, folder / name)
 
 
+FLASH_NAMES = (("encoder.layer.", "encoder.layers."), ("attention.output.dense", "mixer.out_proj"),
+               ("attention.output.LayerNorm", "norm1"), ("intermediate.dense", "mlp.fc1"),
+               (".output.dense", ".mlp.fc2"), (".output.LayerNorm", ".norm2"), ("embeddings.LayerNorm", "emb_ln"))
+
+
+def write_flash_roberta(folder, source):
+    """The names of jinaai/jina-reranker-v2-base-multilingual."""
+    folder.mkdir(parents=True)
+    tensors = load_file(source / "model.safetensors")
+    renamed = {}
+    for name, value in tensors.items():
+        if ".self.query." in name:
+            value = torch.cat([tensors[name.replace("query", part)] for part in ("query", "key", "value")])
+            name = name.replace("attention.self.query", "mixer.Wqkv")
+        elif ".self." in name:
+            continue
+        for ours, theirs in FLASH_NAMES:
+            name = name.replace(ours, theirs)
+        renamed[name] = value
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+    for name in ("config.json", "golden.json"):
+        shutil.copy(source / name, folder / name)
+
+
 def main(names):
     for name, (class_name, arguments, seed) in MODELS.items():
         if names and name not in names:
@@ -182,6 +214,10 @@ def main(names):
         model.to(torch.float32 if "RoFormer" in class_name else torch.bfloat16).save_pretrained(folder)
         model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
         (folder / "generation_config.json").unlink(missing_ok=True)
+        if name == "llama-bidirec":
+            config = json.loads((folder / "config.json").read_text()) | {"model_type": "llama_bidirec"}
+            del config["is_causal"]
+            (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         random = np.random.default_rng(seed)
         prompt = random.integers(4, 96, N_PROMPT).tolist()
         golden = {"prompt": prompt}
@@ -204,6 +240,10 @@ def main(names):
             hidden.astype("<f4").tofile(folder / "golden.hidden")
             spread = hidden.std()
         (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+        if name == "xlm-roberta-classifier":
+            flash = ROOT / "xlm-roberta-flash-classifier"
+            shutil.rmtree(flash, ignore_errors=True)
+            write_flash_roberta(flash, folder)
         if name == "nomic-bert":
             published = ROOT / "nomic-bert-published"
             shutil.rmtree(published, ignore_errors=True)

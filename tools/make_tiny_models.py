@@ -94,6 +94,23 @@ def gemma4_text(**other):
                 layer_types=["sliding_attention", "full_attention"] * 2) | other
 
 
+def omni_ears(**other):
+    return dict(d_model=16, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=16, num_mel_bins=8,
+                max_source_positions=16, output_dim=32) | other
+
+
+def turned(model):
+    """Stacked experts are written [experts, in, out]."""
+    name, arguments, options = model
+    return (name, arguments, options | dict(turned=True))
+
+
+def within(model_type, part, model):
+    """The model as a part of another one."""
+    name, arguments, options = model
+    return (name, arguments, options | dict(within=(model_type, part)))
+
+
 def opt_sizes():
     return dict(hidden_size=32, ffn_dim=44, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=48)
 
@@ -609,6 +626,10 @@ MODELS = {
     "qwen3-vl-moe": seeded(734, "Qwen3VLMoeConfig", text_config=dict(
                                vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4, mlp_only_layers=[0],
                                rope_parameters=mrope([2, 2, 2])), vision_config=qwen3_tower()),
+    # stacked experts as published: each turned
+    "qwen3-vl-moe-turned": turned(seeded(734, "Qwen3VLMoeConfig", text_config=dict(
+                               vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4, mlp_only_layers=[0],
+                               rope_parameters=mrope([2, 2, 2])), vision_config=qwen3_tower())),
     "glm4v": seeded(735, "Glm4vConfig", text_config=dict(
                         vocab_size=96, **sizes(pad_token_id=0), rope_parameters=mrope([1, 1], partial_rotary_factor=0.5)),
                     vision_config=dict(depth=1, hidden_size=16, intermediate_size=16, out_hidden_size=32, num_heads=2,
@@ -638,6 +659,15 @@ MODELS = {
                                  hidden_size_per_layer_input=6, vocab_size_per_layer_input=96), vision_config=dict(
                                  hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
                                  num_key_value_heads=2, head_dim=8, patch_size=4, position_embedding_size=16)),
+    # its tensors and its configuration are written as those of the whole, which speaks too
+    "qwen2-5-omni": within("qwen2_5_omni", "thinker", seeded(760, "Qwen2_5OmniThinkerConfig", text_config=dict(
+                               vocab_size=96, **sizes(), rope_parameters=mrope([1, 1, 2])), audio_config=omni_ears(),
+                               vision_config=dict(depth=1, hidden_size=16, intermediate_size=16, out_hidden_size=32,
+                                                  num_heads=2, patch_size=4))),
+    "qwen3-omni-moe": seeded(767, "Qwen3OmniMoeThinkerConfig", text_config=dict(
+                                 vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4,
+                                 rope_parameters=mrope([2, 2, 2])), vision_config=qwen3_tower(), audio_config=omni_ears(
+                                 downsample_hidden_size=8, n_window=4, n_window_infer=8)),
 }
 
 
@@ -734,6 +764,15 @@ def drop_prefix(folder, prefix):
         tensors[f"h.{layer}.attn.bias"] = torch.ones(1, 1, 4, 4)
         tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-10000.0)
     save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+
+
+def write_within(folder, model_type, part):
+    """Makes the folder that of a model which has this one as a part, and a part that speaks."""
+    path = folder / "model.safetensors"
+    tensors = {f"{part}.{name}": value for name, value in load_file(path).items()}
+    save_file(tensors | {"talker.codec_head.weight": torch.zeros(2, 2)}, path)
+    config = {"model_type": model_type, part + "_config": json.loads((folder / "config.json").read_text())}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def quantise(model, folder, options):
@@ -956,6 +995,12 @@ def main(names):
         spread = (write_hidden_golden(model, prompt, folder) if is_encoder
                   else write_golden(model, prompt, folder, "golden", source))
         write_ggufs(model, class_name, options.get("gguf", []), prompt, folder)
+        if options.get("turned"):
+            path = folder / "model.safetensors"
+            save_file({key: value.transpose(1, 2).contiguous() if ".experts." in key else value
+                       for key, value in load_file(path).items()}, path)
+        if "within" in options:
+            write_within(folder, *options["within"])
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         print(f"{name}: {size / 1024:.0f} KiB, logits' standard deviation {spread:.2f}")
 

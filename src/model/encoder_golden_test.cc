@@ -128,7 +128,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      "deberta-v2-conv", "deberta", "megatron-bert",
                                      "xlm-roberta-xl", "roberta-prelayernorm", "big-bird",
                                      "rembert", "roformer", "gte", "jina-embeddings-v3", "flaubert",
-                                     "longformer", "luke", "splinter", "dpr"),
+                                     "longformer", "luke", "splinter", "dpr", "embeddinggemma",
+                                     "qwen3-encoder", "llama-bidirec"),
                      testing::ValuesIn(kDevices)),
     case_name);
 
@@ -182,7 +183,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      "modernbert-classifier", "eurobert-classifier",
                                      "qwen3-classifier", "deberta-v2-classifier",
                                      "albert-classifier", "deberta-classifier",
-                                     "roformer-classifier", "gte-classifier", "xlm-classifier"),
+                                     "xlm-roberta-flash-classifier", "roformer-classifier",
+                                     "gte-classifier", "xlm-classifier"),
                      testing::ValuesIn(kDevices)),
     case_name);
 

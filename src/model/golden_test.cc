@@ -195,6 +195,7 @@ std::vector<Case> cases() {
                            "qwen2-5-vl",
                            "qwen3-vl",
                            "qwen3-vl-moe",
+                           "qwen3-vl-moe-turned",
                            "glm4v",
                            "smolvlm",
                            "aya-vision",
@@ -203,6 +204,9 @@ std::vector<Case> cases() {
                            "bigbird-pegasus",
                            "fsmt",
                            "gemma4-wrapped",
+
+                           "qwen2-5-omni",
+                           "qwen3-omni-moe",
                            "gemma4-unified-wrapped"}) {
     all.push_back({name, name});
   }

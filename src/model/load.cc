@@ -2,6 +2,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/error.h"
@@ -48,6 +49,24 @@ const Family* find_by_name(std::string_view name, bool is_gguf) {
                      " families that docs/models.md lists, got ", name, near_name(name), ")");
 }
 
+/// What transformers makes of a decoder with `is_causal` false: an encoder.
+void see_everything(const Config& config, const Family& family, Found& found) {
+  ModelSpec& spec = found.spec;
+  for (LayerSpec& layer : spec.layers) {
+    auto* const attention = std::get_if<SelfAttentionSpec>(&layer.mixer);
+    const bool is_encoder = std::holds_alternative<DisentangledAttentionSpec>(layer.mixer);
+    if (is_encoder || (attention != nullptr && attention->sees_all)) continue;
+    if (attention == nullptr || attention->window > 0 || attention->chunk > 0 || spec.encoder)
+      config.unsupported("is_causal", "rows that see everything in this network (expected true)");
+    attention->sees_all = true;
+  }
+  spec.head.reset();
+  if (found.own_layout == nullptr)
+    found.own_layout = std::make_unique<ModuleLayout>(family.hf_layout);
+  found.own_layout->ignored.emplace_back("lm_head.weight");
+  found.layouts.hf = found.own_layout.get();
+}
+
 /// The text of a model that has towers beside it.
 Found find_text(const std::string& name, const Config& config) {
   const TextPart text = text_part_of(name, config);
@@ -57,7 +76,7 @@ Found find_text(const std::string& name, const Config& config) {
   found.own_layout = std::make_unique<ModuleLayout>(wrapped_layout(family->hf_layout));
   found.layouts = {found.own_layout.get(), &family->gguf_layout};
   found.spec = family->hf_spec(text.config);
-  use_outer_head(config, found.spec);
+  use_outer_head(found.spec);
   found.spec.architecture = name;
   return found;
 }
@@ -82,6 +101,7 @@ Found find_family(const format::Checkpoint& checkpoint) {
     hf::make_classifier(config, found.spec, *found.own_layout);
     found.layouts.hf = found.own_layout.get();
   }
+  if (!is_gguf && !config.bool_or("is_causal", true)) see_everything(config, *family, found);
   return found;
 }
 

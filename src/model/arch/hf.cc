@@ -66,10 +66,8 @@ void refuse_layer_config(const Config& config) {
   }
 }
 
+/// `is_causal` is for whoever takes the spec: every network of plain attention may see everything.
 void refuse_directions(const Config& config) {
-  if (!config.bool_or("is_causal", true)) {
-    config.unsupported("is_causal", "only causal attention is supported");
-  }
   constexpr std::string_view kKey = "use_bidirectional_attention";
   const base::Json* both = config.find(kKey);
   // Text alone is causal with "vision".
@@ -467,6 +465,8 @@ int read_decoder_start(const Config& config, int otherwise) {
 void refuse_unsupported(const Config& config) {
   refuse_layer_config(config);
   refuse_directions(config);
+  if (!config.bool_or("is_causal", true))
+    config.unsupported("is_causal", "only causal attention is supported");
 }
 
 ModuleLayout llama_layout() {

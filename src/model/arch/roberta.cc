@@ -35,7 +35,19 @@ ModelSpec from_hf(const Config& config) {
 
 ModuleLayout hf_layout() {
   ModuleLayout layout;
-  layout.modules = hf::bert_modules();
+  // Names of transformers, or those of Jina's xlm-roberta-flash-implementation.
+  layout.modules = {
+      {role::kAttentionOutput, "encoder.layer.#.attention.output.dense"},
+      {role::kAttentionOutput, "encoder.layers.#.mixer.out_proj"},
+      {role::kQkv, "encoder.layers.#.mixer.Wqkv"},
+      {role::kMixerPostNorm, "encoder.layers.#.norm1"},
+      {role::kUp, "encoder.layers.#.mlp.fc1"},
+      {role::kDown, "encoder.layers.#.mlp.fc2"},
+      {role::kFfnPostNorm, "encoder.layers.#.norm2"},
+      {role::kEmbeddingNorm, "emb_ln"},
+  };
+  const std::vector<ModuleName> bert = hf::bert_modules();
+  layout.modules.insert(layout.modules.end(), bert.begin(), bert.end());
   layout.modules.push_back({role::kPositions, "embeddings.position_embeddings"});
   layout.modules.push_back({role::kTokenTypes, "embeddings.token_type_embeddings"});
   layout.modules.push_back({role::kPooler, "classifier.dense", true});

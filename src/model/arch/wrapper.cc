@@ -18,9 +18,10 @@ struct Wrapper {
   std::string_view model_type;
   std::string_view text_type;  ///< Where the text's configuration does not say.
   std::string_view key = "text_config";
+  std::string_view outer = "";  ///< The member that has the key; empty: the whole configuration.
 };
 
-constexpr std::array<Wrapper, 36> kWrappers{{
+constexpr std::array<Wrapper, 40> kWrappers{{
     {"audioflamingo3", "qwen2"},
     {"aya_vision", "cohere2"},
     {"cohere2_vision", "cohere2"},
@@ -47,9 +48,13 @@ constexpr std::array<Wrapper, 36> kWrappers{{
     {"llava_onevision", "qwen2"},
     {"ovis2", "qwen2"},
     {"perception_lm", "llama"},
+    {"qwen2_5_omni", "qwen2_5_omni_text", "text_config", "thinker_config"},
+    {"qwen2_5_omni_thinker", "qwen2_5_omni_text"},
     {"qwen2_5_vl", "qwen2_5_vl_text"},
     {"qwen2_audio", "qwen2"},
     {"qwen2_vl", "qwen2_vl_text"},
+    {"qwen3_omni_moe", "qwen3_omni_moe_text", "text_config", "thinker_config"},
+    {"qwen3_omni_moe_thinker", "qwen3_omni_moe_text"},
     {"qwen3_vl", "qwen3_vl_text"},
     {"qwen3_vl_moe", "qwen3_vl_moe_text"},
     {"smolvlm", "llama"},
@@ -66,30 +71,9 @@ const Wrapper* find_wrapper(std::string_view model_type) {
   return found == kWrappers.end() ? nullptr : found;
 }
 
-/// Everything beside the text that such files have.
-constexpr std::array<std::string_view, 31> kTowers = {
-    "vision_tower.*",
-    "vision_model.*",
-    "visual.*",
-    "multi_modal_projector.*",
-    "connector.*",
-    "image_newline",
-    "audio_tower.*",
-    "mlp1.*",
-    "mm_projector.*",
-    "encoder.*",
-    "projector.*",
-    "aligner.*",
-    "high_res_vision_model.*",
-    "high_res_vision_neck.*",
-    "high_res_vision_proj.*",
-    "high_res_vision_alpha",
-    "vision_encoder.*",
-    "vision_projection.*",
-    "vision_projector.*",
-    "image_tower.*",
-    "video_tower.*",
-    "visual_embeddings_table.*",
+/// Everything beside the text that such files have, with or without "model." before it.
+constexpr std::string_view kOuter = "model.";
+constexpr std::array<std::string_view, 23> kTowers = {
     "model.vision_tower.*",
     "model.vision_model.*",
     "model.visual.*",
@@ -97,8 +81,22 @@ constexpr std::array<std::string_view, 31> kTowers = {
     "model.connector.*",
     "model.image_newline",
     "model.audio_tower.*",
+    "model.mlp1.*",
+    "model.mm_projector.*",
     "model.encoder.*",
     "model.projector.*",
+    "model.aligner.*",
+    "model.high_res_vision_model.*",
+    "model.high_res_vision_neck.*",
+    "model.high_res_vision_proj.*",
+    "model.high_res_vision_alpha",
+    "model.vision_encoder.*",
+    "model.vision_projection.*",
+    "model.vision_projector.*",
+    "model.image_tower.*",
+    "model.video_tower.*",
+    "model.visual_embeddings_table.*",
+    "model.qformer.*",
 };
 
 }  // namespace
@@ -107,31 +105,40 @@ bool is_wrapper(std::string_view model_type) { return find_wrapper(model_type) !
 
 TextPart text_part_of(std::string_view model_type, const Config& config) {
   const Wrapper* const wrapper = find_wrapper(model_type);
-  const std::optional<Config> text = config.object(wrapper->key);
+  const std::optional<Config> outer =
+      wrapper->outer.empty() ? std::optional<Config>(config) : config.object(wrapper->outer);
+  const std::optional<Config> text = outer ? outer->object(wrapper->key) : std::nullopt;
   // Older files of some have all members side by side.
   if (!text) return {std::string(wrapper->text_type), config};
   return {text->string_or("model_type", wrapper->text_type), *text};
 }
 
-void use_outer_head(const Config& config, ModelSpec& spec) {
+void use_outer_head(ModelSpec& spec) {
   if (!spec.head) return;
   spec.head->scale = 1.0F;
   spec.head->soft_cap = 0.0F;
   spec.head->bias = false;
-  // A file that has an output matrix all the same keeps it.
-  spec.head->tied = spec.head->tied || config.bool_or("tie_word_embeddings", false);
+  // Whatever the text says; a file that has an output matrix keeps it.
+  spec.head->tied = true;
 }
 
 ModuleLayout wrapped_layout(const ModuleLayout& layout) {
   ModuleLayout wrapped = layout;
   wrapped.prefixes.clear();
   for (const std::string_view prefix :
-       {"language_model.model.", "model.language_model.", "model.text_model.", "language_model.",
-        "text_model.", "model.language_model.model."}) {
+       {"thinker.model.", "language_model.model.", "model.language_model.", "model.text_model.",
+        "language_model.", "text_model.", "model.language_model.model."}) {
     wrapped.prefixes.push_back(prefix);
   }
   wrapped.prefixes.insert(wrapped.prefixes.end(), layout.prefixes.begin(), layout.prefixes.end());
-  wrapped.ignored.insert(wrapped.ignored.end(), kTowers.begin(), kTowers.end());
+  for (const std::string_view part :
+       {"thinker.audio_tower.*", "thinker.visual.*", "talker.*", "token2wav.*", "code2wav.*"}) {
+    wrapped.ignored.push_back(part);
+  }
+  for (const std::string_view tower : kTowers) {
+    wrapped.ignored.push_back(tower);
+    wrapped.ignored.push_back(tower.substr(kOuter.size()));
+  }
   return wrapped;
 }
 

@@ -17,9 +17,9 @@ struct TextPart {
 bool is_wrapper(std::string_view model_type);
 /// `config`: that of the whole; model_type is a wrapper's.
 TextPart text_part_of(std::string_view model_type, const Config& config);
-/// The whole has a head of its own, without the scales of the text's, and says too whether it is
-/// the table of embeddings.
-void use_outer_head(const Config& config, ModelSpec& spec);
+/// The whole has a head of its own, without the scales of the text's; where the file has none, it
+/// is the table of embeddings.
+void use_outer_head(ModelSpec& spec);
 /// Names of the text's modules behind the prefixes that wrappers have.
 ModuleLayout wrapped_layout(const ModuleLayout& layout);
 

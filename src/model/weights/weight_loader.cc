@@ -124,6 +124,12 @@ std::optional<float> number_in_metadata(const format::Checkpoint& checkpoint,
   return static_cast<float>(one->as_double(name));
 }
 
+/// A tensor of stacked experts, whose name may have no suffix.
+const tensor::TensorView* find_stacked(const TensorIndex& index, const std::string& name) {
+  const tensor::TensorView* const found = index.find(name);
+  return found != nullptr ? found : index.find(name.substr(0, name.rfind('.')));
+}
+
 }  // namespace
 
 WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
@@ -327,8 +333,12 @@ WeightPtr WeightLoader::constant(std::int64_t n, float value) {
 }
 
 WeightPart WeightLoader::take_slice(Role role, const std::string& name, Shape shape, At at) {
+  // Of a family whose experts are turned, those of a file that has them straight are told by shape.
+  const tensor::TensorView* const stacked = find_stacked(index_, name);
+  const bool is_straight = stacked != nullptr && shape.n_dims() == 2 && shape[0] != shape[1] &&
+                           stacked->shape == Shape{at.n_experts, shape[0], shape[1]};
   const bool turned =
-      shape.n_dims() == 2 &&
+      shape.n_dims() == 2 && !is_straight &&
       (layout_.transposed_experts || (layout_.flat_experts && role == layout_.transposed_flat));
   if (turned) shape = Shape{shape[1], shape[0]};
   Shape whole = Shape{at.n_experts, shape[0]};
