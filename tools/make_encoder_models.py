@@ -9,6 +9,7 @@ golden.json beside each holds what transformers computes:
   hidden        file with the last hidden states, float32 little endian, [positions, hidden size]; of encoders
   scores        the scores of the classes, of classifiers
 
+"xlm-roberta-flash-classifier" has the weights of "xlm-roberta-classifier" under the names of Jina's own modeling file.
 "nomic-bert-published" has the same weights as "nomic-bert" under the names and the configuration that the family's
 files were first published with.
 
@@ -83,12 +84,46 @@ MODELS = {
     "deberta-v2-own": ("DebertaV2Model", deberta_sizes(max_relative_positions=12, type_vocab_size=2), 421),
     "deberta-v2-classifier": ("DebertaV2ForSequenceClassification", deberta_sizes(
         pos_att_type="p2c", share_att_key=True, position_buckets=6, norm_rel_ebd="none", num_labels=3), 422),
+    # the convolution of v2's larger ones, in groups
+    "deberta-v2-conv": ("DebertaV2Model", deberta_sizes(share_att_key=True, position_buckets=8, conv_kernel_size=3,
+                                                        conv_act="gelu", conv_groups=4), 730),
+    "deberta": ("DebertaModel", bert_sizes(relative_attention=True, pos_att_type=["c2p", "p2c"], type_vocab_size=0,
+                                           max_relative_positions=12, position_biased_input=False), 731),
+    "deberta-classifier": ("DebertaForSequenceClassification", bert_sizes(
+        relative_attention=True, pos_att_type="p2c", type_vocab_size=2, max_relative_positions=-1, num_labels=3), 732),
+    "megatron-bert": ("MegatronBertModel", bert_sizes(), 733),
+    "xlm-roberta-xl": ("XLMRobertaXLModel", bert_sizes(), 734),
+    "roberta-prelayernorm": ("RobertaPreLayerNormModel", bert_sizes(), 735),
+    "big-bird": ("BigBirdModel", bert_sizes(), 736),
+    "rembert": ("RemBertModel", bert_sizes(input_embedding_size=20), 737),
+    "roformer": ("RoFormerModel", bert_sizes(embedding_size=20), 738),
+    "roformer-classifier": ("RoFormerForSequenceClassification", bert_sizes(num_labels=1), 752),
+    "gte": ("GteModel", bert_sizes(type_vocab_size=1, rope_parameters=dict(
+        rope_type="linear", factor=2.0, rope_theta=5000.0)), 753),
+    "gte-classifier": ("GteForSequenceClassification", bert_sizes(type_vocab_size=0, num_labels=1), 754),
+    "jina-embeddings-v3": ("JinaEmbeddingsV3Model", bert_sizes(), 755),
+    "flaubert": ("FlaubertModel", dict(vocab_size=96, emb_dim=32, n_layers=2, n_heads=4, max_position_embeddings=48,
+                                       pre_norm=True, gelu_activation=False), 767),
+    "xlm-classifier": ("XLMForSequenceClassification", dict(
+        vocab_size=96, emb_dim=32, n_layers=2, n_heads=4, max_position_embeddings=48, num_labels=3), 769),
+    "longformer": ("LongformerModel", bert_sizes(attention_window=[6, 12]), 761),
+    "luke": ("LukeModel", bert_sizes(entity_vocab_size=4, entity_emb_size=4), 762),
+    "splinter": ("SplinterModel", bert_sizes(), 763),
+    "dpr": ("DPRQuestionEncoder", bert_sizes(), 764),
+    "embeddinggemma": ("Gemma3TextModel", decoder_sizes(num_hidden_layers=3, sliding_window=8, query_pre_attn_scalar=8,
+                                                        use_bidirectional_attention=True, layer_types=[
+                                                            "sliding_attention", "full_attention",
+                                                            "sliding_attention"]), 765),
+    # a decoder whose rows see everything, and the same under the name that NVIDIA's encoders have
+    "qwen3-encoder": ("Qwen3Model", decoder_sizes(is_causal=False), 766),
+    "llama-bidirec": ("LlamaModel", decoder_sizes(is_causal=False), 768),
 }
 MODELS["t5-encoder"] = ("T5EncoderModel", dict(
     vocab_size=96, d_model=32, d_kv=8, d_ff=44, num_layers=3, num_heads=4, relative_attention_num_buckets=8,
     feed_forward_proj="gated-gelu"), 770)
 N_PROMPT = 31
-N_TYPES = {"bert-classifier": 2, "electra": 2, "nomic-bert": 2, "deberta-v2-own": 2, "albert": 2}
+N_TYPES = {"megatron-bert": 2, "big-bird": 2, "rembert": 2, "roformer": 2, "deberta-classifier": 2,
+           "bert-classifier": 2, "electra": 2, "nomic-bert": 2, "deberta-v2-own": 2, "albert": 2}
 
 
 def make_model(class_name, arguments, seed):
@@ -99,9 +134,18 @@ def make_model(class_name, arguments, seed):
     model = cls(config).eval()
     with torch.no_grad():
         for name, value in model.named_parameters():
+            if not value.requires_grad:  # positions as waves
+                continue
             is_norm = "norm" in name.lower() and name.endswith("weight")
             value.normal_(1.0 if is_norm else 0.0, 0.2 if value.dim() > 1 else 0.1)
     return model
+
+
+class OneForAll(transformers.EncoderDecoderCache):
+    """FlauBERT with norms before its parts asks the cache for that of a layer, which it does not give (5.24)."""
+
+    def __getitem__(self, layer):
+        return self
 
 
 def write_published_nomic(folder, source):
@@ -137,6 +181,30 @@ def write_published_nomic(folder, source):
         shutil.copy(source / name, folder / name)
 
 
+FLASH_NAMES = (("encoder.layer.", "encoder.layers."), ("attention.output.dense", "mixer.out_proj"),
+               ("attention.output.LayerNorm", "norm1"), ("intermediate.dense", "mlp.fc1"),
+               (".output.dense", ".mlp.fc2"), (".output.LayerNorm", ".norm2"), ("embeddings.LayerNorm", "emb_ln"))
+
+
+def write_flash_roberta(folder, source):
+    """The names of jinaai/jina-reranker-v2-base-multilingual."""
+    folder.mkdir(parents=True)
+    tensors = load_file(source / "model.safetensors")
+    renamed = {}
+    for name, value in tensors.items():
+        if ".self.query." in name:
+            value = torch.cat([tensors[name.replace("query", part)] for part in ("query", "key", "value")])
+            name = name.replace("attention.self.query", "mixer.Wqkv")
+        elif ".self." in name:
+            continue
+        for ours, theirs in FLASH_NAMES:
+            name = name.replace(ours, theirs)
+        renamed[name] = value
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+    for name in ("config.json", "golden.json"):
+        shutil.copy(source / name, folder / name)
+
+
 def main(names):
     for name, (class_name, arguments, seed) in MODELS.items():
         if names and name not in names:
@@ -145,9 +213,14 @@ def main(names):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         model = make_model(class_name, arguments, seed)
-        model.to(torch.bfloat16).save_pretrained(folder)
+        # Tables that follow from the sizes lie in the file of RoFormer: rounded, they would count as they are.
+        model.to(torch.float32 if "RoFormer" in class_name else torch.bfloat16).save_pretrained(folder)
         model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
         (folder / "generation_config.json").unlink(missing_ok=True)
+        if name == "llama-bidirec":
+            config = json.loads((folder / "config.json").read_text()) | {"model_type": "llama_bidirec"}
+            del config["is_causal"]
+            (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         random = np.random.default_rng(seed)
         prompt = random.integers(4, 96, N_PROMPT).tolist()
         golden = {"prompt": prompt}
@@ -156,17 +229,24 @@ def main(names):
         if name in N_TYPES:
             golden["types"] = [0] * 12 + [1] * (N_PROMPT - 12)
             inputs["token_type_ids"] = torch.tensor([golden["types"]])
+        if class_name == "FlaubertModel":
+            inputs["cache"] = OneForAll(transformers.DynamicCache(), transformers.DynamicCache())
         with torch.no_grad():
-            output = model(**inputs)
+            output = model(**inputs, output_hidden_states=class_name.startswith("DPR"))
         if "ForSequenceClassification" in class_name:
             golden["scores"] = [float(x) for x in output.logits[0]]
             spread = max(abs(x) for x in golden["scores"])
         else:
-            hidden = output.last_hidden_state[0].float().numpy()
+            hidden = output.hidden_states[-1] if class_name.startswith("DPR") else output.last_hidden_state
+            hidden = hidden[0].float().numpy()
             golden["hidden"] = "golden.hidden"
             hidden.astype("<f4").tofile(folder / "golden.hidden")
             spread = hidden.std()
         (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+        if name == "xlm-roberta-classifier":
+            flash = ROOT / "xlm-roberta-flash-classifier"
+            shutil.rmtree(flash, ignore_errors=True)
+            write_flash_roberta(flash, folder)
         if name == "nomic-bert":
             published = ROOT / "nomic-bert-published"
             shutil.rmtree(published, ignore_errors=True)

@@ -74,6 +74,43 @@ def short_yarn(**other):
     return {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 16} | other
 
 
+def bert_sizes(**other):
+    return dict(hidden_size=32, intermediate_size=44, num_hidden_layers=2, num_attention_heads=4,
+                max_position_embeddings=64, is_decoder=True) | other
+
+
+def mrope(sections, **other):
+    return {"rope_type": "default", "rope_theta": 5000.0, "mrope_section": sections} | other
+
+
+def qwen3_tower():
+    return dict(depth=1, hidden_size=16, intermediate_size=16, out_hidden_size=32, num_heads=2, patch_size=4,
+                num_position_embeddings=16, deepstack_visual_indexes=[0])
+
+
+def gemma4_text(**other):
+    return dict(vocab_size=96, **sizes(num_hidden_layers=4, head_dim=8), global_head_dim=12, sliding_window=7,
+                num_kv_shared_layers=1, use_double_wide_mlp=True, final_logit_softcapping=6.0, pad_token_id=0,
+                layer_types=["sliding_attention", "full_attention"] * 2) | other
+
+
+def omni_ears(**other):
+    return dict(d_model=16, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=16, num_mel_bins=8,
+                max_source_positions=16, output_dim=32) | other
+
+
+def turned(model):
+    """Stacked experts are written [experts, in, out]."""
+    name, arguments, options = model
+    return (name, arguments, options | dict(turned=True))
+
+
+def within(model_type, part, model):
+    """The model as a part of another one."""
+    name, arguments, options = model
+    return (name, arguments, options | dict(within=(model_type, part)))
+
+
 def opt_sizes():
     return dict(hidden_size=32, ffn_dim=44, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=48)
 
@@ -529,6 +566,108 @@ MODELS = {
     # Rows of whole blocks.
     "qwen3-moe-wide": seeded(703, "Qwen3MoeConfig", **sizes(hidden_size=64, head_dim=16), moe_intermediate_size=32,
                              num_experts_per_tok=2, num_experts=5, norm_topk_prob=True),
+    # decoders after BERT's pattern
+    "bert-decoder": seeded(739, "BertConfig", **bert_sizes()),
+    "roberta-decoder": seeded(740, "RobertaConfig", **bert_sizes(type_vocab_size=1)),
+    "electra-decoder": seeded(741, "ElectraConfig", **bert_sizes(embedding_size=20)),
+    "megatron-bert-decoder": seeded(742, "MegatronBertConfig", **bert_sizes()),
+    "bert-generation": seeded(743, "BertGenerationConfig", **bert_sizes()),
+    "big-bird-decoder": seeded(744, "BigBirdConfig", **bert_sizes(rescale_embeddings=True, use_bias=False)),
+    "rembert-decoder": seeded(745, "RemBertConfig", **bert_sizes(input_embedding_size=20, output_embedding_size=40)),
+    "roformer-decoder": in_f32(seeded(746, "RoFormerConfig", **bert_sizes(embedding_size=20))),
+    "modernbert-decoder": seeded(747, "ModernBertDecoderConfig", hidden_size=32, intermediate_size=24,
+                                 num_hidden_layers=4, num_attention_heads=2, max_position_embeddings=64,
+                                 local_attention=14, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1,
+                                 sep_token_id=2),
+    "ctrl": seeded(748, "CTRLConfig", n_embd=32, dff=44, n_layer=2, n_head=4, n_positions=64, layer_norm_epsilon=1e-5),
+    "gpt-neox-japanese": seeded(749, "GPTNeoXJapaneseConfig", hidden_size=32, intermediate_multiple_size=3,
+                                num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64,
+                                bos_token_id=1, eos_token_id=2),
+    "diffllama": seeded(750, "DiffLlamaConfig", **sizes(num_hidden_layers=3, num_attention_heads=8,
+                                                        num_key_value_heads=4), attention_bias=True),
+    "bart-decoder": seeded(751, "BartConfig", d_model=32, decoder_layers=2, decoder_attention_heads=4,
+                           decoder_ffn_dim=36, max_position_embeddings=64, pad_token_id=1, bos_token_id=0,
+                           eos_token_id=2, is_encoder_decoder=False, scale_embedding=True),
+    "kolibri1": seeded(761, "Kolibri1Config", **sizes(num_hidden_layers=3, intermediate_size=None), head_dim=8,
+                       **moe_sizes(), num_experts=6, shared_expert_intermediate_size=20, sliding_window=7,
+                       layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+    "mimo-v2-flash": seeded(762, "MiMoV2FlashConfig", **sizes(num_hidden_layers=3, num_attention_heads=8,
+                                                             num_key_value_heads=2), **moe_sizes(), head_dim=12,
+                            v_head_dim=6, n_routed_experts=6, n_group=2, topk_group=1, sliding_window=7,
+                            attention_bias=True, routed_scaling_factor=1.5, layer_types=[
+                                "full_attention", "sliding_attention", "sliding_attention"]),
+    "laguna": seeded(763, "LagunaConfig", **sizes(num_hidden_layers=3), **moe_sizes(), head_dim=8, num_experts=6,
+                     shared_expert_intermediate_size=20, sliding_window=7, moe_routed_scaling_factor=1.5,
+                     num_attention_heads_per_layer=[4, 6, 2], layer_types=[
+                         "full_attention", "sliding_attention", "full_attention"]),
+    "laguna-wide": seeded(764, "LagunaConfig", **sizes(), **moe_sizes(), head_dim=8, num_experts=4,
+                          shared_expert_intermediate_size=20, gating="per-element", attention_bias=True),
+    "lara-mini": seeded(765, "LaraMiniConfig", **sizes(num_hidden_layers=3, intermediate_size=None), head_dim=8,
+                        **linear_sizes(), **moe_sizes(), num_experts=4, shared_expert_intermediate_size=20,
+                        sliding_window=7, layer_types=["linear_attention", "sliding_attention", "full_attention"]),
+    "switch-transformers": seq2seq("SwitchTransformersConfig", 766, d_model=32, d_kv=10, d_ff=44, num_layers=4,
+                                   num_decoder_layers=4, num_heads=4, num_experts=4, num_sparse_encoder_layers=2,
+                                   num_sparse_decoder_layers=2, router_bias=True, decoder_start_token_id=0,
+                                   relative_attention_num_buckets=8, relative_attention_max_distance=20),
+    "xlm": seeded(768, "XLMConfig", emb_dim=32, n_layers=2, n_heads=4, max_position_embeddings=64, causal=True,
+                  n_langs=2),
+    # texts of models with towers
+    "llava": seeded(730, "LlavaConfig", text_config=dict(model_type="qwen2", vocab_size=96, **sizes(
+                        tie_word_embeddings=False)), vision_config=dict(
+                        model_type="clip_vision_model", hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                        num_attention_heads=2, image_size=16, patch_size=8, projection_dim=16)),
+    "qwen2-vl": seeded(731, "Qwen2VLConfig", text_config=dict(vocab_size=96, **sizes(), rope_parameters=mrope([1, 1, 2])),
+                       vision_config=dict(depth=1, embed_dim=16, hidden_size=32, num_heads=2, patch_size=4)),
+    "qwen2-5-vl": seeded(732, "Qwen2_5_VLConfig", text_config=dict(vocab_size=96, **sizes(), rope_parameters=mrope(
+                             [1, 1, 2])), vision_config=dict(depth=1, hidden_size=16, intermediate_size=16,
+                                                             out_hidden_size=32, num_heads=2, patch_size=4)),
+    "qwen3-vl": seeded(733, "Qwen3VLConfig", text_config=dict(vocab_size=96, **sizes(), head_dim=12, rope_parameters=mrope(
+                           [2, 2, 2])), vision_config=qwen3_tower()),
+    "qwen3-vl-moe": seeded(734, "Qwen3VLMoeConfig", text_config=dict(
+                               vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4, mlp_only_layers=[0],
+                               rope_parameters=mrope([2, 2, 2])), vision_config=qwen3_tower()),
+    # stacked experts as published: each turned
+    "qwen3-vl-moe-turned": turned(seeded(734, "Qwen3VLMoeConfig", text_config=dict(
+                               vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4, mlp_only_layers=[0],
+                               rope_parameters=mrope([2, 2, 2])), vision_config=qwen3_tower())),
+    "glm4v": seeded(735, "Glm4vConfig", text_config=dict(
+                        vocab_size=96, **sizes(pad_token_id=0), rope_parameters=mrope([1, 1], partial_rotary_factor=0.5)),
+                    vision_config=dict(depth=1, hidden_size=16, intermediate_size=16, out_hidden_size=32, num_heads=2,
+                                       image_size=28, patch_size=14)),
+    "smolvlm": seeded(736, "SmolVLMConfig", text_config=dict(model_type="llama", vocab_size=96, **sizes()),
+                      pad_token_id=0, vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                                         num_attention_heads=2, image_size=16, patch_size=8)),
+    "aya-vision": seeded(737, "AyaVisionConfig", text_config=dict(
+                             model_type="cohere2", vocab_size=96, **sizes(head_dim=8), sliding_window=7,
+                             logit_scale=0.3, pad_token_id=0), vision_config=dict(
+                             model_type="siglip_vision_model", hidden_size=16, intermediate_size=16,
+                             num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8)),
+    "internvl": seeded(738, "InternVLConfig", text_config=dict(model_type="qwen2", vocab_size=96, **sizes()),
+                       vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                                          num_attention_heads=2, image_size=[16, 16], patch_size=[8, 8])),
+    "lfm3": seeded(752, "Lfm3Config", **sizes(num_hidden_layers=4, head_dim=8), sliding_window=7, conv_L_cache=5, pad_token_id=0,
+                   layer_types=["conv", "sliding_attention", "full_attention", "conv"]),
+    "aria-text": seeded(753, "AriaTextConfig", **sizes(), moe_num_experts=5, moe_topk=2, moe_num_shared_experts=2),
+    "led": seq2seq("LEDConfig", 754, max_encoder_position_embeddings=48, max_decoder_position_embeddings=48,
+                   attention_window=[6, 10]),
+    "bigbird-pegasus": seq2seq("BigBirdPegasusConfig", 755, use_bias=True),
+    "fsmt": seq2seq("FSMTConfig", 756, langs=["en", "de"], src_vocab_size=96, tgt_vocab_size=96),
+    "gemma4-unified-wrapped": seeded(757, "Gemma4UnifiedConfig", text_config=gemma4_text(), audio_config=dict(
+                                         audio_embed_dim=16), vision_config=dict(
+                                         patch_size=4, mm_embed_dim=16, mm_posemb_size=8, output_proj_dims=16)),
+    "gemma4-wrapped": seeded(758, "Gemma4Config", text_config=gemma4_text(
+                                 hidden_size_per_layer_input=6, vocab_size_per_layer_input=96), vision_config=dict(
+                                 hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                                 num_key_value_heads=2, head_dim=8, patch_size=4, position_embedding_size=16)),
+    # its tensors and its configuration are written as those of the whole, which speaks too
+    "qwen2-5-omni": within("qwen2_5_omni", "thinker", seeded(760, "Qwen2_5OmniThinkerConfig", text_config=dict(
+                               vocab_size=96, **sizes(), rope_parameters=mrope([1, 1, 2])), audio_config=omni_ears(),
+                               vision_config=dict(depth=1, hidden_size=16, intermediate_size=16, out_hidden_size=32,
+                                                  num_heads=2, patch_size=4))),
+    "qwen3-omni-moe": seeded(767, "Qwen3OmniMoeThinkerConfig", text_config=dict(
+                                 vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4,
+                                 rope_parameters=mrope([2, 2, 2])), vision_config=qwen3_tower(), audio_config=omni_ears(
+                                 downsample_hidden_size=8, n_window=4, n_window_infer=8)),
 }
 
 
@@ -537,9 +676,9 @@ def make_model(class_name, arguments, seed, attention):
     torch.manual_seed(seed)
     if class_name == "Gemma3Config":
         model = transformers.Gemma3ForConditionalGeneration(config)
-    elif class_name in ("Llama4Config", "Mistral3Config"):
+    elif class_name in ("Llama4Config", "Mistral3Config") or "vision_config" in arguments:
         model = transformers.AutoModelForImageTextToText.from_config(config, attn_implementation=attention)
-    elif class_name == "BertConfig":
+    elif class_name == "BertConfig" and not config.is_decoder:
         model = transformers.BertModel(config)
     elif config.is_encoder_decoder:
         model = transformers.AutoModelForSeq2SeqLM.from_config(config, attn_implementation=attention)
@@ -552,7 +691,7 @@ def make_model(class_name, arguments, seed, attention):
         if not parameter.requires_grad:  # positions as waves
             continue
         noise = torch.randn(parameter.shape, generator=generator)
-        is_norm = "norm" in name.lower() or ".ln_" in name
+        is_norm = "norm" in name.lower() or ".ln_" in name or ".ln." in name
         if name.endswith("bias"):
             value = 0.3 * noise
         elif "time_mix" in name:  # between a row and the one before
@@ -567,8 +706,9 @@ def make_model(class_name, arguments, seed, attention):
             value = 0.4 * noise / parameter.shape[-1] ** 0.5
         elif "embed" in name or ".wte" in name or ".wpe" in name or "lm_head" in name:
             value = (0.15 if gemma else 0.6) * noise
-        elif "shared." in name and class_name.endswith("T5Config"):
-            value = (3.0 if getattr(config, "scale_decoder_outputs", False) else 0.3) * noise
+        elif "shared." in name and class_name.endswith(("T5Config", "SwitchTransformersConfig")):
+            scales = getattr(config, "scale_decoder_outputs", class_name.startswith("Switch"))
+            value = (3.0 if scales else 0.3) * noise
         else:
             value = 1.3 * noise / parameter.shape[-1] ** 0.5
         parameter.data.copy_(value)
@@ -624,6 +764,15 @@ def drop_prefix(folder, prefix):
         tensors[f"h.{layer}.attn.bias"] = torch.ones(1, 1, 4, 4)
         tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-10000.0)
     save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+
+
+def write_within(folder, model_type, part):
+    """Makes the folder that of a model which has this one as a part, and a part that speaks."""
+    path = folder / "model.safetensors"
+    tensors = {f"{part}.{name}": value for name, value in load_file(path).items()}
+    save_file(tensors | {"talker.codec_head.weight": torch.zeros(2, 2)}, path)
+    config = {"model_type": model_type, part + "_config": json.loads((folder / "config.json").read_text())}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def quantise(model, folder, options):
@@ -842,9 +991,16 @@ def main(names):
         text = arguments.get("text_config", arguments)
         prompt = np.random.default_rng(index).integers(3, text["vocab_size"], options["n_prompt"]).tolist()
         source = np.random.default_rng(1000 + index).integers(3, text["vocab_size"], options.get("n_source", 0)).tolist()
-        spread = (write_hidden_golden(model, prompt, folder) if class_name == "BertConfig"
+        is_encoder = class_name == "BertConfig" and not model.config.is_decoder
+        spread = (write_hidden_golden(model, prompt, folder) if is_encoder
                   else write_golden(model, prompt, folder, "golden", source))
         write_ggufs(model, class_name, options.get("gguf", []), prompt, folder)
+        if options.get("turned"):
+            path = folder / "model.safetensors"
+            save_file({key: value.transpose(1, 2).contiguous() if ".experts." in key else value
+                       for key, value in load_file(path).items()}, path)
+        if "within" in options:
+            write_within(folder, *options["within"])
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         print(f"{name}: {size / 1024:.0f} KiB, logits' standard deviation {spread:.2f}")
 

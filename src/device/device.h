@@ -140,7 +140,9 @@ class Device {
   /// x[t,:] *= the factor of row t's position.
   virtual void scale_by_position(const PositionScale& scale, Tensor x) noexcept = 0;
   virtual void scale(float factor, Tensor x) noexcept = 0;  ///< x *= factor.
-  virtual void multiply(Tensor y, Tensor x) noexcept = 0;   ///< x *= y.
+  /// x *= y, or times y[t,0] where y has one column.
+  virtual void multiply(Tensor y, Tensor x) noexcept = 0;
+  virtual void softplus(Tensor x) noexcept = 0;  ///< In place.
   /// x[t,c] *= factors[c]
   virtual void scale_columns(const Weight& factors, Tensor x) noexcept = 0;
   /// out[t,:] += factors[t,0] * x[t,:]
@@ -151,6 +153,9 @@ class Device {
   virtual void cut_below(float n_deviations, Tensor x) noexcept = 0;
   /// Every x to within [-limit, limit], in place.
   virtual void clamp(float limit, Tensor x) noexcept = 0;
+  /// out[t,:] = x[t + offset,:] where that is a row of the same sequence in this step, else 0; they
+  /// must not overlap.
+  virtual void shift_rows(int offset, Tensor x, Tensor out) noexcept = 0;
   /// out = x; they must not overlap.
   virtual void copy(Tensor x, Tensor out) noexcept = 0;
   /// out = x + y * scale; may all be the same.

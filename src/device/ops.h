@@ -120,7 +120,9 @@ enum class Visibility : std::uint8_t {
 struct PositionBiasSpec {
   enum class Kind : std::uint8_t {
     kBuckets,  ///< T5: distances fall into buckets, finer for near ones; a learned number for each.
-    kSlopes,   ///< ALiBi: slope of the head times (key position - query position).
+    /// ALiBi: slope of the head times (key position - query position), or of sequences that are
+    /// seen whole times minus the distance between them.
+    kSlopes,
   };
   Kind kind = Kind::kSlopes;
   std::vector<float> slopes{};  ///< kSlopes: one for each head.
@@ -128,6 +130,7 @@ struct PositionBiasSpec {
   int n_buckets = 0;            ///< kBuckets
   int max_distance = 0;         ///< kBuckets: all larger ones share the last bucket.
   bool bidirectional = false;   ///< kBuckets: half of them for keys behind the query.
+  bool by_distance = false;     ///< kSlopes: the same to both sides.
 };
 /// The same in the device's own form.
 class PositionBias {
@@ -272,6 +275,7 @@ struct RouterSpec {
   int n_experts = 0;
   int top_k = 0;
   Score score = Score::kSoftmax;  ///< Over all experts.
+  bool chooses_raw = false;       ///< By scores before that, not behind it.
   bool normalise = true;          ///< Divide the weights of the chosen ones by their sum.
   float scale = 1.0F;             ///< Factor of the weights, after that.
   float jitter = 0.0F;            ///< kSparseMixer

@@ -36,7 +36,8 @@ HostPositionBias::HostPositionBias(const PositionBiasSpec& spec, std::vector<flo
 
 float HostPositionBias::at(int head, std::int64_t distance) const {
   if (spec_.kind == PositionBiasSpec::Kind::kSlopes) {
-    return spec_.slopes[static_cast<std::size_t>(head)] * static_cast<float>(distance);
+    const std::int64_t steps = spec_.by_distance ? -std::abs(distance) : distance;
+    return spec_.slopes[static_cast<std::size_t>(head)] * static_cast<float>(steps);
   }
   return table_[static_cast<std::size_t>(position_bucket(spec_, distance) * n_heads_ + head)];
 }

@@ -38,6 +38,14 @@ TEST(PositionBias, RowsHaveABiasForEachKey) {
   EXPECT_EQ(bias.row(1, 0)[1000], -2000.0F);
 }
 
+TEST(PositionBias, SlopesByDistanceAreTheSameToBothSides) {
+  HostPositionBias bias({.slopes = {1.0F, 0.5F}, .by_distance = true}, {});
+  bias.reserve(5);
+  EXPECT_EQ(bias.row(0, 2)[0], -2.0F);
+  EXPECT_EQ(bias.row(0, 2)[2], 0.0F);
+  EXPECT_EQ(bias.row(1, 2)[4], -1.0F);
+}
+
 /// Kernels read whole units of keys: some behind the last one.
 TEST(PositionBias, RowsGoOnBehindTheLastKey) {
   HostPositionBias bias({.slopes = {1.0F, -2.0F}}, {});

@@ -100,7 +100,8 @@ void RoutedSlots::choose(std::int64_t t, const float* scores, const float* bias)
   std::copy_n(scores, n, s.scores);
   apply_score(spec_.score, s.scores, n);
   for (int e = 0; e < n; ++e) {
-    const float rank = s.scores[e] + (bias == nullptr ? 0.0F : bias[e]);
+    const float score = spec_.chooses_raw ? scores[e] : s.scores[e];
+    const float rank = score + (bias == nullptr ? 0.0F : bias[e]);
     // NaN has no place in an order; its weight remains NaN.
     s.ranks[e] = std::isnan(rank) ? -std::numeric_limits<float>::infinity() : rank;
   }

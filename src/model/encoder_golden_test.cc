@@ -129,9 +129,21 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values("roberta", "distilbert", "mpnet", "electra", "nomic-bert",
                                      "nomic-bert-published", "modernbert", "eurobert", "deberta-v2",
                                      "deberta-v2-own", "albert", "ernie", "data2vec-text",
-                                     "t5-encoder"),
+                                     "t5-encoder", "deberta-v2-conv", "deberta", "megatron-bert",
+                                     "xlm-roberta-xl", "roberta-prelayernorm", "big-bird",
+                                     "rembert", "roformer", "gte", "jina-embeddings-v3", "flaubert",
+                                     "longformer", "luke", "splinter", "dpr", "embeddinggemma",
+                                     "qwen3-encoder", "llama-bidirec"),
                      testing::ValuesIn(kDevices)),
     case_name);
+
+// Without a class in transformers: tools/make_published_encoders.py.
+INSTANTIATE_TEST_SUITE_P(Published, EncoderGoldenTest,
+                         testing::Combine(testing::Values("jina-bert", "jina-bert-more-norms",
+                                                          "nomic-bert-moe", "gte-stretched",
+                                                          "gte-stretched-mixed"),
+                                          testing::ValuesIn(kDevices)),
+                         case_name);
 
 // Written by llama.cpp's converter.
 INSTANTIATE_TEST_SUITE_P(
@@ -181,7 +193,9 @@ INSTANTIATE_TEST_SUITE_P(
                                      "distilbert-classifier", "electra-classifier",
                                      "modernbert-classifier", "eurobert-classifier",
                                      "qwen3-classifier", "deberta-v2-classifier",
-                                     "albert-classifier", "electra-classifier-tf"),
+                                     "electra-classifier-tf", "albert-classifier",
+                                     "deberta-classifier", "xlm-roberta-flash-classifier",
+                                     "roformer-classifier", "gte-classifier", "xlm-classifier"),
                      testing::ValuesIn(kDevices)),
     case_name);
 

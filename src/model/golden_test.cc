@@ -168,6 +168,48 @@ std::vector<Case> cases() {
         "plbart", "mvp", "gemma4-unified"}) {
     all.push_back({name, name});
   }
+  for (const char* name : {"bert-decoder",
+                           "roberta-decoder",
+                           "electra-decoder",
+                           "bert-generation",
+                           "megatron-bert-decoder",
+                           "big-bird-decoder",
+                           "rembert-decoder",
+                           "roformer-decoder",
+                           "modernbert-decoder",
+                           "xlm",
+                           "ctrl",
+                           "gpt-neox-japanese",
+                           "bart-decoder",
+                           "diffllama",
+                           "kolibri1",
+                           "mimo-v2-flash",
+                           "laguna",
+                           "laguna-wide",
+                           "lara-mini",
+                           "switch-transformers",
+                           "lfm3",
+                           "aria-text",
+                           "llava",
+                           "qwen2-vl",
+                           "qwen2-5-vl",
+                           "qwen3-vl",
+                           "qwen3-vl-moe",
+                           "qwen3-vl-moe-turned",
+                           "glm4v",
+                           "smolvlm",
+                           "aya-vision",
+                           "internvl",
+                           "led",
+                           "bigbird-pegasus",
+                           "fsmt",
+                           "gemma4-wrapped",
+
+                           "qwen2-5-omni",
+                           "qwen3-omni-moe",
+                           "gemma4-unified-wrapped"}) {
+    all.push_back({name, name});
+  }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare",
                            "t5-gguf", "t5-gguf-gated"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});

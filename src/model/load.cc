@@ -2,12 +2,14 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/error.h"
 #include "base/nearest.h"
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
+#include "model/arch/wrapper.h"
 #include "model/model.h"
 #include "model/network.h"
 
@@ -16,7 +18,7 @@ namespace {
 
 struct Found {
   Layouts layouts{};
-  std::unique_ptr<ModuleLayout> own_layout{};  ///< Of a classifier.
+  std::unique_ptr<ModuleLayout> own_layout{};  ///< Of a classifier, or of a wrapped text.
   ModelSpec spec{};
 };
 
@@ -48,28 +50,71 @@ std::string name_of(const Config& config, bool is_gguf) {
   return name;
 }
 
+const Family* find_by_name(std::string_view name, bool is_gguf) {
+  for (const Family& family : families()) {
+    if (contains(is_gguf ? family.gguf_names : family.hf_model_types, name)) return &family;
+  }
+  return nullptr;
+}
+
+[[noreturn]] void refuse(const Config& config, std::string_view key, std::string_view name) {
+  config.unsupported(key, "unknown architecture (expected one of the ", families().size(),
+                     " families that docs/models.md lists, got ", name, near_name(name), ")");
+}
+
+/// What transformers makes of a decoder with `is_causal` false: an encoder.
+void see_everything(const Config& config, const Family& family, Found& found) {
+  ModelSpec& spec = found.spec;
+  for (LayerSpec& layer : spec.layers) {
+    auto* const attention = std::get_if<SelfAttentionSpec>(&layer.mixer);
+    const bool is_encoder = std::holds_alternative<DisentangledAttentionSpec>(layer.mixer);
+    if (is_encoder || (attention != nullptr && attention->sees_all)) continue;
+    if (attention == nullptr || attention->window > 0 || attention->chunk > 0 || spec.encoder)
+      config.unsupported("is_causal", "rows that see everything in this network (expected true)");
+    attention->sees_all = true;
+  }
+  spec.head.reset();
+  if (found.own_layout == nullptr)
+    found.own_layout = std::make_unique<ModuleLayout>(family.hf_layout);
+  found.own_layout->ignored.emplace_back("lm_head.weight");
+  found.layouts.hf = found.own_layout.get();
+}
+
+/// The text of a model that has towers beside it.
+Found find_text(const std::string& name, const Config& config) {
+  const TextPart text = text_part_of(name, config);
+  const Family* const family = find_by_name(text.model_type, false);
+  if (family == nullptr) refuse(text.config, "model_type", text.model_type);
+  Found found;
+  found.own_layout = std::make_unique<ModuleLayout>(wrapped_layout(family->hf_layout));
+  found.layouts = {found.own_layout.get(), &family->gguf_layout};
+  found.spec = family->hf_spec(text.config);
+  use_outer_head(found.spec);
+  found.spec.architecture = name;
+  return found;
+}
+
 Found find_family(const format::Checkpoint& checkpoint) {
   const bool is_gguf = checkpoint.kind() == format::Checkpoint::Kind::kGguf;
   const std::string where = is_gguf ? checkpoint.path() : checkpoint.path() + "/config.json";
   const Config config(checkpoint.config(), where);
   const std::string_view key = is_gguf ? "general.architecture" : "model_type";
   const std::string name = name_of(config, is_gguf);
-  for (const Family& family : families()) {
-    if (!contains(is_gguf ? family.gguf_names : family.hf_model_types, name)) continue;
-    Found found{{&family.hf_layout, &family.gguf_layout}, {}, {}};
-    found.spec = is_gguf
-                     ? family.gguf_spec(Config(checkpoint.config(), where, name + "."), checkpoint)
-                     : family.hf_spec(config);
-    found.spec.architecture = name;
-    if (!is_gguf && found.spec.head && hf::is_classifier(config)) {
-      found.own_layout = std::make_unique<ModuleLayout>(family.hf_layout);
-      hf::make_classifier(config, found.spec, *found.own_layout);
-      found.layouts.hf = found.own_layout.get();
-    }
-    return found;
+  if (!is_gguf && is_wrapper(name)) return find_text(name, config);
+  const Family* const family = find_by_name(name, is_gguf);
+  if (family == nullptr) refuse(config, key, name);
+  Found found{{&family->hf_layout, &family->gguf_layout}, {}, {}};
+  found.spec = is_gguf
+                   ? family->gguf_spec(Config(checkpoint.config(), where, name + "."), checkpoint)
+                   : family->hf_spec(config);
+  found.spec.architecture = name;
+  if (!is_gguf && found.spec.head && hf::is_classifier(config)) {
+    found.own_layout = std::make_unique<ModuleLayout>(family->hf_layout);
+    hf::make_classifier(config, found.spec, *found.own_layout);
+    found.layouts.hf = found.own_layout.get();
   }
-  config.unsupported(key, "unknown architecture (expected one of the ", families().size(),
-                     " families that docs/models.md lists, got ", name, near_name(name), ")");
+  if (!is_gguf && !config.bool_or("is_causal", true)) see_everything(config, *family, found);
+  return found;
 }
 
 /// Tables and heads cost quality first: they keep eight bits.

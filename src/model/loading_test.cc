@@ -184,7 +184,18 @@ INSTANTIATE_TEST_SUITE_P(
                     BadValue{"quantization_config", "{\"bits\": 4}", ErrorCode::kUnsupported},
                     BadValue{"quantization_config", "[4]", ErrorCode::kCorruptData},
                     BadValue{"per_layer_config", "{\"0\": {}}", ErrorCode::kUnsupported},
-                    BadValue{"is_causal", "false", ErrorCode::kUnsupported}));
+                    BadValue{"is_causal", "1", ErrorCode::kCorruptData}));
+
+/// As transformers: with `is_causal` false the decoder is an encoder, whose head counts for
+/// nothing.
+TEST(LoadingTest, DecodersThatSeeEverythingAreEncoders) {
+  MemoryCheckpoint checkpoint = small_llama();
+  checkpoint.mutable_config()["is_causal"] = false;
+  EXPECT_NO_THROW(load(checkpoint));
+  const ModelSpec spec = read_spec(checkpoint);
+  EXPECT_TRUE(spec.sees_all());
+  EXPECT_FALSE(spec.head);
+}
 
 TEST(LoadingTest, AbsurdLayerCountIsToldBeforeUpload) {
   MemoryCheckpoint checkpoint = small_llama();

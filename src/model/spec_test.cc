@@ -68,7 +68,8 @@ TEST(SpecTest, MembersThatFamiliesCannotDoAreRefusedByName) {
   expect_refusal(zamba + R"(, "layers_block_type": ["hybrid", "attention"]})", kNot,
                  "layers_block_type");
   const std::string deberta = R"({"model_type": "deberta-v2", )" + sizes;
-  expect_refusal(deberta + R"(, "conv_kernel_size": 3})", kNot, "conv_kernel_size");
+  expect_refusal(deberta + R"(, "conv_kernel_size": 2})", kNot, "conv_kernel_size");
+  expect_refusal(deberta + R"(, "conv_kernel_size": 3, "conv_groups": 3})", kBad, "conv_groups");
   expect_refusal(deberta + R"(, "relative_attention": true, "position_buckets": 1100})", kBad,
                  "position_buckets");
   const std::string gemma3n = R"({"model_type": "gemma3n_text", )" + sizes;
@@ -85,6 +86,72 @@ TEST(SpecTest, MembersThatFamiliesCannotDoAreRefusedByName) {
   expect_refusal(R"({"model_type": "ernie", "use_task_id": true})", kNot, "use_task_id");
   expect_refusal(R"({"model_type": "cohere2_moe", "expert_selection_fn": "tanh"})", kNot,
                  "expert_selection_fn");
+}
+
+TEST(SpecTest, EncodersAndTheirLikesAreRefusedByName) {
+  constexpr auto kNot = ErrorCode::kUnsupported;
+  constexpr auto kBad = ErrorCode::kCorruptData;
+  const auto refused = [](const std::string& type, const std::string& members, ErrorCode code,
+                          const std::string& member) {
+    expect_refusal(R"({"model_type": ")" + type + R"(", )" + members + "}", code, member);
+  };
+  refused("deberta", R"("talking_head": true)", kNot, "talking_head");
+  refused("dpr", R"("projection_dim": 8)", kNot, "projection_dim");
+  refused("bert", R"("position_embedding_type": "alibi")", kNot, "feed_forward_type");
+  refused("bert", R"("is_decoder": true, "add_cross_attention": true)", kNot,
+          "add_cross_attention");
+  refused("bert", R"("is_decoder": true, "architectures": ["BertForSequenceClassification"])", kNot,
+          "is_decoder");
+  refused("roformer", R"("rotary_value": true)", kNot, "rotary_value");
+  refused("new", R"("logn_attention_scale": true)", kNot, "logn_attention_scale");
+  refused("new", R"("layer_norm_type": "rms_norm")", kNot, "layer_norm_type");
+  refused("big_bird", R"("attention_type": "sparse")", kNot, "attention_type");
+  refused("longformer", R"("attention_window": [4])", kBad, "attention_window");
+  refused("longformer", R"("architectures": ["LongformerForSequenceClassification"])", kNot,
+          "architectures");
+  refused("led", R"("attention_window": 7)", kBad, "attention_window");
+  refused("fsmt", R"("tgt_vocab_size": 7)", kNot, "src_vocab_size");
+  refused("xlm", R"("asm": true)", kNot, "asm");
+  refused("flaubert", R"("is_encoder": false)", kNot, "is_encoder");
+  refused("nomic_bert", R"("num_experts": 2, "moe_every_n_layers": 2)", kNot, "num_experts");
+  refused("mistral", R"("is_causal": false)", kNot, "is_causal");
+  refused("mamba", R"("is_causal": false)", kNot, "is_causal");
+}
+
+TEST(SpecTest, LaterDecodersAreRefusedByName) {
+  constexpr auto kNot = ErrorCode::kUnsupported;
+  constexpr auto kBad = ErrorCode::kCorruptData;
+  expect_refusal(R"({"model_type": "diffllama", "num_key_value_heads": 1})", kNot,
+                 "num_key_value_heads");
+  expect_refusal(R"({"model_type": "laguna", "moe_router_logit_softcapping": 2.0})", kNot,
+                 "moe_router_logit_softcapping");
+  expect_refusal(R"({"model_type": "laguna", "num_attention_heads_per_layer": [8]})", kBad,
+                 "num_attention_heads_per_layer");
+  expect_refusal(R"({"model_type": "gpt_neox_japanese", "intermediate_multiple_size": 1e-9})", kBad,
+                 "intermediate_multiple_size");
+}
+
+/// Beyond that transformers looks at some blocks alone, or experts leave rows out.
+TEST(SpecTest, ContextsEndWhereNetworksWouldBeOthers) {
+  EXPECT_EQ(spec_of(R"({"model_type": "big_bird"})").max_positions, 704);
+  EXPECT_EQ(
+      spec_of(R"({"model_type": "big_bird", "attention_type": "original_full"})").max_positions,
+      4096);
+  EXPECT_EQ(spec_of(R"({"model_type": "bigbird_pegasus", "block_size": 16})").max_positions, 176);
+  EXPECT_EQ(spec_of(R"({"model_type": "switch_transformers"})").max_positions, 64);
+}
+
+TEST(SpecTest, TextsBesideTowersAreThoseOfTheirFamily) {
+  const ModelSpec nested = spec_of(
+      R"({"model_type": "llava", "text_config": {"model_type": "granite", "logits_scaling": 4.0}})");
+  EXPECT_EQ(nested.head->scale, 1.0F) << "the whole has a head of its own";
+  EXPECT_TRUE(nested.head->tied);
+  const ModelSpec flat = spec_of(R"({"model_type": "qwen2_vl", "hidden_size": 1024, "rope_scaling":
+                                     {"type": "mrope", "mrope_section": [16, 24, 24]}})");
+  EXPECT_EQ(flat.dim, 1024);
+  EXPECT_EQ(flat.ropes.at(0).n_rotary, 16) << "its axes are equal without images";
+  expect_refusal(R"({"model_type": "llava", "text_config": {"model_type": "no_such"}})",
+                 ErrorCode::kUnsupported, "no_such");
 }
 
 TEST(SpecTest, LayerTypesMustFit) {

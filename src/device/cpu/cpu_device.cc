@@ -329,6 +329,22 @@ void CpuDevice::clamp(float limit, Tensor x) noexcept {
   });
 }
 
+void CpuDevice::shift_rows(int offset, Tensor x, Tensor out) noexcept {
+  guarded([&] {
+    for (const step::SequenceRows& sequence : step_->sequences) {
+      for_rows(sequence.n_rows, 0.1 * static_cast<double>(x.cols), [&](std::int64_t i) {
+        const std::int64_t from = i + offset;
+        float* const to = row_of(out, sequence.first_row + i);
+        if (from < 0 || from >= sequence.n_rows) {
+          std::fill_n(to, x.cols, 0.0F);
+        } else {
+          std::copy_n(row_of(x, sequence.first_row + from), x.cols, to);
+        }
+      });
+    }
+  });
+}
+
 void CpuDevice::copy(Tensor x, Tensor out) noexcept {
   guarded([&] {
     for_rows(x.rows, 0.1 * static_cast<double>(x.cols),

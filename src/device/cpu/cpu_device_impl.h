@@ -89,6 +89,8 @@ class CpuDevice final : public Device {
   void match_sizes(Tensor like, float least, Tensor x) noexcept override;
   void cut_below(float n_deviations, Tensor x) noexcept override;
   void clamp(float limit, Tensor x) noexcept override;
+  void softplus(Tensor x) noexcept override;
+  void shift_rows(int offset, Tensor x, Tensor out) noexcept override;
   void copy(Tensor x, Tensor out) noexcept override;
   void add(Tensor x, Tensor y, float scale, Tensor out) noexcept override;
   void route(Routing& routing, const Weight* bias, Tensor scores) noexcept override;

@@ -180,6 +180,34 @@ TEST(CpuElementwise, LookupsAgreeWithTheReference) {
   });
 }
 
+TEST(CpuElementwise, FactorsOfRowsAndSoftplusAgreeWithTheReference) {
+  for (const std::int64_t cols : {1, 7, 36}) {
+    compare(9, cols, 9.0F, 2e-6, [&](Device& device, Tensor x) {
+      const TestTensor factors(device, 9, 1, {0, 1, -2, 3, 0.5F, 4, -0.25F, 7, 1});
+      device.multiply(factors, x);
+      device.softplus(x);
+    });
+  }
+}
+
+TEST(CpuElementwise, ShiftedRowsStayWithinTheirSequence) {
+  step::Step step = step_of({0, 1, 2, 0, 1});
+  step.sequences = {{.first_row = 0, .n_rows = 3}, {.first_row = 3, .n_rows = 2}};
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(make_reference_device({}));
+  for (const std::string& isa : cpu_isas()) devices.push_back(make_cpu_device({2, isa}));
+  for (const auto& device : devices) {
+    const TestTensor x(*device, 5, 1, {1, 2, 3, 4, 5});
+    const TestTensor out(*device, 5, 1, {9, 9, 9, 9, 9});
+    device->begin_step(step);
+    device->shift_rows(1, x, out);
+    EXPECT_EQ(out.values(), (std::vector<float>{2, 3, 0, 5, 0}));
+    device->shift_rows(-2, x, out);
+    device->finish_step();
+    EXPECT_EQ(out.values(), (std::vector<float>{0, 0, 1, 0, 0}));
+  }
+}
+
 /// No row of the table is read for id -1: without given embeddings such rows stay as they are.
 TEST(CpuElementwise, RowsWithoutATokenAreLeftAlone) {
   std::vector<std::unique_ptr<Device>> devices;

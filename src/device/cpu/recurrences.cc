@@ -74,8 +74,24 @@ void CpuDevice::for_states(StateRef state, const StateShape& shape, Body body) {
 
 void CpuDevice::multiply(Tensor y, Tensor x) noexcept {
   guarded([&] {
-    for_rows(x.rows, 0.2 * static_cast<double>(x.cols),
-             [&](std::int64_t t) { kernels_.multiply(row_of(x, t), row_of(y, t), x.cols); });
+    for_rows(x.rows, 0.2 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      float* const values = row_of(x, t);
+      const float* const factors = row_of(y, t);
+      if (y.cols > 1 || x.cols == 1) {
+        kernels_.multiply(values, factors, x.cols);
+        return;
+      }
+      for (std::int64_t i = 0; i < x.cols; ++i) values[i] *= factors[0];
+    });
+  });
+}
+
+void CpuDevice::softplus(Tensor x) noexcept {
+  guarded([&] {
+    for_rows(x.rows, 8.0 * static_cast<double>(x.cols), [&](std::int64_t t) {
+      float* const values = row_of(x, t);
+      for (std::int64_t i = 0; i < x.cols; ++i) values[i] = cpu::softplus(values[i]);
+    });
   });
 }
 
@@ -111,7 +127,7 @@ void CpuDevice::time_steps(const TimeStepSpec& spec, const Weight* bias, const W
       float* steps = row_of(dt, t);
       for (std::int64_t i = 0; i < dt.cols; ++i) {
         const float x = shifts == nullptr ? steps[i] : steps[i] + shifts[i];
-        steps[i] = std::clamp(softplus(x), spec.min, spec.max);
+        steps[i] = std::clamp(cpu::softplus(x), spec.min, spec.max);
       }
       if (log_decay.cols == 0) return;
       const float* factors = as_cpu(*rates).vector();

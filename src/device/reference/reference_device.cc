@@ -15,6 +15,7 @@
 #include "device/position_scale.h"
 #include "device/reference/recurrences.h"
 #include "device/reference/reference_memory.h"
+#include "device/reference/whole_sequences.h"
 #include "device/routed_slots.h"
 #include "device/state_segments.h"
 
@@ -331,7 +332,14 @@ class ReferenceDevice final : public Device {
   }
   void multiply(Tensor y, Tensor x) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) {
-      for (std::int64_t i = 0; i < x.cols; ++i) row(x, t)[i] *= row(y, t)[i];
+      for (std::int64_t i = 0; i < x.cols; ++i) row(x, t)[i] *= row(y, t)[y.cols == 1 ? 0 : i];
+    }
+  }
+  void softplus(Tensor x) noexcept override {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      for (std::int64_t i = 0; i < x.cols; ++i) {
+        row(x, t)[i] = static_cast<float>(device::softplus(static_cast<double>(row(x, t)[i])));
+      }
     }
   }
   void short_conv(StateRef state, const Weight& taps, const Weight* bias, const Activation* act,
@@ -351,7 +359,7 @@ class ReferenceDevice final : public Device {
       for (std::int64_t i = 0; i < dt.cols; ++i) {
         const double x = static_cast<double>(steps[i]) +
                          (shifts == nullptr ? 0.0 : static_cast<double>(shifts[i]));
-        steps[i] = std::clamp(static_cast<float>(softplus(x)), spec.min, spec.max);
+        steps[i] = std::clamp(static_cast<float>(device::softplus(x)), spec.min, spec.max);
       }
       for (std::int64_t i = 0; i < log_decay.cols; ++i) {
         const std::int64_t rate = i * rates->in_features() / log_decay.cols;
@@ -411,15 +419,8 @@ class ReferenceDevice final : public Device {
                               Tensor key_rows, Tensor query_rows, Tensor out) noexcept override {
     for (const step::SequenceRows& sequence : step_->sequences) {
       for (std::int64_t i = 0; i < sequence.n_rows; ++i) {
-        for (std::int64_t h = 0; h < spec.n_heads; ++h) {
-          const std::int64_t begin = h * spec.head_dim;
-          attend_disentangled(
-              spec, sequence, i, q.columns(begin, spec.head_dim), k.columns(begin, spec.head_dim),
-              v.columns(begin, spec.head_dim),
-              key_rows.rows > 0 ? key_rows.columns(begin, spec.head_dim) : key_rows,
-              query_rows.rows > 0 ? query_rows.columns(begin, spec.head_dim) : query_rows,
-              out.columns(begin, spec.head_dim));
-        }
+        for (std::int64_t h = 0; h < spec.n_heads; ++h)
+          attend_disentangled(spec, sequence, {i, h}, {q, k, v, key_rows, query_rows}, out);
       }
     }
   }
@@ -469,6 +470,9 @@ class ReferenceDevice final : public Device {
     }
   }
 
+  void shift_rows(int offset, Tensor x, Tensor out) noexcept override {
+    device::shift_rows(*step_, offset, x, out);
+  }
   void copy(Tensor x, Tensor out) noexcept override {
     for (std::int64_t t = 0; t < x.rows; ++t) std::copy_n(row(x, t), x.cols, row(out, t));
   }
@@ -695,37 +699,6 @@ class ReferenceDevice final : public Device {
   }
 
   /// One head's query i of a sequence; tensors have that head's columns.
-  void attend_disentangled(const DisentangledSpec& spec, const step::SequenceRows& sequence,
-                           std::int64_t i, Tensor q, Tensor k, Tensor v, Tensor key_rows,
-                           Tensor query_rows, Tensor out) {
-    const std::int64_t n = spec.head_dim;
-    const auto middle = static_cast<std::int64_t>(spec.buckets.size() / 2);
-    const float* const query = row(q, sequence.first_row + i);
-    scores_.clear();
-    for (std::int64_t j = 0; j < sequence.n_rows; ++j) {
-      const float* const key = row(k, sequence.first_row + j);
-      const std::int32_t bucket = spec.buckets[static_cast<std::size_t>(middle + i - j)];
-      double score = dot(query, key, n);
-      if (key_rows.rows > 0) score += dot(query, row(key_rows, bucket), n);
-      if (query_rows.rows > 0) score += dot(key, row(query_rows, bucket), n);
-      scores_.push_back(score * static_cast<double>(spec.scale));
-    }
-    const double best = *std::max_element(scores_.begin(), scores_.end());
-    double total = 0.0;
-    sums_.assign(static_cast<std::size_t>(n), 0.0);
-    for (std::int64_t j = 0; j < sequence.n_rows; ++j) {
-      const double weight = std::exp(scores_[static_cast<std::size_t>(j)] - best);
-      total += weight;
-      const float* const value = row(v, sequence.first_row + j);
-      for (std::int64_t d = 0; d < n; ++d)
-        sums_[static_cast<std::size_t>(d)] += weight * static_cast<double>(value[d]);
-    }
-    for (std::int64_t d = 0; d < n; ++d) {
-      row(out, sequence.first_row + i)[d] =
-          static_cast<float>(sums_[static_cast<std::size_t>(d)] / total);
-    }
-  }
-
   const step::Step* step_ = nullptr;
   step::BlockTable own_table_{};
   StateSegments segments_{};

@@ -106,7 +106,8 @@ std::unique_ptr<const RowLengths> measure_rows(const device::Device& device,
 
 Adapters::Adapters(WeightLoader& loader)
     : device_(loader.device()),
-      layouts_(loader.layouts()),
+      hf_layout_(*loader.layouts().hf),
+      gguf_layout_(*loader.layouts().gguf),
       base_naming_(loader.index().checkpoint().kind()),
       modules_(loader.listed_modules()) {
   std::stable_sort(modules_.begin(), modules_.end(),
@@ -150,7 +151,7 @@ Adapters::Modules Adapters::listed_otherwise(const ModuleRef& ref) const {
 }
 
 Adapters::Modules Adapters::find(const AdapterSource& source, const AdapterModule& module) const {
-  std::vector<ModuleRef> refs = find_modules(layouts_.of(source.naming), module.module);
+  std::vector<ModuleRef> refs = find_modules(layout_of(source.naming), module.module);
   for (ModuleRef& ref : refs) {
     if (module.expert >= 0) ref.at.expert = module.expert;
     Modules found = listed(ref);
@@ -206,7 +207,7 @@ MountedAdapter::Delta Adapters::prepare_replacement(
   std::vector<float> bias;
   if (module.bias) bias = read.vector_values(*module.bias, n_out, order);
   if (module.weight) {
-    const bool transposed = layouts_.of(source.naming).transposed && target.ref.role != role::kHead;
+    const bool transposed = layout_of(source.naming).transposed && target.ref.role != role::kHead;
     delta.b = read.matrix(*module.weight, n_out, target.n_in, order, transposed);
     delta.shift = read.upload(module.bias ? bias : own);
     return delta;
@@ -218,8 +219,8 @@ MountedAdapter::Delta Adapters::prepare_replacement(
 
 void Adapters::prepare_linear(const AdapterSource& source, const AdapterModule& module,
                               const Modules& targets, std::vector<Delta>& deltas) const {
-  const ModuleLayout& layout = layouts_.of(source.naming);
-  const bool to_paired = layouts_.of(base_naming_).paired_heads;
+  const ModuleLayout& layout = layout_of(source.naming);
+  const bool to_paired = layout_of(base_naming_).paired_heads;
   const bool turns = to_paired != layout.paired_heads;
   const AdaptableModule& first = targets.front();
   const std::int64_t n_out =
@@ -308,7 +309,7 @@ std::shared_ptr<const MountedAdapter> Adapters::prepare(const AdapterSource& sou
   std::vector<Delta> deltas;
   std::set<std::pair<int, std::int64_t>> seen;
   for (const AdapterModule& module : source.modules) {
-    if (is_left_out(layouts_.of(source.naming), module.module)) continue;
+    if (is_left_out(layout_of(source.naming), module.module)) continue;
     const Modules targets = find(source, module);
     if (!seen.emplace(targets[0].piece, targets[0].out_begin).second) {
       fail(ErrorCode::kCorruptData, source.path, ": tensor ", printable(module.tensor_name()),

@@ -77,7 +77,12 @@ class Adapters {
   const AdaptableModule* tied_head(const AdaptableModule& table) const;
 
   device::Device& device_;
-  const Layouts layouts_;
+  const ModuleLayout& layout_of(format::Checkpoint::Kind kind) const noexcept {
+    return kind == format::Checkpoint::Kind::kGguf ? gguf_layout_ : hf_layout_;
+  }
+
+  const ModuleLayout hf_layout_;  // copies: a model may have one of its own while it loads
+  const ModuleLayout gguf_layout_;
   const format::Checkpoint::Kind base_naming_;
   std::vector<AdaptableModule> modules_;  ///< By role and place.
   mutable base::Mutex mutex_{};

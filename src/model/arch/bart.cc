@@ -118,6 +118,12 @@ std::vector<ModuleName> stack_modules(const BartKind& kind, bool is_encoder) {
   };
 }
 
+/// A causal language model: the decoder without its cross attention (BartForCausalLM, ...).
+bool is_decoder_alone(const Config& config) {
+  const auto names = config.strings("architectures").value_or(std::vector<std::string>());
+  return !names.empty() && names[0].ends_with("ForCausalLM");
+}
+
 ModelSpec from_hf(const Config& config) { return read_bart(config, kKind); }
 
 }  // namespace
@@ -133,9 +139,14 @@ ModelSpec read_bart(const Config& config, const BartKind& kind) {
   spec.norm.eps = 1e-5F;
   spec.decoder_start = hf::read_decoder_start(config, kind.decoder_start);
   static_cast<StackSpec&>(spec) = read_stack(config, kind, spec, false);
-  spec.encoder = read_stack(config, kind, spec, true);
   spec.head.emplace();
   spec.head->tied = config.bool_or("tie_word_embeddings", true);
+  if (is_decoder_alone(config)) {
+    for (LayerSpec& layer : spec.layers) layer.cross.reset();
+    spec.decoder_start = -1;
+    return spec;
+  }
+  spec.encoder = read_stack(config, kind, spec, true);
   spec.head->bias = kind.has_output_bias;
   return spec;
 }
@@ -146,8 +157,10 @@ ModuleLayout bart_layout(const BartKind& kind) {
   layout.encoder_modules = stack_modules(kind, true);
   if (kind.has_output_bias) layout.modules.push_back({role::kHeadBias, "final_logits_bias", true});
   layout.prefixes = {"model.", ""};
-  // Copies of the shared table; what old files have of fairseq.
+  // Copies of the shared table; what old files have of fairseq; and what decoders alone do not run.
   layout.ignored = {"shared.weight",
+                    "decoder.layers.#.encoder_attn.*",
+                    "decoder.layers.#.encoder_attn_layer_norm.*",
                     "encoder.embed_tokens.weight",
                     "decoder.embed_tokens.weight",
                     "encoder.version",

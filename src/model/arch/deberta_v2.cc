@@ -1,8 +1,9 @@
-// DeBERTa v2 and v3, the encoder: BERT whose attention scores have parts for distances. Source:
-// transformers models/deberta_v2.
+// DeBERTa 1, 2 and 3, the encoder: BERT whose attention scores have parts for distances. The first
+// one has a fused QKV and no buckets. Sources: transformers models/deberta, models/deberta_v2.
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,9 +74,21 @@ DisentangledAttentionSpec read_attention(const Config& config, const ModelSpec& 
   return attention;
 }
 
+/// The convolution beside the first layer of larger ones of v2.
+std::optional<RowConvSpec> read_conv(const Config& config, int dim) {
+  constexpr int kMaxTaps = 255;
+  const int n_taps = config.int_or("conv_kernel_size", 0, 0, kMaxTaps);
+  if (n_taps == 0) return std::nullopt;
+  if (n_taps % 2 == 0) config.unsupported("conv_kernel_size", "only odd sizes (got ", n_taps, ")");
+  const int n_groups = config.int_or("conv_groups", 1, 1, dim);
+  if (dim % n_groups != 0) {
+    config.corrupt("conv_groups", "does not divide hidden_size (expected a divisor of ", dim,
+                   ", got ", n_groups, ")");
+  }
+  return RowConvSpec{n_taps, n_groups, hf::read_activation(config, "conv_act", "tanh")};
+}
+
 void refuse(const Config& config, const ModelSpec& spec) {
-  if (config.int_or("conv_kernel_size", 0, 0, 1 << 16) > 0)
-    config.unsupported("conv_kernel_size", "a convolution beside the first layer");
   for (const std::string_view key : {"embedding_size", "pooler_hidden_size"}) {
     const int width = config.int_or(key, spec.dim, 1, kMaxDim);
     if (width != spec.dim)
@@ -84,13 +97,8 @@ void refuse(const Config& config, const ModelSpec& spec) {
   }
 }
 
-ModelSpec from_hf(const Config& config) {
-  hf::Defaults defaults;
-  defaults.vocab_size = 128100;
-  defaults.hidden_size = 1536;
-  defaults.n_layers = 24;
-  defaults.n_heads = 24;
-  defaults.ffn_dim = 6144;
+/// `defaults`: of vocabulary and layers.
+ModelSpec read_layers(const Config& config, hf::Defaults defaults) {
   defaults.max_positions = 512;
   defaults.ignores_head_dim = true;
   defaults.activation = "gelu";
@@ -100,12 +108,45 @@ ModelSpec from_hf(const Config& config) {
   if (config.bool_or("position_biased_input", true))
     spec.embedding.n_positions = spec.max_positions;
   spec.embedding.n_token_types = config.int_or("type_vocab_size", 0, 0, kMaxVocab);
-  const DisentangledAttentionSpec attention = read_attention(config, spec);
+  return spec;
+}
+
+void finish(const Config& config, const DisentangledAttentionSpec& attention, ModelSpec& spec) {
   for (LayerSpec& layer : spec.layers) layer.mixer = attention;
-  if (hf::is_classifier(config)) {
-    spec.pooled_head = hf::read_classifier(
-        config, {.activation = hf::read_activation(config, "pooler_hidden_act", "gelu")});
-  }
+  if (!hf::is_classifier(config)) return;
+  spec.pooled_head = hf::read_classifier(
+      config, {.activation = hf::read_activation(config, "pooler_hidden_act", "gelu")});
+}
+
+ModelSpec from_hf(const Config& config) {
+  hf::Defaults defaults;
+  defaults.vocab_size = 128100;
+  defaults.hidden_size = 1536;
+  defaults.n_layers = 24;
+  defaults.n_heads = 24;
+  defaults.ffn_dim = 6144;
+  ModelSpec spec = read_layers(config, defaults);
+  finish(config, read_attention(config, spec), spec);
+  spec.layers.front().row_conv = read_conv(config, spec.dim);
+  return spec;
+}
+
+ModelSpec v1_from_hf(const Config& config) {
+  if (config.bool_or("talking_head", false))
+    config.unsupported("talking_head", "heads that are mixed (expected false, got true)");
+  hf::Defaults defaults;
+  defaults.vocab_size = 50265;
+  defaults.hidden_size = 768;
+  defaults.n_layers = 12;
+  defaults.n_heads = 12;
+  defaults.ffn_dim = 3072;
+  ModelSpec spec = read_layers(config, defaults);
+  DisentangledAttentionSpec attention = read_attention(config, spec);
+  if (config.has("position_buckets") || attention.norms_rows)
+    config.unsupported("position_buckets", "not in the first generation of the family");
+  attention.is_fused = true;
+  attention.own_linears = true;
+  finish(config, attention, spec);
   return spec;
 }
 
@@ -124,6 +165,8 @@ ModuleLayout hf_layout() {
       {role::kDistanceNorm, "encoder.LayerNorm"},
       {role::kDistanceKey, "encoder.layer.#.attention.self.pos_key_proj"},
       {role::kDistanceQuery, "encoder.layer.#.attention.self.pos_query_proj"},
+      {role::kRowConv, "encoder.conv.conv"},
+      {role::kRowConvNorm, "encoder.conv.LayerNorm"},
       {role::kPooler, "pooler.dense", true},
       {role::kClassifier, "classifier", true},
   };
@@ -141,7 +184,28 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModuleLayout v1_layout() {
+  ModuleLayout layout = hf_layout();
+  std::erase_if(layout.modules, [](const ModuleName& name) {
+    return name.role == role::kQ || name.role == role::kK || name.role == role::kV ||
+           name.role == role::kDistanceKey || name.role == role::kDistanceQuery;
+  });
+  const std::vector<ModuleName> own = {
+      {role::kQkv, "encoder.layer.#.attention.self.in_proj"},
+      {role::kQBias, "encoder.layer.#.attention.self.q_bias"},
+      {role::kVBias, "encoder.layer.#.attention.self.v_bias"},
+      {role::kDistanceKey, "encoder.layer.#.attention.self.pos_proj"},
+      {role::kDistanceQuery, "encoder.layer.#.attention.self.pos_q_proj"},
+  };
+  layout.modules.insert(layout.modules.end(), own.begin(), own.end());
+  return layout;
+}
+
 }  // namespace
+
+Family deberta_family() {
+  return {"deberta", {"deberta"}, {}, v1_from_hf, nullptr, v1_layout(), {}};
+}
 
 Family deberta_v2_family() {
   return {"deberta-v2", {"deberta-v2"}, {}, from_hf, nullptr, hf_layout(), {}};

@@ -31,6 +31,8 @@ ModelSpec from_hf(const Config& config) {
     spec.embedding.width = width;
     spec.embedding.is_narrow = true;
   }
+  hf::use_bert_head(spec, device::Activation::kGelu);
+  if (spec.head) spec.head->width = spec.embedding.width;
   if (hf::is_classifier(config))
     spec.pooled_head = hf::read_classifier(config, {.activation = device::Activation::kGelu});
   return spec;
@@ -44,6 +46,9 @@ ModuleLayout hf_layout() {
   layout.modules.push_back({role::kEmbeddingOutput, "embeddings_project"});
   layout.modules.push_back({role::kPooler, "classifier.dense", true});
   layout.modules.push_back({role::kClassifier, "classifier.out_proj", true});
+  layout.modules.push_back({role::kHeadInput, "generator_predictions.dense", true});
+  layout.modules.push_back({role::kHeadNorm, "generator_predictions.LayerNorm", true});
+  layout.modules.push_back({role::kHead, "generator_lm_head", true});
   layout.prefixes = {"electra.", ""};
   layout.ignored = {"embeddings.position_ids", "discriminator_predictions.*",
                     "generator_predictions.*", "generator_lm_head.*", "classifier.*"};

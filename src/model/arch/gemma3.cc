@@ -52,7 +52,7 @@ void read_one_rope(const Config& config, std::string_view layer_type, std::strin
   hf::add_rope(spec, read_rope(rope.is_null() ? nullptr : &merged, theta, context));
 }
 
-ModelSpec from_text_config(const Config& config) {
+ModelSpec read_text(const Config& config) {
   ModelSpec spec = read_gemma(config, 262208, 131072);
   hf::require_even_head_dim(config, attention_of(spec, 0).head_dim);
   read_one_rope(config, "full_attention", "rope_theta", 1000000.0, spec);
@@ -67,11 +67,32 @@ ModelSpec from_text_config(const Config& config) {
   return spec;
 }
 
+/// EmbeddingGemma: rows see to both sides, half of the window each.
+ModelSpec read_encoder(const Config& given) {
+  constexpr std::string_view kKey = "use_bidirectional_attention";
+  base::Json members = given.members();
+  members[kKey] = false;
+  ModelSpec spec = read_text(Config(members, given.where()));
+  each_attention(spec, [](SelfAttentionSpec& attention) {
+    attention.sees_all = true;
+    if (attention.window > 0) attention.window = attention.window / 2 + 1;
+  });
+  spec.head.reset();
+  return spec;
+}
+
+ModelSpec from_text_config(const Config& config) {
+  const base::Json* const both = config.find("use_bidirectional_attention");
+  const bool sees_all = both != nullptr && both->if_bool() != nullptr && *both->if_bool();
+  return sees_all ? read_encoder(config) : read_text(config);
+}
+
 ModelSpec from_hf(const Config& config) {
   const std::optional<Config> text = config.object("text_config");
   if (!text) return from_text_config(config);
   hf::refuse_unsupported(config);
   ModelSpec spec = from_text_config(*text);
+  if (!spec.head) return spec;
   // The model with the vision tower has its own head: tied by the outer configuration, and without
   // the final soft cap.
   spec.head->tied = config.bool_or("tie_word_embeddings", true);

@@ -22,6 +22,20 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+/// The text of GLM-4V, whose RoPE has three axes, which are equal without images.
+ModelSpec text_from_hf(const Config& config) {
+  ModelSpec spec = hf::read_llama_like(config, {.vocab_size = 151552,
+                                                .n_layers = 40,
+                                                .n_kv_heads = 2,
+                                                .ffn_dim = 13696,
+                                                .max_positions = 32768,
+                                                .norm_eps = 1e-5});
+  hf::set_attention_biases(spec, true, false);
+  hf::read_single_rope(config, spec, {.style = device::RopeStyle::kInterleaved, .partial = 1.0});
+  for (LayerSpec& layer : spec.layers) layer.residual.norm_after = true;
+  return spec;
+}
+
 ModuleLayout hf_layout() {
   ModuleLayout layout = hf::llama_layout();
   hf::remove_ffn(layout);
@@ -38,6 +52,10 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
 }
 
 }  // namespace
+
+Family glm4v_text_family() {
+  return {"glm4v_text", {"glm4v_text"}, {}, text_from_hf, nullptr, hf_layout(), {}};
+}
 
 Family glm4_family() {
   return {"glm4",

@@ -66,10 +66,8 @@ void refuse_layer_config(const Config& config) {
   }
 }
 
+/// `is_causal` is for whoever takes the spec: every network of plain attention may see everything.
 void refuse_directions(const Config& config) {
-  if (!config.bool_or("is_causal", true)) {
-    config.unsupported("is_causal", "only causal attention is supported");
-  }
   constexpr std::string_view kKey = "use_bidirectional_attention";
   const base::Json* both = config.find(kKey);
   // Text alone is causal with "vision".
@@ -152,20 +150,63 @@ void make_classifier(const Config& config, ModelSpec& spec, ModuleLayout& layout
 }
 
 void use_bert_layers(const Config& config, ModelSpec& spec, double eps) {
-  if (config.bool_or("is_decoder", false) || config.bool_or("add_cross_attention", false)) {
-    config.unsupported("is_decoder", "only the encoder is supported");
+  if (config.bool_or("add_cross_attention", false)) {
+    config.unsupported("add_cross_attention", "cross attention is not supported");
   }
-  spec.head.reset();
+  const bool is_decoder = config.bool_or("is_decoder", false);
+  if (is_decoder && is_classifier(config))
+    config.unsupported("is_decoder", "classifiers are encoders (expected false, got true)");
+  if (is_decoder) {
+    spec.head->tied = config.bool_or("tie_word_embeddings", true);
+    spec.head->bias = true;
+  } else {
+    spec.head.reset();
+  }
   use_layer_norm(config, spec, "layer_norm_eps", eps);
   spec.embedding.has_norm = true;
   spec.has_final_norm = false;
-  each_attention(spec, [](SelfAttentionSpec& attention) { attention.sees_all = true; });
+  each_attention(spec, [&](SelfAttentionSpec& attention) { attention.sees_all = !is_decoder; });
   set_attention_biases(spec, true, true);
   use_plain_ffn(spec, true);
   for (LayerSpec& layer : spec.layers) {
     layer.residual.norm_before = false;
     layer.residual.norm_sum = true;
   }
+}
+
+void use_norms_before(ModelSpec& spec) {
+  spec.embedding.has_norm = false;
+  spec.has_final_norm = true;
+  for (LayerSpec& layer : spec.layers) {
+    layer.residual.norm_before = true;
+    layer.residual.norm_sum = false;
+  }
+}
+
+void use_bert_head(ModelSpec& spec, device::Activation activation) {
+  if (spec.head) spec.head->transform = HeadTransformSpec{activation};
+}
+
+void add_bert_head(ModuleLayout& layout) {
+  const std::vector<ModuleName> names = {
+      {role::kHeadInput, "cls.predictions.transform.dense", true},
+      {role::kHeadNorm, "cls.predictions.transform.LayerNorm", true},
+      {role::kHead, "cls.predictions.decoder", true},
+      {role::kHeadBias, "cls.predictions.bias", true},
+      {role::kHeadBias, "cls.predictions.decoder.bias", true},
+  };
+  layout.modules.insert(layout.modules.end(), names.begin(), names.end());
+}
+
+void add_roberta_head(ModuleLayout& layout) {
+  const std::vector<ModuleName> names = {
+      {role::kHeadInput, "lm_head.dense", true},
+      {role::kHeadNorm, "lm_head.layer_norm", true},
+      {role::kHead, "lm_head.decoder", true},
+      {role::kHeadBias, "lm_head.bias", true},
+      {role::kHeadBias, "lm_head.decoder.bias", true},
+  };
+  layout.modules.insert(layout.modules.end(), names.begin(), names.end());
 }
 
 void begin_positions_behind_padding(const Config& config, ModelSpec& spec, int padding) {
@@ -424,6 +465,8 @@ int read_decoder_start(const Config& config, int otherwise) {
 void refuse_unsupported(const Config& config) {
   refuse_layer_config(config);
   refuse_directions(config);
+  if (!config.bool_or("is_causal", true))
+    config.unsupported("is_causal", "only causal attention is supported");
 }
 
 ModuleLayout llama_layout() {

@@ -134,8 +134,17 @@ PooledHeadSpec read_classifier(const Config& config, const ClassifierReading& re
 /// GenericForSequenceClassification).
 void make_classifier(const Config& config, ModelSpec& spec, ModuleLayout& layout);
 /// What encoders after BERT's pattern share: rows that see all others, biases everywhere, a plain
-/// FFN, LayerNorm behind every sum and behind the embedding, no head.
+/// FFN, LayerNorm behind every sum and behind the embedding, no head. As a decoder (`is_decoder`):
+/// rows that see earlier ones, and a head, whose linear and norm come with `use_bert_head`.
 void use_bert_layers(const Config& config, ModelSpec& spec, double eps);
+/// The same with norms before attention and FFN and behind the last layer, instead of behind sums
+/// and the embedding.
+void use_norms_before(ModelSpec& spec);
+/// Of a decoder after BERT's pattern; nothing else has a head.
+void use_bert_head(ModelSpec& spec, device::Activation activation);
+/// Names of BERT's head, or of RoBERTa's.
+void add_bert_head(ModuleLayout& layout);
+void add_roberta_head(ModuleLayout& layout);
 
 /// Positions count from the row behind the padding's, as RoBERTa's; so many fewer there are.
 void begin_positions_behind_padding(const Config& config, ModelSpec& spec, int padding);

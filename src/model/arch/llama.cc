@@ -18,6 +18,14 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+/// Encoders that are made of Llama (llama-embed-nemotron, ...): rows see everything.
+ModelSpec bidirectional_from_hf(const Config& config) {
+  ModelSpec spec = from_hf(config);
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.sees_all = true; });
+  if (!hf::is_classifier(config)) spec.head.reset();
+  return spec;
+}
+
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   ModelSpec spec = gguf::read_llama_like(config, checkpoint, device::RopeStyle::kInterleaved);
   // Mistral and Mixtral are written under this name too.
@@ -38,6 +46,11 @@ ModuleLayout gguf_layout() {
 
 Family llama_family() {
   return {"llama", {"llama"}, {"llama"}, from_hf, from_gguf, hf::llama_layout(), gguf_layout()};
+}
+
+Family llama_bidirec_family() {
+  return {"llama_bidirec", {"llama_bidirec"},  {}, bidirectional_from_hf,
+          nullptr,         hf::llama_layout(), {}};
 }
 
 }  // namespace openllm::model

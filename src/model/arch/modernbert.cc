@@ -1,6 +1,6 @@
-// ModernBERT: an encoder with norms before attention and FFN, fused QKV and gated FFNs, RoPE, and a
-// window to both sides on all but every third layer. The first layer's attention reads the
-// embedding, which is normalised already. Source: transformers models/modernbert.
+// ModernBERT, and its decoder: an encoder with norms before attention and FFN, fused QKV and gated
+// FFNs, RoPE, and a window to both sides on all but every third layer. The first layer's attention
+// reads the embedding, which is normalised already. Source: transformers models/modernbert.
 
 #include "model/arch/family.h"
 #include "model/arch/gguf_members.h"
@@ -9,13 +9,11 @@
 namespace openllm::model {
 namespace {
 
-void read_windows(const Config& config, ModelSpec& spec) {
+void read_windows(const Config& config, ModelSpec& spec, int window) {
   const int period = config.int_or("global_attn_every_n_layers", 3, 1, kMaxLayers);
   std::vector<bool> is_windowed;
   for (int i = 0; i < spec.n_layers(); ++i) is_windowed.push_back(i % period != 0);
-  // The file has the keys of both sides together; ours counts the own position too.
-  const int side = config.int_or("local_attention", 128, 2, kMaxPositions) / 2;
-  hf::read_layer_types(config, spec, side + 1, is_windowed);
+  hf::read_layer_types(config, spec, window, is_windowed);
 }
 
 void read_ropes(const Config& config, ModelSpec& spec) {
@@ -39,6 +37,30 @@ void read_ropes(const Config& config, ModelSpec& spec) {
   });
 }
 
+/// What the encoder and the decoder share.
+ModelSpec read_layers(const Config& config) {
+  hf::Defaults defaults;
+  defaults.vocab_size = 50368;
+  defaults.hidden_size = 768;
+  defaults.n_layers = 22;
+  defaults.n_heads = 12;
+  defaults.ffn_dim = 1152;
+  defaults.max_positions = 8192;
+  defaults.ignores_head_dim = true;
+  defaults.tied = true;
+  defaults.activation_key = "hidden_activation";
+  defaults.activation = "gelu";
+  ModelSpec spec = hf::read_llama_like(config, defaults);
+  hf::use_layer_norm(config, spec, "norm_eps", 1e-5);
+  spec.norm.has_bias = config.bool_or("norm_bias", false);
+  spec.embedding.has_norm = true;
+  spec.layers.front().residual.bare_mixer = true;
+  hf::read_attention_bias(config, spec);
+  const bool ffn_bias = config.bool_or("mlp_bias", false);
+  each_ffn(spec, [&](DenseFfnSpec& ffn) { ffn.bias = ffn_bias; });
+  return spec;
+}
+
 PooledHeadSpec read_head(const Config& config, const ModelSpec& spec) {
   const std::string pooling = config.string_or("classifier_pooling", "cls");
   if (pooling != "cls" && pooling != "mean")
@@ -53,29 +75,30 @@ PooledHeadSpec read_head(const Config& config, const ModelSpec& spec) {
 }
 
 ModelSpec from_hf(const Config& config) {
-  hf::Defaults defaults;
-  defaults.vocab_size = 50368;
-  defaults.hidden_size = 768;
-  defaults.n_layers = 22;
-  defaults.n_heads = 12;
-  defaults.ffn_dim = 1152;
-  defaults.max_positions = 8192;
-  defaults.ignores_head_dim = true;
-  defaults.activation_key = "hidden_activation";
-  defaults.activation = "gelu";
-  ModelSpec spec = hf::read_llama_like(config, defaults);
+  ModelSpec spec = read_layers(config);
   spec.head.reset();
-  hf::use_layer_norm(config, spec, "norm_eps", 1e-5);
-  spec.norm.has_bias = config.bool_or("norm_bias", false);
-  spec.embedding.has_norm = true;
-  spec.layers.front().residual.bare_mixer = true;
   each_attention(spec, [](SelfAttentionSpec& attention) { attention.sees_all = true; });
-  hf::read_attention_bias(config, spec);
-  const bool ffn_bias = config.bool_or("mlp_bias", false);
-  each_ffn(spec, [&](DenseFfnSpec& ffn) { ffn.bias = ffn_bias; });
-  read_windows(config, spec);
+  // The file has the keys of both sides together; ours counts the own position too.
+  read_windows(config, spec, config.int_or("local_attention", 128, 2, kMaxPositions) / 2 + 1);
   read_ropes(config, spec);
   if (hf::is_classifier(config)) spec.pooled_head = read_head(config, spec);
+  return spec;
+}
+
+ModelSpec decoder_from_hf(const Config& config) {
+  ModelSpec spec = read_layers(config);
+  read_windows(config, spec, config.int_or("local_attention", 128, 2, kMaxPositions) / 2);
+  read_ropes(config, spec);
+  if (hf::is_classifier(config)) {
+    spec.head.reset();
+    spec.pooled_head = read_head(config, spec);
+    spec.pooled_head->pooling = RowPooling::kLast;
+    return spec;
+  }
+  spec.head->bias = config.bool_or("decoder_bias", true);
+  spec.head->transform =
+      HeadTransformSpec{hf::read_activation(config, "classifier_activation", "gelu"),
+                        config.bool_or("classifier_bias", false)};
   return spec;
 }
 
@@ -97,6 +120,18 @@ ModuleLayout hf_layout() {
   };
   layout.prefixes = {"model.", ""};
   layout.ignored = {"head.*", "decoder.*", "classifier.*"};
+  return layout;
+}
+
+ModuleLayout decoder_layout() {
+  ModuleLayout layout = hf_layout();
+  std::erase_if(layout.modules, [](const ModuleName& name) { return name.role == role::kQkv; });
+  const std::vector<ModuleName> own = {
+      {role::kQ, "layers.#.attn.q_proj"},      {role::kK, "layers.#.attn.k_proj"},
+      {role::kV, "layers.#.attn.v_proj"},      {role::kHeadInput, "lm_head.dense", true},
+      {role::kHeadNorm, "lm_head.norm", true}, {role::kHead, "decoder", true},
+  };
+  layout.modules.insert(layout.modules.end(), own.begin(), own.end());
   return layout;
 }
 
@@ -125,6 +160,15 @@ ModuleLayout gguf_layout() {
 Family modernbert_family() {
   return {"modernbert", {"modernbert"}, {"modern-bert"}, from_hf,
           from_gguf,    hf_layout(),    gguf_layout()};
+}
+Family modernbert_decoder_family() {
+  return {"modernbert-decoder",
+          {"modernbert-decoder"},
+          {},
+          decoder_from_hf,
+          nullptr,
+          decoder_layout(),
+          {}};
 }
 
 }  // namespace openllm::model

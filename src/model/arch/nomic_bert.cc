@@ -1,4 +1,5 @@
-// Nomic BERT: BERT with RoPE, gated FFNs and no biases but those of norms. Its files have the names
+// Nomic BERT: BERT with RoPE, gated FFNs and no biases but those of norms; of the second version
+// with biases, plain FFNs, and mixtures on every second layer. Its files have the names
 // of transformers, or, as first published, names of their own and a configuration like GPT-2's.
 // Source: transformers models/nomic_bert and its conversion_mapping.py.
 
@@ -16,9 +17,6 @@ void require_plain(const Config& config) {
     config.unsupported(key, "only ", expected ? "true" : "false");
   };
   require("prenorm", false, false);
-  require("qkv_proj_bias", false, false);
-  require("mlp_fc1_bias", false, false);
-  require("mlp_fc2_bias", false, false);
   require("use_rms_norm", false, false);
   require("rotary_emb_interleaved", false, false);
   require("causal", false, false);
@@ -26,17 +24,35 @@ void require_plain(const Config& config) {
   const double fraction = config.not_negative_or("rotary_emb_fraction", 1.0);
   if (fraction != 1.0) config.unsupported("rotary_emb_fraction", "only 1 (got ", fraction, ")");
   if (config.has("rotary_emb_scale_base")) config.unsupported("rotary_emb_scale_base", "only null");
-  if (config.int_or("num_experts", 0, 0, kMaxExperts) > 0)
-    config.unsupported("num_experts", "mixtures of experts are not supported here");
+}
+
+/// Of the older configuration: swiglu and geglu are gated, gelu is not.
+bool has_gates(const Config& config) {
+  return config.has("hidden_act") || config.string_or("activation_function", "swiglu") != "gelu";
+}
+
+/// A mixture on every n-th layer (nomic-embed-text-v2-moe). Source: the published modeling file.
+void place_mixtures(const Config& config, ModelSpec& spec) {
+  const int period = config.int_or("moe_every_n_layers", 0, 0, kMaxLayers);
+  if (config.int_or("num_experts", 0, 0, kMaxExperts) == 0 || period < 2) return;
+  if (config.int_or("num_shared_experts", 0, 0, kMaxExperts) > 0)
+    config.unsupported("num_shared_experts", "only 0");
+  MoeFfnSpec moe =
+      hf::read_moe(config, spec, {.top_k_key = "moe_top_k", .top_k = 1, .ffn_dim_key = ""});
+  if (moe.expert.gated) config.unsupported("num_experts", "experts with gates");
+  moe.router.normalise = config.bool_or("moe_normalize_expert_weights", false);
+  moe.output_bias = true;
+  for (int i = 1; i < spec.n_layers(); i += period)
+    spec.layers[static_cast<std::size_t>(i)].ffn = moe;
 }
 
 device::Activation read_activation(const Config& config) {
   const std::string older = config.string_or("activation_function", "swiglu");
   if (config.has("hidden_act")) return hf::read_activation(config, "hidden_act", "silu");
   if (older == "swiglu") return device::Activation::kSilu;
-  if (older == "geglu") return device::Activation::kGelu;
-  config.unsupported("activation_function", "unknown kind (expected swiglu or geglu, got ", older,
-                     ")");
+  if (older == "geglu" || older == "gelu") return device::Activation::kGelu;
+  config.unsupported("activation_function", "unknown kind (expected swiglu, geglu or gelu, got ",
+                     older, ")");
 }
 
 ModelSpec from_hf(const Config& config) {
@@ -57,13 +73,18 @@ ModelSpec from_hf(const Config& config) {
   hf::use_bert_layers(config, spec, 1e-12);
   if (config.has("layer_norm_epsilon"))
     spec.norm.eps = static_cast<float>(config.not_negative_or("layer_norm_epsilon", 1e-12));
-  hf::set_attention_biases(spec, false, false);
+  const bool bias = config.bool_or("qkv_proj_bias", false);
+  hf::set_attention_biases(spec, bias, bias);
   const device::Activation activation = read_activation(config);
   each_ffn(spec, [&](DenseFfnSpec& ffn) {
-    ffn.gated = true;
-    ffn.bias = false;
+    ffn.gated = has_gates(config);
+    ffn.bias = config.bool_or("mlp_fc1_bias", false);
+    ffn.down_bias = config.bool_or("mlp_fc2_bias", false);
     ffn.activation = activation;
+    if (ffn.bias && (ffn.gated || !ffn.down_bias))
+      config.unsupported("mlp_fc1_bias", "only together with mlp_fc2_bias and without gates");
   });
+  place_mixtures(config, spec);
   spec.embedding.n_token_types = config.int_or("type_vocab_size", 2, 1, kMaxVocab);
   hf::read_single_rope(
       config, spec,
@@ -79,25 +100,32 @@ ModuleLayout hf_layout() {
       {role::kTokenTypes, "embeddings.token_type_embeddings"},
       {role::kEmbeddingNorm, "embeddings.LayerNorm"},
       {role::kEmbeddingNorm, "emb_ln"},
+      {role::kAttentionOutput, "layers.#.self_attn.o_proj"},
+      {role::kAttentionOutput, "encoder.layers.#.attn.out_proj"},
       {role::kDown, "layers.#.mlp.down_proj"},
       {role::kDown, "encoder.layers.#.mlp.fc2"},
       {role::kQ, "layers.#.self_attn.q_proj"},
       {role::kK, "layers.#.self_attn.k_proj"},
       {role::kV, "layers.#.self_attn.v_proj"},
       {role::kQkv, "encoder.layers.#.attn.Wqkv"},
-      {role::kAttentionOutput, "layers.#.self_attn.o_proj"},
-      {role::kAttentionOutput, "encoder.layers.#.attn.out_proj"},
       {role::kMixerPostNorm, "layers.#.post_attention_layernorm"},
       {role::kMixerPostNorm, "encoder.layers.#.norm1"},
       {role::kGate, "layers.#.mlp.gate_proj"},
       {role::kGate, "encoder.layers.#.mlp.fc12"},
       {role::kUp, "layers.#.mlp.up_proj"},
       {role::kUp, "encoder.layers.#.mlp.fc11"},
+      {role::kUp, "encoder.layers.#.mlp.fc1"},
+      {role::kRouter, "encoder.layers.#.mlp.router.layer"},
+      {role::kExpertUp, "encoder.layers.#.mlp.experts.mlp.w1"},
+      {role::kExpertDown, "encoder.layers.#.mlp.experts.mlp.w2"},
+      {role::kMoeBias, "encoder.layers.#.mlp.experts.bias"},
       {role::kFfnPostNorm, "layers.#.post_mlp_layernorm"},
       {role::kFfnPostNorm, "encoder.layers.#.norm2"},
       {role::kPooler, "pooler.dense"},
       {role::kClassifier, "classifier", true},
   };
+  layout.flat_experts = true;
+  layout.transposed_flat = role::kExpertDown;
   layout.prefixes = {"nomic_bert.", "", "bert."};
   layout.ignored = {"pooler.*", "cls.*", "classifier.*"};
   return layout;

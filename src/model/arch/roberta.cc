@@ -1,6 +1,6 @@
-// RoBERTa, XLM-RoBERTa, CamemBERT and data2vec: BERT whose positions begin behind the padding's
-// row, and with a head of its own for classifiers. Source: transformers models/roberta,
-// models/xlm_roberta, models/camembert.
+// RoBERTa, XLM-RoBERTa, CamemBERT, data2vec and LUKE without entities: BERT whose positions begin
+// behind the padding's row, and with a head of its own for classifiers. Source: transformers
+// models/roberta, models/xlm_roberta, models/camembert.
 
 #include "model/arch/family.h"
 #include "model/arch/hf.h"
@@ -28,26 +28,48 @@ ModelSpec from_hf(const Config& config) {
   hf::begin_positions_behind_padding(config, spec,
                                      config.int_or("pad_token_id", 1, 0, kMaxPositions));
   spec.embedding.n_token_types = config.int_or("type_vocab_size", 2, 1, kMaxVocab);
+  hf::use_bert_head(spec, device::Activation::kGelu);
   if (hf::is_classifier(config)) spec.pooled_head = hf::read_classifier(config, {});
   return spec;
 }
 
 ModuleLayout hf_layout() {
   ModuleLayout layout;
-  layout.modules = hf::bert_modules();
+  // Names of transformers, or those of Jina's xlm-roberta-flash-implementation.
+  layout.modules = {
+      {role::kAttentionOutput, "encoder.layer.#.attention.output.dense"},
+      {role::kAttentionOutput, "encoder.layers.#.mixer.out_proj"},
+      {role::kQkv, "encoder.layers.#.mixer.Wqkv"},
+      {role::kMixerPostNorm, "encoder.layers.#.norm1"},
+      {role::kUp, "encoder.layers.#.mlp.fc1"},
+      {role::kDown, "encoder.layers.#.mlp.fc2"},
+      {role::kFfnPostNorm, "encoder.layers.#.norm2"},
+      {role::kEmbeddingNorm, "emb_ln"},
+  };
+  const std::vector<ModuleName> bert = hf::bert_modules();
+  layout.modules.insert(layout.modules.end(), bert.begin(), bert.end());
   layout.modules.push_back({role::kPositions, "embeddings.position_embeddings"});
   layout.modules.push_back({role::kTokenTypes, "embeddings.token_type_embeddings"});
   layout.modules.push_back({role::kPooler, "classifier.dense", true});
   layout.modules.push_back({role::kClassifier, "classifier.out_proj", true});
-  layout.prefixes = {"roberta.", "data2vec_text.", ""};
-  layout.ignored = {"embeddings.position_ids", "pooler.*", "lm_head.*", "classifier.*"};
+  hf::add_roberta_head(layout);
+  layout.prefixes = {"roberta.", "data2vec_text.", "luke.", ""};
+  layout.ignored = {"embeddings.position_ids",
+                    "pooler.*",
+                    "lm_head.*",
+                    "classifier.*",
+                    "entity_embeddings.*",
+                    "entity_predictions.*",
+                    "encoder.layer.#.attention.self.w2e_query.*",
+                    "encoder.layer.#.attention.self.e2w_query.*",
+                    "encoder.layer.#.attention.self.e2e_query.*"};
   return layout;
 }
 
 }  // namespace
 
 Family roberta_family() {
-  return {"roberta", {"roberta", "xlm-roberta", "camembert", "data2vec-text"},
+  return {"roberta", {"roberta", "xlm-roberta", "camembert", "data2vec-text", "luke"},
           {},        from_hf,
           nullptr,   hf_layout(),
           {}};

@@ -68,7 +68,7 @@ ModelSpec read_t5(const Config& config, const T5Kind& kind) {
   hf::refuse_unsupported(config);
   ModelSpec spec;
   spec.vocab_size = hf::read_size(config, "vocab_size", kind.vocab_size, kMaxVocab);
-  spec.dim = hf::read_size(config, "d_model", 512, kMaxDim);
+  spec.dim = hf::read_size(config, "d_model", kind.d_model, kMaxDim);
   spec.max_positions = config.int_or("n_positions", 512, 1, kMaxPositions);
   spec.decoder_start = hf::read_decoder_start(config, kind.decoder_start);
   spec.norm.kind = device::NormKind::kRms;

@@ -10,6 +10,7 @@ namespace openllm::model {
 /// What the relatives of T5 differ in, and their configuration classes' defaults.
 struct T5Kind {
   int vocab_size = 32128;
+  int d_model = 512;
   int d_ff = 2048;
   int n_layers = 6;
   int n_heads = 8;

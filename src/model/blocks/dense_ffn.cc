@@ -71,7 +71,12 @@ class DenseFfn final : public Ffn {
                                           BlockBuilder& builder, At at) {
     const TensorIndex& index = builder.loader.index();
     if (spec.gated && (index.has(roles.gate_up, at) || !index.knows(roles.gate))) {
-      return {{roles.gate_up, std::int64_t{2} * spec.ffn_dim, spec.bias}};
+      const std::int64_t n = spec.ffn_dim;
+      if (spec.up_before_gate) {
+        return {{roles.gate_up, n, spec.bias, 0, {1, 2 * n, n, n}},
+                {roles.gate_up, n, spec.bias, 0, {1, 2 * n, 0, n}}};
+      }
+      return {{roles.gate_up, 2 * n, spec.bias}};
     }
     std::vector<LinearPart> parts;
     if (spec.gated) parts.push_back({roles.gate, spec.ffn_dim, spec.bias});

@@ -23,6 +23,7 @@ struct DenseFfnSpec {
   device::Activation activation = device::Activation::kSilu;
   bool bias = false;
   bool down_bias = false;                             ///< Whatever `bias` says.
+  bool up_before_gate = false;                        ///< Where the file has both in one tensor.
   std::optional<device::ClampedGate> clamped_gate{};  ///< Instead of act(gate) * up.
   bool xielu = false;         ///< Instead of `activation`, without a gate: one with parameters.
   bool inner_norm = false;    ///< A norm before `down`.

@@ -3,6 +3,7 @@
 #include <optional>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "model/blocks/linear.h"
 #include "model/blocks/self_attention.h"
@@ -26,8 +27,15 @@ struct DistanceRows {
 /// A linear that cannot have adapters: those are of the step's rows, buckets are of none.
 class PlainLinear {
  public:
+  PlainLinear(BlockBuilder& builder, const LinearPart& part, At at)
+      : pieces_(builder.loader.linear({part}, builder.dim, at)) {}
   PlainLinear(BlockBuilder& builder, Role role, std::int64_t n_out, At at)
-      : pieces_(builder.loader.linear({{role, n_out, true}}, builder.dim, at)) {}
+      : PlainLinear(builder, {role, n_out, true}, at) {}
+  /// With a bias that is a tensor of its own.
+  PlainLinear(BlockBuilder& builder, const LinearPart& part, Role bias, At at)
+      : PlainLinear(builder, part, at) {
+    pieces_.front().bias = builder.loader.values(bias, at, part.n_out);
+  }
 
   void run(Run& run, Tensor x, Tensor out) const {
     for (const LinearPiece& piece : pieces_) {
@@ -45,10 +53,16 @@ class DisentangledAttention final : public Mixer {
   DisentangledAttention(const DisentangledAttentionSpec& spec, BlockBuilder& builder, At at)
       : spec_(spec),
         dim_(builder.dim),
-        q_(builder, role::kQ, spec.width(), at),
-        k_(builder, role::kK, spec.width(), at),
-        v_(builder, {{role::kV, spec.width(), true}}, builder.dim, at),
+        q_(spec.is_fused ? PlainLinear(builder, fused_part(spec, 0), role::kQBias, at)
+                         : PlainLinear(builder, role::kQ, spec.width(), at)),
+        k_(spec.is_fused ? PlainLinear(builder, fused_part(spec, 1), at)
+                         : PlainLinear(builder, role::kK, spec.width(), at)),
         output_(builder, {{role::kAttentionOutput, builder.dim, true}}, spec.width(), at) {
+    if (spec.is_fused) {
+      fused_v_.emplace(builder, fused_part(spec, 2), role::kVBias, at);
+    } else {
+      v_.emplace(builder, std::vector<LinearPart>{{role::kV, spec.width(), true}}, builder.dim, at);
+    }
     attention_.n_heads = spec.n_heads;
     attention_.head_dim = spec.head_dim;
     attention_.scale = spec.scale;
@@ -56,7 +70,10 @@ class DisentangledAttention final : public Mixer {
     if (spec.n_buckets == 0) return;
     rows_ = share(spec, builder);
     if (!spec.own_linears) return;
-    if (spec.has_keys) distance_key_.emplace(builder, role::kDistanceKey, spec.width(), at);
+    if (spec.has_keys) {
+      const LinearPart keys{role::kDistanceKey, spec.width(), !spec.is_fused};
+      distance_key_.emplace(builder, keys, at);
+    }
     if (spec.has_queries) distance_query_.emplace(builder, role::kDistanceQuery, spec.width(), at);
   }
 
@@ -77,7 +94,11 @@ class DisentangledAttention final : public Mixer {
     const Tensor v = qkv.columns(2 * width(), width());
     q_.run(run, x, q);
     k_.run(run, x, k);
-    v_.run(run, x, v);
+    if (v_) {
+      v_->run(run, x, v);
+    } else {
+      fused_v_->run(run, x, v);
+    }
     Tensor keys;
     Tensor queries;
     if (rows_ != nullptr) std::tie(keys, queries) = run_distances(run);
@@ -86,6 +107,11 @@ class DisentangledAttention final : public Mixer {
   void project(Run& run, Tensor mixed, Tensor out) override { output_.run(run, mixed, out); }
 
  private:
+  /// Part 0, 1 or 2 of each head of a fused QKV.
+  static LinearPart fused_part(const DisentangledAttentionSpec& spec, int part) {
+    const std::int64_t n = spec.head_dim;
+    return {role::kQkv, spec.width(), false, 0, {spec.n_heads, 3 * n, part * n, n}};
+  }
   static std::shared_ptr<const DistanceRows> share(const DisentangledAttentionSpec& spec,
                                                    BlockBuilder& builder) {
     constexpr int kOfTheStack = -1;
@@ -116,7 +142,8 @@ class DisentangledAttention final : public Mixer {
   device::DisentangledSpec attention_{};
   const PlainLinear q_;
   const PlainLinear k_;
-  const Linear v_;
+  std::optional<Linear> v_{};
+  std::optional<PlainLinear> fused_v_{};
   const Linear output_;
   std::shared_ptr<const DistanceRows> rows_{};
   std::optional<PlainLinear> distance_key_{};

@@ -13,6 +13,8 @@ inline constexpr Role kDistanceRows{"distances.rows"};  ///< Of the stack: a row
 inline constexpr Role kDistanceNorm{"distances.norm"};  ///< Of the stack.
 inline constexpr Role kDistanceKey{"distances.key"};
 inline constexpr Role kDistanceQuery{"distances.query"};
+inline constexpr Role kQBias{"attention.q_bias"};  ///< Tensors, no modules, of a fused QKV.
+inline constexpr Role kVBias{"attention.v_bias"};
 }  // namespace role
 
 /// Attention of encoders whose scores depend on distances too (DeBERTa): buckets of distances have
@@ -27,6 +29,9 @@ struct DisentangledAttentionSpec {
   bool has_queries = false;  ///< Keys meet distances ("p2c").
   bool own_linears = false;  ///< Of distances; else they go through those of Q and K.
   bool norms_rows = false;
+  /// Q, K and V are one module (kQkv) whose rows go head by head; Q and V have biases of their own,
+  /// and the keys of distances none.
+  bool is_fused = false;
   std::vector<std::int32_t> buckets{};  ///< As device::DisentangledSpec's.
 
   std::int64_t width() const noexcept { return std::int64_t{n_heads} * head_dim; }

@@ -147,6 +147,9 @@ class GatedDelta final : public Mixer {
                                           At at) {
     const std::int64_t n_heads = spec.n_heads;
     const TensorIndex& index = builder.loader.index();
+    if (index.has(role::kDeltaAll, at)) {
+      return {{role::kDeltaAll, 2 * (spec.k_width() + spec.v_width() + n_heads)}};
+    }
     if (!index.has(role::kDeltaQkvGate, at)) {
       const bool in_rounds = index.has(role::kDeltaRoundsQkv, at);
       std::vector<LinearPart> parts = {{in_rounds ? role::kDeltaRoundsQkv : role::kDeltaQkv,

@@ -26,9 +26,8 @@ HeadSource find_head(const HeadSpec& spec, Role embedding, TensorIndex& index) {
 Head::Head(const HeadSpec& spec, BlockBuilder& builder, const HeadSource& source,
            const device::Weight& table, int vocab_size)
     : spec_(spec),
-      own_(source.has_own ? builder.loader.head(
-                                role::kHead, vocab_size,
-                                spec.width > 0 ? std::int64_t{spec.width} : builder.dim, spec.norm)
+      width_(spec.width > 0 ? std::int64_t{spec.width} : builder.dim),
+      own_(source.has_own ? builder.loader.head(role::kHead, vocab_size, width_, spec.norm)
                           : nullptr),
       matrix_(own_ != nullptr ? *own_ : table) {
   TensorIndex& index = builder.loader.index();
@@ -44,21 +43,27 @@ Head::Head(const HeadSpec& spec, BlockBuilder& builder, const HeadSource& source
                                          .weight = &matrix_,
                                          .bias = bias_.get()});
   }
-  if (spec.width > 0)
-    input_.emplace(builder, std::vector<LinearPart>{{role::kHeadInput, spec.width}}, builder.dim,
-                   At{});
+  if (spec.width > 0 || spec.transform) {
+    const LinearPart part{role::kHeadInput, width_, spec.transform && spec.transform->bias};
+    input_.emplace(builder, std::vector<LinearPart>{part}, builder.dim, At{});
+  }
+  if (spec.transform) norm_.emplace(builder, role::kHeadNorm, At{}, width_);
 }
 
 std::int64_t Head::scratch(std::int64_t n_rows) const noexcept {
-  return input_ ? Scratch::size_of(n_rows, spec_.width) : 0;
+  return input_ ? Scratch::size_of(n_rows, width_) : 0;
 }
 
 void Head::run(Run& run, device::Tensor x, float* host_out) const {
   const Scratch::Frame frame(run.scratch);
   device::Tensor narrow = x;
   if (input_) {
-    narrow = run.scratch.take(x.rows, spec_.width);
+    narrow = run.scratch.take(x.rows, width_);
     input_->run(run, x, narrow);
+  }
+  if (spec_.transform) {
+    run.device.activation(spec_.transform->activation, narrow);
+    norm_->run(run, narrow, narrow);
   }
   run.device.logits(matrix_, bias_.get(), run.deltas_of_first(piece_, x.rows), spec_.scale,
                     spec_.soft_cap, narrow, host_out);

@@ -10,7 +10,14 @@ namespace role {
 inline constexpr Role kHead{"head"};             ///< Output matrix, [vocab, D].
 inline constexpr Role kHeadBias{"head_bias"};    ///< Where it is a tensor of its own, [vocab].
 inline constexpr Role kHeadInput{"head_input"};  ///< From D to the width of a narrower table.
+inline constexpr Role kHeadNorm{"head_norm"};    ///< Behind it.
 }  // namespace role
+
+/// What BERT's heads do before the matrix: norm(act(linear(x))).
+struct HeadTransformSpec {
+  device::Activation activation = device::Activation::kGelu;
+  bool bias = true;  ///< Of the linear.
+};
 
 /// logits = cap(scale * (head(x) + bias)).
 struct HeadSpec {
@@ -20,6 +27,7 @@ struct HeadSpec {
   bool bias = false;                    ///< Of families with a kHeadBias: if the file has it.
   MatrixNorm norm = MatrixNorm::kNone;  ///< Of a matrix that is not tied.
   int width = 0;  ///< Columns of the matrix, where a linear brings x to fewer; 0: D.
+  std::optional<HeadTransformSpec> transform{};  ///< In place of that linear.
 };
 
 /// A head's matrix in the file: its own, or that of the embedding.
@@ -46,7 +54,9 @@ class Head {
 
  private:
   const HeadSpec spec_;
+  std::int64_t width_;  ///< Columns of the matrix.
   std::optional<Linear> input_{};
+  std::optional<Norm> norm_{};
   WeightPtr own_{};
   WeightPtr bias_{};
   const device::Weight& matrix_;

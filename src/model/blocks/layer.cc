@@ -44,6 +44,9 @@ std::unique_ptr<Mixer> make(const TimeMixSpec& spec, BlockBuilder& builder, At a
 std::unique_ptr<Mixer> make(const DisentangledAttentionSpec& spec, BlockBuilder& builder, At at) {
   return make_disentangled_attention(spec, builder, at);
 }
+std::unique_ptr<Mixer> make(const DifferentialAttentionSpec& spec, BlockBuilder& builder, At at) {
+  return make_differential_attention(spec, builder, at);
+}
 std::unique_ptr<Mixer> make(const NoMixerSpec& /*spec*/, BlockBuilder& /*builder*/, At /*at*/) {
   return nullptr;
 }
@@ -89,9 +92,11 @@ Layer::Layer(const LayerSpec& spec, BlockBuilder& builder, At at)
   if (residual_.norm_before && !residual_.shared_norm && has_ffn) load(ffn_norm_, role::kFfnNorm);
   ffn_ = std::visit([&](const auto& ffn) { return make(ffn, builder, at); }, spec.ffn);
   if (has_post_norms && has_mixer) load(mixer_post_norm_, role::kMixerPostNorm);
+  if (residual_.mixer_sum_twice) load(mixer_sum_norm_, role::kMixerSumNorm);
   if (has_post_norms && has_ffn) load(ffn_post_norm_, role::kFfnPostNorm);
   if (spec.own_input) own_input_ = std::make_unique<LayerInput>(*spec.own_input, builder, at);
   if (spec.streams) streams_ = std::make_unique<LayerStreams>(*spec.streams, builder, at);
+  if (spec.row_conv) row_conv_ = std::make_unique<RowConv>(*spec.row_conv, builder, at);
   output_scale_ = spec.output_factor;
   if (spec.output_scale) output_scale_ = builder.loader.number(role::kLayerScale, at);
 }
@@ -108,6 +113,8 @@ std::int64_t Layer::scratch(std::int64_t n_rows) const noexcept {
     halves = std::max(halves, Scratch::size_of(n_rows, dim_) + own_input_->scratch(n_rows));
     halves += Scratch::size_of(n_rows, own_input_->width());
   }
+  if (row_conv_) halves = std::max(halves, row_conv_->scratch(n_rows));
+  if (row_conv_) halves += Scratch::size_of(n_rows, dim_);
   // h, the FFN's output of parallel layers, and mixed of all rows, then of the rows with results.
   return (residual_.parallel ? 2 : 1) * Scratch::size_of(n_rows, dim_) +
          2 * Scratch::size_of(n_rows, mixed_width()) + halves;
@@ -125,8 +132,14 @@ void Layer::run(Run& run, Tensor x) {
   if (streams_) streams_->predict(run, x);
   const Tensor h = run.scratch.take(x.rows, dim_);
   const Tensor mixed = run.scratch.take(x.rows, mixed_width());
+  Tensor beside;
+  if (row_conv_) {
+    beside = run.scratch.take(x.rows, dim_);
+    row_conv_->run(run, x, beside);
+  }
   mix(run, x, h, mixed);
   finish(run, x, h, mixed);
+  if (row_conv_) row_conv_->join(run, beside, x);
   finish_output(run, own_input(run), x);
 }
 
@@ -150,8 +163,8 @@ void Layer::finish_output(Run& run, Tensor own, Tensor x) {
 }
 
 void Layer::run_last(Run& run, Tensor x, Tensor outputs) {
-  if (outputs.rows == x.rows || second_) {
-    // Nothing to leave out; or a second mixer, whose rows are those of the step.
+  if (outputs.rows == x.rows || second_ || row_conv_) {
+    // Nothing to leave out; or a second mixer or a convolution, whose rows are those of the step.
     this->run(run, x);
     run.device.gather_outputs(x, outputs);
     return;
@@ -216,7 +229,7 @@ void Layer::finish(Run& run, Tensor x, Tensor h, Tensor mixed) {
   }
   if (mixer_) {
     mixer_->project(run, mixed, h);
-    join(run, mixer_post_norm_, h, x);
+    join_mixer(run, h, x);
     if (streams_) streams_->join_beside(run, x);
   }
   if (second_) run_second(run, x, h);
@@ -235,6 +248,17 @@ void Layer::run_second(Run& run, Tensor x, Tensor h) {
 
 void Layer::remember_source(Run& run, Tensor source) {
   if (cross_) cross_->remember(run, source, second_kv_.index);
+}
+
+void Layer::join_mixer(Run& run, Tensor h, Tensor x) {
+  if (!mixer_sum_norm_) {
+    join(run, mixer_post_norm_, h, x);
+    return;
+  }
+  run.device.add(x, h, 1.0F, h);
+  mixer_post_norm_->run(run, h, h);
+  run.device.add(x, h, 1.0F, x);
+  mixer_sum_norm_->run(run, x, x);
 }
 
 void Layer::join(Run& run, const std::optional<Norm>& post_norm, Tensor h, Tensor x) {

@@ -9,6 +9,7 @@
 #include "model/blocks/attention_beside_mamba2.h"
 #include "model/blocks/cross_attention.h"
 #include "model/blocks/dense_ffn.h"
+#include "model/blocks/differential_attention.h"
 #include "model/blocks/disentangled_attention.h"
 #include "model/blocks/gated_conv.h"
 #include "model/blocks/gated_delta.h"
@@ -19,6 +20,7 @@
 #include "model/blocks/mamba2.h"
 #include "model/blocks/moe_ffn.h"
 #include "model/blocks/rg_lru.h"
+#include "model/blocks/row_conv.h"
 #include "model/blocks/rwkv.h"
 #include "model/blocks/self_attention.h"
 #include "model/blocks/streams.h"
@@ -28,6 +30,7 @@ namespace openllm::model {
 namespace role {
 inline constexpr Role kMixerNorm{"layer.mixer_norm"};           ///< Before the mixer.
 inline constexpr Role kMixerPostNorm{"layer.mixer_post_norm"};  ///< Behind it.
+inline constexpr Role kMixerSumNorm{"layer.mixer_sum_norm"};
 inline constexpr Role kCrossNorm{"layer.cross_norm"};
 inline constexpr Role kCrossPostNorm{"layer.cross_post_norm"};
 inline constexpr Role kFfnNorm{"layer.ffn_norm"};
@@ -40,10 +43,11 @@ struct NoMixerSpec {};
 struct NoFfnSpec {};
 
 /// Kinds of mixers and FFNs: an entry here and in layer.cc, and a file pair beside it.
-using MixerSpec = std::variant<SelfAttentionSpec, LatentAttentionSpec, GatedConvSpec, MambaSpec,
-                               Mamba2Spec, GatedDeltaSpec, LightningAttentionSpec,
-                               AttentionBesideMamba2Spec, AttentionBeforeMamba2Spec, RgLruSpec,
-                               TimeMixSpec, DisentangledAttentionSpec, NoMixerSpec>;
+using MixerSpec =
+    std::variant<SelfAttentionSpec, LatentAttentionSpec, GatedConvSpec, MambaSpec, Mamba2Spec,
+                 GatedDeltaSpec, LightningAttentionSpec, AttentionBesideMamba2Spec,
+                 AttentionBeforeMamba2Spec, RgLruSpec, TimeMixSpec, DisentangledAttentionSpec,
+                 DifferentialAttentionSpec, NoMixerSpec>;
 using FfnSpec = std::variant<DenseFfnSpec, MoeFfnSpec, NoFfnSpec>;
 
 /// How the halves f of a layer join the residual stream x.
@@ -52,6 +56,8 @@ struct ResidualSpec {
   bool bare_mixer = false;  ///< But the mixer reads x all the same.
   bool norm_after = false;  ///< x + norm(f(..)): "sandwich" together with norm_before.
   bool norm_sum = false;    ///< x = norm(x + f(x)): "post-norm".
+  /// With norm_sum, of the mixer: x = norm'(x + norm(x + f(x))).
+  bool mixer_sum_twice = false;
   /// Mixer and FFN both read the layer's input: x + mixer(norm(x)) + ffn(norm(x)).
   bool parallel = false;
   bool shared_norm = false;  ///< The FFN of a parallel layer reads the mixer's norm.
@@ -76,6 +82,7 @@ struct LayerSpec {
   float output_factor = 1.0F;                   ///< Or by this one.
   std::optional<ChannelMixSpec> channel_mix{};  ///< Where `cross` would be; there is no FFN then.
   std::optional<StreamsSpec> streams{};         ///< The same for all layers.
+  std::optional<RowConvSpec> row_conv{};        ///< Of rows that see their whole sequence.
   /// How often it runs in a row; of layers that keep nothing from step to step.
   int n_times = 1;
 };
@@ -118,6 +125,7 @@ class Layer {
   void run_second(Run& run, device::Tensor x, device::Tensor h);
   /// x += norm(h) and so on, as the residual has it.
   void join(Run& run, const std::optional<Norm>& post_norm, device::Tensor h, device::Tensor x);
+  void join_mixer(Run& run, device::Tensor h, device::Tensor x);
 
   const ResidualSpec residual_;
   const std::int64_t dim_;
@@ -127,6 +135,7 @@ class Layer {
   std::unique_ptr<Mixer> mixer_;  ///< Null: none.
   KvUser mixer_kv_{};
   std::optional<Norm> mixer_post_norm_{};
+  std::optional<Norm> mixer_sum_norm_{};
   std::optional<Norm> cross_norm_{};
   std::unique_ptr<Mixer> second_{};  ///< Cross attention, or another one before the FFN.
   CrossAttention* cross_ = nullptr;  ///< The same, if it is that.
@@ -137,6 +146,7 @@ class Layer {
   std::optional<Norm> ffn_post_norm_{};
   std::unique_ptr<LayerInput> own_input_{};
   std::unique_ptr<LayerStreams> streams_{};
+  std::unique_ptr<RowConv> row_conv_{};
   float output_scale_ = 1.0F;
 };
 

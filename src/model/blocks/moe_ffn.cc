@@ -75,6 +75,7 @@ class MoeFfn final : public Ffn {
       correction_ = builder.loader.values(role::kRouterCorrection, at, spec.router.n_experts);
     }
     if (spec.post_norm) post_norm_.emplace(builder, role::kMoePostNorm, at, builder.dim);
+    if (spec.output_bias) bias_ = load_bias(builder, at);
     if (!spec.shared) return;
     shared_ = make_dense_ffn(
         *spec.shared, builder, at,
@@ -103,6 +104,9 @@ class MoeFfn final : public Ffn {
     // `out` may be the input's scratch, which is still read when the shared part has run.
     const Tensor sum = run.scratch.take(n_rows, dim_);
     const Tensor x = run_routed(run, input, sum);
+    if (bias_) {
+      run.device.embed(*bias_, {.by = device::Lookup::By::kConstant, .add = true}, sum);
+    }
     if (!shared_) {
       run.device.copy(sum, out);
       if (post_norm_) post_norm_->run(run, out, out);
@@ -138,6 +142,12 @@ class MoeFfn final : public Ffn {
     if (spec.own_norms)
       router.gains = builder.loader.host_values(role::kExpertGains, at, router.n_experts);
     return router;
+  }
+
+  /// As a table of one row, which is added to all.
+  static WeightPtr load_bias(BlockBuilder& builder, At at) {
+    const std::vector<float> values = builder.loader.host_values(role::kMoeBias, at, builder.dim);
+    return builder.loader.made_table(1, builder.dim, values);
   }
 
   void load_own_norms(BlockBuilder& builder, At at) {
@@ -208,6 +218,7 @@ class MoeFfn final : public Ffn {
   const ExpertLinear down_;
   const std::unique_ptr<device::Routing> routing_;
   WeightPtr correction_{};
+  WeightPtr bias_{};
   device::NormSpec router_norm_{};
   WeightPtr router_scale_{};
   std::optional<Norm> expert_norm_{};

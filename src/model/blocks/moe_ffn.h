@@ -20,6 +20,7 @@ inline constexpr Role kSharedDown{"moe.shared.down"};
 inline constexpr Role kSharedGateUp{"moe.shared.gate_up"};
 inline constexpr Role kSharedScore{"moe.shared.score"};
 inline constexpr Role kMoePostNorm{"moe.post_norm"};
+inline constexpr Role kMoeBias{"moe.bias"};              ///< A tensor, no module.
 inline constexpr Role kRouterScale{"moe.router_scale"};  ///< A tensor, no module; so the next.
 inline constexpr Role kExpertGains{"moe.expert_gains"};
 inline constexpr Role kExpertNorm{"moe.expert_norm"};  ///< Before the experts.
@@ -36,6 +37,7 @@ struct MoeFfnSpec {
   std::optional<DenseFfnSpec> shared{};  ///< An FFN for every row, added to the experts' sum.
   bool shared_score = false;             ///< Times the sigmoid of a linear of the row.
   bool post_norm = false;                ///< A norm behind the sum.
+  bool output_bias = false;              ///< Added to the sum, whatever the weights.
   /// Router and experts read the layer's row by norms of their own, the router by one without
   /// weights times its scale / sqrt(D); each expert's weight has a gain; and what the experts give
   /// is normalised before the sum, and so is the shared part's.

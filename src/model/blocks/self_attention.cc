@@ -21,11 +21,11 @@ class SelfAttention final : public Mixer {
                           NormSpec{{device::NormKind::kRms, builder.norm.eps}, false, false});
     }
     output_ = Linear(builder, {{role::kAttentionOutput, builder.dim, spec.output_bias}},
-                     spec.q_width(), at);
+                     spec.mixed_width(), at);
     attention_.n_heads = spec.n_heads;
     attention_.n_kv_heads = spec.n_kv_heads;
     attention_.head_dim = spec.head_dim;
-    attention_.value_dim = spec.head_dim;
+    attention_.value_dim = spec.value_size();
     attention_.scale = spec.scale;
     attention_.window = spec.window;
     attention_.chunk = spec.chunk;
@@ -33,12 +33,12 @@ class SelfAttention final : public Mixer {
     if (spec.sinks) sinks_ = builder.loader.values(role::kSinks, at, spec.n_heads);
     attention_.sinks = sinks_.get();
     if (spec.inner_norm) {
-      inner_norm_.emplace(builder, role::kAttentionInnerNorm, at, spec.q_width());
+      inner_norm_.emplace(builder, role::kAttentionInnerNorm, at, spec.mixed_width());
     }
     if (spec.sees_all) attention_.visibility = device::Visibility::kWhole;
   }
 
-  std::int64_t width() const noexcept override { return spec_.q_width(); }
+  std::int64_t width() const noexcept override { return spec_.mixed_width(); }
   std::int64_t scratch(std::int64_t n_rows) const noexcept override {
     return Scratch::size_of(n_rows, columns());
   }
@@ -49,7 +49,7 @@ class SelfAttention final : public Mixer {
             window,
             spec_.n_kv_heads,
             spec_.head_dim,
-            spec_.head_dim,
+            spec_.value_size(),
             spec_.sees_all,
             spec_.keys_of_layer};
   }
@@ -62,11 +62,14 @@ class SelfAttention final : public Mixer {
     qkv_.run(run, input, qkv.columns(0, qkv_.n_out()));
     const Tensor q = qkv.columns(0, n_q);
     const Tensor k = qkv.columns(n_q, n_kv);
-    const Tensor v = qkv.columns(n_q + n_kv, n_kv);
+    const std::int64_t n_v = spec_.keys_of_layer < 0 ? spec_.value_width() : 0;
+    const Tensor v = qkv.columns(n_q + n_kv, n_v);
+    const std::int64_t n_qkv = n_q + n_kv + n_v;
+    if (spec_.value_scale != 1.0F) run.device.scale(spec_.value_scale, v);
     if (spec_.value_is_key) run.device.copy(k, v);
     if (value_norm_) value_norm_->run(run, v, v);
     const bool clips = spec_.clip_qkv > 0.0F;
-    const Tensor clipped = qkv.columns(0, n_q + 2 * n_kv);
+    const Tensor clipped = qkv.columns(0, n_qkv);
     if (clips && !spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, clipped);
     if (!spec_.qk_norm_after_rope) normalise(run, q, k);
     if (clips && spec_.clip_after_norm) run.device.clamp(spec_.clip_qkv, clipped);
@@ -83,13 +86,27 @@ class SelfAttention final : public Mixer {
       attention.bias = run.position_biases[static_cast<std::size_t>(spec_.position_bias)].get();
     }
     run.device.attention(attention, run.kv, kv_layer, q, mixed);
-    if (spec_.output_gate) run.device.apply_gate(qkv.columns(n_q + 2 * n_kv, n_q), mixed);
+    if (spec_.output_gate) apply_gate(run, qkv.columns(n_qkv, spec_.gate_width()), mixed);
     if (inner_norm_) inner_norm_->run(run, mixed, mixed);
   }
 
   void project(Run& run, Tensor mixed, Tensor out) override { output_.run(run, mixed, out); }
 
  private:
+  void apply_gate(Run& run, Tensor gate, Tensor mixed) const {
+    if (spec_.gate_is_softplus) run.device.softplus(gate);
+    const std::int64_t n_gates = spec_.gate_of_heads ? spec_.n_heads : 1;
+    const std::int64_t n = gate.cols / n_gates;
+    const std::int64_t width = mixed.cols / n_gates;
+    for (std::int64_t i = 0; i < n_gates; ++i) {
+      const Tensor part = mixed.columns(i * width, width);
+      if (spec_.gate_is_softplus) {
+        run.device.multiply(gate.columns(i * n, n), part);
+      } else {
+        run.device.apply_gate(gate.columns(i * n, n), part);
+      }
+    }
+  }
   /// Of Q, K, V and the gate.
   std::int64_t columns() const noexcept {
     return qkv_.n_out() + (spec_.value_is_key ? spec_.kv_width() : 0);
@@ -132,7 +149,7 @@ class SelfAttention final : public Mixer {
     }
     if (index.has(role::kQkv, at) || !index.knows(role::kQ)) {
       if (spec.fused.n_groups > 0) return grouped_parts(spec);
-      parts = {{role::kQkv, n_q + 2 * n_kv, spec.bias}};
+      parts = {{role::kQkv, n_q + n_kv + spec.value_width(), spec.bias}};
     } else if (index.has(role::kKv, at)) {
       const std::int64_t n = spec.head_dim;
       parts = {{role::kQ, n_q, spec.bias, spec.head_dim},
@@ -141,7 +158,7 @@ class SelfAttention final : public Mixer {
     } else {
       parts = {{role::kQ, n_q, spec.bias, spec.head_dim},
                {role::kK, n_kv, spec.bias, spec.head_dim},
-               {role::kV, n_kv, spec.bias}};
+               {role::kV, spec.value_width(), spec.bias}};
     }
     if (spec.gate_beside_queries) {
       const std::int64_t n = spec.n_heads;
@@ -149,7 +166,7 @@ class SelfAttention final : public Mixer {
       parts[0].rows = {n, 2 * head, 0, head};
       parts.push_back({role::kQ, n_q, spec.bias, 0, {n, 2 * head, head, head}});
     } else if (spec.output_gate) {
-      parts.push_back({role::kAttentionGate, n_q});
+      parts.push_back({role::kAttentionGate, spec.gate_width()});
     }
     return parts;
   }

@@ -60,8 +60,12 @@ struct SelfAttentionSpec {
   bool clip_after_norm = false;                        ///< Else before it.
   bool sinks = false;                                  ///< Each head has a score without a value.
   std::optional<device::PositionScale> query_scale{};  ///< Of Q, at last.
+  int value_dim = 0;  ///< Of values, where they have another size than keys; 0: head_dim.
+  float value_scale = 1.0F;
   /// Mixed heads times the sigmoid of a linear of the input.
   bool output_gate = false;
+  bool gate_of_heads = false;        ///< One number for each head.
+  bool gate_is_softplus = false;     ///< Instead of the sigmoid.
   bool gate_beside_queries = false;  ///< Its rows follow each head's of Q, in the module of Q.
   bool inner_norm = false;           ///< A norm before the output.
   bool value_norm = false;           ///< An RMS norm without weights on each head of V.
@@ -71,6 +75,10 @@ struct SelfAttentionSpec {
 
   std::int64_t q_width() const noexcept { return std::int64_t{n_heads} * head_dim; }
   std::int64_t kv_width() const noexcept { return std::int64_t{n_kv_heads} * head_dim; }
+  int value_size() const noexcept { return value_dim > 0 ? value_dim : head_dim; }
+  std::int64_t value_width() const noexcept { return std::int64_t{n_kv_heads} * value_size(); }
+  std::int64_t mixed_width() const noexcept { return std::int64_t{n_heads} * value_size(); }
+  std::int64_t gate_width() const noexcept { return gate_of_heads ? n_heads : mixed_width(); }
 };
 
 std::unique_ptr<Mixer> make_self_attention(const SelfAttentionSpec& spec, BlockBuilder& builder,

@@ -154,8 +154,9 @@ Type read_type(const Config& rope) {
   // `type` is the older name; transformers looks at it only when `rope_type` is absent.
   const std::string_view key = rope.first_of({"rope_type", "type"});
   const std::string name = rope.string_or(key, "default");
-  constexpr std::array<std::pair<std::string_view, Type>, 8> kTypes{{
+  constexpr std::array<std::pair<std::string_view, Type>, 9> kTypes{{
       {"default", Type::kDefault},
+      {"mrope", Type::kDefault},  // of several axes, which are equal for texts
       {"linear", Type::kLinear},
       {"dynamic", Type::kDynamic},
       {"llama3", Type::kLlama3},

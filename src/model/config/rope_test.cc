@@ -204,7 +204,7 @@ TEST_P(RopeRefusalTest, NamesThePlace) {
 INSTANTIATE_TEST_SUITE_P(
     All, RopeRefusalTest,
     testing::Values(
-        Refusal{R"({"rope_type": "mrope"})", ErrorCode::kUnsupported, "mrope"},
+        Refusal{R"({"rope_type": "helical"})", ErrorCode::kUnsupported, "helical"},
         Refusal{R"({"rope_type": 3})", ErrorCode::kCorruptData, "rope_type"},
         Refusal{R"({"rope_type": "linear"})", ErrorCode::kCorruptData, "factor"},
         Refusal{R"({"rope_type": "linear", "factor": 0})", ErrorCode::kCorruptData, "factor"},

@@ -124,6 +124,12 @@ std::optional<float> number_in_metadata(const format::Checkpoint& checkpoint,
   return static_cast<float>(one->as_double(name));
 }
 
+/// A tensor of stacked experts, whose name may have no suffix.
+const tensor::TensorView* find_stacked(const TensorIndex& index, const std::string& name) {
+  const tensor::TensorView* const found = index.find(name);
+  return found != nullptr ? found : index.find(name.substr(0, name.rfind('.')));
+}
+
 }  // namespace
 
 WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, const Layouts& layouts,
@@ -268,7 +274,21 @@ WeightPtr WeightLoader::made_table(std::int64_t rows, std::int64_t cols,
 
 WeightPtr WeightLoader::changed(Role role, At at, const Shape& shape, std::string_view suffix,
                                 const std::function<void(std::vector<float>&)>& change) {
-  const std::string name = base::cat(index_.module(role, at), suffix);
+  return upload_changed(base::cat(index_.module(role, at), suffix), shape, change,
+                        WeightRole::kVector, std::nullopt);
+}
+
+WeightPtr WeightLoader::changed_matrix(Role role, At at, const Shape& shape,
+                                       std::string_view suffix, std::int64_t n_out,
+                                       std::int64_t n_in,
+                                       const std::function<void(std::vector<float>&)>& change) {
+  return upload_changed(base::cat(index_.module(role, at), suffix), shape, change,
+                        WeightRole::kLinear, Shape{n_out, n_in});
+}
+
+WeightPtr WeightLoader::upload_changed(const std::string& name, const Shape& shape,
+                                       const std::function<void(std::vector<float>&)>& change,
+                                       WeightRole role, std::optional<Shape> result) {
   const tensor::TensorView& view = index_.take(name, shape);
   std::optional<RoundedSource> rounded;
   if (types_.rounded) rounded.emplace(WeightSource{{{view, name}}}, *types_.rounded);
@@ -282,12 +302,12 @@ WeightPtr WeightLoader::changed(Role role, At at, const Shape& shape, std::strin
   std::vector<float> values(n);
   type.to_f32(source.bytes.data(), values.data(), n);
   change(values);
-  const tensor::TensorView result{tensor::DType::kF32,
-                                  Shape{static_cast<std::int64_t>(values.size())},
-                                  std::as_bytes(std::span<const float>(values))};
+  if (!result) result = Shape{static_cast<std::int64_t>(values.size())};
+  const tensor::TensorView made{tensor::DType::kF32, *result,
+                                std::as_bytes(std::span<const float>(values))};
   WeightPtr weight;
   try {
-    weight = device_.upload({.parts = {{result, name}}}, WeightRole::kVector);
+    weight = device_.upload({.parts = {{made, name}}}, role);
   } catch (const Error& error) {
     throw Error(error.code(), base::cat(index_.checkpoint().path(), ": ", error.what()));
   }
@@ -313,8 +333,12 @@ WeightPtr WeightLoader::constant(std::int64_t n, float value) {
 }
 
 WeightPart WeightLoader::take_slice(Role role, const std::string& name, Shape shape, At at) {
+  // Of a family whose experts are turned, those of a file that has them straight are told by shape.
+  const tensor::TensorView* const stacked = find_stacked(index_, name);
+  const bool is_straight = stacked != nullptr && shape.n_dims() == 2 && shape[0] != shape[1] &&
+                           stacked->shape == Shape{at.n_experts, shape[0], shape[1]};
   const bool turned =
-      shape.n_dims() == 2 &&
+      shape.n_dims() == 2 && !is_straight &&
       (layout_.transposed_experts || (layout_.flat_experts && role == layout_.transposed_flat));
   if (turned) shape = Shape{shape[1], shape[0]};
   Shape whole = Shape{at.n_experts, shape[0]};
@@ -362,7 +386,11 @@ WeightPart WeightLoader::take_matrix(const std::string& module, std::int64_t n_o
 }
 
 std::vector<WeightPart> WeightLoader::take_biases(const LinearPart& part, At at) {
-  const std::string name = index_.module(part.role, at) + ".bias";
+  const std::string module = index_.module(part.role, at);
+  std::string name = module + ".bias";
+  // A parameter beside the module instead of one of it.
+  if (index_.find(name) == nullptr && index_.find(module + "_bias") != nullptr)
+    name = module + "_bias";
   if (at.n_experts > 0 && !index_.has_expert_numbers(part.role, at)) {
     return {take_slice(part.role, name, Shape{part.n_out}, at)};
   }

@@ -112,6 +112,10 @@ class WeightLoader {
   /// name, ".weight" or nothing.
   WeightPtr changed(Role role, At at, const tensor::Shape& shape, std::string_view suffix,
                     const std::function<void(std::vector<float>&)>& change);
+  /// The same as the matrix [n_out, n_in] of a linear.
+  WeightPtr changed_matrix(Role role, At at, const tensor::Shape& shape, std::string_view suffix,
+                           std::int64_t n_out, std::int64_t n_in,
+                           const std::function<void(std::vector<float>&)>& change);
   /// Numbers that are in no file, as a vector; and `n` equal ones.
   WeightPtr made_vector(const std::vector<float>& values);
   WeightPtr constant(std::int64_t n, float value);
@@ -154,6 +158,10 @@ class WeightLoader {
   void finish();
 
  private:
+  /// Numbers of a tensor of that shape; `change` sees them before they go to the device.
+  WeightPtr upload_changed(const std::string& name, const tensor::Shape& shape,
+                           const std::function<void(std::vector<float>&)>& change,
+                           device::WeightRole role, std::optional<tensor::Shape> result);
   /// `type`: what matrices are quantised to.
   WeightPtr upload(const device::WeightSource& source, device::WeightRole role, bool read_each_step,
                    std::optional<tensor::DType> type = std::nullopt);
