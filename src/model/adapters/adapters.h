@@ -56,6 +56,10 @@ class Adapters {
   using Delta = MountedAdapter::Delta;
   using Modules = std::vector<AdaptableModule>;
 
+  const ModuleLayout& layout_of(format::Checkpoint::Kind kind) const noexcept {
+    return kind == format::Checkpoint::Kind::kGguf ? gguf_layout_ : hf_layout_;
+  }
+
   /// The parts of the network that the adapter's module is: several where its outputs are used in
   /// parts.
   Modules find(const AdapterSource& source, const AdapterModule& module) const;
@@ -77,10 +81,6 @@ class Adapters {
   const AdaptableModule* tied_head(const AdaptableModule& table) const;
 
   device::Device& device_;
-  const ModuleLayout& layout_of(format::Checkpoint::Kind kind) const noexcept {
-    return kind == format::Checkpoint::Kind::kGguf ? gguf_layout_ : hf_layout_;
-  }
-
   const ModuleLayout hf_layout_;  // copies: a model may have one of its own while it loads
   const ModuleLayout gguf_layout_;
   const format::Checkpoint::Kind base_naming_;
