@@ -51,7 +51,7 @@ TEST_EXTRA = {
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
-DEPS = re.compile(r"openllm_layer\((\w+)[^)]*?\bDEPS\b([^)]*?)(?:\bLIBS\b|\))", re.DOTALL)
+DEPS = re.compile(r"openllm_layer\((\w+)[^)]*?\bDEPS\b([^)]*?)(?:\bLIBS\b|\bTEST_PARTS\b|\))", re.DOTALL)
 STANDARD = re.compile(r"[a-z_]+")
 
 

@@ -23,9 +23,14 @@ constexpr const char* kLockName = "lock";
 /// Only what has no lock file (something else's, or half removed) is judged by its age.
 constexpr auto kLeftoverAge = std::chrono::minutes(10);
 
+/// Somebody who removes the last thing in a folder removes that too, so one that was made a moment
+/// ago may be gone when the next is made in it.
 void make_folders(const fs::path& path) {
   std::error_code error;
-  fs::create_directories(path, error);
+  for (int attempt = 0; attempt < 16; ++attempt) {
+    fs::create_directories(path, error);
+    if (error != std::errc::no_such_file_or_directory) break;
+  }
   if (error)
     base::fail_at(ErrorCode::kIo, path.string(), "cannot make the folder: ", error.message());
 }

@@ -48,7 +48,7 @@ START = {
     ("--backend", "native"): WORKS,
     ("--backend", "ctranslate"): (3, "ctranslate"),
     ("--backend", "triton"): (3, "triton"),
-    ("--quantise", "int8"): WORKS,
+    ("--model-id", str(DATA / "models" / "qwen3"), "--quantise", "int8"): WORKS,
     ("--quantize", "gptq"): (4, "GGUF"),
     ("--serialisation", "auto"): WORKS,
     ("--serialization", "safetensors"): WORKS,
