@@ -514,6 +514,7 @@ def fuzz_command(options):
         tokenizer = random_tokenizer(rng)
         path = folder / ("fuzz-%d.json" % seed)
         tokenizer.save(str(path))
+        tokenizer = Tokenizer.from_file(str(path))  # one that was put together remembers more than its file
         tokenizer.no_truncation()
         tokenizer.no_padding()
         probe = Probe(options.probe, path)
