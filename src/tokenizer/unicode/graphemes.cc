@@ -1,17 +1,37 @@
 #include "tokenizer/unicode/graphemes.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include <unicode/uchar.h>
 
 #include "tokenizer/unicode/fast_utf8.h"
+#include "tokenizer/unicode/unicode_additions.h"
 
 namespace openllm::tokenizer {
 namespace {
 
 using Break = UGraphemeClusterBreak;
 
+/// Marks of Unicode 16 and 17, found by asking the Hugging Face library about every code point.
+constexpr CodeRange kAddedMarks[] = {
+    {0x897, 0x897},     {0x1ACF, 0x1ADD},   {0x1AE0, 0x1AEB},   {0x10D69, 0x10D6D},
+    {0x10EFA, 0x10EFC}, {0x113B8, 0x113C0}, {0x113C2, 0x113C2}, {0x113C5, 0x113C5},
+    {0x113C7, 0x113CA}, {0x113CC, 0x113D0}, {0x113D2, 0x113D2}, {0x113E1, 0x113E2},
+    {0x11B60, 0x11B67}, {0x11F5A, 0x11F5A}, {0x1611E, 0x1612F}, {0x1E5EE, 0x1E5EF},
+    {0x1E6E3, 0x1E6E3}, {0x1E6E6, 0x1E6E6}, {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5}};
+
+bool is_added_mark(char32_t code) noexcept {
+  const auto* range =
+      std::lower_bound(std::begin(kAddedMarks), std::end(kAddedMarks), code,
+                       [](const CodeRange& each, char32_t value) { return each.last < value; });
+  return range != std::end(kAddedMarks) && range->first <= code;
+}
+
 Break break_of(char32_t code) noexcept {
-  return static_cast<Break>(
+  const auto known = static_cast<Break>(
       u_getIntPropertyValue(static_cast<UChar32>(code), UCHAR_GRAPHEME_CLUSTER_BREAK));
+  return known == U_GCB_OTHER && is_added_mark(code) ? U_GCB_EXTEND : known;
 }
 
 bool is_pictograph(char32_t code) noexcept {
