@@ -18,7 +18,7 @@ struct Wrapper {
   std::string_view model_type;
   std::string_view text_type;  ///< Where the text's configuration does not say.
   std::string_view key = "text_config";
-  std::string_view outer = "";  ///< The member that has the key; empty: the whole configuration.
+  std::string_view outer{};  ///< The member that has the key; empty: the whole configuration.
 };
 
 constexpr std::array<Wrapper, 40> kWrappers{{
