@@ -29,8 +29,8 @@ def properties(report):
 
 def oracle_of(model):
     """The library whose logits the golden has, from the configuration that it wrote."""
-    folder = ROOT / "tests/data/models" / model.split("/")[0]
-    config = json.loads((folder / "config.json").read_text()) if (folder / "config.json").exists() else {}
+    paths = [ROOT / "tests/data" / kind / model.split("/")[0] / "config.json" for kind in ("models", "encoders")]
+    config = next((json.loads(path.read_text()) for path in paths if path.exists()), {})
     version = config.get("transformers_version")
     return config.get("model_type", "?"), "transformers" + (" " + version if version else "")
 

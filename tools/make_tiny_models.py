@@ -645,6 +645,14 @@ MODELS = {
     "internvl": seeded(738, "InternVLConfig", text_config=dict(model_type="qwen2", vocab_size=96, **sizes()),
                        vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1,
                                           num_attention_heads=2, image_size=[16, 16], patch_size=[8, 8])),
+    "fuyu": seeded(769, "FuyuConfig", text_config=dict(
+                       model_type="persimmon", vocab_size=96, **sizes(hidden_act="relu2", tie_word_embeddings=False)),
+                   patch_size=4),
+    "emu3": seeded(759, "Emu3Config", text_config=dict(vocab_size=96, **sizes(
+                       pad_token_id=0, bos_token_id=1, eos_token_id=2)), vq_config=dict(
+                       codebook_size=8, embed_dim=8, latent_channels=8, base_channels=8, channel_multiplier=[1, 1],
+                       num_res_blocks=1, attn_resolutions=[], hidden_size=8, num_attention_heads=1),
+                   vocabulary_map={"<image>": 90}),
     "lfm3": seeded(752, "Lfm3Config", **sizes(num_hidden_layers=4, head_dim=8), sliding_window=7, conv_L_cache=5, pad_token_id=0,
                    layer_types=["conv", "sliding_attention", "full_attention", "conv"]),
     "aria-text": seeded(753, "AriaTextConfig", **sizes(), moe_num_experts=5, moe_topk=2, moe_num_shared_experts=2),

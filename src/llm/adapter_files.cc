@@ -11,7 +11,7 @@ namespace openllm::llm {
 
 std::string find_adapter_files(const std::string& id, const LoadOptions& options) {
   std::error_code ignored;
-  const std::string path = store::expand_home(id);
+  std::string path = store::expand_home(id);
   if (std::filesystem::exists(path, ignored)) return path;
   std::string reason = "there is no such file or folder";
   if (!store::is_path(id) && is_hub_name(id)) {

@@ -200,6 +200,8 @@ std::vector<Case> cases() {
                            "smolvlm",
                            "aya-vision",
                            "internvl",
+                           "fuyu",
+                           "emu3",
                            "led",
                            "bigbird-pegasus",
                            "fsmt",

@@ -90,7 +90,7 @@ MountedAdapter::Shared AdapterTensors::turned(const NamedTensor& tensor, std::in
 std::vector<float> AdapterTensors::matrix_values(const NamedTensor& tensor, std::int64_t n_rows,
                                                  std::int64_t n_cols, const RowOrder& order) const {
   require_shape(tensor, Shape{n_rows, n_cols});
-  const std::vector<float> all = values_of(tensor);
+  std::vector<float> all = values_of(tensor);
   if (order.is_plain()) return all;
   const std::int64_t n = order.count(n_rows);
   std::vector<float> taken(static_cast<std::size_t>(n * n_cols));

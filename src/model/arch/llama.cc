@@ -1,6 +1,6 @@
-// Llama 1 to 3, and everything that is published under that name (SmolLM2, TinyLlama, ...).
-// Sources: transformers models/llama, llama.cpp's "llama" architecture (Q and K rows permuted so
-// that RoPE turns neighbouring pairs).
+// Llama 1 to 3, everything that is published under that name (SmolLM2, TinyLlama, ...), and the
+// text of Emu3. Sources: transformers models/llama, llama.cpp's "llama" architecture (Q and K rows
+// permuted so that RoPE turns neighbouring pairs).
 
 #include "model/arch/family.h"
 #include "model/arch/gguf_members.h"
@@ -11,7 +11,8 @@ namespace {
 
 ModelSpec from_hf(const Config& config) {
   ModelSpec spec = hf::read_llama_like(config, {});
-  hf::read_single_rope(config, spec);
+  const bool emu = config.string_or("model_type", "llama") == "emu3_text_model";
+  hf::read_single_rope(config, spec, {.theta = emu ? 1000000.0 : 10000.0});
   hf::read_attention_bias(config, spec);
   const bool ffn_bias = config.bool_or("mlp_bias", false);
   each_ffn(spec, [&](DenseFfnSpec& ffn) { ffn.bias = ffn_bias; });
@@ -45,7 +46,8 @@ ModuleLayout gguf_layout() {
 }  // namespace
 
 Family llama_family() {
-  return {"llama", {"llama"}, {"llama"}, from_hf, from_gguf, hf::llama_layout(), gguf_layout()};
+  return {"llama",   {"llama", "emu3_text_model"}, {"llama"},    from_hf,
+          from_gguf, hf::llama_layout(),           gguf_layout()};
 }
 
 Family llama_bidirec_family() {

@@ -18,17 +18,19 @@ struct Wrapper {
   std::string_view model_type;
   std::string_view text_type;  ///< Where the text's configuration does not say.
   std::string_view key = "text_config";
-  std::string_view outer = "";  ///< The member that has the key; empty: the whole configuration.
+  std::string_view outer{};  ///< The member that has the key; empty: the whole configuration.
 };
 
-constexpr std::array<Wrapper, 40> kWrappers{{
+constexpr std::array<Wrapper, 42> kWrappers{{
     {"audioflamingo3", "qwen2"},
     {"aya_vision", "cohere2"},
     {"cohere2_vision", "cohere2"},
     {"deepseek_vl", "llama"},
     {"deepseek_vl_hybrid", "llama"},
+    {"emu3", "emu3_text_model"},
     {"exaone4_5", "exaone4"},
     {"fast_vlm", "qwen2"},
+    {"fuyu", "persimmon"},
     {"glm46v", "glm4v_text"},
     {"glm4v", "glm4v_text"},
     {"glmasr", "llama"},
@@ -73,7 +75,7 @@ const Wrapper* find_wrapper(std::string_view model_type) {
 
 /// Everything beside the text that such files have, with or without "model." before it.
 constexpr std::string_view kOuter = "model.";
-constexpr std::array<std::string_view, 23> kTowers = {
+constexpr std::array<std::string_view, 25> kTowers = {
     "model.vision_tower.*",
     "model.vision_model.*",
     "model.visual.*",
@@ -97,6 +99,8 @@ constexpr std::array<std::string_view, 23> kTowers = {
     "model.video_tower.*",
     "model.visual_embeddings_table.*",
     "model.qformer.*",
+    "model.vqmodel.*",
+    "model.vision_embed_tokens.*",
 };
 
 }  // namespace

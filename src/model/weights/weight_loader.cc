@@ -101,8 +101,8 @@ bool of_one_kind(const WeightPart& a, const WeightPart& b) {
 /// weights of norms without any.
 std::string vector_name(const TensorIndex& index, const std::string& module,
                         std::string_view suffix, std::string_view older) {
-  const std::string name = base::cat(module, suffix);
-  const std::string old_name = base::cat(module, older);
+  std::string name = base::cat(module, suffix);
+  std::string old_name = base::cat(module, older);
   if (index.find(name) != nullptr) return name;
   if (index.find(old_name) != nullptr) return old_name;
   return suffix == ".weight" && index.find(module) != nullptr ? module : name;
@@ -503,8 +503,8 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
 int WeightLoader::list_module(AdaptableModule module) {
   module.piece = n_listed_pieces_++;
   module.ref.in_encoder = index_.stack() == TensorIndex::Stack::kEncoder;
-  modules_.push_back(std::move(module));
-  return modules_.back().piece;
+  modules_.push_back(module);
+  return module.piece;
 }
 
 WeightPtr WeightLoader::head(Role role, std::int64_t n_out, std::int64_t n_in, MatrixNorm norm) {
