@@ -45,6 +45,9 @@ struct ModelInfo {
   int n_labels = 0;        ///< Classes of a classifier; else 0.
   /// Prompts go to an encoder, and answers are texts of their own (T5, BART): "seq2seq".
   bool is_encoder_decoder = false;
+  /// Parts in the files that are not run, by their names there: towers of images and sounds, layers
+  /// that predict further tokens.
+  std::vector<std::string> left_out{};
 };
 
 /// Which backend and device run the model, and why they were chosen.

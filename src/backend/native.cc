@@ -197,6 +197,7 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
   const model::ModelSpec spec = model::read_spec(*checkpoint);
   ModelFacts facts{spec.architecture, spec.n_layers(), spec.vocab_size, wanted_len(spec, options)};
   facts.is_encoder_decoder = spec.encoder.has_value();
+  facts.left_out = model::left_out_parts(*checkpoint);
   facts.embedding_size = facts.is_encoder_decoder ? 0 : spec.dim;
   if (!spec.head) facts.task = ModelTask::kEmbed;
   if (spec.pooled_head) {

@@ -27,6 +27,7 @@ struct ModelFacts {
   int embedding_size = 0;  ///< As ModelInfo's.
   int n_labels = 0;
   bool is_encoder_decoder = false;
+  std::vector<std::string> left_out{};  ///< As ModelInfo's.
 };
 
 /// A backend that LoadOptions::backend can name. One that this build or machine does not have is

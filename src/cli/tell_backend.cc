@@ -6,6 +6,12 @@
 
 namespace openllm::cli {
 
+std::string describe_left_out(const LLM& llm) {
+  std::string parts;
+  for (const std::string& part : llm.info().left_out) parts += (parts.empty() ? "" : ", ") + part;
+  return parts.empty() ? parts : base::cat("openllm: left out of the model's files: ", parts, "\n");
+}
+
 void tell_backend(const LLM& llm) {
   const BackendInfo backend = llm.backend();
   note(base::cat("openllm: debug: ", llm.tag(), " from ", llm.info().path, "\n",

@@ -44,6 +44,12 @@ TEST(Inspect, NamesHowMatricesAreQuantised) {
   EXPECT_EQ(inspect(kData + "/models/qwen3/q8_0/model.gguf").quantisation, "Q8_0");
 }
 
+TEST(Inspect, PartsThatDoNotRunAreNamed) {
+  EXPECT_THAT(inspect(kData + "/models/gemma3-vision").model.info.left_out,
+              testing::UnorderedElementsAre("vision_tower", "multi_modal_projector"));
+  EXPECT_TRUE(inspect(kData + "/models/llama").model.info.left_out.empty());
+}
+
 TEST(Inspect, TheCardNamesTheLicense) {
   const auto license_with = [](const std::string& card) {
     const format::testing::TempFolder folder;

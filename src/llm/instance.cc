@@ -459,6 +459,7 @@ const ModelInfo& Instance::static_info() {
       info.embedding_size = facts.embedding_size;
       info.n_labels = facts.n_labels;
       info.is_encoder_decoder = facts.is_encoder_decoder;
+      info.left_out = facts.left_out;
     } else {
       info = describe_files(model_.source());
     }

@@ -12,6 +12,7 @@
 #include "model/arch/wrapper.h"
 #include "model/model.h"
 #include "model/network.h"
+#include "model/weights/tensor_index.h"
 
 namespace openllm::model {
 namespace {
@@ -138,6 +139,20 @@ std::unique_ptr<Model> Model::load(const format::Checkpoint& checkpoint, device:
 }
 
 ModelSpec read_spec(const format::Checkpoint& checkpoint) { return find_family(checkpoint).spec; }
+
+std::vector<std::string> left_out_parts(const format::Checkpoint& checkpoint) {
+  constexpr std::string_view kBelow = ".*";
+  const Found found = find_family(checkpoint);
+  std::vector<std::string> parts;
+  for (const std::string_view pattern : found.layouts.of(checkpoint.kind()).ignored) {
+    if (!pattern.ends_with(kBelow) || pattern.find('#') != std::string_view::npos) continue;
+    const bool is_there = std::any_of(
+        checkpoint.tensors().begin(), checkpoint.tensors().end(),
+        [&](const format::NamedTensor& tensor) { return matches(tensor.name, pattern); });
+    if (is_there) parts.emplace_back(pattern.substr(0, pattern.size() - kBelow.size()));
+  }
+  return parts;
+}
 
 std::vector<std::string> architectures() {
   std::vector<std::string> names;

@@ -78,6 +78,9 @@ class Model {
 
 /// Reads only the configuration: what `load` would make of this checkpoint. Throws as `load`.
 ModelSpec read_spec(const format::Checkpoint& checkpoint);
+/// Parts of the file that `load` would leave out, by their names in it ("vision_tower"). Throws as
+/// `load`.
+std::vector<std::string> left_out_parts(const format::Checkpoint& checkpoint);
 /// Names of the supported families, for messages and docs.
 std::vector<std::string> architectures();
 

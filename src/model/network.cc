@@ -4,11 +4,22 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/blocks/moe_ffn.h"
 #include "model/step_check.h"
 
 namespace openllm::model {
 
 using device::Tensor;
+
+namespace {
+
+constexpr StackedRole kStackedRoles[] = {
+    {role::kGateUp, role::kGate, role::kUp},
+    {role::kExpertGateUp, role::kExpertGate, role::kExpertUp},
+    {role::kSharedGateUp, role::kSharedGate, role::kSharedUp},
+};
+
+}  // namespace
 
 Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& options)
     : spec_(std::move(spec)),
@@ -21,7 +32,7 @@ Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
                {}},
       device_(loader.device()) {
   load_stacks(loader);
-  adapters_ = std::make_unique<Adapters>(loader);
+  adapters_ = std::make_unique<Adapters>(loader, kStackedRoles);
   n_parameters_ = loader.n_parameters();
   weight_bytes_ = loader.step_bytes();
   memory_bytes_ = loader.loaded_bytes();

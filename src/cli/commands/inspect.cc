@@ -93,6 +93,9 @@ base::Json to_json(const Inspection& inspection, const LLM& llm) {
   for (const std::string& name : inspection.chat_templates) names.push_back(name);
   json["chat_templates"] = std::move(names);
   json["is_encoder_decoder"] = llm.info().is_encoder_decoder;
+  base::Json left_out = base::Json::array();
+  for (const std::string& part : llm.info().left_out) left_out.push_back(part);
+  json["left_out"] = std::move(left_out);
   json["license"] = inspection.license.empty() ? base::Json() : base::Json(inspection.license);
   json["memory_bytes"] = inspection.model.memory_bytes;
   json["kv_bytes_of_context"] = inspection.model.kv_bytes_of_context;

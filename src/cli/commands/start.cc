@@ -104,6 +104,7 @@ int start_command(const Arguments& arguments) {
       server.wait_until_ready();
       has_loaded = true;
       if (arguments.verbose) tell_backend(llm);
+      if (const std::string text = describe_left_out(llm); !text.empty()) screen.note(text);
       note_short_context(llm, screen);
       note_cache_size(llm, screen);
       screen.note("openllm: ready; Ctrl-C stops\n");

@@ -13,6 +13,7 @@
 #include "device/own_rows.h"
 #include "device/position_bias.h"
 #include "device/position_scale.h"
+#include "device/reference/adapter_deltas.h"
 #include "device/reference/recurrences.h"
 #include "device/reference/reference_memory.h"
 #include "device/reference/whole_sequences.h"
@@ -166,22 +167,7 @@ class ReferenceDevice final : public Device {
     }
   }
   void embed_deltas(EmbeddingDeltas deltas, Tensor out) noexcept override {
-    for (const EmbeddingDelta& delta : deltas) {
-      for (std::int64_t t = delta.first_row; t < delta.first_row + delta.n_rows; ++t) {
-        const std::int64_t from = looked_up_row(*step_, delta, t);
-        if (from < 0) continue;
-        const float* low = dense(*delta.table).row(from);
-        for (std::int64_t d = 0; d < out.cols; ++d) {
-          float& to = row(out, t)[d];
-          if (delta.b == nullptr) {
-            to = low[d] * delta.scale;
-          } else {
-            to += delta.scale *
-                  static_cast<float>(dot(low, dense(*delta.b).row(d), delta.b->in_features()));
-          }
-        }
-      }
-    }
+    apply_embedding_deltas(*step_, deltas, out);
   }
   void norm(const NormSpec& spec, const Weight& weight, const Weight* bias, Tensor x,
             Tensor out) noexcept override {
@@ -619,37 +605,6 @@ class ReferenceDevice final : public Device {
         head[first] = a * c - b * s;
         head[second] = b * c + a * s;
       }
-    }
-  }
-
-  static void apply_deltas(const Weight& weight, LinearDeltas deltas, Tensor x, Tensor out) {
-    for (const LinearDelta& delta : deltas) {
-      for (std::int64_t t = delta.first_row; t < delta.first_row + delta.n_rows; ++t)
-        apply_delta(weight, delta, row(x, t), row(out, t));
-    }
-  }
-  static void apply_delta(const Weight& weight, const LinearDelta& delta, const float* x,
-                          float* out) {
-    std::vector<float> low;
-    for (std::int64_t r = 0; delta.a != nullptr && r < delta.a->out_features(); ++r)
-      low.push_back(static_cast<float>(dot(x, dense(*delta.a).row(r), delta.a->in_features())));
-    const float* const in = delta.a == nullptr ? x : low.data();
-    for (std::int64_t o = 0; o < delta.n_out(); ++o) {
-      double d = delta.shift == nullptr ? 0.0 : static_cast<double>(dense(*delta.shift).row(0)[o]);
-      if (delta.b != nullptr) d += dot(in, dense(*delta.b).row(o), delta.b->in_features());
-      float& to = out[delta.columns.empty() ? delta.out_begin + o
-                                            : delta.columns[static_cast<std::size_t>(o)]];
-      if (delta.b != nullptr && delta.a == nullptr) {
-        to = static_cast<float>(d);
-        continue;
-      }
-      d *= static_cast<double>(delta.scale);
-      if (delta.gains != nullptr) {
-        const auto gain = static_cast<double>(dense(*delta.gains).row(0)[o]);
-        const double y = dot(x, dense(weight).row(delta.out_begin + o), weight.in_features());
-        d = (gain - 1.0) * y + gain * d;
-      }
-      to += static_cast<float>(d);
     }
   }
 

@@ -9,9 +9,6 @@
 #include "base/error.h"
 #include "format/tensor_list.h"
 #include "model/adapters/adapter_tensor.h"
-#include "model/blocks/embedding.h"
-#include "model/blocks/head.h"
-#include "model/blocks/moe_ffn.h"
 
 namespace openllm::model {
 namespace {
@@ -22,18 +19,6 @@ using format::printable;
 auto place_of(const ModuleRef& ref) {
   return std::tuple(ref.in_encoder, ref.role.name, ref.at.layer, ref.at.expert);
 }
-
-/// Roles of modules whose outputs are those of two others, one behind the other.
-struct StackedRole {
-  Role whole;
-  Role upper;
-  Role lower;
-};
-constexpr StackedRole kStackedRoles[] = {
-    {role::kExpertGateUp, role::kExpertGate, role::kExpertUp},
-    {role::kSharedGateUp, role::kSharedGate, role::kSharedUp},
-    {role::kGateUp, role::kGate, role::kUp},
-};
 
 /// Appends the row to the last rows if it is their neighbour and has their adapters.
 void add_row(const AdapterMix* adapter, std::int64_t row, std::int64_t n,
@@ -104,11 +89,12 @@ std::unique_ptr<const RowLengths> measure_rows(const device::Device& device,
 
 }  // namespace
 
-Adapters::Adapters(WeightLoader& loader)
+Adapters::Adapters(WeightLoader& loader, std::span<const StackedRole> stacked)
     : device_(loader.device()),
       hf_layout_(*loader.layouts().hf),
       gguf_layout_(*loader.layouts().gguf),
       base_naming_(loader.index().checkpoint().kind()),
+      stacked_(stacked.begin(), stacked.end()),
       modules_(loader.listed_modules()) {
   std::stable_sort(modules_.begin(), modules_.end(),
                    [](const AdaptableModule& a, const AdaptableModule& b) {
@@ -128,7 +114,7 @@ Adapters::Modules Adapters::listed(const ModuleRef& ref) const {
 
 /// Files may have gate and up of an expert apart or in one, whatever the adapter's file has.
 Adapters::Modules Adapters::listed_otherwise(const ModuleRef& ref) const {
-  for (const auto& [whole, upper, lower] : kStackedRoles) {
+  for (const auto& [whole, upper, lower] : stacked_) {
     Modules found;
     if (ref.role == whole) {
       for (const Role role : {upper, lower}) {
@@ -207,7 +193,7 @@ MountedAdapter::Delta Adapters::prepare_replacement(
   std::vector<float> bias;
   if (module.bias) bias = read.vector_values(*module.bias, n_out, order);
   if (module.weight) {
-    const bool transposed = layout_of(source.naming).transposed && target.ref.role != role::kHead;
+    const bool transposed = layout_of(source.naming).transposed && !target.is_head;
     delta.b = read.matrix(*module.weight, n_out, target.n_in, order, transposed);
     delta.shift = read.upload(module.bias ? bias : own);
     return delta;
@@ -260,7 +246,7 @@ MountedAdapter::Delta Adapters::prepare_turned(const AdapterTensors& read,
 
 const AdaptableModule* Adapters::tied_head(const AdaptableModule& table) const {
   for (const AdaptableModule& module : modules_) {
-    if (module.ref.role == role::kHead && module.weight == table.weight) return &module;
+    if (module.is_head && module.weight == table.weight) return &module;
   }
   return nullptr;
 }

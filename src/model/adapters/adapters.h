@@ -34,13 +34,21 @@ struct StepAdapters {
   std::vector<device::EmbeddingDelta> embedding_deltas{};
 };
 
+/// Roles of modules whose outputs are those of two others, one behind the other: files may have
+/// either.
+struct StackedRole {
+  Role whole;
+  Role upper;
+  Role lower;
+};
+
 /// The adapters of a model. Blocks hold none of them: adapters come and go here, and a block asks
 /// its Run for the deltas of its rows. Thread safety: every method from any thread, also beside a
 /// step; but what a step names stays until that is over.
 class Adapters {
  public:
   /// After everything was loaded; the device must outlive this.
-  explicit Adapters(WeightLoader& loader);
+  explicit Adapters(WeightLoader& loader, std::span<const StackedRole> stacked = {});
 
   /// See Model::prepare_adapter and those behind it.
   std::shared_ptr<const MountedAdapter> prepare(const AdapterSource& source) const;
@@ -84,6 +92,7 @@ class Adapters {
   const ModuleLayout hf_layout_;  // copies: a model may have one of its own while it loads
   const ModuleLayout gguf_layout_;
   const format::Checkpoint::Kind base_naming_;
+  const std::vector<StackedRole> stacked_;
   std::vector<AdaptableModule> modules_;  ///< By role and place.
   mutable base::Mutex mutex_{};
   std::map<int, std::unique_ptr<const AdapterMix>> mixes_ GUARDED_BY(mutex_){};

@@ -41,7 +41,8 @@ Head::Head(const HeadSpec& spec, BlockBuilder& builder, const HeadSource& source
                                          .n_out = vocab_size,
                                          .n_in = matrix_.in_features(),
                                          .weight = &matrix_,
-                                         .bias = bias_.get()});
+                                         .bias = bias_.get(),
+                                         .is_head = true});
   }
   if (spec.width > 0 || spec.transform) {
     const LinearPart part{role::kHeadInput, width_, spec.transform && spec.transform->bias};

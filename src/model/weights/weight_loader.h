@@ -77,6 +77,7 @@ struct AdaptableModule {
   bool is_table = false;
   float table_scale = 1.0F;  ///< Factor of a table's rows.
   bool turned = false;       ///< The piece is the module's matrix, turned.
+  bool is_head = false;      ///< Its matrix is [out, in] whatever way the family stores linears.
 };
 
 /// Takes the weights of blocks from the file to the device. Total: a missing, surplus or wrongly
