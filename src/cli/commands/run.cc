@@ -101,7 +101,7 @@ int run_command(const Arguments& arguments) {
   }
   const auto begin = std::chrono::steady_clock::now();
   llm.load();
-  if (const std::string text = describe_left_out(llm); !text.empty()) note(text);
+  if (const std::string parts = describe_left_out(llm); !parts.empty()) note(parts);
   if (arguments.verbose) tell_backend(llm);
   const double load_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
