@@ -8,6 +8,7 @@
 #include <string>
 
 #include "format/test_files.h"
+#include "openllm/llm.h"
 
 namespace openllm {
 namespace {
@@ -45,9 +46,10 @@ TEST(Inspect, NamesHowMatricesAreQuantised) {
 }
 
 TEST(Inspect, PartsThatDoNotRunAreNamed) {
-  EXPECT_THAT(inspect(kData + "/models/gemma3-vision").model.info.left_out,
+  EXPECT_THAT(LLM(kData + "/models/gemma3-vision").info().left_out,
               testing::UnorderedElementsAre("vision_tower", "multi_modal_projector"));
-  EXPECT_TRUE(inspect(kData + "/models/llama").model.info.left_out.empty());
+  EXPECT_TRUE(LLM(kData + "/models/llama").info().left_out.empty());
+  EXPECT_TRUE(LLM(kData + "/encoders/roberta").info().left_out.empty()) << "a pooler is no part";
 }
 
 TEST(Inspect, TheCardNamesTheLicense) {

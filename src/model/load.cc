@@ -144,6 +144,7 @@ std::vector<std::string> left_out_parts(const format::Checkpoint& checkpoint) {
   constexpr std::string_view kBelow = ".*";
   const Found found = find_family(checkpoint);
   std::vector<std::string> parts;
+  if (!found.spec.head) return parts;  // what encoders were trained with is no part of them
   for (const std::string_view pattern : found.layouts.of(checkpoint.kind()).ignored) {
     if (!pattern.ends_with(kBelow) || pattern.find('#') != std::string_view::npos) continue;
     const bool is_there = std::any_of(

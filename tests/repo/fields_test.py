@@ -97,10 +97,13 @@ EXCEPTIONS = {
     "src/cli/commands/text.cc": {"skip_special_tokens", "add_special_tokens"},
     "src/cli/tool_arguments.cc": {"max_new_tokens", "skip_special_tokens", "add_special_tokens"},
     "src/cli/embed_arguments.cc": {"max_tokens"},
-    "src/client/vectors.cc": {"max_tokens", "request_id", "add_special_tokens", "priority", "timeout"},
-    "src/server/api/vector_requests.cc": {"max_tokens", "request_id", "add_special_tokens", "priority", "cache_salt", "timeout"},
-    "src/server/docs/field_schemas.cc": {"request_id", "add_special_tokens", "priority", "timeout"},
+    "src/client/vectors.cc": {"adapter_name", "max_tokens", "request_id", "add_special_tokens", "priority", "timeout"},
+    "src/server/api/vector_requests.cc": {"adapter_name", "max_tokens", "request_id", "add_special_tokens", "priority", "cache_salt", "timeout"},
+    "src/server/docs/field_schemas.cc": {"adapter_name", "request_id", "add_special_tokens", "priority", "timeout"},
     "src/server/endpoints/vectors.cc": {"request_id"},
+    # A name of an adapter is one of a model.
+    "src/server/model_set.h": {"adapter_name"},
+    "src/server/model_set.cc": {"adapter_name"},
     "src/llm/compare/witness.cc": {"temperature"},  # greedy
     # A search, and what it refuses.
     "src/engine/beam_search.cc": {"diversity_penalty", "length_penalty"},
