@@ -189,8 +189,9 @@ AdapterUse NativeAdapters::find(const std::string& sum) {
     const base::MutexLock lock(mutex_);
     if (const auto found = sums_.find(sum); found != sums_.end())
       return {found->second->number(), found->second};
-    const auto gone = std::find_if(names.begin(), names.end(),
-                                   [&](const auto& name) { return !entries_.contains(name); });
+    const auto is_gone = [&](const std::string& name)
+                             REQUIRES(mutex_) { return !entries_.contains(name); };
+    const auto gone = std::find_if(names.begin(), names.end(), is_gone);
     if (gone == names.end()) {
       base::check(last_number_ < std::numeric_limits<std::int32_t>::max(),
                   "adapters: there are no more numbers");
