@@ -202,8 +202,11 @@ void Instance::submit(const Started& started, const Prompt& given, const Generat
   if (started.is_resolved)
     check_token_ids("eos_token_id", config.eos_token_ids, backend->vocab_size());
   base::Json receipt;
-  if (options.receipt)
-    receipt = start_receipt(*backend, options, resolve(options, config, is_chat, limits), request);
+  if (options.receipt) {
+    GenerateOptions named = options;  // whoever replays it may have another default
+    named.adapter_name = adapter_name_of(options);
+    receipt = start_receipt(*backend, named, resolve(named, config, is_chat, limits), request);
+  }
   request.prompt_logits = started.prompt_logits;
   if (merged.timeout) {
     request.deadline = base::deadline_after(std::chrono::steady_clock::now(), *merged.timeout);
@@ -249,10 +252,14 @@ void Instance::require_task(ModelTask task) {
   }
 }
 
+const std::string& Instance::adapter_name_of(const GenerateOptions& options) const {
+  const std::string& wanted = options.adapter_name;
+  return wanted.empty() ? runtime_.options().default_adapter : wanted;
+}
+
 void Instance::use_adapter(const GenerateOptions& options, backend::Backend& backend,
                            engine::Request& request) const {
-  const std::string& wanted = options.adapter_name;
-  const std::string& name = wanted.empty() ? runtime_.options().default_adapter : wanted;
+  const std::string& name = adapter_name_of(options);
   if (name.empty() || name == "none") return;
   backend::AdapterUse use = backend.find_adapter(name);
   request.adapter = use.number;
@@ -351,6 +358,7 @@ std::shared_ptr<RequestReader> Instance::start_async(Prompt prompt, GenerateOpti
 }
 
 std::shared_ptr<RequestReader> Instance::start_resolved(ResolvedRequest resolved) {
+  if (resolved.options.adapter_name.empty()) resolved.options.adapter_name = "none";
   Started started = make_request(resolved.options, resolved.config);
   started.is_resolved = true;
   submit(started, Prompt(std::move(resolved.prompt_ids)), resolved.options);

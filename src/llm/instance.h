@@ -88,6 +88,8 @@ class Instance : public std::enable_shared_from_this<Instance> {
   void submit(const Started& started, const Prompt& prompt, const GenerateOptions& options);
   void submit_hidden(const Started& started, EmbedInput input, std::optional<Pooling> pooling,
                      const GenerateOptions& options);
+  /// What a request has, by its own wish or by default; empty: none.
+  const std::string& adapter_name_of(const GenerateOptions& options) const;
   /// Gives the request the adapter that it wants.
   void use_adapter(const GenerateOptions& options, backend::Backend& backend,
                    engine::Request& request) const;

@@ -149,5 +149,27 @@ TEST_F(ServerAdapters, ThroughAClientAndAfterAReload) {
   EXPECT_EQ(llm_->adapters().size(), 1U);
 }
 
+// Whoever replays it may have another default, or none.
+TEST(AdapterReceipts, NameTheAdapterOfADefault) {
+  LoadOptions load{.n_threads = 1};
+  load.adapters = {{adapter("llama-qv"), "qv"}, {adapter("llama-all"), "all"}};
+  const std::string model = std::string(kData) + "/models/llama";
+  const LLM plain(model, load);
+  load.default_adapter = "qv";
+  const LLM with_default(model, load);
+  const std::vector<std::int32_t> prompt = {5, 9, 3};
+  const GenerateOptions request{
+      .max_new_tokens = 8, .temperature = 0.0F, .ignore_eos = true, .receipt = true};
+  for (const auto& [made_by, replayed_by] :
+       {std::pair{&plain, &with_default}, std::pair{&with_default, &plain}}) {
+    const GenerationOutput output = made_by->generate(Prompt(prompt), request);
+    ASSERT_FALSE(output.receipt.empty());
+    EXPECT_EQ(output.receipt.find("\"qv\"") != std::string::npos, made_by == &with_default);
+    EXPECT_TRUE(replayed_by->replay(output.receipt).same);
+  }
+  EXPECT_NE(plain.generate(Prompt(prompt), request).outputs[0].token_ids,
+            with_default.generate(Prompt(prompt), request).outputs[0].token_ids);
+}
+
 }  // namespace
 }  // namespace openllm::contract
