@@ -321,10 +321,10 @@ std::shared_ptr<RequestReader> Instance::start_hidden(EmbedInput input,
   std::shared_ptr<RequestReader> request = std::move(started.request);
   const std::size_t n_bytes =
       text_bytes(input.prompt, options) + (input.second ? input.second->size() : 0);
-  post_to_front(started, n_bytes,
-                [self = shared_from_this(), started, input = std::move(input), pooling, options] {
-                  self->submit_hidden(started, input, pooling, options);
-                });
+  post_to_front(
+      started, n_bytes,
+      [self = shared_from_this(), started, input = std::move(input), pooling,
+       options = std::move(options)] { self->submit_hidden(started, input, pooling, options); });
   return request;
 }
 
