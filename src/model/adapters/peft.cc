@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <string_view>
@@ -272,9 +273,27 @@ class PeftReader {
            !parameters_of(module.module).empty();
   }
 
+  /// Before 0.19 peft took inputs of stacked experts for outputs, and the other way round.
+  void require_version() const {
+    const std::string version = config_.string_or("peft_version", "");
+    constexpr std::string_view kUnstable = "0.";
+    int minor = 0;
+    if (version.starts_with(kUnstable)) {
+      const char* const begin = version.data() + kUnstable.size();
+      std::from_chars(begin, version.data() + version.size(), minor);
+    }
+    const bool is_stable = !version.empty() && version[0] >= '1' && version[0] <= '9';
+    if (is_stable || minor >= 19) return;
+    config_.unsupported("peft_version",
+                        "adapters of parameters are read as peft writes them since "
+                        "0.19 (got ",
+                        version.empty() ? "none" : printable(version), ")");
+  }
+
   /// Of a parameter [experts, ...] instead of a module: a has rows for one expert after the other,
   /// b columns for one rank after the other.
   void add_parameter(AdapterModule& module, AdapterSource& source) const {
+    require_version();
     std::size_t depth = 0;
     std::string_view name = module.module;
     for (; name.ends_with(kInner); ++depth) name.remove_suffix(kInner.size());

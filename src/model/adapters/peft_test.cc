@@ -146,6 +146,17 @@ TEST_F(AdapterErrorTest, Patterns) {
   expect_error(ErrorCode::kCorruptData, "wrong shape (expected rank");
 }
 
+TEST_F(AdapterErrorTest, ParametersOfOlderVersions) {
+  const std::string experts = "base_model.model.model.layers.0.mlp.experts";
+  for (const char* version : {"0.18.0", "0.17.1", "0.", "", "x"}) {
+    adapter_.add(experts + ".lora_A.weight", {8, 8});
+    adapter_.add(experts + ".lora_B.weight", {8, 8});
+    adapter_.mutable_config()["target_parameters"] = base::Json::parse(R"(["down_proj"])", "test");
+    adapter_.mutable_config()["peft_version"] = version;
+    expect_error(ErrorCode::kUnsupported, "adapter_config.json: peft_version: ");
+  }
+}
+
 TEST_F(AdapterErrorTest, TensorsThatAreNotImplemented) {
   for (const char* name : {"base_model.model.model.layers.1.mlp.up_proj.lora_C.weights",
                            "model.layers.0.mlp.up_proj.lora_A.weight", "base_model.model.lora_A",
