@@ -43,6 +43,7 @@ void clear_engine_options(LoadOptions& options) {
   options.max_step_tokens = initial.max_step_tokens;
   options.max_sequences = initial.max_sequences;
   options.max_queue = initial.max_queue;
+  options.max_adapters = initial.max_adapters;
   options.kv_cache_bytes = initial.kv_cache_bytes;
   options.kv_dtype = initial.kv_dtype;
   options.kv_block_size = initial.kv_block_size;

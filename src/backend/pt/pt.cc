@@ -71,6 +71,8 @@ void check_pt_options(const format::ModelSource& source, const LoadOptions& opti
   const LoadOptions nothing;
   check_options(options);
   require_unset("quantize", options.quantize.empty(), "native and vllm quantise while loading");
+  require_unset("adapters", options.adapters.empty(), "native and vllm mount adapters");
+  require_unset("max_adapters", options.max_adapters == 0, "native and vllm mount adapters");
   const std::string& device = options.pt.device;
   require_unset("pt.device", !device.starts_with("mps"),
                 "mps is Apple's, where openllm does not run; expected cpu or cuda");

@@ -62,6 +62,7 @@ void refuse_options_of_native(const LoadOptions& options, bool is_started) {
   if (!options.device.empty()) refuse("device", why);
   if (options.kv_dtype != initial.kv_dtype) refuse("kv_dtype", why);
   if (options.max_queue != initial.max_queue) refuse("max_queue", why);
+  if (options.max_adapters != initial.max_adapters) refuse("max_adapters", why);
   if (is_started) return;
   why = "the server runs already, with options of its own";
   if (options.max_step_tokens != initial.max_step_tokens) refuse("max_step_tokens", why);
