@@ -5,7 +5,7 @@ Every adapter is made with Hugging Face peft on a model of tests/data/models (to
 random A and B, large enough that the logits differ far from those of the bare model. Beside the adapter lies
 golden.json, with the members that make_tiny_models.py describes; the logits are those of the unmerged adapter.
 
-Usage: tools/make_adapter_goldens.py [NAME...]       needs torch, transformers, peft, safetensors
+Usage: tools/make_adapter_goldens.py [NAME...]       needs torch, transformers, peft, safetensors, gguf
 """
 
 import json
@@ -129,6 +129,31 @@ def save(model, base, dtype, folder):
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
+def save_gguf(folder, base):
+    """The same adapter as llama.cpp's convert_lora_to_gguf.py writes it: names of GGUF, and the rows of Q and K in pairs."""
+    import gguf
+    from safetensors.torch import load_file
+
+    config = json.loads((folder / "adapter_config.json").read_text())
+    sizes = json.loads((DATA / "models" / base / "config.json").read_text())
+    heads = {"q_proj": sizes["num_attention_heads"], "k_proj": sizes["num_key_value_heads"]}
+    names = {"q_proj": "attn_q", "k_proj": "attn_k", "up_proj": "ffn_up"}
+    writer = gguf.GGUFWriter(folder / "adapter.gguf", "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", float(config["lora_alpha"]))
+    for name, value in sorted(load_file(folder / "adapter_model.safetensors").items()):
+        _, _, _, _, layer, _, module, part, _ = name.split(".")
+        if part == "lora_B" and module in heads:
+            n, rank = heads[module], value.shape[1]
+            value = value.reshape(n, 2, -1, rank).swapaxes(1, 2).reshape(-1, rank)
+        writer.add_tensor(f"blk.{layer}.{names[module]}.weight.{part.lower()}", value.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def logits_of(model, ids, source):
     inputs = {"input_ids": torch.tensor([ids])}
     if source:
@@ -152,6 +177,8 @@ def main(names):
         model = peft.get_peft_model(model, peft.LoraConfig(task_type=task, lora_dropout=0.0, **arguments))
         fill(model, dtype, 500 + index)
         save(model, base, dtype, folder)
+        if name == "llama-gguf":
+            save_gguf(folder, base)
         # Reloaded, so that nothing but what was saved counts.
         model = peft.PeftModel.from_pretrained(load_base(base), folder).eval()
         logits = logits_of(model, prompt, source)

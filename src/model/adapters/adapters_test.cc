@@ -81,6 +81,23 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
+// The same adapter in a file of GGUF, for the base in either format.
+TEST(AdapterTest, GgufFiles) {
+  const Golden golden = read_golden(adapter_path("llama-gguf"));
+  const auto file = format::open_adapter(adapter_path("llama-gguf") + "/adapter.gguf");
+  for (const char* base : {"llama-gguf", "llama-gguf/f32/model.gguf"}) {
+    const auto checkpoint = format::open_checkpoint(data_path(base));
+    for (const char* device : {"reference", "cpu"}) {
+      Runner model(*checkpoint, device);
+      mount_adapter(model.model(), 1, read_adapter(*file));
+      const std::vector<float> logits = model.step({{0, golden.prompt, {}, 1}});
+      ASSERT_EQ(logits.size(), golden.logits.size());
+      for (std::size_t i = 0; i < logits.size(); ++i)
+        ASSERT_NEAR(logits[i], golden.logits[i], 1e-4) << base << " " << device << " " << i;
+    }
+  }
+}
+
 class AdapterMixTest : public testing::TestWithParam<std::string> {
  protected:
   AdapterMixTest()
