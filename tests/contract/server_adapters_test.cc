@@ -109,7 +109,8 @@ TEST_F(ServerAdapters, ComeAndGo) {
   EXPECT_EQ(load("qv", adapter("llama-all")).status, 200);
   EXPECT_EQ(ids(R"(,"model":"qv")"), greedy("llama-all"));
   for (const char* body : {"{}", R"({"lora_name":"a"})", R"({"lora_name":1,"lora_path":"b"})",
-                           R"({"lora_name":"a","lora_path":"b","lora_what":1})"}) {
+                           R"({"lora_name":"a","lora_path":"b","load_inplace":true})",
+                           R"({"lora_name":"a","lora_path":"b","lora_int_id":1})"}) {
     EXPECT_EQ(ask(post("/v1/load_lora_adapter", body)).status, 400) << body;
   }
 }

@@ -28,8 +28,7 @@ AdapterRequest parse(std::string_view text, bool loads) {
   const base::Json json = parse_body(text);
   const Fields body(json);
   for (const auto& [name, value] : *json.if_object()) {
-    const bool is_known = name == "model" || name == "lora_name" || name == "lora_int_id" ||
-                          (loads && name == "lora_path");
+    const bool is_known = name == "model" || name == "lora_name" || (loads && name == "lora_path");
     if (!is_known) body.fail_unknown(name);
   }
   AdapterRequest request;
