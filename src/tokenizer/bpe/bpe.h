@@ -15,10 +15,10 @@
 namespace openllm::tokenizer {
 
 struct BpeOptions {
-  bool byte_level = false;     ///< Words are raw bytes; pieces are in GPT-2's alphabet.
-  bool byte_fallback = false;  ///< Characters without a token become <0x..> tokens.
-  bool fuse_unk = false;       ///< Neighbouring unknown characters give one unknown token.
-  bool ignore_merges = false;  ///< A word that is a token is that token.
+  bool byte_level = false;      ///< Words are raw bytes; pieces are in GPT-2's alphabet.
+  bool byte_fallback = false;   ///< Characters without a token become <0x..> tokens.
+  bool fuse_unk = false;        ///< Neighbouring unknown characters give one unknown token.
+  bool ignore_merges = false;   ///< A word that is a token is that token.
   bool whole_newlines = false;  ///< A word of line ends that is a token is that token.
   std::optional<TokenId> unk_id;
   std::string continuing_prefix;  ///< Spelled before every character but the first of a word.
