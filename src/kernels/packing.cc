@@ -183,14 +183,25 @@ void put_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row, 
   }
 }
 
+/// Every kTileRows-th of `n` places gets one.
+template <typename Element>
+void spread(const unsigned char* elements, std::int64_t n, unsigned char* to) {
+  for (std::int64_t i = 0; i < n; ++i)
+    std::memcpy(to + i * kTileRows * std::int64_t{sizeof(Element)},
+                elements + i * std::int64_t{sizeof(Element)}, sizeof(Element));
+}
+
 void pack_plain_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
                     const unsigned char* elements) {
-  const std::int64_t bytes = element_bytes(matrix.format);
-  unsigned char* tile = data + row / kTileRows * matrix.tile_bytes;
-  for (std::int64_t k = 0; k < matrix.k; ++k) {
-    std::memcpy(tile + plain_offset(matrix.format, k, row % kTileRows), elements + k * bytes,
-                static_cast<std::size_t>(bytes));
-  }
+  const std::int64_t lane = row % kTileRows;
+  unsigned char* to =
+      data + row / kTileRows * matrix.tile_bytes + plain_offset(matrix.format, 0, lane);
+  if (matrix.format == PackFormat::kF32) return spread<std::uint32_t>(elements, matrix.k, to);
+  if (matrix.format == PackFormat::kF16) return spread<std::uint16_t>(elements, matrix.k, to);
+  spread<std::uint32_t>(elements, matrix.k / 2, to);  // BF16 in pairs
+  if (matrix.k % 2 == 0) return;
+  const std::int64_t last = matrix.k - 1;
+  std::memcpy(to + plain_offset(matrix.format, last, 0), elements + last * 2, 2);
 }
 
 void unpack_plain_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
