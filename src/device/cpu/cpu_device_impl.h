@@ -227,6 +227,7 @@ class CpuDevice final : public Device {
 
   const kernels::Kernels& kernels_;
   base::ThreadTeam team_;
+  Arena arena_{};
   const Precision precision_;
   const bool sizes_only_;
   std::exception_ptr failure_{};
