@@ -168,6 +168,7 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   engine_options.block_size = options.kv_block_size;
   engine_options.whole_sequences = model->spec().sees_all();
   engine_options.prefix_caching = options.prefix_caching && !engine_options.whole_sequences;
+  engine_options.max_draft_tokens = options.max_draft_tokens;
   engine_options.rope_depends_on_length = model->spec().rope_depends_on_length();
   engine_options.kv_groups = model->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;

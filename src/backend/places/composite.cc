@@ -133,6 +133,8 @@ EngineStats Composite::stats() const {
     all.n_step_sequences += one.n_step_sequences;
     all.n_cached_tokens += one.n_cached_tokens;
     all.n_generated_tokens += one.n_generated_tokens;
+    all.n_draft_tokens += one.n_draft_tokens;
+    all.n_accepted_drafts += one.n_accepted_drafts;
     all.n_preemptions += one.n_preemptions;
     all.n_split_prefills += one.n_split_prefills;
     all.n_blocks_total += one.n_blocks_total;

@@ -70,6 +70,7 @@ void refuse_options_of_native(const LoadOptions& options, bool is_started) {
   if (options.kv_cache_bytes != 0) refuse("kv_cache_bytes", why);
   if (options.kv_block_size != initial.kv_block_size) refuse("kv_block_size", why);
   if (!options.prefix_caching) refuse("prefix_caching", why);
+  if (options.max_draft_tokens != initial.max_draft_tokens) refuse("max_draft_tokens", why);
   if (!options.dtype.empty() && options.dtype != "auto") refuse("dtype", why);
   if (options.gpu_memory_utilization) refuse("gpu_memory_utilization", why);
   if (options.tensor_parallel != 1) refuse("tensor_parallel", why);
