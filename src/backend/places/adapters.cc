@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "backend/adapter_sum.h"
@@ -37,9 +38,12 @@ void take_back(const std::vector<std::function<void()>>& undo) {
 }  // namespace
 
 void Adapters::fail_at(std::size_t place, const Error& error, const char* where) const {
+  const std::string prefix = base::cat(where, ": ");
+  std::string_view message = error.what();
+  if (message.starts_with(prefix)) message.remove_prefix(prefix.size());
   throw Error(error.code(),
-              base::cat(where, ": the place ", roster_.source(place).name, ": ", error.what()),
-              where, error.reason());
+              base::cat(prefix, "the place ", roster_.source(place).name, ": ", message), where,
+              error.reason());
 }
 
 void Adapters::mount(const AdapterOptions& adapter) {

@@ -21,6 +21,13 @@ struct Traits {
                   "adapters: ", path, ": ", what);
 }
 
+/// A copy of the model's own matrix, which peft saves beside an embedding's adapter, is none: the
+/// worker refuses one that differs.
+bool replaces(const model::AdapterModule& module) {
+  const bool is_copy = module.weight && module.weight->name.ends_with(".base_layer.weight");
+  return (module.weight && !is_copy) || module.bias || module.tokens;
+}
+
 /// Throws what is damaged, and what peft has another way to compute or none.
 Traits read_traits(const std::string& path) {
   const auto checkpoint = format::open_adapter(path);
@@ -33,7 +40,7 @@ Traits read_traits(const std::string& path) {
   Traits traits{.path = path};
   for (const model::AdapterModule& module : source.modules) {
     traits.has_magnitudes = traits.has_magnitudes || module.magnitude.has_value();
-    traits.replaces = traits.replaces || module.weight || module.bias || module.tokens;
+    traits.replaces = traits.replaces || replaces(module);
   }
   const base::Json* bias = checkpoint->config().find("bias");
   if (bias != nullptr && bias->is_string() && *bias->if_string() != "none") {

@@ -262,6 +262,8 @@ TEST(PtBackend, WhatPeftCannotDoExactlyIsRefusedByName) {
   backend->mount_adapter(adapter("llama-saved", "saved"));
   EXPECT_GT(backend->find_adapter("dora").number, 0);
   EXPECT_GT(backend->find_adapter("saved*0.5").number, 0);
+  backend->mount_adapter(adapter("llama-head", "head"));
+  EXPECT_GT(backend->find_adapter("head+qv").number, 0) << "its copy of a table replaces nothing";
   for (const auto& [sum, why] : {std::pair{"dora*0.5", "DoRA"}, std::pair{"qv+dora", "DoRA"},
                                  std::pair{"qv+saved", "replaces modules"}}) {
     const Error error = error_of([&, name = sum] { (void)backend->find_adapter(name); });

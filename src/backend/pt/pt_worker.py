@@ -165,12 +165,16 @@ class Adapters:
             kind = "unsupported" if "support" in str(error) or "target_parameters" in str(error) else "invalid"
             raise Refused(kind, "%s: %s: %s" % (path, type(error).__name__, " ".join(str(error).split())))
         self.scales[number] = [(layer, layer.scaling[name]) for layer in self.model.modules()
-                               if name in (getattr(layer, "scaling", None) or {})]
+                               if isinstance(getattr(layer, "scaling", None), dict) and name in layer.scaling]
 
     def load(self, name, path):
         config = peft.PeftConfig.from_pretrained(path)
         config.inference_mode = True
         self.refuse_changes_of_the_model(config, peft.load_peft_weights(path, device="cpu"))
+        others = self.peft.peft_config.values() if self.peft else ()
+        if not config.trainable_token_indices and any(other.trainable_token_indices for other in others):
+            raise Refused("unsupported", "%s: peft reads no adapter after one with trainable_token_indices that has none "
+                          "itself (expected it to be mounted before)" % path)
         if self.peft is None:
             self.peft = peft.PeftModel(self.model, config, adapter_name=name)
         else:
