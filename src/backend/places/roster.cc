@@ -190,7 +190,8 @@ std::optional<Roster::Pick> Roster::pick(const Needs& needs, std::span<const std
     if (!can(i, needs)) excluded.insert(i);
     loads.push_back({place.n_not_well == 0, place.n_open, place.n_slots, token_s(place)});
   }
-  const std::string_view adapter = needs.adapters == nullptr ? "" : needs.adapters->name;
+  std::string_view adapter;
+  if (needs.adapters != nullptr) adapter = needs.adapters->name;
   const auto chosen =
       choose_place(loads, memory_, PrefixMemory::key_of(prompt, adapter), n_choices, excluded);
   if (!chosen) return std::nullopt;
