@@ -131,10 +131,15 @@ AdapterUse AdapterBook::find(const std::string& sum) {
     const base::MutexLock lock(mutex_);
     if (const auto found = sums_.find(sum); found != sums_.end())
       return {found->second->number(), found->second};
-    const auto is_gone = [&](const std::string& name)
-                             REQUIRES(mutex_) { return !entries_.contains(name); };
-    const auto gone = std::find_if(names.begin(), names.end(), is_gone);
-    if (gone == names.end()) {
+    std::string gone;
+    bool is_current = true;  // not another one under its name since
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto entry = entries_.find(names[i]);
+      if (entry == entries_.end()) gone = names[i];
+      is_current = is_current && entry != entries_.end() &&
+                   (entry->second.adapter == nullptr || entry->second.adapter == held[i]);
+    }
+    if (is_current) {
       base::check(last_number_ < std::numeric_limits<std::int32_t>::max(),
                   "adapters: there are no more numbers");
       auto mounted =
@@ -145,9 +150,10 @@ AdapterUse AdapterBook::find(const std::string& sum) {
       make_room();
       return {mounted->number(), mounted};
     }
-    names = {*gone};
+    names = {gone};
   }
-  fail_unknown(names[0]);
+  if (!names[0].empty()) fail_unknown(names[0]);
+  return find(sum);
 }
 
 void AdapterBook::drop_sums_with(const std::string& name) {

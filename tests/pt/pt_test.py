@@ -7,6 +7,7 @@ Names of tests (TinyModels.test_llama, Fields, ...) as further arguments choose 
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -310,6 +311,7 @@ def golden(name):
     return json.loads((DATA / "adapters" / name / "golden.json").read_text())
 
 
+@unittest.skipUnless(importlib.util.find_spec("peft"), "this interpreter lacks peft")
 class Adapters(unittest.TestCase):
     """LoRA adapters by peft: those of tests/data, whose goldens are peft's, and sums as the native backend has them."""
 
