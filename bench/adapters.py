@@ -3,9 +3,11 @@
 
     bench/random_model.py llama-1b q4_k_m model.gguf
     bench/adapters.py build/release/bin/openllm model.gguf llama-1b [--modules qv|all] [--rank 16] [--rounds 5]
+    bench/adapters.py build/release/bin/openllm model.gguf llama-1b --soak 10000
 
 Adapters are random. Rounds with and without are interleaved; medians are printed. Every answer of the last round must be the one that
-its request gets alone. Needs numpy.
+its request gets alone. --soak mounts, uses and unmounts so many times while four requests stream: memory, and the times between the
+tokens of the streams against those of a phase without mounting. Needs numpy.
 """
 
 import argparse
@@ -82,6 +84,79 @@ def together(prompts: list[list[int]], adapters: list[str], n: int) -> tuple[flo
     return len(prompts) * n / (time.monotonic() - begin), answers
 
 
+class Streams:
+    """Requests that stream one after the other, and the times between their tokens."""
+
+    N = 4
+
+    def __init__(self, shape, adapter: str):
+        self.gaps: list[float] = []
+        self.ends = False
+        rng = np.random.default_rng(5)
+        prompts = [[int(x) for x in rng.integers(0, shape.vocab, 8)] for _ in range(self.N)]
+        self.threads = [threading.Thread(target=self.run, args=(p, adapter if i % 2 else "none")) for i, p in enumerate(prompts)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, prompt: list[int], adapter: str) -> None:
+        body = {"prompt": prompt, "max_tokens": 200, "temperature": 0, "ignore_eos": True, "stream": True, "adapter_name": adapter}
+        while not self.ends:
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{PORT}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})  # fmt: skip
+            last = 0.0
+            for line in urllib.request.urlopen(request, timeout=600):
+                if not line.startswith(b"data: {"):
+                    continue
+                now = time.monotonic()
+                if last > 0:
+                    self.gaps.append((now - last) * 1e3)
+                last = now
+                if self.ends:
+                    break
+
+    def finish(self) -> list[float]:
+        self.ends = True
+        for thread in self.threads:
+            thread.join()
+        return sorted(self.gaps)
+
+
+def told(gaps: list[float]) -> str:
+    at = lambda share: gaps[min(len(gaps) - 1, int(len(gaps) * share))]
+    return f"{len(gaps)} gaps, median {at(0.5):.1f} ms, 99 % {at(0.99):.1f}, 99.9 % {at(0.999):.1f}, longest {gaps[-1]:.1f}"
+
+
+def resident_mib(pid: int) -> float:
+    return next(int(line.split()[1]) / 1024 for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS"))
+
+
+def soak(args: argparse.Namespace, folder: Path, pid: int) -> None:
+    rng = np.random.default_rng(3)
+    shape = SHAPES[args.shape]
+    for i in range(4):
+        write_adapter(folder / f"a{i}", shape, args.modules, args.rank, rng)
+    ask("/v1/load_lora_adapter", {"lora_name": "kept", "lora_path": str(folder / "a0")})
+    for phase in range(2):
+        streams = Streams(shape, "kept")
+        begin = time.monotonic()
+        times = []
+        for i in range(args.soak if phase else 0):
+            body = {"lora_name": f"m{i % 3}", "lora_path": str(folder / f"a{i % 4}")}
+            times.append(milliseconds("/v1/load_lora_adapter", body))
+            if i % 8 == 0:
+                answer([1, 2, 3], f"m{i % 3}*0.5+kept" if i % 16 else f"m{i % 3}", 1)
+            ask("/v1/unload_lora_adapter", {"lora_name": body["lora_name"]})
+            if i in (args.soak // 10, args.soak // 2, args.soak - 1):
+                print(f"after {i + 1} mounts: {resident_mib(pid):.0f} MiB", flush=True)
+        if phase == 0:
+            time.sleep(20)
+        seconds = time.monotonic() - begin
+        print(f"{'with' if phase else 'without'} mounting, {seconds:.0f} s: {told(streams.finish())}", flush=True)
+        if times:
+            print(f"mount: median {statistics.median(times):.1f} ms, longest {max(times):.1f}")
+    assert json.loads(ask("/v1/adapters")).popitem()[1]["adapter_name"] == "kept"
+
+
 def measure(args: argparse.Namespace, folder: Path) -> None:
     rng = np.random.default_rng(3)
     shape = SHAPES[args.shape]
@@ -114,6 +189,7 @@ def main() -> None:
     parser.add_argument("--modules", choices=["qv", "all"], default="qv")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--soak", type=int, default=0)
     args = parser.parse_args()
     server = subprocess.Popen(
         [args.program, "start", args.model, "--port", str(PORT), "--no-prefix-caching", "--quiet"], stderr=subprocess.DEVNULL)  # fmt: skip
@@ -125,7 +201,10 @@ def main() -> None:
             except OSError:
                 time.sleep(0.2)
         with tempfile.TemporaryDirectory() as folder:
-            measure(args, Path(folder))
+            if args.soak > 0:
+                soak(args, Path(folder), server.pid)
+            else:
+                measure(args, Path(folder))
     finally:
         server.terminate()
         server.wait()

@@ -40,8 +40,8 @@ double best_time(Call call, double seconds = 0.15) {
 std::vector<std::byte> random_bytes(DType type, std::int64_t n) {
   std::vector<std::byte> bytes(openllm::tensor::byte_size(type, static_cast<std::size_t>(n)));
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    // Bytes below 64 give no infinite or NaN factor in any format.
-    bytes[i] = static_cast<std::byte>(openllm::base::mix64(i) & 0x3FU);
+    // Bytes of 32 to 63 give neither infinite nor denormal numbers in any format.
+    bytes[i] = static_cast<std::byte>(0x20U | (openllm::base::mix64(i) & 0x3FU));
   }
   return bytes;
 }

@@ -113,9 +113,11 @@ void read_q45_k(const unsigned char* p, bool has_fifth, FileGroup& out) {
     }
   }
   if (!has_fifth) return;
-  for (int e = 0; e < 256; ++e) {
-    out.codes[e] =
-        static_cast<std::uint8_t>(out.codes[e] | (((fifth[e % 32] >> (e / 32)) & 1) << 4));
+  for (int g = 0; g < 8; ++g) {
+    for (int i = 0; i < 32; ++i) {
+      const int top = (fifth[i] >> g) & 1;
+      out.codes[32 * g + i] = static_cast<std::uint8_t>(out.codes[32 * g + i] | (top << 4));
+    }
   }
 }
 
@@ -153,13 +155,16 @@ void read_q6_k(const unsigned char* p, FileGroup& out) {
   const unsigned char* high = p + 128;
   out.scale[0] = read_u16(p + 208);
   std::memcpy(out.sub_scale, p + 192, 16);
-  for (int e = 0; e < 256; ++e) {
-    const int half = e / 128;
-    const int quarter = e % 128 / 32;
-    const int i = e % 32;
-    const int low = (p[64 * half + 32 * (quarter % 2) + i] >> (quarter / 2 * 4)) & 15;
-    const int top = (high[32 * half + i] >> (quarter * 2)) & 3;
-    out.codes[e] = static_cast<std::uint8_t>(low | (top << 4));
+  for (int half = 0; half < 2; ++half) {
+    for (int quarter = 0; quarter < 4; ++quarter) {
+      const unsigned char* low = p + 64 * half + 32 * (quarter % 2);
+      const unsigned char* top = high + 32 * half;
+      std::uint8_t* codes = out.codes + 128 * half + 32 * quarter;
+      for (int i = 0; i < 32; ++i) {
+        codes[i] = static_cast<std::uint8_t>(((low[i] >> (quarter / 2 * 4)) & 15) |
+                                             (((top[i] >> (quarter * 2)) & 3) << 4));
+      }
+    }
   }
 }
 

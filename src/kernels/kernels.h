@@ -46,7 +46,9 @@ struct LinearArgs {
   const QuantRows* quant = nullptr;  ///< For quantised weights. by_group: all rows are meant.
   const float* x = nullptr;          ///< For plain weights.
   std::int64_t x_stride = 0;
-  const std::uint16_t* x_bf16 = nullptr;  ///< For linear_bf16: [rows, k rounded up to even].
+  const std::uint16_t* x_bf16 =
+      nullptr;          ///< For linear_bf16: [rows, planes, k rounded up to even].
+  int bf16_planes = 1;  ///< x is their sum. 2 where there is split_bf16.
   float* out = nullptr;
   std::int64_t out_stride = 0;
   const float* bias = nullptr;  ///< [n_rows] or null.
@@ -170,6 +172,9 @@ struct Kernels {
   /// Rounds k floats to BF16, and a zero if k is odd. Null, as the next, where the instruction set
   /// has no product of BF16.
   void (*to_bf16)(const float* x, std::int64_t k, std::uint16_t* out);
+  /// Two BF16 whose sum is x but for its last 8 bits: [2, k rounded up to even]. Null where a
+  /// second plane costs more than f32.
+  void (*split_bf16)(const float* x, std::int64_t k, std::uint16_t* out);
   /// BF16 weights times BF16 activations, summed in f32.
   void (*linear_bf16)(const LinearArgs* args);
   /// out = x / sqrt(mean(x^2) + eps) * (weight + offset)

@@ -31,14 +31,12 @@ std::uint32_t read_u32(const void* p) {
   return v;
 }
 
-void or_u32(unsigned char* p, std::uint32_t v) {
-  v |= read_u32(p);
-  std::memcpy(p, &v, 4);
-}
+void write_u32(unsigned char* p, std::uint32_t v) { std::memcpy(p, &v, 4); }
 
 /// The codes' bits above the fourth, of 32 codes of 5 or 6 bits.
 template <int kBits>
 void put_top_bits(unsigned char* group, std::int64_t lane, const std::uint8_t* codes) {
+  std::uint32_t four[2] = {};
   for (int j = 0; j < 8; ++j) {
     const std::uint32_t top = (read_u32(codes + 4 * j) >> 4U) & 0x03030303U;
     if constexpr (kBits == 5) {
@@ -46,8 +44,12 @@ void put_top_bits(unsigned char* group, std::int64_t lane, const std::uint8_t* c
       unsigned char& pair = group[256 + 8 * j + lane / 2];
       pair = static_cast<unsigned char>(pair | (bits << (lane % 2 * 4)));
     } else {
-      or_u32(group + 256 + j / 4 * 64 + 4 * lane, top << static_cast<unsigned>(j % 4 * 2));
+      four[j / 4] |= top << static_cast<unsigned>(j % 4 * 2);
     }
+  }
+  if constexpr (kBits == 6) {
+    write_u32(group + 256 + 4 * lane, four[0]);
+    write_u32(group + 320 + 4 * lane, four[1]);
   }
 }
 
@@ -55,13 +57,13 @@ void put_top_bits(unsigned char* group, std::int64_t lane, const std::uint8_t* c
 /// at a time; of up to 6 bits, the codes 16 further on are the upper halves of the same bytes.
 void put_codes(unsigned char* group, int bits, std::int64_t lane, const std::uint8_t* codes) {
   if (bits == 8) {
-    for (int j = 0; j < 8; ++j) or_u32(group + 64 * j + 4 * lane, read_u32(codes + 4 * j));
+    for (int j = 0; j < 8; ++j) write_u32(group + 64 * j + 4 * lane, read_u32(codes + 4 * j));
     return;
   }
   for (int j = 0; j < 4; ++j) {
     const std::uint32_t low = read_u32(codes + 4 * j) & 0x0F0F0F0FU;
     const std::uint32_t high = read_u32(codes + 4 * j + 16) & 0x0F0F0F0FU;
-    or_u32(group + 64 * j + 4 * lane, low | high << 4U);
+    write_u32(group + 64 * j + 4 * lane, low | high << 4U);
   }
   if (bits == 5) put_top_bits<5>(group, lane, codes);
   if (bits == 6) put_top_bits<6>(group, lane, codes);
@@ -171,9 +173,9 @@ void put_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row, 
   unsigned char* codes = data + row / kTileRows * matrix.tile_bytes;
   unsigned char* record = scales_of(matrix, data, row);
   const std::int64_t records = traits.scale == ScaleKind::kSuper ? 1 : 8;
+  FileGroup file;
   for (std::int64_t k = 0; k < matrix.k; k += kSuperGroup) {
     const std::int64_t n = std::min(kSuperGroup, matrix.k - k);
-    FileGroup file;
     read(k, n, file);
     for (std::int64_t i = 0; i < n; i += kGroup) {
       put_codes(codes + (k + i) / kGroup * group_bytes(traits), traits.bits, lane, file.codes + i);
@@ -183,14 +185,25 @@ void put_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row, 
   }
 }
 
+/// Every kTileRows-th of `n` places gets one.
+template <typename Element>
+void spread(const unsigned char* elements, std::int64_t n, unsigned char* to) {
+  for (std::int64_t i = 0; i < n; ++i)
+    std::memcpy(to + i * kTileRows * std::int64_t{sizeof(Element)},
+                elements + i * std::int64_t{sizeof(Element)}, sizeof(Element));
+}
+
 void pack_plain_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
                     const unsigned char* elements) {
-  const std::int64_t bytes = element_bytes(matrix.format);
-  unsigned char* tile = data + row / kTileRows * matrix.tile_bytes;
-  for (std::int64_t k = 0; k < matrix.k; ++k) {
-    std::memcpy(tile + plain_offset(matrix.format, k, row % kTileRows), elements + k * bytes,
-                static_cast<std::size_t>(bytes));
-  }
+  const std::int64_t lane = row % kTileRows;
+  unsigned char* to =
+      data + row / kTileRows * matrix.tile_bytes + plain_offset(matrix.format, 0, lane);
+  if (matrix.format == PackFormat::kF32) return spread<std::uint32_t>(elements, matrix.k, to);
+  if (matrix.format == PackFormat::kF16) return spread<std::uint16_t>(elements, matrix.k, to);
+  spread<std::uint32_t>(elements, matrix.k / 2, to);  // BF16 in pairs
+  if (matrix.k % 2 == 0) return;
+  const std::int64_t last = matrix.k - 1;
+  std::memcpy(to + plain_offset(matrix.format, last, 0), elements + last * 2, 2);
 }
 
 void unpack_plain_row(const PackedMatrix& matrix, std::int64_t row, float* out) {

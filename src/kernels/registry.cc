@@ -1,5 +1,13 @@
 #include <cstring>
 
+#if defined(OPENLLM_X86)
+#include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
+
 #include "kernels/isa_tables.h"
 
 namespace openllm::kernels {
@@ -22,12 +30,47 @@ bool has_avx512_bf16() noexcept {
   return has_avx512() && __builtin_cpu_supports("avx512bf16") != 0;
 }
 
+/// Linux gives a process the tiles' registers when it asks for them; before 5.16 it has none.
+bool may_use_tiles() noexcept {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+/// Tiles and their products of BF16. Compilers have no name for them yet.
+bool has_avx512_amx() noexcept {
+  if (!has_avx512_bf16()) return false;
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  constexpr unsigned kNeeded = 1U << 22U | 1U << 24U;
+  static const bool may_use = may_use_tiles();
+  return (d & kNeeded) == kNeeded && may_use;
+}
+
 const Kernels& avx512_bf16_kernels() noexcept {
   static const Kernels kernels = [] {
     Kernels all = kAvx512Kernels;
     all.name = "avx512_bf16";
     all.linear_bf16 = linear_avx512_bf16;
     all.to_bf16 = to_bf16_avx512_bf16;
+    return all;
+  }();
+  return kernels;
+}
+
+const Kernels& avx512_amx_kernels() noexcept {
+  static const Kernels kernels = [] {
+    Kernels all = avx512_bf16_kernels();
+    all.name = "avx512_amx";
+    all.linear_bf16 = linear_bf16_avx512_amx;
+    all.split_bf16 = split_bf16_avx512_amx;
     return all;
   }();
   return kernels;
@@ -43,6 +86,7 @@ std::size_t list_kernels(const Kernels** out, std::size_t capacity) noexcept {
   };
 #if defined(OPENLLM_X86)
   __builtin_cpu_init();
+  if (has_avx512_amx()) add(avx512_amx_kernels());
   if (has_avx512_bf16()) add(avx512_bf16_kernels());
   if (has_avx512()) add(kAvx512Kernels);
   if (has_avx2()) add(kAvx2Kernels);

@@ -158,6 +158,8 @@ EffectiveOptions with_environment(const std::string& model, const LoadOptions& g
   filler.fill("adapters", !options.adapters.empty(), "OPENLLM_ADAPTER_MAP",
               [&](const std::string& text, const char* name) {
                 options.adapters = read_adapters(text, name);
+                if (options.default_adapter.empty() && options.adapters.size() == 1)
+                  options.default_adapter = options.adapters.front().name;
               });
   fill_numbers(filler, options);
   // The backend's own variable is read where it is chosen, and OPENLLM_PYTHON where it is needed:

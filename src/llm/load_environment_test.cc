@@ -120,6 +120,18 @@ TEST(NotInherited, N36NothingTrustsRemoteCodeByItself) {
   EXPECT_THAT(error.what(), HasSubstr("trust_remote_code"));
 }
 
+TEST(LoadEnvironment, ASingleAdapterIsItsOwnDefault) {
+  Environment environment;
+  environment.set("OPENLLM_ADAPTER_MAP", R"({"a/b": "style"})");
+  EXPECT_EQ(with_environment("m", {}).options.default_adapter, "style");
+  EXPECT_EQ(with_environment("m", {.default_adapter = "none"}).options.default_adapter, "none");
+  LoadOptions given;
+  given.adapters = {{"c/d", "facts"}};
+  EXPECT_EQ(with_environment("m", given).options.default_adapter, "");
+  environment.set("OPENLLM_ADAPTER_MAP", R"({"a/b": "style", "c/d": "facts"})");
+  EXPECT_EQ(with_environment("m", {}).options.default_adapter, "");
+}
+
 TEST(LoadEnvironment, BadValuesNameTheVariable) {
   for (const auto& [name, value, code] :
        {std::tuple{"OPENLLM_DEVICE", "gpu9", ErrorCode::kInvalidArgument},

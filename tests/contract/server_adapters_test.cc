@@ -115,11 +115,12 @@ TEST_F(ServerAdapters, ComeAndGo) {
   }
 }
 
-TEST_F(ServerAdapters, AreNotChangedByEverybody) {
+TEST_F(ServerAdapters, AreNeitherChangedNorSeenByEverybody) {
   start({}, {.host = "0.0.0.0"});
   EXPECT_THAT(load("qv", adapter("llama-qv")).body, HasSubstr("expected an API key"));
   EXPECT_GE(load("qv", adapter("llama-qv")).status, 400);
   EXPECT_GE(unload("qv").status, 400);
+  EXPECT_THAT(ask(get("/v1/adapters")).body, HasSubstr("expected an API key"));
 }
 
 TEST_F(ServerAdapters, ThroughAClientAndAfterAReload) {

@@ -56,12 +56,12 @@ CpuDevice::CpuDevice(const kernels::Kernels& kernels, int n_threads, Precision p
     : kernels_(kernels), team_(n_threads), precision_(precision), sizes_only_(sizes_only) {}
 
 std::unique_ptr<Weight> CpuDevice::upload(const WeightSource& source, WeightRole role) {
-  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &team_);
+  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &team_, &arena_);
 }
 
 std::unique_ptr<Weight> CpuDevice::upload_beside(const WeightSource& source, WeightRole role) {
   base::ThreadTeam alone(1);
-  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &alone);
+  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &alone, nullptr);
 }
 
 void CpuDevice::read_row(const Weight& weight, std::int64_t row, float* out) const {

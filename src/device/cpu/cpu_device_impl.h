@@ -158,9 +158,13 @@ class CpuDevice final : public Device {
   void norm_row(const NormSpec& spec, const CpuWeight& weight, const float* bias, const float* x,
                 std::int64_t n_columns, float* out) const;
   /// Whether products with a segment of that format take activations in BF16.
-  bool rounds_to_bf16(kernels::PackFormat format) const noexcept {
-    return format == kernels::PackFormat::kBF16 && precision_ == Precision::kCoarse &&
-           kernels_.linear_bf16 != nullptr;
+  bool takes_bf16(kernels::PackFormat format) const noexcept {
+    return format == kernels::PackFormat::kBF16 && n_bf16_planes() > 0;
+  }
+  /// In how many BF16 activations are kept for BF16 weights; 0: in f32.
+  int n_bf16_planes() const noexcept {
+    if (precision_ == Precision::kCoarse) return kernels_.linear_bf16 == nullptr ? 0 : 1;
+    return kernels_.split_bf16 == nullptr ? 0 : 2;
   }
   /// The block table of a layer of the cache.
   const step::BlockTable& table_of(const CpuKvCache& cache, int layer);
@@ -223,12 +227,13 @@ class CpuDevice final : public Device {
 
   const kernels::Kernels& kernels_;
   base::ThreadTeam team_;
+  Arena arena_{};
   const Precision precision_;
   const bool sizes_only_;
   std::exception_ptr failure_{};
   AlignedMemory quant_memory_{};
   kernels::QuantRows quant_{};
-  AlignedMemory bf16_memory_{};    ///< [T, in rounded up to even]
+  AlignedMemory bf16_memory_{};    ///< [T, planes, in rounded up to even]
   AlignedMemory sorted_memory_{};  ///< [T, in], f32
   AlignedMemory delta_memory_{};
   std::vector<DeltaMemory> delta_places_{};

@@ -50,7 +50,7 @@ CpuDevice::Forms CpuDevice::forms_of(const CpuWeight& weight) const noexcept {
   forms.order = weight.column_order();
   for (const Segment& segment : weight.segments()) {
     forms.quantised |= kernels::is_quantised(segment.matrix.format);
-    forms.bf16 |= rounds_to_bf16(segment.matrix.format);
+    forms.bf16 |= takes_bf16(segment.matrix.format);
   }
   return forms;
 }
@@ -59,7 +59,12 @@ void CpuDevice::convert(Forms forms, Tensor x, std::int64_t row) {
   const float* from = row_of(x, row);
   if (forms.bf16) {
     auto* rows = reinterpret_cast<std::uint16_t*>(bf16_memory_.data());
-    kernels_.to_bf16(from, x.cols, rows + row * round_to_even(x.cols));
+    rows += row * n_bf16_planes() * round_to_even(x.cols);
+    if (n_bf16_planes() == 2) {
+      kernels_.split_bf16(from, x.cols, rows);
+    } else {
+      kernels_.to_bf16(from, x.cols, rows);
+    }
   }
   if (!forms.quantised) return;
   if (forms.order != nullptr) {
@@ -76,7 +81,7 @@ void CpuDevice::reserve_forms(Forms forms, std::int64_t n_rows, std::int64_t k, 
     sorted_memory_.reserve(static_cast<std::size_t>(n_rows * k) * sizeof(float));
   }
   if (forms.bf16) {
-    bf16_memory_.reserve(static_cast<std::size_t>(n_rows * round_to_even(k)) * 2);
+    bf16_memory_.reserve(static_cast<std::size_t>(n_rows * n_bf16_planes() * round_to_even(k)) * 2);
   }
 }
 
@@ -145,7 +150,8 @@ void CpuDevice::run_chunk(const Cut& cut, std::int64_t chunk, const Epilogue& ep
   args.out = row_of(product.out, 0) + segment.first_row;
   args.out_stride = product.out.stride;
   args.bias = product.bias == nullptr ? nullptr : product.bias + segment.first_row;
-  if (!product.in_f32 && rounds_to_bf16(segment.matrix.format)) {
+  if (!product.in_f32 && takes_bf16(segment.matrix.format)) {
+    args.bf16_planes = n_bf16_planes();
     args.x_bf16 = reinterpret_cast<const std::uint16_t*>(bf16_memory_.data());
     kernels_.linear_bf16(&args);
   } else {

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -15,6 +16,10 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kMapAbove = std::size_t{1} << 20U;
+constexpr std::size_t kArenaBytes = std::size_t{256} << 20U;  // what is not touched costs nothing
+constexpr std::size_t kHugePage = std::size_t{2} << 20U;
+
+std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
 
 }  // namespace
 
@@ -39,7 +44,7 @@ AlignedMemory::AlignedMemory(std::size_t n_bytes, Pages pages)
 }
 
 AlignedMemory::~AlignedMemory() {
-  if (data_ == nullptr) return;
+  if (data_ == nullptr || whole_ != nullptr) return;
   if (mapped_) {
     ::munmap(data_, size_);
   } else {
@@ -53,12 +58,30 @@ AlignedMemory& AlignedMemory::operator=(AlignedMemory&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   std::swap(mapped_, other.mapped_);
+  std::swap(whole_, other.whole_);
   return *this;
 }
 
 void AlignedMemory::reserve(std::size_t n_bytes) {
   if (n_bytes <= size_) return;
   *this = AlignedMemory(std::max(n_bytes, size_ + size_ / 2));
+}
+
+AlignedMemory Arena::take(std::size_t n_bytes) {
+  AlignedMemory piece;
+  const std::size_t n = round_up(n_bytes, kAlignment);
+  if (n == 0) return piece;
+  if (whole_ == nullptr || whole_->size() - used_ < n) {
+    whole_ =
+        std::make_shared<AlignedMemory>(round_up(std::max(n, kArenaBytes), kHugePage) + kHugePage);
+    const auto at = reinterpret_cast<std::uintptr_t>(whole_->data());
+    used_ = round_up(at, kHugePage) - at;
+  }
+  piece.data_ = whole_->data() + used_;
+  piece.size_ = n_bytes;
+  piece.whole_ = whole_;
+  used_ += n;
+  return piece;
 }
 
 }  // namespace openllm::device::cpu

@@ -28,9 +28,23 @@ class AlignedMemory {
   void reserve(std::size_t n_bytes);
 
  private:
+  friend class Arena;
   unsigned char* data_ = nullptr;
   std::size_t size_ = 0;
   bool mapped_ = false;
+  std::shared_ptr<AlignedMemory> whole_{};  ///< Of a piece: what it is part of.
+};
+
+/// Pieces side by side on huge pages, so that only the last one's page is shared with nothing.
+/// What they are part of goes with the last of them.
+class Arena {
+ public:
+  /// Zeroed. Throws kResourceExhausted.
+  AlignedMemory take(std::size_t n_bytes);
+
+ private:
+  std::shared_ptr<AlignedMemory> whole_{};
+  std::size_t used_ = 0;
 };
 
 }  // namespace openllm::device::cpu

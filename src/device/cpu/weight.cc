@@ -148,14 +148,15 @@ void pack_tile(std::span<const RowSource> parts, std::int64_t tile, Segment& seg
 }
 
 Segment pack_segment(std::span<const RowSource> parts, std::int64_t first_row,
-                     base::ThreadTeam* team) {
+                     base::ThreadTeam* team, Arena* arena) {
   std::int64_t n_rows = 0;
   for (const RowSource& part : parts) n_rows += part.n_rows;
   Segment segment;
   segment.first_row = first_row;
   segment.matrix = kernels::packed_shape(parts[0].format, n_rows, parts[0].n_columns);
   if (team == nullptr) return segment;
-  segment.memory = AlignedMemory(kernels::packed_bytes(segment.matrix));
+  const std::size_t n_bytes = kernels::packed_bytes(segment.matrix);
+  segment.memory = arena == nullptr ? AlignedMemory(n_bytes) : arena->take(n_bytes);
   segment.matrix.data = segment.memory.data();
   const std::int64_t n_tiles = (n_rows + kernels::kTileRows - 1) / kernels::kTileRows;
   std::atomic<std::int64_t> first_bad{n_rows};
@@ -226,7 +227,7 @@ void CpuWeight::read_row(std::int64_t row, float* out) const {
 }
 
 std::unique_ptr<CpuWeight> CpuWeight::upload(const WeightSource& source, WeightRole role,
-                                             base::ThreadTeam* team) {
+                                             base::ThreadTeam* team, Arena* arena) {
   base::check(!source.parts.empty(), "device: a weight without parts");
   auto weight = std::make_unique<CpuWeight>();
   if (role == WeightRole::kVector) {
@@ -253,7 +254,8 @@ std::unique_ptr<CpuWeight> CpuWeight::upload(const WeightSource& source, WeightR
       n_rows += parts[end++].n_rows;
     }
     const auto run = std::span<const RowSource>(parts).subspan(begin, end - begin);
-    if (n_rows > 0) weight->segments_.push_back(pack_segment(run, weight->out_features_, team));
+    if (n_rows > 0)
+      weight->segments_.push_back(pack_segment(run, weight->out_features_, team, arena));
     weight->out_features_ += n_rows;
     begin = end;
   }

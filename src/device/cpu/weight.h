@@ -34,9 +34,10 @@ class CpuWeight final : public Weight {
   /// Writes row `row` in f32.
   void read_row(std::int64_t row, float* out) const;
 
-  /// Without a team: sizes alone (DeviceOptions::sizes_only).
+  /// Without a team: sizes alone (DeviceOptions::sizes_only). Without an arena: in memory of its
+  /// own.
   static std::unique_ptr<CpuWeight> upload(const WeightSource& source, WeightRole role,
-                                           base::ThreadTeam* team);
+                                           base::ThreadTeam* team, Arena* arena);
 
  private:
   std::int64_t out_features_ = 0;

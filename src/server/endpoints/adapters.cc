@@ -46,7 +46,8 @@ AdapterRequest parse(std::string_view text, bool loads) {
 AdapterRequest parse_load(std::string_view text) { return parse(text, true); }
 AdapterRequest parse_unload(std::string_view text) { return parse(text, false); }
 
-/// What is mounted is everybody's: only who has a key, or is on this machine, may change it.
+/// What is mounted is everybody's, and the list says where it lies: only who has a key, or is on
+/// this machine, may change or see it.
 void require_trust(const Call& call) {
   const ServerOptions& options = call.app.options();
   const std::string& host = options.host;
@@ -54,7 +55,7 @@ void require_trust(const Call& call) {
       host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
   if (is_local || !options.api_keys.empty()) return;
   base::fail(ErrorCode::kUnsupported,
-             "adapters: not changed on a server that anybody can reach (expected an API key, or an "
+             "adapters: not for a server that anybody can reach (expected an API key, or an "
              "address of this machine alone)");
 }
 
@@ -91,6 +92,7 @@ Task<void> unload_adapter(Call& call) {
 /// Names and kinds by where adapters lie; one that lies where another does has its name behind
 /// that, as --adapter-id is written.
 Task<void> list_adapters(Call& call) {
+  require_trust(call);
   const LLM& llm = call.app.models().require("").entry->llm();
   std::vector<AdapterOptions> adapters;
   const std::function<void()> work = [&] { adapters = llm.adapters(); };
