@@ -384,6 +384,13 @@ class Adapters(unittest.TestCase):
         with self.serve("qwen3", "qwen3-tokens") as server:
             answer = server.post({"lora_name": "x", "lora_path": adapter("qwen3-patterns")}, "/v1/load_lora_adapter")
             self.assertIn("expected it to be mounted before", answer["error"])
+        with tempfile.TemporaryDirectory() as folder, self.serve("mixtral") as server:
+            for file in ("adapter_config.json", "adapter_model.safetensors"):
+                Path(folder, file).write_bytes(Path(adapter("mixtral"), file).read_bytes())
+            config = json.loads(Path(folder, "adapter_config.json").read_text())
+            Path(folder, "adapter_config.json").write_text(json.dumps({**config, "peft_version": "0.18.0"}))
+            answer = server.post({"lora_name": "x", "lora_path": folder}, "/v1/load_lora_adapter")
+            self.assertIn("0.18.0", answer["error"])
         result = run("run", str(MODELS / "t5"), "--backend", "pt", "--adapter-id", adapter("t5"), "--prompt-ids", "1,2")
         self.assertEqual(result.returncode, 4, result.stderr)
         self.assertIn("encoder-decoder", result.stderr)

@@ -171,6 +171,10 @@ class Adapters:
         config = peft.PeftConfig.from_pretrained(path)
         config.inference_mode = True
         self.refuse_changes_of_the_model(config, peft.load_peft_weights(path, device="cpu"))
+        version = re.match(r"(\d+)\.(\d+)", config.peft_version or "")
+        if config.target_parameters and (not version or tuple(map(int, version.groups())) < (0, 19)):
+            raise Refused("unsupported", "%s: target_parameters as peft wrote them before 0.19, with inputs for outputs "
+                          "(got peft_version %s)" % (path, config.peft_version))
         others = self.peft.peft_config.values() if self.peft else ()
         if not config.trainable_token_indices and any(other.trainable_token_indices for other in others):
             raise Refused("unsupported", "%s: peft reads no adapter after one with trainable_token_indices that has none "
