@@ -197,7 +197,11 @@ RemoteModel attach(const format::ModelSource& source, const LoadOptions& options
   const auto says = [](const Facts& server) { return server.n_slots > 0; };
   if (!away.empty() || !std::all_of(facts.begin(), facts.end(), says)) model.n_slots = 0;
   for (const std::string& url : away)
-    model.servers.push_back({url, facts.front().server.model, facts.front().server.repeats_seeds});
+    model.servers.push_back({url,
+                             facts.front().server.model,
+                             facts.front().server.repeats_seeds,
+                             {},
+                             facts.front().server.is_ours});
   model.version = facts.front().version;
   model.max_model_len = common_length(facts, source, options);
   return model;
