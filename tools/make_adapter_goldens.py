@@ -80,6 +80,25 @@ ADAPTERS = {
     "deepseek2-heads": ("deepseek2", dict(r=2, lora_alpha=4, target_modules=["kv_b_proj", "q_b_proj"]), torch.float32),
     # as torch.save writes it
     "glm4-bin": ("glm4", dict(r=2, lora_alpha=4, target_modules=["q_proj", "gate_up_proj"]), torch.float16),
+    # norms that are replaced: of the stream, of heads, and of gated mixers in a recurrent layer
+    "qwen3-norms": ("qwen3", dict(r=2, lora_alpha=4, target_modules=["v_proj"],
+                                  modules_to_save=["norm", "input_layernorm", "q_norm"]), torch.float32),
+    "llama-norms": ("llama", dict(r=2, lora_alpha=4, target_modules=["o_proj"],
+                                  modules_to_save=["norm", "input_layernorm", "post_attention_layernorm"]),
+                    torch.float32),
+    "gemma3-norms": ("gemma3", dict(
+        r=2, lora_alpha=4, target_modules=["v_proj"],
+        modules_to_save=["norm", "input_layernorm", "pre_feedforward_layernorm", "k_norm"]), torch.float32),
+    "qwen3-next-norms": ("qwen3-next", dict(r=2, lora_alpha=4, target_modules=["o_proj", "out_proj"],
+                                            modules_to_save=["norm", "post_attention_layernorm"]), torch.float32),
+    "mamba2-norms": ("mamba2", dict(r=2, lora_alpha=4, target_modules=["in_proj"],
+                                    modules_to_save=["norm", "norm_f"]), torch.float32),
+    # biases of LayerNorms, beside those of linears
+    "gpt2-bias": ("gpt2", dict(r=2, lora_alpha=4, bias="all", fan_in_fan_out=True, target_modules=["c_fc"]),
+                  torch.float32),
+    "bart-norms": ("bart", dict(r=2, lora_alpha=4, bias="all", target_modules=["q_proj"],
+                                modules_to_save=["layernorm_embedding", "final_layer_norm", "encoder_attn_layer_norm"]),
+                   torch.float32),
 }
 
 
@@ -105,6 +124,8 @@ def fill(model, dtype, seed):
             value = noise / parameter.shape[-1] ** 0.5
         elif name.endswith("bias"):
             value = noise / 2
+        elif "norm" in name or ".ln_" in name:
+            value = parameter.data + noise / 4
         else:  # a matrix of the model, or rows of one
             value = parameter.data + noise * parameter.data.std()
         parameter.data.copy_(value.to(dtype).float())

@@ -291,6 +291,36 @@ void Adapters::prepare_table(const AdapterSource& source, const AdapterModule& m
   }
 }
 
+/// Weight or bias instead of the norm's own; what it has not is the norm's.
+void Adapters::prepare_norm(const AdapterSource& source, const AdapterModule& module,
+                            const AdaptableModule& target, std::vector<Delta>& deltas) const {
+  const AdapterTensors read(source.path, device_);
+  for (const auto* tensor : {&module.a, &module.b, &module.b_bias, &module.magnitude}) {
+    if (!*tensor) continue;
+    fail(ErrorCode::kInvalidArgument, source.path, ": tensor ", printable((*tensor)->name),
+         ": does not fit the model (expected a norm's weight or bias)");
+  }
+  if (module.bias && target.bias == nullptr) {
+    fail(ErrorCode::kInvalidArgument, source.path, ": tensor ", printable(module.bias->name),
+         ": does not fit the model, whose norm has no bias");
+  }
+  Delta delta{target.piece};
+  if (module.weight) {
+    format::NamedTensor weight = *module.weight;
+    const std::int64_t n = target.n_out;
+    const tensor::Shape heads{n / target.n_in, target.n_in};
+    if (weight.view.shape == heads) weight.view.shape = tensor::Shape{n};
+    std::vector<float> values = read.vector_values(weight, n, {});
+    if (source.naming != base_naming_) {
+      // Converters may write 1 + w.
+      for (float& value : values) value += target.norm_added;
+    }
+    delta.a = read.upload(values);
+  }
+  if (module.bias) delta.shift = read.upload(read.vector_values(*module.bias, target.n_out, {}));
+  deltas.push_back(std::move(delta));
+}
+
 std::shared_ptr<const MountedAdapter> Adapters::prepare(const AdapterSource& source) const {
   std::vector<Delta> deltas;
   std::set<std::pair<int, std::int64_t>> seen;
@@ -306,11 +336,16 @@ std::shared_ptr<const MountedAdapter> Adapters::prepare(const AdapterSource& sou
         target.is_table ? module.is_table || !module.a : !module.is_table && !module.tokens;
     if (!fits) {
       fail(ErrorCode::kInvalidArgument, source.path, ": tensor ", printable(module.tensor_name()),
-           ": does not fit the model (expected ", target.is_table ? "an embedding's" : "a linear's",
+           ": does not fit the model (expected ",
+           target.is_table  ? "an embedding's"
+           : target.is_norm ? "a norm's"
+                            : "a linear's",
            ")");
     }
     if (target.is_table) {
       prepare_table(source, module, target, deltas);
+    } else if (target.is_norm) {
+      prepare_norm(source, module, target, deltas);
     } else {
       prepare_linear(source, module, targets, deltas);
     }

@@ -86,6 +86,8 @@ class Adapters {
                        std::int64_t n_out) const;
   void prepare_table(const AdapterSource& source, const AdapterModule& module,
                      const AdaptableModule& target, std::vector<Delta>& deltas) const;
+  void prepare_norm(const AdapterSource& source, const AdapterModule& module,
+                    const AdaptableModule& target, std::vector<Delta>& deltas) const;
   const AdaptableModule* tied_head(const AdaptableModule& table) const;
 
   device::Device& device_;

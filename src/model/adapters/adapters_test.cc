@@ -70,7 +70,10 @@ INSTANTIATE_TEST_SUITE_P(
             Case{"gemma3-table", "gemma3"}, Case{"gemma3-table", "gemma3/f32/model.gguf"},
             Case{"qwen3-tokens", "qwen3"}, Case{"qwen3-moe", "qwen3-moe"},
             Case{"gpt-oss", "gpt-oss"}, Case{"mixtral", "mixtral"}, Case{"gpt-neox", "gpt-neox"},
-            Case{"deepseek2-heads", "deepseek2"}, Case{"glm4-bin", "glm4"}),
+            Case{"deepseek2-heads", "deepseek2"}, Case{"glm4-bin", "glm4"},
+            Case{"qwen3-norms", "qwen3"}, Case{"gemma3-norms", "gemma3"},
+            Case{"gemma3-norms", "gemma3/f32/model.gguf"}, Case{"qwen3-next-norms", "qwen3-next"},
+            Case{"mamba2-norms", "mamba2"}, Case{"gpt2-bias", "gpt2"}, Case{"bart-norms", "bart"}),
         testing::Values("reference", "cpu")),
     [](const auto& test) {
       std::string name = base::cat(std::get<0>(test.param).adapter, "_",
@@ -104,11 +107,13 @@ class AdapterMixTest : public testing::TestWithParam<std::string> {
       : checkpoint_(format::open_checkpoint(data_path("llama"))),
         golden_(read_golden(adapter_path("llama-qv"))) {}
 
-  /// A model with two adapters of different ranks and targets.
+  /// A model with adapters of different ranks and targets, one of a head, one of norms.
   Runner runner() {
-    Runner model(*checkpoint_, GetParam());
+    Runner model(*checkpoint_, GetParam(), device::KvType::kF32, 6);
     mount(model.model(), 1, "llama-qv");
     mount(model.model(), 7, "llama-all");
+    mount(model.model(), 8, "llama-head");
+    mount(model.model(), 9, "llama-norms");
     return model;
   }
 
@@ -118,7 +123,7 @@ class AdapterMixTest : public testing::TestWithParam<std::string> {
 
 TEST_P(AdapterMixTest, SameBitsAloneAndTogether) {
   const std::vector<std::int32_t>& prompt = golden_.prompt;
-  const std::int32_t adapters[] = {7, 0, 1, 1};
+  const std::int32_t adapters[] = {7, 0, 1, 9, 8, 1};
   std::vector<float> alone;
   for (const std::int32_t adapter : adapters) {
     Runner model = runner();
@@ -126,9 +131,10 @@ TEST_P(AdapterMixTest, SameBitsAloneAndTogether) {
     alone.insert(alone.end(), logits.begin(), logits.end());
   }
   Runner model = runner();
-  EXPECT_EQ(
-      model.step({{0, prompt, {}, 7}, {1, prompt, {}, 0}, {2, prompt, {}, 1}, {3, prompt, {}, 1}}),
-      alone);
+  std::vector<Feed> feeds;
+  for (const std::int32_t adapter : adapters)
+    feeds.push_back({static_cast<int>(feeds.size()), prompt, {}, adapter});
+  EXPECT_EQ(model.step(feeds), alone);
   const std::size_t n = golden_.logits.size();
   EXPECT_NE(part(alone, 0, n), part(alone, n, n));
   EXPECT_NE(part(alone, 0, n), part(alone, 2 * n, n));
@@ -165,14 +171,16 @@ TEST_P(AdapterMixTest, SameBitsInChunksAmongOthers) {
 // Behind the last mixer only rows with results are left.
 TEST_P(AdapterMixTest, OutputRowsKeepTheirAdapters) {
   const std::vector<std::int32_t>& prompt = golden_.prompt;
-  const std::vector<Feed> feeds = {{0, prompt, {}, 7}, {1, {5, 6}, {}, 0}, {2, prompt, {}, 1}};
+  const std::vector<Feed> feeds = {{0, prompt, {}, 7}, {1, {5, 6}, {}, 0}, {2, prompt, {}, 1},
+                                   {3, prompt, {}, 8}, {4, {7}, {}, 0},    {5, prompt, {}, 9}};
   Runner all = runner();
   const std::vector<float> logits = all.step(feeds);
   Runner last = runner();
   const std::vector<float> got = last.step(feeds, false);
   const std::size_t vocab = golden_.vocab_size;
-  const std::size_t rows[] = {prompt.size() - 1, prompt.size() + 1, 2 * prompt.size() + 1};
-  for (std::size_t i = 0; i < 3; ++i) {
+  const std::size_t n = prompt.size();
+  const std::size_t rows[] = {n - 1, n + 1, 2 * n + 1, 3 * n + 1, 3 * n + 2, 4 * n + 2};
+  for (std::size_t i = 0; i < 6; ++i) {
     EXPECT_EQ(part(got, i * vocab, vocab), part(logits, rows[i] * vocab, vocab)) << i;
   }
 }

@@ -159,7 +159,11 @@ class PeftReader {
       const format::UnreadableTensor& tensor = checkpoint_.unreadable()[0];
       refuse(tensor.name, tensor.reason);
     }
-    for (const format::NamedTensor& tensor : checkpoint_.tensors()) place(tensor);
+    std::set<std::string_view> names;
+    for (const format::NamedTensor& tensor : checkpoint_.tensors()) names.insert(tensor.name);
+    for (const format::NamedTensor& tensor : checkpoint_.tensors()) {
+      if (!is_left_over(tensor.name, names)) place(tensor);
+    }
     AdapterSource source{checkpoint_.path(), checkpoint_.kind(), {}, {}};
     for (auto& [name, module] : modules_) {
       if (is_parameter(module)) {
@@ -183,6 +187,17 @@ class PeftReader {
   [[noreturn]] void corrupt(const std::string& name, std::string_view why) const {
     base::fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", printable(name), ": ",
                why);
+  }
+
+  /// With bias "all", files have a module's biases beside those of its copy that was trained, and
+  /// those once more under the name that they have in memory; peft reads back neither.
+  static bool is_left_over(const std::string& name, const std::set<std::string_view>& names) {
+    for (const std::string_view inner : {".modules_to_save", ".original_module"}) {
+      const std::size_t at = name.rfind(inner);
+      if (at == std::string::npos) continue;
+      if (names.contains(name.substr(0, at) + name.substr(at + inner.size()))) return true;
+    }
+    return false;
   }
 
   void place(const format::NamedTensor& tensor) {

@@ -62,14 +62,15 @@ enum class MatrixNorm : std::uint8_t {
   kColumns,  ///< Each column is.
 };
 
-/// A module that adapters may change: one that a linear was stacked from and where, a head or a
-/// table of embeddings. A module whose outputs are used in parts is listed once for each.
+/// A module that adapters may change: one that a linear was stacked from and where, a norm, a head
+/// or a table of embeddings. A module whose outputs are used in parts is listed once for each.
 struct AdaptableModule {
   ModuleRef ref;
   int piece = 0;                           ///< LinearPiece::id
   std::int64_t out_begin = 0;              ///< First column in the piece.
   std::int64_t n_out = 0;                  ///< Of a table: the size of its rows.
-  std::int64_t n_in = 0;                   ///< Of a table: how many rows it has.
+  std::int64_t n_in = 0;                   ///< Of a table: how many rows it has; of a norm: of how
+                                           ///< many columns a head of it is.
   int head_dim = 0;                        ///< As LinearPart's.
   RowRanges rows{};                        ///< As LinearPart's.
   const device::Weight* weight = nullptr;  ///< Of the whole piece; so the next.
@@ -78,6 +79,8 @@ struct AdaptableModule {
   float table_scale = 1.0F;  ///< Factor of a table's rows.
   bool turned = false;       ///< The piece is the module's matrix, turned.
   bool is_head = false;      ///< Its matrix is [out, in] whatever way the family stores linears.
+  bool is_norm = false;
+  float norm_added = 0.0F;  ///< Of its weights here, over those in the family's other format.
 };
 
 /// Takes the weights of blocks from the file to the device. Total: a missing, surplus or wrongly
