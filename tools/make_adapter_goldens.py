@@ -99,7 +99,16 @@ ADAPTERS = {
     "bart-norms": ("bart", dict(r=2, lora_alpha=4, bias="all", target_modules=["q_proj"],
                                 modules_to_save=["layernorm_embedding", "final_layer_norm", "encoder_attn_layer_norm"]),
                    torch.float32),
+    # written again as peft before 0.19 has them, see save_old
+    "qwen3-moe-old": ("qwen3-moe", dict(
+        r=3, lora_alpha=6, target_modules=["q_proj"],
+        target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]), torch.float32),
+    "gpt-oss-old": ("gpt-oss", dict(
+        r=2, lora_alpha=4, target_modules=["v_proj"],
+        target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]), torch.float32),
 }
+# The version of peft whose layout an adapter gets.
+OLD = {"qwen3-moe-old": "0.18.1", "gpt-oss-old": "0.19.0"}
 
 
 def load_base(name):
@@ -147,6 +156,33 @@ def save(model, base, dtype, folder):
     for key in ("target_modules", "target_parameters"):
         if isinstance(config.get(key), list):
             config[key].sort()  # peft writes a set
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def save_old(folder, n_experts):
+    """The same adapter as an older peft has it. Its ParamWrapper (tuners/lora/layer.py, v0.18.1 and v0.19.0) takes
+    dimension 1 of a parameter [experts, ., .] for inputs and dimension 2 for outputs, and adds
+    einsum("o r e, e r i -> e i o"); 0.19.0 exchanges both, in names and in the sum, for modules with is_transposed. So A
+    of both adapters here has columns for what the module puts out."""
+    from safetensors.torch import load_file
+
+    path = folder / "adapter_model.safetensors"
+    tensors = load_file(path)
+    for name in [name for name in tensors if ".experts." in name and name.endswith("lora_A.weight")]:
+        other = name.replace("lora_A", "lora_B")
+        a, b = tensors[name], tensors[other]
+        rank = a.shape[0] // n_experts
+        a = a.reshape(n_experts, rank, -1)  # e r in
+        b = b.reshape(b.shape[0], rank, n_experts)  # out r e
+        old_a, old_b = b.permute(2, 1, 0), a.permute(2, 1, 0)  # e r out, in r e
+        delta = torch.einsum("o r e, e r i -> e o i", b, a)
+        assert torch.allclose(torch.einsum("o r e, e r i -> e i o", old_b, old_a), delta, atol=1e-6)
+        tensors[name] = old_a.reshape(n_experts * rank, -1).contiguous()
+        tensors[other] = old_b.reshape(-1, rank * n_experts).contiguous()
+    save_file(tensors, path)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["peft_version"] = OLD[folder.name]
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
@@ -211,6 +247,9 @@ def main(names):
         if source:
             golden["source"] = source
         (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+        if name in OLD:
+            config = model.get_base_model().config
+            save_old(folder, getattr(config, "num_local_experts", None) or config.num_experts)
         change = float((logits - bare).abs().max())
         assert change > 0.5, f"the adapter changes next to nothing: {change}"
         print(f"{name}: largest change {change:.2f}, {sum(f.stat().st_size for f in folder.iterdir())} bytes")

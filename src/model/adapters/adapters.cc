@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "format/tensor_list.h"
 #include "model/adapters/adapter_tensor.h"
+#include "model/adapters/expert_layout.h"
 
 namespace openllm::model {
 namespace {
@@ -212,6 +213,8 @@ void Adapters::prepare_linear(const AdapterSource& source, const AdapterModule& 
   const std::int64_t n_out =
       first.rows.n_groups > 0 ? first.rows.n_groups * first.rows.group_rows : first.n_out;
   const AdapterTensors read(source.path, device_);
+  const PlainExpert expert(module, source.path, n_out, first.n_in, layout.transposed_experts);
+  const AdapterModule& plain = expert.module();
   for (const AdaptableModule& target : targets) {
     const RowOrder order = order_of(target, turns, to_paired);
     if (target.turned) {
@@ -220,7 +223,7 @@ void Adapters::prepare_linear(const AdapterSource& source, const AdapterModule& 
     }
     if (module.weight || module.bias)
       deltas.push_back(prepare_replacement(read, source, module, target, n_out, order));
-    if (module.a) deltas.push_back(prepare_low_rank(read, module, target, n_out, order));
+    if (module.a) deltas.push_back(prepare_low_rank(read, plain, target, n_out, order));
   }
 }
 

@@ -73,6 +73,7 @@ INSTANTIATE_TEST_SUITE_P(
             Case{"deepseek2-heads", "deepseek2"}, Case{"glm4-bin", "glm4"},
             Case{"qwen3-norms", "qwen3"}, Case{"gemma3-norms", "gemma3"},
             Case{"gemma3-norms", "gemma3/f32/model.gguf"}, Case{"qwen3-next-norms", "qwen3-next"},
+            Case{"qwen3-moe-old", "qwen3-moe"}, Case{"gpt-oss-old", "gpt-oss"},
             Case{"mamba2-norms", "mamba2"}, Case{"gpt2-bias", "gpt2"}, Case{"bart-norms", "bart"}),
         testing::Values("reference", "cpu")),
     [](const auto& test) {

@@ -3,15 +3,16 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "format/tensor_list.h"
 #include "model/adapters/adapter_source.h"
+#include "model/adapters/expert_layout.h"
 #include "model/adapters/name_pattern.h"
 #include "model/config/config.h"
 
@@ -288,27 +289,9 @@ class PeftReader {
            !parameters_of(module.module).empty();
   }
 
-  /// Before 0.19 peft took inputs of stacked experts for outputs, and the other way round.
-  void require_version() const {
-    const std::string version = config_.string_or("peft_version", "");
-    constexpr std::string_view kUnstable = "0.";
-    int minor = 0;
-    if (version.starts_with(kUnstable)) {
-      const char* const begin = version.data() + kUnstable.size();
-      std::from_chars(begin, version.data() + version.size(), minor);
-    }
-    const bool is_stable = !version.empty() && version[0] >= '1' && version[0] <= '9';
-    if (is_stable || minor >= 19) return;
-    config_.unsupported("peft_version",
-                        "adapters of parameters are read as peft writes them since "
-                        "0.19 (got ",
-                        version.empty() ? "none" : printable(version), ")");
-  }
-
   /// Of a parameter [experts, ...] instead of a module: a has rows for one expert after the other,
   /// b columns for one rank after the other.
   void add_parameter(AdapterModule& module, AdapterSource& source) const {
-    require_version();
     std::size_t depth = 0;
     std::string_view name = module.module;
     for (; name.ends_with(kInner); ++depth) name.remove_suffix(kInner.size());
@@ -329,10 +312,15 @@ class PeftReader {
                         " as lora_B has, got ", a.to_string(), " and ", b.to_string(), ")"));
     }
     const std::int64_t n_experts = a[0] / rank;
+    // A parameter of one matrix is [out, in] in every version.
+    const ExpertLayout layout = n_experts == 1
+                                    ? ExpertLayout::kSquarePlain
+                                    : expert_layout_of(config_.string_or("peft_version", ""));
     for (std::int64_t e = 0; e < n_experts; ++e) {
       AdapterModule& expert = source.modules.emplace_back();
       expert.module = parameter;
       expert.expert = static_cast<int>(e);
+      expert.layout = layout;
       expert.scale = scale_of(alphas_.find(parameter).value_or(alpha_), static_cast<double>(rank));
       expert.a = rows_of(*module.a, e * rank, rank);
       expert.b = columns_of(*module.b, e, n_experts, source);
