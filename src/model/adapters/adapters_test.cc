@@ -70,10 +70,13 @@ INSTANTIATE_TEST_SUITE_P(
             Case{"gemma3-table", "gemma3"}, Case{"gemma3-table", "gemma3/f32/model.gguf"},
             Case{"qwen3-tokens", "qwen3"}, Case{"qwen3-moe", "qwen3-moe"},
             Case{"gpt-oss", "gpt-oss"}, Case{"mixtral", "mixtral"}, Case{"gpt-neox", "gpt-neox"},
-            Case{"deepseek2-heads", "deepseek2"}, Case{"glm4-bin", "glm4"},
-            Case{"qwen3-norms", "qwen3"}, Case{"gemma3-norms", "gemma3"},
+            Case{"gpt-neox", "gpt-neox/f32/model.gguf"}, Case{"deepseek2-heads", "deepseek2"},
+            Case{"glm4-bin", "glm4"}, Case{"qwen3-norms", "qwen3"}, Case{"gemma3-norms", "gemma3"},
             Case{"gemma3-norms", "gemma3/f32/model.gguf"}, Case{"qwen3-next-norms", "qwen3-next"},
             Case{"qwen3-moe-old", "qwen3-moe"}, Case{"gpt-oss-old", "gpt-oss"},
+            Case{"exaone", "exaone"}, Case{"sarvam-moe", "sarvam-moe"},
+            Case{"granitemoe", "granitemoe"}, Case{"zamba2", "zamba2"},
+            Case{"bert-decoder", "bert-decoder"}, Case{"bart-tokens", "bart"},
             Case{"mamba2-norms", "mamba2"}, Case{"gpt2-bias", "gpt2"}, Case{"bart-norms", "bart"}),
         testing::Values("reference", "cpu")),
     [](const auto& test) {
@@ -85,20 +88,42 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
-// The same adapter in a file of GGUF, for the base in either format.
+void expect_near(const std::vector<float>& got, const std::vector<float>& expected) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 1e-4) << i;
+}
+
+// The same adapter in a file of GGUF, for the base in either format: with rows of heads in another
+// order, of stacked experts, and of norms to which the converter adds 1.
 TEST(AdapterTest, GgufFiles) {
-  const Golden golden = read_golden(adapter_path("llama-gguf"));
-  const auto file = format::open_adapter(adapter_path("llama-gguf") + "/adapter.gguf");
-  for (const char* base : {"llama-gguf", "llama-gguf/f32/model.gguf"}) {
-    const auto checkpoint = format::open_checkpoint(data_path(base));
-    for (const char* device : {"reference", "cpu"}) {
-      Runner model(*checkpoint, device);
-      mount_adapter(model.model(), 1, read_adapter(*file));
-      const std::vector<float> logits = model.step({{0, golden.prompt, {}, 1}});
-      ASSERT_EQ(logits.size(), golden.logits.size());
-      for (std::size_t i = 0; i < logits.size(); ++i)
-        ASSERT_NEAR(logits[i], golden.logits[i], 1e-4) << base << " " << device << " " << i;
+  for (const Case test : {Case{"llama-gguf", "llama-gguf"}, Case{"qwen3-moe-gguf", "qwen3-moe"},
+                          Case{"gemma3-norms", "gemma3"}, Case{"gpt-neox-gguf", "gpt-neox"}}) {
+    const Golden golden = read_golden(adapter_path(test.adapter));
+    const auto file = format::open_adapter(adapter_path(test.adapter) + "/adapter.gguf");
+    for (const char* end : {"", "/f32/model.gguf"}) {
+      const auto checkpoint = format::open_checkpoint(data_path(std::string(test.base) + end));
+      for (const char* device : {"reference", "cpu"}) {
+        SCOPED_TRACE(base::cat(test.adapter, end, " ", device));
+        Runner model(*checkpoint, device);
+        mount_adapter(model.model(), 1, read_adapter(*file));
+        expect_near(model.step({{0, golden.prompt, {}, 1}}), golden.logits);
+      }
     }
+  }
+}
+
+// What is computed beside the weights is what peft gets by adding to them.
+TEST(AdapterTest, AsMerged) {
+  for (const Case test : {Case{"llama-all", "llama"}, Case{"llama-dora", "llama"},
+                          Case{"gpt2-dora", "gpt2"}, Case{"qwen3-moe", "qwen3-moe"}}) {
+    SCOPED_TRACE(test.adapter);
+    const std::string folder = adapter_path(test.adapter);
+    const Golden golden = read_golden(folder);
+    const std::vector<float> merged = read_floats(folder + "/merged.logits");
+    const auto checkpoint = format::open_checkpoint(data_path(test.base));
+    Runner model(*checkpoint, "cpu");
+    mount(model.model(), 1, test.adapter);
+    expect_near(model.step({{0, golden.prompt, {}, 1}}), merged);
   }
 }
 

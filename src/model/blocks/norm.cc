@@ -39,10 +39,12 @@ Norm::Norm(BlockBuilder& builder, Role role, At at, std::int64_t n, const NormSp
 }
 
 bool Norm::has_deltas(const Run& run) const {
+  if (piece_ < 0) return false;
   return std::any_of(run.adapters.begin(), run.adapters.end(), [&](const AdapterRows& rows) {
     bool found = false;
-    rows.adapter->visit(piece_, [&](const MountedAdapter::Delta& /*delta*/, float /*scale*/,
-                                    const device::Weight* /*gains*/) { found = true; });
+    rows.adapter->visit(piece_ + run.piece_shift,
+                        [&](const MountedAdapter::Delta& /*delta*/, float /*scale*/,
+                            const device::Weight* /*gains*/) { found = true; });
     return found;
   });
 }
@@ -57,13 +59,15 @@ void Norm::run(Run& run, device::Tensor x, device::Tensor out) const {
     begin = end;
   };
   for (const AdapterRows& rows : run.adapters) {
-    rows.adapter->visit(piece_, [&](const MountedAdapter::Delta& delta, float /*scale*/,
-                                    const device::Weight* /*gains*/) {
-      until(std::min(rows.first_row, x.rows), weight_.get(), bias_.get());
-      until(std::min(rows.first_row + rows.n_rows, x.rows),
-            delta.a != nullptr ? delta.a.get() : weight_.get(),
-            delta.shift != nullptr ? delta.shift.get() : bias_.get());
-    });
+    if (piece_ < 0) break;
+    rows.adapter->visit(
+        piece_ + run.piece_shift,
+        [&](const MountedAdapter::Delta& delta, float /*scale*/, const device::Weight* /*gains*/) {
+          until(std::min(rows.first_row, x.rows), weight_.get(), bias_.get());
+          until(std::min(rows.first_row + rows.n_rows, x.rows),
+                delta.a != nullptr ? delta.a.get() : weight_.get(),
+                delta.shift != nullptr ? delta.shift.get() : bias_.get());
+        });
   }
   until(x.rows, weight_.get(), bias_.get());
 }

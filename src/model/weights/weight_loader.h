@@ -35,6 +35,9 @@ struct LinearPart {
   int head_dim = 0;  ///< Of Q and K, which RoPE turns; else 0.
   RowRanges rows{};
   bool keeps_type = false;  ///< Not quantised while loading: small, and much depends on it.
+  std::int64_t n_k = 0;     ///< Of Q, K and V in one: outputs of K, behind Q's; so the next.
+  std::int64_t n_v = 0;
+  int n_groups = 0;  ///< In files of the family's other format they go in so many groups.
 };
 
 /// Types that matrices get while they load.
@@ -79,6 +82,9 @@ struct AdaptableModule {
   float table_scale = 1.0F;  ///< Factor of a table's rows.
   bool turned = false;       ///< The piece is the module's matrix, turned.
   bool is_head = false;      ///< Its matrix is [out, in] whatever way the family stores linears.
+  std::int64_t n_k = 0;      ///< As LinearPart's; so the next two.
+  std::int64_t n_v = 0;
+  int n_groups = 0;
   bool is_norm = false;
   float norm_added = 0.0F;  ///< Of its weights here, over those in the family's other format.
 };
@@ -152,6 +158,12 @@ class WeightLoader {
   /// The same for what is no linear: `module` without its piece, whose number is the result.
   int list_module(AdaptableModule module);
   const std::vector<AdaptableModule>& listed_modules() const noexcept { return modules_; }
+  int n_listed_pieces() const noexcept { return n_listed_pieces_; }
+  /// Lists the modules of these pieces once more, as those of another layer that has the same
+  /// weights; the result is what to add to a piece's number there.
+  int list_again(int first_piece, int n_pieces, int layer);
+  /// The modules of the pieces from `first_piece` on are called as those of another layer.
+  void move_listed(int first_piece, int layer);
 
   std::int64_t n_parameters() const noexcept { return n_parameters_; }
   /// Bytes that one decoding step reads.
