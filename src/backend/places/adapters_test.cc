@@ -117,6 +117,7 @@ TEST(PlaceAdapters, RequestsGoWhereTheirsAreUnderTheNumbersThere) {
   EXPECT_TRUE(bench.at(0).running.empty());
   ASSERT_EQ(bench.at(1).running.size(), 2U);
   EXPECT_EQ(bench.at(1).running[0].request.adapter, 3);
+  bench.finish();
   const Error unknown = error_of([&] { (void)bench.adapters.find("sql+x"); });
   EXPECT_EQ(unknown.code(), ErrorCode::kNotFound);
   EXPECT_THAT(unknown.what(), HasSubstr("expected one of sql; got x"));
