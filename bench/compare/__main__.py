@@ -55,6 +55,7 @@ def parse(arguments=None):
     parser.add_argument("--text", default=os.path.join(root, "docs/design.md"), help="of the measurement of answers")
     parser.add_argument("--quality-models", default="smollm2,gemma3")
     parser.add_argument("--quality-tokens", type=int, default=2000)
+    parser.add_argument("--quality-timeout", type=float, default=7200.0, help="seconds for a model; the device `reference` is slow")
     parser.add_argument("--results", default=os.path.join(root, "build/compare/results.jsonl"))
     parser.add_argument("--out", help="folder for compare.md and the plots (default: docs, where performance.md takes them in)")
     parser.add_argument("--report-only", action="store_true")
@@ -174,7 +175,7 @@ def measure_quality(args, results, context):
         try:
             model = models.find(name, args.model_folder, context.python_for_models)
             path = model.files.get("gguf") or model.files["folder"]
-            values = quality.measure(program, path, args.text, args.quality_tokens, args.threads, args.timeout)
+            values = quality.measure(program, path, args.text, args.quality_tokens, args.threads, args.quality_timeout)
         except (models.Unavailable, Absent, Failed) as failed:
             reason = str(failed)
         results.add(kind="quality", **about, values=values, reason=reason)
