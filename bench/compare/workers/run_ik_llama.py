@@ -6,28 +6,36 @@ from common import main
 N_BATCH = 2048
 
 
-class Context:
+class Contexts:
+    """One for a single sequence and one for several: flash attention fails an assertion with several, and on CPUs without VNNI."""
+
     def __init__(self, c, path, threads):
         self.c = c
+        self.path = path
+        self.threads = threads
+        self.contexts = {}
         c.llama_backend_init()
         self.model = c.llama_model_load_from_file(path.encode(), c.llama_model_default_params())
         if not self.model:
-            raise SystemExit(f"{path}: cannot be loaded")
-        params = c.llama_context_default_params()
+            raise SystemExit(f"error: {path}: cannot be loaded")
+        self.batch = c.llama_batch_init(N_BATCH, 0, 1)
+
+    def make(self, several):
+        params = self.c.llama_context_default_params()
         params.n_ctx = 8192
         params.n_batch = N_BATCH
         params.n_ubatch = 512
-        params.n_seq_max = 32
-        params.n_threads = params.n_threads_batch = threads
+        params.n_seq_max = 32 if several else 1
+        params.n_threads = params.n_threads_batch = self.threads
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             flags = file.read()
-        params.flash_attn = "avx_vnni" in flags or "avx512_vnni" in flags  # it fails an assertion elsewhere
-        self.context = c.llama_init_from_model(self.model, params)
-        if not self.context:
-            raise SystemExit(f"{path}: no context")
-        self.batch = c.llama_batch_init(N_BATCH, 0, 1)
+        params.flash_attn = not several and ("avx_vnni" in flags or "avx512_vnni" in flags)
+        context = self.c.llama_init_from_model(self.model, params)
+        if not context:
+            raise SystemExit(f"error: {self.path}: no context")
+        return context
 
-    def decode(self, entries):
+    def decode(self, context, entries):
         """Of (token, position, sequence, wants logits)."""
         batch = self.batch
         for begin in range(0, len(entries), N_BATCH):
@@ -39,23 +47,27 @@ class Context:
                 batch.n_seq_id[i] = 1
                 batch.seq_id[i][0] = sequence
                 batch.logits[i] = wanted
-            code = self.c.llama_decode(self.context, batch)
+            code = self.c.llama_decode(context, batch)
             if code:
-                raise SystemExit(f"llama_decode: error {code}")
+                raise SystemExit(f"error: llama_decode: {code}")
 
     def generate(self, prompts, n_new):
-        self.c.llama_kv_cache_clear(self.context)
+        several = len(prompts) > 1
+        if several not in self.contexts:
+            self.contexts[several] = self.make(several)
+        context = self.contexts[several]
+        self.c.llama_kv_cache_clear(context)
         length = len(prompts[0])
-        self.decode([(token, i, s, i == length - 1) for s, prompt in enumerate(prompts) for i, token in enumerate(prompt)])
+        self.decode(context, [(token, i, s, i == length - 1) for s, prompt in enumerate(prompts) for i, token in enumerate(prompt)])
         for step in range(n_new - 1):
-            self.decode([(random.randrange(300, 30000), length + step, s, True) for s in range(len(prompts))])
-        self.c.llama_get_logits_ith(self.context, -1)  # waits for them
+            self.decode(context, [(random.randrange(300, 30000), length + step, s, True) for s in range(len(prompts))])
+        self.c.llama_get_logits_ith(context, -1)  # waits for them
 
 
 def load(path, threads):
     from ik_llama_cpp import _ctypes_api
 
-    return Context(_ctypes_api, path, threads).generate
+    return Contexts(_ctypes_api, path, threads).generate
 
 
 def version():
