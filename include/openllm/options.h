@@ -261,6 +261,9 @@ struct LoadOptions {
   int kv_block_size = 32;
   /// Reuse cached prefixes between requests.
   bool prefix_caching = true;
+  /// Most tokens that a step guesses ahead of an answer from what its text repeats, where rows cost
+  /// little more than none; 0: none. Answers are the same to the bit. By vLLM where it is started.
+  int max_draft_tokens = 7;
   /// Load in the constructor instead of at first use.
   bool eager = false;
   /// Replaces the model's chat templates: Jinja source, or, where it has no "{", the name of one of

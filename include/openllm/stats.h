@@ -31,6 +31,8 @@ struct EngineStats {
   std::int64_t n_prompt_tokens = 0;   ///< Of the accepted requests' prompts, cached ones included.
   std::int64_t n_cached_tokens = 0;   ///< Prompt tokens found in the prefix cache.
   std::int64_t n_generated_tokens = 0;
+  std::int64_t n_draft_tokens = 0;     ///< Guessed ahead (LoadOptions::max_draft_tokens).
+  std::int64_t n_accepted_drafts = 0;  ///< Of those, what the model drew itself.
   std::int64_t n_preemptions = 0;
   std::int64_t n_split_prefills = 0;  ///< Prompts computed in more than one chunk.
   std::int64_t n_blocks_total = 0;    ///< KV cache blocks.

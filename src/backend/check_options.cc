@@ -137,6 +137,7 @@ void check_options(const LoadOptions& options) {
   require_range("n_threads", options.n_threads, 0, 1024);
   require_not_negative("max_model_len", options.max_model_len);
   require_not_negative("kv_cache_bytes", options.kv_cache_bytes);
+  require_range("max_draft_tokens", options.max_draft_tokens, 0, 64);
   require_range("max_adapters", options.max_adapters, 0, 1 << 20);
   require_device(options.device);
   (void)choose_kv_type(options.kv_dtype, options.device, false);

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "backend/adapter_book.h"
 #include "backend/check_options.h"
 #include "backend/kv_budget.h"
 #include "backend/native_adapters.h"
@@ -52,7 +53,8 @@ class NativeBackend final : public Backend {
         kv_type_(kv_type),
         max_model_len_(options.max_model_len),
         source_{options.max_source_len, model_->spec().decoder_start},
-        adapters_(*model_, max_adapters),
+        adapter_host_(*model_),
+        adapters_(adapter_host_, max_adapters),
         engine_(runner_, options, clock_) {}
 
   Capabilities capabilities() const noexcept override { return native_capabilities(); }
@@ -88,7 +90,8 @@ class NativeBackend final : public Backend {
   device::KvType kv_type_;
   int max_model_len_;
   SourceFacts source_;
-  NativeAdapters adapters_;
+  NativeAdapters adapter_host_;
+  AdapterBook adapters_;
   engine::Engine engine_;  // last: its thread uses everything above
 };
 
@@ -168,6 +171,7 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   engine_options.block_size = options.kv_block_size;
   engine_options.whole_sequences = model->spec().sees_all();
   engine_options.prefix_caching = options.prefix_caching && !engine_options.whole_sequences;
+  engine_options.max_draft_tokens = options.max_draft_tokens;
   engine_options.rope_depends_on_length = model->spec().rope_depends_on_length();
   engine_options.kv_groups = model->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;

@@ -7,6 +7,8 @@
 #include <future>
 #include <thread>
 
+#include "backend/adapter_book.h"
+#include "backend/adapter_sum.h"
 #include "backend/native.h"
 #include "engine/request.h"
 #include "format/checkpoint.h"
@@ -204,7 +206,8 @@ TEST_F(NativeAdaptersTest, TheLeastRecentlyUsedMakeRoomAndComeBack) {
   const auto device = device::make_device("cpu", {});
   const auto checkpoint = format::open_checkpoint(data_path("llama"));
   const auto model = model::Model::load(*checkpoint, *device, {});
-  NativeAdapters adapters(*model, 2);
+  NativeAdapters host(*model);
+  AdapterBook adapters(host, 2);
   adapters.mount({adapter_path("llama-qv"), "a"});
   adapters.mount({adapter_path("llama-all"), "b"});
   EXPECT_EQ(adapters.n_loaded(), 2U);

@@ -29,7 +29,8 @@ constexpr std::array kKnown{
     Variable{"OPENLLM_TRUST_REMOTE_CODE",
              "Whether the backend pt runs code that comes with models."},
     Variable{"OPENLLM_ADAPTER_MAP",
-             "LoRA adapters to mount, as JSON: {\"folder\": \"name\"}; a single one is its own default."},
+             "LoRA adapters to mount, as JSON: {\"folder\": \"name\"}; a single one is its own "
+             "default."},
     Variable{"OPENLLM_GPU_MEMORY_UTILIZATION", "Where --gpu-memory-utilization says none."},
     Variable{"OPENLLM_PLACES", "Places where --place names none, with commas between them."},
     Variable{"OPENLLM_VLLM", "Program where --vllm-executable names none."},

@@ -388,6 +388,9 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
   number_with_default(app, "--kv-block-size", load.kv_block_size, "Tokens per KV cache block",
                       {.min = 1, .max = 1024});
   app->add_flag("!--no-prefix-caching", load.prefix_caching, "Do not reuse cached prefixes");
+  number_with_default(app, "--max-draft-tokens,--draft-max", load.max_draft_tokens,
+                      "Most tokens guessed ahead from what a text repeats; answers are the same",
+                      {.min = 0, .max = 64});
   add_chat_template(app, load);
   named(app, "--tokenizer-pre", load.tokenizer_pre,
         "Pre-tokenizer of a GGUF file that does not name one, for example llama-bpe");

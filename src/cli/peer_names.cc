@@ -42,7 +42,8 @@ constexpr std::string_view kOneProcess =
     "what it uses";
 constexpr std::string_view kNoGrammar = "this version does not have grammars";
 constexpr std::string_view kNoSampler = "this version does not have that sampler";
-constexpr std::string_view kNoSpeculation = "this version has no draft models";
+constexpr std::string_view kNoSpeculation =
+    "there are no draft models; --max-draft-tokens guesses from what a text repeats";
 constexpr std::string_view kThreads = "--threads sets the threads of all steps";
 constexpr std::string_view kNoPush =
     "the folder that `openllm build` writes is copied as any other";
@@ -165,6 +166,10 @@ constexpr PeerName kPeerNames[] = {
     {"--enable-lora", kAbsent, kAdapters, false},
     {"-md", kAbsent, kNoSpeculation},
     {"--model-draft", kAbsent, kNoSpeculation},
+    {"--draft", kSame, "--max-draft-tokens"},
+    {"--draft-n", kSame, "--max-draft-tokens"},
+    {"--num-speculative-tokens", kSame, "--max-draft-tokens"},
+    {"--speculative-config", kAbsent, "--max-draft-tokens N guesses from what a text repeats"},
     {"--trust-remote-code", kAbsent, "no code comes with models here", false},
     {"--revision", kOther, "NAME:VERSION chooses one of the store"},
     {"-hf", kAbsent, kNoFetch},

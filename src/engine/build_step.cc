@@ -17,6 +17,7 @@ void add_output_rows(Sequence& sequence, int first_row, std::vector<std::int32_t
   const bool draws = c.wants_last && sequence.n_rows == c.n_remaining;
   const bool has_it = static_cast<int>(rows.size()) > sequence.first_output && rows.back() == last;
   if (draws && !has_it) rows.push_back(last);
+  for (int i = 1; i <= sequence.drafts.n(); ++i) rows.push_back(last + i);
 }
 
 void add_hidden_rows(Sequence& sequence, int first_row, std::vector<std::int32_t>& rows) {
@@ -31,8 +32,9 @@ void add_hidden_rows(Sequence& sequence, int first_row, std::vector<std::int32_t
 void add_token_types(const Sequence& sequence, step::Step& out) {
   const std::vector<std::int32_t>& types = sequence.request->request.token_types;
   if (types.empty() && out.token_types.empty()) return;
-  out.token_types.resize(out.token_ids.size() - static_cast<std::size_t>(sequence.n_rows));
-  for (int i = 0; i < sequence.n_rows; ++i) {
+  const int n = sequence.n_rows + sequence.drafts.n();
+  out.token_types.resize(out.token_ids.size() - static_cast<std::size_t>(n));
+  for (int i = 0; i < n; ++i) {
     const auto at = static_cast<std::size_t>(sequence.n_computed + i);
     out.token_types.push_back(at < types.size() ? types[at] : 0);
   }
@@ -50,7 +52,8 @@ void build_step(std::span<Sequence* const> batch, step::Step& out,
     const RequestState& r = *sequence->request;
     step::SequenceRows entry;
     entry.first_row = static_cast<std::int32_t>(out.token_ids.size());
-    entry.n_rows = sequence->n_rows;
+    const std::span<const std::int32_t> drafts = sequence->drafts.tokens();
+    entry.n_rows = sequence->n_rows + sequence->drafts.n();
     entry.past_len = sequence->n_computed;
     entry.adapter = r.request.adapter;
     entry.rope_len = r.n_prompt + r.max_new;
@@ -64,7 +67,8 @@ void build_step(std::span<Sequence* const> batch, step::Step& out,
     out.sequences.push_back(entry);
     const auto begin = sequence->tokens.begin() + sequence->n_computed;
     out.token_ids.insert(out.token_ids.end(), begin, begin + sequence->n_rows);
-    for (int i = 0; i < sequence->n_rows; ++i) out.positions.push_back(sequence->n_computed + i);
+    out.token_ids.insert(out.token_ids.end(), drafts.begin(), drafts.end());
+    for (int i = 0; i < entry.n_rows; ++i) out.positions.push_back(sequence->n_computed + i);
     for (std::size_t g = 0; g < out.block_tables.size(); ++g) {
       step::BlockTable& table = out.block_tables[g];
       for (const kv::BlockRef& block : sequence->blocks.table(g)) table.ids.push_back(block.id());

@@ -24,6 +24,15 @@ std::vector<kv::KvGroupSpec> groups_of(const EngineOptions& options) {
   return groups;
 }
 
+/// States cannot go back to before a guess that was wrong, and neither can runners that keep what
+/// they computed by sequence.
+int most_drafts(const EngineOptions& options, const StepRunner& runner) {
+  const auto has_states = [](const kv::KvGroupSpec& g) { return g.kind == kv::KvKind::kState; };
+  const auto& groups = options.kv_groups;
+  if (!runner.reads_blocks() || std::any_of(groups.begin(), groups.end(), has_states)) return 0;
+  return options.max_draft_tokens;
+}
+
 void insert_ranked(std::vector<Sequence*>& list, Sequence* sequence) {
   list.insert(std::upper_bound(list.begin(), list.end(), sequence, ranks_before), sequence);
 }
@@ -56,6 +65,7 @@ Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& 
       // Every running sequence can decode in the same step.
       max_running_(static_cast<std::size_t>(
           std::min({options.max_sequences, options.max_step_tokens, options.max_output_rows}))),
+      max_draft_tokens_(most_drafts(options, runner)),
       outstanding_(options.kv_groups.size()) {
   step_.block_tables.resize(options.kv_groups.size());
   running_.reserve(max_running_);
@@ -387,15 +397,40 @@ void Core::plan(const StepCosts& costs) {
   for (const PlannedRows& planned : planned_) {
     Sequence* sequence = plannable_[static_cast<std::size_t>(planned.candidate)];
     sequence->n_rows = planned.n_rows;
+    sequence->drafts.clear();
     batch_.push_back(sequence);
   }
+  if (max_draft_tokens_ > 0 && costs.measured) propose_drafts(costs);
 }
 
 /// What the batch computes, before it is committed.
 StepShape Core::shape() const {
   StepShape sum;
-  for (const Sequence* s : batch_) add_to_shape(s->candidate(), s->n_rows, sum);
+  for (const Sequence* s : batch_) {
+    const Candidate c = s->candidate();
+    add_to_shape(c, s->n_rows + s->drafts.n(), sum);
+  }
   return sum;
+}
+
+/// Steps of decodes alone wait for memory, not for arithmetic, while they are few: rows for tokens
+/// that probably come next cost them little.
+void Core::propose_drafts(const StepCosts& costs) {
+  const StepShape decodes = shape();
+  if (decodes.prompt_rows > 0 || decodes.decode_rows == 0) return;
+  DraftBudget budget;
+  budget.rows = std::min(options_.max_step_tokens, options_.max_output_rows) -
+                static_cast<int>(decodes.decode_rows);
+  budget.token_s = seconds(costs, decodes) / decodes.decode_rows;
+  for (Sequence* sequence : batch_) {
+    const RequestState& r = *sequence->request;
+    if (budget.rows <= 0) return;
+    if (r.search != nullptr || r.max_new == 0) continue;
+    const int n_left = r.max_new - sequence->n_generated() - 1;
+    budget.row_s = costs.decode_row + costs.decode_key * (sequence->n_computed + 1);
+    sequence->drafts.propose(sequence->tokens, std::min(max_draft_tokens_, n_left), budget);
+    budget.rows -= sequence->drafts.n();
+  }
 }
 
 /// Takes blocks for the planned rows. A chunk shrinks to what is free; a sequence that gets no row
@@ -404,12 +439,15 @@ void Core::reserve(StepReservation& reservation) {
   copies_.clear();
   for (Sequence* sequence : batch_) {
     while (sequence->n_rows > 0) {
-      const std::int64_t wanted = std::int64_t{sequence->n_computed} + sequence->n_rows;
+      const std::int64_t wanted =
+          std::int64_t{sequence->n_computed} + sequence->n_rows + sequence->drafts.n();
       const std::int64_t reach = cache_.reachable(sequence->blocks, wanted);
       if (reach > sequence->n_computed &&
           cache_.own(sequence->blocks, sequence->n_computed, copies_)) {
         const int before = sequence->blocks.n_blocks();
-        sequence->n_rows = static_cast<int>(reach - sequence->n_computed);
+        const auto n = static_cast<int>(reach - sequence->n_computed);
+        sequence->drafts.keep(n - sequence->n_rows);
+        sequence->n_rows = std::min(n, sequence->n_rows);
         reservation.add(sequence, before);
         base::check(cache_.grow(sequence->blocks, reach), "engine: free blocks went away");
         break;
@@ -457,7 +495,6 @@ void Core::report_hidden(Sequence& sequence, const float* rows) {
 void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
   const RequestState& r = *sequence.request;
   sequence.tokens.push_back(sample.token);
-  if (sampling::uses_counts(sequence.sampling)) sequence.counts.add_output(sample.token);
   ++stats_.n_generated_tokens;
   r.tenant->served += 2;
   if (!r.request.stop_token_ids.empty()) lengths_.add_token();
@@ -468,6 +505,34 @@ void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
   } else if (sequence.n_generated() >= r.max_new) {
     end(sequence, FinishReason::kLength);
   }
+}
+
+/// The keys and values of a draft that was right are in the blocks with its token.
+void Core::append_tokens(Sequence& sequence, std::span<sampling::Sample> samples) {
+  stats_.n_draft_tokens += sequence.drafts.n();
+  stats_.n_accepted_drafts += static_cast<std::int64_t>(samples.size()) - 1;
+  if (sequence.drafts.n() > 0) sequence.drafts.learn(static_cast<int>(samples.size()) - 1);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    if (i > 0) advance_computed(sequence, 1);
+    append_token(sequence, samples[i]);
+    if (sequence.state == Sequence::State::kEnded) return;
+  }
+}
+
+/// So many more tokens are computed: full blocks can be found by others, blocks that no row sees
+/// any more are free.
+void Core::advance_computed(Sequence& sequence, int n_rows) {
+  const int full_before = sequence.n_computed / options_.block_size;
+  sequence.n_computed += n_rows;
+  const int full = sequence.n_computed / options_.block_size;
+  if (caches_prefix(*sequence.request) && full > full_before) {
+    sequence.extend_keys(full, options_.block_size);
+    const std::span<const kv::BlockKey> keys(sequence.keys);
+    cache_.publish(sequence.blocks, full_before,
+                   keys.subspan(static_cast<std::size_t>(full_before),
+                                static_cast<std::size_t>(full - full_before)));
+  }
+  cache_.trim(sequence.blocks, sequence.n_computed);
 }
 
 void Core::commit_one(Sequence& sequence, StepOutput& output, const step::Outputs& results) {
@@ -482,25 +547,14 @@ void Core::commit_one(Sequence& sequence, StepOutput& output, const step::Output
     sequence.split_counted = true;
     ++stats_.n_split_prefills;
   }
-  const int full_before = sequence.n_computed / options_.block_size;
-  sequence.n_computed += sequence.n_rows;
-  r.group->served += sequence.n_rows + sequence.n_source_rows();
+  r.group->served += sequence.n_rows + sequence.drafts.n() + sequence.n_source_rows();
+  advance_computed(sequence, std::exchange(sequence.n_rows, 0));
   sequence.has_encoded = !r.request.source_ids.empty();
-  sequence.n_rows = 0;
-  const int full = sequence.n_computed / options_.block_size;
-  if (caches_prefix(r) && full > full_before) {
-    sequence.extend_keys(full, options_.block_size);
-    const std::span<const kv::BlockKey> keys(sequence.keys);
-    cache_.publish(sequence.blocks, full_before,
-                   keys.subspan(static_cast<std::size_t>(full_before),
-                                static_cast<std::size_t>(full - full_before)));
-  }
-  cache_.trim(sequence.blocks, sequence.n_computed);
   if (samples && r.search != nullptr) {
     std::swap(sequence.expansions, output.expansions);
     sequence.has_expansions = true;
   } else if (samples) {
-    append_token(sequence, output.sample);
+    append_tokens(sequence, output.samples);
   } else if (sequence.n_computed >= sequence.n_target()) {
     end(sequence, FinishReason::kLength);
   }
@@ -511,10 +565,10 @@ void Core::commit(std::span<StepOutput> outputs, const step::Outputs& results) {
   ++stats_.n_steps;
   stats_.n_step_rows += static_cast<std::int64_t>(step_.token_ids.size());
   stats_.n_step_sequences += static_cast<std::int64_t>(batch_.size());
-  // A start, logprobs, logits, hidden states and a token for each of the batch, and an end for
-  // everyone.
-  reserve_more(emissions_,
-               5 * batch_.size() + running_.size() + static_cast<std::size_t>(n_waiting()));
+  // A start, logprobs, logits and hidden states for each of the batch, a token for each row with
+  // logits at most, and an end for everyone.
+  reserve_more(emissions_, 4 * batch_.size() + step_.logit_rows.size() + running_.size() +
+                               static_cast<std::size_t>(n_waiting()));
   for (std::size_t i = 0; i < batch_.size(); ++i) {
     Sequence& sequence = *batch_[i];
     if (sequence.state == Sequence::State::kEnded)

@@ -173,7 +173,10 @@ class Core {
   void report_prompt(Sequence& sequence, StepOutput& output, const float* logits);
   void report_hidden(Sequence& sequence, const float* rows);
   step::Outputs run_step();
+  void append_tokens(Sequence& sequence, std::span<sampling::Sample> samples);
   void append_token(Sequence& sequence, sampling::Sample& sample);
+  void advance_computed(Sequence& sequence, int n_rows);
+  void propose_drafts(const StepCosts& costs);
   bool caches_prefix(const RequestState& request) const noexcept {
     return options_.prefix_caching && request.request.source_ids.empty();
   }
@@ -191,6 +194,7 @@ class Core {
   const std::int64_t max_len_;
   const std::int64_t max_source_len_;
   const std::size_t max_running_;
+  const int max_draft_tokens_;
   StepSampler sampler_;
   CostModel costs_;
   Shares shares_;

@@ -23,6 +23,8 @@ struct EngineOptions {
   int max_source_len = 0;
   int block_size = 32;
   bool prefix_caching = true;
+  /// Most tokens that a step guesses ahead of a sequence; 0: none. Answers are the same.
+  int max_draft_tokens = 0;
   /// The model's RoPE factors depend on the length a sequence was admitted with (dynamic,
   /// longrope): sequences of different admitted length then share no prefix.
   bool rope_depends_on_length = false;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -19,10 +20,10 @@
 namespace openllm::engine {
 
 /// The fake model: logits are a hash of everything a query sees. `full` are all tokens, `visible`
-/// those in the window.
+/// those in the window. With a period it likes to repeat what stood that many tokens before.
 inline void fake_logits(std::span<const std::int32_t> full, std::size_t window,
                         std::int32_t adapter, std::span<float> out,
-                        std::span<const std::int32_t> source = {}) {
+                        std::span<const std::int32_t> source = {}, std::size_t period = 0) {
   std::uint64_t h = static_cast<std::uint64_t>(adapter) + 17;
   for (const std::int32_t t : source) h = base::mix64(h + 3 * static_cast<std::uint64_t>(t) + 1);
   for (const std::int32_t t : full) h = base::mix64(h ^ static_cast<std::uint64_t>(t));
@@ -33,7 +34,15 @@ inline void fake_logits(std::span<const std::int32_t> full, std::size_t window,
     out[v] =
         static_cast<float>(base::mix64(h ^ (v * 0x9E37ULL)) >> 40U) * (8.0F / 16777216.0F) - 4.0F;
   }
+  if (period > 0 && full.size() >= period)
+    out[static_cast<std::size_t>(full[full.size() - period])] += 6.0F;
 }
+
+class FakeClock final : public base::Clock {
+ public:
+  TimePoint now() const override { return time; }
+  TimePoint time{};
+};
 
 /// Keeps keys and values as a device would: one cell per (group, block, slot), written and read
 /// through the plan's block tables only. Wrong tables, early frees and false prefix hits change
@@ -51,6 +60,10 @@ class FakeRunner final : public StepRunner {
   int hidden_size() const noexcept override { return kHidden; }
   step::Outputs run(const step::Step& plan) override {
     ++n_calls;
+    if (clock != nullptr) {
+      const auto rows = static_cast<std::int64_t>(plan.token_ids.size());
+      clock->time += std::chrono::microseconds(10000 + 200 * rows);
+    }
     most_sequences = std::max(most_sequences, plan.sequences.size());
     check_limits(plan);
     follow(plan);
@@ -91,6 +104,8 @@ class FakeRunner final : public StepRunner {
     team_.run(n, body);
   }
 
+  FakeClock* clock = nullptr;  ///< That a step moves; null: it takes no time.
+  std::size_t period = 0;
   int n_calls = 0;
   int fail_every = 0;
   bool keeps_by_id = false;  ///< As a runner that does not read blocks; without cached prefixes.
@@ -141,7 +156,10 @@ class FakeRunner final : public StepRunner {
   void follow(const step::Step& plan) {
     for (const step::SequenceRows& s : plan.sequences) {
       const auto [known, is_new] = lengths_.try_emplace(s.sequence_id, s.past_len);
-      const bool fits = is_new ? !keeps_by_id || s.past_len == 0 : known->second == s.past_len;
+      // What was guessed and wrong is computed again.
+      const int n_back = is_new ? 0 : known->second - s.past_len;
+      const bool fits = is_new ? !keeps_by_id || s.past_len == 0
+                               : n_back >= 0 && n_back <= options_.max_draft_tokens;
       base::check(fits, "fake: sequence ", s.sequence_id, " goes on elsewhere");
       known->second = s.past_len + s.n_rows;
     }
@@ -226,7 +244,7 @@ class FakeRunner final : public StepRunner {
                     "fake: stale window cell at position ", p);
       }
     }
-    fake_logits(history_, window, seq.adapter, out, source_);
+    fake_logits(history_, window, seq.adapter, out, source_, period);
   }
 
  public:
@@ -242,12 +260,6 @@ class FakeRunner final : public StepRunner {
   std::vector<std::int32_t> source_;
   std::vector<float> logits_;
   std::vector<float> hidden_;
-};
-
-class FakeClock final : public base::Clock {
- public:
-  TimePoint now() const override { return time; }
-  TimePoint time{};
 };
 
 /// Keeps what a request produced; checks the order of events.
@@ -336,7 +348,8 @@ struct Expected {
   std::vector<std::int32_t> tokens;
   FinishReason reason = FinishReason::kLength;
 };
-inline Expected expected_answer(const Request& r, int choice, int vocab, const EngineOptions& o) {
+inline Expected expected_answer(const Request& r, int choice, int vocab, const EngineOptions& o,
+                                std::size_t period = 0) {
   Expected result;
   sampling::Sampler sampler(vocab);
   sampling::SamplingParams params = r.sampling;
@@ -356,7 +369,7 @@ inline Expected expected_answer(const Request& r, int choice, int vocab, const E
   const auto window =
       has_window ? static_cast<std::size_t>(o.kv_groups[1].window) : std::size_t{1} << 30U;
   for (int i = 0; i < max_new; ++i) {
-    fake_logits(tokens, std::min(window, tokens.size()), r.adapter, logits, r.source_ids);
+    fake_logits(tokens, std::min(window, tokens.size()), r.adapter, logits, r.source_ids, period);
     if (i < r.min_new_tokens) {
       for (const std::int32_t stop : r.stop_token_ids)
         logits[static_cast<std::size_t>(stop)] = -1e30F;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/beam_search.h"
+#include "engine/drafts.h"
 #include "engine/policy.h"
 #include "engine/request.h"
 #include "engine/shares.h"
@@ -50,6 +51,7 @@ struct Sequence {
 
   // Set for one step.
   int n_rows = 0;
+  Drafts drafts{};       ///< Rows of the step behind n_rows, whose tokens are guesses.
   int first_output = 0;  ///< Index of its first row with logits.
   int first_hidden = 0;  ///< Index of its first row of hidden states.
 

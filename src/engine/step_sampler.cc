@@ -37,10 +37,19 @@ void sample_one(Sequence& sequence, const float* logits, sampling::Sampler& samp
                    out.expansions.top);
     return;
   }
-  out.sample =
-      sampler.sample(row(last), sequence.sampling, sequence.counts, sequence.constraint.get(),
-                     static_cast<std::int64_t>(sequence.tokens.size()), r.request.n_logprobs);
-  if (sequence.constraint != nullptr) sequence.constraint->accept(out.sample.token);
+  const std::span<const std::int32_t> drafts = sequence.drafts.tokens();
+  const auto& stops = r.request.stop_token_ids;
+  for (std::size_t i = 0;; ++i) {
+    out.samples.push_back(sampler.sample(row(last + static_cast<int>(i)), sequence.sampling,
+                                         sequence.counts, sequence.constraint.get(),
+                                         static_cast<std::int64_t>(sequence.tokens.size() + i),
+                                         r.request.n_logprobs));
+    const std::int32_t token = out.samples.back().token;
+    if (sequence.constraint != nullptr) sequence.constraint->accept(token);
+    if (sampling::uses_counts(sequence.sampling)) sequence.counts.add_output(token);
+    const bool is_right = i < drafts.size() && drafts[i] == token;
+    if (!is_right || std::find(stops.begin(), stops.end(), token) != stops.end()) return;
+  }
 }
 
 }  // namespace
@@ -56,6 +65,7 @@ std::span<StepOutput> StepSampler::sample(StepRunner& runner, std::span<Sequence
     for (std::size_t i = next++; i < batch.size(); i = next++) {
       StepOutput& out = outputs_[i];
       out.prompt.clear();
+      out.samples.clear();
       out.failure.reset();
       try {
         sample_one(*batch[i], logits, samplers_[task], out);

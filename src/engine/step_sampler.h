@@ -14,16 +14,17 @@ namespace openllm::engine {
 
 /// Result of a step for one sequence.
 struct StepOutput {
-  sampling::Sample sample{};         ///< The next token, if the sequence has caught up.
+  /// The next tokens, if the sequence has caught up: as many as its drafts were right, and one.
+  std::vector<sampling::Sample> samples{};
   BeamExpansions expansions{};       ///< The same of a beam.
   std::vector<TokenEvent> prompt{};  ///< Logprobs of the prompt tokens behind the reported rows.
   std::optional<base::Failure> failure{};  ///< Set: nothing could be sampled.
 };
 
-/// Turns the logits of a step into tokens and logprobs. Of a sequence it changes the constraint
-/// alone, which accepts the sampled token: a sequence whose output has no failure must be given its
-/// token, or end. Sequences do not share anything here, so the runner's threads sample for several
-/// at once.
+/// Turns the logits of a step into tokens and logprobs. Of a sequence it changes the constraint and
+/// the counts alone, which take the sampled tokens: a sequence whose output has no failure must be
+/// given them, or end. Sequences do not share anything here, so the runner's threads sample for
+/// several at once.
 class StepSampler {
  public:
   /// One output per sequence, in the order of `batch`; valid until the next call. `logits`:

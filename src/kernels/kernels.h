@@ -35,6 +35,9 @@ struct QuantRows {
   float* sums16 = nullptr;             ///< As neg_sums16.
 };
 
+/// So many BF16 hold all 24 bits of an f32.
+constexpr int kSplitPlanes = 3;
+
 /// out[t, o] = sum_k x[t, k] w[o, k] + bias[o] for tiles [tile_begin, tile_end) and rows
 /// [row_begin, row_end). The bits of an element depend on its row of x and of w alone.
 struct LinearArgs {
@@ -48,7 +51,7 @@ struct LinearArgs {
   std::int64_t x_stride = 0;
   const std::uint16_t* x_bf16 =
       nullptr;          ///< For linear_bf16: [rows, planes, k rounded up to even].
-  int bf16_planes = 1;  ///< x is their sum. 2 where there is split_bf16.
+  int bf16_planes = 1;  ///< x is their sum: 1 or kSplitPlanes.
   float* out = nullptr;
   std::int64_t out_stride = 0;
   const float* bias = nullptr;  ///< [n_rows] or null.
@@ -172,8 +175,8 @@ struct Kernels {
   /// Rounds k floats to BF16, and a zero if k is odd. Null, as the next, where the instruction set
   /// has no product of BF16.
   void (*to_bf16)(const float* x, std::int64_t k, std::uint16_t* out);
-  /// Two BF16 whose sum is x but for its last 8 bits: [2, k rounded up to even]. Null where a
-  /// second plane costs more than f32.
+  /// kSplitPlanes BF16 whose sum is x: [planes, k rounded up to even]. Null where their products
+  /// cost more than those of f32.
   void (*split_bf16)(const float* x, std::int64_t k, std::uint16_t* out);
   /// BF16 weights times BF16 activations, summed in f32.
   void (*linear_bf16)(const LinearArgs* args);

@@ -18,6 +18,7 @@ constexpr StackedRole kStackedRoles[] = {
     {role::kExpertGateUp, role::kExpertGate, role::kExpertUp},
     {role::kSharedGateUp, role::kSharedGate, role::kSharedUp},
 };
+constexpr FusedRole kFusedRole{role::kQkv, role::kQ, role::kK, role::kV};
 
 }  // namespace
 
@@ -32,7 +33,7 @@ Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
                {}},
       device_(loader.device()) {
   load_stacks(loader);
-  adapters_ = std::make_unique<Adapters>(loader, kStackedRoles);
+  adapters_ = std::make_unique<Adapters>(loader, kStackedRoles, kFusedRole);
   n_parameters_ = loader.n_parameters();
   weight_bytes_ = loader.step_bytes();
   memory_bytes_ = loader.loaded_bytes();

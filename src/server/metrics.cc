@@ -30,7 +30,7 @@ using M = ModelMetrics;
 
 double count(std::int64_t n) { return static_cast<double>(n); }
 
-constexpr std::array<ModelValue, 19> kModelValues{{
+constexpr std::array<ModelValue, 21> kModelValues{{
     {"openllm_ready", "gauge", "1 when the model is loaded.",
      [](const M& m) { return m.is_ready ? 1.0 : 0.0; }},
     {"openllm_requests_total", "counter", "Requests the engine accepted.",
@@ -49,6 +49,10 @@ constexpr std::array<ModelValue, 19> kModelValues{{
      [](const M& m) { return count(m.engine.n_cached_tokens); }},
     {"openllm_generated_tokens_total", "counter", "Tokens generated.",
      [](const M& m) { return count(m.engine.n_generated_tokens); }},
+    {"openllm_draft_tokens_total", "counter", "Tokens guessed ahead of an answer.",
+     [](const M& m) { return count(m.engine.n_draft_tokens); }},
+    {"openllm_accepted_drafts_total", "counter", "Guessed tokens that the model drew itself.",
+     [](const M& m) { return count(m.engine.n_accepted_drafts); }},
     {"openllm_preemptions_total", "counter", "Sequences put back to make room.",
      [](const M& m) { return count(m.engine.n_preemptions); }},
     {"openllm_cache_blocks", "gauge", "Blocks of the cache.",

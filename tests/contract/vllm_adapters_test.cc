@@ -224,6 +224,31 @@ TEST(VllmAdapters, OfSeveralServersThoseThatHaveItAreAsked) {
   EXPECT_EQ(token_of(llm, ""), 5);
 }
 
+TEST(VllmAdapters, SumsAreNothingThatVllmHas) {
+  AdapterServer server(Loaded{{"pirate", "/a"}, {"sql", "/b"}});
+  const LLM llm(kModel, at({server.address()}));
+  EXPECT_EQ(token_of(llm, "sql*1"), 11);
+  for (const char* sum : {"pirate+sql", "sql*0.5"}) {
+    const Error refused = refusal_of(llm, sum);
+    EXPECT_EQ(refused.code(), ErrorCode::kUnsupported);
+    EXPECT_EQ(refused.where(), "adapter_name");
+    EXPECT_THAT(refused.what(), HasSubstr("by servers of openllm"));
+  }
+  EXPECT_THAT(refusal_of(llm, "sql+poet").what(), HasSubstr("got poet"));
+  EXPECT_EQ(refusal_of(llm, "sql+").code(), ErrorCode::kInvalidArgument);
+}
+
+TEST(VllmAdapters, WhatOneServerKeepsIsMountedAgainAtTheOthers) {
+  AdapterServer one(Loaded{{"sql", "/b"}});
+  AdapterServer two(Loaded{{"sql", "/b"}}, false);
+  const LLM llm(kModel, at({one.address(), two.address()}));
+  llm.load();
+  EXPECT_THROW(llm.unload_adapter("sql"), Error);
+  EXPECT_THAT(one.posts(),
+              ElementsAre(R"(/v1/unload_lora_adapter {"lora_name":"sql"})",
+                          R"(/v1/load_lora_adapter {"lora_name":"sql","lora_path":"/b"})"));
+}
+
 TEST(VllmAdapters, AServerThatBeganAnewMakesRoomForOthersAndThenSaysSo) {
   AdapterServer one(Loaded{{"pirate", "/a"}});
   AdapterServer two(Loaded{{"pirate", "/a"}});

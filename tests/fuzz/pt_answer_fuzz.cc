@@ -28,6 +28,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)size;
   }
   try {
+    pt::parse_mounted(text);
+  } catch (const openllm::Error&) {
+    (void)size;
+  }
+  try {
     if (pt::parse_step_done(text) < 0) std::abort();
   } catch (const openllm::Error&) {
     return 0;

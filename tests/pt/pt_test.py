@@ -7,6 +7,7 @@ Names of tests (TinyModels.test_llama, Fields, ...) as further arguments choose 
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -80,15 +81,17 @@ class Server:
         except OSError:
             return False
 
-    def ask(self, prompt, **config):
-        return self.post({"prompt_token_ids": prompt, "llm_config": {"ignore_eos": True, "max_new_tokens": 12, **config}})
+    def ask(self, prompt, adapter=None, **config):
+        named = {"adapter_name": adapter} if adapter else {}
+        return self.post({"prompt_token_ids": prompt, **named,
+                          "llm_config": {"ignore_eos": True, "max_new_tokens": 12, **config}})
 
-    def post(self, body):
-        request = urllib.request.Request(self.address + "/v1/generate", json.dumps(body).encode(),
+    def post(self, body, path="/v1/generate"):
+        request = urllib.request.Request(self.address + path, json.dumps(body).encode(),
                                          {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                return json.load(answer)
+                return json.load(answer) if path == "/v1/generate" else {"status": answer.status}
         except urllib.error.HTTPError as error:
             return {"status": error.code, "error": error.read().decode()}
 
@@ -298,6 +301,115 @@ class Interpreter(unittest.TestCase):
             time.sleep(0.05)
         self.assertFalse(os.path.exists("/proc/%d" % workers[0]))
         server.log.close()
+
+
+def adapter(name):
+    return str((DATA / "adapters" / name).absolute())
+
+
+def golden(name):
+    return json.loads((DATA / "adapters" / name / "golden.json").read_text())
+
+
+@unittest.skipUnless(importlib.util.find_spec("peft"), "this interpreter lacks peft")
+class Adapters(unittest.TestCase):
+    """LoRA adapters by peft: those of tests/data, whose goldens are peft's, and sums as the native backend has them."""
+
+    def serve(self, model, *names, backend=("--backend", "pt")):
+        mounted = [word for name in names for word in ("--adapter-id", adapter(name) + ":" + name)]
+        return serve(MODELS / model, *backend, *mounted, "--adapter-name", "none")
+
+    def check(self, model, *names):
+        """All of them at once in one batch, with prompts in pieces, and each alone."""
+        wishes = [(golden(name)["prompt"], name) for name in names] * 2 + [(golden(names[0])["prompt"], None)]
+        with serve(MODELS / model, "--backend", "pt") as server:
+            bare = ids_of(server.ask(wishes[0][0], **GREEDY, max_new_tokens=8))
+        with self.serve(model, *names) as server, ThreadPoolExecutor(len(wishes)) as pool:
+            ask = lambda wish: ids_of(server.ask(wish[0], wish[1], **GREEDY, max_new_tokens=8))
+            together = list(pool.map(ask, wishes))
+            for wish, answer in zip(wishes, together):
+                self.assertEqual(answer, [golden(wish[1])["greedy"]] if wish[1] else bare, wish[1])
+            self.assertEqual([ask(wish) for wish in wishes[:len(names)]], together[:len(names)])
+
+    def test_sums_are_those_of_native(self):
+        names = ("llama-qv", "llama-all", "llama-head")
+        sums = ["llama-qv*0.5+llama-all", "llama-qv*-1", "llama-head*2+llama-qv+llama-all*0.25", "llama-qv*0", "llama-all"]
+        prompt = golden("llama-qv")["prompt"]
+        answers = []
+        for backend in (("--backend", "native", "--device", "reference"), ("--backend", "pt")):
+            with self.serve("llama", *names, backend=backend) as server, ThreadPoolExecutor(len(sums)) as pool:
+                answers.append(list(pool.map(lambda name: server.ask(prompt, name, **GREEDY, prompt_logprobs=0), sums)))
+        for native, pt, name in zip(*answers, sums):
+            self.assertEqual(ids_of(pt), ids_of(native), name)
+            TinyModels.expect_near(self, pt["prompt_logprobs"], native["prompt_logprobs"])
+            TinyModels.expect_near(self, pt["outputs"][0]["logprobs"], native["outputs"][0]["logprobs"])
+
+    expect_near = TinyModels.expect_near
+
+    def test_they_come_and_go_while_requests_run(self):
+        prompt, expected = golden("llama-qv")["prompt"], [golden("llama-qv")["greedy"]]
+        with self.serve("llama", "llama-qv") as server, ThreadPoolExecutor(4) as pool:
+            users = [pool.submit(server.ask, prompt, "llama-qv", **GREEDY, max_new_tokens=8) for _ in range(24)]
+            for _ in range(4):
+                loaded = server.post({"lora_name": "d", "lora_path": adapter("llama-dora")}, "/v1/load_lora_adapter")
+                self.assertEqual(loaded, {"status": 200})
+                self.assertEqual(ids_of(server.ask(golden("llama-dora")["prompt"], "d", **GREEDY, max_new_tokens=8)),
+                                 [golden("llama-dora")["greedy"]])
+                self.assertEqual(server.post({"lora_name": "d"}, "/v1/unload_lora_adapter"), {"status": 200})
+            self.assertEqual([ids_of(user.result()) for user in users], [expected] * 24)
+            self.assertEqual(server.ask(prompt, "d", **GREEDY)["status"], 404)
+
+    def test_another_worker_has_them_again(self):
+        prompt, expected = golden("llama-qv")["prompt"], [golden("llama-qv")["greedy"]]
+        with self.serve("llama", "llama-qv", "llama-dora", backend=("--backend", "pt", "--python", sys.executable)) as server:
+            self.assertEqual(ids_of(server.ask(prompt, "llama-qv", **GREEDY, max_new_tokens=8)), expected)
+            for worker in server.workers():
+                os.kill(worker, signal.SIGKILL)
+            server.ask(prompt, **GREEDY)  # notices
+            self.assertEqual(ids_of(server.ask(prompt, "llama-qv", **GREEDY, max_new_tokens=8)), expected)
+
+    def test_what_does_not_fit_is_told(self):
+        with self.serve("llama", "llama-qv") as server:
+            for name, status, words in (("gpt2", 400, "c_attn"), ("glm4-bin", 400, "size mismatch"),
+                                        ("qwen2-bias", 400, "bias"), ("llama-gguf/adapter.gguf", 400, "GGUF"),
+                                        ("none", 404, "none")):
+                answer = server.post({"lora_name": "x", "lora_path": adapter(name)}, "/v1/load_lora_adapter")
+                self.assertEqual(answer["status"], status, answer)
+                self.assertIn(words, answer["error"])
+            prompt, expected = golden("llama-qv")["prompt"], [golden("llama-qv")["greedy"]]
+            self.assertEqual(ids_of(server.ask(prompt, "llama-qv", **GREEDY, max_new_tokens=8)), expected)
+            self.assertEqual(server.post({"lora_name": "d", "lora_path": adapter("llama-dora")}, "/v1/load_lora_adapter"),
+                             {"status": 200})
+            self.assertIn("DoRA", server.ask(prompt, "llama-qv+d", **GREEDY)["error"])
+        with self.serve("qwen3", "qwen3-tokens") as server:
+            answer = server.post({"lora_name": "x", "lora_path": adapter("qwen3-patterns")}, "/v1/load_lora_adapter")
+            self.assertIn("expected it to be mounted before", answer["error"])
+        with tempfile.TemporaryDirectory() as folder, self.serve("mixtral") as server:
+            for file in ("adapter_config.json", "adapter_model.safetensors"):
+                Path(folder, file).write_bytes(Path(adapter("mixtral"), file).read_bytes())
+            config = json.loads(Path(folder, "adapter_config.json").read_text())
+            Path(folder, "adapter_config.json").write_text(json.dumps({**config, "peft_version": "0.18.0"}))
+            answer = server.post({"lora_name": "x", "lora_path": folder}, "/v1/load_lora_adapter")
+            self.assertIn("0.18.0", answer["error"])
+        result = run("run", str(MODELS / "t5"), "--backend", "pt", "--adapter-id", adapter("t5"), "--prompt-ids", "1,2")
+        self.assertEqual(result.returncode, 4, result.stderr)
+        self.assertIn("encoder-decoder", result.stderr)
+
+    def test_without_peft_the_error_says_what_to_install(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(folder + "/peft")
+            Path(folder, "peft/__init__.py").write_text("raise ImportError('none here')")
+            result = run("run", str(MODELS / "llama"), "--backend", "pt", "--python", sys.executable, "--adapter-id",
+                         adapter("llama-qv"), "--prompt-ids", "1,2", environment={"PYTHONPATH": folder})
+            self.assertEqual(result.returncode, 8, result.stderr)
+            self.assertIn("-m pip install peft", result.stderr)
+
+
+for base, those in {"llama": ("llama-qv", "llama-all", "llama-dora", "llama-head"), "gpt2": ("gpt2", "gpt2-dora"),
+                    "deepseek2": ("deepseek2", "deepseek2-heads"), "gemma3": ("gemma3", "gemma3-table"),
+                    "qwen3": ("qwen3-patterns", "qwen3-tokens"), "qwen3-moe": ("qwen3-moe",), "mixtral": ("mixtral",),
+                    "gpt-oss": ("gpt-oss",), "gpt-neox": ("gpt-neox",), "glm4": ("glm4-bin",)}.items():
+    setattr(Adapters, "test_" + base.replace("-", "_"), lambda self, base=base, those=those: self.check(base, *those))
 
 
 class Fields(unittest.TestCase):

@@ -57,6 +57,8 @@ def serve(place, tell):
     import transformers
     from transformers.models.auto import modeling_auto  # noqa: F401
     _ = transformers.AutoModelForCausalLM, transformers.DynamicCache
+    with contextlib.suppress(ImportError):  # adapters are skipped then
+        import peft  # noqa: F401
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(place)
     listener.listen(16)

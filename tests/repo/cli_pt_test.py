@@ -44,6 +44,20 @@ class Pt(unittest.TestCase):
         self.assertEqual(result.returncode, 4, result.stderr)
         self.assertIn("pt.device", result.stderr)
 
+    def test_adapters(self):
+        ids = []
+        for words in ((), ("--adapter-id", str(DATA / "adapters" / "llama-qv")),
+                      ("--adapter-id", str(DATA / "adapters" / "llama-qv") + ":a", "--adapter-name", "none")):
+            result = run("run", TINY, "--backend", "pt", "--python", PYTHON, "--temperature", "0", *words, *ASK)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            ids.append(json.loads(result.stdout)["outputs"][0]["token_ids"])
+        self.assertNotEqual(ids[0], ids[1])
+        self.assertEqual(ids[0], ids[2])
+        for adapter, status, words in ((DATA / "nowhere", 3, "nowhere"), (DATA / "adapters/qwen2-bias", 4, "bias")):
+            result = run("run", TINY, "--backend", "pt", "--python", PYTHON, "--adapter-id", str(adapter), *ASK)
+            self.assertEqual(result.returncode, status, result.stderr)
+            self.assertIn(words, result.stderr)
+
     def test_a_family_that_native_lacks_picks_it_and_says_why(self):
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "config.json").write_text(json.dumps(

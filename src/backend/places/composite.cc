@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "backend/choose.h"
+#include "backend/places/adapters.h"
 #include "backend/places/relay.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -40,6 +41,7 @@ class Composite final : public Backend {
   Composite(std::vector<PlaceSource> sources, std::string api_key)
       : api_key_(std::move(api_key)),
         roster_(std::move(sources), clock_),
+        adapters_(roster_),
         relay_(roster_, clock_,
                [this](std::function<void()> task) { loop_.post(std::move(task)); }),
         pauses_(roster_.size()) {}
@@ -61,8 +63,19 @@ class Composite final : public Backend {
     // As in the shortest of the places, wherever it runs and goes on.
     const auto room = max_model_len() - static_cast<int>(request.prompt_ids.size());
     request.max_new_tokens = std::min(request.max_new_tokens, room);
-    relay_.submit(std::move(request));
+    std::shared_ptr<const AdapterUses> adapters;  // as find_adapter gave them
+    if (request.adapter > 0)
+      adapters = std::static_pointer_cast<const AdapterUses>(std::move(request.keeps));
+    relay_.submit(std::move(request), std::move(adapters));
   }
+  /// Servers get the paths of this machine, if a place is in this process.
+  bool reads_adapters() const noexcept override;
+  void mount_adapter(const AdapterOptions& adapter) override { adapters_.mount(adapter); }
+  void unmount_adapter(const std::string& name) override { adapters_.unmount(name); }
+  std::vector<AdapterOptions> adapters() const override { return adapters_.list(true); }
+  std::vector<AdapterOptions> known_adapters() const override { return adapters_.list(false); }
+  /// Places have numbers of their own.
+  AdapterUse find_adapter(const std::string& name) override { return {1, adapters_.find(name)}; }
   void cancel(const std::string& id) override { relay_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { relay_.stop_choice(id, choice); }
   EngineStats stats() const override;
@@ -80,10 +93,13 @@ class Composite final : public Backend {
   void ask_health(std::size_t place);
   void take_in(std::size_t place);
   void load_late(std::size_t place) noexcept;
+  void bring_back(std::size_t place);
+  void bring_back_now(std::size_t place) noexcept;
 
   const base::SteadyClock clock_;
   const std::string api_key_;
   Roster roster_;
+  Adapters adapters_;
   Relay relay_;
   std::vector<Pause> pauses_;  // on the loop's thread
   base::Mutex mutex_;
@@ -113,6 +129,13 @@ void Composite::load() {
   loop_.post([this] { watch(); });
 }
 
+bool Composite::reads_adapters() const noexcept {
+  for (std::size_t i = 0; i < roster_.size(); ++i) {
+    if (roster_.source(i).url.empty() && roster_.is_loaded(i)) return true;
+  }
+  return false;
+}
+
 std::string Composite::device() const {
   std::string names;
   for (std::size_t i = 0; i < roster_.size(); ++i)
@@ -133,6 +156,8 @@ EngineStats Composite::stats() const {
     all.n_step_sequences += one.n_step_sequences;
     all.n_cached_tokens += one.n_cached_tokens;
     all.n_generated_tokens += one.n_generated_tokens;
+    all.n_draft_tokens += one.n_draft_tokens;
+    all.n_accepted_drafts += one.n_accepted_drafts;
     all.n_preemptions += one.n_preemptions;
     all.n_split_prefills += one.n_split_prefills;
     all.n_blocks_total += one.n_blocks_total;
@@ -183,6 +208,7 @@ void Composite::ask_health(std::size_t place) {
   loop_.start(std::move(call), [this, place](const net::HttpLoop::Result& result) {
     const bool is_well = !result.error && result.answer.status == 200;
     if (is_well && !roster_.is_loaded(place)) return take_in(place);
+    if (is_well && !roster_.is_well(place) && adapters_.is_changed()) return bring_back(place);
     const int n = roster_.tell_health(place, is_well, "does not answer");
     if (n >= kLostAfter && is_another_up(roster_, place)) relay_.give_up(place);
   });
@@ -202,9 +228,28 @@ void Composite::take_in(std::size_t place) {
 
 void Composite::load_late(std::size_t place) noexcept {
   try {
-    roster_.admit(place, roster_.source(place).load());
+    adapters_.admit(place, roster_.source(place).load());
   } catch (const std::exception& error) {
     roster_.keep_out(place, base::failure_of(error).message);
+  }
+}
+
+/// Before it counts as well, so that requests find their adapters there.
+void Composite::bring_back(std::size_t place) {
+  if (std::exchange(pauses_[place].is_loading, true)) return;
+  loader_->post([this, place] {
+    bring_back_now(place);
+    loop_.post([this, place] { pauses_[place].is_loading = false; });
+  });
+}
+
+void Composite::bring_back_now(std::size_t place) noexcept {
+  try {
+    const std::string reason = adapters_.bring_back(place);
+    roster_.tell_health(place, true, {});
+    if (!reason.empty()) roster_.keep_out(place, reason);
+  } catch (const std::exception& error) {
+    roster_.tell_health(place, false, base::failure_of(error).message);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -86,6 +87,24 @@ class FakePlace final : public Backend {
   }
   void shut_down(const base::Failure& failure) override { fail(failure); }
 
+  void mount_adapter(const AdapterOptions& adapter) override {
+    if (adapter_refusal) throw base::to_error(*adapter_refusal);
+    mounted.emplace(adapter.name, adapter.id);
+  }
+  void unmount_adapter(const std::string& name) override {
+    if (adapter_refusal) throw base::to_error(*adapter_refusal);
+    if (mounted.erase(name) == 0) fail_no_adapter(name, adapters());
+  }
+  std::vector<AdapterOptions> adapters() const override {
+    std::vector<AdapterOptions> list;
+    for (const auto& [name, id] : mounted) list.push_back({id, name});
+    return list;
+  }
+  AdapterUse find_adapter(const std::string& name) override {
+    if (!mounted.contains(name)) fail_no_adapter(name, adapters());
+    return {first_adapter + static_cast<int>(name.size()), {}};
+  }
+
   /// One token for each choice, `n` times.
   void step(int n = 1) {
     for (; n > 0; --n) {
@@ -120,6 +139,9 @@ class FakePlace final : public Backend {
   int n_prompt_told = -1;  ///< Logprobs of so many tokens are told; < 0: all.
   std::optional<base::Failure> refusal;
   std::deque<Running> running;
+  std::map<std::string, std::string> mounted;    ///< Adapters: where each lies, by name.
+  std::optional<base::Failure> adapter_refusal;  ///< Of changes of them.
+  int first_adapter = 0;                         ///< Numbers are this plus the name's length.
 
  private:
   void tell_prompt(Running& one) const {

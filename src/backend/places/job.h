@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "backend/places/roster.h"
 #include "base/failure.h"
 #include "base/mutex.h"
 #include "engine/request.h"
@@ -30,11 +31,13 @@ struct ChoiceState {
 
 /// A request, from its submission to the end of its last choice.
 struct Job {
-  explicit Job(engine::Request what) : request(std::move(what)) {
+  explicit Job(engine::Request what, std::shared_ptr<const AdapterUses> uses = nullptr)
+      : request(std::move(what)), adapters(std::move(uses)) {
     choices.resize(static_cast<std::size_t>(request.n_choices));
   }
 
-  const engine::Request request;  ///< As it came, with the caller's sink.
+  const engine::Request request;                      ///< As it came, with the caller's sink.
+  const std::shared_ptr<const AdapterUses> adapters;  ///< Null: none.
   base::Mutex mutex{};
   std::vector<ChoiceState> choices GUARDED_BY(mutex) = {};
   bool has_started GUARDED_BY(mutex) = false;

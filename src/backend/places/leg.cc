@@ -82,7 +82,7 @@ bool Leg::fails(FinishReason reason, const base::Failure& failure) noexcept {
   } catch (const std::exception&) {
     return false;
   }
-  return owner_.mends(failure_);
+  return owner_.mends(*job_, failure_);
 }
 
 void Leg::count_end(std::size_t index, FinishReason reason) noexcept {

@@ -19,7 +19,7 @@ class LegOwner {
  public:
   virtual ~LegOwner() = default;
   /// Whether what a place failed is to be made elsewhere.
-  virtual bool mends(const base::Failure& failure) const noexcept = 0;
+  virtual bool mends(const Job& job, const base::Failure& failure) const noexcept = 0;
   virtual void end_choice(Job& job, int choice, FinishReason reason, int n_cached_tokens,
                           const base::Failure& failure) noexcept = 0;
   /// The leg is over without these choices, which have no leg now.

@@ -47,6 +47,7 @@ Part part_of(Job& job, const std::vector<int>& choices) {
   const bool is_random = !is_search && !sampling::is_greedy(request.sampling);
   Part part{.choices = choices};
   part.needs.fields = request.fields;
+  part.needs.adapters = job.adapters.get();
   bool drew_as_engine = true;
   {
     const base::MutexLock lock(job.mutex);
@@ -86,6 +87,11 @@ engine::Request request_of(Job& job, const Part& part, const Roster::Pick& pick,
   request.fields.clear();
   request.n_choices = static_cast<int>(part.choices.size());
   if (pick.continues_answers) request.first_choice = part.choices.front();
+  if (job.adapters != nullptr) {
+    const AdapterUse& use = job.adapters->by_place.at(pick.place);
+    request.adapter = use.number;
+    request.keeps = use.keeps;
+  }
   {
     const base::MutexLock lock(job.mutex);
     if (job.has_started) request.max_wait.reset();
@@ -109,10 +115,12 @@ std::string next_leg_id(Job& job) {
 base::Failure no_place_left(Job& job, const Part& part, const Roster& roster) {
   const std::map<std::size_t, base::Failure> failures = failures_of(job, part);
   if (failures.empty()) {
-    const std::string fields = listed(part.needs.fields);
+    std::string wanted = listed(part.needs.fields);
+    if (job.adapters != nullptr)
+      wanted += base::cat(wanted.empty() ? "" : ", ", "the adapter ", job.adapters->name);
     return {ErrorCode::kUnavailable,
             base::cat("places: none that is there can do that",
-                      fields.empty() ? "" : base::cat(" (expected one for ", fields, ")"))};
+                      wanted.empty() ? "" : base::cat(" (expected one for ", wanted, ")"))};
   }
   base::Failure whole = summary(failures);
   whole.message = "places";

@@ -12,10 +12,16 @@
 namespace openllm::backend::places {
 namespace {
 
-/// Nobody is there, as opposed to one who is busy or has failed.
-bool is_gone(const PlaceSource& place, const base::Failure& failure) {
-  return !place.url.empty() &&
-         (failure.code == ErrorCode::kUnavailable || failure.code == ErrorCode::kIo);
+/// It was there, and is no more: whoever began anew is to get it again.
+bool lacks_adapter(const Job& job, const base::Failure& failure) {
+  return job.adapters != nullptr && failure.code == ErrorCode::kNotFound;
+}
+
+/// Nobody is there, or one who knows nothing of before, as opposed to one who is busy or has
+/// failed.
+bool is_gone(const PlaceSource& place, const Job& job, const base::Failure& failure) {
+  return !place.url.empty() && (failure.code == ErrorCode::kUnavailable ||
+                                failure.code == ErrorCode::kIo || lacks_adapter(job, failure));
 }
 
 void attach(Job& job, const std::shared_ptr<Leg>& leg, const Roster::Pick& pick) {
@@ -91,8 +97,8 @@ void Relay::forget(const std::string& id) {
   jobs_.erase(found);
 }
 
-void Relay::submit(engine::Request request) {
-  auto job = std::make_shared<Job>(std::move(request));
+void Relay::submit(engine::Request request, std::shared_ptr<const AdapterUses> adapters) {
+  auto job = std::make_shared<Job>(std::move(request), std::move(adapters));
   const std::string id = job->request.id;
   {
     const base::MutexLock lock(mutex_);
@@ -129,8 +135,8 @@ void Relay::start_leg(const JobPtr& job, const std::vector<int>& choices) {
       const base::Failure failure = base::failure_of(error);
       roster_.leave(pick->place, n_choices);
       note_failure(*job, choices, pick->place, failure);
-      if (!mends(failure)) throw;
-      roster_.count_failure(pick->place, is_gone(roster_.source(pick->place), failure),
+      if (!mends(*job, failure)) throw;
+      roster_.count_failure(pick->place, is_gone(roster_.source(pick->place), *job, failure),
                             failure.message);
       part.tried.insert(pick->place);
     }
@@ -138,8 +144,8 @@ void Relay::start_leg(const JobPtr& job, const std::vector<int>& choices) {
   throw base::to_error(no_place_left(*job, part, roster_));
 }
 
-bool Relay::mends(const base::Failure& failure) const noexcept {
-  return !is_closing_.load() && may_work_elsewhere(failure);
+bool Relay::mends(const Job& job, const base::Failure& failure) const noexcept {
+  return !is_closing_.load() && (may_work_elsewhere(failure) || lacks_adapter(job, failure));
 }
 
 void Relay::end_choice(Job& job, int choice, FinishReason reason, int n_cached_tokens,
@@ -163,7 +169,7 @@ void Relay::end_choice(Job& job, int choice, FinishReason reason, int n_cached_t
 void Relay::leg_failed(const JobPtr& job, const Leg& leg, std::vector<int> choices) noexcept {
   try {
     const base::Failure& failure = leg.failure();
-    roster_.count_failure(leg.place(), is_gone(roster_.source(leg.place()), failure),
+    roster_.count_failure(leg.place(), is_gone(roster_.source(leg.place()), *job, failure),
                           failure.message);
     note_failure(*job, choices, leg.place(), failure);
     post_([this, job, choices] { mend(job, choices); });

@@ -25,7 +25,7 @@ class Relay final : public LegOwner {
   Relay(Roster& roster, const base::Clock& clock, Post post);
 
   /// Throws what is wrong with the request, or why no place takes it.
-  void submit(engine::Request request);
+  void submit(engine::Request request, std::shared_ptr<const AdapterUses> adapters = nullptr);
   void cancel(const std::string& id);
   void stop_choice(const std::string& id, int choice);
   /// Nobody answers there any more: what it has goes on elsewhere.
@@ -42,7 +42,7 @@ class Relay final : public LegOwner {
  private:
   using JobPtr = std::shared_ptr<Job>;
 
-  bool mends(const base::Failure& failure) const noexcept override;
+  bool mends(const Job& job, const base::Failure& failure) const noexcept override;
   void end_choice(Job& job, int choice, FinishReason reason, int n_cached_tokens,
                   const base::Failure& failure) noexcept override;
   void leg_failed(const JobPtr& job, const Leg& leg, std::vector<int> choices) noexcept override;

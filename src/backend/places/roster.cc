@@ -105,9 +105,14 @@ std::vector<Backend*> Roster::loaded() const {
   return list;
 }
 
-bool Roster::is_loaded(std::size_t i) const {
+Backend* Roster::backend(std::size_t i) const {
   const base::MutexLock lock(mutex_);
-  return places_[i].backend != nullptr;
+  return places_[i].backend.get();
+}
+
+bool Roster::is_well(std::size_t i) const {
+  const base::MutexLock lock(mutex_);
+  return places_[i].backend != nullptr && places_[i].n_not_well == 0;
 }
 
 int Roster::vocab_size() const {
@@ -139,6 +144,7 @@ void Roster::join_capabilities() {
     const Capabilities& one = place.capabilities;
     all.prompt_logits = all.prompt_logits || one.prompt_logits;
     all.draws_as_engine = all.draws_as_engine && one.draws_as_engine;
+    all.adapters = all.adapters || one.adapters;
     all.all_fields = all.all_fields || one.all_fields;
     add_fields(all, one);
     if (first == nullptr) first = &one;
@@ -148,8 +154,10 @@ void Roster::join_capabilities() {
   capabilities_ = std::move(all);
 }
 
-bool Roster::can(const Place& place, const Needs& needs) {
+bool Roster::can(std::size_t i, const Needs& needs) const {
+  const Place& place = places_[i];
   if (place.backend == nullptr) return false;
+  if (needs.adapters != nullptr && !needs.adapters->by_place.contains(i)) return false;
   const Capabilities& has = place.capabilities;
   if ((needs.prompt_logits && !has.prompt_logits) ||
       (needs.continues_answers && !has.continues_answers) ||
@@ -161,8 +169,10 @@ bool Roster::can(const Place& place, const Needs& needs) {
 
 bool Roster::has(const Needs& needs) const {
   const base::MutexLock lock(mutex_);
-  return std::any_of(places_.begin(), places_.end(),
-                     [&](const Place& place) { return can(place, needs); });
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    if (can(i, needs)) return true;
+  }
+  return false;
 }
 
 double Roster::token_s(const Place& place) const {
@@ -177,11 +187,13 @@ std::optional<Roster::Pick> Roster::pick(const Needs& needs, std::span<const std
   std::vector<PlaceLoad> loads;
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const Place& place = places_[i];
-    if (!can(place, needs)) excluded.insert(i);
+    if (!can(i, needs)) excluded.insert(i);
     loads.push_back({place.n_not_well == 0, place.n_open, place.n_slots, token_s(place)});
   }
+  std::string_view adapter;
+  if (needs.adapters != nullptr) adapter = needs.adapters->name;
   const auto chosen =
-      choose_place(loads, memory_, PrefixMemory::key_of(prompt), n_choices, excluded);
+      choose_place(loads, memory_, PrefixMemory::key_of(prompt, adapter), n_choices, excluded);
   if (!chosen) return std::nullopt;
   Place& place = places_[*chosen];
   place.n_open += n_choices;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -26,12 +27,19 @@ struct PlaceSource {
   std::function<std::unique_ptr<Backend>()> load{};
 };
 
+/// What a request has its adapters by, at the places that have them.
+struct AdapterUses {
+  std::string name{};  ///< Or a sum.
+  std::map<std::size_t, AdapterUse> by_place{};
+};
+
 /// What a part of a request needs of a place.
 struct Needs {
   std::span<const std::string> fields{};
   bool prompt_logits = false;
   bool continues_answers = false;
   bool draws_as_engine = false;
+  const AdapterUses* adapters = nullptr;
 };
 
 /// The places, which of them are loaded, and what they have to do. Thread safety: every method from
@@ -46,7 +54,7 @@ class Roster {
   /// A place is loaded. Throws kInvalidArgument when it has another vocabulary than those before,
   /// and, after `settle`, when its sequences are shorter than theirs; kUnavailable after `close`.
   void admit(std::size_t i, std::unique_ptr<Backend> backend);
-  /// It is not, for now.
+  /// It is not, for now, or not wholly.
   void keep_out(std::size_t i, std::string reason);
   /// Those that are loaded now say how long sequences may be.
   void settle();
@@ -60,7 +68,10 @@ class Roster {
   /// What one at least of those that are loaded can do.
   Capabilities capabilities() const;
   std::vector<Backend*> loaded() const;
-  bool is_loaded(std::size_t i) const;
+  bool is_loaded(std::size_t i) const { return backend(i) != nullptr; }
+  /// Null while it is not loaded; else it stays until the end of the roster.
+  Backend* backend(std::size_t i) const;
+  bool is_well(std::size_t i) const;
   std::vector<PlaceStats> stats() const;
 
   struct Pick {
@@ -98,7 +109,7 @@ class Roster {
     PlaceStats counts{};
   };
 
-  static bool can(const Place& place, const Needs& needs);
+  bool can(std::size_t i, const Needs& needs) const REQUIRES(mutex_);
   double token_s(const Place& place) const;
   void join_capabilities() REQUIRES(mutex_);
   void require_fitting(std::size_t i, const Backend& backend) const REQUIRES(mutex_);

@@ -15,6 +15,7 @@ constexpr const char* kWhere = "pt: the worker's answer";
 ErrorCode code_of(const std::string& kind) {
   if (kind == "unavailable") return ErrorCode::kUnavailable;
   if (kind == "unsupported") return ErrorCode::kUnsupported;
+  if (kind == "invalid") return ErrorCode::kInvalidArgument;
   if (kind == "out_of_memory") return ErrorCode::kResourceExhausted;
   return ErrorCode::kInternal;
 }
@@ -100,6 +101,15 @@ std::int64_t parse_step_done(std::string_view text) {
   return read_count(parse_answer(text), "rows", 0);
 }
 
+void parse_mounted(std::string_view text) {
+  try {
+    (void)parse_answer(text);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kIo) throw;
+    base::fail_at(error.code(), "adapters", error.what());
+  }
+}
+
 std::string make_step_frame(std::span<const SequenceOrder> sequences,
                             std::span<const std::int64_t> freed) {
   base::JsonArray list;
@@ -110,6 +120,10 @@ std::string make_step_frame(std::span<const SequenceOrder> sequences,
     entry["tokens"] = array_of(sequence.tokens);
     entry["outputs"] = array_of(std::span<const std::int64_t>(sequence.outputs));
     entry["rope"] = sequence.rope_len;
+    base::JsonArray adapters;
+    for (const AdapterPart& part : sequence.adapters)
+      adapters.push_back(base::JsonArray{part.adapter, double{part.factor}});
+    if (!adapters.empty()) entry["adapters"] = std::move(adapters);
     list.push_back(std::move(entry));
   }
   base::Json message;
@@ -123,6 +137,21 @@ std::string make_free_frame(std::span<const std::int64_t> freed) {
   base::Json message;
   message["op"] = "free";
   message["ids"] = array_of(freed);
+  return make_frame(message);
+}
+
+std::string make_mount_frame(std::int64_t adapter, const std::string& path) {
+  base::Json message;
+  message["op"] = "mount";
+  message["adapter"] = adapter;
+  message["path"] = path;
+  return make_frame(message);
+}
+
+std::string make_drop_frame(std::span<const std::int64_t> adapters) {
+  base::Json message;
+  message["op"] = "drop";
+  message["adapters"] = array_of(adapters);
   return make_frame(message);
 }
 

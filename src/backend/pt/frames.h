@@ -33,11 +33,20 @@ struct LoadedModel {
   std::string versions{};  ///< Of the packages.
 };
 
-/// Both throw what the worker reports: kUnavailable for a missing package, kUnsupported,
-/// kResourceExhausted for a lack of memory, else kInternal; kIo for what is no answer of a worker.
+/// All throw what the worker reports: kUnavailable for a missing package, kUnsupported,
+/// kInvalidArgument, kResourceExhausted for a lack of memory, else kInternal; kIo for what is no
+/// answer of a worker.
 LoadedModel parse_loaded(std::string_view text);
 /// Rows of logits that were written.
 std::int64_t parse_step_done(std::string_view text);
+/// Of an adapter. What the worker reports is where "adapters".
+void parse_mounted(std::string_view text);
+
+/// An adapter that the worker has, by the number that it was mounted with.
+struct AdapterPart {
+  std::int64_t adapter = 0;
+  float factor = 1.0F;
+};
 
 /// A sequence of a step as the worker gets it.
 struct SequenceOrder {
@@ -46,9 +55,13 @@ struct SequenceOrder {
   std::span<const std::int32_t> tokens{};
   std::vector<std::int64_t> outputs{};  ///< Of `tokens`, those whose logits are wanted.
   std::int64_t rope_len = 0;            ///< As step::SequenceRows.
+  std::vector<AdapterPart> adapters{};  ///< Their sum.
 };
 std::string make_step_frame(std::span<const SequenceOrder> sequences,
                             std::span<const std::int64_t> freed);
 std::string make_free_frame(std::span<const std::int64_t> freed);
+std::string make_mount_frame(std::int64_t adapter, const std::string& path);
+/// Adapters that nobody uses any more.
+std::string make_drop_frame(std::span<const std::int64_t> adapters);
 
 }  // namespace openllm::backend::pt

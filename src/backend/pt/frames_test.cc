@@ -50,6 +50,25 @@ TEST(PtFrames, AStepSaysWhatTheWorkerNeeds) {
             R"({"op":"free","ids":[4,8]})");
 }
 
+TEST(PtFrames, Adapters) {
+  const std::vector<std::int32_t> tokens{5};
+  const std::vector<SequenceOrder> orders{
+      {.id = 9, .tokens = tokens, .adapters = {{.adapter = 3, .factor = -0.5F}, {.adapter = 4}}}};
+  EXPECT_EQ(make_step_frame(orders, {}).substr(4),
+            R"({"op":"step","sequences":[{"id":9,"past":0,"tokens":[5],"outputs":[],"rope":0,)"
+            R"("adapters":[[3,-0.5],[4,1.0]]}],"free":[]})");
+  EXPECT_EQ(make_mount_frame(3, "/a \"b").substr(4),
+            R"({"op":"mount","adapter":3,"path":"/a \"b"})");
+  EXPECT_EQ(make_drop_frame(std::vector<std::int64_t>{3}).substr(4),
+            R"({"op":"drop","adapters":[3]})");
+  EXPECT_NO_THROW(parse_mounted(R"({"mounted":3})"));
+  const Error misfit = error_of([] { parse_mounted(R"({"error":"bad","kind":"invalid"})"); });
+  EXPECT_EQ(misfit.code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(misfit.where(), "adapters");
+  EXPECT_THAT(misfit.what(), HasSubstr("bad"));
+  EXPECT_EQ(error_of([] { parse_mounted("[]"); }).code(), ErrorCode::kIo);
+}
+
 constexpr const char* kLoaded =
     R"({"vocab_size":12,"n_layers":2,"device":"cpu","dtype":"float32","way":"chunks","versions":"v"})";
 

@@ -6,8 +6,10 @@
 #include <string>
 #include <utility>
 
+#include "backend/adapter_book.h"
 #include "backend/check_options.h"
 #include "backend/kv_budget.h"
+#include "backend/pt/adapters.h"
 #include "backend/pt/python.h"
 #include "backend/pt/runner.h"
 #include "backend/pt/script.h"
@@ -26,13 +28,18 @@ constexpr std::chrono::seconds kStartupTimeout{600};
 constexpr int kMaxOutputRows = 64;
 
 /// The engine, the sampler and what stands above are the same as the native backend's.
-Capabilities pt_capabilities() { return {.prompt_logits = true, .all_fields = true}; }
+Capabilities pt_capabilities() {
+  return {.prompt_logits = true, .adapters = true, .all_fields = true};
+}
 
 class PtBackend final : public Backend {
  public:
-  PtBackend(std::unique_ptr<pt::Runner> runner, const engine::EngineOptions& options)
+  PtBackend(std::unique_ptr<pt::Runner> runner, const engine::EngineOptions& options,
+            std::size_t max_adapters)
       : runner_(std::move(runner)),
         max_model_len_(options.max_model_len),
+        adapter_host_(*runner_),
+        adapters_(adapter_host_, max_adapters),
         engine_(*runner_, options, clock_) {}
   ~PtBackend() override { runner_->ask_to_stop(); }  // what it computes is nobody's any more
 
@@ -49,6 +56,15 @@ class PtBackend final : public Backend {
   void cancel(const std::string& id) override { engine_.cancel(id); }
   void stop_choice(const std::string& id, int choice) override { engine_.stop_choice(id, choice); }
   EngineStats stats() const override { return engine_.stats(); }
+  bool reads_adapters() const noexcept override { return true; }
+  void mount_adapter(const AdapterOptions& adapter) override { adapters_.mount(adapter); }
+  void unmount_adapter(const std::string& name) override { adapters_.unmount(name); }
+  std::vector<AdapterOptions> adapters() const override { return adapters_.list(); }
+  AdapterUse find_adapter(const std::string& name) override {
+    AdapterUse use = adapters_.find(name);
+    runner_->require_sum(use.number);
+    return use;
+  }
   void shut_down(const base::Failure& failure) override {
     runner_->ask_to_stop();
     engine_.shut_down(failure);
@@ -58,6 +74,8 @@ class PtBackend final : public Backend {
   base::SteadyClock clock_;
   std::unique_ptr<pt::Runner> runner_;
   int max_model_len_;
+  pt::Adapters adapter_host_;
+  AdapterBook adapters_;
   engine::Engine engine_;  // last: its thread uses everything above
 };
 
@@ -71,8 +89,6 @@ void check_pt_options(const format::ModelSource& source, const LoadOptions& opti
   const LoadOptions nothing;
   check_options(options);
   require_unset("quantize", options.quantize.empty(), "native and vllm quantise while loading");
-  require_unset("adapters", options.adapters.empty(), "native and vllm mount adapters");
-  require_unset("max_adapters", options.max_adapters == 0, "native and vllm mount adapters");
   const std::string& device = options.pt.device;
   require_unset("pt.device", !device.starts_with("mps"),
                 "mps is Apple's, where openllm does not run; expected cpu or cuda");
@@ -87,6 +103,8 @@ void check_pt_options(const format::ModelSource& source, const LoadOptions& opti
   }
   require_unset("device", options.device.empty() || options.device == "cpu",
                 "it names devices of the native backend; pt.device names PyTorch's");
+  require_unset("max_draft_tokens", options.max_draft_tokens == nothing.max_draft_tokens,
+                "it keeps what it computed, wrong guesses too");
   require_unset("fast_activations", !options.fast_activations, "PyTorch rounds as it does");
   require_unset("kv_cache_bytes", options.kv_cache_bytes == 0,
                 "PyTorch takes memory as sequences grow; max_model_len and max_sequences bound it");
@@ -157,7 +175,9 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
   check_pt_options(source, options);
   require_model(source);
   const auto search = pt::PythonSearch::of_environment();
-  pt::require_packages(pt::find_python(options.pt, search), search);
+  const std::string python = pt::find_python(options.pt, search);
+  pt::require_packages(python, search);
+  if (!options.adapters.empty()) pt::require_peft(python, search);
   const format::ModelOutline outline = source.outline();
   return {source.architecture, outline.n_layers, outline.vocab_size, model_len(source, options)};
 }
@@ -228,7 +248,8 @@ std::unique_ptr<Backend> load(const format::ModelSource& source, const LoadOptio
                       .timeout = options.pt.startup_timeout.value_or(kStartupTimeout),
                       .max_output_rows = engine.max_output_rows,
                       .n_host_threads = options.n_threads});
-  return std::make_unique<PtBackend>(std::move(runner), engine);
+  return std::make_unique<PtBackend>(std::move(runner), engine,
+                                     static_cast<std::size_t>(options.max_adapters));
 }
 
 }  // namespace

@@ -79,6 +79,7 @@ TEST(PtBackend, OptionsAreHonouredOrRefusedByName) {
   EXPECT_EQ(where([](Options& o) { o.kv_cache_bytes = 1 << 20; }, kNot), "kv_cache_bytes");
   EXPECT_EQ(where([](Options& o) { o.kv_dtype = "f16"; }, kNot), "kv_dtype");
   EXPECT_EQ(where([](Options& o) { o.kv_block_size = 16; }, kNot), "kv_block_size");
+  EXPECT_EQ(where([](Options& o) { o.max_adapters = 2; }, kNot), "taken");
   EXPECT_EQ(where([](Options& o) { o.trust_remote_code = true; }, kNot), "taken");
   EXPECT_EQ(where([](Options& o) { o.dtype = "bf16"; }, kNot), "taken");
   EXPECT_EQ(where([](Options& o) { o.max_model_len = 1 << 20; }, ErrorCode::kInvalidArgument),
@@ -139,13 +140,19 @@ class WaitingSink final : public engine::RecordingSink {
 };
 
 std::shared_ptr<WaitingSink> ask(Backend& backend, const std::string& id,
-                                 std::vector<std::int32_t> prompt, int n_new = 6) {
+                                 std::vector<std::int32_t> prompt, int n_new = 6,
+                                 const std::string& adapter = {}) {
   engine::Request request;
   request.id = id;
   request.prompt_ids = std::move(prompt);
   request.max_new_tokens = n_new;
   request.sampling.temperature = 0.0F;
   for (std::int32_t v = 90; v < 100; ++v) request.sampling.logit_bias.emplace_back(v, -100.0F);
+  if (!adapter.empty()) {
+    AdapterUse use = backend.find_adapter(adapter);
+    request.adapter = use.number;
+    request.keeps = std::move(use.keeps);
+  }
   auto sink = std::make_shared<WaitingSink>(1);
   request.sink = sink;
   backend.submit(std::move(request));
@@ -184,6 +191,86 @@ TEST(PtBackend, ShuttingDownEndsAStepThatHangs) {
   backend->shut_down({ErrorCode::kCancelled, "over"});
   hangs->done.get_future().wait();
   EXPECT_EQ(hangs->reasons[0], FinishReason::kError);
+}
+
+AdapterOptions adapter(const std::string& folder, const std::string& name) {
+  return {OPENLLM_TEST_DATA "/adapters/" + folder, name};
+}
+
+Error error_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return {ErrorCode::kInternal, ""};
+}
+
+TEST(PtBackend, RequestsHaveTheAdaptersThatTheyName) {
+  const auto backend = load(options_of());
+  EXPECT_TRUE(backend->capabilities().adapters);
+  EXPECT_TRUE(backend->reads_adapters());
+  backend->mount_adapter(adapter("llama-qv", "qv"));
+  backend->mount_adapter(adapter("llama-all", "all"));
+  const std::vector<std::string> names{"", "qv", "all", "qv*0.5+all", "qv*0", "qv"};
+  std::vector<std::shared_ptr<WaitingSink>> together;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    together.push_back(ask(*backend, std::to_string(i), {3, 4, 5}, 12, names[i]));
+  for (const auto& sink : together) sink->done.get_future().wait();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto alone = ask(*backend, "alone", {3, 4, 5}, 12, names[i]);
+    alone->done.get_future().wait();
+    EXPECT_EQ(alone->tokens, together[i]->tokens) << names[i];
+  }
+  EXPECT_EQ(together[4]->tokens, together[0]->tokens);
+  EXPECT_EQ(together[5]->tokens, together[1]->tokens);
+  for (const std::size_t i : {1, 2, 3}) EXPECT_NE(together[i]->tokens, together[0]->tokens) << i;
+  EXPECT_EQ(error_of([&] { (void)backend->find_adapter("sql"); }).code(), ErrorCode::kNotFound);
+}
+
+TEST(PtBackend, UsersOfAnUnmountedAdapterGoOn) {
+  const auto backend = load(options_of());
+  backend->mount_adapter(adapter("llama-qv", "qv"));
+  const auto whole = ask(*backend, "a", {3, 4, 5}, 400, "qv");
+  whole->done.get_future().wait();
+  const auto running = ask(*backend, "b", {3, 4, 5}, 400, "qv");
+  backend->unmount_adapter("qv");
+  EXPECT_TRUE(backend->adapters().empty());
+  EXPECT_EQ(error_of([&] { (void)backend->find_adapter("qv"); }).where(), "adapter_name");
+  running->done.get_future().wait();
+  EXPECT_EQ(running->tokens, whole->tokens);
+  EXPECT_EQ(running->errors[0], "");
+}
+
+TEST(PtBackend, WhatPeftCannotDoExactlyIsRefusedByName) {
+  const auto backend = load(options_of());
+  const auto refusal = [&](const AdapterOptions& what) {
+    const Error error = error_of([&] { backend->mount_adapter(what); });
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << error.what();
+    EXPECT_EQ(error.where(), "adapters");
+    return std::string(error.what());
+  };
+  EXPECT_THAT(refusal(adapter("llama-gguf/adapter.gguf", "a")), HasSubstr("a GGUF file"));
+  EXPECT_THAT(refusal(adapter("qwen2-bias", "a")), HasSubstr("bias"));
+  EXPECT_EQ(error_of([&] {
+              backend->mount_adapter({"/nowhere", "a"});
+            }).code(),
+            ErrorCode::kNotFound);
+  backend->mount_adapter(adapter("llama-qv", "qv"));
+  backend->mount_adapter(adapter("llama-dora", "dora"));
+  backend->mount_adapter(adapter("llama-saved", "saved"));
+  EXPECT_GT(backend->find_adapter("dora").number, 0);
+  EXPECT_GT(backend->find_adapter("saved*0.5").number, 0);
+  backend->mount_adapter(adapter("llama-head", "head"));
+  EXPECT_GT(backend->find_adapter("head+qv").number, 0) << "its copy of a table replaces nothing";
+  for (const auto& [sum, why] : {std::pair{"dora*0.5", "DoRA"}, std::pair{"qv+dora", "DoRA"},
+                                 std::pair{"qv+saved", "replaces modules"}}) {
+    const Error error = error_of([&, name = sum] { (void)backend->find_adapter(name); });
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << sum;
+    EXPECT_EQ(error.where(), "adapter_name");
+    EXPECT_THAT(error.what(), HasSubstr(why));
+  }
 }
 
 TEST(PtBackend, LoadingFailsWithWhatTheWorkerSays) {

@@ -7,14 +7,16 @@ vocab]. It samples nothing and knows no requests, only sequences, by number.
     {"op": "load", "path": ..., "dtype": ..., "device": ..., ...} -> {"vocab_size": ..., "way": ..., ...}
     {"op": "step", "sequences": [{"id": 1, "past": 0, "tokens": [...], "outputs": [2], "rope": 40}], "free": [...]}
         -> {"rows": n}
-    {"op": "free", "ids": [...]}, which has no answer
-    an answer may be {"error": message, "kind": "unavailable", "unsupported", "out_of_memory" or "failed"}
+    {"op": "mount", "adapter": 3, "path": ...} -> {"mounted": 3}; sequences have then "adapters": [[3, factor], ...]
+    {"op": "free", "ids": [...]} and {"op": "drop", "adapters": [...]}, which have no answer
+    an answer may be {"error": message, "kind": "unavailable", "unsupported", "invalid", "out_of_memory" or "failed"}
 """
 
 import inspect
 import json
 import mmap
 import os
+import re
 import select
 import socket
 import sys
@@ -131,6 +133,111 @@ class Batch:
                     for layer in self.cache.layers)
 
 
+class Adapters:
+    """LoRA adapters, by the numbers that orders have. peft puts its layers into the model and switches them; one sum of
+    adapters is in use at a time, or none."""
+
+    def __init__(self, model):
+        self.model, self.peft, self.in_use = model, None, ()
+        self.scales = {}  # by number: layers, and the scale of the adapter there
+        self.own = dict(model.named_parameters(remove_duplicate=False))
+
+    @staticmethod
+    def name_of(number):
+        return "adapter%d" % number
+
+    def mount(self, number, path):
+        global peft
+        try:
+            import peft
+        except ImportError as error:
+            raise Refused("unavailable", "the Python package peft cannot be imported (%s -m pip install peft; %s)"
+                          % (sys.executable, error))
+        name = self.name_of(number)
+        self.in_use = None  # peft makes a new one the one in use
+        try:
+            self.load(name, path)
+        except Exception as error:
+            self.remove(name)
+            kind = failure(error)["kind"]
+            if kind != "failed":
+                raise
+            kind = "unsupported" if "support" in str(error) or "target_parameters" in str(error) else "invalid"
+            raise Refused(kind, "%s: %s: %s" % (path, type(error).__name__, " ".join(str(error).split())))
+        self.scales[number] = [(layer, layer.scaling[name]) for layer in self.model.modules()
+                               if isinstance(getattr(layer, "scaling", None), dict) and name in layer.scaling]
+
+    def load(self, name, path):
+        config = peft.PeftConfig.from_pretrained(path)
+        config.inference_mode = True
+        self.refuse_changes_of_the_model(config, peft.load_peft_weights(path, device="cpu"))
+        version = re.match(r"(\d+)\.(\d+)", config.peft_version or "")
+        if config.target_parameters and (not version or tuple(map(int, version.groups())) < (0, 19)):
+            raise Refused("unsupported", "%s: target_parameters as peft wrote them before 0.19, with inputs for outputs "
+                          "(got peft_version %s)" % (path, config.peft_version))
+        others = self.peft.peft_config.values() if self.peft else ()
+        if not config.trainable_token_indices and any(other.trainable_token_indices for other in others):
+            raise Refused("unsupported", "%s: peft reads no adapter after one with trainable_token_indices that has none "
+                          "itself (expected it to be mounted before)" % path)
+        if self.peft is None:
+            self.peft = peft.PeftModel(self.model, config, adapter_name=name)
+        else:
+            self.peft.add_adapter(name, config)
+        found = self.peft.load_adapter(path, name, torch_device=str(self.model.device),
+                                       key_mapping=getattr(self.model, "_checkpoint_conversion_mapping", None))
+        for what, keys in (("lacks", found.missing_keys), ("has what the model has no place for:", found.unexpected_keys)):
+            if keys:
+                raise Refused("invalid", "%s: the adapter %s %s" % (path, what, ", ".join(sorted(keys)[:3])))
+
+    def refuse_changes_of_the_model(self, config, weights):
+        """What is neither an adapter's nor a copy of its own, peft writes over the model's, for all requests."""
+        for key, value in weights.items():
+            module = key.removeprefix("base_model.model.").rpartition(".")[0]
+            saved = any(re.fullmatch(r"(.*\.)?" + re.escape(one), module) for one in config.modules_to_save or ())
+            if "lora_" in key or "token_adapter" in key or saved:
+                continue
+            own = self.own.get(key.removeprefix("base_model.model.").replace(".base_layer.", "."))
+            if own is None or own.shape != value.shape or not torch.equal(own.cpu(), value.to(own.dtype)):
+                raise Refused("unsupported", "tensor %s: is the model's own, which all requests share "
+                              "(expected the same numbers, or modules_to_save)" % key)
+
+    def remove(self, name):
+        if self.peft is None:  # it may have begun
+            self.take_out()
+        elif name in self.peft.peft_config:
+            self.peft.delete_adapter(name)
+
+    def take_out(self):
+        for module in list(self.model.modules()):
+            for name, child in list(module.named_children()):
+                if hasattr(child, "base_layer") and hasattr(child, "active_adapters"):
+                    setattr(module, name, child.get_base_layer())
+                elif hasattr(child, "original_module"):
+                    setattr(module, name, child.original_module)
+
+    def drop(self, numbers):
+        for number in numbers:
+            if self.scales.pop(number, None) is not None:
+                self.in_use = None
+                self.peft.delete_adapter(self.name_of(number))
+
+    def use(self, parts):
+        """`parts`: numbers and factors."""
+        if parts == self.in_use or self.peft is None:
+            return
+        self.in_use = None
+        if parts:
+            for number, factor in parts:
+                for layer, scale in self.scales[number]:
+                    layer.scaling[self.name_of(number)] = scale * factor
+            names = [self.name_of(number) for number, _ in parts]
+            self.peft.base_model.enable_adapter_layers()
+            self.peft.base_model.set_adapter(names if len(names) > 1 else names[0])
+        else:
+            self.peft.base_model.disable_adapter_layers()
+        self.in_use = parts
+
+
 class Runner:
     def __init__(self, order, logits_file):
         import_packages()
@@ -155,6 +262,7 @@ class Runner:
         self.cache_name = next((name for name in CACHE_NAMES if name in self.accepts), None)
         self.has_cache_class = self.cache_name in CACHE_NAMES[:2]
         self.sequences = {}
+        self.adapters = Adapters(self.model)
         # Of RoPE scalings that depend on length, the engine says for which one a sequence is; transformers would take
         # the longest position of a pass, and so change its mind within an answer.
         self.ropes = [(m, m.rope_type) for m in self.model.modules()
@@ -282,10 +390,16 @@ class Runner:
             have = len(self.sequences[entry["id"]].tokens)
             if have != entry["past"]:
                 raise ValueError("sequence %d has %d tokens here (expected %d)" % (entry["id"], have, entry["past"]))
+        by_adapters = {}
+        for entry in entries:
+            by_adapters.setdefault(tuple(map(tuple, entry.get("adapters", ()))), []).append(entry)
         results = {}
-        for group in self.groups(entries) if self.way == "batches" else []:
-            results.update(zip((entry["id"] for entry in group), self.decode_together(group)))
-        return [results[e["id"]] if e["id"] in results else self.alone(e) for e in entries]
+        for parts, some in by_adapters.items():
+            self.adapters.use(parts)
+            for group in self.groups(some) if self.way == "batches" else []:
+                results.update(zip((entry["id"] for entry in group), self.decode_together(group)))
+            results.update((e["id"], self.alone(e)) for e in some if e["id"] not in results)
+        return [results[entry["id"]] for entry in entries]
 
     def groups(self, entries):
         """Decoding sequences of like lengths, so that not much is filled up; never one alone."""
@@ -339,10 +453,16 @@ def main():
         if order["op"] == "free":
             runner.free(order["ids"])
             continue
+        if order["op"] == "drop":
+            runner.adapters.drop(order["adapters"])
+            continue
         try:
             if order["op"] == "load":
                 runner = Runner(order, logits_file)
                 answer = runner.facts()
+            elif order["op"] == "mount":
+                runner.adapters.mount(order["adapter"], order["path"])
+                answer = {"mounted": order["adapter"]}
             else:
                 answer = runner.step(order)
         except Exception as error:

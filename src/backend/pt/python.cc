@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <sstream>
 #include <system_error>
 #include <vector>
@@ -18,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array<const char*, 2> kPackages{"torch", "transformers"};
+constexpr std::array<const char*, 1> kPeft{"peft"};
 constexpr std::size_t kMaxLines = 1000;  // of a small text file
 
 std::string variable(const char* name) {
@@ -122,6 +124,17 @@ bool is_script(const std::string& path) {
   return head[0] == '#' && head[1] == '!';
 }
 
+void require_all(const std::string& python, const PythonSearch& search,
+                 std::span<const char* const> packages, const char* to_install) {
+  std::vector<fs::path> folders = package_folders(python, search);
+  add_linked_folders(folders);
+  for (const char* package : packages) {
+    if (has_package(folders, package) || is_script(python)) continue;
+    base::fail(ErrorCode::kUnavailable, python, ": the Python package ", package,
+               " is not installed (", python, " -m pip install ", to_install, ")");
+  }
+}
+
 }  // namespace
 
 PythonSearch PythonSearch::of_environment() {
@@ -145,13 +158,11 @@ std::string find_python(const PtOptions& options, const PythonSearch& search) {
 }
 
 void require_packages(const std::string& python, const PythonSearch& search) {
-  std::vector<fs::path> folders = package_folders(python, search);
-  add_linked_folders(folders);
-  for (const char* package : kPackages) {
-    if (has_package(folders, package) || is_script(python)) continue;
-    base::fail(ErrorCode::kUnavailable, python, ": the Python package ", package,
-               " is not installed (", python, " -m pip install torch transformers)");
-  }
+  require_all(python, search, kPackages, "torch transformers");
+}
+
+void require_peft(const std::string& python, const PythonSearch& search) {
+  require_all(python, search, kPeft, "peft");
 }
 
 }  // namespace openllm::backend::pt

@@ -24,5 +24,7 @@ std::string find_python(const PtOptions& options, const PythonSearch& search);
 /// where an interpreter of that path would look, without starting it; of one that is a script of
 /// another program (pyenv's) nothing is known before it runs.
 void require_packages(const std::string& python, const PythonSearch& search);
+/// The same of what adapters need.
+void require_peft(const std::string& python, const PythonSearch& search);
 
 }  // namespace openllm::backend::pt

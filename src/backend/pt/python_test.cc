@@ -89,6 +89,16 @@ TEST_F(PtPython, NamesThePackageThatIsMissingAndWhatInstallsIt) {
   EXPECT_THAT(missing(python), HasSubstr("package transformers is not installed"));
   package("env/lib/python3.12/site-packages", "transformers");
   EXPECT_EQ(missing(python), "");
+  try {
+    require_peft(python, {});
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("package peft is not installed"),
+                                    HasSubstr(python + " -m pip install peft")));
+  }
+  package("env/lib/python3.12/site-packages", "peft");
+  EXPECT_NO_THROW(require_peft(python, {}));
 }
 
 TEST_F(PtPython, LooksWhereThatInterpreterLooks) {

@@ -1,5 +1,6 @@
 #include "backend/pt/runner.h"
 
+#include <exception>
 #include <utility>
 
 #include "base/error.h"
@@ -18,6 +19,44 @@ void require_plain(const step::Step& step) {
 }
 
 }  // namespace
+
+class Runner::Turn {
+ public:
+  explicit Turn(Runner& runner) : runner_(runner) {
+    base::MutexLock lock(runner_.mutex_);
+    const std::uint64_t mine = runner_.n_turns_taken_++;
+    while (runner_.n_turns_over_ != mine) runner_.turn_over_.wait(lock);
+  }
+  struct Taken {};
+  Turn(Runner& runner, Taken /*by the caller*/) noexcept : runner_(runner) {}
+  /// What was dropped meanwhile is told before anyone waits for something else.
+  ~Turn() {
+    while (true) {
+      const std::vector<std::int64_t> dropped = runner_.take_dropped();
+      if (dropped.empty()) return;
+      try {
+        runner_.worker_->send_soon(make_drop_frame(dropped));
+      } catch (const std::exception&) {
+        continue;  // no memory: the worker keeps them, under numbers that do not come again
+      }
+    }
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  Runner& runner_;
+};
+
+/// Nothing when there is nothing to tell; the turn is over then.
+std::vector<std::int64_t> Runner::take_dropped() noexcept {
+  const base::MutexLock lock(mutex_);
+  if (worker_ == nullptr) dropped_.clear();
+  if (!dropped_.empty()) return std::exchange(dropped_, {});
+  ++n_turns_over_;
+  turn_over_.notify_all();
+  return {};
+}
 
 Runner::Runner(WorkerStart start) : start_(std::move(start)), team_(start_.n_host_threads) {
   start_worker();
@@ -44,12 +83,100 @@ void Runner::start_worker() {
     }
     worker_->allocate_logits(static_cast<std::size_t>(start_.max_output_rows) *
                              static_cast<std::size_t>(model.vocab_size));
-    model_ = model;
+    if (n_started_ == 1) model_ = model;
+    mount_again(deadline);
   } catch (const Error& error) {
     last_failure_ = error.what();
     drop_worker();
     throw;
   }
+}
+
+/// What the worker before had. An adapter whose files are gone or changed fails those who use it.
+void Runner::mount_again(WorkerProcess::Deadline deadline) {
+  std::map<std::int64_t, std::string> adapters;
+  {
+    const base::MutexLock lock(mutex_);
+    adapters = adapters_;
+    lost_.clear();
+  }
+  for (const auto& [adapter, path] : adapters) {
+    worker_->send(make_mount_frame(adapter, path), deadline);
+    const std::string answer = worker_->receive(deadline);
+    try {
+      parse_mounted(answer);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kIo) throw;
+      const base::MutexLock lock(mutex_);
+      lost_[adapter] = error.what();
+    }
+  }
+}
+
+std::int64_t Runner::mount_adapter(const std::string& path) {
+  const Turn turn(*this);
+  require_worker();
+  std::int64_t adapter = 0;
+  {
+    const base::MutexLock lock(mutex_);
+    adapter = ++last_adapter_;
+  }
+  std::string answer;
+  try {
+    const WorkerProcess::Deadline deadline = std::chrono::steady_clock::now() + start_.timeout;
+    worker_->send(make_mount_frame(adapter, path), deadline);
+    answer = worker_->receive(deadline);
+  } catch (const Error& error) {
+    last_failure_ = error.what();
+    drop_worker();
+    base::fail_at(error.code(), "adapters", error.what(), " (when it read ", path, ")");
+  }
+  parse_mounted(answer);
+  has_worked_ = true;
+  const base::MutexLock lock(mutex_);
+  adapters_[adapter] = path;
+  return adapter;
+}
+
+void Runner::drop_adapter(std::int64_t adapter) noexcept {
+  try {
+    const base::MutexLock lock(mutex_);
+    adapters_.erase(adapter);
+    lost_.erase(adapter);
+    dropped_.push_back(adapter);
+    if (n_turns_taken_ != n_turns_over_) return;  // whoever has the turn tells it
+    ++n_turns_taken_;
+  } catch (const std::exception&) {
+    return;  // no memory: the worker keeps it
+  }
+  const Turn told(*this, Turn::Taken());
+}
+
+void Runner::mount_sum(std::int32_t number, std::vector<AdapterPart> parts) {
+  const base::MutexLock lock(mutex_);
+  sums_[number] = std::move(parts);
+}
+
+void Runner::unmount_sum(std::int32_t number) noexcept {
+  const base::MutexLock lock(mutex_);
+  sums_.erase(number);
+}
+
+void Runner::require_sum(std::int32_t number) const { (void)parts_of(number); }
+
+std::vector<AdapterPart> Runner::parts_of(std::int32_t sum) const {
+  if (sum == 0) return {};
+  const base::MutexLock lock(mutex_);
+  const auto found = sums_.find(sum);
+  base::check(found != sums_.end(), "pt: no sum of adapters has the number ", sum);
+  for (const AdapterPart& part : found->second) {
+    const auto lost = lost_.find(part.adapter);
+    if (lost == lost_.end()) continue;
+    base::fail_at(
+        ErrorCode::kUnavailable, "adapter_name",
+        "the Python worker was started again, and could not read the adapter: ", lost->second);
+  }
+  return found->second;
 }
 
 void Runner::require_worker() {
@@ -81,7 +208,8 @@ std::vector<SequenceOrder> Runner::take_over(const step::Step& step) {
                 "pt: a step goes on at ", rows.past_len, " of ", known.tokens.size(), " tokens");
     const auto begin = step.token_ids.begin() + rows.first_row;
     known.tokens.insert(known.tokens.end(), begin, begin + rows.n_rows);
-    SequenceOrder order{.id = rows.sequence_id, .rope_len = rows.rope_len};
+    SequenceOrder order{
+        .id = rows.sequence_id, .rope_len = rows.rope_len, .adapters = parts_of(rows.adapter)};
     if (known.worker == n_started_) order.past_len = rows.past_len;
     order.tokens = std::span(known.tokens).subspan(static_cast<std::size_t>(order.past_len));
     for (; wanted != step.logit_rows.end() && *wanted < rows.first_row + rows.n_rows; ++wanted)
@@ -94,6 +222,7 @@ std::vector<SequenceOrder> Runner::take_over(const step::Step& step) {
 
 step::Outputs Runner::run(const step::Step& step) {
   require_plain(step);
+  const Turn turn(*this);
   require_worker();
   const std::vector<SequenceOrder> orders = take_over(step);
   std::string answer;
@@ -123,6 +252,7 @@ step::Outputs Runner::run(const step::Step& step) {
 }
 
 void Runner::forget(std::int64_t sequence_id) noexcept {
+  const Turn turn(*this);
   const auto found = known_.find(sequence_id);
   if (found == known_.end()) return;
   const bool is_held = worker_ != nullptr && found->second.worker == n_started_;

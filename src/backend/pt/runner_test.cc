@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <filesystem>
 #include <functional>
 
 #include "engine/engine.h"
@@ -25,6 +26,7 @@ constexpr std::int32_t kHang = 93;
 constexpr std::int32_t kOutOfMemory = 94;
 constexpr std::int32_t kShowHeld = 95;
 constexpr std::int32_t kWrongRows = 96;
+constexpr std::int32_t kShowAdapters = 97;
 
 WorkerStart start_of(const std::string& fault = "") {
   base::Json load;
@@ -50,8 +52,8 @@ Error error_of(const std::function<void()>& body) {
 }
 
 /// The fake model, as fake_python computes it.
-std::vector<float> logits_of(const std::vector<std::int32_t>& tokens) {
-  std::int64_t total = 0;
+std::vector<float> logits_of(const std::vector<std::int32_t>& tokens, std::int64_t shift = 0) {
+  std::int64_t total = shift;
   for (std::size_t i = 0; i < tokens.size(); ++i)
     total += static_cast<std::int64_t>(i + 3) * (tokens[i] + 1);
   std::vector<float> logits;
@@ -65,11 +67,13 @@ std::vector<float> logits_of(const std::vector<std::int32_t>& tokens) {
 /// A step of whole sequences or their next tokens; the logits of each one's last row are wanted.
 class StepOf {
  public:
-  StepOf& with(std::int64_t id, int past, const std::vector<std::int32_t>& tokens) {
+  StepOf& with(std::int64_t id, int past, const std::vector<std::int32_t>& tokens,
+               std::int32_t adapter = 0) {
     const auto first = static_cast<std::int32_t>(step_.token_ids.size());
     step_.sequences.push_back({.first_row = first,
                                .n_rows = static_cast<std::int32_t>(tokens.size()),
                                .past_len = past,
+                               .adapter = adapter,
                                .sequence_id = id});
     step_.token_ids.insert(step_.token_ids.end(), tokens.begin(), tokens.end());
     step_.logit_rows.push_back(first + static_cast<std::int32_t>(tokens.size()) - 1);
@@ -221,6 +225,94 @@ TEST(PtRunner, WorkersEndWithIt) {
     EXPECT_EQ(::kill(worker, 0), 0);
   }
   EXPECT_EQ(::kill(worker, 0), -1) << "it was waited for";
+}
+
+/// What the fake model adds for an adapter of that name.
+std::int64_t shift_of(const std::string& name) {
+  std::int64_t total = 0;
+  for (const char c : name) total += 100 * std::int64_t{c};
+  return total;
+}
+
+bool has_adapter(Runner& runner, std::int64_t adapter) {
+  const std::vector<float> row = StepOf().with(80, 0, {kShowAdapters}).run(runner);
+  runner.forget(80);
+  return row[static_cast<std::size_t>(adapter)] > 0;
+}
+
+TEST(PtRunner, RowsHaveTheSumsThatTheyName) {
+  Runner runner(start_of());
+  const std::int64_t a = runner.mount_adapter("a");
+  const std::int64_t b = runner.mount_adapter("b");
+  runner.mount_sum(5, {{a, 1.0F}});
+  runner.mount_sum(6, {{a, -0.5F}, {b, 2.0F}});
+  const StepOf all =
+      StepOf().with(1, 0, {3, 4}, 5).with(2, 0, {3, 4}).with(3, 0, {3, 4}, 6).with(4, 0, {3, 4}, 5);
+  EXPECT_EQ(all.run(runner, 0), logits_of({3, 4}, shift_of("a")));
+  EXPECT_EQ(all.run(runner, 1), logits_of({3, 4}));
+  EXPECT_EQ(all.run(runner, 2), logits_of({3, 4}, 2 * shift_of("b") - shift_of("a") / 2));
+  EXPECT_EQ(StepOf().with(1, 2, {7}, 5).run(runner), logits_of({3, 4, 7}, shift_of("a")));
+}
+
+TEST(PtRunner, DroppedAdaptersGoWithoutAStep) {
+  Runner runner(start_of());
+  const std::int64_t a = runner.mount_adapter("a");
+  const std::int64_t b = runner.mount_adapter("b");
+  EXPECT_TRUE(has_adapter(runner, a));
+  runner.drop_adapter(a);
+  EXPECT_FALSE(has_adapter(runner, a));
+  EXPECT_TRUE(has_adapter(runner, b));
+}
+
+TEST(PtRunner, WhatAnAdapterLacksIsToldAndTheWorkerGoesOn) {
+  Runner runner(start_of());
+  const pid_t first = runner.pid();
+  const Error misfit = error_of([&] { (void)runner.mount_adapter("misfit"); });
+  EXPECT_EQ(misfit.code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(misfit.where(), "adapters");
+  EXPECT_THAT(misfit.what(), HasSubstr("size mismatch"));
+  EXPECT_EQ(error_of([&] { (void)runner.mount_adapter("no_peft"); }).code(),
+            ErrorCode::kUnavailable);
+  EXPECT_EQ(StepOf().with(1, 0, {3}).run(runner), logits_of({3}));
+  EXPECT_EQ(runner.pid(), first);
+  const Error died = error_of([&] { (void)runner.mount_adapter("die"); });
+  EXPECT_EQ(died.code(), ErrorCode::kUnavailable);
+  EXPECT_THAT(died.what(), AllOf(HasSubstr("a fault: die"), HasSubstr("when it read die")));
+  EXPECT_EQ(StepOf().with(1, 1, {4}).run(runner), logits_of({3, 4})) << "by another worker";
+}
+
+TEST(PtRunner, AnotherWorkerReadsTheAdaptersAgain) {
+  namespace fs = std::filesystem;
+  std::string name = (fs::temp_directory_path() / "openllm_pt_XXXXXX").string();
+  const fs::path folder = ::mkdtemp(name.data());
+  Runner runner(start_of());
+  const std::int64_t a = runner.mount_adapter("a");
+  const std::int64_t gone = runner.mount_adapter(folder.string());
+  runner.mount_sum(1, {{a, 1.0F}});
+  runner.mount_sum(2, {{gone, 1.0F}, {a, 1.0F}});
+  (void)StepOf().with(1, 0, {3}, 1).run(runner);
+  EXPECT_NO_THROW(runner.require_sum(2));
+  fs::remove_all(folder);
+  (void)error_of([&] { (void)StepOf().with(9, 0, {kDie}).run(runner); });
+  runner.forget(9);
+  EXPECT_EQ(StepOf().with(1, 1, {4}, 1).run(runner), logits_of({3, 4}, shift_of("a")));
+  EXPECT_NO_THROW(runner.require_sum(1));
+  const Error lost = error_of([&] { runner.require_sum(2); });
+  EXPECT_EQ(lost.code(), ErrorCode::kUnavailable);
+  EXPECT_THAT(lost.what(), HasSubstr("no such folder"));
+}
+
+TEST(PtRunner, AdaptersComeWhileStepsRun) {
+  Runner runner(start_of());
+  std::thread other([&runner] {
+    for (int i = 0; i < 50; ++i) runner.drop_adapter(runner.mount_adapter("a"));
+  });
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(StepOf().with(i, 0, {3}).run(runner), logits_of({3}));
+    runner.forget(i);
+  }
+  other.join();
+  for (std::int64_t i = 1; i <= 50; ++i) EXPECT_FALSE(has_adapter(runner, i)) << i;
 }
 
 /// The fake model without another process.

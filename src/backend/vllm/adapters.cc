@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "backend/adapter_sum.h"
 #include "backend/backend.h"
 #include "backend/vllm/probe.h"
 #include "base/error.h"
@@ -63,8 +64,15 @@ net::HttpAnswer post(const Server& server, const std::string& api_key, const cha
               where);
 }
 
-void load(const Server& server, const std::string& api_key, const AdapterOptions& adapter) {
+/// One of ours may have several models.
+base::Json body_for(const Server& server) {
   base::Json body = base::Json::object();
+  if (server.is_ours) body["model"] = server.model;
+  return body;
+}
+
+void load(const Server& server, const std::string& api_key, const AdapterOptions& adapter) {
+  base::Json body = body_for(server);
   body["lora_name"] = adapter.name;
   body["lora_path"] = adapter.id;
   const net::HttpAnswer answer = post(server, api_key, "/v1/load_lora_adapter", body);
@@ -73,7 +81,7 @@ void load(const Server& server, const std::string& api_key, const AdapterOptions
 
 /// One that is not there any more is no trouble.
 void unload(const Server& server, const std::string& api_key, const std::string& name) {
-  base::Json body = base::Json::object();
+  base::Json body = body_for(server);
   body["lora_name"] = name;
   const net::HttpAnswer answer = post(server, api_key, "/v1/unload_lora_adapter", body);
   if (answer.status != 200 && answer.status != 404) fail_of(answer, server, "adapter_name");
@@ -83,6 +91,14 @@ std::set<std::string> names_of(const std::map<std::string, std::string>& adapter
   std::set<std::string> names;
   for (const auto& [name, path] : adapters) names.insert(name);
   return names;
+}
+
+AdapterChoice chosen_by(const std::string& text) {
+  AdapterChoice choice{text};
+  const std::vector<AdapterTerm> terms = parse_adapter_sum(text);
+  for (const AdapterTerm& term : terms) choice.names.push_back(term.name);
+  choice.is_sum = terms.size() > 1 || terms.front().factor != 1.0F;
+  return choice;
 }
 
 }  // namespace
@@ -117,7 +133,7 @@ bool Adapters::refresh(std::size_t index) {
         ask_for_model({place.server.url, api_key_, {place.server.model}}, kListLimit);
     Names names;
     for (const AdapterOptions& adapter : facts.adapters) names[adapter.name] = adapter.id;
-    if (names != place.adapters) set(index, std::move(names));
+    set(index, std::move(names));  // also what a failed request found missing
     return true;
   } catch (const Error& error) {
     if (!is_away(error)) throw;
@@ -155,22 +171,44 @@ std::vector<AdapterOptions> Adapters::known() const {
   return adapters;
 }
 
-std::int32_t Adapters::find(const std::string& name) {
-  if (!is_known(name)) {
-    const base::MutexLock lock(asking_mutex_);
-    if (!is_known(name)) refresh_all();
-  }
-  if (!is_known(name)) fail_no_adapter(name, known());
+bool Adapters::has(const AdapterChoice& adapter) const {
   const base::MutexLock lock(mutex_);
-  const auto found = std::find(numbered_.begin(), numbered_.end(), name);
+  return std::any_of(places_.begin(), places_.end(), [&](const Place& place) {
+    Server server{.is_ours = place.server.is_ours};
+    server.adapters = names_of(place.adapters);
+    return server.has(adapter);
+  });
+}
+
+void Adapters::fail_lacking(const AdapterChoice& adapter) const {
+  for (const std::string& name : adapter.names)
+    if (!is_known(name)) fail_no_adapter(name, known());
+  base::fail_with(ErrorCode::kUnsupported, {"adapter_name", ErrorReason::kUnsupportedField},
+                  "adapter_name: sums and factors are computed by servers of openllm that have all "
+                  "parts (expected one name; got ",
+                  adapter.text, ")");
+}
+
+std::int32_t Adapters::find(const std::string& text) {
+  AdapterChoice wanted{text, {text}};  // vLLM takes any name
+  if (!has(wanted)) {
+    wanted = chosen_by(text);
+    const base::MutexLock lock(asking_mutex_);
+    if (!has(wanted)) refresh_all();
+    if (!has(wanted)) fail_lacking(wanted);
+  }
+  const base::MutexLock lock(mutex_);
+  const auto found =
+      std::find_if(numbered_.begin(), numbered_.end(),
+                   [&](const AdapterChoice& other) { return other.text == wanted.text; });
   const auto number = static_cast<std::int32_t>(found - numbered_.begin()) + 1;
-  if (found == numbered_.end()) numbered_.push_back(name);
+  if (found == numbered_.end()) numbered_.push_back(std::move(wanted));
   return number;
 }
 
-std::string Adapters::name_of(std::int32_t number) const {
+AdapterChoice Adapters::choice_of(std::int32_t number) const {
   const base::MutexLock lock(mutex_);
-  return number > 0 ? numbered_.at(static_cast<std::size_t>(number) - 1) : std::string();
+  return number > 0 ? numbered_.at(static_cast<std::size_t>(number) - 1) : AdapterChoice();
 }
 
 /// Requests name the model and its adapters in the same place.
@@ -231,7 +269,19 @@ void Adapters::mount(const AdapterOptions& adapter) {
 void Adapters::unmount(const std::string& name) {
   (void)find(name);
   const base::MutexLock lock(asking_mutex_);
-  for (std::size_t i = 0; i < n_servers_; ++i) unmount_at(i, name);
+  std::vector<std::pair<std::size_t, std::string>> done;  // with where it lay
+  for (std::size_t i = 0; i < n_servers_; ++i) {
+    const Names before = at(i).adapters;
+    const auto found = before.find(name);
+    if (found == before.end()) continue;
+    try {
+      unmount_at(i, name);
+      done.emplace_back(i, found->second);
+    } catch (const Error&) {
+      for (const auto& [other, path] : done) (void)mount_at(other, {path, name});
+      throw;
+    }
+  }
   mounted_.erase(name);
 }
 

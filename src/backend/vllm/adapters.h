@@ -31,11 +31,11 @@ class Adapters {
   /// Backend::mount_adapter; kUnavailable when no server can be reached.
   void mount(const AdapterOptions& adapter);
   void unmount(const std::string& name);
-  /// As Backend::find_adapter. Asks the servers again for a name that is not known, once a second
-  /// at most.
-  std::int32_t find(const std::string& name);
+  /// As Backend::find_adapter. Asks the servers again for what is not known, once a second at most.
+  /// Sums are had by our own servers alone.
+  std::int32_t find(const std::string& text);
   /// Of a number that `find` gave; empty for 0.
-  std::string name_of(std::int32_t number) const;
+  AdapterChoice choice_of(std::int32_t number) const;
   /// As Backend::adapters. Asks the servers again, once a second at most.
   std::vector<AdapterOptions> list();
   /// The same, as the servers said last.
@@ -56,6 +56,8 @@ class Adapters {
   bool mount_at(std::size_t index, const AdapterOptions& adapter);
   void unmount_at(std::size_t index, const std::string& name);
   bool is_known(const std::string& name) const;
+  bool has(const AdapterChoice& adapter) const;
+  [[noreturn]] void fail_lacking(const AdapterChoice& adapter) const;
   void set(std::size_t index, Names names);
   Place at(std::size_t index) const;
   void require_free(const AdapterOptions& adapter) const;
@@ -68,8 +70,7 @@ class Adapters {
   Names mounted_ GUARDED_BY(asking_mutex_);
   mutable base::Mutex mutex_;
   std::vector<Place> places_ GUARDED_BY(mutex_);
-  std::vector<std::string> numbered_
-      GUARDED_BY(mutex_);  ///< Names that were found; 1 is the first.
+  std::vector<AdapterChoice> numbered_ GUARDED_BY(mutex_);  ///< That were found; 1 is the first.
 };
 
 }  // namespace openllm::backend::vllm

@@ -20,9 +20,10 @@ using Clock = std::chrono::steady_clock;
 /// Servers say nothing while a request waits; deadlines are the request's own.
 constexpr int kLongestSilence = 24 * 3600;
 
-/// What a request names there: an adapter stands in the model's place.
-const std::string& model_of(const Job& job, const Server& server) {
-  return job.adapter.empty() ? server.model : job.adapter;
+/// What a request names there: an adapter stands in the model's place, a sum beside it.
+Named named_by(const Job& job, const Server& server) {
+  if (job.adapter.is_sum) return {server.model, job.adapter.text};
+  return {job.adapter.empty() ? server.model : job.adapter.names.front(), {}};
 }
 
 bool have_all_ended(const Job& job) {
@@ -32,8 +33,8 @@ bool have_all_ended(const Job& job) {
 
 base::Failure no_such_adapter(const Job& job) {
   return {ErrorCode::kNotFound,
-          base::cat("adapter_name: no server that can be asked has the adapter (got ", job.adapter,
-                    ")"),
+          base::cat("adapter_name: no server that can be asked has the adapter (got ",
+                    job.adapter.text, ")"),
           "adapter_name"};
 }
 
@@ -57,7 +58,7 @@ net::HttpCall Dispatcher::make_call(std::size_t server, std::string_view path) c
   return call;
 }
 
-void Dispatcher::begin(engine::Request request, const std::string& adapter) {
+void Dispatcher::begin(engine::Request request, const AdapterChoice& adapter) {
   auto job = std::make_shared<Job>();
   job->request = std::move(request);
   job->adapter = adapter;
@@ -115,7 +116,7 @@ void Dispatcher::ask_prompt_logprobs(const JobPtr& job) {
   if (!chosen) return end_job(job, FinishReason::kError, no_such_adapter(*job));
   const std::size_t server = *chosen;
   net::HttpCall call = make_call(server, "/v1/completions");
-  call.body = prompt_logprobs_body(job->request, model_of(*job, servers_.at(server)));
+  call.body = prompt_logprobs_body(job->request, named_by(*job, servers_.at(server)));
   servers_.call_began(server);
   job->prompt_server = server;
   job->prompt_call = loop_.start(std::move(call), [this, job](const net::HttpLoop::Result& result) {
@@ -149,18 +150,16 @@ void Dispatcher::prompt_failed(const JobPtr& job, const base::Failure& failure) 
   const Trouble trouble{failure, true, is_broken, is_broken};
   if (is_kept(trouble, *job)) return wait_for_server({job, {}, true, failure});
   job->tried.insert(job->prompt_server);
-  const std::string& adapter = job->adapter;
   const bool goes_on =
       lacks_adapter(*job, job->prompt_server, failure) || may_work_elsewhere(failure);
-  if (goes_on && servers_.has_other(job->tried, adapter)) return ask_prompt_logprobs(job);
+  if (goes_on && servers_.has_other(job->tried, job->adapter)) return ask_prompt_logprobs(job);
   end_job(job, FinishReason::kError, failure);
 }
 
 /// Whether it was mounted there, and is not any more: the server began anew.
 bool Dispatcher::lacks_adapter(Job& job, std::size_t server, const base::Failure& failure) {
-  const std::string& adapter = job.adapter;
-  if (failure.code != ErrorCode::kNotFound || adapter.empty()) return false;
-  servers_.drop_adapter(server, adapter);
+  if (failure.code != ErrorCode::kNotFound || job.adapter.empty()) return false;
+  servers_.drop_adapter(server, job.adapter);
   return true;
 }
 
@@ -189,7 +188,7 @@ void Dispatcher::start_leg(const JobPtr& job, std::vector<int> choices) {
   for (const int choice : choices) leg.tracks.push_back({choice});
   if (choices.size() == 1) leg.generated = job->choices[static_cast<std::size_t>(choices[0])].ids;
   net::HttpCall call = make_call(server, "/v1/completions");
-  call.body = stream_body(job->request, model_of(*job, servers_.at(server)),
+  call.body = stream_body(job->request, named_by(*job, servers_.at(server)),
                           {leg.generated, static_cast<int>(choices.size())});
   call.on_body = [this, job, &leg](std::string_view bytes) { return feed(job, leg, bytes); };
   call.on_head = [job](const net::HttpAnswer& head) {

@@ -43,8 +43,7 @@ class Dispatcher {
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
-  /// `adapter`: its name; empty: none.
-  void begin(engine::Request request, const std::string& adapter);
+  void begin(engine::Request request, const AdapterChoice& adapter);
   void cancel(const std::string& id);
   void stop_choice(const std::string& id, int choice);
   /// Ends every request with kError and `failure`.

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/vllm/servers.h"
 #include "base/failure.h"
 #include "engine/request.h"
 #include "net/http_loop.h"
@@ -48,7 +49,7 @@ struct Leg {
 /// A request, from its submission to the end of its last choice.
 struct Job {
   engine::Request request{};
-  std::string adapter{};
+  AdapterChoice adapter{};
   std::vector<ChoiceState> choices{};
   std::list<Leg> legs{};
   std::set<std::size_t> tried{};  ///< Servers that failed since the last token.

@@ -171,6 +171,11 @@ std::vector<std::string> launch_arguments(const format::ModelSource& source,
   if (options.kv_cache_bytes > 0)
     add("--kv-cache-memory-bytes", std::to_string(options.kv_cache_bytes));
   if (!options.prefix_caching) list.emplace_back("--no-enable-prefix-caching");
+  if (options.max_draft_tokens != initial.max_draft_tokens && options.max_draft_tokens > 0) {
+    add("--speculative-config",
+        base::cat(R"({"method":"ngram","num_speculative_tokens":)", options.max_draft_tokens,
+                  R"(,"prompt_lookup_max":3,"prompt_lookup_min":3})"));
+  }
   if (options.trust_remote_code.value_or(false)) list.emplace_back("--trust-remote-code");
   if (!options.quantize.empty()) add("--quantization", options.quantize);
   add_adapters(options, list);

@@ -83,10 +83,12 @@ std::string listed(const base::JsonArray& list) {
   return names.empty() ? "nothing" : names + (list.size() > kMaxShown ? ", ..." : "");
 }
 
+bool is_ours(const base::Json& entry) { return text_of(entry, "owned_by") == "openllm"; }
+
 /// A server of ours, and not one that has others make its answers.
 bool repeats_seeds(const base::Json& entry) {
   const std::string backend = text_of(entry, "backend");
-  return text_of(entry, "owned_by") == "openllm" && backend != "vllm" && backend != "places";
+  return is_ours(entry) && backend != "vllm" && backend != "places";
 }
 
 /// Entries below the model's. A server with one model has them below that, whatever it calls it.
@@ -122,6 +124,7 @@ Facts read_models(const Question& question, const std::string& body) {
   }
   Facts facts;
   facts.server = {question.url, text_of(*entry, "id"), repeats_seeds(*entry)};
+  facts.server.is_ours = is_ours(*entry);
   facts.max_model_len = count_of(*entry, "max_model_len");
   facts.vocab_size = count_of(*entry, "vocab_size");
   facts.n_slots = count_of(*entry, "max_num_seqs");

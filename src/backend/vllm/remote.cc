@@ -96,7 +96,7 @@ class RemoteBackend final : public Backend {
     ++counters_.n_requests;
     counters_.n_prompt_tokens += static_cast<std::int64_t>(request.prompt_ids.size());
     auto shared = std::make_shared<engine::Request>(std::move(request));  // tasks are copied
-    loop_.post([this, shared, adapter = adapters_.name_of(shared->adapter)] {
+    loop_.post([this, shared, adapter = adapters_.choice_of(shared->adapter)] {
       dispatcher_.begin(std::move(*shared), adapter);
     });
   }

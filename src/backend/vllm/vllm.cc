@@ -70,6 +70,7 @@ void refuse_options_of_native(const LoadOptions& options, bool is_started) {
   if (options.kv_cache_bytes != 0) refuse("kv_cache_bytes", why);
   if (options.kv_block_size != initial.kv_block_size) refuse("kv_block_size", why);
   if (!options.prefix_caching) refuse("prefix_caching", why);
+  if (options.max_draft_tokens != initial.max_draft_tokens) refuse("max_draft_tokens", why);
   if (!options.dtype.empty() && options.dtype != "auto") refuse("dtype", why);
   if (options.gpu_memory_utilization) refuse("gpu_memory_utilization", why);
   if (options.tensor_parallel != 1) refuse("tensor_parallel", why);
@@ -196,7 +197,11 @@ RemoteModel attach(const format::ModelSource& source, const LoadOptions& options
   const auto says = [](const Facts& server) { return server.n_slots > 0; };
   if (!away.empty() || !std::all_of(facts.begin(), facts.end(), says)) model.n_slots = 0;
   for (const std::string& url : away)
-    model.servers.push_back({url, facts.front().server.model, facts.front().server.repeats_seeds});
+    model.servers.push_back({url,
+                             facts.front().server.model,
+                             facts.front().server.repeats_seeds,
+                             {},
+                             facts.front().server.is_ours});
   model.version = facts.front().version;
   model.max_model_len = common_length(facts, source, options);
   return model;

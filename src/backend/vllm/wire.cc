@@ -59,10 +59,10 @@ base::Json ids_json(std::span<const std::int32_t> first, std::span<const std::in
   return ids;
 }
 
-base::Json make_body(const engine::Request& request, const std::string& model,
-                     const CallPart& part) {
+base::Json make_body(const engine::Request& request, const Named& named, const CallPart& part) {
   base::Json body = base::Json::object();
-  body["model"] = model;
+  body["model"] = named.model;
+  if (!named.adapter_name.empty()) body["adapter_name"] = named.adapter_name;
   // A server gives a source to its encoder, and begins the answer itself.
   const bool has_source = !request.source_ids.empty();
   body["prompt"] = ids_json(has_source ? request.source_ids : request.prompt_ids, part.generated);
@@ -216,17 +216,16 @@ std::vector<engine::TokenEvent> read_prompt(const base::Json& answer,
 
 }  // namespace
 
-std::string stream_body(const engine::Request& request, const std::string& model,
-                        const CallPart& part) {
-  base::Json body = make_body(request, model, part);
+std::string stream_body(const engine::Request& request, const Named& named, const CallPart& part) {
+  base::Json body = make_body(request, named, part);
   fields::write_body(options_of(request, part), fields::kCompletions, body);
   body["stream"] = true;
   body["stream_options"]["include_usage"] = true;
   return body.dump();
 }
 
-std::string prompt_logprobs_body(const engine::Request& request, const std::string& model) {
-  base::Json body = make_body(request, model, {});
+std::string prompt_logprobs_body(const engine::Request& request, const Named& named) {
+  base::Json body = make_body(request, named, {});
   GenerateOptions options;
   options.max_new_tokens = 1;
   options.temperature = 0.0F;

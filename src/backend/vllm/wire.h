@@ -20,11 +20,16 @@ struct CallPart {
   int n_choices = 1;
 };
 
-/// Asks for a stream of tokens with their logprobs and counts. `model`: its name at the server.
-std::string stream_body(const engine::Request& request, const std::string& model,
-                        const CallPart& part);
+/// What a request names at the server.
+struct Named {
+  std::string model{};         ///< Or an adapter of it.
+  std::string adapter_name{};  ///< A sum of adapters, of our own servers; empty: none.
+};
+
+/// Asks for a stream of tokens with their logprobs and counts.
+std::string stream_body(const engine::Request& request, const Named& named, const CallPart& part);
 /// Asks for the logprobs of the prompt's tokens, and for one token, as none cannot be asked for.
-std::string prompt_logprobs_body(const engine::Request& request, const std::string& model);
+std::string prompt_logprobs_body(const engine::Request& request, const Named& named);
 
 /// What an event, or a whole answer, tells of one choice.
 struct ChoicePiece {

@@ -164,7 +164,7 @@ class CpuDevice final : public Device {
   /// In how many BF16 activations are kept for BF16 weights; 0: in f32.
   int n_bf16_planes() const noexcept {
     if (precision_ == Precision::kCoarse) return kernels_.linear_bf16 == nullptr ? 0 : 1;
-    return kernels_.split_bf16 == nullptr ? 0 : 2;
+    return kernels_.split_bf16 == nullptr ? 0 : kernels::kSplitPlanes;
   }
   /// The block table of a layer of the cache.
   const step::BlockTable& table_of(const CpuKvCache& cache, int layer);

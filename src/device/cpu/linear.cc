@@ -60,7 +60,7 @@ void CpuDevice::convert(Forms forms, Tensor x, std::int64_t row) {
   if (forms.bf16) {
     auto* rows = reinterpret_cast<std::uint16_t*>(bf16_memory_.data());
     rows += row * n_bf16_planes() * round_to_even(x.cols);
-    if (n_bf16_planes() == 2) {
+    if (n_bf16_planes() > 1) {
       kernels_.split_bf16(from, x.cols, rows);
     } else {
       kernels_.to_bf16(from, x.cols, rows);

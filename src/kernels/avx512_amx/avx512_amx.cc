@@ -1,6 +1,6 @@
-// What AMX adds to the AVX-512 kernels: BF16 weights times activations in BF16, or in two of them,
-// by tiles. The packed matrix is what the instructions want. simd.h must come before the kernels
-// written over it.
+// What AMX adds to the AVX-512 kernels: BF16 weights times activations in BF16, or in three of
+// them, by tiles. The packed matrix is what the instructions want. simd.h must come before the
+// kernels written over it.
 // clang-format off
 #include "kernels/isa_tables.h"
 #include "kernels/avx512/simd.h"
@@ -28,7 +28,7 @@ struct alignas(64) TileShapes {
 OPENLLM_INLINE void finish_writes(const void* p) { __asm__ volatile("" ::"r"(p) : "memory"); }
 
 /// Registers 0 to 3: sums, one for each tile of weights; 4: rows; 6 and 7: weights. A sum takes the
-/// products of 32 columns with the first plane, with the second, and then those of the next 32,
+/// products of 32 columns with the first plane, with the others, and then those of the next 32,
 /// whatever the number of rows.
 template <int kPlanes>
 class TiledProduct {
@@ -134,8 +134,8 @@ class TiledProduct {
     const unsigned char* w = args_.weight->data + tile * bytes;
     const std::uint16_t* x = args_.x_bf16 + row * kPlanes * plane_;
     for (std::int64_t k = begin; k < end; k += kStep) {
-      add_products<kTiles>(w + k * 32, bytes, x + k);
-      if constexpr (kPlanes == 2) add_products<kTiles>(w + k * 32, bytes, x + plane_ + k);
+#pragma GCC unroll 3
+      for (int p = 0; p < kPlanes; ++p) add_products<kTiles>(w + k * 32, bytes, x + p * plane_ + k);
     }
   }
 
@@ -160,7 +160,7 @@ class TiledProduct {
   }
 
   const LinearArgs& args_;
-  const std::int64_t plane_;  ///< Elements from a row's first plane to its second.
+  const std::int64_t plane_;  ///< Elements from a row's plane to its next.
   const std::int64_t whole_;  ///< Columns in whole steps.
   int shaped_rows_ = 0;
   int shaped_pairs_ = 0;
@@ -170,24 +170,25 @@ class TiledProduct {
 }  // namespace
 
 void linear_bf16_avx512_amx(const LinearArgs* args) {
-  if (args->bf16_planes == 2) {
-    TiledProduct<2>(*args).run();
+  if (args->bf16_planes == kSplitPlanes) {
+    TiledProduct<kSplitPlanes>(*args).run();
   } else {
     TiledProduct<1>(*args).run();
   }
 }
 
 void split_bf16_avx512_amx(const float* x, std::int64_t k, std::uint16_t* out) {
-  std::uint16_t* const rest = out + (k + 1) / 2 * 2;
+  const std::int64_t plane = (k + 1) / 2 * 2;
   for (std::int64_t i = 0; i < k; i += 16) {
     const std::int64_t left = k - i < 16 ? k - i : 16;
-    const VF all = load_some(x + i, left);
-    const auto high = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(all));
-    const VF taken = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
-    const auto low = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(sub(all, taken)));
     const __mmask16 lanes = first_lanes((left + 1) / 2 * 2);  // the last pair is always whole
-    _mm256_mask_storeu_epi16(out + i, lanes, high);
-    _mm256_mask_storeu_epi16(rest + i, lanes, low);
+    VF rest = load_some(x + i, left);
+#pragma GCC unroll 3
+    for (int p = 0; p < kSplitPlanes; ++p) {
+      const auto rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(rest));
+      _mm256_mask_storeu_epi16(out + p * plane + i, lanes, rounded);
+      rest = sub(rest, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16)));
+    }
   }
 }
 

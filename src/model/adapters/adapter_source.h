@@ -11,10 +11,22 @@
 
 namespace openllm::model {
 
+/// Which way round a and b are: those of other modules, or turned: a has the outputs and b the
+/// inputs, and a^T b^T is added.
+enum class ExpertLayout : std::uint8_t {
+  kPlain,
+  // Of experts that peft stacks. Their shapes say it, but for square matrices, which are
+  kSquarePlain,
+  kSquareTurned,
+  kSquareDimensions,  ///< turned, unless the base stores its experts [in, out].
+  kSquareUnknown,
+};
+
 /// What an adapter does to one module.
 struct AdapterModule {
   std::string module{};  ///< Its name in the adapter's file format.
   int expert = -1;       ///< Where the module stacks all experts: the one it is for.
+  ExpertLayout layout = ExpertLayout::kPlain;
   /// An addition scale * (b (a x) + b_bias): a [rank, n_in], b [n_out, rank].
   std::optional<format::NamedTensor> a{};
   std::optional<format::NamedTensor> b{};

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "format/tensor_list.h"
 #include "model/adapters/adapter_tensor.h"
+#include "model/adapters/expert_layout.h"
 
 namespace openllm::model {
 namespace {
@@ -34,9 +35,15 @@ void add_row(const AdapterMix* adapter, std::int64_t row, std::int64_t n,
 
 /// A module of a part that the model is loaded without, as a vision tower.
 bool is_left_out(const ModuleLayout& layout, const std::string& module) {
-  return std::any_of(layout.ignored.begin(), layout.ignored.end(), [&](std::string_view pattern) {
-    return matches(module + ".weight", pattern);
-  });
+  const std::string name = module + ".weight";
+  const auto is_ignored = [&](std::string_view rest) {
+    return std::any_of(layout.ignored.begin(), layout.ignored.end(),
+                       [&](std::string_view pattern) { return matches(rest, pattern); });
+  };
+  return is_ignored(name) ||
+         std::any_of(layout.prefixes.begin(), layout.prefixes.end(), [&](std::string_view prefix) {
+           return name.starts_with(prefix) && is_ignored(name.substr(prefix.size()));
+         });
 }
 
 /// Rows of a module's tensor that one of its parts has, in the order that the base has them.
@@ -89,12 +96,14 @@ std::unique_ptr<const RowLengths> measure_rows(const device::Device& device,
 
 }  // namespace
 
-Adapters::Adapters(WeightLoader& loader, std::span<const StackedRole> stacked)
+Adapters::Adapters(WeightLoader& loader, std::span<const StackedRole> stacked,
+                   const FusedRole& fused)
     : device_(loader.device()),
       hf_layout_(*loader.layouts().hf),
       gguf_layout_(*loader.layouts().gguf),
       base_naming_(loader.index().checkpoint().kind()),
       stacked_(stacked.begin(), stacked.end()),
+      fused_(fused),
       modules_(loader.listed_modules()) {
   std::stable_sort(modules_.begin(), modules_.end(),
                    [](const AdaptableModule& a, const AdaptableModule& b) {
@@ -112,8 +121,19 @@ Adapters::Modules Adapters::listed(const ModuleRef& ref) const {
   return {first, end};
 }
 
-/// Files may have gate and up of an expert apart or in one, whatever the adapter's file has.
+/// Files may have gate and up of an expert, or Q, K and V, apart or in one, whatever the adapter's
+/// file has.
 Adapters::Modules Adapters::listed_otherwise(const ModuleRef& ref) const {
+  const auto& [fused, q, k, v] = fused_;
+  if (ref.role == q || ref.role == k || ref.role == v) {
+    Modules found = listed({fused, ref.at, ref.in_encoder});
+    if (found.size() != 1 || found[0].rows.n_groups > 0 || found[0].n_k == 0) return {};
+    const std::int64_t n_q = found[0].n_out - found[0].n_k - found[0].n_v;
+    if (ref.role == v) found[0].out_begin += n_q + found[0].n_k;
+    if (ref.role == k) found[0].out_begin += n_q;
+    found[0].n_out = ref.role == v ? found[0].n_v : ref.role == k ? found[0].n_k : n_q;
+    return found;
+  }
   for (const auto& [whole, upper, lower] : stacked_) {
     Modules found;
     if (ref.role == whole) {
@@ -136,14 +156,43 @@ Adapters::Modules Adapters::listed_otherwise(const ModuleRef& ref) const {
   return {};
 }
 
+/// The parts of a fused QKV for an adapter in the family's other format: one of them has Q, K and V
+/// in groups, the other one behind the other.
+Adapters::Modules Adapters::regrouped(Modules fused) const {
+  if (fused.size() == 1 && fused[0].n_groups > 0) {
+    const AdaptableModule whole = fused[0];
+    const std::int64_t n = whole.n_groups;
+    std::int64_t done = 0;
+    fused.clear();
+    for (const std::int64_t size : {whole.n_out - whole.n_k - whole.n_v, whole.n_k, whole.n_v}) {
+      AdaptableModule& part = fused.emplace_back(whole);
+      part.rows = {n, whole.n_out / n, done / n, size / n};
+      part.out_begin += done;
+      part.n_out = size;
+      done += size;
+    }
+  } else if (fused.size() == 3) {
+    std::int64_t done = 0;
+    for (const AdaptableModule& part : fused) done += part.n_out;
+    const std::int64_t all = std::exchange(done, 0);
+    for (AdaptableModule& part : fused) {
+      part.rows = {1, all, done, part.n_out};
+      done += part.n_out;
+    }
+  }
+  return fused;
+}
+
 Adapters::Modules Adapters::find(const AdapterSource& source, const AdapterModule& module) const {
   std::vector<ModuleRef> refs = find_modules(layout_of(source.naming), module.module);
   for (ModuleRef& ref : refs) {
     if (module.expert >= 0) ref.at.expert = module.expert;
     Modules found = listed(ref);
     if (found.empty()) found = listed_otherwise(ref);
+    if (source.naming != base_naming_ && ref.role == fused_.whole) found = regrouped(found);
     if (!found.empty()) return found;
   }
+  if (is_left_out(layout_of(source.naming), module.module)) return {};
   // A name of the family, of modules that cannot have adapters?
   const bool is_unlisted =
       !refs.empty() && std::none_of(modules_.begin(), modules_.end(), [&](const auto& listed) {
@@ -212,6 +261,8 @@ void Adapters::prepare_linear(const AdapterSource& source, const AdapterModule& 
   const std::int64_t n_out =
       first.rows.n_groups > 0 ? first.rows.n_groups * first.rows.group_rows : first.n_out;
   const AdapterTensors read(source.path, device_);
+  const PlainExpert expert(module, source.path, n_out, first.n_in, layout.transposed_experts);
+  const AdapterModule& plain = expert.module();
   for (const AdaptableModule& target : targets) {
     const RowOrder order = order_of(target, turns, to_paired);
     if (target.turned) {
@@ -220,7 +271,7 @@ void Adapters::prepare_linear(const AdapterSource& source, const AdapterModule& 
     }
     if (module.weight || module.bias)
       deltas.push_back(prepare_replacement(read, source, module, target, n_out, order));
-    if (module.a) deltas.push_back(prepare_low_rank(read, module, target, n_out, order));
+    if (module.a) deltas.push_back(prepare_low_rank(read, plain, target, n_out, order));
   }
 }
 
@@ -244,6 +295,17 @@ MountedAdapter::Delta Adapters::prepare_turned(const AdapterTensors& read,
   return delta;
 }
 
+/// What is added to these outputs of a module whatever its matrix is.
+std::vector<float> Adapters::biases_of(const AdaptableModule& module,
+                                       const std::vector<std::int32_t>& outputs) const {
+  std::vector<float> all(static_cast<std::size_t>(module.bias->in_features()));
+  device_.read_row(*module.bias, 0, all.data());
+  std::vector<float> biases;
+  for (const std::int32_t output : outputs)
+    biases.push_back(all[static_cast<std::size_t>(module.out_begin + output)]);
+  return biases;
+}
+
 const AdaptableModule* Adapters::tied_head(const AdaptableModule& table) const {
   for (const AdaptableModule& module : modules_) {
     if (module.is_head && module.weight == table.weight) return &module;
@@ -254,6 +316,12 @@ const AdaptableModule* Adapters::tied_head(const AdaptableModule& table) const {
 void Adapters::prepare_table(const AdapterSource& source, const AdapterModule& module,
                              const AdaptableModule& target, std::vector<Delta>& deltas) const {
   const AdapterTensors read(source.path, device_);
+  const bool has_encoder = std::any_of(modules_.begin(), modules_.end(),
+                                       [](const auto& listed) { return listed.ref.in_encoder; });
+  if (has_encoder && module.module.ends_with("coder.embed_tokens")) {
+    fail(ErrorCode::kUnsupported, source.path, ": tensor ", printable(module.tensor_name()),
+         ": the table of one stack alone is not supported (expected that of encoder and decoder)");
+  }
   for (const auto* tensor : {&module.b_bias, &module.magnitude, &module.bias}) {
     if (!*tensor) continue;
     fail(ErrorCode::kUnsupported, source.path, ": tensor ", printable((*tensor)->name),
@@ -277,6 +345,7 @@ void Adapters::prepare_table(const AdapterSource& source, const AdapterModule& m
       Delta column{head->piece};
       column.b = rows.matrix;
       column.columns = rows.ids;
+      if (head->bias != nullptr) column.shift = read.upload(biases_of(*head, rows.ids));
       deltas.push_back(std::move(column));
     }
   }
@@ -291,12 +360,42 @@ void Adapters::prepare_table(const AdapterSource& source, const AdapterModule& m
   }
 }
 
+/// Weight or bias instead of the norm's own; what it has not is the norm's.
+void Adapters::prepare_norm(const AdapterSource& source, const AdapterModule& module,
+                            const AdaptableModule& target, std::vector<Delta>& deltas) const {
+  const AdapterTensors read(source.path, device_);
+  for (const auto* tensor : {&module.a, &module.b, &module.b_bias, &module.magnitude}) {
+    if (!*tensor) continue;
+    fail(ErrorCode::kInvalidArgument, source.path, ": tensor ", printable((*tensor)->name),
+         ": does not fit the model (expected a norm's weight or bias)");
+  }
+  if (module.bias && target.bias == nullptr) {
+    fail(ErrorCode::kInvalidArgument, source.path, ": tensor ", printable(module.bias->name),
+         ": does not fit the model, whose norm has no bias");
+  }
+  Delta delta{target.piece};
+  if (module.weight) {
+    format::NamedTensor weight = *module.weight;
+    const std::int64_t n = target.n_out;
+    const tensor::Shape heads{n / target.n_in, target.n_in};
+    if (weight.view.shape == heads) weight.view.shape = tensor::Shape{n};
+    std::vector<float> values = read.vector_values(weight, n, {});
+    if (source.naming != base_naming_) {
+      // Converters may write 1 + w.
+      for (float& value : values) value += target.norm_added;
+    }
+    delta.a = read.upload(values);
+  }
+  if (module.bias) delta.shift = read.upload(read.vector_values(*module.bias, target.n_out, {}));
+  deltas.push_back(std::move(delta));
+}
+
 std::shared_ptr<const MountedAdapter> Adapters::prepare(const AdapterSource& source) const {
   std::vector<Delta> deltas;
   std::set<std::pair<int, std::int64_t>> seen;
   for (const AdapterModule& module : source.modules) {
-    if (is_left_out(layout_of(source.naming), module.module)) continue;
     const Modules targets = find(source, module);
+    if (targets.empty()) continue;
     if (!seen.emplace(targets[0].piece, targets[0].out_begin).second) {
       fail(ErrorCode::kCorruptData, source.path, ": tensor ", printable(module.tensor_name()),
            ": a second one for this module");
@@ -306,11 +405,16 @@ std::shared_ptr<const MountedAdapter> Adapters::prepare(const AdapterSource& sou
         target.is_table ? module.is_table || !module.a : !module.is_table && !module.tokens;
     if (!fits) {
       fail(ErrorCode::kInvalidArgument, source.path, ": tensor ", printable(module.tensor_name()),
-           ": does not fit the model (expected ", target.is_table ? "an embedding's" : "a linear's",
+           ": does not fit the model (expected ",
+           target.is_table  ? "an embedding's"
+           : target.is_norm ? "a norm's"
+                            : "a linear's",
            ")");
     }
     if (target.is_table) {
       prepare_table(source, module, target, deltas);
+    } else if (target.is_norm) {
+      prepare_norm(source, module, target, deltas);
     } else {
       prepare_linear(source, module, targets, deltas);
     }

@@ -42,13 +42,22 @@ struct StackedRole {
   Role lower;
 };
 
+/// The role of a module with the outputs of Q, K and V one behind the other, and theirs.
+struct FusedRole {
+  Role whole;
+  Role q;
+  Role k;
+  Role v;
+};
+
 /// The adapters of a model. Blocks hold none of them: adapters come and go here, and a block asks
 /// its Run for the deltas of its rows. Thread safety: every method from any thread, also beside a
 /// step; but what a step names stays until that is over.
 class Adapters {
  public:
   /// After everything was loaded; the device must outlive this.
-  explicit Adapters(WeightLoader& loader, std::span<const StackedRole> stacked = {});
+  explicit Adapters(WeightLoader& loader, std::span<const StackedRole> stacked = {},
+                    const FusedRole& fused = {});
 
   /// See Model::prepare_adapter and those behind it.
   std::shared_ptr<const MountedAdapter> prepare(const AdapterSource& source) const;
@@ -69,10 +78,11 @@ class Adapters {
   }
 
   /// The parts of the network that the adapter's module is: several where its outputs are used in
-  /// parts.
+  /// parts, none where it is of a part that the model is loaded without.
   Modules find(const AdapterSource& source, const AdapterModule& module) const;
   Modules listed(const ModuleRef& ref) const;
   Modules listed_otherwise(const ModuleRef& ref) const;
+  Modules regrouped(Modules fused) const;
   void prepare_linear(const AdapterSource& source, const AdapterModule& module,
                       const Modules& targets, std::vector<Delta>& deltas) const;
   Delta prepare_low_rank(const AdapterTensors& read, const AdapterModule& module,
@@ -86,6 +96,10 @@ class Adapters {
                        std::int64_t n_out) const;
   void prepare_table(const AdapterSource& source, const AdapterModule& module,
                      const AdaptableModule& target, std::vector<Delta>& deltas) const;
+  void prepare_norm(const AdapterSource& source, const AdapterModule& module,
+                    const AdaptableModule& target, std::vector<Delta>& deltas) const;
+  std::vector<float> biases_of(const AdaptableModule& module,
+                               const std::vector<std::int32_t>& outputs) const;
   const AdaptableModule* tied_head(const AdaptableModule& table) const;
 
   device::Device& device_;
@@ -93,6 +107,7 @@ class Adapters {
   const ModuleLayout gguf_layout_;
   const format::Checkpoint::Kind base_naming_;
   const std::vector<StackedRole> stacked_;
+  const FusedRole fused_;
   std::vector<AdaptableModule> modules_;  ///< By role and place.
   mutable base::Mutex mutex_{};
   std::map<int, std::unique_ptr<const AdapterMix>> mixes_ GUARDED_BY(mutex_){};

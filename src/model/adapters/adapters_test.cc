@@ -69,8 +69,16 @@ INSTANTIATE_TEST_SUITE_P(
             Case{"llama-saved", "llama"}, Case{"llama-head", "llama"},
             Case{"gemma3-table", "gemma3"}, Case{"gemma3-table", "gemma3/f32/model.gguf"},
             Case{"qwen3-tokens", "qwen3"}, Case{"qwen3-moe", "qwen3-moe"},
-            Case{"gpt-oss", "gpt-oss"}, Case{"mixtral", "mixtral"}, Case{"gpt-neox", "gpt-neox"},
-            Case{"deepseek2-heads", "deepseek2"}, Case{"glm4-bin", "glm4"}),
+            Case{"gpt-oss", "gpt-oss"}, Case{"mixtral", "mixtral"},
+            Case{"mixtral", "mixtral/f32/model.gguf"}, Case{"gpt-neox", "gpt-neox"},
+            Case{"gpt-neox", "gpt-neox/f32/model.gguf"}, Case{"deepseek2-heads", "deepseek2"},
+            Case{"glm4-bin", "glm4"}, Case{"qwen3-norms", "qwen3"}, Case{"gemma3-norms", "gemma3"},
+            Case{"gemma3-norms", "gemma3/f32/model.gguf"}, Case{"qwen3-next-norms", "qwen3-next"},
+            Case{"qwen3-moe-old", "qwen3-moe"}, Case{"gpt-oss-old", "gpt-oss"},
+            Case{"exaone", "exaone"}, Case{"sarvam-moe", "sarvam-moe"},
+            Case{"granitemoe", "granitemoe"}, Case{"zamba2", "zamba2"},
+            Case{"bert-decoder", "bert-decoder"}, Case{"bart-tokens", "bart"},
+            Case{"mamba2-norms", "mamba2"}, Case{"gpt2-bias", "gpt2"}, Case{"bart-norms", "bart"}),
         testing::Values("reference", "cpu")),
     [](const auto& test) {
       std::string name = base::cat(std::get<0>(test.param).adapter, "_",
@@ -81,20 +89,42 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
-// The same adapter in a file of GGUF, for the base in either format.
+void expect_near(const std::vector<float>& got, const std::vector<float>& expected) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 1e-4) << i;
+}
+
+// The same adapter in a file of GGUF, for the base in either format: with rows of heads in another
+// order, of stacked experts, and of norms to which the converter adds 1.
 TEST(AdapterTest, GgufFiles) {
-  const Golden golden = read_golden(adapter_path("llama-gguf"));
-  const auto file = format::open_adapter(adapter_path("llama-gguf") + "/adapter.gguf");
-  for (const char* base : {"llama-gguf", "llama-gguf/f32/model.gguf"}) {
-    const auto checkpoint = format::open_checkpoint(data_path(base));
-    for (const char* device : {"reference", "cpu"}) {
-      Runner model(*checkpoint, device);
-      mount_adapter(model.model(), 1, read_adapter(*file));
-      const std::vector<float> logits = model.step({{0, golden.prompt, {}, 1}});
-      ASSERT_EQ(logits.size(), golden.logits.size());
-      for (std::size_t i = 0; i < logits.size(); ++i)
-        ASSERT_NEAR(logits[i], golden.logits[i], 1e-4) << base << " " << device << " " << i;
+  for (const Case test : {Case{"llama-gguf", "llama-gguf"}, Case{"qwen3-moe-gguf", "qwen3-moe"},
+                          Case{"gemma3-norms", "gemma3"}, Case{"gpt-neox-gguf", "gpt-neox"}}) {
+    const Golden golden = read_golden(adapter_path(test.adapter));
+    const auto file = format::open_adapter(adapter_path(test.adapter) + "/adapter.gguf");
+    for (const char* end : {"", "/f32/model.gguf"}) {
+      const auto checkpoint = format::open_checkpoint(data_path(std::string(test.base) + end));
+      for (const char* device : {"reference", "cpu"}) {
+        SCOPED_TRACE(base::cat(test.adapter, end, " ", device));
+        Runner model(*checkpoint, device);
+        mount_adapter(model.model(), 1, read_adapter(*file));
+        expect_near(model.step({{0, golden.prompt, {}, 1}}), golden.logits);
+      }
     }
+  }
+}
+
+// What is computed beside the weights is what peft gets by adding to them.
+TEST(AdapterTest, AsMerged) {
+  for (const Case test : {Case{"llama-all", "llama"}, Case{"llama-dora", "llama"},
+                          Case{"gpt2-dora", "gpt2"}, Case{"qwen3-moe", "qwen3-moe"}}) {
+    SCOPED_TRACE(test.adapter);
+    const std::string folder = adapter_path(test.adapter);
+    const Golden golden = read_golden(folder);
+    const std::vector<float> merged = read_floats(folder + "/merged.logits");
+    const auto checkpoint = format::open_checkpoint(data_path(test.base));
+    Runner model(*checkpoint, "cpu");
+    mount(model.model(), 1, test.adapter);
+    expect_near(model.step({{0, golden.prompt, {}, 1}}), merged);
   }
 }
 
@@ -104,11 +134,13 @@ class AdapterMixTest : public testing::TestWithParam<std::string> {
       : checkpoint_(format::open_checkpoint(data_path("llama"))),
         golden_(read_golden(adapter_path("llama-qv"))) {}
 
-  /// A model with two adapters of different ranks and targets.
+  /// A model with adapters of different ranks and targets, one of a head, one of norms.
   Runner runner() {
-    Runner model(*checkpoint_, GetParam());
+    Runner model(*checkpoint_, GetParam(), device::KvType::kF32, 6);
     mount(model.model(), 1, "llama-qv");
     mount(model.model(), 7, "llama-all");
+    mount(model.model(), 8, "llama-head");
+    mount(model.model(), 9, "llama-norms");
     return model;
   }
 
@@ -118,7 +150,7 @@ class AdapterMixTest : public testing::TestWithParam<std::string> {
 
 TEST_P(AdapterMixTest, SameBitsAloneAndTogether) {
   const std::vector<std::int32_t>& prompt = golden_.prompt;
-  const std::int32_t adapters[] = {7, 0, 1, 1};
+  const std::int32_t adapters[] = {7, 0, 1, 9, 8, 1};
   std::vector<float> alone;
   for (const std::int32_t adapter : adapters) {
     Runner model = runner();
@@ -126,9 +158,10 @@ TEST_P(AdapterMixTest, SameBitsAloneAndTogether) {
     alone.insert(alone.end(), logits.begin(), logits.end());
   }
   Runner model = runner();
-  EXPECT_EQ(
-      model.step({{0, prompt, {}, 7}, {1, prompt, {}, 0}, {2, prompt, {}, 1}, {3, prompt, {}, 1}}),
-      alone);
+  std::vector<Feed> feeds;
+  for (const std::int32_t adapter : adapters)
+    feeds.push_back({static_cast<int>(feeds.size()), prompt, {}, adapter});
+  EXPECT_EQ(model.step(feeds), alone);
   const std::size_t n = golden_.logits.size();
   EXPECT_NE(part(alone, 0, n), part(alone, n, n));
   EXPECT_NE(part(alone, 0, n), part(alone, 2 * n, n));
@@ -165,14 +198,16 @@ TEST_P(AdapterMixTest, SameBitsInChunksAmongOthers) {
 // Behind the last mixer only rows with results are left.
 TEST_P(AdapterMixTest, OutputRowsKeepTheirAdapters) {
   const std::vector<std::int32_t>& prompt = golden_.prompt;
-  const std::vector<Feed> feeds = {{0, prompt, {}, 7}, {1, {5, 6}, {}, 0}, {2, prompt, {}, 1}};
+  const std::vector<Feed> feeds = {{0, prompt, {}, 7}, {1, {5, 6}, {}, 0}, {2, prompt, {}, 1},
+                                   {3, prompt, {}, 8}, {4, {7}, {}, 0},    {5, prompt, {}, 9}};
   Runner all = runner();
   const std::vector<float> logits = all.step(feeds);
   Runner last = runner();
   const std::vector<float> got = last.step(feeds, false);
   const std::size_t vocab = golden_.vocab_size;
-  const std::size_t rows[] = {prompt.size() - 1, prompt.size() + 1, 2 * prompt.size() + 1};
-  for (std::size_t i = 0; i < 3; ++i) {
+  const std::size_t n = prompt.size();
+  const std::size_t rows[] = {n - 1, n + 1, 2 * n + 1, 3 * n + 1, 3 * n + 2, 4 * n + 2};
+  for (std::size_t i = 0; i < 6; ++i) {
     EXPECT_EQ(part(got, i * vocab, vocab), part(logits, rows[i] * vocab, vocab)) << i;
   }
 }

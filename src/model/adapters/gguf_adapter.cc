@@ -19,12 +19,14 @@ using format::printable;
 constexpr std::string_view kA = ".lora_a";
 constexpr std::string_view kB = ".lora_b";
 constexpr std::string_view kWeight = ".weight";
+constexpr std::string_view kNorm = "_norm.weight";
 constexpr std::string_view kTable = "token_embd";
 constexpr double kMaxScale = 1e9;
 
 struct Pair {
   const NamedTensor* a = nullptr;
   const NamedTensor* b = nullptr;
+  const NamedTensor* norm = nullptr;  ///< Instead of a norm's weight.
 };
 
 void require_lora(const Config& config) {
@@ -47,10 +49,15 @@ std::map<std::string, Pair> pairs_of(const format::Checkpoint& checkpoint) {
   for (const NamedTensor& tensor : checkpoint.tensors()) {
     const std::string_view name = tensor.name;
     const bool is_a = name.ends_with(kA);
+    if (name.ends_with(kNorm)) {
+      pairs[std::string(name.substr(0, name.size() - kWeight.size()))].norm = &tensor;
+      continue;
+    }
     const std::string_view weight = name.substr(0, name.size() - std::min(name.size(), kA.size()));
     if ((!is_a && !name.ends_with(kB)) || !weight.ends_with(kWeight)) {
-      base::fail(ErrorCode::kUnsupported, checkpoint.path(), ": tensor ", printable(tensor.name),
-                 ": not supported (expected MODULE.weight.lora_a or lora_b)");
+      base::fail(
+          ErrorCode::kUnsupported, checkpoint.path(), ": tensor ", printable(tensor.name),
+          ": not supported (expected MODULE.weight.lora_a or lora_b, or MODULE_norm.weight)");
     }
     Pair& pair = pairs[std::string(weight.substr(0, weight.size() - kWeight.size()))];
     (is_a ? pair.a : pair.b) = &tensor;
@@ -83,6 +90,12 @@ class GgufReader {
     }
     AdapterSource source{checkpoint_.path(), checkpoint_.kind(), {}, {}};
     for (const auto& [name, pair] : pairs_of(checkpoint_)) {
+      if (pair.norm != nullptr) {
+        AdapterModule& module = source.modules.emplace_back();
+        module.module = name;
+        module.weight = *pair.norm;
+      }
+      if (pair.norm != nullptr && pair.a == nullptr && pair.b == nullptr) continue;
       if (pair.a == nullptr || pair.b == nullptr) {
         corrupt(pair.a != nullptr ? *pair.a : *pair.b,
                 "alone (expected lora_a and lora_b of a module)");

@@ -27,7 +27,8 @@ class MountedAdapter {
  public:
   using Shared = std::shared_ptr<const device::Weight>;
 
-  /// What device::LinearDelta or device::EmbeddingDelta say, but for the rows.
+  /// What device::LinearDelta or device::EmbeddingDelta say, but for the rows. Of a norm: `a` is
+  /// its weight and `shift` its bias, null where they are the model's.
   struct Delta {
     int piece = 0;               ///< AdaptableModule::piece
     std::int64_t out_begin = 0;  ///< First column in the piece.

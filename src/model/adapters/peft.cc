@@ -3,15 +3,16 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "format/tensor_list.h"
 #include "model/adapters/adapter_source.h"
+#include "model/adapters/expert_layout.h"
 #include "model/adapters/name_pattern.h"
 #include "model/config/config.h"
 
@@ -159,7 +160,11 @@ class PeftReader {
       const format::UnreadableTensor& tensor = checkpoint_.unreadable()[0];
       refuse(tensor.name, tensor.reason);
     }
-    for (const format::NamedTensor& tensor : checkpoint_.tensors()) place(tensor);
+    std::set<std::string_view> names;
+    for (const format::NamedTensor& tensor : checkpoint_.tensors()) names.insert(tensor.name);
+    for (const format::NamedTensor& tensor : checkpoint_.tensors()) {
+      if (!is_left_over(tensor.name, names)) place(tensor);
+    }
     AdapterSource source{checkpoint_.path(), checkpoint_.kind(), {}, {}};
     for (auto& [name, module] : modules_) {
       if (is_parameter(module)) {
@@ -183,6 +188,17 @@ class PeftReader {
   [[noreturn]] void corrupt(const std::string& name, std::string_view why) const {
     base::fail(ErrorCode::kCorruptData, checkpoint_.path(), ": tensor ", printable(name), ": ",
                why);
+  }
+
+  /// With bias "all", files have a module's biases beside those of its copy that was trained, and
+  /// those once more under the name that they have in memory; peft reads back neither.
+  static bool is_left_over(const std::string& name, const std::set<std::string_view>& names) {
+    for (const std::string_view inner : {".modules_to_save", ".original_module"}) {
+      const std::size_t at = name.rfind(inner);
+      if (at == std::string::npos) continue;
+      if (names.contains(name.substr(0, at) + name.substr(at + inner.size()))) return true;
+    }
+    return false;
   }
 
   void place(const format::NamedTensor& tensor) {
@@ -273,27 +289,9 @@ class PeftReader {
            !parameters_of(module.module).empty();
   }
 
-  /// Before 0.19 peft took inputs of stacked experts for outputs, and the other way round.
-  void require_version() const {
-    const std::string version = config_.string_or("peft_version", "");
-    constexpr std::string_view kUnstable = "0.";
-    int minor = 0;
-    if (version.starts_with(kUnstable)) {
-      const char* const begin = version.data() + kUnstable.size();
-      std::from_chars(begin, version.data() + version.size(), minor);
-    }
-    const bool is_stable = !version.empty() && version[0] >= '1' && version[0] <= '9';
-    if (is_stable || minor >= 19) return;
-    config_.unsupported("peft_version",
-                        "adapters of parameters are read as peft writes them since "
-                        "0.19 (got ",
-                        version.empty() ? "none" : printable(version), ")");
-  }
-
   /// Of a parameter [experts, ...] instead of a module: a has rows for one expert after the other,
   /// b columns for one rank after the other.
   void add_parameter(AdapterModule& module, AdapterSource& source) const {
-    require_version();
     std::size_t depth = 0;
     std::string_view name = module.module;
     for (; name.ends_with(kInner); ++depth) name.remove_suffix(kInner.size());
@@ -314,10 +312,15 @@ class PeftReader {
                         " as lora_B has, got ", a.to_string(), " and ", b.to_string(), ")"));
     }
     const std::int64_t n_experts = a[0] / rank;
+    // A parameter of one matrix is [out, in] in every version.
+    const ExpertLayout layout = n_experts == 1
+                                    ? ExpertLayout::kSquarePlain
+                                    : expert_layout_of(config_.string_or("peft_version", ""));
     for (std::int64_t e = 0; e < n_experts; ++e) {
       AdapterModule& expert = source.modules.emplace_back();
       expert.module = parameter;
       expert.expert = static_cast<int>(e);
+      expert.layout = layout;
       expert.scale = scale_of(alphas_.find(parameter).value_or(alpha_), static_cast<double>(rank));
       expert.a = rows_of(*module.a, e * rank, rank);
       expert.b = columns_of(*module.b, e, n_experts, source);

@@ -146,17 +146,6 @@ TEST_F(AdapterErrorTest, Patterns) {
   expect_error(ErrorCode::kCorruptData, "wrong shape (expected rank");
 }
 
-TEST_F(AdapterErrorTest, ParametersOfOlderVersions) {
-  const std::string experts = "base_model.model.model.layers.0.mlp.experts";
-  for (const char* version : {"0.18.0", "0.17.1", "0.", "", "x"}) {
-    adapter_.add(experts + ".lora_A.weight", {8, 8});
-    adapter_.add(experts + ".lora_B.weight", {8, 8});
-    adapter_.mutable_config()["target_parameters"] = base::Json::parse(R"(["down_proj"])", "test");
-    adapter_.mutable_config()["peft_version"] = version;
-    expect_error(ErrorCode::kUnsupported, "adapter_config.json: peft_version: ");
-  }
-}
-
 TEST_F(AdapterErrorTest, TensorsThatAreNotImplemented) {
   for (const char* name : {"base_model.model.model.layers.1.mlp.up_proj.lora_C.weights",
                            "model.layers.0.mlp.up_proj.lora_A.weight", "base_model.model.lora_A",
@@ -206,11 +195,16 @@ TEST_F(AdapterErrorTest, TensorsThatDoNotFitTheModel) {
     adapter_.add(base::cat("base_model.model.", module, ".lora_B.weight"), {12, 2});
     expect_error(ErrorCode::kInvalidArgument, base::cat("the model has no module ", module));
   }
-  for (const char* end : {".weight", ".bias"}) {
-    adapter_.add(base::cat("base_model.model.model.layers.0.input_layernorm", end), {8});
-    expect_error(ErrorCode::kUnsupported,
-                 "adapters are not supported for this module: model.layers.0.input_layernorm");
-  }
+  const std::string norm = "base_model.model.model.layers.0.input_layernorm";
+  adapter_.add(norm + ".lora_A.weight", {2, 8});
+  adapter_.add(norm + ".lora_B.weight", {8, 2});
+  expect_error(ErrorCode::kInvalidArgument,
+               ".lora_A.weight: does not fit the model (expected a norm's weight or bias)");
+  adapter_.add(norm + ".bias", {8});
+  expect_error(ErrorCode::kInvalidArgument,
+               norm + ".bias: does not fit the model, whose norm has no bias");
+  adapter_.add(norm + ".weight", {9});
+  expect_error(ErrorCode::kInvalidArgument, "(expected shape [8], got [9])");
   const std::string table = "base_model.model.model.embed_tokens.";
   adapter_.add(table + "lora_A.weight", {2, 8});
   adapter_.add(table + "lora_B.weight", {8, 2});

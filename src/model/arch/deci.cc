@@ -145,6 +145,7 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
 ModuleLayout gguf_layout() {
   ModuleLayout layout = gguf::layout_with({});
   layout.modules.insert(layout.modules.begin(), {Role{"layer"}, "blk.#"});
+  layout.paired_heads = true;
   return layout;
 }
 

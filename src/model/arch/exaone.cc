@@ -40,7 +40,10 @@ ModuleLayout hf_layout() {
       {role::kUp, "h.#.mlp.c_fc_1"},
       {role::kDown, "h.#.mlp.c_proj"},
   };
-  layout.prefixes = {"transformer."};
+  // transformers runs it as its Llama, whose names its adapters have.
+  const ModuleLayout llama = hf::llama_layout();
+  layout.modules.insert(layout.modules.end(), llama.modules.begin(), llama.modules.end());
+  layout.prefixes = {"transformer.", "model."};
   layout.ignored = {"h.#.attn.attention.rotary.inv_freq", "h.#.attn.attention.rotary_emb.inv_freq"};
   return layout;
 }

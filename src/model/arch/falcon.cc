@@ -94,7 +94,7 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
   members.set("new_decoder_architecture", has_two_norms || n_kv_heads > 1)
       .set("num_ln_in_parallel_attn", has_two_norms ? 2 : 1);
   ModelSpec spec = members.read(from_hf);
-  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.n_groups = 0; });
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.undone = true; });
   return spec;
 }
 

@@ -40,6 +40,7 @@ ModelSpec read_gemma_gguf(const Config& config, const format::Checkpoint& checkp
                           int largest_n_layers) {
   gguf::refuse_experts(config);
   ModelSpec spec = gguf::read_common(config, checkpoint, device::NormKind::kRms);
+  spec.norm.added = 1.0F;
   set_sandwich_norms(spec);
   each_ffn(spec, [](DenseFfnSpec& ffn) { ffn.activation = device::Activation::kGeluTanh; });
   spec.embedding.scale = static_cast<float>(std::sqrt(static_cast<double>(spec.dim)));

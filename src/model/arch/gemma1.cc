@@ -2,6 +2,7 @@
 // Source: transformers models/gemma.
 
 #include <cmath>
+#include <utility>
 
 #include "model/arch/family.h"
 #include "model/arch/gguf_members.h"
@@ -31,7 +32,7 @@ ModelSpec from_hf(const Config& config) {
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   gguf::Members members(config, checkpoint);
   ModelSpec spec = members.read(from_hf);
-  spec.norm.weight_offset = 0.0F;  // The converter adds it.
+  spec.norm.added = std::exchange(spec.norm.weight_offset, 0.0F);  // The converter adds it.
   return spec;
 }
 

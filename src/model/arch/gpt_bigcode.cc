@@ -64,7 +64,7 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
   gguf::Members members(config, checkpoint);
   members.set("multi_query", config.int_or("attention.head_count_kv", 1, 1, kMaxHeads) == 1);
   ModelSpec spec = members.read(from_hf);
-  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.n_groups = 0; });
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.undone = true; });
   return spec;
 }
 

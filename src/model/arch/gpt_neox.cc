@@ -53,7 +53,7 @@ ModuleLayout hf_layout() {
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   const gguf::Members members(config, checkpoint);
   ModelSpec spec = members.read(from_hf);
-  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.n_groups = 0; });
+  each_attention(spec, [](SelfAttentionSpec& attention) { attention.fused.undone = true; });
   return spec;
 }
 

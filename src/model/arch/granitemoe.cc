@@ -26,6 +26,8 @@ ModuleLayout hf_layout() {
   layout.modules.push_back({role::kRouter, "layers.#.block_sparse_moe.router.layer"});
   layout.modules.push_back({role::kExpertGateUp, "layers.#.block_sparse_moe.input_linear"});
   layout.modules.push_back({role::kExpertDown, "layers.#.block_sparse_moe.output_linear"});
+  layout.modules.push_back({role::kExpertGateUp, "layers.#.block_sparse_moe.experts.gate_up_proj"});
+  layout.modules.push_back({role::kExpertDown, "layers.#.block_sparse_moe.experts.down_proj"});
   return layout;
 }
 

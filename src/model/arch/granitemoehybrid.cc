@@ -58,7 +58,9 @@ ModuleLayout hf_layout() {
                    {role::kSharedDown, "layers.#.shared_mlp.output_linear"},
                    {role::kRouter, "layers.#.block_sparse_moe.router.layer"},
                    {role::kExpertGateUp, "layers.#.block_sparse_moe.input_linear"},
-                   {role::kExpertDown, "layers.#.block_sparse_moe.output_linear"}});
+                   {role::kExpertDown, "layers.#.block_sparse_moe.output_linear"},
+                   {role::kExpertGateUp, "layers.#.block_sparse_moe.experts.gate_up_proj"},
+                   {role::kExpertDown, "layers.#.block_sparse_moe.experts.down_proj"}});
   return layout;
 }
 

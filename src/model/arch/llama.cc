@@ -36,6 +36,17 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
   return spec;
 }
 
+/// With the names of Mixtral's experts, which are written as this architecture in GGUF.
+ModuleLayout hf_layout() {
+  ModuleLayout layout = hf::llama_layout();
+  layout.modules.push_back({role::kRouter, "layers.#.block_sparse_moe.gate"});
+  layout.modules.push_back({role::kExpertGate, "layers.#.block_sparse_moe.experts.@.w1"});
+  layout.modules.push_back({role::kExpertUp, "layers.#.block_sparse_moe.experts.@.w3"});
+  layout.modules.push_back({role::kExpertDown, "layers.#.block_sparse_moe.experts.@.w2"});
+  hf::add_experts(layout);
+  return layout;
+}
+
 ModuleLayout gguf_layout() {
   ModuleLayout layout = gguf::layout();
   gguf::add_experts(layout);
@@ -46,8 +57,8 @@ ModuleLayout gguf_layout() {
 }  // namespace
 
 Family llama_family() {
-  return {"llama",   {"llama", "emu3_text_model"}, {"llama"},    from_hf,
-          from_gguf, hf::llama_layout(),           gguf_layout()};
+  return {"llama",      {"llama", "emu3_text_model"}, {"llama"}, from_hf, from_gguf, hf_layout(),
+          gguf_layout()};
 }
 
 Family llama_bidirec_family() {

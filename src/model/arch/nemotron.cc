@@ -1,6 +1,8 @@
 // Nemotron and Minitron: LayerNorms whose weights are an offset from 1, plain FFNs with squared
 // ReLU, RoPE on the first half of each head. Source: transformers models/nemotron.
 
+#include <utility>
+
 #include "model/arch/family.h"
 #include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
@@ -26,7 +28,7 @@ ModelSpec from_hf(const Config& config) {
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   gguf::Members members(config, checkpoint);
   ModelSpec spec = members.read(from_hf);
-  spec.norm.weight_offset = 0.0F;  // The converter adds it.
+  spec.norm.added = std::exchange(spec.norm.weight_offset, 0.0F);  // The converter adds it.
   return spec;
 }
 

@@ -195,6 +195,7 @@ ModuleLayout gguf_layout() {
   ModuleLayout layout = gguf::layout_with({{role::kFfnNorm, "blk.#.attn_norm"}});
   gguf::add_mamba2(layout);
   gguf::add_experts(layout);
+  layout.paired_heads = true;  // though nothing turns them
   return layout;
 }
 

@@ -2,6 +2,8 @@
 // of each head on the others; a mixture with a gated shared expert. Source: transformers
 // models/qwen3_next.
 
+#include <utility>
+
 #include "model/arch/qwen3_next.h"
 
 #include "model/arch/family.h"
@@ -85,7 +87,7 @@ ModelSpec read_qwen3_next_gguf(const Config& config, const format::Checkpoint& c
       .set("linear_value_head_dim", width / n_heads)
       .set("mlp_only_layers", std::move(dense));
   ModelSpec spec = members.read(from_hf);
-  spec.norm.weight_offset = 0.0F;
+  spec.norm.added = std::exchange(spec.norm.weight_offset, 0.0F);  // The converter adds it.
   return spec;
 }
 

@@ -15,7 +15,8 @@ using device::Tensor;
 /// What layers share.
 struct SharedWeights {
   SharedWeights(const AttentionBeforeMamba2Spec& spec, BlockBuilder& builder, At at)
-      : norm(builder, role::kSharedInputNorm, at, 2 * builder.dim),
+      : first_piece(builder.loader.n_listed_pieces()),
+        norm(builder, role::kSharedInputNorm, at, 2 * builder.dim),
         qkv(builder,
             {{role::kSharedQ, spec.q_width(), false, spec.head_dim},
              {role::kSharedK, spec.kv_width(), false, spec.head_dim},
@@ -26,14 +27,17 @@ struct SharedWeights {
         ffn_in(builder, {{role::kSharedFfnIn, std::int64_t{2} * spec.ffn.ffn_dim, spec.ffn.bias}},
                builder.dim, at),
         ffn_down(builder, {{role::kSharedFfnDown, builder.dim, spec.ffn.bias}}, spec.ffn.ffn_dim,
-                 at) {}
+                 at),
+        n_pieces(builder.loader.n_listed_pieces() - first_piece) {}
 
+  const int first_piece;
   const Norm norm;
   const Linear qkv;
   const Linear output;
   const Norm ffn_norm;
   const Linear ffn_in;
   const Linear ffn_down;
+  const int n_pieces;
 };
 
 /// out += high(low(x))
@@ -65,6 +69,10 @@ class AttentionBeforeMamba2 final : public Mixer {
  public:
   AttentionBeforeMamba2(const AttentionBeforeMamba2Spec& spec, BlockBuilder& builder, At at)
       : spec_(spec), dim_(builder.dim), shared_(share(spec, builder)) {
+    if (at.layer != spec.owner) {
+      shift_ = builder.loader.list_again(shared_->first_piece, shared_->n_pieces, at.layer);
+    }
+    const int first_own = builder.loader.n_listed_pieces();
     const At own{.layer = spec.owner, .expert = spec.number};
     const std::int64_t rank = spec.correction_rank;
     if (spec.corrects_attention) {
@@ -77,6 +85,8 @@ class AttentionBeforeMamba2 final : public Mixer {
     }
     ffn_.emplace(builder, std::pair{role::kSharedFfnLow, role::kSharedFfnHigh}, dim_, rank,
                  std::int64_t{2} * spec.ffn.ffn_dim, own);
+    // Files have them where the owner is, adapters where they are used.
+    builder.loader.move_listed(first_own, at.layer);
     to_mamba_ = Linear(builder, {{role::kSharedToMamba, dim_}}, dim_, at);
     mamba_norm_.emplace(builder, role::kSharedMambaNorm, at, dim_);
     mamba_ = make_mamba2(spec.mamba, builder, at);
@@ -106,9 +116,11 @@ class AttentionBeforeMamba2 final : public Mixer {
     const Scratch::Frame frame(run.scratch);
     const Tensor h = run.scratch.take(input.x.rows, dim_);
     const Tensor spare = run.scratch.take(input.x.rows, dim_);
-    attend(run, input.x, kv_layer, h);
-    shared_->ffn_norm.run(run, h, h);
-    run_ffn(run, h, spare);
+    Run shared = run;
+    shared.piece_shift = shift_;
+    attend(run, shared, input.x, kv_layer, h);
+    shared_->ffn_norm.run(shared, h, h);
+    run_ffn(run, shared, h, spare);
     to_mamba_.run(run, spare, h);
     run.device.add(input.x, h, 1.0F, h);
     mamba_->mix(run, {&*mamba_norm_, h, spare}, kv_layer + 1, mixed);
@@ -124,7 +136,8 @@ class AttentionBeforeMamba2 final : public Mixer {
     return std::static_pointer_cast<const SharedWeights>(known);
   }
 
-  void attend(Run& run, Tensor x, int kv_layer, Tensor out) const {
+  /// `shared`: the run of what layers share.
+  void attend(Run& run, Run& shared, Tensor x, int kv_layer, Tensor out) const {
     const Scratch::Frame frame(run.scratch);
     device::Device& device = run.device;
     const std::int64_t n_q = spec_.q_width();
@@ -132,12 +145,12 @@ class AttentionBeforeMamba2 final : public Mixer {
     const Tensor pair = run.scratch.take(x.rows, 2 * dim_);
     device.copy(x, pair.columns(0, dim_));
     device.copy(run.embedded, pair.columns(dim_, dim_));
-    shared_->norm.run(run, pair, pair);
+    shared_->norm.run(shared, pair, pair);
     const Tensor qkv = run.scratch.take(x.rows, n_q + 2 * n_kv);
     const Tensor q = qkv.columns(0, n_q);
     const Tensor k = qkv.columns(n_q, n_kv);
     const Tensor v = qkv.columns(n_q + n_kv, n_kv);
-    shared_->qkv.run(run, pair, qkv);
+    shared_->qkv.run(shared, pair, qkv);
     if (q_) {
       q_->run(run, pair, q);
       k_->run(run, pair, k);
@@ -150,21 +163,22 @@ class AttentionBeforeMamba2 final : public Mixer {
     device.write_kv(run.kv, kv_layer, k, v);
     const Tensor heads = run.scratch.take(x.rows, n_q);
     device.attention(attention_, run.kv, kv_layer, q, heads);
-    shared_->output.run(run, heads, out);
+    shared_->output.run(shared, heads, out);
   }
 
-  void run_ffn(Run& run, Tensor x, Tensor out) const {
+  void run_ffn(Run& run, Run& shared, Tensor x, Tensor out) const {
     const Scratch::Frame frame(run.scratch);
     const Tensor in = run.scratch.take(x.rows, std::int64_t{2} * spec_.ffn.ffn_dim);
     const Tensor act = run.scratch.take(x.rows, spec_.ffn.ffn_dim);
-    shared_->ffn_in.run(run, x, in);
+    shared_->ffn_in.run(shared, x, in);
     ffn_->run(run, x, in);
-    shared_->ffn_down.run_gated(run, spec_.ffn.activation, in, act, out);
+    shared_->ffn_down.run_gated(shared, spec_.ffn.activation, in, act, out);
   }
 
   const AttentionBeforeMamba2Spec spec_;
   const std::int64_t dim_;
   const std::shared_ptr<const SharedWeights> shared_;
+  int shift_ = 0;  ///< Run::piece_shift of what is shared.
   device::AttentionSpec attention_{};
   std::optional<Correction> q_{};
   std::optional<Correction> k_{};

@@ -17,7 +17,10 @@ using device::Tensor;
 struct DistanceRows {
   DistanceRows(const DisentangledAttentionSpec& spec, BlockBuilder& builder)
       : table(builder.loader.table(role::kDistanceRows, spec.n_buckets, builder.dim, false)) {
-    if (spec.norms_rows) norm.emplace(builder, role::kDistanceNorm, At{}, builder.dim);
+    if (!spec.norms_rows) return;
+    NormSpec own = builder.norm;
+    own.adapts = false;  // Buckets are of no row.
+    norm.emplace(builder, role::kDistanceNorm, At{}, builder.dim, own);
   }
 
   const WeightPtr table;

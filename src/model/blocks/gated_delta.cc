@@ -24,7 +24,8 @@ class GatedDelta final : public Mixer {
         in_(builder, in_parts(spec, builder, at), builder.dim, at),
         step_bias_(builder.loader.values(role::kDeltaStepBias, at, spec.n_steps())),
         rates_(load_rates(builder, role::kDeltaRates, at, spec.n_heads)),
-        norm_weight_(builder.loader.vector(role::kDeltaNorm, at, spec.value_dim)),
+        norm_(builder, role::kDeltaNorm, at, spec.value_dim,
+              {{device::NormKind::kRms, spec.norm_eps}}),
         out_(builder, {{role::kDeltaOutput, builder.dim}}, spec.v_width(), at) {
     // A vector of length one is its RMS norm over the root of its size; q is divided by that root
     // once more, as in attention.
@@ -32,7 +33,6 @@ class GatedDelta final : public Mixer {
     length_.eps = kLengthEps / size;
     q_length_ = builder.loader.constant(spec.key_dim, 1.0F / size);
     k_length_ = builder.loader.constant(spec.key_dim, 1.0F / std::sqrt(size));
-    norm_.eps = spec.norm_eps;
     attention_.n_heads = spec.n_heads / n_rounds_;
     attention_.n_key_heads = spec.n_key_heads;
     attention_.key_dim = spec.key_dim;
@@ -87,7 +87,7 @@ class GatedDelta final : public Mixer {
     device.norm(length_, *k_length_, nullptr, rows.k, rows.k);
     device.time_steps({}, step_bias_.get(), rates_.get(), steps, rows.log_decay);
     attend(run, kv_layer, rows, mixed);
-    device.norm(norm_, *norm_weight_, nullptr, mixed, mixed);
+    norm_.run(run, mixed, mixed);
     if (spec_.sigmoid_gate) {
       device.apply_gate(gate, mixed);
       return;
@@ -198,14 +198,13 @@ class GatedDelta final : public Mixer {
   const int n_rounds_;  ///< Of value heads, one for each key head; 1: they come in a row.
   device::LinearAttentionSpec attention_{};
   device::NormSpec length_{};
-  device::NormSpec norm_{};
   const Linear in_;
   std::vector<Convolution> convolutions_{};
   Linear gate_{};  ///< Behind `rank` columns; so the next.
   Linear steps_{};
   const WeightPtr step_bias_;
   const WeightPtr rates_;
-  const WeightPtr norm_weight_;
+  const Norm norm_;
   const Linear out_;
   WeightPtr q_length_{};
   WeightPtr k_length_{};

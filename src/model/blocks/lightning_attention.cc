@@ -13,9 +13,9 @@ class LightningAttention final : public Mixer {
       : spec_(spec),
         in_(builder, in_parts(spec), builder.dim, at),
         decays_(builder.loader.made_vector(spec.log_decays)),
-        norm_weight_(builder.loader.vector(role::kLightningNorm, at, spec.width())),
+        norm_(builder, role::kLightningNorm, at, spec.width(),
+              {{device::NormKind::kRms, spec.norm_eps}}),
         out_(builder, {{role::kLightningOutput, builder.dim}}, spec.width(), at) {
-    norm_.eps = spec.norm_eps;
     attention_.n_heads = spec.n_heads;
     attention_.n_key_heads = spec.n_heads;
     attention_.key_dim = spec.head_dim;
@@ -40,7 +40,7 @@ class LightningAttention final : public Mixer {
     rows.v = all.columns(2 * n, n);
     rows.fixed_log_decay = decays_.get();
     run.device.linear_attention(attention_, {run.kv, kv_layer, 0}, rows, mixed);
-    run.device.norm(norm_, *norm_weight_, nullptr, mixed, mixed);
+    norm_.run(run, mixed, mixed);
     run.device.apply_gate(all.columns(3 * n, n), mixed);
   }
   void project(Run& run, Tensor mixed, Tensor out) override { out_.run(run, mixed, out); }
@@ -57,10 +57,9 @@ class LightningAttention final : public Mixer {
 
   const LightningAttentionSpec spec_;
   device::LinearAttentionSpec attention_{};
-  device::NormSpec norm_{};
   const Linear in_;
   const WeightPtr decays_;
-  const WeightPtr norm_weight_;
+  const Norm norm_;
   const Linear out_;
 };
 

@@ -19,7 +19,7 @@ void Linear::run(Run& run, Tensor x, Tensor out) const {
 }
 
 void Linear::run(Run& run, const Input& input, Tensor out) const {
-  if (input.norm == nullptr || pieces_.size() != 1) {
+  if (input.norm == nullptr || pieces_.size() != 1 || input.norm->has_deltas(run)) {
     this->run(run, input.normalised(run), out);
     return;
   }

@@ -1,5 +1,7 @@
 #include "model/blocks/mamba2.h"
 
+#include <optional>
+
 #include "model/blocks/linear.h"
 #include "model/blocks/state_weights.h"
 
@@ -20,10 +22,9 @@ class Mamba2 final : public Mixer {
         out_(builder, {{role::kMamba2Output, builder.dim, spec.output_bias}}, spec.width(), at) {
     if (spec.conv_bias) conv_bias_ = builder.loader.bias(role::kMamba2Taps, at, n_conv());
     if (spec.gating != Mamba2Spec::Gating::kNone) {
-      norm_.eps = spec.norm_eps;
-      norm_.group = static_cast<int>(spec.width() / spec.norm_groups);
-      norm_weight_ =
-          load_group_norm(builder, role::kMamba2Norm, at, spec.norm_groups, spec.width());
+      NormSpec norm{{device::NormKind::kRms, spec.norm_eps}};
+      norm.group = static_cast<int>(spec.width() / spec.norm_groups);
+      norm_.emplace(builder, role::kMamba2Norm, at, spec.width(), norm);
     }
     attention_.n_heads = spec.n_heads;
     attention_.n_key_heads = spec.n_groups;
@@ -66,9 +67,9 @@ class Mamba2 final : public Mixer {
     rows.skip = skip_.get();
     device.linear_attention(attention_, {run.kv, kv_layer, n_conv_state()}, rows, mixed);
     device.activation(device::Activation::kSilu, gate);
-    if (spec_.gating == Mamba2Spec::Gating::kAfterNorm) normalise(run, mixed);
+    if (spec_.gating == Mamba2Spec::Gating::kAfterNorm) norm_->run(run, mixed, mixed);
     device.multiply(gate, mixed);
-    if (spec_.gating == Mamba2Spec::Gating::kBeforeNorm) normalise(run, mixed);
+    if (spec_.gating == Mamba2Spec::Gating::kBeforeNorm) norm_->run(run, mixed, mixed);
   }
   void project(Run& run, Tensor mixed, Tensor out) override {
     out_.run(run, mixed, out);
@@ -76,7 +77,6 @@ class Mamba2 final : public Mixer {
   }
 
  private:
-  void normalise(Run& run, Tensor x) const { run.device.norm(norm_, *norm_weight_, nullptr, x, x); }
   /// Columns that the convolution covers.
   std::int64_t n_conv() const noexcept { return spec_.width() + 2 * spec_.n_shared(); }
   std::int64_t n_in() const noexcept { return spec_.width() + n_conv() + spec_.n_heads; }
@@ -96,8 +96,7 @@ class Mamba2 final : public Mixer {
   const WeightPtr step_bias_;
   const WeightPtr rates_;
   const WeightPtr skip_;
-  device::NormSpec norm_{};
-  WeightPtr norm_weight_{};
+  std::optional<Norm> norm_{};
   const Linear out_;
 };
 

@@ -12,6 +12,10 @@ namespace openllm::model {
 struct NormSpec : device::NormSpec {
   bool has_weight = true;  ///< Else the factors are 1.
   bool has_bias = true;    ///< Of LayerNorm.
+  /// Its rows are those of the step, so that adapters may change it for some of them.
+  bool adapts = true;
+  /// What the converter to this format has added to the weights.
+  float added = 0.0F;
 };
 
 /// What every block needs to be built.
@@ -26,15 +30,17 @@ struct BlockBuilder {
 /// A norm of rows, or of each head when it was loaded with head_dim columns.
 class Norm {
  public:
-  /// `n`: columns of the weight; with NormSpec::group it is one of n / group heads.
+  /// `n`: columns of the weight; with NormSpec::group it is one of n / group heads. It is listed
+  /// for adapters.
   Norm(BlockBuilder& builder, Role role, At at, std::int64_t n)
       : Norm(builder, role, at, n, builder.norm) {}
   Norm(BlockBuilder& builder, Role role, At at, std::int64_t n, const NormSpec& spec);
 
-  /// x and out may be the same.
-  void run(Run& run, device::Tensor x, device::Tensor out) const {
-    run.device.norm(spec_, *weight_, bias_.get(), x, out);
-  }
+  /// x and out may be the same. Rows of adapters that have a weight or bias of their own are
+  /// normalised with that, the others between them with the model's.
+  void run(Run& run, device::Tensor x, device::Tensor out) const;
+  /// Whether some of the rows at work have a weight or bias of their own.
+  bool has_deltas(const Run& run) const;
   const device::NormSpec& spec() const noexcept { return spec_; }
   const device::Weight& weight() const noexcept { return *weight_; }
   const device::Weight* bias() const noexcept { return bias_.get(); }
@@ -43,6 +49,7 @@ class Norm {
   NormSpec spec_;
   WeightPtr weight_;
   WeightPtr bias_;  ///< Of LayerNorm.
+  int piece_ = -1;
 };
 
 /// A block's input: rows that still have to be normalised, so that a device may do that together

@@ -52,10 +52,10 @@ device::LinearDeltas Run::deltas_of_first(int piece, std::int64_t n_rows) const 
   for (AdapterRows rows : adapters) {
     rows.n_rows = std::min(rows.n_rows, n_rows - rows.first_row);
     if (rows.n_rows <= 0) continue;
-    rows.adapter->visit(
-        piece, [&](const MountedAdapter::Delta& delta, float scale, const device::Weight* gains) {
-          deltas.push_back(on_rows(rows, delta, scale, gains));
-        });
+    rows.adapter->visit(piece + piece_shift, [&](const MountedAdapter::Delta& delta, float scale,
+                                                 const device::Weight* gains) {
+      deltas.push_back(on_rows(rows, delta, scale, gains));
+    });
   }
   return deltas;
 }

@@ -56,6 +56,8 @@ struct Run {
   /// with results.
   std::span<const AdapterRows> adapters{};
   std::span<const AdapterRows> output_adapters{};
+  /// Added to the numbers of pieces, where layers that share weights have adapters of their own.
+  int piece_shift = 0;
   /// Memory of the deltas; needed where rows have adapters.
   StepAdapters* delta_memory = nullptr;
 

@@ -148,8 +148,12 @@ class SelfAttention final : public Mixer {
               {role::kK, n_kv, spec.bias, spec.head_dim}};
     }
     if (index.has(role::kQkv, at) || !index.knows(role::kQ)) {
-      if (spec.fused.n_groups > 0) return grouped_parts(spec);
-      parts = {{role::kQkv, n_q + n_kv + spec.value_width(), spec.bias}};
+      if (spec.fused.n_groups > 0 && !spec.fused.undone) return grouped_parts(spec);
+      LinearPart fused{role::kQkv, n_q + n_kv + spec.value_width(), spec.bias};
+      fused.n_k = n_kv;
+      fused.n_v = spec.value_width();
+      fused.n_groups = spec.fused.n_groups;
+      parts = {fused};
     } else if (index.has(role::kKv, at)) {
       const std::int64_t n = spec.head_dim;
       parts = {{role::kQ, n_q, spec.bias, spec.head_dim},

@@ -25,6 +25,7 @@ inline constexpr Role kSinks{"attention.sinks"};                    ///< A tenso
 struct FusedQkv {
   int n_groups = 0;  ///< 0: all of Q, then all of K, then all of V.
   bool value_before_key = false;
+  bool undone = false;  ///< The converter to this file's format has brought them to that order.
 };
 
 /// What a norm on Q and K covers.

@@ -73,6 +73,7 @@ void Stack::run_outputs(Run& run, Tensor x, Tensor outputs) {
     for (Layer& layer : layers_) layer.run(run, x);
     streams_->end(run, x);
     run.device.gather_outputs(x, outputs);
+    run.adapters = run.output_adapters;
     if (final_norm_ && outputs.rows > 0) final_norm_->run(run, outputs, outputs);
     return;
   }
@@ -81,6 +82,7 @@ void Stack::run_outputs(Run& run, Tensor x, Tensor outputs) {
     for (int i = 0; i < layer.n_times() - last; ++i) layer.run(run, x);
   }
   layers_.back().run_last(run, x, outputs);
+  run.adapters = run.output_adapters;
   if (final_norm_ && outputs.rows > 0) final_norm_->run(run, outputs, outputs);
 }
 

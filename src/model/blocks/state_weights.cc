@@ -78,13 +78,4 @@ WeightPtr load_rates(BlockBuilder& builder, Role role, At at, std::int64_t n_col
                                 });
 }
 
-WeightPtr load_group_norm(BlockBuilder& builder, Role role, At at, std::int64_t n_groups,
-                          std::int64_t n) {
-  const TensorIndex& index = builder.loader.index();
-  const tensor::TensorView* found = index.find(index.module(role, at) + ".weight");
-  const bool is_table = found != nullptr && found->shape == tensor::Shape{n_groups, n / n_groups};
-  return is_table ? builder.loader.head_vectors(role, at, n_groups, n / n_groups)
-                  : builder.loader.vector(role, at, n);
-}
-
 }  // namespace openllm::model

@@ -16,8 +16,4 @@ WeightPtr load_rates(BlockBuilder& builder, Role role, At at, std::int64_t n);
 WeightPtr load_rates(BlockBuilder& builder, Role role, At at, std::int64_t n_columns,
                      std::int64_t n_numbers);
 
-/// Weights of a norm over groups of columns, [n] or [n_groups, n / n_groups].
-WeightPtr load_group_norm(BlockBuilder& builder, Role role, At at, std::int64_t n_groups,
-                          std::int64_t n);
-
 }  // namespace openllm::model

@@ -495,8 +495,35 @@ void WeightLoader::list_modules(const std::vector<LinearPart>& parts, std::int64
                           part.head_dim,
                           part.rows,
                           piece.weight.get(),
-                          piece.bias.get()});
+                          piece.bias.get(),
+                          false,
+                          1.0F,
+                          false,
+                          false,
+                          part.n_k,
+                          part.n_v,
+                          part.n_groups});
     }
+  }
+}
+
+int WeightLoader::list_again(int first_piece, int n_pieces, int layer) {
+  const int shift = n_listed_pieces_ - first_piece;
+  const std::size_t n = modules_.size();
+  for (std::size_t i = 0; i < n; ++i) {
+    AdaptableModule module = modules_[i];
+    if (module.piece < first_piece || module.piece >= first_piece + n_pieces) continue;
+    module.ref.at.layer = layer;
+    module.piece += shift;
+    modules_.push_back(module);
+  }
+  n_listed_pieces_ += n_pieces;
+  return shift;
+}
+
+void WeightLoader::move_listed(int first_piece, int layer) {
+  for (AdaptableModule& module : modules_) {
+    if (module.piece >= first_piece) module.ref.at.layer = layer;
   }
 }
 

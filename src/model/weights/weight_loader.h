@@ -35,6 +35,9 @@ struct LinearPart {
   int head_dim = 0;  ///< Of Q and K, which RoPE turns; else 0.
   RowRanges rows{};
   bool keeps_type = false;  ///< Not quantised while loading: small, and much depends on it.
+  std::int64_t n_k = 0;     ///< Of Q, K and V in one: outputs of K, behind Q's; so the next.
+  std::int64_t n_v = 0;
+  int n_groups = 0;  ///< In files of the family's other format they go in so many groups.
 };
 
 /// Types that matrices get while they load.
@@ -62,14 +65,15 @@ enum class MatrixNorm : std::uint8_t {
   kColumns,  ///< Each column is.
 };
 
-/// A module that adapters may change: one that a linear was stacked from and where, a head or a
-/// table of embeddings. A module whose outputs are used in parts is listed once for each.
+/// A module that adapters may change: one that a linear was stacked from and where, a norm, a head
+/// or a table of embeddings. A module whose outputs are used in parts is listed once for each.
 struct AdaptableModule {
   ModuleRef ref;
   int piece = 0;                           ///< LinearPiece::id
   std::int64_t out_begin = 0;              ///< First column in the piece.
   std::int64_t n_out = 0;                  ///< Of a table: the size of its rows.
-  std::int64_t n_in = 0;                   ///< Of a table: how many rows it has.
+  std::int64_t n_in = 0;                   ///< Of a table: how many rows it has; of a norm: of how
+                                           ///< many columns a head of it is.
   int head_dim = 0;                        ///< As LinearPart's.
   RowRanges rows{};                        ///< As LinearPart's.
   const device::Weight* weight = nullptr;  ///< Of the whole piece; so the next.
@@ -78,6 +82,11 @@ struct AdaptableModule {
   float table_scale = 1.0F;  ///< Factor of a table's rows.
   bool turned = false;       ///< The piece is the module's matrix, turned.
   bool is_head = false;      ///< Its matrix is [out, in] whatever way the family stores linears.
+  std::int64_t n_k = 0;      ///< As LinearPart's; so the next two.
+  std::int64_t n_v = 0;
+  int n_groups = 0;
+  bool is_norm = false;
+  float norm_added = 0.0F;  ///< Of its weights here, over those in the family's other format.
 };
 
 /// Takes the weights of blocks from the file to the device. Total: a missing, surplus or wrongly
@@ -149,6 +158,12 @@ class WeightLoader {
   /// The same for what is no linear: `module` without its piece, whose number is the result.
   int list_module(AdaptableModule module);
   const std::vector<AdaptableModule>& listed_modules() const noexcept { return modules_; }
+  int n_listed_pieces() const noexcept { return n_listed_pieces_; }
+  /// Lists the modules of these pieces once more, as those of another layer that has the same
+  /// weights; the result is what to add to a piece's number there.
+  int list_again(int first_piece, int n_pieces, int layer);
+  /// The modules of the pieces from `first_piece` on are called as those of another layer.
+  void move_listed(int first_piece, int layer);
 
   std::int64_t n_parameters() const noexcept { return n_parameters_; }
   /// Bytes that one decoding step reads.
