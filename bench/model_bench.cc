@@ -1,7 +1,8 @@
 // Decode, prefill and batching of a model through the public API, beside the machine's limits
 // measured in the same round. Prints one table, or JSON with --json.
 //   model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] [--context 8000,...]
-//   [--streams 8,32] [--kv-dtype auto] [--fast-activations] [--json]
+//   [--streams 8,32] [--kv-dtype auto] [--fast-activations]
+//   [--max-draft-tokens 0] [--json]
 
 #include <openllm/openllm.h>
 
@@ -31,6 +32,7 @@ struct Settings {
   std::string kv_dtype = "auto";
   std::vector<int> streams = {8, 32};
   bool fast_activations = false;
+  int max_draft_tokens = 0;  // guesses measure how much a text repeats itself; random weights do
   bool json = false;
 };
 
@@ -111,7 +113,8 @@ double batching_rate(const openllm::LLM& llm, int n_streams) {
 
 constexpr const char* kUsage =
     "usage: model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] "
-    "[--context 8000,...] [--streams 8,32] [--kv-dtype auto] [--fast-activations] [--json]\n";
+    "[--context 8000,...] [--streams 8,32] [--kv-dtype auto] [--fast-activations] "
+    "[--max-draft-tokens 0] [--json]\n";
 
 [[noreturn]] void refuse(const std::string& message) {
   std::cerr << "model_bench: " << message << '\n' << kUsage;
@@ -159,6 +162,8 @@ Settings parse(int argc, char** argv) {
       settings.kv_dtype = argv[++i];
     } else if (name == "--streams") {
       settings.streams = counts();
+    } else if (name == "--max-draft-tokens") {
+      settings.max_draft_tokens = counts().front();
     } else if (name == "--fast-activations") {
       settings.fast_activations = true;
     } else if (name == "--json") {
@@ -234,6 +239,7 @@ int run(const Settings& settings) {
   load.prefix_caching = false;
   load.kv_dtype = settings.kv_dtype;
   load.fast_activations = settings.fast_activations;
+  load.max_draft_tokens = settings.max_draft_tokens;
   load.eager = true;
   const openllm::LLM llm(settings.model, load);
   const openllm::ModelInfo info = llm.info();
