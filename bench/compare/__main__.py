@@ -21,7 +21,7 @@ import plots
 import quality
 import report
 from peers import ALL, OURS
-from peers.base import WHAT, Absent, Failed
+from peers.base import TOO_BUSY, WHAT, Absent, Failed
 from results import OtherSettings, Results
 from venv_of_peers import Venv
 
@@ -148,7 +148,7 @@ def run_one(results, model, peer, round_, what):
                 load_average=load, busy=busy)
     numbers = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
     say(f"round {round_ + 1}, {model.name}, {peer.name}: {numbers or 'nothing'}{'; ' + reason if reason else ''}")
-    return reason is None
+    return reason is None or TOO_BUSY in reason
 
 
 def measure_speed(args, results, peers, found):

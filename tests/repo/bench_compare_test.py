@@ -163,6 +163,24 @@ class Resuming(WithFolder):
             Results(self.path).require_settings({"cpu": "A CPU", "threads": 4, "build": "1"})
 
 
+class Workers(unittest.TestCase):
+    def test_a_difference_that_noise_turned_round_is_not_a_rate(self):
+        code = textwrap.dedent("""
+            import sys, time
+            sys.path.insert(0, sys.argv[1])
+            import common
+            calls = []
+            def generate(prompts, n_new):
+                calls.append(n_new)
+                time.sleep(0.05 if (n_new == 1) == (len(calls) <= int(sys.argv[2])) else 0.01)
+            common.measure(generate, ["decode"])""")
+        for turned, code_wanted in ((4, 0), (99, 1)):
+            done = subprocess.run([sys.executable, "-c", code, str(ROOT / "bench/compare/workers"), str(turned)], capture_output=True,
+                                  text=True, check=False)
+            self.assertEqual((done.returncode, "VALUE" in done.stdout), (code_wanted, code_wanted == 0), done.stderr)
+        self.assertIn("too busy to tell", done.stderr)
+
+
 class Programs(unittest.TestCase):
     def test_their_ends_are_told(self):
         with self.assertRaisesRegex(Failed, "^Error: no such model$"):

@@ -8,6 +8,7 @@ import threading
 import time
 
 WHAT = ["prefill", "decode", "8 streams", "32 streams", "load"]
+TOO_BUSY = "the machine was too busy to tell"  # also said by workers/common.py; the next round may come to a result
 WORKERS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "workers")
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-from peers.base import Absent, Failed, Peer, Process, seconds_until
+from peers.base import TOO_BUSY, Absent, Failed, Peer, Process, seconds_until
 
 LIMITS = ["read_gb_per_s", "f32_gflop_per_s", "int8_gop_per_s", "bf16_gflop_per_s", "int8_tiles_gop_per_s", "bf16_tiles_gflop_per_s"]
 FACTS = ["n_parameters", "n_embedding_parameters", "weight_bytes", "weight_types", "isa"]
@@ -43,8 +43,9 @@ class OpenLLM(Peer):
         command = [self.program("model_bench"), path, "--threads", str(self.context.threads), "--rounds", "1", "--json",
                    "--streams", ",".join(streams), *self.options]
         found = json.loads(Process(command, None, self.context.timeout).output())
-        values = {name: found[name] for name in what if name in found}
-        reason = None
+        values = {name: found[name] for name in what if found.get(name)}
+        noisy = [name for name in what if found.get(name) == 0]
+        reason = f"{', '.join(noisy)}: {TOO_BUSY}" if noisy else None
         if "load" in what:
             ids = ",".join(str(300 + i) for i in range(8))
             run = [self.program("openllm"), "run", path, "--prompt-ids", ids, "--max-tokens", "1", "--temperature", "0", "--ignore-eos",
