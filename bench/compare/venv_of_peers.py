@@ -24,7 +24,7 @@ class Venv:
 
     def install(self, packages, env=None):
         """The path of its Python, once it has the packages. Raises Absent; pip's own words lie in PATH/PACKAGE.log."""
-        missing = [name for name in packages if self.version_of(name) is None]
+        missing = [name for name in packages if self.version_of(name.split(">")[0]) is None]
         if not missing:
             return self.python
         if not self.may_install:
@@ -32,7 +32,7 @@ class Venv:
         if not os.path.exists(self.python):
             venv.create(self.path, with_pip=True)
         print(f"installing {', '.join(missing)} into {self.path}", file=sys.stderr)
-        log = os.path.join(self.path, f"{missing[0]}.log")
+        log = os.path.join(self.path, f"{missing[0].split('>')[0]}.log")
         done = subprocess.run([self.python, "-m", "pip", "install", *missing], capture_output=True, text=True,
                               env=dict(os.environ, **(env or {})), check=False)
         with open(log, "w", encoding="utf-8") as file:

