@@ -3,13 +3,17 @@
 
     bench/random_model.py SHAPE TYPE OUT
 
-SHAPE is one of the names below; TYPE is q4_k_m (OUT is a GGUF file, types of tensors as llama.cpp chooses them), gptq (a folder:
-4 bits, groups of 128) or bf16 (a folder). There is no tokenizer: prompts are ids. Needs numpy, and the package gguf for GGUF.
+SHAPE is one of the names below; TYPE is q4_k_m (OUT is a GGUF file, types of tensors as llama.cpp chooses them), q4_0, q8_0, bf16_gguf
+(GGUF files with all matrices in that type), gptq (a folder: 4 bits, groups of 128) or bf16 (a folder). A GGUF file has a vocabulary of
+made-up words, because other engines load none without; folders have no tokenizer: prompts are ids. Needs numpy, and the package gguf for
+GGUF.
 """
 
 import argparse
 import json
+import string
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +38,7 @@ class Shape:
 
 
 SHAPES = {
+    "smollm2-135m": Shape(576, 1536, 30, 9, 3, 64, 49152, tied=True),
     "qwen3-0.6b": Shape(1024, 3072, 28, 16, 8, 128, 151936, tied=True, qk_norm=True),
     "llama-1b": Shape(2048, 8192, 16, 32, 8, 64, 128256, tied=True),
     "llama-3b": Shape(3072, 8192, 28, 24, 8, 128, 128256, tied=True),
@@ -41,7 +46,15 @@ SHAPES = {
     "qwen3-moe-7b-a1b": Shape(2048, 1024, 16, 16, 8, 128, 151936, n_experts=64, n_used=8, qk_norm=True),
 }
 RNG = np.random.default_rng(1)
-K_BLOCKS = {"Q4_K": (144, (0, 2)), "Q6_K": (210, (208,))}  # bytes of 256 weights, where their F16 factors are
+# Weights of a block, its bytes, and its F16 factors: where and how large, so that weights are about 0.02.
+BLOCKS = {
+    "Q4_K": (256, 144, {0: 1.2e-4, 2: 9e-4}),
+    "Q6_K": (256, 210, {208: 2e-5}),
+    "Q4_0": (32, 18, {0: 4e-3}),
+    "Q8_0": (32, 34, {0: 2.5e-4}),
+}
+MATRICES = {"q4_k_m": "Q4_K", "q4_0": "Q4_0", "q8_0": "Q8_0", "bf16_gguf": "BF16"}  # most of them, of the types of GGUF files
+FILE_TYPES = {"q4_k_m": 15, "q4_0": 2, "q8_0": 7, "bf16_gguf": 32}  # what general.file_type has for them
 
 
 def architecture(shape: Shape) -> str:
@@ -69,22 +82,58 @@ def network(shape: Shape) -> dict[str, tuple[int, int]]:
     }
 
 
-def k_quants(kind: str, *dims: int) -> np.ndarray:
-    """Blocks of random codes, scaled to weights of about 0.02."""
-    n_bytes, factors = K_BLOCKS[kind]
+def blocks(kind: str, *dims: int) -> np.ndarray:
+    """Blocks of random codes."""
+    n_weights, n_bytes, factors = BLOCKS[kind]
     rows = int(np.prod(dims[:-1]))
-    data = RNG.integers(0, 256, (rows, dims[-1] // 256, n_bytes), dtype=np.uint8)
-    for at in factors:
-        size = 2e-5 if kind == "Q6_K" else (1.2e-4 if at == 0 else 9e-4)
+    data = RNG.integers(0, 256, (rows, dims[-1] // n_weights, n_bytes), dtype=np.uint8)
+    for at, size in factors.items():
         data[:, :, at : at + 2] = np.frombuffer(np.float16(size).tobytes(), np.uint8)
     return data.reshape(*dims[:-1], -1)
 
 
-def write_gguf(shape: Shape, out: Path) -> None:
+def byte_letters() -> list[str]:
+    """The letter that byte-level BPE has for each byte: printable ones for themselves, others from U+0100 on."""
+    plain = {*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAC + 1), *range(0xAE, 0xFF + 1)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte) if byte in plain else chr(next(others)) for byte in range(256)]
+
+
+def words() -> Iterator[tuple[str, str]]:
+    """Ever longer words of letters, without end: a shorter word and the letter that follows it."""
+    shorter = list(string.ascii_letters)
+    while True:
+        longer = []
+        for word in shorter:
+            for letter in string.ascii_letters:
+                longer.append(word + letter)
+                yield word, letter
+        shorter = longer
+
+
+def write_vocabulary(writer, n_tokens: int, pre: str) -> None:
+    """Byte-level BPE with one merge a word, as many as real vocabularies have, so that reading it takes as long."""
+    tokens = ["<s>", "</s>", *byte_letters()]
+    merges = []
+    for (word, letter), _ in zip(words(), range(n_tokens - len(tokens))):
+        tokens.append(word + letter)
+        merges.append(f"{word} {letter}")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list(tokens)
+    writer.add_token_types([3, 3] + [1] * (n_tokens - 2))  # control, normal
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    writer.add_add_bos_token(False)
+
+
+def write_gguf(shape: Shape, matrix_type: str, out: Path) -> None:
     import gguf
 
     name = architecture(shape).replace("_", "")
     writer = gguf.GGUFWriter(out, name)
+    writer.add_file_type(FILE_TYPES[matrix_type])
     writer.add_context_length(8192)
     writer.add_embedding_length(shape.hidden)
     writer.add_block_count(shape.layers)
@@ -97,15 +146,17 @@ def write_gguf(shape: Shape, out: Path) -> None:
     writer.add_rope_freq_base(500000.0)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(shape.vocab)
-    writer.add_tokenizer_model("none")
+    write_vocabulary(writer, shape.vocab, "qwen2" if shape.qk_norm else "llama-bpe")
     if shape.n_experts:
         writer.add_expert_count(shape.n_experts)
         writer.add_expert_used_count(shape.n_used)
         writer.add_expert_feed_forward_length(shape.ffn)
 
-    tensors: list[tuple[str, str, tuple[int, ...]]] = [("token_embd.weight", "Q4_K", (shape.vocab, shape.hidden))]
+    usual = MATRICES[matrix_type]
+    better = "Q6_K" if usual == "Q4_K" else usual
+    tensors: list[tuple[str, str, tuple[int, ...]]] = [("token_embd.weight", usual, (shape.vocab, shape.hidden))]
     if not shape.tied:
-        tensors.append(("output.weight", "Q6_K", (shape.vocab, shape.hidden)))
+        tensors.append(("output.weight", better, (shape.vocab, shape.hidden)))
     tensors.append(("output_norm.weight", "F32", (shape.hidden,)))
     short = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
              "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}  # fmt: skip
@@ -113,7 +164,7 @@ def write_gguf(shape: Shape, out: Path) -> None:
         more = i < shape.layers // 8 or i >= 7 * shape.layers // 8 or (i - shape.layers // 8) % 3 == 2
         parts = {**linears(shape), **network(shape)}
         for part, dims in parts.items():
-            kind = "Q6_K" if more and part in ("self_attn.v_proj", "down_proj") else "Q4_K"
+            kind = better if more and part in ("self_attn.v_proj", "down_proj") else usual
             expert = shape.n_experts and not part.startswith("self_attn")
             whole = (shape.n_experts, *dims) if expert else dims
             tensors.append((f"blk.{i}.{short[part]}{'_exps' if expert else ''}.weight", kind, whole))
@@ -123,20 +174,25 @@ def write_gguf(shape: Shape, out: Path) -> None:
         tensors += [(f"blk.{i}.{norm}.weight", "F32", (shape.hidden,)) for norm in norms]
         if shape.qk_norm:
             tensors += [(f"blk.{i}.attn_{x}_norm.weight", "F32", (shape.head_dim,)) for x in "qk"]
+    types = gguf.GGMLQuantizationType
     for tensor, kind, dims in tensors:
         if kind == "F32":
             writer.add_tensor_info(tensor, dims, np.dtype(np.float32), 4 * int(np.prod(dims)))
-        else:
-            n_bytes = K_BLOCKS[kind][0]
-            size = int(np.prod(dims)) // 256 * n_bytes
-            bytes_shape = (*dims[:-1], dims[-1] // 256 * n_bytes)
-            writer.add_tensor_info(tensor, bytes_shape, np.dtype(np.uint8), size, getattr(gguf.GGMLQuantizationType, kind))
+            continue
+        n_weights, n_bytes, _ = BLOCKS.get(kind, (1, 2, {}))
+        if dims[-1] % n_weights:
+            raise SystemExit(f"{tensor}: rows of {dims[-1]} weights cannot be {kind}, which has blocks of {n_weights}")
+        row_bytes = dims[-1] // n_weights * n_bytes
+        size = int(np.prod(dims[:-1])) * row_bytes
+        writer.add_tensor_info(tensor, (*dims[:-1], row_bytes), np.dtype(np.uint8), size, getattr(types, kind))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     for tensor, kind, dims in tensors:
-        if kind != "F32":
-            writer.write_tensor_data(k_quants(kind, *dims))
+        if kind == "BF16":
+            writer.write_tensor_data(bf16(*dims).view(np.uint8))
+        elif kind != "F32":
+            writer.write_tensor_data(blocks(kind, *dims))
         elif "norm" in tensor:
             writer.write_tensor_data(np.ones(dims, np.float32))
         else:
@@ -252,11 +308,11 @@ def write_folder(shape: Shape, kind: str, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shape", choices=SHAPES)
-    parser.add_argument("type", choices=["q4_k_m", "gptq", "bf16"])
+    parser.add_argument("type", choices=[*MATRICES, "gptq", "bf16"])
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    if args.type == "q4_k_m":
-        write_gguf(SHAPES[args.shape], args.out)
+    if args.type in MATRICES:
+        write_gguf(SHAPES[args.shape], args.type, args.out)
     else:
         write_folder(SHAPES[args.shape], args.type, args.out)
 

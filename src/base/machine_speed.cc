@@ -1,7 +1,12 @@
 #include "base/machine_speed.h"
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <atomic>
@@ -151,7 +156,95 @@ void measure_arithmetic(MachineSpeed& speed, int n_threads, double seconds) {
         1e-9 * rate(n_threads, seconds, [](int /*thread*/) { return vnni_512(); });
   }
 }
+
+__attribute__((target("avx512f,avx512bf16"))) std::int64_t bf16_512() {
+  __m512 sum[kChains] = {};
+  for (auto& s : sum) asm volatile("" : "+v"(s));  // or equal chains would be computed once
+  __m512bh a = {};
+  for (int i = 0; i < kRepeats; ++i) {
+    asm volatile("" : "+v"(a));
+    for (auto& s : sum) s = _mm512_dpbf16_ps(s, a, a);
+  }
+  keep(sum);
+  return std::int64_t{kRepeats} * kChains * 32 * 2;
+}
+
+/// Operand of ldtilecfg: palette 1, eight tiles of 16 rows of 64 bytes.
+struct alignas(64) TileShapes {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t n_rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+constexpr std::int64_t kTileProducts = 16 * 16 * 64;  // of bytes; half as many of BF16
+
+__attribute__((target("amx-tile,amx-int8"))) std::int64_t int8_tiles() {
+  const TileShapes shapes;
+  asm volatile("" : : "m"(shapes) : "memory");
+  _tile_loadconfig(&shapes);
+  _tile_zero(4);
+  _tile_zero(5);
+  _tile_zero(6);
+  _tile_zero(7);
+  for (int i = 0; i < kRepeats; ++i) {
+    _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 4, 7);
+    _tile_dpbssd(2, 5, 6);
+    _tile_dpbssd(3, 5, 7);
+  }
+  _tile_release();
+  return kRepeats * 4 * kTileProducts * 2;
+}
+
+__attribute__((target("amx-tile,amx-bf16"))) std::int64_t bf16_tiles() {
+  const TileShapes shapes;
+  asm volatile("" : : "m"(shapes) : "memory");
+  _tile_loadconfig(&shapes);
+  _tile_zero(4);
+  _tile_zero(5);
+  _tile_zero(6);
+  _tile_zero(7);
+  for (int i = 0; i < kRepeats; ++i) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_release();
+  return kRepeats * 4 * kTileProducts;
+}
+
+/// Tiles with both products; Linux gives a process their registers when it asks for them.
+bool has_tiles() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  constexpr unsigned kNeeded = 1U << 22U | 1U << 24U | 1U << 25U;  // BF16, tiles, INT8
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kNeeded) != kNeeded) return false;
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
+  return false;
+#endif
+}
+
+void measure_narrow(NarrowPeaks& peaks, int n_threads, double seconds) {
+  const auto peak = [&](std::int64_t (*work)()) {
+    return 1e-9 * rate(n_threads, seconds, [work](int /*thread*/) { return work(); });
+  };
+  if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bf16") != 0)
+    peaks.bf16_gflop_per_s = peak(bf16_512);
+  if (!has_tiles()) return;
+  peaks.int8_tiles_gop_per_s = peak(int8_tiles);
+  peaks.bf16_tiles_gflop_per_s = peak(bf16_tiles);
+}
+#else
+void measure_narrow(NarrowPeaks& /*peaks*/, int /*n_threads*/, double /*seconds*/) {}
 std::int64_t read_part(const std::byte* data, std::size_t bytes) { return read_words(data, bytes); }
 void measure_arithmetic(MachineSpeed& /*speed*/, int /*n_threads*/, double /*seconds*/) {}
 #endif
@@ -176,6 +269,12 @@ MachineSpeed measure_machine(int n_threads, double seconds) {
                         });
   measure_arithmetic(speed, n_threads, seconds);
   return speed;
+}
+
+NarrowPeaks measure_narrow_peaks(int n_threads, double seconds) {
+  NarrowPeaks peaks;
+  measure_narrow(peaks, n_threads, seconds);
+  return peaks;
 }
 
 std::string cpu_name() {
