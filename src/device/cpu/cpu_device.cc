@@ -61,7 +61,7 @@ std::unique_ptr<Weight> CpuDevice::upload(const WeightSource& source, WeightRole
 
 std::unique_ptr<Weight> CpuDevice::upload_beside(const WeightSource& source, WeightRole role) {
   base::ThreadTeam alone(1);
-  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &alone, nullptr);
+  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &alone, &beside_);
 }
 
 void CpuDevice::read_row(const Weight& weight, std::int64_t row, float* out) const {

@@ -227,7 +227,9 @@ class CpuDevice final : public Device {
 
   const kernels::Kernels& kernels_;
   base::ThreadTeam team_;
-  Arena arena_{};
+  Arena arena_{std::size_t{256} << 20U};  // what is not touched costs nothing
+  /// Of adapters, which come and go: one that stays keeps little of those beside it.
+  Arena beside_{std::size_t{4} << 20U};
   const Precision precision_;
   const bool sizes_only_;
   std::exception_ptr failure_{};

@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kMapAbove = std::size_t{1} << 20U;
-constexpr std::size_t kArenaBytes = std::size_t{256} << 20U;  // what is not touched costs nothing
 constexpr std::size_t kHugePage = std::size_t{2} << 20U;
 
 std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
@@ -71,9 +70,10 @@ AlignedMemory Arena::take(std::size_t n_bytes) {
   AlignedMemory piece;
   const std::size_t n = round_up(n_bytes, kAlignment);
   if (n == 0) return piece;
+  const base::MutexLock lock(mutex_);
   if (whole_ == nullptr || whole_->size() - used_ < n) {
     whole_ =
-        std::make_shared<AlignedMemory>(round_up(std::max(n, kArenaBytes), kHugePage) + kHugePage);
+        std::make_shared<AlignedMemory>(round_up(std::max(n, whole_bytes_), kHugePage) + kHugePage);
     const auto at = reinterpret_cast<std::uintptr_t>(whole_->data());
     used_ = round_up(at, kHugePage) - at;
   }

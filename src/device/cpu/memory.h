@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <memory>
 
+#include "base/mutex.h"
+
 namespace openllm::device::cpu {
 
 /// How large memory is mapped.
@@ -36,15 +38,19 @@ class AlignedMemory {
 };
 
 /// Pieces side by side on huge pages, so that only the last one's page is shared with nothing.
-/// What they are part of goes with the last of them.
+/// What they are part of goes with the last of them. Thread safety: any thread.
 class Arena {
  public:
+  /// `whole_bytes`: what is mapped at once.
+  explicit Arena(std::size_t whole_bytes) : whole_bytes_(whole_bytes) {}
   /// Zeroed. Throws kResourceExhausted.
   AlignedMemory take(std::size_t n_bytes);
 
  private:
-  std::shared_ptr<AlignedMemory> whole_{};
-  std::size_t used_ = 0;
+  const std::size_t whole_bytes_;
+  base::Mutex mutex_{};
+  std::shared_ptr<AlignedMemory> whole_ GUARDED_BY(mutex_){};
+  std::size_t used_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace openllm::device::cpu
