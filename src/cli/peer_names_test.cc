@@ -47,6 +47,8 @@ TEST(PeerNames, OfTheSameMeaningAreTaken) {
   EXPECT_EQ(parse("--num_return_sequences=3").arguments.generate.n, 3);
   EXPECT_EQ(parse("--max-num-seqs 3 --block-size 8").arguments.load.max_sequences, 3);
   EXPECT_FALSE(parse("--no-enable-prefix-caching").arguments.load.prefix_caching);
+  EXPECT_EQ(parse("--draft-max 3").arguments.load.max_draft_tokens, 3);
+  EXPECT_EQ(parse("--num-speculative-tokens 4").arguments.load.max_draft_tokens, 4);
   EXPECT_FALSE(parse("--nohistory --temp 1").arguments.history);
 }
 

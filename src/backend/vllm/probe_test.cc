@@ -119,6 +119,7 @@ TEST(VllmLaunch, OptionsBecomeArguments) {
   options.kv_cache_bytes = 1 << 20;
   options.prefix_caching = false;
   options.trust_remote_code = true;
+  options.max_draft_tokens = 5;
   options.vllm.args = {"--enforce-eager"};
   std::string line;
   for (const std::string& word : launch_arguments(hf_source(), options, 80)) line += word + " ";
@@ -126,8 +127,10 @@ TEST(VllmLaunch, OptionsBecomeArguments) {
             "serve /models/m --host 127.0.0.1 --port 80 --served-model-name me/model --dtype "
             "bfloat16 --max-model-len 128 --gpu-memory-utilization 0.5 --tensor-parallel-size 2 "
             "--max-num-seqs 8 --max-num-batched-tokens 1024 --block-size 16 "
-            "--kv-cache-memory-bytes 1048576 --no-enable-prefix-caching --trust-remote-code "
-            "--enforce-eager ");
+            "--kv-cache-memory-bytes 1048576 --no-enable-prefix-caching "
+            R"(--speculative-config {"method":"ngram","num_speculative_tokens":5,)"
+            R"("prompt_lookup_max":3,"prompt_lookup_min":3} )"
+            "--trust-remote-code --enforce-eager ");
 }
 
 }  // namespace
