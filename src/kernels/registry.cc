@@ -50,8 +50,8 @@ bool has_avx512_amx() noexcept {
   unsigned d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   constexpr unsigned kNeeded = 1U << 22U | 1U << 24U;
-  static const bool may_use = may_use_tiles();
-  return (d & kNeeded) == kNeeded && may_use;
+  static const bool kMayUse = may_use_tiles();
+  return (d & kNeeded) == kNeeded && kMayUse;
 }
 
 const Kernels& avx512_bf16_kernels() noexcept {
