@@ -19,20 +19,24 @@ struct PackedMatrix {
   std::int64_t codes_bytes = 0;  ///< Of a tile; the scales follow.
 };
 
-/// Activations as integers in groups of 32 along k, each group with a scale: x = scale * code. One
-/// plane: codes are int8. Two planes: code = 256 * high + low, each int8, which keeps about 16 bits
-/// of the group's largest. G = k / 32. Row-major arrays; a few rows may lie group by group instead
-/// (`by_group`), so that what a kernel reads together is together, at distances it knows.
+/// Activations as integers, x = scale * code. One plane: codes are int8, with a scale for each
+/// group of 32 along k. Two planes: codes are int16, with a scale for each span of kSpanGroups
+/// groups, code = 256 * high + low, neither byte -128. G = k / 32, S = ceil(G / kSpanGroups).
+/// Row-major arrays; a few rows may lie group by group instead (`by_group`), so that what a kernel
+/// reads together is together, at distances it knows.
 struct QuantRows {
   int n_planes = 1;
   bool by_group = false;
   std::int64_t n_rows = 0;
-  std::int8_t* codes = nullptr;      ///< [rows, n_planes, k], highs first; [G, rows, n_planes, 32]
-  float* scales = nullptr;           ///< [rows, G]; [G, rows]
-  std::int32_t* neg_sums = nullptr;  ///< The same: minus the sum of the group's codes.
-  std::int32_t* neg_sums16 = nullptr;  ///< [rows, 2 G]: of each half group; [G, rows, 2]
-  float* sums = nullptr;               ///< As scales: scale times the sum of the codes.
-  float* sums16 = nullptr;             ///< As neg_sums16.
+  /// [rows, k] of int8 or int16; by_group: [G, rows, n_planes, 32] of int8, highs first.
+  std::int8_t* codes = nullptr;
+  float* scales = nullptr;  ///< [rows, G] or [rows, S]; by_group: [G, rows] or [S, rows].
+  /// [rows, G]; [G, rows]: minus the sum of the group's codes. Not of int16.
+  std::int32_t* neg_sums = nullptr;
+  std::int32_t* neg_sums16 = nullptr;  ///< [rows, 2 G]; [G, rows, 2]: of each half group.
+  /// As neg_sums: the sum of the codes, times the scale for one plane.
+  float* sums = nullptr;
+  float* sums16 = nullptr;  ///< As neg_sums16.
 };
 
 /// So many BF16 hold all 24 bits of an f32.

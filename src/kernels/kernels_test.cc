@@ -126,51 +126,92 @@ TEST(Kernels, Bf16IsRoundedToNearestEvenAndPadded) {
   }
 }
 
-/// Codes and scales of one row by their definition: x = scale * code, the largest of a group of 32
-/// becomes 127 (one plane) or about 127 * 256 (two).
+/// The arrays of QuantRows for `n_rows` rows of `n_groups` groups.
+struct QuantMemory {
+  std::vector<std::int8_t> codes;
+  std::vector<float> scales, sums, sums16;
+  std::vector<std::int32_t> neg_sums, neg_sums16;
+  QuantRows rows;
+
+  QuantMemory(std::size_t n_rows, std::size_t n_groups, int n_planes, bool by_group)
+      : codes(n_rows * n_groups * 32 * static_cast<std::size_t>(n_planes)),
+        scales(n_rows * n_groups),
+        sums(n_rows * n_groups),
+        sums16(2 * n_rows * n_groups),
+        neg_sums(n_rows * n_groups),
+        neg_sums16(2 * n_rows * n_groups) {
+    rows = {n_planes,          by_group,      static_cast<std::int64_t>(n_rows),
+            codes.data(),      scales.data(), neg_sums.data(),
+            neg_sums16.data(), sums.data(),   sums16.data()};
+  }
+};
+
+/// Codes and scales of rows by their definition: x = scale * code, the largest of a group of 32
+/// becomes 127 (one plane), the largest of a span of 8 groups about 127 * 256 (two).
 TEST(Kernels, QuantisedRowsGiveTheirValuesBack) {
-  constexpr std::size_t kGroups = 5;
-  std::vector<float> x = numbers(kGroups * 32, -6, 4);
-  std::fill(x.begin() + 64, x.begin() + 96, 0.0F);  // a group of zeros
-  x[100] = 50.0F;                                   // one large value
+  constexpr std::size_t kGroups = 11;  // a span and three groups of the next
+  constexpr std::size_t kK = kGroups * 32;
+  constexpr std::size_t kRows = 2;
+  std::vector<float> x = numbers(kRows * kK, -6, 4);
+  std::fill(x.begin() + 64, x.begin() + 96, 0.0F);                // a group of zeros
+  std::fill(x.begin() + 8 * 32, x.begin() + kGroups * 32, 0.0F);  // a span of them
+  x[100] = 50.0F;                                                 // one large value
   for (const Kernels* kernels : all_kernels()) {
     for (const int n_planes : {1, 2}) {
-      const auto planes = static_cast<std::size_t>(n_planes);
-      std::vector<std::int8_t> codes(planes * x.size());
-      std::vector<float> scales(kGroups), sums(kGroups), sums16(2 * kGroups);
-      std::vector<std::int32_t> neg_sums(kGroups), neg_sums16(2 * kGroups);
-      QuantRows rows;
-      rows.n_planes = n_planes;
-      rows.n_rows = 1;
-      rows.codes = codes.data();
-      rows.scales = scales.data();
-      rows.neg_sums = neg_sums.data();
-      rows.neg_sums16 = neg_sums16.data();
-      rows.sums = sums.data();
-      rows.sums16 = sums16.data();
-      kernels->quantise_row(x.data(), static_cast<std::int64_t>(x.size()), 0, &rows);
-      for (std::size_t g = 0; g < kGroups; ++g) {
-        SCOPED_TRACE(testing::Message()
-                     << kernels->name << " planes " << n_planes << " group " << g);
-        float largest = 0.0F;
-        for (std::size_t i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[g * 32 + i]));
-        const float step = n_planes == 1 ? largest / 127.0F : largest / 32000.0F;
-        std::int32_t sum[2] = {};
-        std::int32_t most = 0;
-        for (std::size_t i = 0; i < 32; ++i) {
-          const std::size_t at = g * 32 + i;
-          const std::int32_t code =
-              n_planes == 1 ? codes[at] : 256 * codes[at] + codes[x.size() + at];
-          sum[i / 16] += code;
-          most = std::max(most, std::abs(code));
-          EXPECT_NEAR(scales[g] * static_cast<float>(code), x[at], 0.5001F * step);
+      for (const bool by_group : {false, true}) {
+        QuantMemory memory(kRows, kGroups, n_planes, by_group);
+        for (std::size_t row = 0; row < kRows; ++row) {
+          kernels->quantise_row(x.data() + row * kK, kK, static_cast<std::int64_t>(row),
+                                &memory.rows);
         }
-        EXPECT_GE(most, largest == 0.0F ? 0 : (n_planes == 1 ? 127 : 32000));
-        EXPECT_EQ(neg_sums[g], -(sum[0] + sum[1]));
-        EXPECT_NEAR(sums[g], scales[g] * static_cast<float>(sum[0] + sum[1]), 1e-6F * largest);
-        for (std::size_t h = 0; h < 2; ++h) {
-          EXPECT_EQ(neg_sums16[2 * g + h], -sum[h]);
-          EXPECT_NEAR(sums16[2 * g + h], scales[g] * static_cast<float>(sum[h]), 1e-6F * largest);
+        const std::size_t per_scale = n_planes == 1 ? 1 : 8;
+        const std::size_t n_scales = (kGroups + per_scale - 1) / per_scale;
+        const auto code_at = [&](std::size_t row, std::size_t g, std::size_t i) -> std::int32_t {
+          const std::size_t at = by_group ? g * kRows + row : row * kGroups + g;
+          if (n_planes == 1) return memory.codes[at * 32 + i];
+          if (by_group) return 256 * memory.codes[at * 64 + i] + memory.codes[at * 64 + 32 + i];
+          std::int16_t code = 0;
+          std::memcpy(&code, memory.codes.data() + (at * 32 + i) * 2, 2);
+          return code;
+        };
+        for (std::size_t g = 0; g < kRows * kGroups; ++g) {
+          const std::size_t row = g / kGroups;
+          const std::size_t group = g % kGroups;
+          const std::size_t at = by_group ? group * kRows + row : g;
+          SCOPED_TRACE(testing::Message() << kernels->name << " planes " << n_planes << " row "
+                                          << row << " group " << group);
+          const std::size_t first = group / per_scale * per_scale;
+          const std::size_t last = std::min(first + per_scale, kGroups);
+          float largest = 0.0F;
+          std::int32_t most = 0;
+          for (std::size_t i = first * 32; i < last * 32; ++i) {
+            largest = std::max(largest, std::fabs(x[row * kK + i]));
+            most = std::max(most, std::abs(code_at(row, i / 32, i % 32)));
+          }
+          EXPECT_GE(most, largest == 0.0F ? 0 : (n_planes == 1 ? 127 : 32000));
+          const float scale = memory.scales[by_group ? group / per_scale * kRows + row
+                                                     : row * n_scales + group / per_scale];
+          const float step = n_planes == 1 ? largest / 127.0F : largest / 32000.0F;
+          std::int32_t sum[2] = {};
+          for (std::size_t i = 0; i < 32; ++i) {
+            const std::int32_t code = code_at(row, group, i);
+            sum[i / 16] += code;
+            // A low byte never is -128: such a code is one off.
+            const float most_off = n_planes == 1 ? 0.5001F : 1.0001F;
+            EXPECT_NEAR(scale * static_cast<float>(code), x[g * 32 + i], most_off * step);
+            if (by_group) {
+              EXPECT_NE(memory.codes[(at * static_cast<std::size_t>(n_planes)) * 32 + i], -128);
+            }
+          }
+          const float unit = n_planes == 1 ? scale : 1.0F;
+          const float off = n_planes == 1 ? 1e-6F * largest : 0.0F;
+          EXPECT_NEAR(memory.sums[at], unit * static_cast<float>(sum[0] + sum[1]), off);
+          for (std::size_t h = 0; h < 2; ++h) {
+            EXPECT_NEAR(memory.sums16[2 * at + h], unit * static_cast<float>(sum[h]), off);
+          }
+          if (n_planes == 2 && !by_group) continue;
+          EXPECT_EQ(memory.neg_sums[at], -(sum[0] + sum[1]));
+          for (std::size_t h = 0; h < 2; ++h) EXPECT_EQ(memory.neg_sums16[2 * at + h], -sum[h]);
         }
       }
     }

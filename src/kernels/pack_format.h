@@ -98,6 +98,10 @@ constexpr PackTraits kPackTraits[] = {
 constexpr std::int64_t kTileRows = 16;
 constexpr std::int64_t kGroup = 32;
 constexpr std::int64_t kSuperGroup = 256;
+/// Groups of a span: of activations in codes of two bytes, which have a scale for each; the last
+/// span of a row may be shorter.
+constexpr std::int64_t kSpanGroups = 8;
+constexpr float kWideMost = 127.0F * 256.0F;  ///< The code of a span's largest.
 
 /// Code tables with 128 added, so that table codes are unsigned bytes with offset 128.
 constexpr std::uint8_t kIq4Table[16] = {1,   24,  45,  63,  79,  93,  106, 118,

@@ -176,6 +176,12 @@ OPENLLM_INLINE void store_i8(std::int8_t* p, VF v) {
       _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
+/// Integers of magnitude < 32768, as int16.
+OPENLLM_INLINE void store_i16(std::int16_t* p, VF v) {
+  const __m256i words =
+      _mm256_packs_epi32(_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b));  // per 128-bit half
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(words, 0xD8));
+}
 OPENLLM_INLINE std::int32_t sum_bytes16(const std::int8_t* p) {
   // Unsigned sums of eight bytes each, after a shift by 128.
   const __m128i biased = _mm_xor_si128(load128(p), _mm_set1_epi8(-128));
@@ -245,6 +251,32 @@ OPENLLM_INLINE VB or_two_bits(VB v, VB high) {
 OPENLLM_INLINE VB look_up(VB v, const std::uint8_t* table) {
   const __m256i t = _mm256_broadcastsi128_si256(load128(table));
   return {_mm256_shuffle_epi8(t, v.a), _mm256_shuffle_epi8(t, v.b)};
+}
+
+template <int kOffset>
+OPENLLM_INLINE __m256i first_pairs8(__m256i v) {
+  const __m128i order = _mm_setr_epi8(0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1);
+  const __m256i pairs = _mm256_shuffle_epi8(v, _mm256_broadcastsi128_si256(order));
+  return _mm256_sub_epi16(pairs, _mm256_set1_epi16(kOffset));
+}
+/// Of each four bytes the first (second) two, less kOffset, as int16.
+template <int kOffset>
+OPENLLM_INLINE VB first_pairs(VB v) {
+  return {first_pairs8<kOffset>(v.a), first_pairs8<kOffset>(v.b)};
+}
+template <int kOffset>
+OPENLLM_INLINE VB second_pairs(VB v) {
+  return first_pairs<kOffset>({_mm256_srli_epi32(v.a, 16), _mm256_srli_epi32(v.b, 16)});
+}
+OPENLLM_INLINE VB splat_pair(const std::int16_t* p) {
+  std::int32_t two;
+  __builtin_memcpy(&two, p, 4);
+  return {_mm256_set1_epi32(two), _mm256_set1_epi32(two)};
+}
+/// acc + the products of two pairs of int16, per lane.
+OPENLLM_INLINE VI dot_pairs(VB w, VB x, VI acc) {
+  return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(w.a, x.a)),
+          _mm256_add_epi32(acc.b, _mm256_madd_epi16(w.b, x.b))};
 }
 
 OPENLLM_INLINE __m256i spread4(const std::int8_t* a) {

@@ -115,6 +115,10 @@ OPENLLM_INLINE void store_f16(std::uint16_t* p, VF v) {
 OPENLLM_INLINE void store_i8(std::int8_t* p, VF v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
 }
+/// Integers of magnitude < 32768, as int16.
+OPENLLM_INLINE void store_i16(std::int16_t* p, VF v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(v)));
+}
 OPENLLM_INLINE std::int32_t sum_bytes16(const std::int8_t* p) {
   const __m512i v = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   return _mm512_reduce_add_epi32(v);
@@ -157,6 +161,25 @@ OPENLLM_INLINE VB look_up(VB v, const std::uint8_t* table) {
   const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), v);
 }
+
+/// Of each four bytes the first (second) two, less kOffset, as int16.
+template <int kOffset>
+OPENLLM_INLINE VB first_pairs(VB v) {
+  const __m128i order = _mm_setr_epi8(0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1);
+  const VB pairs = _mm512_shuffle_epi8(v, _mm512_broadcast_i32x4(order));
+  return _mm512_sub_epi16(pairs, _mm512_set1_epi16(kOffset));
+}
+template <int kOffset>
+OPENLLM_INLINE VB second_pairs(VB v) {
+  return first_pairs<kOffset>(_mm512_srli_epi32(v, 16));
+}
+OPENLLM_INLINE VB splat_pair(const std::int16_t* p) {
+  std::int32_t two;
+  __builtin_memcpy(&two, p, 4);
+  return _mm512_set1_epi32(two);
+}
+/// acc + the products of two pairs of int16, per lane.
+OPENLLM_INLINE VI dot_pairs(VB w, VB x, VI acc) { return _mm512_dpwssd_epi32(acc, w, x); }
 
 /// init + sum over j < kCount of the products of w[j]'s unsigned bytes with the four bytes at a + 4
 /// j, per lane. kBits tells how large codes may be (unused here: VNNI does not saturate).

@@ -1,44 +1,39 @@
 #pragma once
 
-// Quantised weights times integer activations. A group of 32 gives an exact integer sum per output
-// (with two planes: the highs' sum times 256 and the lows', below 2^28); then, in the order of the
-// groups, acc = fma(sum, weight scale * activation scale, acc) and, with minima, acc = fma(min,
-// activation sum, acc). Every path below does just that, so the result does not depend on the
-// number of rows.
+// Quantised weights times integer activations. A group of 32 (or half of it, as the format has its
+// scales) gives an exact integer sum per output. Codes of one byte have a scale for each group: in
+// the order of the groups, acc = fma(sum, weight scale * activation scale, acc) and, with minima,
+// acc = fma(min, activation sum, acc). Codes of two bytes have one for each span of 256: part =
+// fma(sum, weight scale, part), part = fma(min, sum of codes, part), and behind the span acc =
+// fma(part, activation scale, acc). Every path below does just that, so the result does not depend
+// on the number of rows.
 
 namespace openllm::kernels {
 namespace {
 
 /// What rounding leaves over, in 256ths.
-OPENLLM_INLINE VF low_plane(VF v) {
-  const VF rest = mul(sub(v, round_even(v)), splat(256.0F));
-  return max(min(rest, splat(127.0F)), splat(-127.0F));
+OPENLLM_INLINE VF low_byte(VF v, VF high) {
+  const VF rest = mul(sub(v, high), splat(256.0F));
+  return round_even(max(min(rest, splat(127.0F)), splat(-127.0F)));
 }
 
-/// One group: codes, scale and sums go to place `g` of row `row`.
+/// A scale near the end of the normal range has no usable inverse: such numbers count as zero.
+OPENLLM_INLINE float inverse_scale(float largest) {
+  return largest / 127.0F > 1e-35F ? 127.0F / largest : 0.0F;
+}
+
+/// One group as bytes: codes, scale and sums go to place `g` of row `row`.
 OPENLLM_INLINE void quantise_group(VF a, VF b, std::int64_t k, std::int64_t row, std::int64_t g,
                                    const QuantRows& out) {
   const float largest = max_lane(max(abs(a), abs(b)));
-  float scale = largest / 127.0F;
-  // A scale near the end of the normal range has no usable inverse: such a group counts as zero.
-  const float inverse = scale > 1e-35F ? 127.0F / largest : 0.0F;
-  a = mul(a, splat(inverse));
-  b = mul(b, splat(inverse));
-  const std::int64_t plane = out.by_group ? kGroup : k;
-  std::int8_t* q = out.by_group ? out.codes + (g * out.n_rows + row) * out.n_planes * kGroup
-                                : out.codes + row * out.n_planes * k + g * kGroup;
-  store_i8(q, a);
-  store_i8(q + 16, b);
-  std::int32_t first = sum_bytes16(q);
-  std::int32_t second = sum_bytes16(q + 16);
-  if (out.n_planes == 2) {
-    store_i8(q + plane, low_plane(a));
-    store_i8(q + plane + 16, low_plane(b));
-    first = first * 256 + sum_bytes16(q + plane);
-    second = second * 256 + sum_bytes16(q + plane + 16);
-    scale /= 256.0F;
-  }
+  const float scale = largest / 127.0F;
+  const VF inverse = splat(inverse_scale(largest));
   const std::int64_t at = out.by_group ? g * out.n_rows + row : row * (k / kGroup) + g;
+  std::int8_t* q = out.codes + at * kGroup;
+  store_i8(q, mul(a, inverse));
+  store_i8(q + 16, mul(b, inverse));
+  const std::int32_t first = sum_bytes16(q);
+  const std::int32_t second = sum_bytes16(q + 16);
   out.scales[at] = scale;
   out.neg_sums[at] = -(first + second);
   out.neg_sums16[2 * at] = -first;
@@ -46,6 +41,49 @@ OPENLLM_INLINE void quantise_group(VF a, VF b, std::int64_t k, std::int64_t row,
   out.sums[at] = scale * static_cast<float>(first + second);
   out.sums16[2 * at] = scale * static_cast<float>(first);
   out.sums16[2 * at + 1] = scale * static_cast<float>(second);
+}
+
+/// 16 codes of two bytes; returns their sum.
+OPENLLM_INLINE float store_wide(VF v, const QuantRows& out, std::int8_t* high, std::int8_t* low,
+                                std::int16_t* both) {
+  const VF high_code = round_even(v);
+  const VF low_code = low_byte(v, high_code);
+  const VF code = fma(high_code, splat(256.0F), low_code);
+  if (out.by_group) {
+    store_i8(high, high_code);
+    store_i8(low, low_code);
+  } else {
+    store_i16(both, code);
+  }
+  return sum_lanes(code);  // exact: below 2^24
+}
+
+/// The groups from `g` to `g_end`, a span, in codes of two bytes.
+OPENLLM_INLINE void quantise_span(const float* x, std::int64_t k, std::int64_t row, std::int64_t g,
+                                  std::int64_t g_end, const QuantRows& out) {
+  VF most = zero();
+  for (std::int64_t i = g * kGroup; i < g_end * kGroup; i += 16) most = max(abs(load(x + i)), most);
+  const float largest = max_lane(most);
+  const VF inverse = splat(inverse_scale(largest));
+  const std::int64_t span = g / kSpanGroups;
+  const std::int64_t n_spans = (k / kGroup + kSpanGroups - 1) / kSpanGroups;
+  out.scales[out.by_group ? span * out.n_rows + row : row * n_spans + span] = largest / kWideMost;
+  for (; g < g_end; ++g) {
+    const std::int64_t at = out.by_group ? g * out.n_rows + row : row * (k / kGroup) + g;
+    std::int8_t* bytes = out.codes + at * 2 * kGroup;
+    auto* both = reinterpret_cast<std::int16_t*>(bytes);
+    const float* from = x + g * kGroup;
+    const float first = store_wide(mul(load(from), inverse), out, bytes, bytes + kGroup, both);
+    const float second =
+        store_wide(mul(load(from + 16), inverse), out, bytes + 16, bytes + kGroup + 16, both + 16);
+    out.sums[at] = first + second;
+    out.sums16[2 * at] = first;
+    out.sums16[2 * at + 1] = second;
+    if (!out.by_group) continue;
+    out.neg_sums[at] = -static_cast<std::int32_t>(first + second);
+    out.neg_sums16[2 * at] = -static_cast<std::int32_t>(first);
+    out.neg_sums16[2 * at + 1] = -static_cast<std::int32_t>(second);
+  }
 }
 
 /// Few enough to meet codes in registers, and short enough to stay in the second-level cache while
@@ -56,7 +94,15 @@ bool wants_by_group(std::int64_t n_rows, std::int64_t k, int n_planes) {
 }
 
 void quantise_row(const float* x, std::int64_t k, std::int64_t row, const QuantRows* out) {
-  for (std::int64_t g = 0; g < k / kGroup; ++g) {
+  const std::int64_t n_groups = k / kGroup;
+  if (out->n_planes == 2) {
+    for (std::int64_t g = 0; g < n_groups; g += kSpanGroups) {
+      const std::int64_t g_end = g + kSpanGroups < n_groups ? g + kSpanGroups : n_groups;
+      quantise_span(x, k, row, g, g_end, *out);
+    }
+    return;
+  }
+  for (std::int64_t g = 0; g < n_groups; ++g) {
     quantise_group(load(x + g * kGroup), load(x + g * kGroup + 16), k, row, g, *out);
   }
 }
@@ -125,22 +171,19 @@ OPENLLM_INLINE void load_scales(const unsigned char* scales, std::int64_t g, int
   }
 }
 
-/// The activations of kRows rows.
+/// The activations of kRows rows, in bytes.
 template <int kRows, int kSub>
 struct QuantBlock {
   const std::int8_t* codes[kRows];
   const float* scales[kRows];
   const std::int32_t* neg_sums[kRows];
   const float* sums[kRows];
-  int n_planes;
-  std::int64_t plane;  ///< From a high code to its low one.
 
-  OPENLLM_INLINE QuantBlock(const QuantRows& q, std::int64_t row, std::int64_t k)
-      : n_planes(q.n_planes), plane(k) {
+  OPENLLM_INLINE QuantBlock(const QuantRows& q, std::int64_t row, std::int64_t k) {
     const std::int64_t n_groups = k / kGroup;
     for (int m = 0; m < kRows; ++m) {
       const std::int64_t at = (row + m) * n_groups;
-      codes[m] = q.codes + (row + m) * n_planes * k;
+      codes[m] = q.codes + (row + m) * k;
       scales[m] = q.scales + at;
       neg_sums[m] = kSub == 1 ? q.neg_sums + at : q.neg_sums16 + 2 * at;
       sums[m] = kSub == 1 ? q.sums + at : q.sums16 + 2 * at;
@@ -164,17 +207,22 @@ struct FewRows {
 
   OPENLLM_INLINE void next_group() {
     codes += kRows * kPlanes * kGroup;
-    scales += kRows;
+    if (kPlanes == 1) scales += kRows;
     neg_sums += kRows * kSub;
     sums += kRows * kSub;
   }
 };
 
 /// Some groups of a few tiles, unpacked: 18 to 22 KB, to stay in the first-level cache.
-template <int kSub, bool kHasMin>
+template <int kSub, bool kHasMin, bool kIsWide>
 struct Panel {
-  static constexpr std::int64_t kGroups = 16;
-  alignas(64) unsigned char codes[kQuantTiles][kGroups * 512];
+  static constexpr int kSubs = kSub;
+  static constexpr bool kMinima = kHasMin;
+  static constexpr bool kWide = kIsWide;
+  static constexpr std::int64_t kGroups = kIsWide ? kSpanGroups : 2 * kSpanGroups;
+  static constexpr std::int64_t kGroupBytes = kIsWide ? 1024 : 512;
+  /// Panel order; wide ones less their offset, as int16, [k / 2][row][k % 2].
+  alignas(64) unsigned char codes[kQuantTiles][kGroups * kGroupBytes];
   alignas(64) float scales[kQuantTiles][kGroups * kSub * 16];
   alignas(64) float minima[kQuantTiles][kHasMin ? kGroups * kSub * 16 : 16];
 };
@@ -193,72 +241,22 @@ struct NextCodes {
   }
 };
 
-/// A panel times many rows, in register blocks.
-template <int kBits, int kSub, bool kHasMin, int kShift>
-struct PanelKernel {
-  using Panels = Panel<kSub, kHasMin>;
-
-  /// The sum for codes less their offset.
-  static OPENLLM_INLINE VI shift_codes(VI sum, std::int32_t neg_sum) {
-    if constexpr (kShift < 0) return sum;
-    return add_int(sum, splat_shifted<kShift>(neg_sum));
-  }
-
-  template <int kRows, int kTiles>
-  static OPENLLM_INLINE void group(const Panels& panel, const QuantBlock<kRows, kSub>& x,
-                                   std::int64_t g, std::int64_t at, VF (&acc)[kTiles][kRows]) {
-#pragma GCC unroll 2
-    for (int s = 0; s < kSub; ++s) {
-      VI sums[kTiles][kRows];
-      const unsigned char* w[kTiles];
-      const std::int8_t* a[kRows];
-#pragma GCC unroll 2
-      for (int n = 0; n < kTiles; ++n) {
-        w[n] = panel.codes[n] + at * 512 + s * 256;
-#pragma GCC unroll 8
-        for (int m = 0; m < kRows; ++m) sums[n][m] = splat_shifted<-1>(0);
-      }
-      for (int m = 0; m < kRows; ++m) a[m] = x.codes[m] + g * kGroup + s * 16;
-      dot_block<kBits, 8 / kSub, kRows, kTiles>(w, a, sums);
-      if (x.n_planes == 2) {
-#pragma GCC unroll 2
-        for (int n = 0; n < kTiles; ++n) {
-#pragma GCC unroll 8
-          for (int m = 0; m < kRows; ++m) sums[n][m] = times_256(sums[n][m]);
-        }
-        for (int m = 0; m < kRows; ++m) a[m] += x.plane;
-        dot_block<kBits, 8 / kSub, kRows, kTiles>(w, a, sums);
-      }
-#pragma GCC unroll 2
-      for (int n = 0; n < kTiles; ++n) {
-        const VF scale = load(panel.scales[n] + (at * kSub + s) * 16);
-#pragma GCC unroll 8
-        for (int m = 0; m < kRows; ++m) {
-          VF& total = acc[n][m];
-          const VI sum = shift_codes(sums[n][m], x.neg_sums[m][g * kSub + s]);
-          total = fma(to_float(sum), mul(scale, splat(x.scales[m][g])), total);
-          if constexpr (kHasMin) {
-            const VF minimum = load(panel.minima[n] + (at * kSub + s) * 16);
-            total = fma(minimum, splat(x.sums[m][g * kSub + s]), total);
-          }
-        }
-      }
-    }
-  }
+/// A panel times many rows, cut into register blocks. `Inner::groups` adds the products of the
+/// panel's groups, which are [g_begin, g_end) of the rows, to a block's sums.
+template <typename Inner>
+struct PanelRows {
+  using Panels = typename Inner::Panels;
 
   template <int kRows, int kTiles>
   static void block(const Panels& panel, const NextCodes& next, const LinearArgs& args,
                     std::int64_t tile, std::int64_t row, std::int64_t g_begin, std::int64_t g_end) {
-    const QuantBlock<kRows, kSub> x(*args.quant, row, args.weight->k);
     VF acc[kTiles][kRows];
 #pragma GCC unroll 2
     for (int n = 0; n < kTiles; ++n) {
       resume_tile<kRows>(args, tile + n, row, g_begin == 0, acc[n]);
     }
-    for (std::int64_t g = g_begin; g < g_end; ++g) {
-      if (row == args.row_begin) next.fetch(g - g_begin);
-      group<kRows, kTiles>(panel, x, g, g - g_begin, acc);
-    }
+    const NextCodes* fetched = row == args.row_begin ? &next : nullptr;
+    Inner::template groups<kRows, kTiles>(panel, fetched, args, row, g_begin, g_end, acc);
     const bool last = g_end == args.weight->k / kGroup;
 #pragma GCC unroll 2
     for (int n = 0; n < kTiles; ++n) finish_tile<kRows>(args, tile + n, row, acc[n], last);
@@ -308,6 +306,140 @@ struct PanelKernel {
   }
 };
 
+/// The sum for codes less their offset.
+template <int kShift>
+OPENLLM_INLINE VI shift_codes(VI sum, std::int32_t neg_sum) {
+  if constexpr (kShift < 0) return sum;
+  return add_int(sum, splat_shifted<kShift>(neg_sum));
+}
+
+/// Codes of one byte.
+template <int kBits, int kSub, bool kHasMin, int kShift>
+struct ByteProducts {
+  using Panels = Panel<kSub, kHasMin, false>;
+
+  template <int kRows, int kTiles>
+  static OPENLLM_INLINE void groups(const Panels& panel, const NextCodes* next,
+                                    const LinearArgs& args, std::int64_t row, std::int64_t g_begin,
+                                    std::int64_t g_end, VF (&acc)[kTiles][kRows]) {
+    const QuantBlock<kRows, kSub> x(*args.quant, row, args.weight->k);
+    for (std::int64_t g = g_begin; g < g_end; ++g) {
+      if (next != nullptr) next->fetch(g - g_begin);
+#pragma GCC unroll 2
+      for (int s = 0; s < kSub; ++s) subgroup(panel, x, g, (g - g_begin) * kSub + s, s, acc);
+    }
+  }
+
+  template <int kRows, int kTiles>
+  static OPENLLM_INLINE void subgroup(const Panels& panel, const QuantBlock<kRows, kSub>& x,
+                                      std::int64_t g, std::int64_t at, int s,
+                                      VF (&acc)[kTiles][kRows]) {
+    VI sums[kTiles][kRows];
+    const unsigned char* w[kTiles];
+    const std::int8_t* a[kRows];
+#pragma GCC unroll 2
+    for (int n = 0; n < kTiles; ++n) {
+      w[n] = panel.codes[n] + at * (512 / kSub);
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) sums[n][m] = splat_shifted<-1>(0);
+    }
+    for (int m = 0; m < kRows; ++m) a[m] = x.codes[m] + g * kGroup + s * 16;
+    dot_block<kBits, 8 / kSub, kRows, kTiles>(w, a, sums);
+#pragma GCC unroll 2
+    for (int n = 0; n < kTiles; ++n) {
+      const VF scale = load(panel.scales[n] + at * 16);
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) {
+        VF& total = acc[n][m];
+        const VI sum = shift_codes<kShift>(sums[n][m], x.neg_sums[m][g * kSub + s]);
+        total = fma(to_float(sum), mul(scale, splat(x.scales[m][g])), total);
+        if constexpr (kHasMin) {
+          const VF minimum = load(panel.minima[n] + at * 16);
+          total = fma(minimum, splat(x.sums[m][g * kSub + s]), total);
+        }
+      }
+    }
+  }
+};
+
+/// Codes of two bytes. A panel is one span.
+template <int kSub, bool kHasMin>
+struct WideProducts {
+  using Panels = Panel<kSub, kHasMin, true>;
+
+  template <int kRows, int kTiles>
+  static OPENLLM_INLINE void groups(const Panels& panel, const NextCodes* next,
+                                    const LinearArgs& args, std::int64_t row, std::int64_t g_begin,
+                                    std::int64_t g_end, VF (&acc)[kTiles][kRows]) {
+    const QuantRows& q = *args.quant;
+    const std::int64_t n_groups = args.weight->k / kGroup;
+    const std::int16_t* codes[kRows];
+    const float* sums[kRows];
+    for (int m = 0; m < kRows; ++m) {
+      const std::int64_t at = (row + m) * n_groups + g_begin;
+      codes[m] = reinterpret_cast<const std::int16_t*>(q.codes) + at * kGroup;
+      sums[m] = kSub == 1 ? q.sums + at : q.sums16 + 2 * at;
+    }
+    VF part[kTiles][kRows];
+#pragma GCC unroll 2
+    for (int n = 0; n < kTiles; ++n) {
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) part[n][m] = zero();
+    }
+    const std::int64_t n_subs = (g_end - g_begin) * kSub;
+    for (std::int64_t at = 0; at < n_subs; ++at) {
+      if (next != nullptr && at % kSub == 0) next->fetch(at / kSub);
+      subgroup(panel, codes, sums, at, part);
+    }
+    const std::int64_t n_spans = (n_groups + kSpanGroups - 1) / kSpanGroups;
+    const float* scales = q.scales + row * n_spans + g_begin / kSpanGroups;
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) {
+      const VF scale = splat(scales[m * n_spans]);
+#pragma GCC unroll 2
+      for (int n = 0; n < kTiles; ++n) acc[n][m] = fma(part[n][m], scale, acc[n][m]);
+    }
+  }
+
+  template <int kRows, int kTiles>
+  static OPENLLM_INLINE void subgroup(const Panels& panel,
+                                      const std::int16_t* const (&codes)[kRows],
+                                      const float* const (&code_sums)[kRows], std::int64_t at,
+                                      VF (&part)[kTiles][kRows]) {
+    constexpr int kPairs = 16 / kSub;
+    VI sums[kTiles][kRows];
+#pragma GCC unroll 2
+    for (int n = 0; n < kTiles; ++n) {
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) sums[n][m] = splat_shifted<-1>(0);
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < kPairs; ++j) {
+      VB w[kTiles];
+#pragma GCC unroll 2
+      for (int n = 0; n < kTiles; ++n) w[n] = load_bytes(panel.codes[n] + (at * kPairs + j) * 64);
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) {
+        const auto x = splat_pair(codes[m] + at * kPairs * 2 + 2 * j);
+#pragma GCC unroll 2
+        for (int n = 0; n < kTiles; ++n) sums[n][m] = dot_pairs(w[n], x, sums[n][m]);
+      }
+    }
+#pragma GCC unroll 2
+    for (int n = 0; n < kTiles; ++n) {
+      const VF scale = load(panel.scales[n] + at * 16);
+#pragma GCC unroll 8
+      for (int m = 0; m < kRows; ++m) {
+        part[n][m] = fma(to_float(sums[n][m]), scale, part[n][m]);
+        if constexpr (kHasMin) {
+          const VF minimum = load(panel.minima[n] + at * 16);
+          part[n][m] = fma(minimum, splat(code_sums[m][at]), part[n][m]);
+        }
+      }
+    }
+  }
+};
+
 template <PackFormat kFormat>
 struct QuantKernel {
   static constexpr PackTraits kTraits = kPackTraits[static_cast<int>(kFormat)];
@@ -315,8 +447,9 @@ struct QuantKernel {
   static constexpr int kBits = kTraits.table != 0 ? 8 : kTraits.bits;
   static constexpr int kShift = kTraits.offset_shift;
   static constexpr std::int64_t kCodes = group_bytes(kTraits);
-  using Kernel = PanelKernel<kPanelBits<kBits>, kSub, kTraits.has_min, kShift>;
-  using Panels = Panel<kSub, kTraits.has_min>;
+  static constexpr int kOffset = kShift < 0 ? 0 : 1 << (kShift < 0 ? 0 : kShift);
+  using Bytes = ByteProducts<kPanelBits<kBits>, kSub, kTraits.has_min, kShift>;
+  using Wide = WideProducts<kSub, kTraits.has_min>;
 
   /// Adds subgroup `s` of a group to the rows' sums.
   template <int kPlanes, int kRows>
@@ -343,8 +476,9 @@ struct QuantKernel {
     }
 #pragma GCC unroll 8
     for (int m = 0; m < kRows; ++m) {
-      const VI sum = Kernel::shift_codes(sums[m], x.neg_sums[m * kSub + s]);
-      acc[m] = fma(to_float(sum), mul(scale, splat(x.scales[m])), acc[m]);
+      const VI sum = shift_codes<kShift>(sums[m], x.neg_sums[m * kSub + s]);
+      const VF factor = kPlanes == 2 ? scale : mul(scale, splat(x.scales[m]));
+      acc[m] = fma(to_float(sum), factor, acc[m]);
       if constexpr (kTraits.has_min) acc[m] = fma(minimum, splat(x.sums[m * kSub + s]), acc[m]);
     }
   }
@@ -386,22 +520,44 @@ struct QuantKernel {
       VF acc[kRows];
 #pragma GCC unroll 8
       for (int m = 0; m < kRows; ++m) acc[m] = zero();
-      for (std::int64_t g = 0; g < n_groups; ++g, x.next_group()) {
-        ahead.fetch(codes, g);
-        VB w[8];
-        unpack_group<kFormat>(codes + g * kCodes, w);
-#pragma GCC unroll 2
-        for (int s = 0; s < kSub; ++s) {
-          VF scale = zero();
-          VF minimum = zero();
-          load_scales<kFormat>(scales, g, s, &scale, &minimum);
-          accumulate(w, x, s, scale, minimum, acc);
+      if constexpr (kPlanes == 1) {
+        range<kRows, kPlanes>(codes, scales, 0, n_groups, ahead, x, acc);
+      } else {
+        for (std::int64_t g = 0; g < n_groups; g += kSpanGroups) {
+          VF part[kRows];
+#pragma GCC unroll 8
+          for (int m = 0; m < kRows; ++m) part[m] = zero();
+          const std::int64_t g_end = g + kSpanGroups < n_groups ? g + kSpanGroups : n_groups;
+          range<kRows, kPlanes>(codes, scales, g, g_end, ahead, x, part);
+#pragma GCC unroll 8
+          for (int m = 0; m < kRows; ++m) acc[m] = fma(part[m], splat(x.scales[m]), acc[m]);
+          x.scales += kRows;
         }
       }
       finish_tile<kRows>(args, tile, 0, acc);
     }
   }
 
+  /// Groups [g, g_end) of a tile.
+  template <int kRows, int kPlanes>
+  static OPENLLM_INLINE void range(const unsigned char* codes, const unsigned char* scales,
+                                   std::int64_t g, std::int64_t g_end, const Ahead& ahead,
+                                   FewRows<kRows, kPlanes, kSub>& x, VF (&acc)[kRows]) {
+    for (; g < g_end; ++g, x.next_group()) {
+      ahead.fetch(codes, g);
+      VB w[8];
+      unpack_group<kFormat>(codes + g * kCodes, w);
+#pragma GCC unroll 2
+      for (int s = 0; s < kSub; ++s) {
+        VF scale = zero();
+        VF minimum = zero();
+        load_scales<kFormat>(scales, g, s, &scale, &minimum);
+        accumulate(w, x, s, scale, minimum, acc);
+      }
+    }
+  }
+
+  template <typename Panels>
   static void fill(Panels& panel, const LinearArgs& args, const Ahead& ahead, std::int64_t tile,
                    int n_tiles, std::int64_t g_begin, std::int64_t g_end) {
     const PackedMatrix& weight = *args.weight;
@@ -412,9 +568,16 @@ struct QuantKernel {
         ahead.fetch(codes, g);
         VB w[8];
         unpack_group<kFormat>(codes + g * kCodes, w);
-        unsigned char* to = panel.codes[n] + (g - g_begin) * 512;
+        unsigned char* to = panel.codes[n] + (g - g_begin) * Panels::kGroupBytes;
 #pragma GCC unroll 8
-        for (int j = 0; j < 8; ++j) store_bytes(to + 64 * j, w[j]);
+        for (int j = 0; j < 8; ++j) {
+          if constexpr (Panels::kWide) {
+            store_bytes(to + 128 * j, first_pairs<kOffset>(w[j]));
+            store_bytes(to + 128 * j + 64, second_pairs<kOffset>(w[j]));
+          } else {
+            store_bytes(to + 64 * j, w[j]);
+          }
+        }
         for (int s = 0; s < kSub; ++s) {
           VF scale = zero();
           VF minimum = zero();
@@ -429,8 +592,9 @@ struct QuantKernel {
 
   /// The codes after group `g` of the tiles at `tile`: the same tiles' next groups, or the next
   /// tiles' first.
-  static NextCodes next_codes(const PackedMatrix& weight, std::int64_t tile, std::int64_t g) {
-    const bool same = g + Panels::kGroups <= weight.k / kGroup;
+  static NextCodes next_codes(const PackedMatrix& weight, std::int64_t tile, std::int64_t g,
+                              std::int64_t n_groups) {
+    const bool same = g + n_groups <= weight.k / kGroup;
     const std::int64_t n_tiles = (weight.n_rows + kTileRows - 1) / kTileRows;
     NextCodes next{};
     next.group_bytes = kCodes;
@@ -443,7 +607,10 @@ struct QuantKernel {
   }
 
   /// Many rows: codes are unpacked once and stay in the first-level cache while the rows pass by.
+  template <typename Products>
   static void many_rows(const LinearArgs& args) {
+    using Panels = typename Products::Panels;
+    using Rows = PanelRows<Products>;
     const std::int64_t n_groups = args.weight->k / kGroup;
     const Ahead ahead(args);
     Panels panel;
@@ -453,11 +620,11 @@ struct QuantKernel {
       for (std::int64_t g = 0; g < n_groups; g += Panels::kGroups) {
         const std::int64_t g_end = g + Panels::kGroups < n_groups ? g + Panels::kGroups : n_groups;
         fill(panel, args, ahead, tile, n_tiles, g, g_end);
-        const NextCodes next = next_codes(*args.weight, tile, g_end);
+        const NextCodes next = next_codes(*args.weight, tile, g_end, Panels::kGroups);
         if (n_tiles == kQuantTiles) {
-          Kernel::template rows<kQuantTiles>(panel, next, args, tile, g, g_end);
+          Rows::template rows<kQuantTiles>(panel, next, args, tile, g, g_end);
         } else {
-          Kernel::template rows<1>(panel, next, args, tile, g, g_end);
+          Rows::template rows<1>(panel, next, args, tile, g, g_end);
         }
       }
     }
@@ -492,9 +659,10 @@ struct QuantKernel {
   }
 
   static void run(const LinearArgs& args) {
-    if (!args.quant->by_group) return many_rows(args);
-    if (args.quant->n_planes == 2) return few_rows<2>(args);
-    few_rows<1>(args);
+    const bool wide = args.quant->n_planes == 2;
+    if (args.quant->by_group) return wide ? few_rows<2>(args) : few_rows<1>(args);
+    if (wide) return many_rows<Wide>(args);
+    many_rows<Bytes>(args);
   }
 };
 

@@ -242,6 +242,12 @@ OPENLLM_INLINE void store_i8(std::int8_t* p, VF v) {
   store(lanes, round_even(v));
   for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::int8_t>(lanes[i]);
 }
+/// Integers of magnitude < 32768, as int16.
+OPENLLM_INLINE void store_i16(std::int16_t* p, VF v) {
+  float lanes[kLanes];
+  store(lanes, v);
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::int16_t>(lanes[i]);
+}
 OPENLLM_INLINE std::int32_t sum_bytes16(const std::int8_t* p) {
   std::int32_t sum = 0;
   for (int i = 0; i < 16; ++i) sum += p[i];
@@ -301,6 +307,40 @@ OPENLLM_INLINE VB or_two_bits(VB v, const VB& high) {
 OPENLLM_INLINE VB look_up(VB v, const std::uint8_t* table) {
   for (std::uint8_t& b : v.b) b = table[b];
   return v;
+}
+
+/// Of each four bytes two, from the one at kFirst, less kOffset, as int16.
+template <int kOffset, int kFirst>
+OPENLLM_INLINE VB pairs_from(const VB& v) {
+  std::int16_t wide[2 * kLanes];
+  for (int i = 0; i < 2 * kLanes; ++i) {
+    wide[i] = static_cast<std::int16_t>(v.b[i / 2 * 4 + kFirst + i % 2] - kOffset);
+  }
+  VB r;
+  __builtin_memcpy(&r, wide, sizeof(r));
+  return r;
+}
+template <int kOffset>
+OPENLLM_INLINE VB first_pairs(const VB& v) {
+  return pairs_from<kOffset, 0>(v);
+}
+template <int kOffset>
+OPENLLM_INLINE VB second_pairs(const VB& v) {
+  return pairs_from<kOffset, 2>(v);
+}
+struct Pair {
+  std::int16_t v[2];
+};
+OPENLLM_INLINE Pair splat_pair(const std::int16_t* p) { return {{p[0], p[1]}}; }
+/// acc + the products of two pairs of int16, per lane.
+OPENLLM_INLINE VI dot_pairs(const VB& w, Pair x, VI acc) {
+  std::int16_t pairs[2 * kLanes];
+  std::int32_t lanes[kLanes];
+  __builtin_memcpy(pairs, &w, sizeof(pairs));
+  __builtin_memcpy(lanes, &acc, sizeof(lanes));
+  for (int i = 0; i < kLanes; ++i) lanes[i] += pairs[2 * i] * x.v[0] + pairs[2 * i + 1] * x.v[1];
+  __builtin_memcpy(&acc, lanes, sizeof(acc));
+  return acc;
 }
 
 /// init + sum over j < kCount of the products of w[j]'s unsigned bytes with the four bytes at a + 4
