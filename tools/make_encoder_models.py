@@ -116,6 +116,8 @@ MODELS = {
                                                             "sliding_attention"]), 765),
     # a decoder whose rows see everything, and the same under the name that NVIDIA's encoders have
     "qwen3-encoder": ("Qwen3Model", decoder_sizes(is_causal=False), 766),
+    # a decoder's body, whose last row is the vector (e5-mistral)
+    "mistral-body": ("MistralModel", decoder_sizes(sliding_window=9), 776),
     "llama-bidirec": ("LlamaModel", decoder_sizes(is_causal=False), 768),
 }
 MODELS["t5-encoder"] = ("T5EncoderModel", dict(

@@ -105,6 +105,12 @@ def turned(model):
     return (name, arguments, options | dict(turned=True))
 
 
+def renamed(model):
+    """Tensors have the names of transformers 5, not those that published files have."""
+    name, arguments, options = model
+    return (name, arguments, options | dict(renamed=True))
+
+
 def within(model_type, part, model):
     """The model as a part of another one."""
     name, arguments, options = model
@@ -605,6 +611,18 @@ MODELS = {
     "lara-mini": seeded(765, "LaraMiniConfig", **sizes(num_hidden_layers=3, intermediate_size=None), head_dim=8,
                         **linear_sizes(), **moe_sizes(), num_experts=4, shared_expert_intermediate_size=20,
                         sliding_window=7, layer_types=["linear_attention", "sliding_attention", "full_attention"]),
+    # as transformers 5 itself names the tensors
+    "granitemoe-renamed": renamed(seeded(771, "GraniteMoeConfig", **sizes(), num_local_experts=5,
+                                         num_experts_per_tok=2, attention_multiplier=0.3)),
+    # an odd number of dimensions turns, which counts in the frequencies
+    "glm-odd": seeded(772, "GlmConfig", **sizes(head_dim=10), pad_token_id=0, rope_parameters={
+        "rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.5}),
+    # heads that are narrower than hidden_size has it
+    "cohere2-heads": seeded(773, "Cohere2Config", **sizes(num_hidden_layers=3, head_dim=6), sliding_window=8,
+                            logit_scale=0.6),
+    # tables of their own for encoder, decoder and head
+    "bart-untied": seq2seq("BartConfig", 774, tie_word_embeddings=False),
+    "megatron-bert-untied": seeded(775, "MegatronBertConfig", **bert_sizes(tie_word_embeddings=False)),
     "switch-transformers": seq2seq("SwitchTransformersConfig", 766, d_model=32, d_kv=10, d_ff=44, num_layers=4,
                                    num_decoder_layers=4, num_heads=4, num_experts=4, num_sparse_encoder_layers=2,
                                    num_sparse_decoder_layers=2, router_bias=True, decoder_start_token_id=0,
@@ -673,7 +691,7 @@ MODELS = {
                                vision_config=dict(depth=1, hidden_size=16, intermediate_size=16, out_hidden_size=32,
                                                   num_heads=2, patch_size=4))),
     "qwen3-omni-moe": seeded(767, "Qwen3OmniMoeThinkerConfig", text_config=dict(
-                                 vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4,
+                                 vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4, sliding_window=7,
                                  rope_parameters=mrope([2, 2, 2])), vision_config=qwen3_tower(), audio_config=omni_ears(
                                  downsample_hidden_size=8, n_window=4, n_window_infer=8)),
 }
@@ -986,7 +1004,8 @@ def main(names):
         attention = "sdpa" if class_name == "FalconConfig" else "eager"
         model = make_model(class_name, json.loads(json.dumps(arguments)), 100 + index, attention)
         dtype = options.get("dtype", torch.float32)
-        model.to(dtype).save_pretrained(folder, max_shard_size=options.get("shard", "1GB"))
+        model.to(dtype).save_pretrained(folder, max_shard_size=options.get("shard", "1GB"),
+                                        save_original_format=not options.get("renamed", False))
         # Reloaded, so that nothing but what was saved counts (a cast model has cast its RoPE tables too).
         model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
         if class_name == "Llama4Config":  # whose own forward pass fails without images

@@ -39,8 +39,9 @@ struct Capabilities {
 
 /// What a loaded model gives besides tokens, or instead of them.
 struct HiddenStates {
-  int size = 0;        ///< Columns of engine::Request::hidden's rows; 0: it gives none.
-  bool alone = false;  ///< It continues no text: an encoder, or a classifier.
+  int size = 0;            ///< Columns of engine::Request::hidden's rows; 0: it gives none.
+  bool alone = false;      ///< It continues no text: an encoder, a classifier, a decoder's body.
+  bool is_causal = false;  ///< Rows see those before them alone, so that the last one knows most.
   /// Of a classifier: what its vector is made of and goes through; else null. They live as long as
   /// the backend.
   const model::PooledHeadSpec* classifier = nullptr;

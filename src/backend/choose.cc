@@ -87,11 +87,20 @@ Choice choose_none(const std::vector<Candidate>& asked) {
 std::optional<Choice> choose_first(const std::vector<BackendEntry>& entries, std::size_t begin,
                                    std::string why, const format::ModelSource& source,
                                    const LoadOptions& options, std::vector<Candidate>& asked) {
+  std::string refusals;
   for (std::size_t i = begin; i < entries.size(); ++i) {
     Candidate candidate = ask(entries[i], source, options);
-    if (!candidate.refusal)
-      return Choice{.entry = entries[i], .reason = std::move(why), .is_automatic = true};
+    if (!candidate.refusal) {
+      return Choice{.entry = entries[i],
+                    .reason = std::move(why),
+                    .is_automatic = true,
+                    .refusals = std::move(refusals)};
+    }
     if (!is_inability(*candidate.refusal)) throw *candidate.refusal;
+    if (candidate.refusal->code() == ErrorCode::kUnsupported) {
+      refusals +=
+          base::cat(refusals.empty() ? "" : "; ", entries[i].name, ": ", candidate.refusal->what());
+    }
     why += base::cat("; ", entries[i].name, " skipped: ", candidate.refusal->what());
     asked.push_back(std::move(candidate));
   }

@@ -22,6 +22,8 @@ struct Choice {
   std::string reason{};
   ErrorCode code = ErrorCode::kUnsupported;  ///< Of the refusal, when there is no entry.
   bool is_automatic = false;                 ///< Nobody named the backend.
+  /// What those before it, which are there, said about the model; empty when none refused it.
+  std::string refusals{};
 
   /// The entry. Throws the refusal when there is none.
   const BackendEntry& require() const;

@@ -56,6 +56,8 @@ TEST(ChooseBackend, TakesTheFirstThatCan) {
   const Choice second = choose_backend(some_entries(kUnknown, {}), kSource, {});
   EXPECT_EQ(second.entry->name, "second");
   EXPECT_THAT(second.reason, HasSubstr("first skipped: config.json: unknown architecture foo"));
+  EXPECT_EQ(first.refusals, "");  // what is absent said nothing of the model
+  EXPECT_EQ(second.refusals, "first: config.json: unknown architecture foo");
 }
 
 TEST(ChooseBackend, ANameWinsOverTheEnvironmentAndThatOverTheOrder) {

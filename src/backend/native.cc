@@ -67,7 +67,7 @@ class NativeBackend final : public Backend {
   HiddenStates hidden_states() const noexcept override {
     const model::ModelSpec& spec = model_->spec();
     if (spec.encoder) return {};
-    return {spec.dim, !spec.head, spec.pooled_head ? &*spec.pooled_head : nullptr,
+    return {spec.dim, !spec.head, !spec.sees_all(), spec.pooled_head ? &*spec.pooled_head : nullptr,
             model_->pooled_head()};
   }
   int n_slots() const override { return static_cast<int>(engine_.stats().max_running); }

@@ -235,6 +235,7 @@ void add_inspection(CLI::App& app, Arguments& a) {
   add_model(logits, a);
   add_source(logits, "PROMPT", "The text; without it: standard input", a);
   add_prompt_ids(logits, a);
+  logits->add_flag("--json", a.json, "Print JSON, which it does in any case");
   add_load_options(logits, a.load);
 
   CLI::App* list =

@@ -280,7 +280,8 @@ void Instance::submit_hidden(const Started& started, EmbedInput input,
   if (input.max_tokens == 0) input.max_tokens = settings.max_tokens;
   TokenizedInput tokens = tokenize_input(model_, input, backend->max_model_len());
   if (hidden.classifier != nullptr) pooling = pooling_of(*hidden.classifier);
-  if (!pooling) pooling = settings.pooling.value_or(hidden.alone ? Pooling::kMean : Pooling::kLast);
+  if (!pooling)
+    pooling = settings.pooling.value_or(hidden.is_causal ? Pooling::kLast : Pooling::kMean);
   const std::size_t n_skipped = settings.pools_prompt ? 0 : tokens.n_prefix;
   Pooler pooler(*pooling, tokens.ids.size(), n_skipped, static_cast<std::size_t>(hidden.size));
   const ModelLimits limits{backend->max_model_len(), backend->vocab_size()};

@@ -114,6 +114,17 @@ TEST_F(RuntimeTest, TheLastFailureIsThrown) {
   EXPECT_EQ(runtime.backend_or_null(), nullptr);
 }
 
+TEST_F(RuntimeTest, AFailureSaysWhyOthersDidNotTakeTheModel) {
+  backend::BackendEntry refuses = entry("first", 0);
+  refuses.supports = [](const format::ModelSource&, const LoadOptions&) {
+    return std::optional<backend::Refusal>(Error(ErrorCode::kUnsupported, "a rope that is odd"));
+  };
+  Runtime runtime(model_, {}, {refuses, entry("second", 1, ErrorCode::kUnavailable)});
+  const Error error = error_of([&] { runtime.load(); });
+  EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+  EXPECT_STREQ(error.what(), "no room; first: a rope that is odd");
+}
+
 TEST_F(RuntimeTest, UnloadingDropsTheTokenizer) {
   Runtime runtime(model_, {}, {entry("only", 0)});
   runtime.load();

@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      "xlm-roberta-xl", "roberta-prelayernorm", "big-bird",
                                      "rembert", "roformer", "gte", "jina-embeddings-v3", "flaubert",
                                      "longformer", "luke", "splinter", "dpr", "embeddinggemma",
-                                     "qwen3-encoder", "llama-bidirec"),
+                                     "qwen3-encoder", "llama-bidirec", "mistral-body"),
                      testing::ValuesIn(kDevices)),
     case_name);
 

@@ -81,6 +81,17 @@ void see_everything(const Config& config, const Family& family, Found& found) {
   found.layouts.hf = found.own_layout.get();
 }
 
+/// Whether the file is of a decoder's body alone, whose rows are embeddings (MistralModel of
+/// e5-mistral). One that shares its head's matrix with the embedding continues texts all the same.
+bool is_body_alone(const Config& config, const ModelSpec& spec, const ModuleLayout& layout,
+                   const format::Checkpoint& checkpoint) {
+  const auto classes = config.strings("architectures").value_or(std::vector<std::string>());
+  if (!spec.head || spec.head->tied || spec.encoder || classes.empty()) return false;
+  const std::string& name = classes.front();
+  if (!name.ends_with("Model") || name.ends_with("HeadModel")) return false;
+  return !TensorIndex(checkpoint, layout).has(role::kHead);
+}
+
 /// The text of a model that has towers beside it.
 Found find_text(const std::string& name, const Config& config) {
   const TextPart text = text_part_of(name, config);
@@ -114,6 +125,8 @@ Found find_family(const format::Checkpoint& checkpoint) {
     hf::make_classifier(config, found.spec, *found.own_layout);
     found.layouts.hf = found.own_layout.get();
   }
+  if (!is_gguf && is_body_alone(config, found.spec, family->hf_layout, checkpoint))
+    found.spec.head.reset();
   if (!is_gguf && !config.bool_or("is_causal", true)) see_everything(config, *family, found);
   return found;
 }

@@ -296,7 +296,7 @@ class Generation(Checks):
         ids = ",".join(map(str, golden["prompt"]))
         rows = {}
         for device in ("reference", "cpu"):
-            result = run("logits", TINY, "--prompt-ids", ids, "--device", device)
+            result = run("logits", TINY, "--prompt-ids", ids, "--json", "--device", device)
             self.assertEqual(result.returncode, 0, result.stderr)
             output = json.loads(result.stdout)
             self.assertEqual(output["prompt_token_ids"], golden["prompt"])

@@ -80,6 +80,8 @@ std::vector<ModuleName> stack_modules(const BartKind& kind, bool is_encoder) {
   const Role ffn_norm = before ? role::kFfnNorm : role::kFfnPostNorm;
   if (is_encoder) {
     return {
+        {role::kEmbedding, "encoder.embed_tokens"},
+        {role::kEmbedding, "shared"},
         {role::kPositions, "encoder.embed_positions"},
         {role::kEmbeddingNorm, "encoder.layernorm_embedding"},
         {role::kFinalNorm, "encoder.layer_norm"},
@@ -94,8 +96,8 @@ std::vector<ModuleName> stack_modules(const BartKind& kind, bool is_encoder) {
     };
   }
   return {
-      {role::kEmbedding, "shared"},
       {role::kEmbedding, "decoder.embed_tokens"},
+      {role::kEmbedding, "shared"},
       {role::kEmbedding, "encoder.embed_tokens"},
       {role::kHead, "lm_head", true},
       {role::kPositions, "decoder.embed_positions"},
@@ -147,6 +149,7 @@ ModelSpec read_bart(const Config& config, const BartKind& kind) {
     return spec;
   }
   spec.encoder = read_stack(config, kind, spec, true);
+  spec.encoder->embedding.own_table = !spec.head->tied;
   spec.head->bias = kind.has_output_bias;
   return spec;
 }

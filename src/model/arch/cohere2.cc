@@ -13,7 +13,6 @@ ModelSpec from_hf(const Config& config) {
                                                 .hidden_size = 8192,
                                                 .n_layers = 40,
                                                 .n_heads = 64,
-                                                .ignores_head_dim = true,
                                                 .ffn_dim = 22528,
                                                 .max_positions = 8192,
                                                 .tied = true});

@@ -27,6 +27,7 @@ ModelSpec from_hf(const Config& config) {
 }  // namespace
 
 void finish_sparse_network(const Config& config, ModelSpec& spec, MoeFfnSpec moe) {
+  each_ffn(spec, [](DenseFfnSpec& ffn) { ffn.bias = false; });  // whatever mlp_bias is
   hf::place_moe_by_type(config, spec, std::move(moe),
                         config.int_or("n_shared_experts", 1, 0, kMaxExperts),
                         config.int_or("first_k_dense_replace", 3, 0, kMaxLayers));

@@ -24,6 +24,7 @@ ModuleLayout hf_layout() {
   ModuleLayout layout = hf::llama_layout();
   hf::remove_ffn(layout);
   layout.modules.push_back({role::kRouter, "layers.#.block_sparse_moe.router.layer"});
+  layout.modules.push_back({role::kRouter, "layers.#.block_sparse_moe.router"});
   layout.modules.push_back({role::kExpertGateUp, "layers.#.block_sparse_moe.input_linear"});
   layout.modules.push_back({role::kExpertDown, "layers.#.block_sparse_moe.output_linear"});
   layout.modules.push_back({role::kExpertGateUp, "layers.#.block_sparse_moe.experts.gate_up_proj"});

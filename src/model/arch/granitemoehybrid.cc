@@ -57,6 +57,7 @@ ModuleLayout hf_layout() {
                    {role::kSharedGateUp, "layers.#.shared_mlp.input_linear"},
                    {role::kSharedDown, "layers.#.shared_mlp.output_linear"},
                    {role::kRouter, "layers.#.block_sparse_moe.router.layer"},
+                   {role::kRouter, "layers.#.block_sparse_moe.router"},
                    {role::kExpertGateUp, "layers.#.block_sparse_moe.input_linear"},
                    {role::kExpertDown, "layers.#.block_sparse_moe.output_linear"},
                    {role::kExpertGateUp, "layers.#.block_sparse_moe.experts.gate_up_proj"},

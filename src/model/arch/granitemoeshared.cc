@@ -30,6 +30,7 @@ ModuleLayout hf_layout() {
   hf::remove_ffn(layout);
   const std::vector<ModuleName> own = {
       {role::kRouter, "layers.#.block_sparse_moe.router.layer"},
+      {role::kRouter, "layers.#.block_sparse_moe.router"},
       {role::kExpertGateUp, "layers.#.block_sparse_moe.input_linear"},
       {role::kExpertDown, "layers.#.block_sparse_moe.output_linear"},
       {role::kExpertGateUp, "layers.#.block_sparse_moe.experts.gate_up_proj"},

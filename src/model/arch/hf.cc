@@ -192,19 +192,17 @@ void add_bert_head(ModuleLayout& layout) {
       {role::kHeadInput, "cls.predictions.transform.dense", true},
       {role::kHeadNorm, "cls.predictions.transform.LayerNorm", true},
       {role::kHead, "cls.predictions.decoder", true},
-      {role::kHeadBias, "cls.predictions.bias", true},
       {role::kHeadBias, "cls.predictions.decoder.bias", true},
+      {role::kHeadBias, "cls.predictions.bias", true},
   };
   layout.modules.insert(layout.modules.end(), names.begin(), names.end());
 }
 
 void add_roberta_head(ModuleLayout& layout) {
   const std::vector<ModuleName> names = {
-      {role::kHeadInput, "lm_head.dense", true},
-      {role::kHeadNorm, "lm_head.layer_norm", true},
-      {role::kHead, "lm_head.decoder", true},
+      {role::kHeadInput, "lm_head.dense", true}, {role::kHeadNorm, "lm_head.layer_norm", true},
+      {role::kHead, "lm_head.decoder", true},    {role::kHeadBias, "lm_head.decoder.bias", true},
       {role::kHeadBias, "lm_head.bias", true},
-      {role::kHeadBias, "lm_head.decoder.bias", true},
   };
   layout.modules.insert(layout.modules.end(), names.begin(), names.end());
 }

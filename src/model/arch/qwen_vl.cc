@@ -94,9 +94,7 @@ ModelSpec from_qwen3_omni(const Config& config) {
                                                 .ffn_dim = 18944,
                                                 .max_positions = 32768});
   use_qwen3_attention(config, spec, 1000000.0);
-  if (const std::optional<int> window = config.find_int("sliding_window", 1, kMaxPositions)) {
-    each_attention(spec, [&](SelfAttentionSpec& attention) { attention.window = *window; });
-  }
+  // Its rows see all before them, whatever sliding_window is.
   MoeFfnSpec moe =
       hf::read_moe(config, spec,
                    {.n_experts_key = config.first_of({"num_experts", "num_local_experts"}),

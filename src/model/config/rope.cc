@@ -105,7 +105,7 @@ std::vector<float> long_frequencies(const RopeParameters& p, const std::vector<d
 device::RopeSpec make_rope(const RopeParameters& p) {
   device::RopeSpec rope;
   rope.style = p.style;
-  rope.n_rotary = p.n_rotary;
+  rope.n_rotary = p.n_rotary + p.n_rotary % 2;  // whole pairs turn
   rope.attention_factor = static_cast<float>(attention_factor(p));
   std::vector<float>& inv_freq = rope.inv_freq;
   inv_freq = device::rope_frequencies(p.theta, p.n_rotary, p.n_rotary);
@@ -213,12 +213,8 @@ void read_yarn(const Config& rope, const RopeContext& context, RopeParameters& p
     rope.corrupt("rope_theta", "bad value (expected more than 1, got ", p.theta, ")");
 }
 
-/// Whole pairs, as transformers: the frequencies are those of every second of int(head_dim * part)
-/// dimensions.
-int rotated_part(int head_dim, double part) {
-  const int n = static_cast<int>(head_dim * part);
-  return n + n % 2;
-}
+/// The frequencies are those of every second of so many dimensions.
+int rotated_part(int head_dim, double part) { return static_cast<int>(head_dim * part); }
 
 }  // namespace
 
@@ -254,6 +250,13 @@ RopeParameters read_rope(const Config* rope, double theta, const RopeContext& co
                       "(expected 1, got ", partial, ")");
   }
   if (p.type == Type::kDefault) return p;
+  const bool scales_pairs =
+      p.type == Type::kDynamic || p.type == Type::kYarn || p.type == Type::kLongRope;
+  if (p.n_rotary % 2 != 0 && scales_pairs) {
+    rope->unsupported("partial_rotary_factor",
+                      "an odd number of dimensions with this kind of scaling (got ", p.n_rotary,
+                      ")");
+  }
   const std::optional<double> factor = rope->find_positive("factor");
   const bool may_omit =
       p.type == Type::kLongRope || p.type == Type::kYarn || p.type == Type::kProportional;

@@ -172,5 +172,17 @@ TEST(HfTokenizer, ATemplateBehindOneThatAddsTokensIsNamed) {
   }
 }
 
+TEST(HfTokenizer, BytesBehindWordPieceAreNamed) {
+  // WordPiece puts a space in front of "<0x41>", which then stands for itself.
+  try {
+    load(R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[]},
+             "decoder":{"type":"Sequence","decoders":[{"type":"WordPiece"},{"type":"ByteFallback"}]}})");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("ByteFallback behind WordPiece"));
+  }
+}
+
 }  // namespace
 }  // namespace openllm::tokenizer

@@ -95,6 +95,12 @@ void DecodeRules::add(const base::Json& json, int depth) {
     fused_ = true;
   } else if (type == "ByteFallback") {
     if (fused_) base::fail_at(ErrorCode::kUnsupported, kWhere, "ByteFallback behind Fuse");
+    // Which spells a token of a byte otherwise, with a space, so that it is none any more.
+    const bool adds_spaces = std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
+      return std::holds_alternative<WordPiece>(step);
+    });
+    if (adds_spaces)
+      base::fail_at(ErrorCode::kUnsupported, kWhere, "ByteFallback behind WordPiece");
     if (!byte_fallback_) n_before_bytes_ = steps_.size();
     byte_fallback_ = true;
     joins_bytes_ = true;
