@@ -60,7 +60,7 @@ class Mamba final : public Mixer {
     step_.run(run, low, dt);
     device.time_steps({}, step_bias_.get(), nullptr, dt, {});
     device.channel_scan({run.kv, kv_layer, n_conv_state()}, *rates_, *skip_, dt, b, c, x, mixed);
-    device.activation(spec_.activation, gate);
+    device.activation(device::Activation::kSilu, gate);
     device.multiply(gate, mixed);
   }
   void project(Run& run, Tensor mixed, Tensor out) override { out_.run(run, mixed, out); }
