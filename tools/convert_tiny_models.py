@@ -47,6 +47,19 @@ CHANGES = {
     },
     "mamba2": {"time_step_limit": [0.0, {"__float__": "Infinity"}]},
     "olmoe": {"clip_qkv": None},
+    # The file has one factor of cosines and sines, which the converter computes.
+    "phimoe": {
+        "router_jitter_noise": 0.01,
+        "rope_parameters": {
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "short_factor": [1.0, 1.1, 1.3, 1.4],
+            "long_factor": [1.5, 2.0, 4.0, 5.0],
+            "short_mscale": 1.5**0.5,
+            "long_mscale": 1.5**0.5,
+            "original_max_position_embeddings": 16,
+        },
+    },
     "smollm3": {"no_rope_layers": [1, 1, 1, 0], "use_sliding_window": False, "layer_types": None},
     "starcoder2": {"sliding_window": None},
 }
@@ -58,6 +71,18 @@ SPELLINGS = {
     "glm": {"rope_parameters": {"partial_rotary_factor": 1.0}, "seq_length": 64, "layernorm_epsilon": 1.5625e-07},
     "nemotron": {"rope_parameters": {"partial_rotary_factor": 0.75, "rope_theta": 10000.0, "rope_type": "default"}},
     "eurobert": {"classifier_pooling": None},
+    "exaone": {"architectures": ["ExaoneForCausalLM"], "activation_function": "silu", "num_layers": 2},
+    "phimoe": {"architectures": ["PhiMoEForCausalLM"]},
+    "nomic-bert-moe-plain": {
+        "n_positions": 2048,
+        "num_hidden_layers": 4,
+        "hidden_size": 36,
+        "num_attention_heads": 6,
+        "intermediate_size": 44,
+        "layer_norm_eps": 1e-12,
+        "rope_parameters": {"rope_theta": 10000.0},
+        "rotary_emb_scale_base": None,
+    },
     "nomic-bert-published": {
         "n_positions": 8192,
         "num_hidden_layers": 2,

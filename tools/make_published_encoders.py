@@ -117,7 +117,7 @@ def jina(seed, more_norms):
     return make, config, run
 
 
-def nomic_moe(seed):
+def nomic_moe(seed, bias=1.0):
     make, n_experts = Tensors(seed), 4
     words, types = make.table("embeddings.word_embeddings", VOCAB), make.table("embeddings.token_type_embeddings", 1)
     first = make.norm("emb_ln")
@@ -130,7 +130,7 @@ def nomic_moe(seed):
             layer["router"] = make.linear(at + "mlp.router.layer", n_experts, DIM, bias=False)
             layer["w1"] = make.make(at + "mlp.experts.mlp.w1", n_experts * WIDTH, DIM).view(n_experts, WIDTH, DIM)
             layer["w2"] = make.make(at + "mlp.experts.mlp.w2", n_experts * WIDTH, DIM).view(n_experts, WIDTH, DIM)
-            layer["bias"] = make.make(at + "mlp.experts.bias", DIM)
+            layer["bias"] = make.make(at + "mlp.experts.bias", DIM, scale=0.2 * bias)
         else:
             layer["up"], layer["down"] = make.linear(at + "mlp.fc1", WIDTH, DIM), make.linear(at + "mlp.fc2", DIM, WIDTH)
         layers.append(layer)
@@ -204,6 +204,8 @@ MODELS = {
     "nomic-bert-moe": lambda: nomic_moe(758),
     "gte-stretched": lambda: gte_stretched(759, None),
     "gte-stretched-mixed": lambda: gte_stretched(760, 0.6),
+    # GGUF has no bias behind the experts' sum.
+    "nomic-bert-moe-plain": lambda: nomic_moe(761, bias=0.0),
 }
 N_TYPES = {"jina-bert", "jina-bert-more-norms"}
 

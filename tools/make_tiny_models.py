@@ -694,6 +694,18 @@ MODELS = {
                                  vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4, sliding_window=7,
                                  rope_parameters=mrope([2, 2, 2])), vision_config=qwen3_tower(), audio_config=omni_ears(
                                  downsample_hidden_size=8, n_window=4, n_window_infer=8)),
+    # four streams and rows for all tokens, as llama.cpp's converter has it
+    "gemma3n-gguf": seeded(781, "Gemma3nTextConfig", **sizes(num_hidden_layers=5, head_dim=8, intermediate_size=[
+                               44, 44, 44, 44, 44]), sliding_window=7, vocab_size_per_layer_input=96,
+                           hidden_size_per_layer_input=6, num_kv_shared_layers=2, altup_num_inputs=4, altup_active_idx=1,
+                           laurel_rank=5, activation_sparsity_pattern=[0.9, 0.0, 0.5, 0.0, 0.0],
+                           layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention",
+                                        "full_attention"]),
+    # without dense layers, which llama.cpp does not know here
+    "qwen3-vl-moe-sparse": turned(seeded(782, "Qwen3VLMoeConfig", text_config=dict(
+                                      vocab_size=96, **sizes(), **moe_sizes(), head_dim=12, num_experts=4,
+                                      rope_parameters=mrope([2, 2, 2])), vision_config=qwen3_tower())),
+    "mamba-gelu": seeded(783, "MambaConfig", hidden_size=32, num_hidden_layers=2, state_size=6, hidden_act="gelu"),
 }
 
 

@@ -141,7 +141,8 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(Published, EncoderGoldenTest,
                          testing::Combine(testing::Values("jina-bert", "jina-bert-more-norms",
                                                           "nomic-bert-moe", "gte-stretched",
-                                                          "gte-stretched-mixed"),
+                                                          "gte-stretched-mixed",
+                                                          "nomic-bert-moe-plain"),
                                           testing::ValuesIn(kDevices)),
                          case_name);
 
@@ -151,7 +152,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values("roberta/f32/model.gguf", "distilbert/f32/model.gguf",
                                      "nomic-bert-published/f32/model.gguf",
                                      "modernbert/f32/model.gguf", "eurobert/f32/model.gguf",
-                                     "t5-encoder/f32/model.gguf"),
+                                     "t5-encoder/f32/model.gguf", "jina-bert/f32/model.gguf",
+                                     "jina-bert-more-norms/f32/model.gguf",
+                                     "nomic-bert-moe-plain/f32/model.gguf"),
                      testing::ValuesIn(kDevices)),
     case_name);
 

@@ -214,7 +214,10 @@ std::vector<Case> cases() {
 
                            "qwen2-5-omni",
                            "qwen3-omni-moe",
-                           "gemma4-unified-wrapped"}) {
+                           "gemma4-unified-wrapped",
+                           "gemma3n-gguf",
+                           "qwen3-vl-moe-sparse",
+                           "mamba-gelu"}) {
     all.push_back({name, name});
   }
   for (const char* name : {"llama-gguf", "qwen2-gguf", "qwen3", "gemma2", "gemma3", "gpt2-bare",
@@ -278,7 +281,14 @@ std::vector<Case> cases() {
                            "nemotron-nas",
                            "gemma4",
                            "gemma4-keys",
-                           "gemma4-moe"}) {
+                           "gemma4-moe",
+                           "gemma3n-gguf",
+                           "qwen2-vl",
+                           "qwen2-5-vl",
+                           "qwen3-vl",
+                           "qwen3-vl-moe-sparse",
+                           "glm-moe-dsa",
+                           "deepseek-v32"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", name});
   }
   for (const char* name : {"cohere2",
@@ -300,7 +310,8 @@ std::vector<Case> cases() {
                            "llama4",
                            "granite-swa",
                            "granitemoehybrid-dense",
-                           "bitnet"}) {
+                           "bitnet",
+                           "phimoe"}) {
     all.push_back({std::string(name) + "/f32/model.gguf", std::string(name) + "/f32"});
   }
   for (const char* name : {"llama-gguf", "qwen3", "gemma3", "qwen3-moe-wide"}) {

@@ -1,6 +1,7 @@
 // BERT, ERNIE, Splinter and the encoders of DPR: learned positions, token types, LayerNorm behind
 // every sum, full visibility. Its results are hidden states, or of a classifier the scores of its
-// pooled first row. With `is_decoder` a causal language model. Source: transformers models/bert.
+// pooled first row. With `is_decoder` a causal language model. Sources: transformers models/bert,
+// llama.cpp's "bert" and "jina-bert-v2" architectures.
 
 #include <optional>
 #include <string>
@@ -135,12 +136,41 @@ ModuleLayout gguf_layout() {
                             role::kHead, role::kQNorm, role::kKNorm});
 }
 
+ModelSpec from_jina_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const tensor::TensorView* types = checkpoint.find("token_types.weight");
+  if (types != nullptr) members.set("type_vocab_size", types->shape[0]);
+  members.set("position_embedding_type", "alibi").set("feed_forward_type", "geglu");
+  if (members.some_layer_has("attn_q_norm.weight")) {
+    base::Json files = base::Json::object();
+    files["AutoModel"] = "qk-post-norm";
+    members.set("auto_map", files);
+  }
+  return members.leave({"attention.causal"}).read(from_hf);
+}
+
+/// ffn_up has both halves. Files whose gate is by itself are refused for that tensor.
+ModuleLayout jina_gguf_layout() {
+  return gguf::layout_with({{role::kEmbeddingNorm, "token_embd_norm"},
+                            {role::kTokenTypes, "token_types"},
+                            {role::kGateUp, "blk.#.ffn_up"},
+                            {role::kMixerSumNorm, "blk.#.attn_norm_2"},
+                            {role::kMixerPostNorm, "blk.#.attn_output_norm"},
+                            {role::kFfnPostNorm, "blk.#.layer_output_norm"}},
+                           {role::kMixerNorm, role::kFfnNorm, role::kGate, role::kUp,
+                            role::kFinalNorm, role::kHead, role::kPositions});
+}
+
 }  // namespace
 
 Family bert_family() {
   return {
       "bert",       {"bert", "ernie", "splinter", "dpr"}, {"bert"}, from_hf, from_gguf, hf_layout(),
       gguf_layout()};
+}
+
+Family jina_bert_family() {
+  return {"jina_bert", {}, {"jina-bert-v2"}, from_hf, from_jina_gguf, {}, jina_gguf_layout()};
 }
 
 }  // namespace openllm::model

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -32,6 +33,12 @@ ModuleLayout deepseek_layout();
 void finish_sparse_network(const Config& config, ModelSpec& spec, MoeFfnSpec moe);
 /// The names without the indexer's, and without those of layers that predict further tokens.
 ModuleLayout sparse_layout(std::string_view prediction);
+/// What GGUF calls the sizes of latent attention.
+void read_latent_gguf(const Config& config, gguf::Members& members);
+/// The same with the number of keys that queries choose.
+gguf::Members read_sparse_gguf(const Config& config, const format::Checkpoint& checkpoint);
+/// Those of latent_gguf_layout without the indexer's.
+ModuleLayout sparse_gguf_layout();
 /// Names of all of these in GGUF.
 ModuleLayout latent_gguf_layout();
 

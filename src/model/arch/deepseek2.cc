@@ -116,6 +116,17 @@ base::Json latent_rope(const Config& config) {
 /// V2 and V3 are written under one name; V3 corrects its router's scores.
 ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
   gguf::Members members(config, checkpoint);
+  read_latent_gguf(config, members);
+  if (config.int_or("expert_group_count", 1, 1, kMaxExperts) > 1)
+    members.set("topk_method", "group_limited_greedy");
+  const int n_dense = config.int_or("leading_dense_block_count", 0, 0, kMaxLayers);
+  const bool is_v3 = members.has_tensor(base::cat("blk.", n_dense, ".exp_probs_b.bias"));
+  return members.read(is_v3 ? from_v3 : from_v2);
+}
+
+}  // namespace
+
+void read_latent_gguf(const Config& config, gguf::Members& members) {
   const int rope_dim = config.require_int("rope.dimension_count", 2, kMaxHeadDim);
   const std::string_view key_length =
       config.first_of({"attention.key_length_mla", "attention.key_length"});
@@ -129,14 +140,7 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
       .copy("attention.kv_lora_rank", "kv_lora_rank")
       .set("num_key_value_heads", nullptr)
       .set("rope_scaling", latent_rope(config));
-  if (config.int_or("expert_group_count", 1, 1, kMaxExperts) > 1)
-    members.set("topk_method", "group_limited_greedy");
-  const int n_dense = config.int_or("leading_dense_block_count", 0, 0, kMaxLayers);
-  const bool is_v3 = members.has_tensor(base::cat("blk.", n_dense, ".exp_probs_b.bias"));
-  return members.read(is_v3 ? from_v3 : from_v2);
 }
-
-}  // namespace
 
 ModuleLayout latent_gguf_layout() {
   ModuleLayout layout =

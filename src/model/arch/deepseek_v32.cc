@@ -24,7 +24,24 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  return read_sparse_gguf(config, checkpoint).read(from_hf);
+}
+
 }  // namespace
+
+gguf::Members read_sparse_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  read_latent_gguf(config, members);
+  members.copy("attention.indexer.top_k", "index_topk");
+  return members;
+}
+
+ModuleLayout sparse_gguf_layout() {
+  ModuleLayout layout = latent_gguf_layout();
+  layout.ignored.push_back("blk.#.indexer.*");
+  return layout;
+}
 
 void finish_sparse_network(const Config& config, ModelSpec& spec, MoeFfnSpec moe) {
   each_ffn(spec, [](DenseFfnSpec& ffn) { ffn.bias = false; });  // whatever mlp_bias is
@@ -42,7 +59,10 @@ ModuleLayout sparse_layout(std::string_view prediction) {
 }
 
 Family deepseek_v32_family() {
-  return {"deepseek_v32", {"deepseek_v32"}, {}, from_hf, nullptr, sparse_layout("layers.61.*"), {}};
+  return {"deepseek_v32",      {"deepseek_v32"},
+          {"deepseek32"},      from_hf,
+          from_gguf,           sparse_layout("layers.61.*"),
+          sparse_gguf_layout()};
 }
 
 }  // namespace openllm::model

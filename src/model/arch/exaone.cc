@@ -1,6 +1,8 @@
-// EXAONE 3: llama under names of its own. Source: transformers models/exaone.
+// EXAONE 3: llama under names of its own. Sources: transformers models/exaone, llama.cpp's
+// "exaone" architecture.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -48,8 +50,15 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  return members.copy("block_count", "num_layers").read(from_hf);
+}
+
 }  // namespace
 
-Family exaone_family() { return {"exaone", {"exaone"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family exaone_family() {
+  return {"exaone", {"exaone"}, {"exaone"}, from_hf, from_gguf, hf_layout(), gguf::layout()};
+}
 
 }  // namespace openllm::model

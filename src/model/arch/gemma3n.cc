@@ -1,13 +1,14 @@
 // Gemma 3n, the text part: four residual streams (AltUp), low-rank linears beside attention
 // (LAuReL), rows of their own that tokens bring for each layer, keys and values shared by the last
 // layers, gates of which the first layers keep the largest. Vision and audio towers are ignored.
-// Source: transformers models/gemma3n.
+// Sources: transformers models/gemma3n, llama.cpp's "gemma3n" architecture.
 
 #include <algorithm>
 #include <cmath>
 #include <string>
 
 #include "model/arch/gemma.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -205,10 +206,76 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+/// Files have the deviations of the gates that are cut, -inf for none, of which config.json has the
+/// shares that lie below.
+void read_gguf_sparsity(const Config& config, gguf::Members& members) {
+  const auto deviations = config.numbers("activation_sparsity_scale");
+  members.leave({"activation_sparsity_scale"});
+  if (!deviations) return;
+  base::Json shares = base::Json::array();
+  for (const double deviation : *deviations)
+    shares.push_back(0.5 * std::erfc(-deviation / std::sqrt(2.0)));
+  members.set("activation_sparsity_pattern", shares);
+}
+
+int rows_of(const format::Checkpoint& checkpoint, std::string_view name) {
+  const tensor::TensorView* view = checkpoint.find(name);
+  if (view == nullptr || view->shape.n_dims() != 2 || view->shape[0] > kMaxVocab) {
+    base::fail_at(ErrorCode::kCorruptData, checkpoint.path(), "tensor ", name,
+                  ": missing or of another shape (expected a matrix)");
+  }
+  return static_cast<int>(view->shape[0]);
+}
+
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  base::Json types = base::Json::array();
+  for (const int windowed : members.each_layer("attention.sliding_window_pattern", 0, 1))
+    types.push_back(windowed != 0 ? "sliding_attention" : "full_attention");
+  read_gguf_sparsity(config, members);
+  members.set("layer_types", types)
+      .copy("attention.sliding_window", "sliding_window")
+      .copy("attention.shared_kv_layers", "num_kv_shared_layers")
+      .copy("embedding_length_per_layer_input", "hidden_size_per_layer_input")
+      .copy("final_logit_softcapping", "final_logit_softcapping")
+      .copy("rope.freq_base_swa", "rope_local_base_freq")
+      .copy("altup.num_inputs", "altup_num_inputs")
+      .copy("altup.active_idx", "altup_active_idx")
+      .set("laurel_rank", rows_of(checkpoint, "blk.0.laurel_l.weight"))
+      .set("vocab_size_per_layer_input", rows_of(checkpoint, "per_layer_token_embd.weight"));
+  return members.read(from_hf);
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout_with({
+      {role::kLayerInputTable, "per_layer_token_embd"},
+      {role::kLayerInputModel, "per_layer_model_proj"},
+      {role::kLayerInputNorm, "per_layer_proj_norm"},
+      {role::kLayerInputGate, "blk.#.inp_gate"},
+      {role::kLayerInputUp, "blk.#.proj"},
+      {role::kLayerInputPostNorm, "blk.#.post_norm"},
+      {role::kStreamIn, "altup_proj"},
+      {role::kStreamOut, "altup_unembd_proj"},
+      {role::kStreamRouterNorm, "blk.#.altup_router_norm"},
+      {role::kStreamRouter, "blk.#.altup_router"},
+      {role::kStreamPrediction, "blk.#.altup_predict_coef"},
+      {role::kStreamCorrection, "blk.#.altup_correct_coef"},
+      {role::kStreamOutputScale, "blk.#.altup_correct_scale.weight"},
+      {role::kLaurelLeft, "blk.#.laurel_l"},
+      {role::kLaurelRight, "blk.#.laurel_r"},
+      {role::kLaurelNorm, "blk.#.laurel_post_norm"},
+  });
+  // Layers that share keys may have unused ones in the file.
+  layout.ignored.insert(layout.ignored.end(),
+                        {"blk.#.attn_k.*", "blk.#.attn_v.*", "blk.#.attn_k_norm.*"});
+  return layout;
+}
+
 }  // namespace
 
 Family gemma3n_family() {
-  return {"gemma3n", {"gemma3n", "gemma3n_text"}, {}, from_hf, nullptr, hf_layout(), {}};
+  return {"gemma3n",    {"gemma3n", "gemma3n_text"}, {"gemma3n"}, from_hf, from_gguf, hf_layout(),
+          gguf_layout()};
 }
 
 }  // namespace openllm::model

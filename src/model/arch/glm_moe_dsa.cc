@@ -23,10 +23,17 @@ ModelSpec from_hf(const Config& config) {
   return spec;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  return read_sparse_gguf(config, checkpoint).read(from_hf);
+}
+
 }  // namespace
 
 Family glm_moe_dsa_family() {
-  return {"glm_moe_dsa", {"glm_moe_dsa"}, {}, from_hf, nullptr, sparse_layout("layers.78.*"), {}};
+  return {"glm_moe_dsa",       {"glm_moe_dsa"},
+          {"glm-dsa"},         from_hf,
+          from_gguf,           sparse_layout("layers.78.*"),
+          sparse_gguf_layout()};
 }
 
 }  // namespace openllm::model

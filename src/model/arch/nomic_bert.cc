@@ -139,6 +139,26 @@ ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) 
   return members.read(from_hf);
 }
 
+/// The second version. Converters leave out the bias behind the experts' sum.
+ModelSpec from_moe_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  members.leave({"attention.causal"})
+      .copy("moe_every_n_layers", "moe_every_n_layers")
+      .copy("expert_used_count", "moe_top_k")
+      .set("activation_function", "gelu")
+      .set("qkv_proj_bias", members.some_layer_has("attn_qkv.bias"))
+      .set("mlp_fc1_bias", members.some_layer_has("ffn_up.bias"))
+      .set("mlp_fc2_bias", members.some_layer_has("ffn_down.bias"));
+  const tensor::TensorView* types = checkpoint.find("token_types.weight");
+  if (types != nullptr) members.set("type_vocab_size", types->shape[0]);
+  ModelSpec spec = members.read(from_hf);
+  if (types == nullptr) spec.embedding.n_token_types = 0;
+  for (LayerSpec& layer : spec.layers) {
+    if (auto* moe = std::get_if<MoeFfnSpec>(&layer.ffn)) moe->output_bias = false;
+  }
+  return spec;
+}
+
 ModuleLayout gguf_layout() {
   return gguf::layout_with(
       {{role::kEmbeddingNorm, "token_embd_norm"},
@@ -150,11 +170,21 @@ ModuleLayout gguf_layout() {
        role::kFinalNorm, role::kHead, role::kPositions});
 }
 
+ModuleLayout gguf_moe_layout() {
+  ModuleLayout layout = gguf_layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
 Family nomic_bert_family() {
   return {"nomic_bert", {"nomic_bert"}, {"nomic-bert"}, from_hf,
           from_gguf,    hf_layout(),    gguf_layout()};
+}
+
+Family nomic_bert_moe_family() {
+  return {"nomic_bert_moe", {}, {"nomic-bert-moe"}, from_hf, from_moe_gguf, {}, gguf_moe_layout()};
 }
 
 }  // namespace openllm::model

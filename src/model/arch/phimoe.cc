@@ -1,8 +1,11 @@
 // Phi-3.5-MoE: Mixtral with LayerNorms, biases, and a router that weighs each expert among those
 // near to it. Its long RoPE is that of transformers: short factors at any length, with a factor of
-// cosines and sines of its own. Source: transformers models/phimoe.
+// cosines and sines of its own. Files of GGUF are computed likewise, where llama.cpp takes the
+// norms for RMS norms and the router for a softmax. Sources: transformers models/phimoe,
+// llama.cpp's "phimoe" architecture.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -69,8 +72,27 @@ ModuleLayout hf_layout() {
   return layout;
 }
 
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  gguf::Members members(config, checkpoint);
+  const int window = gguf::read_window(config, 0);
+  members.leave({"attention.sliding_window"})
+      .set("sliding_window", window > 0 ? base::Json(window) : base::Json(nullptr))
+      .set("lm_head_bias", members.has_tensor("output.bias"));
+  ModelSpec spec = members.read(from_hf);
+  spec.ropes[0].growth = {};
+  return spec;
+}
+
+ModuleLayout gguf_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 }  // namespace
 
-Family phimoe_family() { return {"phimoe", {"phimoe"}, {}, from_hf, nullptr, hf_layout(), {}}; }
+Family phimoe_family() {
+  return {"phimoe", {"phimoe"}, {"phimoe"}, from_hf, from_gguf, hf_layout(), gguf_layout()};
+}
 
 }  // namespace openllm::model

@@ -1,9 +1,10 @@
 // Texts of Qwen2-VL, Qwen2.5-VL and -Omni, Qwen3-VL (dense and MoE) and Qwen3-Omni: Qwen 2 and 3
 // with a RoPE of three axes, which are equal without images. Sources: transformers models/qwen2_vl,
 // models/qwen2_5_vl, models/qwen2_5_omni, models/qwen3_vl, models/qwen3_vl_moe,
-// models/qwen3_omni_moe.
+// models/qwen3_omni_moe, llama.cpp's "qwen2vl", "qwen3vl" and "qwen3vlmoe" architectures.
 
 #include "model/arch/family.h"
+#include "model/arch/gguf_members.h"
 #include "model/arch/hf.h"
 
 namespace openllm::model {
@@ -106,6 +107,18 @@ ModelSpec from_qwen3_omni(const Config& config) {
   return spec;
 }
 
+/// Of the sections of rope and the layers that images reach later a text needs nothing.
+template <ModelSpec (*from_hf)(const Config&)>
+ModelSpec from_gguf(const Config& config, const format::Checkpoint& checkpoint) {
+  return gguf::Members(config, checkpoint).read(from_hf);
+}
+
+ModuleLayout gguf_moe_layout() {
+  ModuleLayout layout = gguf::layout();
+  gguf::add_experts(layout);
+  return layout;
+}
+
 ModuleLayout qwen3_layout() {
   ModuleLayout layout = hf::llama_layout();
   hf::add_qk_norms(layout);
@@ -128,12 +141,17 @@ ModuleLayout turned_moe_layout() {
 }  // namespace
 
 Family qwen2_vl_family() {
-  return {
-      "qwen2_vl", {"qwen2_vl_text", "qwen2_5_vl_text"}, {}, from_qwen2, nullptr, hf::llama_layout(),
-      {}};
+  return {"qwen2_vl",
+          {"qwen2_vl_text", "qwen2_5_vl_text"},
+          {"qwen2vl"},
+          from_qwen2,
+          from_gguf<from_qwen2>,
+          hf::llama_layout(),
+          gguf::layout()};
 }
 Family qwen3_vl_family() {
-  return {"qwen3_vl", {"qwen3_vl_text"}, {}, from_qwen3, nullptr, qwen3_layout(), {}};
+  return {"qwen3_vl",     {"qwen3_vl_text"}, {"qwen3vl"}, from_qwen3, from_gguf<from_qwen3>,
+          qwen3_layout(), gguf::layout()};
 }
 Family qwen2_5_omni_family() {
   return {"qwen2_5_omni", {"qwen2_5_omni_text"}, {}, from_qwen2_omni,
@@ -144,8 +162,9 @@ Family qwen3_omni_moe_family() {
           nullptr,          qwen3_moe_layout(),      {}};
 }
 Family qwen3_vl_moe_family() {
-  return {"qwen3_vl_moe", {"qwen3_vl_moe_text"}, {}, from_qwen3_moe,
-          nullptr,        turned_moe_layout(),   {}};
+  return {"qwen3_vl_moe",   {"qwen3_vl_moe_text"},     {"qwen3vlmoe"},
+          from_qwen3_moe,   from_gguf<from_qwen3_moe>, turned_moe_layout(),
+          gguf_moe_layout()};
 }
 
 }  // namespace openllm::model

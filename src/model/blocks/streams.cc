@@ -15,7 +15,8 @@ Tensor stream_of(Tensor streams, std::int64_t dim, int i) { return streams.colum
 }  // namespace
 
 Streams::Streams(const StreamsSpec& spec, BlockBuilder& builder) : spec_(spec), dim_(builder.dim) {
-  for (At at; at.expert < spec.n - 1; ++at.expert) {
+  // GGUF has them in one tensor, as experts are.
+  for (At at{.n_experts = spec.n - 1}; at.expert < spec.n - 1; ++at.expert) {
     in_.emplace_back(builder, std::vector<LinearPart>{{role::kStreamIn, dim_}}, dim_, at);
     out_.emplace_back(builder, std::vector<LinearPart>{{role::kStreamOut, dim_}}, dim_, at);
   }
