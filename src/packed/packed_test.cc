@@ -30,7 +30,7 @@ using testing::HasSubstr;
 constexpr auto kAlways = [] { return true; };
 
 /// A RunAll.
-constexpr auto run_here = [](std::size_t n, base::FunctionRef<void(std::size_t)> body) {
+constexpr auto kRunHere = [](std::size_t n, base::FunctionRef<void(std::size_t)> body) {
   for (std::size_t i = 0; i < n; ++i) body(i);
 };
 
@@ -69,7 +69,7 @@ class PackedTest : public testing::Test {
   /// What opening says; empty: nothing is wrong.
   static std::string refusal(const std::string& path, const Key& name = {1, 2}) {
     try {
-      const Copy copy(path, name, run_here);
+      const Copy copy(path, name, kRunHere);
       return {};
     } catch (const Error& error) {
       return error.what();
@@ -91,7 +91,7 @@ class PackedTest : public testing::Test {
 
 TEST_F(PackedTest, GivesBackWhatWasWritten) {
   const std::string path = write(of_model("a"));
-  const Copy copy(path, {1, 2}, run_here);
+  const Copy copy(path, {1, 2}, kRunHere);
   const auto small = copy.find({9, 9}, small_.size());
   const auto large = copy.find({1, 5}, large_.size());
   ASSERT_EQ(small.size(), small_.size());
@@ -109,7 +109,7 @@ TEST_F(PackedTest, GivesBackWhatWasWritten) {
 
 TEST_F(PackedTest, StaysUsableWhenItIsDeleted) {
   const std::string path = write(of_model("a"));
-  const Copy copy(path, {1, 2}, run_here);
+  const Copy copy(path, {1, 2}, kRunHere);
   fs::remove(path);
   EXPECT_EQ(std::memcmp(copy.find({9, 9}, small_.size()).data(), small_.data(), small_.size()), 0);
 }
@@ -151,7 +151,7 @@ TEST_F(PackedTest, OnlyTheSealSparesTheCheck) {
   std::size_t n_checked = 0;
   const auto counting = [&](std::size_t n, base::FunctionRef<void(std::size_t)> body) {
     n_checked += n;
-    run_here(n, body);
+    kRunHere(n, body);
   };
   const auto open_it = [&] { const Copy copy(path, {1, 2}, counting); };
   open_it();
