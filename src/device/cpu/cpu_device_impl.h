@@ -24,7 +24,7 @@ namespace openllm::device::cpu {
 /// How closely activations are kept in products.
 enum class Precision : std::uint8_t {
   kCoarse,  ///< Quantised weights: int8, a scale per 32. BF16 weights: BF16 if the kernels have it.
-  kFine,    ///< Quantised weights: two planes of int8, 16 bits, twice the work. BF16 weights: f32.
+  kFine,    ///< Quantised weights: 16 bits, a scale per 256, twice the work. BF16 weights: f32.
 };
 
 class CpuDevice final : public Device {
