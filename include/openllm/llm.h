@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -155,6 +156,15 @@ class OPENLLM_API LLM {
   /// Ends what runs with kUnavailable and frees weights, KV cache and tokenizer. The next use loads
   /// them again.
   void unload() const;
+
+  /// What became of the copy of the packed weights that loading takes them from, or makes for the
+  /// next time (openllm/packed_copies.h): a sentence. Empty while the model is not loaded, and
+  /// where the backend has none.
+  std::string packed_copy() const;
+  /// Whether it is being written, which goes on while no request runs.
+  bool is_writing_packed_copy() const;
+  /// Writes it to the end now. Returns when it is there, or will not be: `packed_copy` says which.
+  void finish_packed_copy(const std::stop_token& stop = {}) const;
 
   /// Ends all requests of this `GenerateOptions::request_id` with FinishReason::kCancelled. Returns
   /// how many there were.

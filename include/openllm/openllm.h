@@ -22,6 +22,7 @@
 #include "openllm/models.h"
 #include "openllm/options.h"
 #include "openllm/outputs.h"
+#include "openllm/packed_copies.h"
 #include "openllm/receipt.h"
 #include "openllm/runner.h"
 #include "openllm/server.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -103,6 +104,10 @@ class Backend {
   /// What requests have the adapter by; the number is above 0, and the same as long as it is
   /// mounted. Throws kNotFound where "adapter_name". May ask a server.
   virtual AdapterUse find_adapter(const std::string& name);
+  /// As LLM::packed_copy, and the next two; `stops` is asked now and then.
+  virtual std::string packed_copy() const { return {}; }
+  virtual bool is_writing_packed_copy() const { return false; }
+  virtual void finish_packed_copy(const std::function<bool()>& /*stops*/) {}
   /// Ends every request with FinishReason::kError and `failure`; later ones are refused with
   /// kUnavailable. Returns once no thread of the backend runs. Called at most once, and not by an
   /// EventSink.

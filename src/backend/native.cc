@@ -9,10 +9,12 @@
 #include "backend/check_options.h"
 #include "backend/kv_budget.h"
 #include "backend/native_adapters.h"
+#include "backend/packed_copies.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/system_limits.h"
 #include "device/device.h"
+#include "device/packed_weights.h"
 #include "engine/engine.h"
 #include "model/model.h"
 
@@ -44,10 +46,11 @@ Capabilities native_capabilities() {
 
 class NativeBackend final : public Backend {
  public:
-  NativeBackend(std::unique_ptr<device::Device> device, std::unique_ptr<model::Model> model,
-                device::KvType kv_type, const engine::EngineOptions& options,
-                std::size_t max_adapters)
-      : device_(std::move(device)),
+  NativeBackend(std::unique_ptr<PackedCopies> packed, std::unique_ptr<device::Device> device,
+                std::unique_ptr<model::Model> model, device::KvType kv_type,
+                const engine::EngineOptions& options, std::size_t max_adapters)
+      : packed_(std::move(packed)),
+        device_(std::move(device)),
         model_(std::move(model)),
         runner_(*device_, *model_),
         kv_type_(kv_type),
@@ -55,7 +58,13 @@ class NativeBackend final : public Backend {
         source_{options.max_source_len, model_->spec().decoder_start},
         adapter_host_(*model_),
         adapters_(adapter_host_, max_adapters),
-        engine_(runner_, options, clock_) {}
+        engine_(runner_, options, clock_) {
+    packed_->start_writing([this] {
+      const EngineStats stats = engine_.stats();
+      return stats.n_running == 0 && stats.n_waiting == 0;
+    });
+  }
+  ~NativeBackend() override { packed_->stop(); }
 
   Capabilities capabilities() const noexcept override { return native_capabilities(); }
   int vocab_size() const noexcept override { return runner_.vocab_size(); }
@@ -80,10 +89,14 @@ class NativeBackend final : public Backend {
   void unmount_adapter(const std::string& name) override { adapters_.unmount(name); }
   std::vector<AdapterOptions> adapters() const override { return adapters_.list(); }
   AdapterUse find_adapter(const std::string& name) override { return adapters_.find(name); }
+  std::string packed_copy() const override { return packed_->state(); }
+  bool is_writing_packed_copy() const override { return packed_->is_writing(); }
+  void finish_packed_copy(const std::function<bool()>& stops) override { packed_->finish(stops); }
   void shut_down(const base::Failure& failure) override { engine_.shut_down(failure); }
 
  private:
   base::SteadyClock clock_;
+  std::unique_ptr<PackedCopies> packed_;  // has the bytes of weights
   std::unique_ptr<device::Device> device_;
   std::unique_ptr<model::Model> model_;
   NativeRunner runner_;
@@ -143,8 +156,10 @@ model::ModelOptions options_of_model(const format::Checkpoint& checkpoint,
 
 std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOptions& options) {
   check_options(options);
+  auto packed = std::make_unique<PackedCopies>(checkpoint, options, packed::read_settings());
   auto device = device::make_device(options.device, {.n_threads = options.n_threads,
                                                      .fast_activations = options.fast_activations});
+  device::use_packed_weights(*device, *packed);
   model::ModelOptions model_options = options_of_model(checkpoint, options, *device);
   if (options.progress) {
     model_options.progress = [&options](double fraction) {
@@ -175,8 +190,8 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   engine_options.rope_depends_on_length = model->spec().rope_depends_on_length();
   engine_options.kv_groups = model->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;
-  return std::make_unique<NativeBackend>(std::move(device), std::move(model), model_options.kv_type,
-                                         engine_options,
+  return std::make_unique<NativeBackend>(std::move(packed), std::move(device), std::move(model),
+                                         model_options.kv_type, engine_options,
                                          static_cast<std::size_t>(options.max_adapters));
 }
 

@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "base/error.h"
@@ -42,7 +44,36 @@ class Descriptor {
   int fd_;
 };
 
+std::int64_t nanoseconds(const timespec& time) noexcept {
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+FileIdentity identity_in(const struct stat& info) noexcept {
+  return {static_cast<std::uint64_t>(info.st_dev), static_cast<std::uint64_t>(info.st_ino),
+          static_cast<std::uint64_t>(info.st_size), nanoseconds(info.st_mtim),
+          nanoseconds(info.st_ctim)};
+}
+
+/// Reads a byte, by which the system notes the use of a file unless it did so today.
+void read_noticed(const std::string& path) noexcept {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return;
+  char byte = 0;
+  (void)!::read(fd, &byte, 1);
+  ::close(fd);
+}
+
 }  // namespace
+
+FileIdentity identity_of(const std::string& path) noexcept {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? identity_in(info) : FileIdentity{};
+}
+
+FileIdentity identity_of(int descriptor) noexcept {
+  struct stat info {};
+  return ::fstat(descriptor, &info) == 0 ? identity_in(info) : FileIdentity{};
+}
 
 int open_unnoticed(const std::string& path, int more_flags) noexcept {
   const int flags = O_RDONLY | O_CLOEXEC | more_flags;
@@ -51,6 +82,11 @@ int open_unnoticed(const std::string& path, int more_flags) noexcept {
 }
 
 void note_use(const std::string& path) noexcept {
+  read_noticed(path);
+  constexpr std::int64_t kWeek = std::int64_t{7} * 24 * 3600;
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return;
+  if (std::max(info.st_atim.tv_sec, info.st_mtim.tv_sec) > ::time(nullptr) - kWeek) return;
   const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
   (void)::utimensat(AT_FDCWD, path.c_str(), static_cast<const timespec*>(times), 0);
 }
@@ -58,6 +94,7 @@ void note_use(const std::string& path) noexcept {
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const Descriptor file(path, path);
   size_ = file.regular_file_size(path);
+  identity_ = identity_of(file.get());
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
   if (address == MAP_FAILED) fail_at(ErrorCode::kIo, path, "cannot map: ", std::strerror(errno));
@@ -71,12 +108,14 @@ MappedFile::~MappedFile() {
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
       data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+      size_(std::exchange(other.size_, 0)),
+      identity_(other.identity_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(identity_, other.identity_);
   return *this;
 }
 

@@ -1,6 +1,7 @@
 #include "base/system_limits.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <filesystem>
@@ -86,6 +87,21 @@ TEST_F(SystemLimits, QuotasAreRoundedUp) {
   write("cgroup/cpu.max", "100001 100000\n");
   const int all = available_cpus({files_.proc, (root_ / "none").string()});
   EXPECT_EQ(available_cpus(files_), std::min(all, 2));
+}
+
+// What taskset leaves is what counts.
+TEST_F(SystemLimits, TheAffinityIsALimitToo) {
+  cpu_set_t before;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof(before), &before), 0);
+  int first = 0;
+  while (!CPU_ISSET(first, &before)) ++first;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(first, &one);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof(one), &one), 0);
+  EXPECT_EQ(available_cpus(files_), 1);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof(before), &before), 0);
+  EXPECT_EQ(available_cpus(files_), CPU_COUNT(&before));
 }
 
 // The sanitizers' own memory is beyond any limit.

@@ -44,6 +44,7 @@ struct Arguments {
   ImportOptions import{};                      ///< import
   bool yes = false;                            ///< prune
   bool dry_run = false;                        ///< prune
+  bool packed = false;                         ///< prune
   bool hub = false;                            ///< models remove
   bool all = false;                            ///< models
   bool names = false;                          ///< models

@@ -16,6 +16,8 @@ constexpr std::array kKnown{
     Variable{"OPENLLM_HOME",
              "Folder of the model store; else $XDG_CACHE_HOME/openllm, else "
              "~/.cache/openllm."},
+    Variable{"OPENLLM_PACKED_COPIES",
+             "What packed copies of weights may take on the disk (20G; default: 32G), or off."},
     Variable{"OPENLLM_BACKEND", "Engine where --backend names none."},
     Variable{"OPENLLM_DEVICE", "Device where --device names none."},
     Variable{"OPENLLM_DTYPE", "Type of weights that are not quantised, where --dtype says none."},

@@ -90,13 +90,16 @@ void add_import(CLI::App& app, Arguments& a) {
 void add_prune(CLI::App& app, Arguments& a) {
   CLI::App* prune = add_command(
       &app, "prune", "Delete what no model needs in the store and the Hugging Face cache",
-      "Damaged models of the store, downloads that were cut, files that no model has.\n"
+      "Damaged models of the store, downloads that were cut, files that no model has, and packed\n"
+      "copies of weights whose model is gone or was changed.\n"
       "Examples:\n"
       "  openllm prune            asks before each\n"
       "  openllm prune --dry-run  deletes nothing\n"
+      "  openllm prune --packed -y  all packed copies, too; the next load makes them again\n"
       "  openllm prune -y --json");
   prune->add_flag("-y,--yes", a.yes, "Delete without asking");
   prune->add_flag("-n,--dry-run", a.dry_run, "Print what would be deleted, and delete nothing");
+  prune->add_flag("--packed", a.packed, "All packed copies of weights, too");
   prune->add_flag("--json", a.json, "Print what was deleted, or would be, as JSON");
 }
 

@@ -70,6 +70,12 @@ const std::vector<UnreadableTensor>& Gguf::unreadable() const noexcept {
   return impl_->tensors.unreadable;
 }
 
+std::vector<const base::MappedFile*> Gguf::files() const {
+  std::vector<const base::MappedFile*> files = {&impl_->metadata->file()};
+  for (const base::MappedFile& file : impl_->later_files) files.push_back(&file);
+  return files;
+}
+
 void Gguf::drop_pages(const tensor::TensorView& view) const noexcept {
   const auto drop_from = [&view](const base::MappedFile& file) {
     if (contains(file.bytes(), view.bytes)) file.drop_pages(view.bytes);

@@ -23,6 +23,8 @@ class Gguf final : public Checkpoint {
   const base::Json& config() const noexcept override;
   const std::vector<NamedTensor>& tensors() const noexcept override;
   const std::vector<UnreadableTensor>& unreadable() const noexcept override;
+  /// What the tensors' bytes lie in, but for those that were made of them.
+  std::vector<const base::MappedFile*> files() const;
   void drop_pages(const tensor::TensorView& view) const noexcept override;
   const GgufMetadata& metadata() const noexcept;
 

@@ -207,6 +207,12 @@ void HfFolder::open_sharded(const std::string& index_path) {
   }
 }
 
+std::vector<const base::MappedFile*> HfFolder::files() const {
+  std::vector<const base::MappedFile*> files;
+  for (const base::MappedFile& file : files_) files.push_back(&file);
+  return files;
+}
+
 void HfFolder::drop_pages(const tensor::TensorView& view) const noexcept {
   for (const base::MappedFile& file : files_) {
     if (contains(file.bytes(), view.bytes)) file.drop_pages(view.bytes);

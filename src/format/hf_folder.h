@@ -60,6 +60,8 @@ class HfFolder final : public Checkpoint {
   const std::vector<UnreadableTensor>& unreadable() const noexcept override {
     return tensors_.unreadable;
   }
+  /// What the tensors' bytes lie in, but for those that were made of them.
+  std::vector<const base::MappedFile*> files() const;
   void drop_pages(const tensor::TensorView& view) const noexcept override;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "kernels/file_blocks.h"
 #include "tensor/quant/quant.h"
@@ -372,6 +373,27 @@ void pack_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
   put_row(matrix, data, row, [&](std::int64_t k, std::int64_t n, FileGroup& file) {
     read_blocks(matrix.format, blocks + k / kSuperGroup * bytes, n, file);
   });
+}
+
+std::uint64_t layout_fingerprint(PackFormat format) {
+  // Packs a matrix of two tiles and two super groups made of every byte, and hashes what comes.
+  constexpr std::int64_t kColumns = 2 * kSuperGroup;
+  constexpr std::int64_t kRows = kTileRows + 1;
+  const PackedMatrix matrix = packed_shape(format, kRows, kColumns);
+  std::vector<unsigned char> data(packed_bytes(matrix));
+  std::vector<unsigned char> row(
+      static_cast<std::size_t>(file_bytes_per_256(format) * (kColumns / kSuperGroup)));
+  std::uint64_t hash = 0xCBF29CE484222325U ^ static_cast<std::uint64_t>(matrix.tile_bytes);
+  std::uint64_t state = 1;
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    for (unsigned char& byte : row) {
+      state = state * 6364136223846793005U + 1442695040888963407U;
+      byte = static_cast<unsigned char>(state >> 56U);
+    }
+    pack_row(matrix, data.data(), r, row.data());
+  }
+  for (const unsigned char byte : data) hash = (hash ^ byte) * 0x100000001B3U;
+  return hash;
 }
 
 void pack_codes(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,

@@ -24,6 +24,10 @@ std::size_t packed_bytes(const PackedMatrix& matrix) noexcept;
 void pack_row(const PackedMatrix& matrix, unsigned char* data, std::int64_t row,
               const unsigned char* blocks);
 
+/// A number that changes with what `pack_row` makes of a row: of two programs that give the same
+/// one, one can use what the other packed.
+std::uint64_t layout_fingerprint(PackFormat format);
+
 /// A row as codes, with a scale and a zero point for every 32 of them: value = scale * (code -
 /// zero).
 struct CodeRow {

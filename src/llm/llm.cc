@@ -180,6 +180,18 @@ ReplayResult LLM::replay(const std::string& receipt,
 
 void LLM::load() const { (void)impl().load(); }
 void LLM::unload() const { impl().unload(); }
+std::string LLM::packed_copy() const {
+  const auto backend = impl().runtime().backend_or_null();
+  return backend == nullptr ? std::string() : backend->packed_copy();
+}
+bool LLM::is_writing_packed_copy() const {
+  const auto backend = impl().runtime().backend_or_null();
+  return backend != nullptr && backend->is_writing_packed_copy();
+}
+void LLM::finish_packed_copy(const std::stop_token& stop) const {
+  const auto backend = impl().runtime().backend_or_null();
+  if (backend != nullptr) backend->finish_packed_copy([&] { return stop.stop_requested(); });
+}
 std::size_t LLM::cancel(const std::string& request_id) const { return impl().cancel(request_id); }
 bool LLM::is_loaded() const noexcept {
   return impl_ != nullptr && impl_->runtime().backend_or_null() != nullptr;

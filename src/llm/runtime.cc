@@ -161,7 +161,9 @@ std::shared_ptr<backend::Backend> Runtime::load_chosen() {
       return loaded;
     } catch (const Error& error) {
       auto next = backend::choose_next(now, error, entries_, model_.source(), options_);
-      if (!next && !failure && now.refusals.empty()) throw;
+      const bool could_not =
+          error.code() == ErrorCode::kUnsupported || error.code() == ErrorCode::kUnavailable;
+      if (!next && !failure && (now.refusals.empty() || !could_not)) throw;
       if (!next && !failure) {  // else nobody would learn why the model came to this backend
         throw Error(error.code(), base::cat(error.what(), "; ", now.refusals), error.where(),
                     error.reason());

@@ -1,10 +1,10 @@
 #include "openllm/store.h"
 
-#include <cstdlib>
 #include <filesystem>
 #include <set>
 
 #include "base/error.h"
+#include "base/home.h"
 #include "base/nearest.h"
 #include "store/entries.h"
 #include "store/names.h"
@@ -17,14 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string default_root() {
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string(value == nullptr ? "" : value);
-  };
-  if (std::string home = variable("OPENLLM_HOME"); !home.empty()) return home;
-  if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty())
-    return cache + "/openllm";
-  if (const std::string home = variable("HOME"); !home.empty()) return home + "/.cache/openllm";
+  std::string root = base::home_folder();
+  if (!root.empty()) return root;
   base::fail(ErrorCode::kNotFound,
              "model store: none of OPENLLM_HOME, XDG_CACHE_HOME and HOME is set");
 }

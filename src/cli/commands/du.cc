@@ -44,8 +44,12 @@ std::string size_or_dash(std::int64_t bytes) { return bytes == 0 ? "-" : readabl
 
 int du_command(const Arguments& arguments) {
   const DiskUsage usage = disk_usage(arguments.model);
+  std::int64_t packed = 0;
+  for (const PackedCopy& copy : packed_copies()) packed += copy.bytes;
   if (arguments.json) {
-    print(to_json(usage).dump() + "\n");
+    base::Json json = to_json(usage);
+    json["packed_bytes"] = packed;
+    print(json.dump() + "\n");
     return 0;
   }
   constexpr std::size_t kShownDigits = 12;
@@ -63,6 +67,10 @@ int du_command(const Arguments& arguments) {
   }
   if (rows.size() > 1) print(table(rows) + "\n");
   print(base::cat("total  ", readable_size(usage.bytes), "\n"));
+  if (packed > 0) {
+    print(base::cat("packed copies  ", readable_size(packed),
+                    "  (openllm prune --packed deletes them)\n"));
+  }
   return 0;
 }
 

@@ -40,8 +40,20 @@ struct Item {
   std::function<bool(const Leftover&)> remove;
 };
 
-std::vector<Item> find_items() {
+/// Packed copies that no load will take; `all`: every one, since the next load can make it again.
+void add_packed_copies(bool all, std::vector<Item>& items) {
+  for (PackedCopy& copy : packed_copies()) {
+    if (copy.unusable.empty() && !all) continue;
+    std::string reason = copy.unusable.empty() ? base::cat("packed copy of ", copy.source)
+                                               : base::cat("packed copy: ", copy.unusable);
+    items.push_back({{copy.path, std::move(reason), copy.bytes},
+                     [copy](const Leftover& /*one*/) { return remove_packed_copy(copy); }});
+  }
+}
+
+std::vector<Item> find_items(const Arguments& arguments) {
   std::vector<Item> items;
+  add_packed_copies(arguments.packed, items);
   const ModelStore store;
   for (Leftover& leftover : store.leftovers()) {
     items.push_back(
@@ -62,7 +74,7 @@ std::vector<Item> find_items() {
 }  // namespace
 
 int prune_command(const Arguments& arguments) {
-  const std::vector<Item> items = find_items();
+  const std::vector<Item> items = find_items(arguments);
   const bool deletes = !arguments.dry_run;
   if (!items.empty() && deletes && !arguments.yes && !stdin_is_terminal()) {
     base::fail(ErrorCode::kInvalidArgument, "prune: there is nobody to ask about ", items.size(),

@@ -1,4 +1,6 @@
 #include <chrono>
+#include <cstdio>
+#include <stop_token>
 
 #include "base/error.h"
 #include "cli/answer.h"
@@ -38,6 +40,18 @@ Prompt make_prompt(const LLM& llm, const Arguments& arguments, const std::string
   return text;
 }
 
+/// The first answer of a model leaves a copy of its packed weights, so that the next one comes
+/// sooner. A server writes it while nobody asks; here there is no such time.
+void keep_packed_copy(const LLM& llm, const Arguments& arguments, const std::stop_token& stop) {
+  if (llm.is_writing_packed_copy()) {
+    std::fflush(stdout);  // whoever reads the answer need not wait
+    if (stderr_is_terminal())
+      note("openllm: keeping a packed copy for quicker starts; Ctrl-C leaves it\n");
+    llm.finish_packed_copy(stop);
+  }
+  if (arguments.verbose) note(base::cat("openllm: debug: ", llm.packed_copy(), "\n"));
+}
+
 int answer_once(const LLM& llm, const Arguments& arguments, const std::string& text,
                 double load_s) {
   const InterruptGuard guard(InterruptPipe::Second::kEndsProgram);
@@ -59,6 +73,7 @@ int answer_once(const LLM& llm, const Arguments& arguments, const std::string& t
   }
   write_receipt(arguments.receipt, output);
   if (arguments.verbose) note(describe(timing) + "\n");
+  keep_packed_copy(llm, arguments, guard.token());
   return guard.interrupted() ? kExitInterrupted : status_of(output, arguments.generate, options);
 }
 

@@ -56,7 +56,8 @@ CpuDevice::CpuDevice(const kernels::Kernels& kernels, int n_threads, Precision p
     : kernels_(kernels), team_(n_threads), precision_(precision), sizes_only_(sizes_only) {}
 
 std::unique_ptr<Weight> CpuDevice::upload(const WeightSource& source, WeightRole role) {
-  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &team_, &arena_);
+  return CpuWeight::upload(source, role, sizes_only_ ? nullptr : &team_, &arena_,
+                           known_ ? &*known_ : nullptr);
 }
 
 std::unique_ptr<Weight> CpuDevice::upload_beside(const WeightSource& source, WeightRole role) {
@@ -384,6 +385,10 @@ std::vector<std::string> cpu_isas() {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < n; ++i) names.emplace_back(all[i]->name);
   return names;
+}
+
+void use_packed_weights(Device& device, PackedWeights& packed) {
+  if (auto* const cpu = dynamic_cast<cpu::CpuDevice*>(&device)) cpu->use_packed(packed);
 }
 
 std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options) {

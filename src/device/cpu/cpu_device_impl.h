@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "device/cpu/rope.h"
 #include "device/cpu/weight.h"
 #include "device/device.h"
+#include "device/packed_weights.h"
 #include "device/routed_slots.h"
 #include "device/state_segments.h"
 #include "kernels/kernels.h"
@@ -22,13 +24,14 @@ namespace openllm::device::cpu {
 /// How closely activations are kept in products.
 enum class Precision : std::uint8_t {
   kCoarse,  ///< Quantised weights: int8, a scale per 32. BF16 weights: BF16 if the kernels have it.
-  kFine,    ///< Quantised weights: two planes of int8, 16 bits, twice the work. BF16 weights: f32.
+  kFine,    ///< Quantised weights: 16 bits, a scale per 256, twice the work. BF16 weights: f32.
 };
 
 class CpuDevice final : public Device {
  public:
   CpuDevice(const kernels::Kernels& kernels, int n_threads, Precision precision,
             bool sizes_only = false);
+  void use_packed(PackedWeights& packed) { known_.emplace(packed); }
 
   std::string name() const override { return "cpu"; }
   std::string isa() const override { return kernels_.name; }
@@ -230,6 +233,7 @@ class CpuDevice final : public Device {
   Arena arena_{std::size_t{256} << 20U};  // what is not touched costs nothing
   /// Of adapters, which come and go: one that stays keeps little of those beside it.
   Arena beside_{std::size_t{4} << 20U};
+  std::optional<KnownLayouts> known_{};
   const Precision precision_;
   const bool sizes_only_;
   std::exception_ptr failure_{};

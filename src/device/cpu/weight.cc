@@ -147,21 +147,19 @@ void pack_tile(std::span<const RowSource> parts, std::int64_t tile, Segment& seg
   }
 }
 
-Segment pack_segment(std::span<const RowSource> parts, std::int64_t first_row,
-                     base::ThreadTeam* team, Arena* arena) {
-  std::int64_t n_rows = 0;
-  for (const RowSource& part : parts) n_rows += part.n_rows;
-  Segment segment;
-  segment.first_row = first_row;
-  segment.matrix = kernels::packed_shape(parts[0].format, n_rows, parts[0].n_columns);
-  if (team == nullptr) return segment;
-  const std::size_t n_bytes = kernels::packed_bytes(segment.matrix);
-  segment.memory = arena == nullptr ? AlignedMemory(n_bytes) : arena->take(n_bytes);
-  segment.matrix.data = segment.memory.data();
+std::vector<const WeightPart*> parts_of(std::span<const RowSource> rows) {
+  std::vector<const WeightPart*> parts;
+  for (const RowSource& row : rows) parts.push_back(row.part);
+  return parts;
+}
+
+/// Packs all rows into the segment's memory, which is zeroed.
+void pack_rows(std::span<const RowSource> parts, base::ThreadTeam& team, Segment& segment) {
+  const std::int64_t n_rows = segment.matrix.n_rows;
   const std::int64_t n_tiles = (n_rows + kernels::kTileRows - 1) / kernels::kTileRows;
   std::atomic<std::int64_t> first_bad{n_rows};
   std::atomic<bool> no_memory{false};
-  team->run(static_cast<std::size_t>(n_tiles), [&](std::size_t tile) {
+  team.run(static_cast<std::size_t>(n_tiles), [&](std::size_t tile) {
     try {
       pack_tile(parts, static_cast<std::int64_t>(tile), segment, first_bad);
     } catch (const std::bad_alloc&) {  // must not leave a thread of the team
@@ -173,6 +171,33 @@ Segment pack_segment(std::span<const RowSource> parts, std::int64_t first_row,
   for (const RowSource& part : parts) {
     if (bad < part.n_rows) fail_in_row(part, bad);
     bad -= part.n_rows;
+  }
+}
+
+Segment pack_segment(std::span<const RowSource> parts, std::int64_t first_row,
+                     base::ThreadTeam* team, Arena* arena, KnownLayouts* known) {
+  std::int64_t n_rows = 0;
+  for (const RowSource& part : parts) n_rows += part.n_rows;
+  Segment segment;
+  segment.first_row = first_row;
+  segment.matrix = kernels::packed_shape(parts[0].format, n_rows, parts[0].n_columns);
+  if (team == nullptr) return segment;
+  const std::size_t n_bytes = kernels::packed_bytes(segment.matrix);
+  std::uint64_t layout = 0;
+  if (known != nullptr) {
+    layout = known->fingerprint(segment.matrix.format);
+    for (const RowSource& part : parts)
+      layout = layout * 31 + known->fingerprint(part.part->view.dtype);
+    const auto packed = known->packed().find(parts_of(parts), layout, n_bytes);
+    segment.matrix.data = reinterpret_cast<const unsigned char*>(packed.data());
+    if (!packed.empty()) return segment;
+  }
+  segment.memory = arena == nullptr ? AlignedMemory(n_bytes) : arena->take(n_bytes);
+  segment.matrix.data = segment.memory.data();
+  pack_rows(parts, *team, segment);
+  if (known != nullptr) {
+    known->packed().note(parts_of(parts), layout,
+                         std::as_bytes(std::span(segment.matrix.data, n_bytes)));
   }
   return segment;
 }
@@ -214,6 +239,31 @@ std::vector<float> read_vector(const WeightSource& source) {
 
 }  // namespace
 
+std::uint64_t KnownLayouts::fingerprint(kernels::PackFormat format) {
+  const auto [found, is_new] = formats_.try_emplace(format, 0);
+  if (is_new) found->second = kernels::layout_fingerprint(format);
+  return found->second;
+}
+
+std::uint64_t KnownLayouts::fingerprint(tensor::DType from) {
+  const tensor::Transcoding* transcoding = tensor::find_transcoding(from);
+  if (transcoding == nullptr) return 0;
+  const auto [found, is_new] = types_.try_emplace(from, 0);
+  if (!is_new) return found->second;
+  constexpr std::size_t kElements = 1024;
+  std::vector<unsigned char> blocks(tensor::byte_size(from, kElements));
+  std::uint64_t state = 1;
+  for (unsigned char& byte : blocks) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    byte = static_cast<unsigned char>(state >> 56U);
+  }
+  std::vector<unsigned char> made(tensor::byte_size(transcoding->to, kElements));
+  transcoding->convert(blocks.data(), made.data(), kElements);
+  std::uint64_t hash = 0xCBF29CE484222325U;
+  for (const unsigned char byte : made) hash = (hash ^ byte) * 0x100000001B3U;
+  return found->second = hash;
+}
+
 std::size_t CpuWeight::bytes() const noexcept {
   std::size_t n = vector_.size() * sizeof(float) + column_order_.size() * sizeof(std::int32_t);
   for (const Segment& segment : segments_) n += kernels::packed_bytes(segment.matrix);
@@ -227,7 +277,8 @@ void CpuWeight::read_row(std::int64_t row, float* out) const {
 }
 
 std::unique_ptr<CpuWeight> CpuWeight::upload(const WeightSource& source, WeightRole role,
-                                             base::ThreadTeam* team, Arena* arena) {
+                                             base::ThreadTeam* team, Arena* arena,
+                                             KnownLayouts* known) {
   base::check(!source.parts.empty(), "device: a weight without parts");
   auto weight = std::make_unique<CpuWeight>();
   if (role == WeightRole::kVector) {
@@ -255,7 +306,7 @@ std::unique_ptr<CpuWeight> CpuWeight::upload(const WeightSource& source, WeightR
     }
     const auto run = std::span<const RowSource>(parts).subspan(begin, end - begin);
     if (n_rows > 0)
-      weight->segments_.push_back(pack_segment(run, weight->out_features_, team, arena));
+      weight->segments_.push_back(pack_segment(run, weight->out_features_, team, arena, known));
     weight->out_features_ += n_rows;
     begin = end;
   }

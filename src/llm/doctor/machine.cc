@@ -10,6 +10,7 @@
 #include "device/cpu/cpu_device.h"
 #include "llm/doctor/findings.h"
 #include "llm/llm_config.h"
+#include "openllm/packed_copies.h"
 
 namespace openllm::llm {
 namespace {
@@ -44,6 +45,24 @@ void examine_store(Diagnosis& diagnosis) {
                     "the next `openllm models add` removes them");
     }
   });
+}
+
+/// What loads leave beside the store.
+void examine_packed_copies(Diagnosis& diagnosis) {
+  Findings findings(diagnosis.findings, "store");
+  findings.attempt(
+      "unset OPENLLM_PACKED_COPIES, or set it to off, auto or a size such as 20G", [&] {
+        const std::string described = describe_packed_copies();
+        const std::vector<PackedCopy> copies = packed_copies();
+        if (!copies.empty()) findings.note(described);
+        std::int64_t n_bytes = 0;
+        for (const PackedCopy& copy : copies) n_bytes += copy.unusable.empty() ? 0 : copy.bytes;
+        if (n_bytes > 0) {
+          findings.note(
+              base::cat(n_bytes / 1'000'000, " MB of packed copies are of no use any more"),
+              "openllm prune");
+        }
+      });
 }
 
 void examine_environment(Diagnosis& diagnosis) {
@@ -82,6 +101,7 @@ void examine_machine(Diagnosis& diagnosis, const DoctorOptions& options) {
   machine.devices = list_devices();
   examine_environment(diagnosis);
   examine_store(diagnosis);
+  examine_packed_copies(diagnosis);
   if (machine.isa == "portable") {
     Findings(diagnosis.findings, "cpu")
         .warn(
