@@ -10,7 +10,10 @@ namespace openllm::packed {
 struct Key {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
-  friend auto operator<=>(const Key&, const Key&) = default;
+  friend bool operator==(const Key&, const Key&) = default;
+  friend bool operator<(const Key& a, const Key& b) noexcept {
+    return a.low != b.low ? a.low < b.low : a.high < b.high;
+  }
 };
 
 /// XXH3-128 and XXH3-64, which no later version of the algorithm changes.
