@@ -145,7 +145,7 @@ std::uint64_t file_bytes_of(const Contents& contents, const std::vector<NewPart>
   return placed.file_bytes;
 }
 
-bool write_copy(const std::string& path, Contents contents, std::vector<NewPart> parts,
+bool write_copy(const std::string& path, Contents contents, const std::vector<NewPart>& parts,
                 const std::function<bool()>& may_go_on) {
   Unfinished file(path);
   if (!file.is_ours()) return false;

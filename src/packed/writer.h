@@ -19,7 +19,7 @@ struct NewPart {
 /// name when all of it is on the disk. `may_go_on` is asked before every block; false ends it.
 /// False when it was ended so, or when another process is writing the same. Throws
 /// kResourceExhausted when the disk is full, kIo for all else.
-bool write_copy(const std::string& path, Contents contents, std::vector<NewPart> parts,
+bool write_copy(const std::string& path, Contents contents, const std::vector<NewPart>& parts,
                 const std::function<bool()>& may_go_on);
 
 /// What a copy of these parts takes on the disk.
