@@ -100,8 +100,8 @@ void run_case(device::Device& dev, const Case& c, const openllm::base::MachineSp
   std::fflush(stdout);
 }
 
-/// Attention of one new token of one sequence: 30 layers of 9 heads on 3 of 64, so that the keys
-/// and values of a long context fit no cache.
+/// Attention of the last token of one sequence, and of its last rows as of a prompt: 30 layers of 9
+/// heads on 3 of 64, so that the keys and values of a long context fit no cache.
 void run_attention(device::Device& dev, device::KvType type, int context,
                    const openllm::base::MachineSpeed& machine) {
   constexpr int kLayers = 30;
@@ -137,9 +137,16 @@ void run_attention(device::Device& dev, device::KvType type, int context,
   const double seconds = best_time([&] { run(context - 1, 1, false); }, 1.0);
   const double bytes =
       double{kLayers} * 6 * static_cast<double>(device::kv_head_bytes(type, 64)) * context;
-  std::printf("attention %-4s %6d tokens: %6.2f ms, %5.1f GB/s %3.0f%%\n",
+  std::printf("attention %-4s %6d tokens: %6.2f ms, %5.1f GB/s %3.0f%%",
               kNames[static_cast<int>(type)], context, seconds * 1e3, bytes / seconds * 1e-9,
               100.0 * bytes / seconds * 1e-9 / machine.read_gb_per_s);
+  for (const int rows : {32, 256}) {
+    const double prompt_s = best_time([&] { run(context - rows, rows, false); }, 1.0);
+    const double flop = double{kLayers} * 9 * 64 * 4 * rows * (context - (rows - 1) * 0.5);
+    std::printf(" | %3d rows: %4.0f GFLOP/s %3.0f%%", rows, flop / prompt_s * 1e-9,
+                100.0 * flop / prompt_s * 1e-9 / machine.f32_gflop_per_s);
+  }
+  std::printf("\n");
 }
 
 }  // namespace

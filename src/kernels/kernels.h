@@ -74,20 +74,27 @@ constexpr std::int64_t kv_scale_groups(std::int64_t n) {
   return (n + kKvScaleGroup - 1) / kKvScaleGroup;
 }
 
-/// Query rows that share a KV head and go through the cache together, and the keys they see.
-/// Block b of the sequence has positions [b * block_size, (b + 1) * block_size).
+/// A query row and the keys that it sees.
+struct AttentionQuery {
+  const float* q;
+  std::int64_t begin;  ///< First visible position.
+  std::int64_t end;    ///< One past the last.
+  /// Added to the scores, bias[position]; null: nothing. May be read up to 31 positions before and
+  /// behind the visible ones.
+  const float* bias;
+};
+
+/// Queries that share a KV head and go through the cache together. Block b of the sequence has
+/// positions [b * block_size, (b + 1) * block_size).
 /// Keys of a block: [head_dim, lanes(block_size)]; values: [block_size, lanes(value_dim)]; lanes:
 /// rounded up to 16. Of int8 the scales follow, f32: [groups(head_dim), lanes(block_size)] of keys,
 /// [block_size, groups(lanes(value_dim))] of values.
-struct AttentionTile {
-  static constexpr int kMaxQueries = 6;
+struct AttentionArgs {
+  /// That meet each key and value in registers. More of them in one call share what is done to
+  /// bring those near.
+  static constexpr int kTileQueries = 6;
+  const AttentionQuery* queries = nullptr;
   int n_queries = 0;
-  const float* q[kMaxQueries] = {};
-  std::int64_t begin[kMaxQueries] = {};  ///< First visible position.
-  std::int64_t end[kMaxQueries] = {};    ///< One past the last.
-  /// Added to the scores, bias[i][position]; null: nothing. May be read up to 31 positions before
-  /// and behind the visible ones.
-  const float* bias[kMaxQueries] = {};
   int head_dim = 0;   ///< Of queries and keys.
   int value_dim = 0;  ///< Of values and results.
   int block_size = 0;
@@ -100,8 +107,12 @@ struct AttentionTile {
   std::int64_t block_bytes = 0;  ///< From one block's keys (values) to the next one's.
 };
 
+/// Weights of attention are powers of two of the scores times this.
+constexpr float kLog2E = 1.44269504088896341F;
+
 /// What a query has gathered over a span of positions: [m, 16 partial sums of weights, value_dim
-/// rounded up to 16 of weighted values]. m = -inf: saw nothing.
+/// rounded up to 16 of weighted values]. m: the largest score times
+/// kLog2E; -inf: saw nothing.
 constexpr std::int64_t attention_state_floats(std::int64_t value_dim) {
   return 16 + 16 + (value_dim + 15) / 16 * 16;
 }
@@ -205,7 +216,7 @@ struct Kernels {
   /// x = scales[i / 32] * codes[i], each code the nearest one, the largest of a group +-127.
   void (*to_i8)(const float* x, std::int64_t n, std::int8_t* codes, float* scales);
   /// Attention over positions [begin, end) into fresh states, one per query.
-  void (*attend)(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states);
+  void (*attend)(const AttentionArgs* args, std::int64_t begin, std::int64_t end, float* states);
   /// Adds the later span's state to `state`.
   void (*merge)(float* state, const float* later, std::int64_t value_dim);
   /// out[value_dim] = the weighted mean; zeros when nothing was seen.

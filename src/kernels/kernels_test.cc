@@ -293,20 +293,19 @@ TEST(Kernels, StatesOfSpansMergeToTheWhole) {
     }
     const float* q = x.data() + 2 * kDim * 16;
     const std::int32_t block = 0;
-    AttentionTile tile;
-    tile.n_queries = 1;
-    tile.q[0] = q;
-    tile.begin[0] = 3;
-    tile.end[0] = 14;
-    tile.head_dim = kDim;
-    tile.value_dim = kDim;
-    tile.block_size = 16;
-    tile.scale = 0.5F;
-    tile.blocks = &block;
-    tile.keys = reinterpret_cast<const unsigned char*>(keys.data());
-    tile.values = reinterpret_cast<const unsigned char*>(values.data());
+    AttentionQuery query{q, 3, 14, nullptr};
+    AttentionArgs args;
+    args.queries = &query;
+    args.n_queries = 1;
+    args.head_dim = kDim;
+    args.value_dim = kDim;
+    args.block_size = 16;
+    args.scale = 0.5F;
+    args.blocks = &block;
+    args.keys = reinterpret_cast<const unsigned char*>(keys.data());
+    args.values = reinterpret_cast<const unsigned char*>(values.data());
     std::vector<float> whole(size), nothing(size), got(kDim), want(kDim);
-    kernels->attend(&tile, 0, 16, whole.data());
+    kernels->attend(&args, 0, 16, whole.data());
     kernels->finish(whole.data(), kDim, want.data());
     std::vector<double> mean(kDim, 0.0);
     double total = 0.0;
@@ -319,8 +318,8 @@ TEST(Kernels, StatesOfSpansMergeToTheWhole) {
     }
     for (std::size_t d = 0; d < kDim; ++d) ASSERT_NEAR(want[d], mean[d] / total, 1e-5);
 
-    tile.end[0] = tile.begin[0];  // sees nothing
-    kernels->attend(&tile, 0, 16, nothing.data());
+    query.end = query.begin;  // sees nothing
+    kernels->attend(&args, 0, 16, nothing.data());
     kernels->finish(nothing.data(), kDim, got.data());
     EXPECT_EQ(got, std::vector<float>(kDim, 0.0F));
     auto merged = whole;

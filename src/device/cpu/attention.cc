@@ -11,14 +11,24 @@ namespace openllm::device::cpu {
 
 namespace {
 
-using kernels::AttentionTile;
+using kernels::AttentionArgs;
+using kernels::AttentionQuery;
 
 // Sums are formed over spans of this many positions and merged in order, always, so that a long
 // context can be shared out among threads without changing a bit.
 constexpr std::int64_t kSpanPositions = 256;
 
-constexpr std::size_t kStateFloats = static_cast<std::size_t>(
-    AttentionTile::kMaxQueries * kernels::attention_state_floats(kMaxHeadDim));
+// Parts that a thread should find at least, as they take different times.
+constexpr std::int64_t kPartsPerThread = 4;
+
+// Queries of a part and, on the stack, their sums: 128 KiB, to stay in the second-level cache.
+constexpr std::int64_t kMaxQueries = 192;
+constexpr std::size_t kStateFloats = 32768;
+// Entries of the queries that meet keys and values at a time: 12 KiB, to stay in the first one with
+// their sums.
+constexpr std::int64_t kNearFloats = 3072;
+static_assert(AttentionArgs::kTileQueries * kernels::attention_state_floats(kMaxHeadDim) <=
+              static_cast<std::int64_t>(kStateFloats));
 
 /// One call's geometry.
 struct Geometry {
@@ -31,26 +41,43 @@ struct Geometry {
   const float* sinks;
   Tensor q;
   Tensor out;
-  std::int64_t group = 1;  ///< Query heads per KV head.
-  std::int64_t span = 0;   ///< Positions; whole blocks.
+  std::int64_t group = 1;         ///< Query heads per KV head.
+  std::int64_t span = 0;          ///< Positions; whole blocks.
+  std::int64_t part_queries = 1;  ///< Of a head, that go through the cache together.
 
-  std::int64_t tiles_per_head(const step::SequenceRows& sequence) const {
-    return (sequence.n_rows * group + AttentionTile::kMaxQueries - 1) / AttentionTile::kMaxQueries;
+  std::int64_t queries_per_head(const step::SequenceRows& sequence) const {
+    return sequence.n_rows * group;
   }
-  std::int64_t n_tiles(const step::SequenceRows& sequence) const {
-    return tiles_per_head(sequence) * spec.n_kv_heads;
+  std::int64_t parts_per_head(const step::SequenceRows& sequence) const {
+    return (queries_per_head(sequence) + part_queries - 1) / part_queries;
+  }
+  std::int64_t n_parts(const step::SequenceRows& sequence) const {
+    return parts_per_head(sequence) * spec.n_kv_heads;
   }
 };
 
-/// A tile and where its results go.
+/// Some queries of a head and where their results go. Only the first n_queries are set.
 struct Work {
-  AttentionTile tile{};
-  std::array<float*, AttentionTile::kMaxQueries> out{};
-  std::int64_t begin = 0;  ///< Positions that some query sees.
+  AttentionArgs args{};
+  std::array<AttentionQuery, kMaxQueries> queries;
+  std::array<float*, kMaxQueries> out;
+  /// Scores without a value, or null.
+  std::array<const float*, kMaxQueries> sinks;
+  std::int64_t begin = std::numeric_limits<std::int64_t>::max();  ///< That some query sees.
   std::int64_t end = 0;
-  /// Scores without a value, for each query, or null.
-  std::array<const float*, AttentionTile::kMaxQueries> sinks{};
 };
+
+/// How many of n queries go through the cache together: many, as each part of them brings the keys
+/// and values from farther caches, but not so many that threads are left without, or that their
+/// sums do not fit.
+std::int64_t queries_together(const AttentionSpec& spec, std::int64_t n, int n_threads) {
+  const std::int64_t fit =
+      static_cast<std::int64_t>(kStateFloats) / kernels::attention_state_floats(spec.value_dim);
+  const std::int64_t share = n / (kPartsPerThread * n_threads);
+  const std::int64_t most = std::min({fit, share, kMaxQueries});
+  constexpr std::int64_t kTile = AttentionArgs::kTileQueries;
+  return std::max(most / kTile, std::int64_t{1}) * kTile;
+}
 
 /// Keys that some row of the sequence may see.
 std::int64_t visible_len(const AttentionSpec& spec, const step::SequenceRows& sequence) {
@@ -68,7 +95,7 @@ std::int64_t longest_sequence(const AttentionSpec& spec, const step::Step& step)
 }
 
 void set_visible(const Geometry& g, const step::SequenceRows& sequence, std::int64_t row, int head,
-                 int i, Work& work) {
+                 AttentionQuery& query) {
   const std::int64_t own = sequence.past_len + row;
   const std::int64_t last = sequence.past_len + sequence.n_rows - 1;
   std::int64_t end = last;
@@ -83,50 +110,48 @@ void set_visible(const Geometry& g, const step::SequenceRows& sequence, std::int
   } else if (g.spec.window > 0) {
     end = std::min(last, own + g.spec.window - 1);
   }
-  if (g.bias != nullptr) work.tile.bias[i] = g.bias->row(head, own);
-  work.tile.end[i] = end + 1;
-  work.tile.begin[i] = g.spec.window > 0 ? std::max<std::int64_t>(0, own - g.spec.window + 1) : 0;
-  if (g.spec.chunk > 0)
-    work.tile.begin[i] = std::max(work.tile.begin[i], own / g.spec.chunk * g.spec.chunk);
-  if (g.sinks != nullptr) work.sinks[static_cast<std::size_t>(i)] = g.sinks + head;
-  work.begin = std::min(work.begin, work.tile.begin[i]);
-  work.end = std::max(work.end, work.tile.end[i]);
+  query.bias = g.bias == nullptr ? nullptr : g.bias->row(head, own);
+  query.end = end + 1;
+  query.begin = g.spec.window > 0 ? std::max<std::int64_t>(0, own - g.spec.window + 1) : 0;
+  if (g.spec.chunk > 0) query.begin = std::max(query.begin, own / g.spec.chunk * g.spec.chunk);
 }
 
-Work make_work(const Geometry& g, std::size_t s, std::int64_t index) {
+/// Part `index` of sequence `s`.
+void set_work(const Geometry& g, std::size_t s, std::int64_t index, Work& work) {
   const step::SequenceRows& sequence = g.step.sequences[s];
-  const std::int64_t head = index / g.tiles_per_head(sequence);
-  const std::int64_t first = index % g.tiles_per_head(sequence) * AttentionTile::kMaxQueries;
-  const std::int64_t n =
-      std::min<std::int64_t>(AttentionTile::kMaxQueries, sequence.n_rows * g.group - first);
-  Work work;
-  work.begin = std::numeric_limits<std::int64_t>::max();
-  AttentionTile& tile = work.tile;
-  tile.n_queries = static_cast<int>(n);
-  tile.head_dim = g.spec.head_dim;
-  tile.value_dim = g.spec.value_dim;
-  tile.block_size = g.cache.block_size();
-  tile.scale = g.spec.scale;
-  tile.soft_cap = g.spec.soft_cap;
-  tile.format = g.cache.format();
-  tile.blocks = g.table.ids.data() + g.table.begin[s];
-  tile.keys = g.layer.memory.data() + head * (g.layer.key_bytes + g.layer.value_bytes);
-  tile.values = tile.keys + g.layer.key_bytes;
-  tile.block_bytes = g.layer.block_bytes;
-  for (int i = 0; i < tile.n_queries; ++i) {
+  const std::int64_t head = index / g.parts_per_head(sequence);
+  const std::int64_t first = index % g.parts_per_head(sequence) * g.part_queries;
+  AttentionArgs& args = work.args;
+  args.queries = work.queries.data();
+  args.n_queries = static_cast<int>(std::min(g.part_queries, g.queries_per_head(sequence) - first));
+  args.head_dim = g.spec.head_dim;
+  args.value_dim = g.spec.value_dim;
+  args.block_size = g.cache.block_size();
+  args.scale = g.spec.scale;
+  args.soft_cap = g.spec.soft_cap;
+  args.format = g.cache.format();
+  args.blocks = g.table.ids.data() + g.table.begin[s];
+  args.keys = g.layer.memory.data() + head * (g.layer.key_bytes + g.layer.value_bytes);
+  args.values = args.keys + g.layer.key_bytes;
+  args.block_bytes = g.layer.block_bytes;
+  for (int i = 0; i < args.n_queries; ++i) {
+    const auto at = static_cast<std::size_t>(i);
     const std::int64_t row = (first + i) / g.group;
     const std::int64_t q_head = head * g.group + (first + i) % g.group;
     const std::int64_t t = sequence.first_row + row;
-    tile.q[i] = row_of(g.q, t) + q_head * g.spec.head_dim;
-    work.out[static_cast<std::size_t>(i)] = row_of(g.out, t) + q_head * g.spec.value_dim;
-    set_visible(g, sequence, row, static_cast<int>(q_head), i, work);
+    AttentionQuery& query = work.queries[at];
+    query.q = row_of(g.q, t) + q_head * g.spec.head_dim;
+    work.out[at] = row_of(g.out, t) + q_head * g.spec.value_dim;
+    work.sinks[at] = g.sinks == nullptr ? nullptr : g.sinks + q_head;
+    set_visible(g, sequence, row, static_cast<int>(q_head), query);
+    work.begin = std::min(work.begin, query.begin);
+    work.end = std::max(work.end, query.end);
   }
-  return work;
 }
 
-void clear_states(float* states, int n, std::int64_t state_floats) {
-  std::fill_n(states, n * state_floats, 0.0F);
-  for (int i = 0; i < n; ++i) states[i * state_floats] = -std::numeric_limits<float>::infinity();
+void clear_state(float* state, std::int64_t state_floats) {
+  std::fill_n(state, state_floats, 0.0F);
+  state[0] = -std::numeric_limits<float>::infinity();
 }
 
 /// Ends a query's sums: its sink, if any, then the mean. `part` is space for a state.
@@ -134,61 +159,78 @@ void finish_query(const kernels::Kernels& kernels, const Work& work, std::size_t
                   std::int64_t dim, float* part) {
   if (work.sinks[i] != nullptr) {
     std::fill_n(part, kernels::attention_state_floats(dim), 0.0F);
-    part[0] = *work.sinks[i];
+    part[0] = *work.sinks[i] * kernels::kLog2E;
     part[16] = 1.0F;
     kernels.merge(total, part, dim);
   }
   kernels.finish(total, dim, work.out[i]);
 }
 
-/// All spans of a tile, one after the other.
-void run_tile(const kernels::Kernels& kernels, const Geometry& g, const Work& work) {
+/// How many queries of a part meet keys and values at a time.
+int queries_near(const AttentionSpec& spec) {
+  constexpr std::int64_t kTile = AttentionArgs::kTileQueries;
+  const std::int64_t most = kNearFloats / std::max(spec.head_dim, spec.value_dim);
+  return static_cast<int>(std::max(most / kTile, std::int64_t{1}) * kTile);
+}
+
+/// All spans, one after the other.
+void run_whole(const kernels::Kernels& kernels, const Geometry& g, const Work& work) {
   const std::int64_t dim = g.spec.value_dim;
   const std::int64_t state_floats = kernels::attention_state_floats(dim);
+  const int n = work.args.n_queries;
   alignas(64) std::array<float, kStateFloats> total;
   alignas(64) std::array<float, kStateFloats> part;
-  clear_states(total.data(), work.tile.n_queries, state_floats);
+  for (int i = 0; i < n; ++i) clear_state(total.data() + i * state_floats, state_floats);
+  const int near = queries_near(g.spec);
+  AttentionArgs some = work.args;
   for (std::int64_t begin = work.begin / g.span * g.span; begin < work.end; begin += g.span) {
-    kernels.attend(&work.tile, begin, begin + g.span, part.data());
-    for (int i = 0; i < work.tile.n_queries; ++i) {
-      kernels.merge(total.data() + i * state_floats, part.data() + i * state_floats, dim);
+    for (int first = 0; first < n; first += near) {
+      some.queries = work.args.queries + first;
+      some.n_queries = std::min(near, n - first);
+      kernels.attend(&some, begin, begin + g.span, part.data());
+      for (int i = 0; i < some.n_queries; ++i) {
+        kernels.merge(total.data() + (first + i) * state_floats, part.data() + i * state_floats,
+                      dim);
+      }
     }
   }
-  for (int i = 0; i < work.tile.n_queries; ++i) {
+  for (int i = 0; i < n; ++i) {
     finish_query(kernels, work, static_cast<std::size_t>(i), total.data() + i * state_floats, dim,
                  part.data());
   }
 }
 
-/// Few tiles of a long context: the spans of each are shared out among the threads, then merged in
-/// the order in which run_tile merges them. `find(i)` is tile i.
-void attend_in_spans(const kernels::Kernels& kernels, base::ThreadTeam& team, const Geometry& g,
-                     std::int64_t n_tiles, std::int64_t n_spans,
-                     base::FunctionRef<Work(std::int64_t)> find, AlignedMemory& memory) {
+/// Little work over a long context: the spans of each part are shared out among the threads, then
+/// merged in the order in which run_whole merges them. `find(i, work)` is part i, of one tile.
+void run_in_spans(const kernels::Kernels& kernels, base::ThreadTeam& team, const Geometry& g,
+                  std::int64_t n_parts, std::int64_t n_spans,
+                  base::FunctionRef<void(std::int64_t, Work&)> find, AlignedMemory& memory) {
   const std::int64_t dim = g.spec.value_dim;
   const std::int64_t state_floats = kernels::attention_state_floats(dim);
-  const std::int64_t tile_floats = AttentionTile::kMaxQueries * state_floats;
-  const auto n_parts = static_cast<std::size_t>(n_tiles * n_spans);
-  memory.reserve(n_parts * static_cast<std::size_t>(tile_floats) * sizeof(float));
+  const std::int64_t part_floats = AttentionArgs::kTileQueries * state_floats;
+  const auto n_states = static_cast<std::size_t>(n_parts * n_spans);
+  memory.reserve(n_states * static_cast<std::size_t>(part_floats) * sizeof(float));
   auto* states = reinterpret_cast<float*>(memory.data());
-  team.run(n_parts, [&](std::size_t part) {
-    const auto i = static_cast<std::int64_t>(part);
-    const Work work = find(i / n_spans);
-    kernels.attend(&work.tile, i % n_spans * g.span, (i % n_spans + 1) * g.span,
-                   states + i * tile_floats);
+  team.run(n_states, [&](std::size_t index) {
+    const auto i = static_cast<std::int64_t>(index);
+    Work work;
+    find(i / n_spans, work);
+    kernels.attend(&work.args, i % n_spans * g.span, (i % n_spans + 1) * g.span,
+                   states + i * part_floats);
   });
-  for (std::int64_t i = 0; i < n_tiles; ++i) {
-    const Work work = find(i);
-    alignas(64) std::array<float, kStateFloats> total;
-    clear_states(total.data(), work.tile.n_queries, state_floats);
-    for (int m = 0; m < work.tile.n_queries; ++m) {
-      float* const sum = total.data() + m * state_floats;
+  for (std::int64_t i = 0; i < n_parts; ++i) {
+    Work work;
+    find(i, work);
+    float* const first = states + i * n_spans * part_floats;
+    alignas(64) std::array<float, kernels::attention_state_floats(kMaxHeadDim)> total;
+    for (int m = 0; m < work.args.n_queries; ++m) {
+      clear_state(total.data(), state_floats);
       for (std::int64_t span = 0; span < n_spans; ++span) {
-        kernels.merge(sum, states + (i * n_spans + span) * tile_floats + m * state_floats, dim);
+        kernels.merge(total.data(), first + span * part_floats + m * state_floats, dim);
       }
       // The span's state was merged: its memory is free.
-      finish_query(kernels, work, static_cast<std::size_t>(m), sum, dim,
-                   states + i * n_spans * tile_floats + m * state_floats);
+      finish_query(kernels, work, static_cast<std::size_t>(m), total.data(), dim,
+                   first + m * state_floats);
     }
   }
 }
@@ -246,38 +288,49 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
         std::max<std::int64_t>(1, kSpanPositions / kv.block_size());
     auto* bias = static_cast<HostPositionBias*>(spec.bias);
     if (bias != nullptr) bias->reserve(longest_sequence(spec, *step_));
-    const Geometry g{spec,
-                     kv,
-                     kv_layer,
-                     *step_,
-                     table_of(kv, layer),
-                     bias,
-                     spec.sinks == nullptr ? nullptr : vector_of(spec.sinks),
-                     q,
-                     out,
-                     spec.n_heads / spec.n_kv_heads,
-                     blocks_per_span * kv.block_size()};
-    attention_first_.clear();
-    std::int64_t n_work = 0;
+    Geometry g{spec,
+               kv,
+               kv_layer,
+               *step_,
+               table_of(kv, layer),
+               bias,
+               spec.sinks == nullptr ? nullptr : vector_of(spec.sinks),
+               q,
+               out,
+               spec.n_heads / spec.n_kv_heads,
+               blocks_per_span * kv.block_size()};
+    std::int64_t n_queries = 0;
     std::int64_t longest = 0;
     for (const step::SequenceRows& sequence : step_->sequences) {
-      attention_first_.push_back(n_work);
-      n_work += g.n_tiles(sequence);
+      n_queries += g.queries_per_head(sequence) * spec.n_kv_heads;
       longest = std::max<std::int64_t>(longest, visible_len(spec, sequence));
     }
-    const auto find = [&](std::int64_t index) {
+    g.part_queries = queries_together(spec, n_queries, team_.n_threads());
+    attention_first_.clear();
+    std::int64_t n_parts = 0;
+    for (const step::SequenceRows& sequence : step_->sequences) {
+      attention_first_.push_back(n_parts);
+      n_parts += g.n_parts(sequence);
+    }
+    const auto find = [&](std::int64_t index, Work& work) {
       const auto after = std::upper_bound(attention_first_.begin(), attention_first_.end(), index);
       const auto s = static_cast<std::size_t>(after - attention_first_.begin() - 1);
-      return make_work(g, s, index - attention_first_[s]);
+      set_work(g, s, index - attention_first_[s], work);
     };
     const std::int64_t n_spans = (longest + g.span - 1) / g.span;
-    const bool split = team_.n_threads() > 1 && n_spans > 1 && n_work < 4 * team_.n_threads();
+    const bool split = team_.n_threads() > 1 && n_spans > 1 &&
+                       n_parts < kPartsPerThread * team_.n_threads() &&
+                       g.part_queries == AttentionArgs::kTileQueries;
     if (!split) {
-      team_.run(static_cast<std::size_t>(n_work),
-                [&](std::size_t i) { run_tile(kernels_, g, find(static_cast<std::int64_t>(i))); });
+      // The last rows of a prompt see most: they come first.
+      team_.run(static_cast<std::size_t>(n_parts), [&](std::size_t i) {
+        Work work;
+        find(n_parts - 1 - static_cast<std::int64_t>(i), work);
+        run_whole(kernels_, g, work);
+      });
       return;
     }
-    attend_in_spans(kernels_, team_, g, n_work, n_spans, find, attention_states_);
+    run_in_spans(kernels_, team_, g, n_parts, n_spans, find, attention_states_);
   });
 }
 

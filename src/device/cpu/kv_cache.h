@@ -13,7 +13,7 @@ constexpr int kMaxHeadDim = 1024;  ///< Attention keeps a tile's sums on the sta
 
 /// Per layer of states: [block][floats]. Else: [block][KV head]{keys [head_dim][lanes], values
 /// [block_size][value_dim lanes]}; lanes are padded to 16, and of int8 the scales follow
-/// (kernels::AttentionTile).
+/// (kernels::AttentionArgs).
 class CpuKvCache final : public KvCache {
  public:
   explicit CpuKvCache(const KvCacheSpec& spec);

@@ -21,11 +21,14 @@ using VB = __m512i;
 /// Code widths that need their own panel kernel: none, VNNI does not saturate.
 template <int kBits>
 constexpr int kPanelBits = 8;
-constexpr int kDirectRows = 8;  // rows of x that codes meet without being unpacked to memory
-constexpr int kQuantRows = 6;   // rows of x of a register block, quantised weights
-constexpr int kQuantTiles = 2;  // tiles of weights of a register block
+constexpr int kDirectRows = 8;   // rows of x that codes meet without being unpacked to memory
+constexpr int kQuantRows = 6;    // rows of x of a register block, quantised weights
+constexpr int kQuantTiles = 2;   // tiles of weights of a register block
+constexpr int kPairUnroll = 16;  // pairs of columns whose products are written out, int16
 constexpr int kDenseRows = 12;
 constexpr int kDenseTiles = 2;
+constexpr int kScoreVectors = 2;  // of 16 positions, attention of several queries
+constexpr int kValueVectors = 4;  // of 16 entries
 
 OPENLLM_INLINE __mmask16 first_lanes(std::int64_t n) {
   return static_cast<__mmask16>((1U << static_cast<unsigned>(n)) - 1U);
@@ -61,6 +64,13 @@ OPENLLM_INLINE VF round_even(VF a) {
 }
 /// p * 2^n for integral n in [-127, 127].
 OPENLLM_INLINE VF scale_by_power(VF p, VF n) { return _mm512_scalef_ps(p, n); }
+/// For integral n <= 0; zero where n < -126 and where it is no number.
+OPENLLM_INLINE VF scale_down(VF p, VF n) {
+  return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(n, splat(-126.0F), _CMP_GE_OQ), p, n);
+}
+/// What scale_down wants to come from: here anything.
+OPENLLM_INLINE VF clamp_power(VF n) { return n; }
+OPENLLM_INLINE bool any_less(VF x, VF y) { return _mm512_cmp_ps_mask(x, y, _CMP_LT_OQ) != 0; }
 /// The lanes whose index is in [begin, end) keep v, the others get `other`.
 OPENLLM_INLINE VF keep_range(VF v, std::int64_t begin, std::int64_t end, VF other) {
   const auto mask = static_cast<__mmask16>(first_lanes(end) & ~first_lanes(begin));

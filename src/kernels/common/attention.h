@@ -1,6 +1,6 @@
 #pragma once
 
-// Attention of a few queries over a span of the paged cache, 32 positions at a time, with a running
+// Attention of queries over a span of the paged cache, 32 positions at a time, with a running
 // maximum. A query's numbers depend on its own row and the cache alone: units of 32 positions are
 // fixed by position, and what it does not see counts as nothing.
 
@@ -8,9 +8,13 @@ namespace openllm::kernels {
 namespace {
 
 constexpr int kUnit = 32;
+/// Of a key and a value, that a unit of them has space for as f32.
+constexpr int kExpandedDims = 1152;
 
 template <KvFormat kFormat>
 constexpr std::int64_t kElementBytes = kv_element_bytes(kFormat);
+
+constexpr std::int64_t padded(std::int64_t n) { return (n + 15) / 16 * 16; }
 
 /// 16 entries; of int8 the codes, without their scale.
 template <KvFormat kFormat>
@@ -43,47 +47,67 @@ struct Unit {
   const unsigned char* next_values;
 };
 
-template <KvFormat kFormat, int kQueries, int kVectors>
-OPENLLM_INLINE void scores(const AttentionTile& tile, const Unit& unit, std::int64_t lanes,
+/// kVectors times 16 positions from `first` of the unit on.
+template <KvFormat kFormat, int kQueries, int kVectors, bool kAhead>
+OPENLLM_INLINE void scores(const AttentionArgs& args, const AttentionQuery* queries,
+                           const Unit& unit, std::int64_t lanes, int first,
                            float (*weights)[kUnit]) {
+  const float* q[kQueries];
+#pragma GCC unroll 8
+  for (int m = 0; m < kQueries; ++m) q[m] = queries[m].q;
   VF acc[kQueries][kVectors];
 #pragma GCC unroll 8
   for (int m = 0; m < kQueries; ++m) {
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) acc[m][v] = zero();
   }
-  const auto* const scales = reinterpret_cast<const float*>(unit.keys + tile.head_dim * lanes);
+  const std::int64_t slot = unit.slot + first;
+  const auto* const scales = reinterpret_cast<const float*>(unit.keys + args.head_dim * lanes);
   VF scale[kVectors];
 #pragma GCC unroll 2
   for (int v = 0; v < kVectors; ++v) scale[v] = zero();
-  for (std::int64_t d = 0; d < tile.head_dim; ++d) {
-    prefetch_span(unit.next_keys + d * lanes * kElementBytes<kFormat>,
-                  16 * kVectors * kElementBytes<kFormat>);
+  for (std::int64_t d = 0; d < args.head_dim; ++d) {
+    if constexpr (kAhead) {
+      prefetch_span(unit.next_keys + (d * lanes + first) * kElementBytes<kFormat>,
+                    16 * kVectors * kElementBytes<kFormat>);
+    }
     if constexpr (kFormat == KvFormat::kI8) {
       if (d % kKvScaleGroup == 0) {
 #pragma GCC unroll 2
         for (int v = 0; v < kVectors; ++v) {
-          scale[v] = load(scales + d / kKvScaleGroup * lanes + unit.slot + 16 * v);
+          scale[v] = load(scales + d / kKvScaleGroup * lanes + slot + 16 * v);
         }
       }
     }
     VF key[kVectors];
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
-      key[v] = load_kv<kFormat>(unit.keys, d * lanes + unit.slot + 16 * v);
+      key[v] = load_kv<kFormat>(unit.keys, d * lanes + slot + 16 * v);
       if constexpr (kFormat == KvFormat::kI8) key[v] = mul(key[v], scale[v]);
     }
 #pragma GCC unroll 8
     for (int m = 0; m < kQueries; ++m) {
-      const VF q = splat(tile.q[m][d]);
+      const VF one = splat(q[m][d]);
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) acc[m][v] = fma(key[v], q, acc[m][v]);
+      for (int v = 0; v < kVectors; ++v) acc[m][v] = fma(key[v], one, acc[m][v]);
     }
   }
 #pragma GCC unroll 8
   for (int m = 0; m < kQueries; ++m) {
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) store(weights[m] + 16 * v, acc[m][v]);
+    for (int v = 0; v < kVectors; ++v) store(weights[m] + first + 16 * v, acc[m][v]);
+  }
+}
+
+template <KvFormat kFormat, int kQueries, bool kAhead>
+OPENLLM_INLINE void all_scores(const AttentionArgs& args, const AttentionQuery* queries,
+                               const Unit& unit, std::int64_t lanes, float (*weights)[kUnit]) {
+  if (lanes - unit.slot < kUnit) {
+    scores<kFormat, kQueries, 1, kAhead>(args, queries, unit, lanes, 0, weights);
+    return;
+  }
+  for (int first = 0; first < kUnit; first += 16 * kScoreVectors) {
+    scores<kFormat, kQueries, kScoreVectors, kAhead>(args, queries, unit, lanes, first, weights);
   }
 }
 
@@ -92,54 +116,57 @@ OPENLLM_INLINE std::int64_t clamp_to_unit(std::int64_t position, const Unit& uni
   return i < 0 ? 0 : (i > unit.n ? unit.n : i);
 }
 
-/// Scores become weights e^(s - m); rescales the state when the maximum grows. False when the query
-/// sees nothing here.
-OPENLLM_INLINE bool weigh(const AttentionTile& tile, const Unit& unit, int m, float* weights,
-                          float* state) {
-  const std::int64_t begin = clamp_to_unit(tile.begin[m], unit);
-  const std::int64_t end = clamp_to_unit(tile.end[m], unit);
-  if (begin >= end) {
-    for (int v = 0; v < kUnit; v += 16) store(weights + v, zero());
-    return false;
-  }
-  const VF lowest = splat(-__builtin_inff());
-  VF s[2];
-#pragma GCC unroll 2
-  for (int v = 0; v < 2; ++v) {
-    VF score = mul(load(weights + 16 * v), splat(tile.scale));
-    if (tile.soft_cap != 0.0F) {
-      const VF cap = splat(tile.soft_cap);
+/// The scores of 16 positions, times log2(e); those outside [begin, end) are -inf.
+OPENLLM_INLINE VF finish_scores(const AttentionArgs& args, const AttentionQuery& query, VF score,
+                                std::int64_t position, std::int64_t begin, std::int64_t end) {
+  if (args.soft_cap == 0.0F && query.bias == nullptr) {
+    score = mul(score, splat(args.scale * kLog2E));
+  } else {
+    score = mul(score, splat(args.scale));
+    if (args.soft_cap != 0.0F) {
+      const VF cap = splat(args.soft_cap);
       score = mul(cap, tanh(div(score, cap)));
     }
-    if (tile.bias[m] != nullptr) score = add(score, load(tile.bias[m] + unit.position + 16 * v));
-    const std::int64_t from = begin - 16 * v < 0 ? 0 : (begin - 16 * v > 16 ? 16 : begin - 16 * v);
-    const std::int64_t to = end - 16 * v < 0 ? 0 : (end - 16 * v > 16 ? 16 : end - 16 * v);
-    s[v] = keep_range(score, from, to, lowest);
+    if (query.bias != nullptr) score = add(score, load(query.bias + position));
+    score = mul(score, splat(kLog2E));
   }
-  const float old = state[0];
-  const float seen = max_lane(max(s[0], s[1]));
-  const float top = seen > old ? seen : old;
+  if (begin <= 0 && end >= 16) return score;
+  const std::int64_t from = begin < 0 ? 0 : (begin > 16 ? 16 : begin);
+  const std::int64_t to = end < 0 ? 0 : (end > 16 ? 16 : end);
+  return keep_range(score, from, to, splat(-__builtin_inff()));
+}
+
+/// Scores become weights 2^(s - m); rescales the state when the maximum grows.
+OPENLLM_INLINE void weigh(const AttentionArgs& args, const AttentionQuery& query, const Unit& unit,
+                          float* weights, float* state) {
+  const std::int64_t begin = clamp_to_unit(query.begin, unit);
+  const std::int64_t end = clamp_to_unit(query.end, unit);
+  if (begin >= end) {
+    for (int v = 0; v < kUnit; v += 16) store(weights + v, zero());
+    return;
+  }
+  const VF first = finish_scores(args, query, load(weights), unit.position, begin, end);
+  const VF second =
+      finish_scores(args, query, load(weights + 16), unit.position + 16, begin - 16, end - 16);
+  const VF larger = max(first, second);
+  VF top = splat(state[0]);
   VF sum = load(state + 16);
-  float* acc = state + 32;
-  if (top > old) {
-    // The first unit finds an empty state: its factor is e^-inf = 0, made explicit since exp
-    // clamps.
-    const VF factor = old == -__builtin_inff() ? zero() : exp(splat(old - top));
+  if (any_less(top, larger)) {
+    const float old = state[0];
+    state[0] = max_lane(larger);
+    top = splat(state[0]);
+    const VF factor = exp2_to_one(sub(splat(old), top));  // zero for -inf
     sum = mul(sum, factor);
-    for (std::int64_t d = 0; d < tile.value_dim; d += 16)
+    float* acc = state + 32;
+    for (std::int64_t d = 0; d < args.value_dim; d += 16)
       store(acc + d, mul(load(acc + d), factor));
-    state[0] = top;
   }
-#pragma GCC unroll 2
-  for (int v = 0; v < 2; ++v) {
-    // Compared, not clamped: what is not visible weighs exactly nothing.
-    const VF e = exp(sub(s[v], splat(top)));
-    const VF weight = select_less(lowest, s[v], e, zero());
-    store(weights + 16 * v, weight);
-    sum = add(sum, weight);
-  }
-  store(state + 16, sum);
-  return true;
+  // What is not visible is -inf and weighs exactly nothing.
+  const VF a = exp2_to_one(sub(first, top));
+  const VF b = exp2_to_one(sub(second, top));
+  store(weights, a);
+  store(weights + 16, b);
+  store(state + 16, add(add(sum, a), b));
 }
 
 /// Values of position j of the unit, kCount vectors from entry d on. `scales`: of int8, for the
@@ -157,131 +184,259 @@ OPENLLM_INLINE void load_values(const Unit& unit, std::int64_t j, std::int64_t d
   }
 }
 
-template <KvFormat kFormat, int kQueries>
-OPENLLM_INLINE void gather_values(const AttentionTile& tile, const Unit& unit, std::int64_t begin,
-                                  std::int64_t end, float (*weights)[kUnit], float* const* acc) {
-  constexpr int kWide = 4;
-  const std::int64_t stride = (tile.value_dim + 15) / 16 * 16;
-  const auto* const scales = reinterpret_cast<const float*>(unit.values + tile.block_size * stride);
-  std::int64_t d = 0;
-  for (; d + 16 * kWide <= tile.value_dim; d += 16 * kWide) {
-    VF a[kQueries][kWide];
+/// kWide vectors from entry d on.
+template <KvFormat kFormat, int kQueries, int kWide, bool kAhead>
+OPENLLM_INLINE void gather(const Unit& unit, std::int64_t begin, std::int64_t end, std::int64_t d,
+                           std::int64_t stride, const float* scales, float (*weights)[kUnit],
+                           float* const* acc) {
+  VF a[kQueries][kWide];
 #pragma GCC unroll 8
-    for (int m = 0; m < kQueries; ++m) {
+  for (int m = 0; m < kQueries; ++m) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kWide; ++v) a[m][v] = load(acc[m] + d + 16 * v);
-    }
-    for (std::int64_t j = begin; j < end; ++j) {
+    for (int v = 0; v < kWide; ++v) a[m][v] = load(acc[m] + d + 16 * v);
+  }
+  for (std::int64_t j = begin; j < end; ++j) {
+    if constexpr (kAhead) {
       prefetch_span(unit.next_values + (j * stride + d) * kElementBytes<kFormat>,
                     16 * kWide * kElementBytes<kFormat>);
-      VF value[kWide];
-      load_values<kFormat, kWide>(unit, j, d, stride, scales, value);
-#pragma GCC unroll 8
-      for (int m = 0; m < kQueries; ++m) {
-        const VF p = splat(weights[m][j]);
-#pragma GCC unroll 4
-        for (int v = 0; v < kWide; ++v) a[m][v] = fma(p, value[v], a[m][v]);
-      }
     }
+    VF value[kWide];
+    load_values<kFormat, kWide>(unit, j, d, stride, scales, value);
 #pragma GCC unroll 8
     for (int m = 0; m < kQueries; ++m) {
+      const VF p = splat(weights[m][j]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kWide; ++v) store(acc[m] + d + 16 * v, a[m][v]);
+      for (int v = 0; v < kWide; ++v) a[m][v] = fma(p, value[v], a[m][v]);
     }
   }
-  for (; d < tile.value_dim; d += 16) {
-    for (int m = 0; m < kQueries; ++m) {
-      VF a = load(acc[m] + d);
-      for (std::int64_t j = begin; j < end; ++j) {
-        VF value;
-        load_values<kFormat, 1>(unit, j, d, stride, scales, &value);
-        a = fma(splat(weights[m][j]), value, a);
-      }
-      store(acc[m] + d, a);
-    }
+#pragma GCC unroll 8
+  for (int m = 0; m < kQueries; ++m) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kWide; ++v) store(acc[m] + d + 16 * v, a[m][v]);
+  }
+}
+
+template <KvFormat kFormat, int kQueries, bool kAhead>
+OPENLLM_INLINE void gather_values(const AttentionArgs& args, const Unit& unit, std::int64_t begin,
+                                  std::int64_t end, float (*weights)[kUnit], float* const* acc) {
+  const std::int64_t stride = padded(args.value_dim);
+  const auto* const scales = reinterpret_cast<const float*>(unit.values + args.block_size * stride);
+  std::int64_t d = 0;
+  for (; d + 16 * kValueVectors <= stride; d += 16 * kValueVectors) {
+    gather<kFormat, kQueries, kValueVectors, kAhead>(unit, begin, end, d, stride, scales, weights,
+                                                     acc);
+  }
+  for (; d < stride; d += 16) {
+    gather<kFormat, kQueries, 1, kAhead>(unit, begin, end, d, stride, scales, weights, acc);
   }
 }
 
 /// The unit that has `position`. Units start at multiples of 32 inside a block.
-OPENLLM_INLINE Unit unit_of(const AttentionTile& tile, std::int64_t position) {
-  const std::int64_t block = position / tile.block_size;
+OPENLLM_INLINE Unit unit_of(const AttentionArgs& args, std::int64_t position) {
+  const std::int64_t block = position / args.block_size;
   Unit unit{};
-  unit.slot = position % tile.block_size / kUnit * kUnit;
-  unit.position = block * tile.block_size + unit.slot;
-  unit.n = tile.block_size - unit.slot < kUnit ? tile.block_size - unit.slot : kUnit;
-  const std::int64_t offset = tile.blocks[block] * tile.block_bytes;
-  unit.keys = tile.keys + offset;
-  unit.values = tile.values + offset;
+  unit.slot = position % args.block_size / kUnit * kUnit;
+  unit.position = block * args.block_size + unit.slot;
+  unit.n = args.block_size - unit.slot < kUnit ? args.block_size - unit.slot : kUnit;
+  const std::int64_t offset = args.blocks[block] * args.block_bytes;
+  unit.keys = args.keys + offset;
+  unit.values = args.values + offset;
   return unit;
 }
 
-template <KvFormat kFormat, int kQueries>
-void attend_as(const AttentionTile& tile, std::int64_t begin, std::int64_t end, float* states) {
-  const std::int64_t state_floats = attention_state_floats(tile.value_dim);
-  const std::int64_t lanes = (tile.block_size + 15) / 16 * 16;
-  const std::int64_t value_bytes = (tile.value_dim + 15) / 16 * 16 * kElementBytes<kFormat>;
-  float* acc[kQueries];
+/// The positions of a span that some of a few queries see, and the end of all that they see.
+struct Seen {
+  std::int64_t lowest;
+  std::int64_t highest;
+  std::int64_t last;
+};
+
+Seen seen_by(const AttentionQuery* queries, int n, std::int64_t begin, std::int64_t end) {
   std::int64_t lowest = end;
-  std::int64_t highest = begin;
-  for (int m = 0; m < kQueries; ++m) {
-    float* state = states + m * state_floats;
-    for (std::int64_t i = 0; i < state_floats; ++i) state[i] = 0.0F;
-    state[0] = -__builtin_inff();
-    acc[m] = state + 32;
-    lowest = tile.begin[m] < lowest ? tile.begin[m] : lowest;
-    highest = tile.end[m] > highest ? tile.end[m] : highest;
+  std::int64_t last = begin;
+  for (int m = 0; m < n; ++m) {
+    lowest = queries[m].begin < lowest ? queries[m].begin : lowest;
+    last = queries[m].end > last ? queries[m].end : last;
   }
-  lowest = lowest < begin ? begin : lowest;
-  const std::int64_t last = highest;  // of the sequence; `end` is that of the span
-  highest = highest > end ? end : highest;
-  if (lowest >= highest) return;
+  return {lowest < begin ? begin : lowest, last > end ? end : last, last};
+}
+
+template <KvFormat kFormat, int kQueries, bool kAhead>
+OPENLLM_INLINE void attend_unit(const AttentionArgs& args, const AttentionQuery* queries,
+                                const Unit& unit, std::int64_t lanes, const Seen& seen,
+                                float* states) {
+  const std::int64_t state_floats = attention_state_floats(args.value_dim);
   alignas(64) float weights[kQueries][kUnit];
-  Unit unit = unit_of(tile, lowest);
-  for (std::int64_t position = lowest; position < highest;) {
+  float* acc[kQueries];
+  all_scores<kFormat, kQueries, kAhead>(args, queries, unit, lanes, weights);
+  for (int m = 0; m < kQueries; ++m) {
+    weigh(args, queries[m], unit, weights[m], states + m * state_floats);
+    acc[m] = states + m * state_floats + 32;
+  }
+  gather_values<kFormat, kQueries, kAhead>(args, unit, clamp_to_unit(seen.lowest, unit),
+                                           clamp_to_unit(seen.highest, unit), weights, acc);
+}
+
+/// A tile of queries, from the cache. What comes next is asked for.
+template <KvFormat kFormat, int kQueries>
+void attend_tile(const AttentionArgs& args, const Seen& seen, float* states) {
+  const std::int64_t lanes = padded(args.block_size);
+  const std::int64_t value_bytes = padded(args.value_dim) * kElementBytes<kFormat>;
+  Unit unit = unit_of(args, seen.lowest);
+  for (std::int64_t position = seen.lowest; position < seen.highest;) {
     position = unit.position + unit.n;
-    const Unit next = position < last ? unit_of(tile, position) : unit;
+    const Unit next = position < seen.last ? unit_of(args, position) : unit;
     unit.next_keys = next.keys + next.slot * kElementBytes<kFormat>;
     unit.next_values = next.values + next.slot * value_bytes;
-    if (lanes - unit.slot >= kUnit) {
-      scores<kFormat, kQueries, 2>(tile, unit, lanes, weights);
-    } else {
-      scores<kFormat, kQueries, 1>(tile, unit, lanes, weights);
-    }
-    for (int m = 0; m < kQueries; ++m) {
-      weigh(tile, unit, m, weights[m], states + m * state_floats);
-    }
-    gather_values<kFormat, kQueries>(tile, unit, clamp_to_unit(lowest, unit),
-                                     clamp_to_unit(highest, unit), weights, acc);
+    attend_unit<kFormat, kQueries, true>(args, args.queries, unit, lanes, seen, states);
     unit = next;
   }
 }
 
 template <KvFormat kFormat>
-void attend_for(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states) {
-  switch (tile->n_queries) {
+void attend_few(const AttentionArgs& args, std::int64_t begin, std::int64_t end, float* states) {
+  const Seen seen = seen_by(args.queries, args.n_queries, begin, end);
+  if (seen.lowest >= seen.highest) return;
+  switch (args.n_queries) {
     case 1:
-      return attend_as<kFormat, 1>(*tile, begin, end, states);
+      return attend_tile<kFormat, 1>(args, seen, states);
     case 2:
-      return attend_as<kFormat, 2>(*tile, begin, end, states);
+      return attend_tile<kFormat, 2>(args, seen, states);
     case 3:
-      return attend_as<kFormat, 3>(*tile, begin, end, states);
+      return attend_tile<kFormat, 3>(args, seen, states);
     case 4:
-      return attend_as<kFormat, 4>(*tile, begin, end, states);
+      return attend_tile<kFormat, 4>(args, seen, states);
     case 5:
-      return attend_as<kFormat, 5>(*tile, begin, end, states);
+      return attend_tile<kFormat, 5>(args, seen, states);
     default:
-      return attend_as<kFormat, 6>(*tile, begin, end, states);
+      return attend_tile<kFormat, 6>(args, seen, states);
   }
 }
 
-void attend(const AttentionTile* tile, std::int64_t begin, std::int64_t end, float* states) {
-  switch (tile->format) {
+/// A unit's keys [head_dim, n_lanes] and values [n, padded(value_dim)] as f32.
+template <KvFormat kFormat>
+Unit expand(const AttentionArgs& args, const Unit& unit, std::int64_t n_lanes, float* keys,
+            float* values) {
+  const std::int64_t lanes = padded(args.block_size);
+  const std::int64_t stride = padded(args.value_dim);
+  const auto* const key_scales = reinterpret_cast<const float*>(unit.keys + args.head_dim * lanes);
+  const auto* const value_scales =
+      reinterpret_cast<const float*>(unit.values + args.block_size * stride);
+  for (std::int64_t d = 0; d < args.head_dim; ++d) {
+    for (std::int64_t i = 0; i < n_lanes; i += 16) {
+      VF key = load_kv<kFormat>(unit.keys, d * lanes + unit.slot + i);
+      if constexpr (kFormat == KvFormat::kI8) {
+        key = mul(key, load(key_scales + d / kKvScaleGroup * lanes + unit.slot + i));
+      }
+      store(keys + d * n_lanes + i, key);
+    }
+  }
+  for (std::int64_t j = 0; j < unit.n; ++j) {
+    for (std::int64_t d = 0; d < stride; d += 16) {
+      VF value;
+      load_values<kFormat, 1>(unit, j, d, stride, value_scales, &value);
+      store(values + j * stride + d, value);
+    }
+  }
+  Unit expanded = unit;
+  expanded.keys = reinterpret_cast<const unsigned char*>(keys);
+  expanded.values = reinterpret_cast<const unsigned char*>(values);
+  expanded.slot = 0;
+  return expanded;
+}
+
+/// Asks for one of n parts of a unit in the cache.
+template <KvFormat kFormat>
+OPENLLM_INLINE void fetch_part(const AttentionArgs& args, const Unit& unit, std::int64_t part,
+                               std::int64_t n) {
+  constexpr std::int64_t kBytes = kElementBytes<kFormat>;
+  const std::int64_t lanes = padded(args.block_size);
+  const std::int64_t stride = padded(args.value_dim);
+  const unsigned char* keys = unit.keys + unit.slot * kBytes;
+  for (std::int64_t d = args.head_dim * part / n; d < args.head_dim * (part + 1) / n; ++d) {
+    prefetch_span(keys + d * lanes * kBytes, unit.n * kBytes);
+  }
+  const unsigned char* values = unit.values + unit.slot * stride * kBytes;
+  for (std::int64_t j = unit.n * part / n; j < unit.n * (part + 1) / n; ++j) {
+    prefetch_span(values + j * stride * kBytes, stride * kBytes);
+  }
+}
+
+/// Queries [first, first + n) meet an expanded unit.
+OPENLLM_INLINE void attend_expanded(const AttentionArgs& args, int first, int n, const Unit& unit,
+                                    std::int64_t lanes, const Seen& span, float* states) {
+  constexpr KvFormat kF32 = KvFormat::kF32;
+  const AttentionQuery* const queries = args.queries + first;
+  const Seen seen = seen_by(queries, n, span.lowest, span.highest);
+  if (seen.highest <= unit.position || seen.lowest >= unit.position + unit.n) return;
+  float* const own = states + first * attention_state_floats(args.value_dim);
+  switch (n) {
+    case 1:
+      return attend_unit<kF32, 1, false>(args, queries, unit, lanes, seen, own);
+    case 2:
+      return attend_unit<kF32, 2, false>(args, queries, unit, lanes, seen, own);
+    case 3:
+      return attend_unit<kF32, 3, false>(args, queries, unit, lanes, seen, own);
+    case 4:
+      return attend_unit<kF32, 4, false>(args, queries, unit, lanes, seen, own);
+    case 5:
+      return attend_unit<kF32, 5, false>(args, queries, unit, lanes, seen, own);
+    default:
+      return attend_unit<kF32, 6, false>(args, queries, unit, lanes, seen, own);
+  }
+}
+
+/// Many queries: each unit comes from the cache and is expanded once, then all of them meet it.
+template <KvFormat kFormat>
+void attend_many(const AttentionArgs& args, std::int64_t begin, std::int64_t end, float* states) {
+  alignas(64) float space[kUnit * kExpandedDims];
+  constexpr int kTile = AttentionArgs::kTileQueries;
+  const Seen all = seen_by(args.queries, args.n_queries, begin, end);
+  const Seen span{begin, end, end};
+  if (all.lowest >= all.highest) return;
+  const std::int64_t n_tiles = (args.n_queries + kTile - 1) / kTile;
+  Unit unit = unit_of(args, all.lowest);
+  for (std::int64_t position = all.lowest; position < all.highest;) {
+    position = unit.position + unit.n;
+    const Unit next = position < all.last ? unit_of(args, position) : unit;
+    const std::int64_t lanes = padded(args.block_size) - unit.slot < kUnit ? 16 : kUnit;
+    const Unit expanded = expand<kFormat>(args, unit, lanes, space, space + kUnit * args.head_dim);
+    for (int first = 0; first < args.n_queries; first += kTile) {
+      fetch_part<kFormat>(args, next, first / kTile, n_tiles);
+      const int left = args.n_queries - first;
+      attend_expanded(args, first, left < kTile ? left : kTile, expanded, lanes, span, states);
+    }
+    unit = next;
+  }
+}
+
+template <KvFormat kFormat>
+void attend_as(const AttentionArgs& args, std::int64_t begin, std::int64_t end, float* states) {
+  const std::int64_t state_floats = attention_state_floats(args.value_dim);
+  for (std::int64_t i = 0; i < args.n_queries * state_floats; ++i) states[i] = 0.0F;
+  for (int m = 0; m < args.n_queries; ++m) states[m * state_floats] = -__builtin_inff();
+  if (args.n_queries > AttentionArgs::kTileQueries &&
+      args.head_dim + padded(args.value_dim) <= kExpandedDims) {
+    attend_many<kFormat>(args, begin, end, states);
+    return;
+  }
+  AttentionArgs tile = args;
+  for (int first = 0; first < args.n_queries; first += AttentionArgs::kTileQueries) {
+    const int left = args.n_queries - first;
+    tile.queries = args.queries + first;
+    tile.n_queries = left < AttentionArgs::kTileQueries ? left : AttentionArgs::kTileQueries;
+    attend_few<kFormat>(tile, begin, end, states + first * state_floats);
+  }
+}
+
+void attend(const AttentionArgs* args, std::int64_t begin, std::int64_t end, float* states) {
+  switch (args->format) {
     case KvFormat::kF32:
-      return attend_for<KvFormat::kF32>(tile, begin, end, states);
+      return attend_as<KvFormat::kF32>(*args, begin, end, states);
     case KvFormat::kF16:
-      return attend_for<KvFormat::kF16>(tile, begin, end, states);
+      return attend_as<KvFormat::kF16>(*args, begin, end, states);
     case KvFormat::kI8:
-      return attend_for<KvFormat::kI8>(tile, begin, end, states);
+      return attend_as<KvFormat::kI8>(*args, begin, end, states);
   }
 }
 
@@ -290,8 +445,8 @@ void merge(float* state, const float* later, std::int64_t value_dim) {
   const float b = later[0];
   if (b == -__builtin_inff()) return;
   const float top = a > b ? a : b;
-  const VF old_factor = a == -__builtin_inff() ? zero() : exp(splat(a - top));
-  const VF new_factor = exp(splat(b - top));
+  const VF old_factor = exp2_to_one(splat(a - top));
+  const VF new_factor = exp2_to_one(splat(b - top));
   for (std::int64_t i = 16; i < attention_state_floats(value_dim); i += 16) {
     const VF sum = fma(load(later + i), new_factor, mul(load(state + i), old_factor));
     store(state + i, sum);

@@ -23,6 +23,22 @@ OPENLLM_INLINE VF exp(VF x) {
   return scale_by_power(p, n);
 }
 
+/// 2^x for x <= 0 with a relative error of about 8e-8: a polynomial of degree 6 on |r| <= 1 / 2,
+/// fitted so that the largest error is least. Zero where the result is not normal, and for NaN.
+OPENLLM_INLINE VF exp2_to_one(VF x) {
+  x = clamp_power(x);
+  const VF n = round_even(x);
+  const VF r = sub(x, n);
+  VF p = splat(1.535336e-4F);
+  p = fma(p, r, splat(1.3398875e-3F));
+  p = fma(p, r, splat(9.618437e-3F));
+  p = fma(p, r, splat(5.5503324e-2F));
+  p = fma(p, r, splat(2.4022648e-1F));
+  p = fma(p, r, splat(6.931472e-1F));
+  p = fma(p, r, splat(1.0F));
+  return scale_down(p, n);
+}
+
 /// tanh with a relative error of about 3e-7: an odd polynomial below 0.625 (Cephes tanhf), else by
 /// exp.
 OPENLLM_INLINE VF tanh(VF x) {

@@ -413,7 +413,7 @@ struct WideProducts {
 #pragma GCC unroll 8
       for (int m = 0; m < kRows; ++m) sums[n][m] = splat_shifted<-1>(0);
     }
-#pragma GCC unroll 16
+#pragma GCC unroll kPairUnroll
     for (int j = 0; j < kPairs; ++j) {
       VB w[kTiles];
 #pragma GCC unroll 2

@@ -33,8 +33,11 @@ constexpr int kPanelBits = kBits;
 constexpr int kDirectRows = 3;
 constexpr int kQuantRows = 4;
 constexpr int kQuantTiles = 1;
+constexpr int kPairUnroll = 2;
 constexpr int kDenseRows = 2;
 constexpr int kDenseTiles = 1;
+constexpr int kScoreVectors = 1;
+constexpr int kValueVectors = 1;
 
 #define OPENLLM_LANES for (int i = 0; i < 4; ++i)
 
@@ -108,13 +111,23 @@ OPENLLM_INLINE VF round_even(VF a) {
   OPENLLM_LANES a.q[i] = (a.q[i] + 12582912.0F) - 12582912.0F;
   return a;
 }
-/// p * 2^n for integral n in [-126, 127].
+/// p * 2^n for integral n in [-126, 127]; zero for -127.
 OPENLLM_INLINE VF scale_by_power(VF p, VF n) {
   OPENLLM_LANES {
     const VJ exponent = __builtin_convertvector(n.q[i], VJ) + 127;
     p.q[i] *= reinterpret_cast<VQ>(exponent << 23);
   }
   return p;
+}
+/// For integral n from clamp_power, <= 0; zero where n < -126 and where it was no number.
+OPENLLM_INLINE VF scale_down(VF p, VF n) { return scale_by_power(p, n); }
+OPENLLM_INLINE VF clamp_power(VF n) { return max(n, splat(-127.0F)); }
+OPENLLM_INLINE bool any_less(VF x, VF y) {
+  bool any = false;
+  for (int l = 0; l < 4; ++l) {
+    OPENLLM_LANES any = any || x.q[i][l] < y.q[i][l];
+  }
+  return any;
 }
 /// The lanes whose index is in [begin, end) keep v, the others get `other`.
 OPENLLM_INLINE VF keep_range(VF v, std::int64_t begin, std::int64_t end, VF other) {
