@@ -105,7 +105,7 @@ void run_case(device::Device& dev, const Case& c, const openllm::base::MachineSp
 void run_attention(device::Device& dev, device::KvType type, int context,
                    const openllm::base::MachineSpeed& machine) {
   constexpr int kLayers = 30;
-  constexpr const char* kNames[] = {"f32", "f16", "int8"};
+  constexpr const char* kNames[] = {"f32", "f16", "int8", "int16"};
   const device::AttentionSpec spec{9, 3, 64, 64, 0.125F};
   const int n_blocks = context / 32 + 1;
   device::KvCacheSpec cache_spec{32, type, {}, {n_blocks}};
@@ -137,7 +137,7 @@ void run_attention(device::Device& dev, device::KvType type, int context,
   const double seconds = best_time([&] { run(context - 1, 1, false); }, 1.0);
   const double bytes =
       double{kLayers} * 6 * static_cast<double>(device::kv_head_bytes(type, 64)) * context;
-  std::printf("attention %-4s %6d tokens: %6.2f ms, %5.1f GB/s %3.0f%%",
+  std::printf("attention %-5s %6d tokens: %6.2f ms, %5.1f GB/s %3.0f%%",
               kNames[static_cast<int>(type)], context, seconds * 1e3, bytes / seconds * 1e-9,
               100.0 * bytes / seconds * 1e-9 / machine.read_gb_per_s);
   for (const int rows : {32, 256}) {
@@ -166,8 +166,10 @@ int main(int argc, char** argv) {
   const std::size_t min_bytes = static_cast<std::size_t>(argc > 3 ? std::atoi(argv[3]) : 160)
                                 << 20U;
   for (const int context : {512, 8000}) {
-    for (const auto type : {device::KvType::kF32, device::KvType::kF16, device::KvType::kInt8})
+    for (const auto type : {device::KvType::kF32, device::KvType::kF16, device::KvType::kInt16,
+                            device::KvType::kInt8}) {
       run_attention(*dev, type, context, machine);
+    }
   }
   const openllm::step::Step step;  // the operations that are timed ask nothing of it
   dev->begin_step(step);

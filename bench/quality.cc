@@ -2,10 +2,10 @@
 // token of a text from the exact one, through the public API.
 //   quality MODEL TEXT_FILE [--of kv|activations] [--tokens 2000] [--window 1000] [--threads N]
 //   [--json]
-// Of kv: keys and values in f16 and int8 against f32. Of activations: the default and fast ones of
-// the cpu device, with everything else by default too, against the device `reference`, which
-// rounds nothing. Windows are computed apart; with 1000 tokens a vocabulary of 262,144 takes 1 GiB
-// for each of two.
+// Of kv: keys and values in int16, f16 and int8 against f32. Of activations: the default and fast
+// ones of the cpu device, with everything else by default too, against the device `reference`,
+// which rounds nothing. Windows are computed apart; with 1000 tokens a vocabulary of 262,144 takes
+// 1 GiB for each of two.
 
 #include <openllm/openllm.h>
 
@@ -70,7 +70,7 @@ Comparison of_kv() {
   Comparison comparison;
   comparison.exact = {"f32", {}};
   comparison.exact.load.kv_dtype = "f32";
-  for (const char* const name : {"f16", "int8"}) {
+  for (const char* const name : {"int16", "f16", "int8"}) {
     comparison.rounded.push_back({name, {}});
     comparison.rounded.back().load.kv_dtype = name;
   }

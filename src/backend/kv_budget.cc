@@ -123,11 +123,12 @@ device::KvType choose_kv_type(const std::string& dtype, const std::string& devic
   if (dtype == "f32") return KvType::kF32;
   if (dtype == "f16") return KvType::kF16;
   if (dtype == "int8") return KvType::kInt8;
+  if (dtype == "int16") return KvType::kInt16;
   if (dtype == "auto") {
-    return quantised_weights && device != "reference" ? KvType::kF16 : KvType::kF32;
+    return quantised_weights && device != "reference" ? KvType::kInt16 : KvType::kF32;
   }
   base::fail_at(ErrorCode::kInvalidArgument, "kv_dtype",
-                "unknown (expected auto, f32, f16 or int8, got ", dtype, ")");
+                "unknown (expected auto, f32, f16, int16 or int8, got ", dtype, ")");
 }
 
 const char* to_string(device::KvType type) noexcept {
@@ -138,6 +139,8 @@ const char* to_string(device::KvType type) noexcept {
       return "f16";
     case device::KvType::kInt8:
       return "int8";
+    case device::KvType::kInt16:
+      return "int16";
   }
   return "";
 }

@@ -33,10 +33,10 @@ std::int64_t kv_bytes_of_sequence(const std::vector<kv::KvGroupSpec>& groups,
 /// Memory of the blocks that a plan gives.
 std::int64_t kv_bytes_of(const std::vector<kv::KvGroupSpec>& groups, const KvBudget& budget);
 
-/// How keys and values are kept. `dtype` is LoadOptions::kv_dtype. "auto": f16 halves the memory
-/// that attention reads, and its rounding is below that of quantised weights, but not below that of
-/// plain ones; the reference device, which defines what is right, rounds nothing. Throws
-/// kInvalidArgument.
+/// How keys and values are kept. `dtype` is LoadOptions::kv_dtype. "auto": int16 halves the
+/// memory that attention reads and its arithmetic, and its rounding is below that of quantised
+/// weights, but not below that of plain ones; the reference device, which defines what is right,
+/// rounds nothing. Throws kInvalidArgument.
 device::KvType choose_kv_type(const std::string& dtype, const std::string& device,
                               bool quantised_weights);
 /// The name that LoadOptions::kv_dtype has for it.

@@ -103,7 +103,7 @@ TEST(KvBudget, HugeSizesDoNotOverflow) {
 
 TEST(KvDtype, AutoRoundsOnlyBesideQuantisedWeightsAndNeverOnTheReferenceDevice) {
   using device::KvType;
-  EXPECT_EQ(choose_kv_type("auto", "cpu", true), KvType::kF16);
+  EXPECT_EQ(choose_kv_type("auto", "cpu", true), KvType::kInt16);
   EXPECT_EQ(choose_kv_type("auto", "cpu", false), KvType::kF32);
   EXPECT_EQ(choose_kv_type("auto", "reference", true), KvType::kF32);
   for (const bool quantised : {false, true}) {
@@ -111,6 +111,7 @@ TEST(KvDtype, AutoRoundsOnlyBesideQuantisedWeightsAndNeverOnTheReferenceDevice) 
       EXPECT_EQ(choose_kv_type("f16", device, quantised), KvType::kF16);
       EXPECT_EQ(choose_kv_type("f32", device, quantised), KvType::kF32);
       EXPECT_EQ(choose_kv_type("int8", device, quantised), KvType::kInt8);
+      EXPECT_EQ(choose_kv_type("int16", device, quantised), KvType::kInt16);
     }
   }
   for (const char* unknown : {"bf16", "", "F16", "int8 "}) {

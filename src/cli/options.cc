@@ -384,7 +384,7 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
       ->type_name("BYTES");
   named(app, "--kv-dtype", load.kv_dtype,
         with_default("Type of the KV cache's keys and values", load.kv_dtype))
-      ->type_name("auto|f32|f16|int8");
+      ->type_name("auto|f32|f16|int16|int8");
   number_with_default(app, "--kv-block-size", load.kv_block_size, "Tokens per KV cache block",
                       {.min = 1, .max = 1024});
   app->add_flag("!--no-prefix-caching", load.prefix_caching, "Do not reuse cached prefixes");

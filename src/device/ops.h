@@ -158,7 +158,8 @@ struct AttentionSpec {
 enum class KvType : std::uint8_t {
   kF32,
   kF16,
-  kInt8,  ///< A scale for each 32 entries of a token's head: 9 bits an entry.
+  kInt8,   ///< A scale for each 32 entries of a token's head: 9 bits an entry.
+  kInt16,  ///< A scale for a token's head.
 };
 
 /// The KV cache of all layers. The device knows the layout inside a block.
@@ -194,6 +195,8 @@ constexpr std::size_t kv_head_bytes(KvType type, int n) {
       return 2 * size;
     case KvType::kInt8:
       return size + (size + 31) / 32 * 4;
+    case KvType::kInt16:
+      return 2 * size + 4;
   }
   return 4 * size;
 }

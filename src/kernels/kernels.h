@@ -64,19 +64,25 @@ struct LinearArgs {
 enum class Act : std::uint8_t { kSilu, kGelu, kGeluTanh, kQuickGelu, kRelu, kReluSquared, kTanh };
 
 /// How keys and values are kept. Int8: a scale for each 32 entries of a token's head; the last
-/// group may be smaller.
-enum class KvFormat : std::uint8_t { kF32, kF16, kI8 };
+/// group may be smaller. Int16: one scale for a token's head.
+enum class KvFormat : std::uint8_t { kF32, kF16, kI8, kI16 };
 constexpr std::int64_t kKvScaleGroup = 32;
 constexpr std::int64_t kv_element_bytes(KvFormat format) {
-  return format == KvFormat::kF32 ? 4 : (format == KvFormat::kF16 ? 2 : 1);
+  return format == KvFormat::kF32 ? 4 : (format == KvFormat::kI8 ? 1 : 2);
 }
 constexpr std::int64_t kv_scale_groups(std::int64_t n) {
   return (n + kKvScaleGroup - 1) / kKvScaleGroup;
 }
 
+/// Int16 codes whose vector has at most this length: products of two of them fit in 32 bits.
+constexpr float kMostNorm = 46000.0F;
+
 /// A query row and the keys that it sees.
 struct AttentionQuery {
   const float* q;
+  /// For kI16: q = scale * codes, of a length of kMostNorm, and a zero behind an odd number.
+  const std::int16_t* codes;
+  float scale;
   std::int64_t begin;  ///< First visible position.
   std::int64_t end;    ///< One past the last.
   /// Added to the scores, bias[position]; null: nothing. May be read up to 31 positions before and
@@ -88,7 +94,9 @@ struct AttentionQuery {
 /// positions [b * block_size, (b + 1) * block_size).
 /// Keys of a block: [head_dim, lanes(block_size)]; values: [block_size, lanes(value_dim)]; lanes:
 /// rounded up to 16. Of int8 the scales follow, f32: [groups(head_dim), lanes(block_size)] of keys,
-/// [block_size, groups(lanes(value_dim))] of values.
+/// [block_size, groups(lanes(value_dim))] of values. Int16 lie in pairs: keys [ceil(head_dim / 2),
+/// lanes(block_size), 2], values [ceil(block_size / 2), lanes(value_dim), 2]; behind each the
+/// scales, f32, [lanes(block_size)].
 struct AttentionArgs {
   /// That meet each key and value in registers. More of them in one call share what is done to
   /// bring those near.
@@ -215,6 +223,9 @@ struct Kernels {
   void (*to_f16)(const float* x, std::int64_t n, std::uint16_t* out);
   /// x = scales[i / 32] * codes[i], each code the nearest one, the largest of a group +-127.
   void (*to_i8)(const float* x, std::int64_t n, std::int8_t* codes, float* scales);
+  /// x = scale * codes, each code the nearest one; none is larger than 32767 and, if `most_norm` is
+  /// not zero, their length not larger than that. Returns the scale.
+  float (*to_i16)(const float* x, std::int64_t n, float most_norm, std::int16_t* codes);
   /// Attention over positions [begin, end) into fresh states, one per query.
   void (*attend)(const AttentionArgs* args, std::int64_t begin, std::int64_t end, float* states);
   /// Adds the later span's state to `state`.

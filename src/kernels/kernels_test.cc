@@ -293,7 +293,7 @@ TEST(Kernels, StatesOfSpansMergeToTheWhole) {
     }
     const float* q = x.data() + 2 * kDim * 16;
     const std::int32_t block = 0;
-    AttentionQuery query{q, 3, 14, nullptr};
+    AttentionQuery query{q, nullptr, 0.0F, 3, 14, nullptr};
     AttentionArgs args;
     args.queries = &query;
     args.n_queries = 1;

@@ -579,7 +579,8 @@ TEST(KvDtypeTest, RoundedCachesAreCloseToFullOnes) {
     double most;  ///< Error relative to the size of the logits.
   };
   for (const Rounded& c :
-       {Rounded{"mistral", KvType::kF16, 0.002}, Rounded{"gemma3", KvType::kF16, 0.002},
+       {Rounded{"mistral", KvType::kInt16, 0.001}, Rounded{"gemma3", KvType::kInt16, 0.001},
+        Rounded{"mistral", KvType::kF16, 0.002}, Rounded{"gemma3", KvType::kF16, 0.002},
         Rounded{"deepseek2", KvType::kF16, 0.1}, Rounded{"mistral", KvType::kInt8, 0.05},
         Rounded{"gemma3", KvType::kInt8, 0.05}, Rounded{"deepseek2", KvType::kInt8, 0.5}}) {
     const auto checkpoint = format::open_checkpoint(data_path(c.model));
@@ -601,7 +602,8 @@ TEST(KvDtypeTest, DevicesAgreeOnRoundedCaches) {
     const Golden golden = read_golden(data_path(name));
     Feed feed{0, golden.prompt};
     if (name == std::string("t5")) feed.source = golden.source;
-    for (const device::KvType type : {device::KvType::kF16, device::KvType::kInt8}) {
+    for (const device::KvType type :
+         {device::KvType::kF16, device::KvType::kInt8, device::KvType::kInt16}) {
       Runner reference(*checkpoint, "reference", type);
       Runner cpu(*checkpoint, "cpu", type);
       const std::vector<float> want = reference.step({feed});

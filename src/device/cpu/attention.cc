@@ -21,9 +21,12 @@ constexpr std::int64_t kSpanPositions = 256;
 // Parts that a thread should find at least, as they take different times.
 constexpr std::int64_t kPartsPerThread = 4;
 
-// Queries of a part and, on the stack, their sums: 128 KiB, to stay in the second-level cache.
+// Queries of a part and, on the stack, their codes and sums: 48 and 128 KiB, to stay in the
+// second-level cache.
 constexpr std::int64_t kMaxQueries = 192;
+constexpr std::size_t kCodes = 24576;
 constexpr std::size_t kStateFloats = 32768;
+static_assert(AttentionArgs::kTileQueries * kMaxHeadDim <= static_cast<std::int64_t>(kCodes));
 // Entries of the queries that meet keys and values at a time: 12 KiB, to stay in the first one with
 // their sums.
 constexpr std::int64_t kNearFloats = 3072;
@@ -63,9 +66,12 @@ struct Work {
   std::array<float*, kMaxQueries> out;
   /// Scores without a value, or null.
   std::array<const float*, kMaxQueries> sinks;
+  std::array<std::int16_t, kCodes> codes;
   std::int64_t begin = std::numeric_limits<std::int64_t>::max();  ///< That some query sees.
   std::int64_t end = 0;
 };
+
+std::int64_t even(std::int64_t n) { return (n + 1) / 2 * 2; }
 
 /// How many of n queries go through the cache together: many, as each part of them brings the keys
 /// and values from farther caches, but not so many that threads are left without, or that their
@@ -74,7 +80,8 @@ std::int64_t queries_together(const AttentionSpec& spec, std::int64_t n, int n_t
   const std::int64_t fit =
       static_cast<std::int64_t>(kStateFloats) / kernels::attention_state_floats(spec.value_dim);
   const std::int64_t share = n / (kPartsPerThread * n_threads);
-  const std::int64_t most = std::min({fit, share, kMaxQueries});
+  const std::int64_t codes = static_cast<std::int64_t>(kCodes) / even(spec.head_dim);
+  const std::int64_t most = std::min({fit, codes, share, kMaxQueries});
   constexpr std::int64_t kTile = AttentionArgs::kTileQueries;
   return std::max(most / kTile, std::int64_t{1}) * kTile;
 }
@@ -117,7 +124,8 @@ void set_visible(const Geometry& g, const step::SequenceRows& sequence, std::int
 }
 
 /// Part `index` of sequence `s`.
-void set_work(const Geometry& g, std::size_t s, std::int64_t index, Work& work) {
+void set_work(const kernels::Kernels& kernels, const Geometry& g, std::size_t s, std::int64_t index,
+              Work& work) {
   const step::SequenceRows& sequence = g.step.sequences[s];
   const std::int64_t head = index / g.parts_per_head(sequence);
   const std::int64_t first = index % g.parts_per_head(sequence) * g.part_queries;
@@ -141,6 +149,12 @@ void set_work(const Geometry& g, std::size_t s, std::int64_t index, Work& work) 
     const std::int64_t t = sequence.first_row + row;
     AttentionQuery& query = work.queries[at];
     query.q = row_of(g.q, t) + q_head * g.spec.head_dim;
+    if (args.format == kernels::KvFormat::kI16) {
+      std::int16_t* const codes = work.codes.data() + i * even(args.head_dim);
+      query.scale = kernels.to_i16(query.q, args.head_dim, kernels::kMostNorm, codes);
+      if (args.head_dim % 2 != 0) codes[args.head_dim] = 0;
+      query.codes = codes;
+    }
     work.out[at] = row_of(g.out, t) + q_head * g.spec.value_dim;
     work.sinks[at] = g.sinks == nullptr ? nullptr : g.sinks + q_head;
     set_visible(g, sequence, row, static_cast<int>(q_head), query);
@@ -315,7 +329,7 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
     const auto find = [&](std::int64_t index, Work& work) {
       const auto after = std::upper_bound(attention_first_.begin(), attention_first_.end(), index);
       const auto s = static_cast<std::size_t>(after - attention_first_.begin() - 1);
-      set_work(g, s, index - attention_first_[s], work);
+      set_work(kernels_, g, s, index - attention_first_[s], work);
     };
     const std::int64_t n_spans = (longest + g.span - 1) / g.span;
     const bool split = team_.n_threads() > 1 && n_spans > 1 &&

@@ -43,11 +43,31 @@ struct Scene {
     v = random.normals(static_cast<std::size_t>(total * v_width()));
   }
 
+  /// One scale for a head: what is largest becomes 32767, or less if the products of two heads
+  /// would not fit in 32 bits.
+  static std::vector<float> kept_int16(std::vector<float> values, int dim, bool is_key) {
+    for (std::size_t head = 0; head < values.size(); head += static_cast<std::size_t>(dim)) {
+      double top = 0.0;
+      double squares = 0.0;
+      for (int i = 0; i < dim; ++i) {
+        const double x = values[head + static_cast<std::size_t>(i)];
+        top = std::max(top, std::fabs(x));
+        squares += x * x;
+      }
+      const double step = std::max(top / 32767.0, is_key ? std::sqrt(squares) / 46000.0 : 0.0);
+      for (int i = 0; i < dim; ++i) {
+        float& x = values[head + static_cast<std::size_t>(i)];
+        x = static_cast<float>(std::nearbyint(x / step) * step);
+      }
+    }
+    return values;
+  }
   /// What the cache keeps of k or v, heads of `dim`.
-  std::vector<float> kept(std::vector<float> values, int dim) const {
+  std::vector<float> kept(std::vector<float> values, int dim, bool is_key) const {
     if (type == KvType::kF16) {
       for (float& x : values) x = tensor::f16_to_f32(tensor::f32_to_f16(x));
     }
+    if (type == KvType::kInt16) return kept_int16(std::move(values), dim, is_key);
     if (type != KvType::kInt8) return values;
     for (std::size_t head = 0; head < values.size(); head += static_cast<std::size_t>(dim)) {
       for (int i = 0; i < dim; i += 32) {
@@ -62,6 +82,8 @@ struct Scene {
     }
     return values;
   }
+  /// Of int16 queries and weights are rounded as well.
+  double tolerance() const { return type == KvType::kInt16 ? 4e-4 : 3e-6; }
   std::int64_t start(std::size_t s) const {
     std::int64_t at = 0;
     for (std::size_t i = 0; i < s; ++i) at += lengths[i];
@@ -144,8 +166,8 @@ struct Scene {
 
   std::vector<float> expected() const {
     Scene rounded = *this;
-    rounded.k = kept(k, spec.head_dim);
-    rounded.v = kept(v, spec.value_dim);
+    rounded.k = kept(k, spec.head_dim, true);
+    rounded.v = kept(v, spec.value_dim, false);
     return rounded.expected_of_rounded();
   }
 
@@ -226,6 +248,18 @@ std::vector<Scene> scenes() {
                     std::vector<int>{40}, 15);
   list.emplace_back(AttentionSpec{4, 4, 33, 17, 0.2F}, 100, KvType::kInt8, std::vector<int>{280},
                     16);
+  list.emplace_back(AttentionSpec{9, 3, 64, 64, 0.125F}, 32, KvType::kInt16,
+                    std::vector<int>{70, 1, 333}, 19);
+  list.emplace_back(AttentionSpec{6, 2, 40, 72, 0.3F, 50}, 24, KvType::kInt16,
+                    std::vector<int>{300, 12}, 20);
+  list.emplace_back(AttentionSpec{5, 1, 7, 100, 0.4F, 0, 5.0F}, 1, KvType::kInt16,
+                    std::vector<int>{40}, 21);
+  list.emplace_back(AttentionSpec{4, 4, 33, 17, 0.2F}, 99, KvType::kInt16, std::vector<int>{280},
+                    22);
+  list.emplace_back(AttentionSpec{4, 2, 128, 128, 0.09F}, 32, KvType::kInt16,
+                    std::vector<int>{90, 600}, 23);
+  list.back().slopes = {0.5F, 0.25F, -0.125F, 0.0F};
+  list.back().sinks = {0.5F, 4.0F, -30.0F, 90.0F};
   list.emplace_back(AttentionSpec{4, 2, 16, 16, 0.3F}, 32, KvType::kF32, std::vector<int>{90, 300},
                     11);
   list.back().slopes = {0.5F, 0.25F, -0.125F, 0.0F};
@@ -250,6 +284,8 @@ TEST(CpuKvCache, BlocksTakeUpWhatTheLayoutPads) {
   EXPECT_EQ(bytes(33, KvType::kF16, 64, 24), 3 * (48 * 64 + 33 * 32) * 2);
   EXPECT_EQ(bytes(16, KvType::kInt8, 64, 32), 3 * 16 * (64 + 2 * 4 + 32 + 4));
   EXPECT_EQ(bytes(1, KvType::kInt8, 32, 32), 3 * (16 + 1) * (32 + 4));
+  EXPECT_EQ(bytes(32, KvType::kInt16, 64, 64), 3 * 2 * 32 * (64 * 2 + 4));
+  EXPECT_EQ(bytes(5, KvType::kInt16, 7, 17), 3 * (16 * (8 * 2 + 4) + 6 * 32 * 2 + 16 * 4));
   EXPECT_EQ(reference->kv_block_bytes({0, 3, 64, 24}, KvType::kF16, 33), 3 * 33 * (64 + 24) * 2);
 }
 
@@ -261,7 +297,8 @@ TEST(CpuAttention, AgreesWithPlainLoops) {
       const auto want = scene.expected();
       const auto got = scene.run(*device, 64);
       for (std::size_t i = 0; i < want.size(); ++i) {
-        ASSERT_NEAR(got[i], want[i], 3e-6) << isa << " scene " << number << " element " << i;
+        ASSERT_NEAR(got[i], want[i], scene.tolerance())
+            << isa << " scene " << number << " element " << i;
       }
       ++number;
     }
@@ -298,17 +335,18 @@ TEST(CpuAttention, KeysAndValuesAreRoundedToTheNearest) {
   for (const std::string& isa : cpu_isas()) devices.push_back(make_cpu_device({2, isa}));
   devices.push_back(make_device("reference", {}));
   for (const auto& device : devices) {
-    for (const KvType type : {KvType::kF16, KvType::kInt8}) {
+    for (const KvType type : {KvType::kF16, KvType::kInt8, KvType::kInt16}) {
       for (const int dim : {64, 40, 7}) {
         const Scene raw(AttentionSpec{4, 2, dim, dim, 0.2F}, 16, type, {33, 5}, 12);
         Scene rounded = raw;
-        rounded.k = raw.kept(raw.k, dim);
-        rounded.v = raw.kept(raw.v, dim);
+        rounded.k = raw.kept(raw.k, dim, true);
+        rounded.v = raw.kept(raw.v, dim, false);
         ASSERT_NE(raw.k, rounded.k);
         const auto got = raw.run(*device, 8);
         const auto want = rounded.expected();
         for (std::size_t i = 0; i < want.size(); ++i) {
-          ASSERT_NEAR(got[i], want[i], 3e-6) << device->isa() << " " << dim << " element " << i;
+          ASSERT_NEAR(got[i], want[i], raw.tolerance())
+              << device->isa() << " " << dim << " element " << i;
         }
         if (type == KvType::kF16) {
           EXPECT_EQ(got, rounded.run(*device, 8)) << device->isa();
@@ -318,14 +356,17 @@ TEST(CpuAttention, KeysAndValuesAreRoundedToTheNearest) {
   }
 }
 
-// Whatever a group of int8 holds besides: zeros, or numbers too small for an inverse.
+// Whatever a head of int8 or int16 holds besides: zeros, or numbers too small for an inverse.
 TEST(CpuAttention, GroupsWithoutAScaleAreZero) {
   std::vector<std::unique_ptr<Device>> devices;
   for (const std::string& isa : cpu_isas()) devices.push_back(make_cpu_device({2, isa}));
   devices.push_back(make_device("reference", {}));
   for (const auto& device : devices) {
-    for (const float small : {0.0F, 1e-38F, std::numeric_limits<float>::denorm_min()}) {
-      Scene scene(AttentionSpec{2, 1, 64, 64, 1.0F}, 16, KvType::kInt8, {20}, 12);
+    for (const int which : {0, 1, 2, 3, 4, 5}) {
+      const KvType type = which < 3 ? KvType::kInt8 : KvType::kInt16;
+      const float small = std::array{0.0F, 1e-38F, std::numeric_limits<float>::denorm_min()}.at(
+          static_cast<std::size_t>(which % 3));
+      Scene scene(AttentionSpec{2, 1, 64, 64, 1.0F}, 16, type, {20}, 12);
       for (std::size_t i = 0; i < scene.v.size(); i += 64) {
         std::fill_n(scene.k.begin() + static_cast<std::ptrdiff_t>(i), 64, small);
         std::fill_n(scene.v.begin() + static_cast<std::ptrdiff_t>(i), 32, small);

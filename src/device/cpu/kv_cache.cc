@@ -22,6 +22,8 @@ KvFormat format_of(KvType type) {
       return KvFormat::kF16;
     case KvType::kInt8:
       return KvFormat::kI8;
+    case KvType::kInt16:
+      return KvFormat::kI16;
   }
   return KvFormat::kF32;
 }
@@ -65,6 +67,13 @@ CpuKvCache::Layout CpuKvCache::plan(const KvLayerSpec& layer, KvType type,
   const std::int64_t scale = format == KvFormat::kI8 ? sizeof(float) : 0;
   const std::int64_t value_lanes = lanes(layer.value_dim);
   Layout layout;
+  if (format == KvFormat::kI16) {  // in pairs
+    const std::int64_t scales = lanes(block_size) * std::int64_t{sizeof(float)};
+    layout.key_bytes = (layer.head_dim + 1) / 2 * lanes(block_size) * 4 + scales;
+    layout.value_bytes = (block_size + 1) / 2 * value_lanes * 4 + scales;
+    layout.block_bytes = layer.n_kv_heads * (layout.key_bytes + layout.value_bytes);
+    return layout;
+  }
   layout.key_bytes = lanes(block_size) *
                      (layer.head_dim * element + kernels::kv_scale_groups(layer.head_dim) * scale);
   layout.value_bytes =
@@ -120,6 +129,15 @@ void CpuKvCache::write_keys(unsigned char* keys, int slot, const float* k, std::
     std::array<std::uint16_t, kMaxHeadDim> halves;
     kernels.to_f16(k, dim, halves.data());
     scatter(halves.data(), dim, reinterpret_cast<std::uint16_t*>(keys), slot, stride);
+  } else if (format_ == KvFormat::kI16) {
+    std::array<std::int16_t, kMaxHeadDim + 1> codes;
+    const std::int64_t n_pairs = (dim + 1) / 2;
+    auto* const pairs = reinterpret_cast<std::int16_t*>(keys) + 2 * slot;
+    auto* const scales = reinterpret_cast<float*>(keys + 4 * n_pairs * stride);
+    scales[slot] = kernels.to_i16(k, dim, kernels::kMostNorm, codes.data());
+    codes[static_cast<std::size_t>(dim)] = 0;  // of an odd number
+    for (std::int64_t i = 0; i < n_pairs; ++i)
+      std::memcpy(pairs + 2 * i * stride, codes.data() + 2 * i, 2 * sizeof(std::int16_t));
   } else {
     std::array<std::int8_t, kMaxHeadDim> codes;
     std::array<float, kMaxHeadDim / kernels::kKvScaleGroup> scales;
@@ -138,6 +156,13 @@ void CpuKvCache::write_values(unsigned char* values, int slot, const float* v, s
     std::memcpy(to, v, static_cast<std::size_t>(dim) * sizeof(float));
   } else if (format_ == KvFormat::kF16) {
     kernels.to_f16(v, dim, reinterpret_cast<std::uint16_t*>(to));
+  } else if (format_ == KvFormat::kI16) {
+    std::array<std::int16_t, kMaxHeadDim> codes;
+    const std::int64_t n_pairs = (block_size_ + 1) / 2;
+    auto* const scales = reinterpret_cast<float*>(values + 4 * n_pairs * stride);
+    scales[slot] = kernels.to_i16(v, dim, 0.0F, codes.data());
+    auto* const pairs = reinterpret_cast<std::int16_t*>(values) + slot / 2 * 2 * stride + slot % 2;
+    for (std::int64_t i = 0; i < dim; ++i) pairs[2 * i] = codes[static_cast<std::size_t>(i)];
   } else {
     auto* const scales = reinterpret_cast<float*>(values + block_size_ * stride);
     kernels.to_i8(v, dim, reinterpret_cast<std::int8_t*>(to),

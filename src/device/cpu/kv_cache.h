@@ -12,8 +12,8 @@ namespace openllm::device::cpu {
 constexpr int kMaxHeadDim = 1024;  ///< Attention keeps a tile's sums on the stack.
 
 /// Per layer of states: [block][floats]. Else: [block][KV head]{keys [head_dim][lanes], values
-/// [block_size][value_dim lanes]}; lanes are padded to 16, and of int8 the scales follow
-/// (kernels::AttentionArgs).
+/// [block_size][value_dim lanes]}; lanes are padded to 16, of int8 and int16 the scales follow, and
+/// int16 lie in pairs (kernels::AttentionArgs).
 class CpuKvCache final : public KvCache {
  public:
   explicit CpuKvCache(const KvCacheSpec& spec);

@@ -136,6 +136,10 @@ ReferenceKvCache::ReferenceKvCache(const KvCacheSpec& spec)
       const std::size_t n = n_rows * width;
       if (spec_.type == KvType::kF16) layers_[i].f16[kv] = ZeroedArray<std::uint16_t>(n);
       if (spec_.type == KvType::kF32) layers_[i].f32[kv] = ZeroedArray<float>(n);
+      if (spec_.type == KvType::kInt16) {
+        layers_[i].wide_codes[kv] = ZeroedArray<std::int16_t>(n);
+        layers_[i].scales[kv] = ZeroedArray<float>(n_rows);
+      }
       if (spec_.type == KvType::kInt8) {
         layers_[i].codes[kv] = ZeroedArray<std::int8_t>(n);
         layers_[i].scales[kv] = ZeroedArray<float>(n_rows * groups_of(width));
@@ -182,12 +186,35 @@ void ReferenceKvCache::store_int8(int layer, bool is_value, std::size_t token,
   }
 }
 
+void ReferenceKvCache::store_int16(int layer, bool is_value, std::size_t token,
+                                   const float* values) noexcept {
+  Layer& memory = layers_[static_cast<std::size_t>(layer)];
+  const auto n = static_cast<std::size_t>(dim(layer, is_value));
+  std::int16_t* codes = &memory.wide_codes[is_value ? 1 : 0][token * n];
+  float& scale = memory.scales[is_value ? 1 : 0][token];
+  double top = 0.0;
+  double squares = 0.0;
+  for (std::size_t d = 0; d < n; ++d) {
+    top = std::max(top, std::fabs(double{values[d]}));
+    squares += double{values[d]} * double{values[d]};
+  }
+  // Keys meet queries in products that must fit in 32 bits: their length is bounded as well.
+  const double step = std::max(top / 32767.0, is_value ? 0.0 : std::sqrt(squares) / 46000.0);
+  scale = top > 1e-35 ? static_cast<float>(step) : 0.0F;
+  for (std::size_t d = 0; d < n; ++d) {
+    const double code = scale > 0.0F ? std::nearbyint(double{values[d]} / double{scale}) : 0.0;
+    codes[d] = std::isfinite(code) ? static_cast<std::int16_t>(std::clamp(code, -32767.0, 32767.0))
+                                   : std::int16_t{0};
+  }
+}
+
 void ReferenceKvCache::store(int layer, bool is_value, std::int32_t block, int kv_head, int offset,
                              const float* values) noexcept {
   Layer& memory = layers_[static_cast<std::size_t>(layer)];
   const auto n = static_cast<std::size_t>(dim(layer, is_value));
   const std::size_t token = token_of(layer, block, kv_head, offset);
   if (spec_.type == KvType::kInt8) return store_int8(layer, is_value, token, values);
+  if (spec_.type == KvType::kInt16) return store_int16(layer, is_value, token, values);
   for (std::size_t d = 0; d < n; ++d) {
     if (spec_.type == KvType::kF16) {
       memory.f16[is_value ? 1 : 0][token * n + d] = tensor::f32_to_f16(values[d]);
@@ -228,6 +255,10 @@ void ReferenceKvCache::copy_block(int group, std::int32_t from, std::int32_t to)
           copy(memory.scales[kv], source * groups_of(n), target * groups_of(n),
                n_tokens * groups_of(n));
           break;
+        case KvType::kInt16:
+          copy(memory.wide_codes[kv], source * n, target * n, n_tokens * n);
+          copy(memory.scales[kv], source, target, n_tokens);
+          break;
       }
     }
   }
@@ -251,6 +282,9 @@ void ReferenceKvCache::load(int layer, bool is_value, std::int32_t block, int kv
       case KvType::kInt8:
         out[d] = memory.scales[kv][token * groups_of(n) + d / kGroup] *
                  static_cast<float>(memory.codes[kv][i]);
+        break;
+      case KvType::kInt16:
+        out[d] = memory.scales[kv][token] * static_cast<float>(memory.wide_codes[kv][i]);
         break;
     }
   }

@@ -76,12 +76,14 @@ class ReferenceKvCache final : public KvCache {
   std::size_t token_of(int layer, std::int32_t block, int kv_head, int offset) const noexcept;
   int dim(int layer, bool is_value) const noexcept;
   void store_int8(int layer, bool is_value, std::size_t token, const float* values) noexcept;
+  void store_int16(int layer, bool is_value, std::size_t token, const float* values) noexcept;
 
   struct Layer {
     ZeroedArray<float> f32[2]{};  // keys, values
     ZeroedArray<std::uint16_t> f16[2]{};
     ZeroedArray<std::int8_t> codes[2]{};
-    ZeroedArray<float> scales[2]{};  // of 32 codes, by token
+    ZeroedArray<std::int16_t> wide_codes[2]{};
+    ZeroedArray<float> scales[2]{};  // by token, of 32 codes or of all wide ones
     ZeroedArray<float> states{};
   };
   KvCacheSpec spec_;

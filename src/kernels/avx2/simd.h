@@ -35,8 +35,12 @@ constexpr int kQuantTiles = 1;
 constexpr int kPairUnroll = 2;
 constexpr int kDenseRows = 6;
 constexpr int kDenseTiles = 1;
-constexpr int kScoreVectors = 1;
-constexpr int kValueVectors = 1;
+/// Attention of kQueries: vectors of 16 positions, and of 16 entries of values, at a time: as many
+/// sums as registers hold.
+template <int kQueries>
+constexpr int kScoreVectors = kQueries <= 3 ? 2 : 1;
+template <int kQueries>
+constexpr int kValueVectors = kQueries == 1 ? 4 : (kQueries <= 3 ? 2 : 1);
 
 OPENLLM_INLINE VF splat(float v) { return {_mm256_set1_ps(v), _mm256_set1_ps(v)}; }
 OPENLLM_INLINE VF zero() { return splat(0.0F); }
@@ -189,7 +193,7 @@ OPENLLM_INLINE void store_i8(std::int8_t* p, VF v) {
       _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
-/// Integers of magnitude < 32768, as int16.
+/// Of magnitude <= 32767, rounded to nearest even, as int16.
 OPENLLM_INLINE void store_i16(std::int16_t* p, VF v) {
   const __m256i words =
       _mm256_packs_epi32(_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b));  // per 128-bit half

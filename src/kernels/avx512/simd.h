@@ -27,8 +27,11 @@ constexpr int kQuantTiles = 2;   // tiles of weights of a register block
 constexpr int kPairUnroll = 16;  // pairs of columns whose products are written out, int16
 constexpr int kDenseRows = 12;
 constexpr int kDenseTiles = 2;
-constexpr int kScoreVectors = 2;  // of 16 positions, attention of several queries
-constexpr int kValueVectors = 4;  // of 16 entries
+/// Attention of kQueries: vectors of 16 positions, and of 16 entries of values, at a time.
+template <int kQueries>
+constexpr int kScoreVectors = 2;
+template <int kQueries>
+constexpr int kValueVectors = 4;
 
 OPENLLM_INLINE __mmask16 first_lanes(std::int64_t n) {
   return static_cast<__mmask16>((1U << static_cast<unsigned>(n)) - 1U);
@@ -125,7 +128,7 @@ OPENLLM_INLINE void store_f16(std::uint16_t* p, VF v) {
 OPENLLM_INLINE void store_i8(std::int8_t* p, VF v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
 }
-/// Integers of magnitude < 32768, as int16.
+/// Of magnitude <= 32767, rounded to nearest even, as int16.
 OPENLLM_INLINE void store_i16(std::int16_t* p, VF v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(v)));
 }
@@ -189,7 +192,11 @@ OPENLLM_INLINE VB splat_pair(const std::int16_t* p) {
   return _mm512_set1_epi32(two);
 }
 /// acc + the products of two pairs of int16, per lane.
-OPENLLM_INLINE VI dot_pairs(VB w, VB x, VI acc) { return _mm512_dpwssd_epi32(acc, w, x); }
+OPENLLM_INLINE VI dot_pairs(VB w, VB x, VI acc) {
+  // Not the intrinsic: with it GCC 12 copies and spills sums that a loop carries.
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(w), "v"(x));
+  return acc;
+}
 
 /// init + sum over j < kCount of the products of w[j]'s unsigned bytes with the four bytes at a + 4
 /// j, per lane. kBits tells how large codes may be (unused here: VNNI does not saturate).

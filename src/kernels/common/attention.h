@@ -14,6 +14,10 @@ constexpr int kExpandedDims = 1152;
 template <KvFormat kFormat>
 constexpr std::int64_t kElementBytes = kv_element_bytes(kFormat);
 
+/// Of a position, from one entry's keys or pair of entries' keys.
+template <KvFormat kFormat>
+constexpr std::int64_t kKeyBytes = kFormat == KvFormat::kI16 ? 4 : kElementBytes<kFormat>;
+
 constexpr std::int64_t padded(std::int64_t n) { return (n + 15) / 16 * 16; }
 
 /// 16 entries; of int8 the codes, without their scale.
@@ -46,6 +50,22 @@ struct Unit {
   const unsigned char* next_keys;  ///< Of the first position of the unit after this one.
   const unsigned char* next_values;
 };
+
+/// Of int16, those of a unit's keys and values.
+OPENLLM_INLINE const float* key_scales(const AttentionArgs& args, const Unit& unit) {
+  const std::int64_t n_pairs = (args.head_dim + 1) / 2;
+  return reinterpret_cast<const float*>(unit.keys + 4 * n_pairs * padded(args.block_size)) +
+         unit.slot;
+}
+OPENLLM_INLINE const float* value_scales(const AttentionArgs& args, const Unit& unit) {
+  const std::int64_t n_pairs = (args.block_size + 1) / 2;
+  return reinterpret_cast<const float*>(unit.values + 4 * n_pairs * padded(args.value_dim)) +
+         unit.slot;
+}
+OPENLLM_INLINE void fetch_scales(const AttentionArgs& args, const Unit& unit) {
+  prefetch_span(reinterpret_cast<const unsigned char*>(key_scales(args, unit)), 4 * unit.n);
+  prefetch_span(reinterpret_cast<const unsigned char*>(value_scales(args, unit)), 4 * unit.n);
+}
 
 /// kVectors times 16 positions from `first` of the unit on.
 template <KvFormat kFormat, int kQueries, int kVectors, bool kAhead>
@@ -99,15 +119,69 @@ OPENLLM_INLINE void scores(const AttentionArgs& args, const AttentionQuery* quer
   }
 }
 
+/// The same of int16: whole products, exact in 32 bits, then the scales.
+template <int kQueries, int kVectors, bool kAhead>
+OPENLLM_INLINE void whole_scores(const AttentionArgs& args, const AttentionQuery* queries,
+                                 const Unit& unit, std::int64_t lanes, int first,
+                                 float (*weights)[kUnit]) {
+  const std::int16_t* q[kQueries];
+#pragma GCC unroll 8
+  for (int m = 0; m < kQueries; ++m) q[m] = queries[m].codes;
+  VI acc[kQueries][kVectors];
+#pragma GCC unroll 8
+  for (int m = 0; m < kQueries; ++m) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) acc[m][v] = splat_shifted<-1>(0);
+  }
+  const std::int64_t n_pairs = (args.head_dim + 1) / 2;
+  const unsigned char* keys = unit.keys + 4 * (unit.slot + first);
+  for (std::int64_t d = 0; d < n_pairs; ++d) {
+    if constexpr (kAhead) {
+      prefetch_span(unit.next_keys + 4 * (d * lanes + first), 64 * kVectors);
+    }
+    VB key[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) key[v] = load_bytes(keys + 4 * d * lanes + 64 * v);
+#pragma GCC unroll 8
+    for (int m = 0; m < kQueries; ++m) {
+      const auto pair = splat_pair(q[m] + 2 * d);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) acc[m][v] = dot_pairs(key[v], pair, acc[m][v]);
+    }
+  }
+  const float* const scales = key_scales(args, unit) + first;
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v) {
+    const VF scale = load(scales + 16 * v);
+#pragma GCC unroll 8
+    for (int m = 0; m < kQueries; ++m) {
+      const VF both = mul(scale, splat(queries[m].scale));
+      store(weights[m] + first + 16 * v, mul(to_float(acc[m][v]), both));
+    }
+  }
+}
+
+template <KvFormat kFormat, int kQueries, int kVectors, bool kAhead>
+OPENLLM_INLINE void scores_of(const AttentionArgs& args, const AttentionQuery* queries,
+                              const Unit& unit, std::int64_t lanes, int first,
+                              float (*weights)[kUnit]) {
+  if constexpr (kFormat == KvFormat::kI16) {
+    whole_scores<kQueries, kVectors, kAhead>(args, queries, unit, lanes, first, weights);
+  } else {
+    scores<kFormat, kQueries, kVectors, kAhead>(args, queries, unit, lanes, first, weights);
+  }
+}
+
 template <KvFormat kFormat, int kQueries, bool kAhead>
 OPENLLM_INLINE void all_scores(const AttentionArgs& args, const AttentionQuery* queries,
                                const Unit& unit, std::int64_t lanes, float (*weights)[kUnit]) {
   if (lanes - unit.slot < kUnit) {
-    scores<kFormat, kQueries, 1, kAhead>(args, queries, unit, lanes, 0, weights);
+    scores_of<kFormat, kQueries, 1, kAhead>(args, queries, unit, lanes, 0, weights);
     return;
   }
-  for (int first = 0; first < kUnit; first += 16 * kScoreVectors) {
-    scores<kFormat, kQueries, kScoreVectors, kAhead>(args, queries, unit, lanes, first, weights);
+  for (int first = 0; first < kUnit; first += 16 * kScoreVectors<kQueries>) {
+    scores_of<kFormat, kQueries, kScoreVectors<kQueries>, kAhead>(args, queries, unit, lanes, first,
+                                                                  weights);
   }
 }
 
@@ -216,15 +290,96 @@ OPENLLM_INLINE void gather(const Unit& unit, std::int64_t begin, std::int64_t en
   }
 }
 
+/// Weights times the values' scales as int16, whose sum is at most 32767, so that what they gather
+/// fits in 32 bits. Returns what to multiply that with.
+OPENLLM_INLINE float to_codes(const Unit& unit, const float* scales, const float* weights,
+                              std::int16_t* codes) {
+  const std::int64_t n = unit.n;
+  VF scale[2];
+  if (n == kUnit) {
+    scale[0] = load(scales);
+    scale[1] = load(scales + 16);
+  } else {
+    scale[0] = load_first(scales, n < 16 ? n : 16);
+    scale[1] = n > 16 ? load_first(scales + 16, n - 16) : zero();
+  }
+  const VF first = mul(load(weights), scale[0]);
+  const VF second = mul(load(weights + 16), scale[1]);
+  const float total = sum_lanes(add(first, second));
+  const VF inverse = splat(total > 1e-33F ? 32750.0F / total : 0.0F);
+  store_i16(codes, max(mul(first, inverse), zero()));
+  store_i16(codes + 16, max(mul(second, inverse), zero()));
+  return total * (1.0F / 32750.0F);
+}
+
+/// kWide vectors from entry d on, of int16. `begin` is even; weights before it are zero.
+template <int kQueries, int kWide, bool kAhead>
+OPENLLM_INLINE void gather_whole(const Unit& unit, std::int64_t begin, std::int64_t end,
+                                 std::int64_t d, std::int64_t stride, std::int16_t (*codes)[kUnit],
+                                 const float* factors, float* const* acc) {
+  VI a[kQueries][kWide];
+#pragma GCC unroll 8
+  for (int m = 0; m < kQueries; ++m) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kWide; ++v) a[m][v] = splat_shifted<-1>(0);
+  }
+  const unsigned char* values = unit.values + 2 * unit.slot * stride + 4 * d;
+  for (std::int64_t j = begin; j < end; j += 2) {
+    if constexpr (kAhead) prefetch_span(unit.next_values + 2 * j * stride + 4 * d, 64 * kWide);
+    VB value[kWide];
+#pragma GCC unroll 4
+    for (int v = 0; v < kWide; ++v) value[v] = load_bytes(values + 2 * j * stride + 64 * v);
+#pragma GCC unroll 8
+    for (int m = 0; m < kQueries; ++m) {
+      const auto pair = splat_pair(codes[m] + j);
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) a[m][v] = dot_pairs(value[v], pair, a[m][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < kQueries; ++m) {
+    const VF factor = splat(factors[m]);
+#pragma GCC unroll 4
+    for (int v = 0; v < kWide; ++v) {
+      float* const to = acc[m] + d + 16 * v;
+      store(to, fma(to_float(a[m][v]), factor, load(to)));
+    }
+  }
+}
+
+template <int kQueries, bool kAhead>
+OPENLLM_INLINE void gather_whole_values(const AttentionArgs& args, const Unit& unit,
+                                        std::int64_t begin, std::int64_t end,
+                                        float (*weights)[kUnit], float* const* acc) {
+  const std::int64_t stride = padded(args.value_dim);
+  const float* const scales = value_scales(args, unit);
+  alignas(64) std::int16_t codes[kQueries][kUnit];
+  float factors[kQueries];
+  for (int m = 0; m < kQueries; ++m) factors[m] = to_codes(unit, scales, weights[m], codes[m]);
+  begin = begin / 2 * 2;
+  constexpr int kWide = kValueVectors<kQueries>;
+  std::int64_t d = 0;
+  for (; d + 16 * kWide <= stride; d += 16 * kWide) {
+    gather_whole<kQueries, kWide, kAhead>(unit, begin, end, d, stride, codes, factors, acc);
+  }
+  for (; d < stride; d += 16) {
+    gather_whole<kQueries, 1, kAhead>(unit, begin, end, d, stride, codes, factors, acc);
+  }
+}
+
 template <KvFormat kFormat, int kQueries, bool kAhead>
 OPENLLM_INLINE void gather_values(const AttentionArgs& args, const Unit& unit, std::int64_t begin,
                                   std::int64_t end, float (*weights)[kUnit], float* const* acc) {
+  if constexpr (kFormat == KvFormat::kI16) {
+    gather_whole_values<kQueries, kAhead>(args, unit, begin, end, weights, acc);
+    return;
+  }
   const std::int64_t stride = padded(args.value_dim);
   const auto* const scales = reinterpret_cast<const float*>(unit.values + args.block_size * stride);
+  constexpr int kWide = kValueVectors<kQueries>;
   std::int64_t d = 0;
-  for (; d + 16 * kValueVectors <= stride; d += 16 * kValueVectors) {
-    gather<kFormat, kQueries, kValueVectors, kAhead>(unit, begin, end, d, stride, scales, weights,
-                                                     acc);
+  for (; d + 16 * kWide <= stride; d += 16 * kWide) {
+    gather<kFormat, kQueries, kWide, kAhead>(unit, begin, end, d, stride, scales, weights, acc);
   }
   for (; d < stride; d += 16) {
     gather<kFormat, kQueries, 1, kAhead>(unit, begin, end, d, stride, scales, weights, acc);
@@ -286,8 +441,9 @@ void attend_tile(const AttentionArgs& args, const Seen& seen, float* states) {
   for (std::int64_t position = seen.lowest; position < seen.highest;) {
     position = unit.position + unit.n;
     const Unit next = position < seen.last ? unit_of(args, position) : unit;
-    unit.next_keys = next.keys + next.slot * kElementBytes<kFormat>;
+    unit.next_keys = next.keys + next.slot * kKeyBytes<kFormat>;
     unit.next_values = next.values + next.slot * value_bytes;
+    if constexpr (kFormat == KvFormat::kI16) fetch_scales(args, next);
     attend_unit<kFormat, kQueries, true>(args, args.queries, unit, lanes, seen, states);
     unit = next;
   }
@@ -352,59 +508,69 @@ OPENLLM_INLINE void fetch_part(const AttentionArgs& args, const Unit& unit, std:
   constexpr std::int64_t kBytes = kElementBytes<kFormat>;
   const std::int64_t lanes = padded(args.block_size);
   const std::int64_t stride = padded(args.value_dim);
-  const unsigned char* keys = unit.keys + unit.slot * kBytes;
-  for (std::int64_t d = args.head_dim * part / n; d < args.head_dim * (part + 1) / n; ++d) {
-    prefetch_span(keys + d * lanes * kBytes, unit.n * kBytes);
+  constexpr std::int64_t kKey = kKeyBytes<kFormat>;
+  if (kFormat == KvFormat::kI16 && part == 0) fetch_scales(args, unit);
+  const unsigned char* keys = unit.keys + unit.slot * kKey;
+  const std::int64_t n_lines = args.head_dim * kBytes / kKey;
+  for (std::int64_t d = n_lines * part / n; d < n_lines * (part + 1) / n; ++d) {
+    prefetch_span(keys + d * lanes * kKey, unit.n * kKey);
   }
+  const std::int64_t size = unit.n * stride * kBytes;
   const unsigned char* values = unit.values + unit.slot * stride * kBytes;
-  for (std::int64_t j = unit.n * part / n; j < unit.n * (part + 1) / n; ++j) {
-    prefetch_span(values + j * stride * kBytes, stride * kBytes);
-  }
+  prefetch_span(values + size * part / n, size * (part + 1) / n - size * part / n);
 }
 
-/// Queries [first, first + n) meet an expanded unit.
-OPENLLM_INLINE void attend_expanded(const AttentionArgs& args, int first, int n, const Unit& unit,
-                                    std::int64_t lanes, const Seen& span, float* states) {
-  constexpr KvFormat kF32 = KvFormat::kF32;
+/// Queries [first, first + n) meet a unit.
+template <KvFormat kFormat>
+OPENLLM_INLINE void attend_near(const AttentionArgs& args, int first, int n, const Unit& unit,
+                                std::int64_t lanes, const Seen& span, float* states) {
   const AttentionQuery* const queries = args.queries + first;
   const Seen seen = seen_by(queries, n, span.lowest, span.highest);
   if (seen.highest <= unit.position || seen.lowest >= unit.position + unit.n) return;
   float* const own = states + first * attention_state_floats(args.value_dim);
   switch (n) {
     case 1:
-      return attend_unit<kF32, 1, false>(args, queries, unit, lanes, seen, own);
+      return attend_unit<kFormat, 1, false>(args, queries, unit, lanes, seen, own);
     case 2:
-      return attend_unit<kF32, 2, false>(args, queries, unit, lanes, seen, own);
+      return attend_unit<kFormat, 2, false>(args, queries, unit, lanes, seen, own);
     case 3:
-      return attend_unit<kF32, 3, false>(args, queries, unit, lanes, seen, own);
+      return attend_unit<kFormat, 3, false>(args, queries, unit, lanes, seen, own);
     case 4:
-      return attend_unit<kF32, 4, false>(args, queries, unit, lanes, seen, own);
+      return attend_unit<kFormat, 4, false>(args, queries, unit, lanes, seen, own);
     case 5:
-      return attend_unit<kF32, 5, false>(args, queries, unit, lanes, seen, own);
+      return attend_unit<kFormat, 5, false>(args, queries, unit, lanes, seen, own);
     default:
-      return attend_unit<kF32, 6, false>(args, queries, unit, lanes, seen, own);
+      return attend_unit<kFormat, 6, false>(args, queries, unit, lanes, seen, own);
   }
 }
 
-/// Many queries: each unit comes from the cache and is expanded once, then all of them meet it.
+/// Many queries: each unit comes from the cache once, then all of them meet it; floats are expanded
+/// for that.
 template <KvFormat kFormat>
 void attend_many(const AttentionArgs& args, std::int64_t begin, std::int64_t end, float* states) {
-  alignas(64) float space[kUnit * kExpandedDims];
+  constexpr bool kExpands = kFormat != KvFormat::kI16;
   constexpr int kTile = AttentionArgs::kTileQueries;
+  alignas(64) float space[kExpands ? kUnit * kExpandedDims : 16];
   const Seen all = seen_by(args.queries, args.n_queries, begin, end);
   const Seen span{begin, end, end};
   if (all.lowest >= all.highest) return;
   const std::int64_t n_tiles = (args.n_queries + kTile - 1) / kTile;
+  const std::int64_t block_lanes = padded(args.block_size);
   Unit unit = unit_of(args, all.lowest);
   for (std::int64_t position = all.lowest; position < all.highest;) {
     position = unit.position + unit.n;
     const Unit next = position < all.last ? unit_of(args, position) : unit;
-    const std::int64_t lanes = padded(args.block_size) - unit.slot < kUnit ? 16 : kUnit;
-    const Unit expanded = expand<kFormat>(args, unit, lanes, space, space + kUnit * args.head_dim);
+    Unit near = unit;
+    std::int64_t lanes = block_lanes;
+    if constexpr (kExpands) {
+      lanes = block_lanes - unit.slot < kUnit ? 16 : kUnit;
+      near = expand<kFormat>(args, unit, lanes, space, space + kUnit * args.head_dim);
+    }
     for (int first = 0; first < args.n_queries; first += kTile) {
       fetch_part<kFormat>(args, next, first / kTile, n_tiles);
       const int left = args.n_queries - first;
-      attend_expanded(args, first, left < kTile ? left : kTile, expanded, lanes, span, states);
+      attend_near<kExpands ? KvFormat::kF32 : kFormat>(args, first, left < kTile ? left : kTile,
+                                                       near, lanes, span, states);
     }
     unit = next;
   }
@@ -415,8 +581,9 @@ void attend_as(const AttentionArgs& args, std::int64_t begin, std::int64_t end, 
   const std::int64_t state_floats = attention_state_floats(args.value_dim);
   for (std::int64_t i = 0; i < args.n_queries * state_floats; ++i) states[i] = 0.0F;
   for (int m = 0; m < args.n_queries; ++m) states[m * state_floats] = -__builtin_inff();
-  if (args.n_queries > AttentionArgs::kTileQueries &&
-      args.head_dim + padded(args.value_dim) <= kExpandedDims) {
+  const bool fits =
+      kFormat == KvFormat::kI16 || args.head_dim + padded(args.value_dim) <= kExpandedDims;
+  if (args.n_queries > AttentionArgs::kTileQueries && fits) {
     attend_many<kFormat>(args, begin, end, states);
     return;
   }
@@ -437,6 +604,8 @@ void attend(const AttentionArgs* args, std::int64_t begin, std::int64_t end, flo
       return attend_as<KvFormat::kF16>(*args, begin, end, states);
     case KvFormat::kI8:
       return attend_as<KvFormat::kI8>(*args, begin, end, states);
+    case KvFormat::kI16:
+      return attend_as<KvFormat::kI16>(*args, begin, end, states);
   }
 }
 

@@ -287,5 +287,39 @@ void to_i8(const float* x, std::int64_t n, std::int8_t* codes, float* scales) {
   }
 }
 
+float to_i16(const float* x, std::int64_t n, float most_norm, std::int16_t* codes) {
+  const auto read = [&](std::int64_t i, std::int64_t m) {
+    return m == 16 ? load(x + i) : load_first(x + i, m);
+  };
+  VF largest = zero();
+  for_lanes(n, [&](std::int64_t i, std::int64_t m) { largest = max(abs(read(i, m)), largest); });
+  const float top = max_lane(largest);
+  // Below that an inverse is not finite: such a vector counts as zero.
+  if (!(top > 1e-35F)) {
+    for (std::int64_t i = 0; i < n; ++i) codes[i] = 0;
+    return 0.0F;
+  }
+  float scale = top / 32767.0F;
+  if (most_norm > 0.0F) {
+    const VF to_one = splat(1.0F / top);
+    VF squares = zero();
+    for_lanes(n, [&](std::int64_t i, std::int64_t m) {
+      const VF part = mul(read(i, m), to_one);
+      squares = fma(part, part, squares);
+    });
+    const float by_norm = top * root(sum_lanes(squares)) / most_norm;
+    scale = by_norm > scale ? by_norm : scale;
+  }
+  const VF inverse = splat(1.0F / scale);
+  for_lanes(n, [&](std::int64_t i, std::int64_t m) {
+    const VF whole = mul(read(i, m), inverse);
+    const VF code = round_even(min(max(whole, splat(-32767.0F)), splat(32767.0F)));
+    std::int16_t some[16];
+    store_i16(some, code);
+    for (std::int64_t j = 0; j < m; ++j) codes[i + j] = some[j];
+  });
+  return scale;
+}
+
 }  // namespace
 }  // namespace openllm::kernels

@@ -36,8 +36,12 @@ constexpr int kQuantTiles = 1;
 constexpr int kPairUnroll = 2;
 constexpr int kDenseRows = 2;
 constexpr int kDenseTiles = 1;
-constexpr int kScoreVectors = 1;
-constexpr int kValueVectors = 1;
+/// Attention of kQueries: vectors of 16 positions, and of 16 entries of values, at a time: as many
+/// sums as registers hold.
+template <int kQueries>
+constexpr int kScoreVectors = kQueries <= 3 ? 2 : 1;
+template <int kQueries>
+constexpr int kValueVectors = kQueries == 1 ? 4 : (kQueries <= 3 ? 2 : 1);
 
 #define OPENLLM_LANES for (int i = 0; i < 4; ++i)
 
@@ -255,10 +259,10 @@ OPENLLM_INLINE void store_i8(std::int8_t* p, VF v) {
   store(lanes, round_even(v));
   for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::int8_t>(lanes[i]);
 }
-/// Integers of magnitude < 32768, as int16.
+/// Of magnitude <= 32767, rounded to nearest even, as int16.
 OPENLLM_INLINE void store_i16(std::int16_t* p, VF v) {
   float lanes[kLanes];
-  store(lanes, v);
+  store(lanes, round_even(v));
   for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::int16_t>(lanes[i]);
 }
 OPENLLM_INLINE std::int32_t sum_bytes16(const std::int8_t* p) {
