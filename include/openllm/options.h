@@ -264,6 +264,11 @@ struct LoadOptions {
   /// Most tokens that a step guesses ahead of an answer from what its text repeats, where rows cost
   /// little more than none; 0: none. Answers are the same to the bit. By vLLM where it is started.
   int max_draft_tokens = 7;
+  /// A smaller model of the same vocabulary that guesses where the text repeats nothing: any
+  /// reference that a model has (name, folder, file). By the native backend, for models that
+  /// generate text token by token; it is loaded and unloaded with the model. Answers are the same
+  /// to the bit. Empty: none.
+  std::string draft_model{};
   /// Load in the constructor instead of at first use.
   bool eager = false;
   /// Replaces the model's chat templates: Jinja source, or, where it has no "{", the name of one of
