@@ -189,6 +189,9 @@ int run(const Settings& s) {
     }
   }
   for (const Candidate& one : all) print(one, median(all.front().rates));
+  for (const Candidate& one : all) {
+    if (one.llm.stats().n_draft_model_failures > 0) std::printf("%s failed\n", one.name.c_str());
+  }
   std::printf("answers are %s\n", are_equal ? "equal" : "NOT EQUAL");
   return are_equal ? 0 : 1;
 }

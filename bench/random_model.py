@@ -14,7 +14,7 @@ GGUF.
 A tensor's weights follow from the seed and its name, so models of one shape with different numbers of layers have the first ones in
 common. With --like N what the layers from the N-th on add to the stream of activations is smaller by a factor: the model then mostly says
 what the one of N layers says. (Types of tensors depend on the number of layers in q4_k_m alone.) With --sharp one token is much likelier
-than the others, as in texts.
+than the others, as in texts, and it is not the last one again: there is a matrix of the head then.
 """
 
 import argparse
@@ -117,6 +117,9 @@ def blocks(rng: np.random.Generator, factor: float, kind: str, *dims: int) -> np
     n_weights, n_bytes, factors = BLOCKS[kind]
     rows = int(np.prod(dims[:-1]))
     data = rng.integers(0, 256, (rows, dims[-1] // n_weights, n_bytes), dtype=np.uint8)
+    if kind == "Q4_0":  # codes 1 to 15, whose mean is the zero point: else all rows say much the same
+        low = data & 15
+        data = np.where(low == 0, 8, low) | (np.where(data < 16, 128, data) & 240)
     for at, size in factors.items():
         data[:, :, at : at + 2] = np.frombuffer(np.float16(size * factor).tobytes(), np.uint8)
     return data.reshape(*dims[:-1], -1)
@@ -350,6 +353,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     shape = SHAPES[args.shape]
+    if args.sharp:
+        shape = replace(shape, tied=False)
     shape = replace(shape, layers=args.layers or shape.layers, like=args.like, loose=args.loose, sharp=args.sharp, seed=args.seed)
     if args.type in MATRICES:
         write_gguf(shape, args.type, args.out)

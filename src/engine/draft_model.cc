@@ -13,7 +13,7 @@ constexpr double kLeastGain = 0.03;
 // Of the time, what goes into guesses that are not expected to pay, and how many steps' worth of it
 // is saved up.
 constexpr double kTrialShare = 0.01;
-constexpr double kMostCreditSteps = 4;
+constexpr double kMostCreditSteps = 50;
 // What chunks may take of the step's time beside other streams, and of one sequence alone.
 constexpr double kReadBeside = 0.5;
 constexpr double kReadAlone = 1.5;
@@ -48,6 +48,7 @@ DraftModel::DraftModel(const EngineOptions& engine, int vocab_size, const base::
       max_len_(std::min<std::int64_t>(options_.max_model_len, cache_.max_tokens())),
       nothing_reserved_(options_.kv_groups.size(), 0) {
   step_.block_tables.resize(options_.kv_groups.size());
+  if (vocab_size == runner_vocab_) sampler_.emplace(vocab_size);
 }
 
 DraftModel::~DraftModel() = default;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "engine/step_costs.h"
 #include "engine/step_runner.h"
 #include "kv/block_cache.h"
+#include "sampling/sampler.h"
 
 namespace openllm::engine {
 
@@ -35,6 +37,7 @@ struct DraftTerms {
 /// - All sequences that it guesses for do so together, a token in each of its steps.
 /// - What was guessed and turned out wrong is overwritten: of a text it keeps the computed tokens
 ///   that are in the sequence.
+/// - It guesses what the sequence would draw from its logits, with the same random number.
 /// - It stops where the next guess is not worth its time: by measured times, and by how often it
 /// was
 ///   right when it was as sure.
@@ -118,6 +121,7 @@ class DraftModel {
   void plan_rows();
   void read();
   void guess();
+  std::int32_t draw(const Active& active, std::span<const float> logits, float max);
   bool take_guess(Active& active, std::span<const float> logits);
   bool grow(Text& text, std::int64_t n_tokens);
   bool drop_oldest() noexcept;
@@ -137,6 +141,7 @@ class DraftModel {
   const std::size_t n_ids_;  // that both models have
   kv::BlockCache cache_;
   const std::int64_t max_len_;
+  std::optional<sampling::Sampler> sampler_;        // where both models have as many ids
   std::unordered_map<std::int64_t, Text> texts_{};  // by sequence id
   DraftOdds odds_{};
   CostModel costs_{};

@@ -81,14 +81,32 @@ void DraftModel::read() {
   }
 }
 
-/// The likeliest next token, if it is worth a row of the step; whether to guess on behind it.
+/// What the sequence would draw from these logits: with its penalties, and with the random number
+/// that it has for this place. So two models that agree draw alike whatever the temperature.
+std::int32_t DraftModel::draw(const Active& active, std::span<const float> logits, float max) {
+  const Sequence& sequence = *active.sequence;
+  const std::size_t position = sequence.tokens.size() + active.text->guesses.size();
+  if (sampler_) {  // else its ids are not those of the parameters
+    try {
+      return sampler_
+          ->sample(logits, sequence.sampling, sequence.counts, nullptr,
+                   static_cast<std::int64_t>(position), -1)
+          .token;
+    } catch (const Error&) {  // nothing is left to draw: a matter of the request
+    }
+  }
+  return static_cast<std::int32_t>(sampling::find(logits, max));
+}
+
+/// A guess of the next token, if it is worth a row of the step; whether to guess on behind it.
 bool DraftModel::take_guess(Active& active, std::span<const float> logits) {
   const float max = sampling::scan(logits).max;
-  const std::size_t token = sampling::find(logits, max);
   const double sum = sampling::sum_exp(logits, max);
-  if (!(sum >= 1.0) || !std::isfinite(sum) || token == logits.size())
+  if (!(sum >= 1.0) || !std::isfinite(sum))
     base::fail(ErrorCode::kInternal, "draft model: its logits are no numbers");
-  const auto probability = static_cast<float>(1.0 / sum);
+  const std::int32_t token = draw(active, logits, max);
+  const double over_max = static_cast<double>(logits[static_cast<std::size_t>(token)]) - max;
+  const auto probability = static_cast<float>(std::exp(over_max) / sum);
   Text& text = *active.text;
   const double luck = text.luck.factor();
   const double expected = std::min(kMostChance, odds_.chance(probability) * luck);
@@ -99,7 +117,7 @@ bool DraftModel::take_guess(Active& active, std::span<const float> logits) {
     odds_.note_untested(probability);
     return false;
   }
-  text.guesses.push_back({static_cast<std::int32_t>(token), probability, expected});
+  text.guesses.push_back({token, probability, expected});
   --terms_.rows;
   active.chance *= expected;
   active.tokens += active.chance;

@@ -39,7 +39,7 @@ class FakeDrafter final : public StepRunner {
     logits_.assign(results.logits, results.logits + step.logit_rows.size() * n_vocab);
     for (std::size_t i = 0; i < step.logit_rows.size(); ++i) {
       const auto row = logits_.begin() + static_cast<std::ptrdiff_t>(i * n_vocab);
-      for (std::size_t v = 0; v < n_vocab; ++v) row[static_cast<std::ptrdiff_t>(v)] *= 20.0F;
+      for (std::size_t v = 0; v < n_vocab; ++v) row[static_cast<std::ptrdiff_t>(v)] *= scale;
       const bool is_wrong = wrong_every > 0 && ++n_guesses_ % wrong_every == 0;
       if (is_wrong) std::rotate(row, row + 1, row + static_cast<std::ptrdiff_t>(n_vocab));
       if (is_broken) *row = std::nanf("");
@@ -53,6 +53,7 @@ class FakeDrafter final : public StepRunner {
   int fails_at = 0;     ///< That call and all later ones; 0: none.
   int wrong_every = 0;  ///< 1: always.
   bool is_broken = false;
+  float scale = 20.0F;  ///< Of its logits: how sure it is.
   std::int64_t fixed_us = 800;
   std::int64_t row_us = 20;
   std::int64_t most_rows = 0;
@@ -255,6 +256,24 @@ TEST(DraftModel, BringsManyTokensWithEachStep) {
   EXPECT_GT(stats.draft_model_s, 0.0);
   EXPECT_EQ(stats.n_draft_model_failures, 0);
   EXPECT_EQ(bench.drafter.n_remembered(), 0U);
+}
+
+// Two models that agree draw alike, whatever the temperature: the random number is the same.
+TEST(DraftModel, DrawsAsTheSequenceDoes) {
+  DraftBench bench;
+  bench.drafter.scale = 1.0F;
+  bench.warm_up();
+  Request r = make_request("a", 23, 90);
+  r.sampling.temperature = 0.9F;
+  r.sampling.top_k = 20;
+  r.sampling.repetition_penalty = 1.2F;
+  r.sampling.seed = 5;
+  const auto sink = bench.submit(r);
+  bench.run_all();
+  expect_answers(r, *sink, bench.options);
+  const EngineStats stats = bench.engine.stats();
+  EXPECT_GT(stats.n_model_draft_tokens, 20);
+  EXPECT_GT(stats.n_accepted_model_drafts * 10, stats.n_model_draft_tokens * 9);
 }
 
 double seconds_for(DraftBench& bench, int n_requests) {

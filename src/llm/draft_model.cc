@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 #include <iterator>
 #include <memory>
 #include <string_view>
@@ -70,6 +71,12 @@ std::optional<format::ModelSource> find_draft(const LoadOptions& options) {
     wanted.stop_token = options.stop_token;
     return std::optional(open_source(resolve_model(wanted)));
   });
+}
+
+LoadOptions with_draft_path(LoadOptions options) {
+  if (const auto draft = find_draft(options))
+    options.draft_model = std::filesystem::absolute(draft->path).string();
+  return options;
 }
 
 void require_same_tokens(const tokenizer::Tokenizer& tokens, const tokenizer::Tokenizer& draft,

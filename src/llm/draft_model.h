@@ -13,6 +13,9 @@ namespace openllm::llm {
 /// about "draft_model".
 std::optional<format::ModelSource> find_draft(const LoadOptions& options);
 
+/// The options with its path in place of what names it, as backends take it.
+LoadOptions with_draft_path(LoadOptions options);
+
 /// Throws kInvalidArgument where "draft_model" unless the draft has the tokens of the model:
 /// `tokens`, or where that has no tokenizer, as many as `n_tokens`. Tokens at the end that one of
 /// them lacks must stand for nothing: tables are padded to round sizes.
