@@ -171,10 +171,13 @@ GuessCosts DraftModel::costs_of(const Sequence& sequence, int n_together,
           .draft_s = seconds(costs_.costs(), {.decode_rows = n, .decode_keys = n * keys}) / n};
 }
 
+/// What more rows take than those that there are anyway.
 double DraftModel::read_s(const Text& text, int n_rows) const noexcept {
-  const double n = n_rows;
-  return seconds(costs_.costs(),
-                 {.prompt_rows = n, .prompt_keys = n * (text.n_computed + (n + 1) / 2)});
+  const double n = std::max(0, n_rows);
+  const double keys = n * (text.n_computed + (n + 1) / 2);
+  const StepCosts& costs = costs_.costs();
+  if (n_rows <= kCaughtUp) return n * costs.decode_row + keys * costs.decode_key;
+  return seconds(costs, {.prompt_rows = n, .prompt_keys = keys});
 }
 
 double DraftModel::chance_of(const Text& text) const noexcept {
@@ -205,7 +208,7 @@ bool DraftModel::is_worth(const Sequence& sequence, Text& text, int n_most,
   if (gain(kMostChance) < kLeastGain * costs.token_s) return false;
   if (text.is_trial) return true;
   const int n_missing = static_cast<int>(sequence.tokens.size()) - text.n_computed;
-  const double reading_s = n_missing > kCaughtUp ? read_s(text, n_missing) : 0;
+  const double reading_s = read_s(text, n_missing - 1);  // the last one is a guess's own step
   const double expected = terms_.lengths.expected(r.max_new - sequence.n_generated(),
                                                   !r.request.stop_token_ids.empty());
   const double saved = gain(chance_of(text));
