@@ -2,7 +2,7 @@
 // measured in the same round. Prints one table, or JSON with --json.
 //   model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] [--context 8000,...]
 //   [--streams 8,32] [--kv-dtype auto] [--fast-activations]
-//   [--max-draft-tokens 0] [--json]
+//   [--max-draft-tokens 0] [--draft-model MODEL] [--json]
 
 #include <openllm/openllm.h>
 
@@ -32,6 +32,7 @@ struct Settings {
   std::string kv_dtype = "auto";
   std::vector<int> streams = {8, 32};
   bool fast_activations = false;
+  std::string draft_model{};
   int max_draft_tokens = 0;  // guesses measure how much a text repeats itself; random weights do
   bool json = false;
 };
@@ -118,7 +119,7 @@ double batching_rate(const openllm::LLM& llm, int n_streams) {
 constexpr const char* kUsage =
     "usage: model_bench MODEL [--threads N] [--rounds 5] [--prompt 512] [--decode 128] "
     "[--context 8000,...] [--streams 8,32] [--kv-dtype auto] [--fast-activations] "
-    "[--max-draft-tokens 0] [--json]\n";
+    "[--max-draft-tokens 0] [--draft-model MODEL] [--json]\n";
 
 [[noreturn]] void refuse(const std::string& message) {
   std::cerr << "model_bench: " << message << '\n' << kUsage;
@@ -168,6 +169,9 @@ Settings parse(int argc, char** argv) {
       settings.streams = counts();
     } else if (name == "--max-draft-tokens") {
       settings.max_draft_tokens = counts().front();
+    } else if (name == "--draft-model") {
+      if (i + 1 >= argc) refuse(name + ": needs a value");
+      settings.draft_model = argv[++i];
     } else if (name == "--fast-activations") {
       settings.fast_activations = true;
     } else if (name == "--json") {
@@ -244,6 +248,7 @@ int run(const Settings& settings) {
   load.kv_dtype = settings.kv_dtype;
   load.fast_activations = settings.fast_activations;
   load.max_draft_tokens = settings.max_draft_tokens;
+  load.draft_model = settings.draft_model;
   load.eager = true;
   const openllm::LLM llm(settings.model, load);
   const openllm::ModelInfo info = llm.info();

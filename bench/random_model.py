@@ -2,11 +2,19 @@
 """Random weights in the shape of a model that people run, to measure loading and speed where the model itself is not at hand.
 
     bench/random_model.py SHAPE TYPE OUT
+    bench/random_model.py SHAPE TYPE OUT --layers 4 --sharp                        # a draft model ...
+    bench/random_model.py SHAPE TYPE OUT --layers 16 --sharp --like 4 --loose 0.1  # ... and a model for it
+    bench/random_model.py SHAPE TYPE OUT --layers 4 --sharp --seed 2               # one that guesses nothing
 
 SHAPE is one of the names below; TYPE is q4_k_m (OUT is a GGUF file, types of tensors as llama.cpp chooses them), q4_0, q8_0, bf16_gguf
 (GGUF files with all matrices in that type), gptq (a folder: 4 bits, groups of 128) or bf16 (a folder). A GGUF file has a vocabulary of
 made-up words, because other engines load none without; folders have no tokenizer: prompts are ids. Needs numpy, and the package gguf for
 GGUF.
+
+A tensor's weights follow from the seed and its name, so models of one shape with different numbers of layers have the first ones in
+common. With --like N what the layers from the N-th on add to the stream of activations is smaller by a factor: the model then mostly says
+what the one of N layers says. (Types of tensors depend on the number of layers in q4_k_m alone.) With --sharp one token is much likelier
+than the others, as in texts, and it is not the last one again: there is a matrix of the head then.
 """
 
 import argparse
@@ -14,8 +22,9 @@ import json
 import string
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -35,6 +44,10 @@ class Shape:
     n_experts: int = 0
     n_used: int = 0
     qk_norm: bool = False
+    seed: int = 1
+    like: int = 0  # layers of the model that it is like; 0: none
+    loose: float = 1.0  # what the others add, as a part of what they would
+    sharp: bool = False
 
 
 SHAPES = {
@@ -47,7 +60,7 @@ SHAPES = {
     "qwen3-30b-a3b-sixth": Shape(2048, 768, 8, 32, 4, 128, 25344, n_experts=128, n_used=8, qk_norm=True),
     "qwen3-moe-7b-a1b": Shape(2048, 1024, 16, 16, 8, 128, 151936, n_experts=64, n_used=8, qk_norm=True),
 }
-RNG = np.random.default_rng(1)
+SHARP = 12.0  # of the last norm
 # Weights of a block, its bytes, and its F16 factors: where and how large, so that weights are about 0.02.
 BLOCKS = {
     "Q4_K": (256, 144, {0: 1.2e-4, 2: 9e-4}),
@@ -84,13 +97,31 @@ def network(shape: Shape) -> dict[str, tuple[int, int]]:
     }
 
 
-def blocks(kind: str, *dims: int) -> np.ndarray:
+def generator(shape: Shape, tensor: str) -> np.random.Generator:
+    return np.random.default_rng([shape.seed, crc32(tensor.encode())])
+
+
+def size_of(shape: Shape, tensor: str) -> float:
+    """Factor of a matrix: what layers add goes through the last matrices of their halves."""
+    layer = next((int(part) for part in tensor.split(".") if part.isdigit()), -1)
+    adds = any(part in tensor for part in ("o_proj", "down_proj", "attn_output", "ffn_down"))
+    return shape.loose if shape.like and layer >= shape.like and adds else 1.0
+
+
+def norm_of(shape: Shape, tensor: str) -> float:
+    return SHARP if shape.sharp and tensor in ("output_norm.weight", "model.norm") else 1.0
+
+
+def blocks(rng: np.random.Generator, factor: float, kind: str, *dims: int) -> np.ndarray:
     """Blocks of random codes."""
     n_weights, n_bytes, factors = BLOCKS[kind]
     rows = int(np.prod(dims[:-1]))
-    data = RNG.integers(0, 256, (rows, dims[-1] // n_weights, n_bytes), dtype=np.uint8)
+    data = rng.integers(0, 256, (rows, dims[-1] // n_weights, n_bytes), dtype=np.uint8)
+    if kind == "Q4_0":  # codes 1 to 15, whose mean is the zero point: else all rows say much the same
+        low = data & 15
+        data = np.where(low == 0, 8, low) | (np.where(data < 16, 128, data) & 240)
     for at, size in factors.items():
-        data[:, :, at : at + 2] = np.frombuffer(np.float16(size).tobytes(), np.uint8)
+        data[:, :, at : at + 2] = np.frombuffer(np.float16(size * factor).tobytes(), np.uint8)
     return data.reshape(*dims[:-1], -1)
 
 
@@ -191,14 +222,15 @@ def write_gguf(shape: Shape, matrix_type: str, out: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     for tensor, kind, dims in tensors:
+        rng, factor = generator(shape, tensor), size_of(shape, tensor)
         if kind == "BF16":
-            writer.write_tensor_data(bf16(*dims).view(np.uint8))
+            writer.write_tensor_data(bf16(rng, factor, *dims).view(np.uint8))
         elif kind != "F32":
-            writer.write_tensor_data(blocks(kind, *dims))
+            writer.write_tensor_data(blocks(rng, factor, kind, *dims))
         elif "norm" in tensor:
-            writer.write_tensor_data(np.ones(dims, np.float32))
+            writer.write_tensor_data(np.full(dims, norm_of(shape, tensor), np.float32))
         else:
-            writer.write_tensor_data(RNG.normal(0, 0.02, dims).astype(np.float32))
+            writer.write_tensor_data(rng.normal(0, 0.02, dims).astype(np.float32))
     writer.close()
 
 
@@ -227,22 +259,22 @@ def config_of(shape: Shape) -> dict:
     return config
 
 
-def bf16(*dims: int) -> np.ndarray:
-    values = RNG.standard_normal(dims, dtype=np.float32) * np.float32(0.02)
+def bf16(rng: np.random.Generator, factor: float, *dims: int) -> np.ndarray:
+    values = rng.standard_normal(dims, dtype=np.float32) * np.float32(0.02 * factor)
     return (values.view(np.uint32) >> 16).astype(np.uint16)
 
 
-def ones_bf16(*dims: int) -> np.ndarray:
-    return np.full(dims, 0x3F80, np.uint16)
-
-
-def gptq(n_out: int, n_in: int, group: int = 128) -> dict[str, np.ndarray]:
+def gptq(rng: np.random.Generator, factor: float, n_out: int, n_in: int, group: int = 128) -> dict[str, np.ndarray]:
     return {
-        "qweight": RNG.integers(-(2**31), 2**31, (n_in // 8, n_out), dtype=np.int32),
+        "qweight": rng.integers(-(2**31), 2**31, (n_in // 8, n_out), dtype=np.int32),
         "qzeros": np.full((n_in // group, n_out // 8), 0x77777777, np.int32),
-        "scales": np.full((n_in // group, n_out), 0.004, np.float16),
+        "scales": np.full((n_in // group, n_out), 0.004 * factor, np.float16),
         "g_idx": np.arange(n_in, dtype=np.int32) // group,
     }
+
+
+def norm_bf16(size: float, *dims: int) -> np.ndarray:
+    return (np.full(dims, size, np.float32).view(np.uint32) >> 16).astype(np.uint16)
 
 
 def write_folder(shape: Shape, kind: str, out: Path) -> None:
@@ -254,14 +286,15 @@ def write_folder(shape: Shape, kind: str, out: Path) -> None:
     (out / "config.json").write_text(json.dumps(config, indent=1))
 
     def matrix(name: str, n_out: int, n_in: int):
+        rng, factor = generator(shape, name), size_of(shape, name)
         if kind == "bf16":
-            return [(f"{name}.weight", "BF16", (n_out, n_in), lambda: bf16(n_out, n_in))]
+            return [(f"{name}.weight", "BF16", (n_out, n_in), lambda: bf16(rng, factor, n_out, n_in))]
         made: dict[str, np.ndarray] = {}
 
         def part(suffix: str):
             def get() -> np.ndarray:
                 if not made:
-                    made.update(gptq(n_out, n_in))
+                    made.update(gptq(rng, factor, n_out, n_in))
                 return made.pop(suffix)
 
             return get
@@ -274,8 +307,9 @@ def write_folder(shape: Shape, kind: str, out: Path) -> None:
         ]
 
     def plain(name: str, *dims: int):
-        make = ones_bf16 if "norm" in name else bf16
-        return (f"{name}.weight", "BF16", dims, lambda: make(*dims))
+        if "norm" in name:
+            return (f"{name}.weight", "BF16", dims, lambda: norm_bf16(norm_of(shape, name), *dims))
+        return (f"{name}.weight", "BF16", dims, lambda: bf16(generator(shape, name), 1.0, *dims))
 
     tensors = [plain("model.embed_tokens", shape.vocab, shape.hidden), plain("model.norm", shape.hidden)]
     if not shape.tied:
@@ -312,11 +346,20 @@ def main() -> None:
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("type", choices=[*MATRICES, "gptq", "bf16"])
     parser.add_argument("out", type=Path)
+    parser.add_argument("--layers", type=int, help="instead of the shape's own number")
+    parser.add_argument("--like", type=int, default=0, metavar="N", help="layers of the model that it is like")
+    parser.add_argument("--loose", type=float, default=0.1, metavar="X", help="with --like: what the others add is X times as large")
+    parser.add_argument("--sharp", action="store_true", help="one token much likelier than the others")
+    parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    shape = SHAPES[args.shape]
+    if args.sharp:
+        shape = replace(shape, tied=False)
+    shape = replace(shape, layers=args.layers or shape.layers, like=args.like, loose=args.loose, sharp=args.sharp, seed=args.seed)
     if args.type in MATRICES:
-        write_gguf(SHAPES[args.shape], args.type, args.out)
+        write_gguf(shape, args.type, args.out)
     else:
-        write_folder(SHAPES[args.shape], args.type, args.out)
+        write_folder(shape, args.type, args.out)
 
 
 if __name__ == "__main__":

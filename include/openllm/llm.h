@@ -57,6 +57,8 @@ struct BackendInfo {
   std::string device{};  ///< "cpu", "reference".
   std::string isa{};  ///< Instruction set of the cpu device's kernels, for example "avx512_bf16".
   std::string reason{};  ///< One sentence.
+  /// LoadOptions::draft_model by its public name, where one guesses ahead.
+  std::string draft_model{};
 };
 
 /// How a text prompt is tokenized.

@@ -254,8 +254,9 @@ struct LoadOptions {
   int max_queue = 4096;
   /// Memory for the KV cache; 0: chosen from the model and the machine.
   std::int64_t kv_cache_bytes = 0;
-  /// "f32", "f16", "int8" (with a scale for each 32 entries; docs/performance.md says what it
-  /// costs), or "auto": f16 beside quantised weights, but not on the reference device.
+  /// "f32", "f16", "int16" (with a scale for each head of a token), "int8" (with one for each 32
+  /// entries; docs/performance.md says what it costs), or "auto": int16 beside quantised weights,
+  /// but not on the reference device.
   std::string kv_dtype = "auto";
   /// Tokens per KV cache block.
   int kv_block_size = 32;
@@ -264,6 +265,11 @@ struct LoadOptions {
   /// Most tokens that a step guesses ahead of an answer from what its text repeats, where rows cost
   /// little more than none; 0: none. Answers are the same to the bit. By vLLM where it is started.
   int max_draft_tokens = 7;
+  /// A smaller model of the same vocabulary that guesses where the text repeats nothing: any
+  /// reference that a model has (name, folder, file). By the native backend, for models that
+  /// generate text token by token; it is loaded and unloaded with the model. Answers are the same
+  /// to the bit. Empty: none.
+  std::string draft_model{};
   /// Load in the constructor instead of at first use.
   bool eager = false;
   /// Replaces the model's chat templates: Jinja source, or, where it has no "{", the name of one of

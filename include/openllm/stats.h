@@ -31,8 +31,12 @@ struct EngineStats {
   std::int64_t n_prompt_tokens = 0;   ///< Of the accepted requests' prompts, cached ones included.
   std::int64_t n_cached_tokens = 0;   ///< Prompt tokens found in the prefix cache.
   std::int64_t n_generated_tokens = 0;
-  std::int64_t n_draft_tokens = 0;     ///< Guessed ahead (LoadOptions::max_draft_tokens).
-  std::int64_t n_accepted_drafts = 0;  ///< Of those, what the model drew itself.
+  std::int64_t n_draft_tokens = 0;        ///< Guessed ahead (LoadOptions::max_draft_tokens).
+  std::int64_t n_accepted_drafts = 0;     ///< Of those, what the model drew itself.
+  std::int64_t n_model_draft_tokens = 0;  ///< Of n_draft_tokens, those of LoadOptions::draft_model.
+  std::int64_t n_accepted_model_drafts = 0;  ///< Of those, what the model drew itself.
+  std::int64_t n_draft_model_rows = 0;  ///< Rows that the draft model computed, prompts included.
+  std::int64_t n_draft_model_failures = 0;  ///< 1 when it failed and guesses no more.
   std::int64_t n_preemptions = 0;
   std::int64_t n_split_prefills = 0;  ///< Prompts computed in more than one chunk.
   std::int64_t n_blocks_total = 0;    ///< KV cache blocks.
@@ -47,6 +51,7 @@ struct EngineStats {
   double prompt_rows_per_s = 0.0;  ///< Speed at which prompts are computed when nothing else runs.
   double tokens_per_s = 0.0;       ///< Tokens of answers, lately.
   double estimated_wait_s = 0.0;   ///< Until the first step of a short request submitted now.
+  double draft_model_s = 0.0;  ///< Time that the draft model has taken since the engine started.
 
   std::vector<PlaceStats> places{};  ///< Where LoadOptions::places names some.
 

@@ -138,6 +138,12 @@ void check_options(const LoadOptions& options) {
   require_not_negative("max_model_len", options.max_model_len);
   require_not_negative("kv_cache_bytes", options.kv_cache_bytes);
   require_range("max_draft_tokens", options.max_draft_tokens, 0, 64);
+  if (!options.draft_model.empty() && options.max_draft_tokens == 0) {
+    base::fail_at(
+        ErrorCode::kInvalidArgument, "draft_model",
+        "stands beside max_draft_tokens 0 (expected a number of tokens to guess ahead, or "
+        "no draft model)");
+  }
   require_range("max_adapters", options.max_adapters, 0, 1 << 20);
   require_device(options.device);
   (void)choose_kv_type(options.kv_dtype, options.device, false);

@@ -103,6 +103,16 @@ KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOp
   return result;
 }
 
+KvBudget plan_draft_kv_budget(const std::vector<kv::KvGroupSpec>& groups,
+                              const LoadOptions& options, int max_model_len,
+                              const std::vector<int>& blocks, std::int64_t left_bytes) {
+  const std::int64_t n_most = blocks.empty() ? 0 : *std::max_element(blocks.begin(), blocks.end());
+  const std::int64_t wanted = bytes_for(groups, options, n_most * options.kv_block_size);
+  LoadOptions own = options;
+  own.kv_cache_bytes = std::max<std::int64_t>(1, std::min(wanted, left_bytes / 3));
+  return plan_kv_budget(groups, own, max_model_len, 0);
+}
+
 std::int64_t kv_bytes_of_sequence(const std::vector<kv::KvGroupSpec>& groups,
                                   const LoadOptions& options, std::int64_t tokens) {
   LoadOptions alone = options;

@@ -27,6 +27,13 @@ struct KvBudget {
 KvBudget plan_kv_budget(const std::vector<kv::KvGroupSpec>& groups, const LoadOptions& options,
                         int max_model_len, std::int64_t available_bytes);
 
+/// The same for a draft model beside a model that has these `blocks`: room for as many tokens, but
+/// at most a third of what is left then, so that `blocks` need not change. Throws
+/// kResourceExhausted as above.
+KvBudget plan_draft_kv_budget(const std::vector<kv::KvGroupSpec>& groups,
+                              const LoadOptions& options, int max_model_len,
+                              const std::vector<int>& blocks, std::int64_t left_bytes);
+
 /// Memory of the KV cache for `tokens` tokens of one sequence, rounded up to blocks.
 std::int64_t kv_bytes_of_sequence(const std::vector<kv::KvGroupSpec>& groups,
                                   const LoadOptions& options, std::int64_t tokens);

@@ -4,11 +4,15 @@
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "backend/adapter_book.h"
 #include "backend/check_options.h"
 #include "backend/kv_budget.h"
 #include "backend/native_adapters.h"
+#include "backend/native_draft.h"
+#include "backend/native_options.h"
+#include "backend/native_runner.h"
 #include "backend/packed_copies.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -21,24 +25,6 @@
 namespace openllm::backend {
 namespace {
 
-/// Steps of the engine as forward passes of a model.
-class NativeRunner final : public engine::StepRunner {
- public:
-  NativeRunner(device::Device& device, model::Model& model) : device_(device), model_(model) {}
-
-  int vocab_size() const noexcept override { return model_.spec().vocab_size; }
-  int hidden_size() const noexcept override { return model_.spec().dim; }
-  step::Outputs run(const step::Step& step) override { return model_.forward(step); }
-  int n_threads() const noexcept override { return device_.n_host_threads(); }
-  void run_between_steps(std::size_t n, base::FunctionRef<void(std::size_t)> body) override {
-    device_.run_on_host(n, body);
-  }
-
- private:
-  device::Device& device_;
-  model::Model& model_;
-};
-
 /// The engine and the sampler are made for the table of fields.
 Capabilities native_capabilities() {
   return {.prompt_logits = true, .adapters = true, .all_fields = true};
@@ -47,11 +33,13 @@ Capabilities native_capabilities() {
 class NativeBackend final : public Backend {
  public:
   NativeBackend(std::unique_ptr<PackedCopies> packed, std::unique_ptr<device::Device> device,
-                std::unique_ptr<model::Model> model, device::KvType kv_type,
-                const engine::EngineOptions& options, std::size_t max_adapters)
+                std::unique_ptr<model::Model> model, std::unique_ptr<NativeDraft> draft,
+                device::KvType kv_type, const engine::EngineOptions& options,
+                std::size_t max_adapters)
       : packed_(std::move(packed)),
         device_(std::move(device)),
         model_(std::move(model)),
+        draft_(std::move(draft)),
         runner_(*device_, *model_),
         kv_type_(kv_type),
         max_model_len_(options.max_model_len),
@@ -59,12 +47,16 @@ class NativeBackend final : public Backend {
         adapter_host_(*model_),
         adapters_(adapter_host_, max_adapters),
         engine_(runner_, options, clock_) {
-    packed_->start_writing([this] {
-      const EngineStats stats = engine_.stats();
-      return stats.n_running == 0 && stats.n_waiting == 0;
-    });
+    for (PackedCopies* copies : all_copies()) {
+      copies->start_writing([this] {
+        const EngineStats stats = engine_.stats();
+        return stats.n_running == 0 && stats.n_waiting == 0;
+      });
+    }
   }
-  ~NativeBackend() override { packed_->stop(); }
+  ~NativeBackend() override {
+    for (PackedCopies* copies : all_copies()) copies->stop();
+  }
 
   Capabilities capabilities() const noexcept override { return native_capabilities(); }
   int vocab_size() const noexcept override { return runner_.vocab_size(); }
@@ -89,16 +81,29 @@ class NativeBackend final : public Backend {
   void unmount_adapter(const std::string& name) override { adapters_.unmount(name); }
   std::vector<AdapterOptions> adapters() const override { return adapters_.list(); }
   AdapterUse find_adapter(const std::string& name) override { return adapters_.find(name); }
-  std::string packed_copy() const override { return packed_->state(); }
-  bool is_writing_packed_copy() const override { return packed_->is_writing(); }
-  void finish_packed_copy(const std::function<bool()>& stops) override { packed_->finish(stops); }
+  std::string packed_copy() const override {
+    if (draft_ == nullptr) return packed_->state();
+    return base::cat(packed_->state(), "; of the draft model: ", draft_->packed().state());
+  }
+  bool is_writing_packed_copy() const override {
+    return packed_->is_writing() || (draft_ != nullptr && draft_->packed().is_writing());
+  }
+  void finish_packed_copy(const std::function<bool()>& stops) override {
+    for (PackedCopies* copies : all_copies()) copies->finish(stops);
+  }
   void shut_down(const base::Failure& failure) override { engine_.shut_down(failure); }
 
  private:
+  std::vector<PackedCopies*> all_copies() {
+    if (draft_ == nullptr) return {packed_.get()};
+    return {packed_.get(), &draft_->packed()};
+  }
+
   base::SteadyClock clock_;
   std::unique_ptr<PackedCopies> packed_;  // has the bytes of weights
   std::unique_ptr<device::Device> device_;
   std::unique_ptr<model::Model> model_;
+  std::unique_ptr<NativeDraft> draft_;  // null: there is none
   NativeRunner runner_;
   device::KvType kv_type_;
   int max_model_len_;
@@ -107,13 +112,6 @@ class NativeBackend final : public Backend {
   AdapterBook adapters_;
   engine::Engine engine_;  // last: its thread uses everything above
 };
-
-bool any_weight_is_quantised(const format::Checkpoint& checkpoint) {
-  return std::any_of(checkpoint.tensors().begin(), checkpoint.tensors().end(),
-                     [](const format::NamedTensor& tensor) {
-                       return tensor::info(tensor.view.dtype).block_elems > 1;
-                     });
-}
 
 /// Quantised weights stay as they are: what was lost does not come back.
 void require_convertible(const format::Checkpoint& checkpoint, const format::ModelSource& source,
@@ -124,38 +122,9 @@ void require_convertible(const format::Checkpoint& checkpoint, const format::Mod
                 " are quantised (expected auto, got ", dtype, ")");
 }
 
-/// Longest sequence, of the decoder and of the encoder each.
-int wanted_len(const model::ModelSpec& spec, const LoadOptions& options) {
-  const int limit = spec.takes_any_length ? std::max(spec.max_positions, options.max_model_len)
-                                          : spec.max_positions;
-  return resolve_max_model_len(options, limit);
-}
-
-constexpr int kMaxOutputRows = 64;
-
-/// Rows that see the whole sequence need all of it in one step, as those of a source do.
-int step_tokens(const model::ModelSpec& spec, const LoadOptions& options) {
-  if (!spec.sees_all() && !spec.encoder) return options.max_step_tokens;
-  return std::max(options.max_step_tokens, wanted_len(spec, options));
-}
-
-model::ModelOptions options_of_model(const format::Checkpoint& checkpoint,
-                                     const LoadOptions& options, const device::Device& device) {
-  model::ModelOptions model_options;
-  model_options.max_rows = step_tokens(model::read_spec(checkpoint), options);
-  model_options.max_output_rows = std::max(kMaxOutputRows, options.max_sequences);
-  model_options.max_sequences = std::min(options.max_sequences, model_options.max_rows);
-  model_options.quantise_to = parse_quantize(options.quantize);
-  model_options.kv_type =
-      choose_kv_type(options.kv_dtype, device.name(),
-                     model_options.quantise_to || any_weight_is_quantised(checkpoint));
-  model_options.kv_block_size = options.kv_block_size;
-  model_options.weight_type = parse_dtype(options.dtype);
-  return model_options;
-}
-
 std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOptions& options) {
   check_options(options);
+  check_draft(checkpoint, options);
   auto packed = std::make_unique<PackedCopies>(checkpoint, options, packed::read_settings());
   auto device = device::make_device(options.device, {.n_threads = options.n_threads,
                                                      .fast_activations = options.fast_activations});
@@ -168,11 +137,17 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   }
   auto model = model::Model::load(checkpoint, *device, model_options);
 
+  std::unique_ptr<NativeDraft> draft;
+  if (!options.draft_model.empty()) {
+    draft = std::make_unique<NativeDraft>(options, *device);
+    device::use_packed_weights(*device, *packed);  // for what adapters bring
+  }
+
   const int longest = wanted_len(model->spec(), options);
-  const KvBudget budget =
-      model->kv_groups().empty()
-          ? KvBudget{{}, longest}
-          : plan_kv_budget(model->kv_groups(), options, longest, base::available_memory());
+  const std::int64_t available = base::available_memory();
+  const KvBudget budget = model->kv_groups().empty()
+                              ? KvBudget{{}, longest}
+                              : plan_kv_budget(model->kv_groups(), options, longest, available);
   model->allocate_kv(budget.blocks_per_group);
 
   engine::EngineOptions engine_options;
@@ -190,8 +165,13 @@ std::unique_ptr<Backend> load(const format::Checkpoint& checkpoint, const LoadOp
   engine_options.rope_depends_on_length = model->spec().rope_depends_on_length();
   engine_options.kv_groups = model->kv_groups();
   engine_options.blocks_per_group = budget.blocks_per_group;
+  if (draft != nullptr) {
+    engine_options.draft_model =
+        draft->make_room(budget.blocks_per_group, budget.max_model_len,
+                         available - kv_bytes_of(model->kv_groups(), budget));
+  }
   return std::make_unique<NativeBackend>(std::move(packed), std::move(device), std::move(model),
-                                         model_options.kv_type, engine_options,
+                                         std::move(draft), model_options.kv_type, engine_options,
                                          static_cast<std::size_t>(options.max_adapters));
 }
 
@@ -214,6 +194,7 @@ ModelFacts describe(const format::ModelSource& source, const LoadOptions& option
   }
   require_convertible(*checkpoint, source, options.dtype);
   const model::ModelSpec spec = model::read_spec(*checkpoint);
+  check_draft(*checkpoint, options);
   ModelFacts facts{spec.architecture, spec.n_layers(), spec.vocab_size, wanted_len(spec, options)};
   facts.is_encoder_decoder = spec.encoder.has_value();
   facts.left_out = model::left_out_parts(*checkpoint);
@@ -261,7 +242,8 @@ Footprint native_footprint(const format::ModelSource& source, const LoadOptions&
       model::Model::load(*checkpoint, *device, options_of_model(*checkpoint, options, *device));
   const model::ModelSpec& spec = model->spec();
   Footprint footprint;
-  footprint.memory_bytes = static_cast<std::int64_t>(model->memory_bytes());
+  footprint.memory_bytes =
+      static_cast<std::int64_t>(model->memory_bytes()) + draft_memory_bytes(options);
   footprint.step_bytes = static_cast<std::int64_t>(model->weight_bytes());
   footprint.n_parameters = model->n_parameters();
   const int n_tables = spec.head && spec.head->tied ? 1 : 2;  // embedding and output

@@ -389,8 +389,12 @@ void add_load_options(CLI::App* app, LoadOptions& load) {
                       {.min = 1, .max = 1024});
   app->add_flag("!--no-prefix-caching", load.prefix_caching, "Do not reuse cached prefixes");
   number_with_default(app, "--max-draft-tokens,--draft-max", load.max_draft_tokens,
-                      "Most tokens guessed ahead from what a text repeats; answers are the same",
+                      "Most tokens guessed ahead from what a text repeats, or by --draft-model; "
+                      "answers are the same",
                       {.min = 0, .max = 64});
+  named(app, "--draft-model,--model-draft", load.draft_model,
+        "Smaller model of the same vocabulary that guesses ahead; answers are the same")
+      ->type_name("MODEL");
   add_chat_template(app, load);
   named(app, "--tokenizer-pre", load.tokenizer_pre,
         "Pre-tokenizer of a GGUF file that does not name one, for example llama-bpe");

@@ -42,8 +42,6 @@ constexpr std::string_view kOneProcess =
     "what it uses";
 constexpr std::string_view kNoGrammar = "this version does not have grammars";
 constexpr std::string_view kNoSampler = "this version does not have that sampler";
-constexpr std::string_view kNoSpeculation =
-    "there are no draft models; --max-draft-tokens guesses from what a text repeats";
 constexpr std::string_view kThreads = "--threads sets the threads of all steps";
 constexpr std::string_view kNoPush =
     "the folder that `openllm build` writes is copied as any other";
@@ -164,12 +162,13 @@ constexpr PeerName kPeerNames[] = {
     {"--lora-scaled", kAbsent, "--adapter-id FILE:NAME, and --adapter-name NAME*SCALE"},
     {"--lora-modules", kAbsent, kAdapters},
     {"--enable-lora", kAbsent, kAdapters, false},
-    {"-md", kAbsent, kNoSpeculation},
-    {"--model-draft", kAbsent, kNoSpeculation},
+    {"-md", kSame, "--draft-model"},
+    {"--speculative-model", kSame, "--draft-model"},
     {"--draft", kSame, "--max-draft-tokens"},
     {"--draft-n", kSame, "--max-draft-tokens"},
     {"--num-speculative-tokens", kSame, "--max-draft-tokens"},
-    {"--speculative-config", kAbsent, "--max-draft-tokens N guesses from what a text repeats"},
+    {"--speculative-config", kAbsent,
+     "--draft-model MODEL guesses ahead, --max-draft-tokens N tokens at most"},
     {"--trust-remote-code", kAbsent, "no code comes with models here", false},
     {"--revision", kOther, "NAME:VERSION chooses one of the store"},
     {"-hf", kAbsent, kNoFetch},

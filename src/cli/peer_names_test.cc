@@ -49,6 +49,8 @@ TEST(PeerNames, OfTheSameMeaningAreTaken) {
   EXPECT_FALSE(parse("--no-enable-prefix-caching").arguments.load.prefix_caching);
   EXPECT_EQ(parse("--draft-max 3").arguments.load.max_draft_tokens, 3);
   EXPECT_EQ(parse("--num-speculative-tokens 4").arguments.load.max_draft_tokens, 4);
+  EXPECT_EQ(parse("-md small").arguments.load.draft_model, "small");
+  EXPECT_EQ(parse("--model-draft small").arguments.load.draft_model, "small");
   EXPECT_FALSE(parse("--nohistory --temp 1").arguments.history);
 }
 

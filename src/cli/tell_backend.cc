@@ -16,8 +16,11 @@ void tell_backend(const LLM& llm) {
   const BackendInfo backend = llm.backend();
   note(base::cat("openllm: debug: ", llm.tag(), " from ", llm.info().path, "\n",
                  "openllm: debug: backend ", backend.name, " on ", backend.device, " (",
-                 backend.isa, "): ", backend.reason, "\n", "openllm: debug: defaults ",
-                 fields::to_json(llm.config()).dump(), "\n"));
+                 backend.isa, "): ", backend.reason, "\n",
+                 backend.draft_model.empty()
+                     ? std::string()
+                     : base::cat("openllm: debug: draft model ", backend.draft_model, "\n"),
+                 "openllm: debug: defaults ", fields::to_json(llm.config()).dump(), "\n"));
 }
 
 }  // namespace openllm::cli

@@ -33,6 +33,12 @@ int most_drafts(const EngineOptions& options, const StepRunner& runner) {
   return options.max_draft_tokens;
 }
 
+std::unique_ptr<DraftModel> make_draft_model(const EngineOptions& options, const StepRunner& runner,
+                                             const base::Clock& clock) {
+  if (options.draft_model.runner == nullptr || most_drafts(options, runner) == 0) return nullptr;
+  return std::make_unique<DraftModel>(options, runner.vocab_size(), clock);
+}
+
 void insert_ranked(std::vector<Sequence*>& list, Sequence* sequence) {
   list.insert(std::upper_bound(list.begin(), list.end(), sequence, ranks_before), sequence);
 }
@@ -66,6 +72,7 @@ Core::Core(StepRunner& runner, const EngineOptions& options, const base::Clock& 
       max_running_(static_cast<std::size_t>(
           std::min({options.max_sequences, options.max_step_tokens, options.max_output_rows}))),
       max_draft_tokens_(most_drafts(options, runner)),
+      draft_model_(make_draft_model(options, runner, clock)),
       outstanding_(options.kv_groups.size()) {
   step_.block_tables.resize(options.kv_groups.size());
   running_.reserve(max_running_);
@@ -194,6 +201,7 @@ void Core::end(Sequence& sequence, FinishReason reason, const FailurePtr& failur
   if (sequence.state == Sequence::State::kHeld) --n_held_;
   sequence.state = Sequence::State::kEnded;
   runner_.forget(sequence.id);
+  if (draft_model_ != nullptr) draft_model_->forget(sequence.id);
   if (reason == FinishReason::kStop) lengths_.add_end();
   sequence.blocks.clear();
   sequence.n_rows = 0;
@@ -413,26 +421,6 @@ StepShape Core::shape() const {
   return sum;
 }
 
-/// Steps of decodes alone wait for memory, not for arithmetic, while they are few: rows for tokens
-/// that probably come next cost them little.
-void Core::propose_drafts(const StepCosts& costs) {
-  const StepShape decodes = shape();
-  if (decodes.prompt_rows > 0 || decodes.decode_rows == 0) return;
-  DraftBudget budget;
-  budget.rows = std::min(options_.max_step_tokens, options_.max_output_rows) -
-                static_cast<int>(decodes.decode_rows);
-  budget.token_s = seconds(costs, decodes) / decodes.decode_rows;
-  for (Sequence* sequence : batch_) {
-    const RequestState& r = *sequence->request;
-    if (budget.rows <= 0) return;
-    if (r.search != nullptr || r.max_new == 0) continue;
-    const int n_left = r.max_new - sequence->n_generated() - 1;
-    budget.row_s = costs.decode_row + costs.decode_key * (sequence->n_computed + 1);
-    sequence->drafts.propose(sequence->tokens, std::min(max_draft_tokens_, n_left), budget);
-    budget.rows -= sequence->drafts.n();
-  }
-}
-
 /// Takes blocks for the planned rows. A chunk shrinks to what is free; a sequence that gets no row
 /// at all takes the blocks of the last in rank, or waits holding its own when that is itself.
 void Core::reserve(StepReservation& reservation) {
@@ -509,9 +497,7 @@ void Core::append_token(Sequence& sequence, sampling::Sample& sample) {
 
 /// The keys and values of a draft that was right are in the blocks with its token.
 void Core::append_tokens(Sequence& sequence, std::span<sampling::Sample> samples) {
-  stats_.n_draft_tokens += sequence.drafts.n();
-  stats_.n_accepted_drafts += static_cast<std::int64_t>(samples.size()) - 1;
-  if (sequence.drafts.n() > 0) sequence.drafts.learn(static_cast<int>(samples.size()) - 1);
+  learn_drafts(sequence, static_cast<int>(samples.size()) - 1);
   for (std::size_t i = 0; i < samples.size(); ++i) {
     if (i > 0) advance_computed(sequence, 1);
     append_token(sequence, samples[i]);
@@ -595,6 +581,7 @@ step::Outputs Core::run_step() {
 void Core::step() {
   const base::Clock::TimePoint start = clock_.now();
   step_began_ = start;
+  if (draft_model_ != nullptr) (void)draft_model_->take_seconds();  // of steps that failed
   admit();
   if (running_.empty()) return;
   StepReservation reservation;

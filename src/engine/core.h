@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/draft_model.h"
 #include "engine/engine.h"
 #include "engine/load.h"
 #include "engine/sequence.h"
@@ -173,10 +174,12 @@ class Core {
   void report_prompt(Sequence& sequence, StepOutput& output, const float* logits);
   void report_hidden(Sequence& sequence, const float* rows);
   step::Outputs run_step();
+  void learn_drafts(Sequence& sequence, int n_right);
   void append_tokens(Sequence& sequence, std::span<sampling::Sample> samples);
   void append_token(Sequence& sequence, sampling::Sample& sample);
   void advance_computed(Sequence& sequence, int n_rows);
   void propose_drafts(const StepCosts& costs);
+  void propose_repeats(Sequence& sequence, const DraftTerms& terms);
   bool caches_prefix(const RequestState& request) const noexcept {
     return options_.prefix_caching && request.request.source_ids.empty();
   }
@@ -195,6 +198,7 @@ class Core {
   const std::int64_t max_source_len_;
   const std::size_t max_running_;
   const int max_draft_tokens_;
+  std::unique_ptr<DraftModel> draft_model_;  // null: there is none
   StepSampler sampler_;
   CostModel costs_;
   Shares shares_;

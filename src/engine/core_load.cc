@@ -73,7 +73,8 @@ void Core::fill_work(Load& load) {
 void Core::measure(const StepShape& computed, double step_s, std::int64_t n_tokens) noexcept {
   if (step_s <= 0) return;
   constexpr double kKept = 0.95;  // of what older steps count
-  costs_.observe(computed, step_s);
+  const double draft_s = draft_model_ != nullptr ? draft_model_->take_seconds() : 0;
+  costs_.observe(computed, step_s - draft_s);
   recent_s_ = recent_s_ * kKept + step_s;
   recent_tokens_ = recent_tokens_ * kKept + static_cast<double>(n_tokens);
   recent_steps_ = recent_steps_ * kKept + 1;
@@ -82,6 +83,7 @@ void Core::measure(const StepShape& computed, double step_s, std::int64_t n_toke
 
 EngineStats Core::stats() const {
   EngineStats stats = stats_;
+  if (draft_model_ != nullptr) draft_model_->fill(stats);
   stats.n_running = static_cast<std::int64_t>(running_.size());
   stats.n_blocks_total = cache_.n_total();
   stats.n_blocks_free = cache_.n_free();
@@ -97,6 +99,7 @@ EngineStats Core::stats() const {
 
 void Core::check_invariants() const {
   std::vector<const kv::SequenceBlocks*> blocks;
+  std::vector<std::int64_t> ids;
   std::int64_t n_held = 0;
   std::size_t n_waiting = 0;
   std::size_t n_running = 0;
@@ -104,6 +107,7 @@ void Core::check_invariants() const {
     int n_open = 0;
     for (const auto& s : entry.second->choices) {
       blocks.push_back(&s->blocks);
+      if (s->state != Sequence::State::kEnded) ids.push_back(s->id);
       n_held += s->state == Sequence::State::kHeld ? 1 : 0;
       n_waiting += s->state == Sequence::State::kWaiting ? 1U : 0U;
       n_running += s->state == Sequence::State::kRunning ? 1U : 0U;
@@ -124,6 +128,7 @@ void Core::check_invariants() const {
                   std::is_sorted(waiting_.begin(), waiting_.end(), ranks_before),
               "engine: lists out of order");
   cache_.check(blocks);
+  if (draft_model_ != nullptr) draft_model_->check(ids);
 }
 
 }  // namespace openllm::engine

@@ -21,20 +21,32 @@ constexpr double kMargin = 1.3;
 
 std::span<const std::int32_t> Drafts::propose(std::span<const std::int32_t> tokens, int n_most,
                                               const DraftBudget& budget) {
-  const double likely = (n_right_ + kPriorRight) / (n_tested_ + kPriorTested);
+  const double likely = this->likely();
   int n = 0;
   double chance = likely;
   while (n < std::min(n_most, budget.rows) && chance * budget.token_s > kMargin * budget.row_s) {
     chance *= likely;
     ++n;
   }
-  tokens_.clear();
+  clear();
   if (n > 0) ngrams_.propose(tokens, n, tokens_);
-  if (tokens_.empty()) {
-    n_tested_ *= kKeptIdle;
-    n_right_ *= kKeptIdle;
-  }
+  if (tokens_.empty()) pass();
   return tokens_;
+}
+
+double Drafts::likely() const noexcept {
+  return (n_right_ + kPriorRight) / (n_tested_ + kPriorTested);
+}
+
+void Drafts::pass() noexcept {
+  n_tested_ *= kKeptIdle;
+  n_right_ *= kKeptIdle;
+  clear();
+}
+
+void Drafts::take(std::span<const std::int32_t> tokens) {
+  tokens_.assign(tokens.begin(), tokens.end());
+  are_of_model_ = true;
 }
 
 void Drafts::learn(int n_right) noexcept {
@@ -45,7 +57,7 @@ void Drafts::learn(int n_right) noexcept {
     n_right_ *= kMostTested / n_tested_;
     n_tested_ = kMostTested;
   }
-  tokens_.clear();
+  clear();
 }
 
 }  // namespace openllm::engine

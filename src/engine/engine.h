@@ -13,6 +13,17 @@
 
 namespace openllm::engine {
 
+/// A second, smaller model that guesses ahead (engine/draft_model.h), and the blocks that it has.
+struct DraftModelOptions {
+  StepRunner* runner = nullptr;  ///< Must outlive the engine; null: there is none.
+  int max_step_tokens = 512;
+  int max_sequences = 64;
+  int max_output_rows = 64;
+  int max_model_len = 2048;
+  std::vector<kv::KvGroupSpec> kv_groups{};
+  std::vector<int> blocks_per_group{};
+};
+
 struct EngineOptions {
   int max_step_tokens = 512;  ///< Most rows of a step.
   int max_sequences = 64;     ///< Most sequences of a step.
@@ -25,6 +36,7 @@ struct EngineOptions {
   bool prefix_caching = true;
   /// Most tokens that a step guesses ahead of a sequence; 0: none. Answers are the same.
   int max_draft_tokens = 0;
+  DraftModelOptions draft_model{};
   /// The model's RoPE factors depend on the length a sequence was admitted with (dynamic,
   /// longrope): sequences of different admitted length then share no prefix.
   bool rope_depends_on_length = false;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "device/device.h"
 #include "fields/field.h"
+#include "llm/draft_model.h"
 #include "llm/load_environment.h"
 #include "llm/model_files.h"
 
@@ -43,9 +44,11 @@ std::vector<Availability> list_backends() {
 
 BackendReport ask_backends(const std::string& model, const LoadOptions& given) {
   const llm::EffectiveOptions effective = llm::with_environment(model, given);
-  const LoadOptions& options = effective.options;
+  LoadOptions options = effective.options;
   try {
     backend::check_options(options);
+    options.ensure_available = false;
+    options = llm::with_draft_path(options);
   } catch (const Error& error) {
     throw effective.blame(error);
   }

@@ -494,6 +494,7 @@ BackendInfo Instance::backend_info() {
   info.reason = choice.reason;
   info.device = backend->device();
   info.isa = backend->isa();
+  info.draft_model = runtime_.draft_model();
   return info;
 }
 

@@ -145,6 +145,10 @@ EffectiveOptions with_environment(const std::string& model, const LoadOptions& g
   filler.fill("device", options.device, "OPENLLM_DEVICE");
   filler.fill("dtype", options.dtype, "OPENLLM_DTYPE");
   filler.fill("quantize", options.quantize, "OPENLLM_QUANTIZE");
+  // Who wants nothing guessed wants no draft model.
+  filler.fill("draft_model", !options.draft_model.empty() || options.max_draft_tokens == 0,
+              "OPENLLM_DRAFT_MODEL",
+              [&](const std::string& text, auto) { options.draft_model = text; });
   fill_serialisation(filler, options);
   const bool has_version = !options.model_version.empty() || !options.revision.empty() ||
                            !options.model_tag.empty() ||

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/system_limits.h"
 #include "llm/adapter_files.h"
+#include "llm/draft_model.h"
 #include "store/file_times.h"
 #include "store/names.h"
 
@@ -93,8 +94,9 @@ std::vector<AdapterOptions> named_adapters(std::vector<AdapterOptions> adapters)
   return adapters;
 }
 
-LoadOptions prepared(LoadOptions options) {
+LoadOptions prepared(LoadOptions options, const std::optional<format::ModelSource>& draft) {
   options.progress = guarded(options.progress);
+  if (draft) options.draft_model = std::filesystem::absolute(draft->path).string();
   options.adapters = named_adapters(std::move(options.adapters));
   return options;
 }
@@ -104,9 +106,10 @@ LoadOptions prepared(LoadOptions options) {
 Runtime::Runtime(LocalModel& model, const LoadOptions& options,
                  std::vector<backend::BackendEntry> entries)
     : model_(model),
-      options_(prepared(options)),
+      draft_(find_draft(options)),
+      options_(prepared(options, draft_)),
       entries_(std::move(entries)),
-      choice_(backend::choose_backend(entries_, model.source(), options)),
+      choice_(backend::choose_backend(entries_, model.source(), options_)),
       adapters_(options_.adapters),
       output_(std::make_shared<base::Worker>(base::ThreadRole::kServing)),
       resume_(std::make_shared<base::Worker>(base::ThreadRole::kServing, kMaxResumeThreads)),
@@ -221,6 +224,7 @@ std::shared_ptr<backend::Backend> Runtime::load() {
   require_this_process();
   if (options_.progress) options_.progress("loading tokenizer", 0.0);
   (void)model_.tokenizer();
+  if (draft_) check_draft_tokens();
   std::shared_ptr<backend::Backend> loaded = load_chosen();
   store::note_use_of(model_.source().path);
   // Now, so that a lack of threads is not found out request by request.
@@ -231,6 +235,19 @@ std::shared_ptr<backend::Backend> Runtime::load() {
   const base::MutexLock backend_lock(backend_mutex_);
   backend_ = loaded;
   return loaded;
+}
+
+/// Before weights are read.
+void Runtime::check_draft_tokens() const {
+  LoadOptions alone = options_;
+  alone.draft_model.clear();
+  const auto n_tokens = [&](const format::ModelSource& source) {
+    return choice().require().describe(source, alone).vocab_size;
+  };
+  const auto tokens = model_.tokenizer();
+  const bool has_tokens = tokens != nullptr;
+  require_same_tokens(tokens.get(), has_tokens ? 0 : n_tokens(model_.source()), *draft_,
+                      has_tokens ? 0 : n_tokens(*draft_), options_.tokenizer_pre);
 }
 
 void Runtime::unload() {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,6 +39,9 @@ class Runtime {
   /// Its name; "none" when no backend can run the model.
   std::string backend_name() const;
 
+  /// The name of LoadOptions::draft_model; empty: there is none.
+  std::string draft_model() const { return draft_ ? draft_->id : std::string(); }
+
   /// The backend. The first call loads it, and the tokenizer; a failed attempt can be repeated.
   /// Where nobody named a backend and the chosen one cannot load, the next takes its place. Throws
   /// why no backend can run the model.
@@ -68,7 +72,10 @@ class Runtime {
   std::shared_ptr<backend::Backend> load_chosen() REQUIRES(load_mutex_);
   void mount_all(backend::Backend& loaded) const;
 
+  void check_draft_tokens() const;
+
   LocalModel& model_;
+  const std::optional<format::ModelSource> draft_;
   const LoadOptions options_;
   const std::vector<backend::BackendEntry> entries_;
 

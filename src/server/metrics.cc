@@ -30,7 +30,7 @@ using M = ModelMetrics;
 
 double count(std::int64_t n) { return static_cast<double>(n); }
 
-constexpr std::array<ModelValue, 21> kModelValues{{
+constexpr std::array<ModelValue, 26> kModelValues{{
     {"openllm_ready", "gauge", "1 when the model is loaded.",
      [](const M& m) { return m.is_ready ? 1.0 : 0.0; }},
     {"openllm_requests_total", "counter", "Requests the engine accepted.",
@@ -53,6 +53,18 @@ constexpr std::array<ModelValue, 21> kModelValues{{
      [](const M& m) { return count(m.engine.n_draft_tokens); }},
     {"openllm_accepted_drafts_total", "counter", "Guessed tokens that the model drew itself.",
      [](const M& m) { return count(m.engine.n_accepted_drafts); }},
+    {"openllm_model_draft_tokens_total", "counter",
+     "Of the guessed tokens, those of a draft model.",
+     [](const M& m) { return count(m.engine.n_model_draft_tokens); }},
+    {"openllm_accepted_model_drafts_total", "counter",
+     "Of these, those that the model drew itself.",
+     [](const M& m) { return count(m.engine.n_accepted_model_drafts); }},
+    {"openllm_draft_model_rows_total", "counter", "Rows that the draft model computed.",
+     [](const M& m) { return count(m.engine.n_draft_model_rows); }},
+    {"openllm_draft_model_seconds_total", "counter", "Time that the draft model took.",
+     [](const M& m) { return m.engine.draft_model_s; }},
+    {"openllm_draft_model_failures_total", "counter", "Draft models that failed and guess no more.",
+     [](const M& m) { return count(m.engine.n_draft_model_failures); }},
     {"openllm_preemptions_total", "counter", "Sequences put back to make room.",
      [](const M& m) { return count(m.engine.n_preemptions); }},
     {"openllm_cache_blocks", "gauge", "Blocks of the cache.",

@@ -381,6 +381,19 @@ class Generation(Checks):
                     "--stop", "zzz", "--top-p", "0.9")
         self.assertEqual(first.stdout, again.stdout)
 
+    def test_a_draft_model_changes_no_answer(self):
+        arguments = ["run", STORIES, "Once", "--seed", "7", "--max-new-tokens", "24"]
+        plain = run(*arguments)
+        drafted = run(*arguments, "--draft-model", STORIES, "--verbose")
+        self.assertEqual(drafted.returncode, 0, drafted.stderr)
+        self.assertEqual(drafted.stdout, plain.stdout)
+        self.assertRegex(drafted.stderr, r"debug: draft model \S+\n")
+        refused = run(*arguments, "--draft-model", "/nonexistent")
+        self.assertEqual(refused.returncode, 3, refused.stderr)
+        self.assertIn("draft_model: ", refused.stderr)
+        contradiction = run(*arguments, "--draft-model", STORIES, "--max-draft-tokens", "0")
+        self.assertEqual(contradiction.returncode, 2, contradiction.stderr)
+
     def test_an_option_given_twice_counts_the_last_time(self):
         output = json.loads(run("run", TINY, "--prompt-ids", "1,2", "--max-new-tokens", "9", "--max-tokens", "2",
                                 "--temperature", "1", "--temperature", "0", "--json").stdout)

@@ -158,6 +158,11 @@ EngineStats Composite::stats() const {
     all.n_generated_tokens += one.n_generated_tokens;
     all.n_draft_tokens += one.n_draft_tokens;
     all.n_accepted_drafts += one.n_accepted_drafts;
+    all.n_model_draft_tokens += one.n_model_draft_tokens;
+    all.n_accepted_model_drafts += one.n_accepted_model_drafts;
+    all.n_draft_model_rows += one.n_draft_model_rows;
+    all.n_draft_model_failures += one.n_draft_model_failures;
+    all.draft_model_s += one.draft_model_s;
     all.n_preemptions += one.n_preemptions;
     all.n_split_prefills += one.n_split_prefills;
     all.n_blocks_total += one.n_blocks_total;

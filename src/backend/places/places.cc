@@ -49,6 +49,7 @@ void clear_engine_options(LoadOptions& options) {
   options.kv_block_size = initial.kv_block_size;
   options.prefix_caching = initial.prefix_caching;
   options.max_draft_tokens = initial.max_draft_tokens;
+  options.draft_model = initial.draft_model;
   options.dtype = initial.dtype;
   options.trust_remote_code = initial.trust_remote_code;
   options.pt = initial.pt;

@@ -107,6 +107,7 @@ void check_pt_options(const format::ModelSource& source, const LoadOptions& opti
       "max_draft_tokens",
       options.max_draft_tokens == nothing.max_draft_tokens || options.max_draft_tokens == 0,
       "it keeps what it computed, wrong guesses too");
+  require_unset("draft_model", options.draft_model.empty(), "the native backend guesses ahead");
   require_unset("fast_activations", !options.fast_activations, "PyTorch rounds as it does");
   require_unset("kv_cache_bytes", options.kv_cache_bytes == 0,
                 "PyTorch takes memory as sequences grow; max_model_len and max_sequences bound it");

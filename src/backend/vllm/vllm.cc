@@ -61,6 +61,7 @@ void refuse_options_of_native(const LoadOptions& options, bool is_started) {
   if (options.fast_activations) refuse("fast_activations", why);
   if (!options.device.empty()) refuse("device", why);
   if (options.kv_dtype != initial.kv_dtype) refuse("kv_dtype", why);
+  if (!options.draft_model.empty()) refuse("draft_model", why);
   if (options.max_queue != initial.max_queue) refuse("max_queue", why);
   if (options.max_adapters != initial.max_adapters) refuse("max_adapters", why);
   if (is_started) return;

@@ -12,6 +12,7 @@
 #include "llm/doctor/memory.h"
 #include "llm/doctor/speed.h"
 #include "llm/doctor/text.h"
+#include "llm/draft_model.h"
 #include "llm/local_model.h"
 #include "store/names.h"
 
@@ -66,7 +67,18 @@ void examine_speed(Diagnosis& diagnosis, const backend::Footprint* footprint,
   }
 }
 
-void examine_model(Diagnosis& diagnosis, const std::string& name, const DoctorOptions& options) {
+/// Whether LoadOptions::draft_model can guess for the model; its path takes the place of its name.
+bool examine_draft(Diagnosis& diagnosis, llm::LocalModel& model, LoadOptions& load) {
+  return Findings(diagnosis.findings, "draft_model").attempt("", [&] {
+    const auto draft = llm::find_draft(load);
+    load = llm::with_draft_path(load);
+    const auto tokens = model.tokenizer();
+    if (draft && tokens != nullptr)
+      llm::require_same_tokens(tokens.get(), 0, *draft, 0, load.tokenizer_pre);
+  });
+}
+
+void examine_model(Diagnosis& diagnosis, const std::string& name, DoctorOptions options) {
   std::unique_ptr<llm::LocalModel> model;
   const bool opens = Findings(diagnosis.findings, "files").attempt("", [&] {
     model = std::make_unique<llm::LocalModel>(name, options.load);
@@ -74,6 +86,7 @@ void examine_model(Diagnosis& diagnosis, const std::string& name, const DoctorOp
   if (!opens) return;
   diagnosis.model.emplace();
   diagnosis.model->info = llm::describe_files(model->source());
+  if (!options.load.draft_model.empty() && !examine_draft(diagnosis, *model, options.load)) return;
   examine_backend(diagnosis, model->source(), options.load);
   const std::string& chosen = diagnosis.model->backend;
   std::optional<backend::Footprint> footprint;
