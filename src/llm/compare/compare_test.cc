@@ -252,12 +252,16 @@ TEST(CompareTargets, AreReadWithTheirSettings) {
   base.vllm.api_key = "secret";
   base.pt.python = "/usr/bin/python3";
   base.device = "reference";
+  base.draft_model = "./small";
   const auto list = parse_compare_targets(
       "native,native:cpu:kv-dtype=int8:fast-activations,pt:cuda:1:dtype=f32,vllm:url=http://b:8000,"
       "native:model=./a:b/c.gguf,native:quantize=q4",
       base);
   ASSERT_EQ(list.size(), 6U);
   EXPECT_EQ(list[0].load.device, "reference");
+  EXPECT_EQ(list[0].load.draft_model, "./small");
+  EXPECT_EQ(list[2].load.draft_model, "");
+  EXPECT_EQ(list[3].load.draft_model, "");
   EXPECT_TRUE(list[0].load.vllm.urls.empty());
   EXPECT_TRUE(list[0].load.pt.python.empty());
   EXPECT_EQ(list[0].load.max_model_len, 64);
@@ -294,6 +298,7 @@ TEST(CompareTargets, WhatIsNoneIsRefused) {
   EXPECT_THAT(refused("native,pt", vllm), HasSubstr("tensor_parallel"));
   EXPECT_THAT(refused("native,vllm", {.pt = {.python = "x"}}), HasSubstr("pt.python"));
   EXPECT_THAT(refused("pt,vllm", {.device = "cpu"}), HasSubstr("device"));
+  EXPECT_THAT(refused("pt,vllm", {.draft_model = "x"}), HasSubstr("draft_model"));
 }
 
 }  // namespace

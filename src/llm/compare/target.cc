@@ -65,6 +65,7 @@ const char* given_of_pt(const LoadOptions& load) {
 const char* given_of_native(const LoadOptions& load) {
   if (!load.device.empty()) return "device";
   if (load.fast_activations) return "fast_activations";
+  if (!load.draft_model.empty()) return "draft_model";
   return load.kv_dtype == LoadOptions{}.kv_dtype ? nullptr : "kv_dtype";
 }
 
@@ -81,6 +82,7 @@ void drop_others_options(LoadOptions& load) {
   if (load.backend != "native") {
     load.device.clear();
     load.fast_activations = false;
+    load.draft_model.clear();
     load.kv_dtype = LoadOptions{}.kv_dtype;
   }
   if (load.backend == "vllm") load.n_threads = 0;
