@@ -274,6 +274,45 @@ TEST(Kernels, RowOperationsStopAtTheEndOfTheRow) {
   }
 }
 
+TEST(Kernels, CodesOfInt16AreTheNearestWithinTheirBounds) {
+  constexpr std::int16_t kGuard = 12345;
+  for (const Kernels* kernels : all_kernels()) {
+    for (const std::size_t n : {1U, 7U, 16U, 33U, 64U, 1024U}) {
+      for (const float bound : {0.0F, kMostNorm}) {
+        for (const float size : {1e-30F, 1.0F, 1e37F}) {
+          SCOPED_TRACE(testing::Message()
+                       << kernels->name << " " << n << " " << bound << " " << size);
+          auto x = numbers(n, -3, 2);
+          for (float& v : x) v *= size;
+          std::vector<std::int16_t> codes(n + 1, kGuard);
+          const float scale =
+              kernels->to_i16(x.data(), static_cast<std::int64_t>(n), bound, codes.data());
+          double squares = 0.0;
+          int largest = 0;
+          for (std::size_t i = 0; i < n; ++i) {
+            const int code = codes[i];
+            EXPECT_NEAR(code * double{scale}, x[i], 0.505 * double{scale});
+            squares += static_cast<double>(code) * code;
+            largest = std::max(largest, std::abs(code));
+          }
+          EXPECT_LE(largest, 32767);
+          EXPECT_EQ(codes[n], kGuard);
+          const double length = std::sqrt(squares);
+          if (bound > 0.0F) {
+            EXPECT_LE(length, 46017.0);
+          }
+          EXPECT_TRUE(largest >= 32766 || (bound > 0.0F && length > 45980.0)) << "wasted bits";
+        }
+      }
+      const std::vector<float> nothing(n, 1e-38F);
+      std::vector<std::int16_t> codes(n, kGuard);
+      EXPECT_EQ(kernels->to_i16(nothing.data(), static_cast<std::int64_t>(n), 0.0F, codes.data()),
+                0.0F);
+      EXPECT_EQ(codes, std::vector<std::int16_t>(n, 0));
+    }
+  }
+}
+
 TEST(Kernels, StatesOfSpansMergeToTheWhole) {
   // A state over nothing changes nothing, and gives zeros when it is all there is.
   constexpr std::int64_t kDim = 20;

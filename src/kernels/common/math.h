@@ -307,7 +307,7 @@ float to_i16(const float* x, std::int64_t n, float most_norm, std::int16_t* code
       const VF part = mul(read(i, m), to_one);
       squares = fma(part, part, squares);
     });
-    const float by_norm = top * root(sum_lanes(squares)) / most_norm;
+    const float by_norm = top * (root(sum_lanes(squares)) / most_norm);
     scale = by_norm > scale ? by_norm : scale;
   }
   const VF inverse = splat(1.0F / scale);
