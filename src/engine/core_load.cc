@@ -74,6 +74,7 @@ void Core::measure(const StepShape& computed, double step_s, std::int64_t n_toke
   if (step_s <= 0) return;
   constexpr double kKept = 0.95;  // of what older steps count
   const double draft_s = draft_model_ != nullptr ? draft_model_->take_seconds() : 0;
+  if (draft_model_ != nullptr) draft_model_->note_step(step_s);
   costs_.observe(computed, step_s - draft_s);
   recent_s_ = recent_s_ * kKept + step_s;
   recent_tokens_ = recent_tokens_ * kKept + static_cast<double>(n_tokens);

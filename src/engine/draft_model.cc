@@ -8,8 +8,14 @@
 namespace openllm::engine {
 namespace {
 
-// What guesses must save of a token's time before anything is read for them.
-constexpr double kLeastGain = 0.03;
+// What guesses must save of a token's time before anything is read for them, alone and beside
+// others, where estimates are rougher.
+constexpr double kLeastGain = 0.05;
+constexpr double kLeastGainBeside = 0.15;
+// How fast it is learnt how much longer guesses take than expected, what one step may tell at most,
+// and the most that is believed.
+constexpr double kOverrunRate = 0.1;
+constexpr double kMostOverrun = 4;
 // Of the time, what goes into guesses that are not expected to pay, and how many steps' worth of it
 // is saved up.
 constexpr double kTrialShare = 0.01;
@@ -23,6 +29,10 @@ constexpr int kFirstRows = 32;  // before anything was measured
 constexpr int kRest = 64;
 
 std::size_t size_of(int n) noexcept { return static_cast<std::size_t>(n); }
+
+double least_gain(const DraftTerms& terms) noexcept {
+  return terms.n_decodes > 1 ? kLeastGainBeside : kLeastGain;
+}
 
 /// Without a prefix cache nobody looks for blocks of other texts.
 kv::BlockCache make_cache(const EngineOptions& engine) {
@@ -57,6 +67,14 @@ double DraftModel::take_seconds() noexcept {
   const double taken = seconds_;
   seconds_ = 0;
   return taken;
+}
+
+void DraftModel::note_step(double step_s) noexcept {
+  if (expected_s_ <= 0) return;
+  const double ratio = std::clamp((step_s - terms_.step_s) / expected_s_, 0.0, kMostOverrun);
+  double& mean = overrun(terms_.n_decodes);
+  mean += kOverrunRate * (ratio - mean);
+  expected_s_ = 0;
 }
 
 void DraftModel::fill(EngineStats& stats) const noexcept {
@@ -166,9 +184,11 @@ GuessCosts DraftModel::costs_of(const Sequence& sequence, int n_together,
                                 const DraftTerms& terms) const noexcept {
   const double n = std::max(1, n_together);
   const double keys = sequence.n_computed + 1;
+  const double factor = std::max(1.0, overrun(terms.n_decodes));
+  const double draft_s = seconds(costs_.costs(), {.decode_rows = n, .decode_keys = n * keys}) / n;
   return {.token_s = terms.step_s / std::max(1, terms.n_decodes),
-          .row_s = terms.costs.decode_row + terms.costs.decode_key * keys,
-          .draft_s = seconds(costs_.costs(), {.decode_rows = n, .decode_keys = n * keys}) / n};
+          .row_s = factor * (terms.costs.decode_row + terms.costs.decode_key * keys),
+          .draft_s = factor * draft_s};
 }
 
 /// What more rows take than those that there are anyway.
@@ -194,7 +214,7 @@ bool DraftModel::beats(const Sequence& sequence, int n, double chance,
   GuessCosts costs = costs_of(sequence, terms.n_decodes, terms);
   const double own_s = best_token_s(chance_of(text), terms.n_most, costs);
   costs.draft_s = 0;
-  return own_s < (1 - kLeastGain) * best_token_s(chance, n, costs);
+  return own_s < (1 - least_gain(terms)) * best_token_s(chance, n, costs);
 }
 
 /// Whether to read on for a sequence, and to guess once all is read.
@@ -205,14 +225,15 @@ bool DraftModel::is_worth(const Sequence& sequence, Text& text, int n_most,
   const auto gain = [&](double chance) {
     return costs.token_s - best_token_s(chance, n_most, costs);
   };
-  if (gain(kMostChance) < kLeastGain * costs.token_s) return false;
+  const double least_s = least_gain(terms_) * costs.token_s;
+  if (gain(kMostChance) < least_s) return false;
   if (text.is_trial) return true;
   const int n_missing = static_cast<int>(sequence.tokens.size()) - text.n_computed;
   const double reading_s = read_s(text, n_missing - 1);  // the last one is a guess's own step
   const double expected = terms_.lengths.expected(r.max_new - sequence.n_generated(),
                                                   !r.request.stop_token_ids.empty());
   const double saved = gain(chance_of(text));
-  if (saved > kLeastGain * costs.token_s && saved * expected > reading_s) return true;
+  if (saved > least_s && saved * expected > reading_s) return true;
   const double price = reading_s + costs.draft_s + costs.row_s;
   if (credit_s_ < price) return false;
   credit_s_ -= price;
@@ -302,6 +323,7 @@ void DraftModel::plan_rows() {
 
 void DraftModel::propose_all(std::span<Sequence* const> batch) {
   ++round_;
+  expected_s_ = 0;
   credit_s_ = std::min(credit_s_ + kTrialShare * terms_.step_s, kMostCreditSteps * terms_.step_s);
   active_.clear();
   const auto guesses_for = [](const Sequence* s) {
@@ -315,8 +337,16 @@ void DraftModel::propose_all(std::span<Sequence* const> batch) {
   }
   if (active_.empty()) return;
   plan_rows();
+  const bool reads_chunk = std::any_of(active_.begin(), active_.end(), [](const Active& active) {
+    return active.n_rows > kCaughtUp;
+  });
   read();
   guess();
+  const double factor = std::max(1.0, overrun(terms_.n_decodes));
+  for (const Active& active : active_) {
+    if (!reads_chunk && active.has_guessed)
+      expected_s_ += (active.spent_s - active.costs.token_s) / factor;
+  }
   std::vector<std::int32_t> tokens;
   for (const Active& active : active_) {
     if (!active.has_guessed) continue;

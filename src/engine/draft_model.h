@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -38,9 +39,9 @@ struct DraftTerms {
 /// - What was guessed and turned out wrong is overwritten: of a text it keeps the computed tokens
 ///   that are in the sequence.
 /// - It guesses what the sequence would draw from its logits, with the same random number.
-/// - It stops where the next guess is not worth its time: by measured times, and by how often it
-/// was
-///   right when it was as sure.
+/// - It stops where the next guess is not worth its time: by measured times, by how much longer
+///   steps with guesses took than these let expect, and by how often it was right when it was as
+///   sure.
 /// - Where guesses do not pay, now and then one is tried all the same, within a hundredth of the
 ///   time (`credit_s_`), so that times and odds do not grow old.
 /// - When blocks run out, texts that it does not guess for give theirs up, the oldest first; where
@@ -68,6 +69,8 @@ class DraftModel {
 
   /// What it took since the last call.
   double take_seconds() noexcept;
+  /// The step that it last guessed for took so long, guessing included.
+  void note_step(double step_s) noexcept;
   void fill(EngineStats& stats) const noexcept;
   /// Throws kInternal unless blocks are held by texts of `sequences` alone.
   void check(std::span<const std::int64_t> sequences) const;
@@ -109,6 +112,8 @@ class DraftModel {
   };
 
   void propose_all(std::span<Sequence* const> batch);
+  double& overrun(int n_decodes) noexcept { return overruns_[n_decodes > 1 ? 1 : 0]; }
+  double overrun(int n_decodes) const noexcept { return overruns_[n_decodes > 1 ? 1 : 0]; }
   void consider(Sequence& sequence, int n_candidates);
   bool can_read(const Sequence& sequence, Text& text) const;
   void sync(Sequence& sequence, Text& text);
@@ -148,6 +153,10 @@ class DraftModel {
   DraftTerms terms_{};
   std::int64_t round_ = 0;
   double credit_s_ = 0;
+  /// What guesses really took of what was expected; of one sequence alone and of several, where not
+  /// all go on together, and rows cost more the more there are.
+  std::array<double, 2> overruns_{1, 1};
+  double expected_s_ = 0;     // of this step's guesses, without overrun; 0: not to be judged by
   double seconds_ = 0;        // since take_seconds
   double total_seconds_ = 0;  // ever
   std::int64_t n_rows_ = 0;
