@@ -87,10 +87,15 @@ std::int32_t DraftModel::draw(const Active& active, std::span<const float> logit
   const Sequence& sequence = *active.sequence;
   const std::size_t position = sequence.tokens.size() + active.text->guesses.size();
   if (sampler_) {  // else its ids are not those of the parameters
+    sampling::TokenCounts counts;
+    if (sampling::uses_counts(sequence.sampling)) {
+      counts = sequence.counts;
+      for (const Guess& guess : active.text->guesses) counts.add_output(guess.token);
+    }
     try {
       return sampler_
-          ->sample(logits, sequence.sampling, sequence.counts, nullptr,
-                   static_cast<std::int64_t>(position), -1)
+          ->sample(logits, sequence.sampling, counts, nullptr, static_cast<std::int64_t>(position),
+                   -1)
           .token;
     } catch (const Error&) {  // nothing is left to draw: a matter of the request
     }
