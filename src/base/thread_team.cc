@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/cpu_turns.h"
 #include "base/system_limits.h"
 
 namespace openllm::base {
@@ -76,6 +77,7 @@ struct ThreadTeam::Impl {
   alignas(64) const FunctionRef<void(std::size_t)>* body = nullptr;
   std::size_t n_chunks = 0;
   std::size_t first_chunk = 0;
+  std::unique_ptr<CpuTurns> turns{};
   std::vector<std::thread> threads{};
 
   /// Takes and runs one chunk; false when none is left.
@@ -103,10 +105,14 @@ struct ThreadTeam::Impl {
     return static_cast<std::uint32_t>(state.load(std::memory_order_acquire)) != 0;
   }
 
-  void worker() noexcept {
+  void worker(int index) noexcept {
+    turns->enter(index);
     for (;;) {
       const std::uint32_t seen = signal.load(std::memory_order_seq_cst);
-      while (take_one()) end_chunk();
+      while (take_one()) {
+        end_chunk();
+        turns->give_way(index);
+      }
       if (stop.load(std::memory_order_acquire)) return;
       const auto changed = [&] {
         return signal.load(std::memory_order_relaxed) != seen || work_left();
@@ -139,6 +145,7 @@ struct ThreadTeam::Impl {
 
   void run_region(std::size_t first, std::uint32_t n,
                   const FunctionRef<void(std::size_t)>& region_body) noexcept {
+    turns->watch();
     body = &region_body;
     n_chunks = n;
     first_chunk = first;
@@ -153,10 +160,11 @@ struct ThreadTeam::Impl {
 
 ThreadTeam::ThreadTeam(int n_threads) : impl_(std::make_unique<Impl>()) {
   impl_->n_threads = n_threads > 0 ? n_threads : available_cpus();
+  impl_->turns = std::make_unique<CpuTurns>(impl_->n_threads - 1);
   impl_->threads.reserve(static_cast<std::size_t>(impl_->n_threads - 1));
   try {
     for (int i = 1; i < impl_->n_threads; ++i) {
-      impl_->threads.emplace_back([impl = impl_.get()] { impl->worker(); });
+      impl_->threads.emplace_back([impl = impl_.get(), i] { impl->worker(i - 1); });
     }
   } catch (const std::exception&) {
     // No more threads to be had: the team works with those it got.
