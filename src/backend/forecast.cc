@@ -28,7 +28,8 @@ Forecast forecast(const Footprint& footprint, const base::MachineSpeed& speed) {
   const double peak =
       uses_int8 ? speed.int8_gop_per_s * kQuantisedShare : speed.f32_gflop_per_s * kPlainShare;
   const double work =
-      2.0 * static_cast<double>(footprint.n_parameters - footprint.n_table_parameters);
+      2.0 * static_cast<double>(footprint.n_parameters - footprint.n_idle_parameters -
+                                footprint.n_table_parameters);
   if (work > 0.0) result.prefill_tokens_per_s = peak * 1e9 / work;
   return result;
 }

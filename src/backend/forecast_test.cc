@@ -37,6 +37,14 @@ TEST(Forecast, LayersAndMemorySpeedCount) {
             forecast(small_model(), kSpeed).decode_tokens_per_s);
 }
 
+TEST(Forecast, ExpertsThatATokenDoesNotGoToTakeNoTime) {
+  Footprint mixture = small_model();
+  mixture.n_parameters += 900'000'000;
+  mixture.n_idle_parameters = 900'000'000;
+  EXPECT_EQ(forecast(mixture, kSpeed).prefill_tokens_per_s,
+            forecast(small_model(), kSpeed).prefill_tokens_per_s);
+}
+
 TEST(Forecast, PromptsAreBoundByTheArithmeticOfTheWeightsType) {
   Footprint plain = small_model();
   plain.is_quantised = false;

@@ -246,13 +246,15 @@ Footprint native_footprint(const format::ModelSource& source, const LoadOptions&
       static_cast<std::int64_t>(model->memory_bytes()) + draft_memory_bytes(options);
   footprint.step_bytes = static_cast<std::int64_t>(model->weight_bytes());
   footprint.n_parameters = model->n_parameters();
+  footprint.n_idle_parameters = model->n_idle_parameters();
   const int n_tables = spec.head && spec.head->tied ? 1 : 2;  // embedding and output
   footprint.n_table_parameters = std::int64_t{spec.vocab_size} * spec.dim * n_tables;
   footprint.n_layers = spec.n_layers();
   footprint.vocab_size = spec.vocab_size;
   footprint.max_model_len = wanted_len(spec, options);
   // Less than a byte and a half each: no plain type is that small.
-  footprint.is_quantised = footprint.step_bytes * 2 < footprint.n_parameters * 3;
+  footprint.is_quantised =
+      footprint.step_bytes * 2 < (footprint.n_parameters - footprint.n_idle_parameters) * 3;
   footprint.kv_groups = model->kv_groups();
   return footprint;
 }

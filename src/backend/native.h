@@ -19,6 +19,7 @@ struct Footprint {
   std::int64_t n_parameters = 0;
   /// Of these, in embedding and output: of a prompt, only the last token meets them.
   std::int64_t n_table_parameters = 0;
+  std::int64_t n_idle_parameters = 0;  ///< Of all, in experts that a token does not go to.
   int n_layers = 0;
   int vocab_size = 0;
   int max_model_len = 0;      ///< By the model and LoadOptions::max_model_len.

@@ -433,6 +433,7 @@ TEST_P(GoldenTest, SizesAloneAreThoseOfALoadedModel) {
   EXPECT_EQ(outline->memory_bytes(), loaded->memory_bytes());
   EXPECT_GE(outline->memory_bytes(), outline->weight_bytes());
   EXPECT_EQ(outline->n_parameters(), loaded->n_parameters());
+  EXPECT_EQ(outline->n_idle_parameters(), loaded->n_idle_parameters());
   ASSERT_EQ(outline->kv_groups().size(), loaded->kv_groups().size());
   for (std::size_t i = 0; i < loaded->kv_groups().size(); ++i)
     EXPECT_EQ(outline->kv_groups()[i].bytes_per_block, loaded->kv_groups()[i].bytes_per_block);

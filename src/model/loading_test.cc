@@ -26,6 +26,13 @@ TEST(LoadingTest, SmallLlamaLoads) {
   EXPECT_EQ(model->kv_groups()[0].bytes_per_block, 32 * 2 * 2 * 4 * 4);
 }
 
+TEST(LoadingTest, ExpertsThatATokenDoesNotGoToAreCounted) {
+  EXPECT_EQ(load(small_llama())->n_idle_parameters(), 0);
+  const auto checkpoint = format::open_checkpoint(data_path("qwen3-moe"));
+  // 2 layers, 4 of 6 experts, gate, up and down of 24 x 32
+  EXPECT_EQ(load(*checkpoint)->n_idle_parameters(), 2 * 4 * 3 * 24 * 32);
+}
+
 TEST(LoadingTest, ProgressEndsAtOneAndNeverFalls) {
   ModelOptions options;
   std::vector<double> seen;

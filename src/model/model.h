@@ -45,6 +45,8 @@ class Model {
 
   virtual const ModelSpec& spec() const noexcept = 0;
   virtual std::int64_t n_parameters() const noexcept = 0;
+  /// Of these, in experts that a token does not go to.
+  virtual std::int64_t n_idle_parameters() const noexcept = 0;
   /// Bytes of weights that one decoding step reads.
   virtual std::size_t weight_bytes() const noexcept = 0;
   /// Bytes of memory that it takes at most, all weights and buffers, without the KV cache.

@@ -35,6 +35,7 @@ Network::Network(ModelSpec spec, WeightLoader& loader, const ModelOptions& optio
   load_stacks(loader);
   adapters_ = std::make_unique<Adapters>(loader, kStackedRoles, kFusedRole);
   n_parameters_ = loader.n_parameters();
+  n_idle_parameters_ = loader.n_idle_parameters();
   weight_bytes_ = loader.step_bytes();
   memory_bytes_ = loader.loaded_bytes();
   for (const device::RopeSpec& rope : spec_.ropes) ropes_.push_back(device_.make_rope(rope));

@@ -19,6 +19,7 @@ class Network final : public Model {
 
   const ModelSpec& spec() const noexcept override { return spec_; }
   std::int64_t n_parameters() const noexcept override { return n_parameters_; }
+  std::int64_t n_idle_parameters() const noexcept override { return n_idle_parameters_; }
   std::size_t weight_bytes() const noexcept override { return weight_bytes_; }
   std::size_t memory_bytes() const noexcept override { return memory_bytes_; }
   const std::vector<kv::KvGroupSpec>& kv_groups() const noexcept override { return groups_; }
@@ -58,6 +59,7 @@ class Network final : public Model {
   std::unique_ptr<SourceEncoder> encoder_{};
   std::unique_ptr<Adapters> adapters_{};
   std::int64_t n_parameters_ = 0;
+  std::int64_t n_idle_parameters_ = 0;
   std::size_t weight_bytes_ = 0;
   std::size_t memory_bytes_ = 0;
 

@@ -436,6 +436,7 @@ std::vector<std::vector<LinearPiece>> WeightLoader::experts(const std::vector<Li
                                                             std::int64_t n_in, int n_experts,
                                                             int n_used, At at) {
   const std::size_t before = step_bytes_;
+  const std::int64_t n_before = n_parameters_;
   std::vector<std::vector<LinearPiece>> experts;
   at.n_experts = n_experts;
   for (at.expert = 0; at.expert < n_experts; ++at.expert) {
@@ -448,6 +449,7 @@ std::vector<std::vector<LinearPiece>> WeightLoader::experts(const std::vector<Li
   }
   const auto all = static_cast<double>(step_bytes_ - before);
   step_bytes_ = before + static_cast<std::size_t>(all * n_used / n_experts);
+  n_idle_parameters_ += (n_parameters_ - n_before) / n_experts * (n_experts - n_used);
   return experts;
 }
 

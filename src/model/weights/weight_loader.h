@@ -166,6 +166,8 @@ class WeightLoader {
   void move_listed(int first_piece, int layer);
 
   std::int64_t n_parameters() const noexcept { return n_parameters_; }
+  /// Of these, in experts that a token does not go to.
+  std::int64_t n_idle_parameters() const noexcept { return n_idle_parameters_; }
   /// Bytes that one decoding step reads.
   std::size_t step_bytes() const noexcept { return step_bytes_; }
   /// Bytes that everything takes up on the device.
@@ -205,6 +207,7 @@ class WeightLoader {
   std::vector<AdaptableModule> modules_{};
   int n_listed_pieces_ = 0;
   std::int64_t n_parameters_ = 0;
+  std::int64_t n_idle_parameters_ = 0;
   std::size_t step_bytes_ = 0;
   std::size_t loaded_bytes_ = 0;
   std::size_t total_bytes_ = 0;
