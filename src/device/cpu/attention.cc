@@ -14,8 +14,8 @@ namespace {
 using kernels::AttentionArgs;
 using kernels::AttentionQuery;
 
-// Sums are formed over spans of this many positions and merged in order, always, so that a long
-// context can be shared out among threads without changing a bit.
+// Sums are formed over spans of positions and merged in order, always, so that a long context can
+// be shared out among threads without changing a bit. The first ones are of this many.
 constexpr std::int64_t kSpanPositions = 256;
 
 // Parts that a thread should find at least, as they take different times.
@@ -33,6 +33,19 @@ constexpr std::int64_t kNearFloats = 3072;
 static_assert(AttentionArgs::kTileQueries * kernels::attention_state_floats(kMaxHeadDim) <=
               static_cast<std::int64_t>(kStateFloats));
 
+/// Where spans begin, in units of the first: 0, 1, 2, 4, 8, 12, 16 ...: short contexts can be
+/// shared out, and long ones spend little on merging.
+struct Spans {
+  std::int64_t unit = 0;  ///< Positions; whole blocks.
+
+  std::int64_t begin(std::int64_t i) const { return unit * (i < 3 ? i : 4 * (i - 2)); }
+  /// The span that a position lies in.
+  std::int64_t at(std::int64_t position) const {
+    const std::int64_t i = position / unit;
+    return i < 2 ? i : 2 + i / 4;
+  }
+};
+
 /// One call's geometry.
 struct Geometry {
   const AttentionSpec& spec;
@@ -44,8 +57,8 @@ struct Geometry {
   const float* sinks;
   Tensor q;
   Tensor out;
-  std::int64_t group = 1;         ///< Query heads per KV head.
-  std::int64_t span = 0;          ///< Positions; whole blocks.
+  std::int64_t group = 1;  ///< Query heads per KV head.
+  Spans spans{};
   std::int64_t part_queries = 1;  ///< Of a head, that go through the cache together.
 
   std::int64_t queries_per_head(const step::SequenceRows& sequence) const {
@@ -197,11 +210,11 @@ void run_whole(const kernels::Kernels& kernels, const Geometry& g, const Work& w
   for (int i = 0; i < n; ++i) clear_state(total.data() + i * state_floats, state_floats);
   const int near = queries_near(g.spec);
   AttentionArgs some = work.args;
-  for (std::int64_t begin = work.begin / g.span * g.span; begin < work.end; begin += g.span) {
+  for (std::int64_t span = g.spans.at(work.begin); g.spans.begin(span) < work.end; ++span) {
     for (int first = 0; first < n; first += near) {
       some.queries = work.args.queries + first;
       some.n_queries = std::min(near, n - first);
-      kernels.attend(&some, begin, begin + g.span, part.data());
+      kernels.attend(&some, g.spans.begin(span), g.spans.begin(span + 1), part.data());
       for (int i = 0; i < some.n_queries; ++i) {
         kernels.merge(total.data() + (first + i) * state_floats, part.data() + i * state_floats,
                       dim);
@@ -229,7 +242,7 @@ void run_in_spans(const kernels::Kernels& kernels, base::ThreadTeam& team, const
     const auto i = static_cast<std::int64_t>(index);
     Work work;
     find(i / n_spans, work);
-    kernels.attend(&work.args, i % n_spans * g.span, (i % n_spans + 1) * g.span,
+    kernels.attend(&work.args, g.spans.begin(i % n_spans), g.spans.begin(i % n_spans + 1),
                    states + i * part_floats);
   });
   for (std::int64_t i = 0; i < n_parts; ++i) {
@@ -312,7 +325,7 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
                q,
                out,
                spec.n_heads / spec.n_kv_heads,
-               blocks_per_span * kv.block_size()};
+               Spans{blocks_per_span * kv.block_size()}};
     std::int64_t n_queries = 0;
     std::int64_t longest = 0;
     for (const step::SequenceRows& sequence : step_->sequences) {
@@ -331,7 +344,7 @@ void CpuDevice::attention(const AttentionSpec& spec, const KvCache& cache, int l
       const auto s = static_cast<std::size_t>(after - attention_first_.begin() - 1);
       set_work(kernels_, g, s, index - attention_first_[s], work);
     };
-    const std::int64_t n_spans = (longest + g.span - 1) / g.span;
+    const std::int64_t n_spans = longest > 0 ? g.spans.at(longest - 1) + 1 : 0;
     const bool split = team_.n_threads() > 1 && n_spans > 1 &&
                        n_parts < kPartsPerThread * team_.n_threads() &&
                        g.part_queries == AttentionArgs::kTileQueries;
