@@ -64,16 +64,12 @@ struct CpuTurns::Impl {
   };
 
   Impl(int n, SwitchCount count)
-      : workers(static_cast<std::size_t>(n)), rates(workers.size()), count_switches(count) {
-    CPU_ZERO(&all);
-    may_bind = ::sched_getaffinity(0, sizeof(all), &all) == 0 && CPU_COUNT(&all) == n + 1;
-  }
+      : workers(static_cast<std::size_t>(n)), rates(workers.size()), count_switches(count) {}
 
   std::vector<Worker> workers;
   std::vector<double> rates;
   SwitchCount count_switches;
-  cpu_set_t all;  // that this process had when the team began
-  bool may_bind = false;
+  cpu_set_t all{};  // where bound workers could run before
   // Of the caller:
   pid_t caller = 0;
   Clock::time_point looked{};
@@ -113,6 +109,9 @@ struct CpuTurns::Impl {
   }
 
   void bind_workers() noexcept {
+    const pid_t first = workers.front().thread.load(std::memory_order_acquire);
+    if (first == 0 || ::sched_getaffinity(first, sizeof(all), &all) != 0) return;
+    if (CPU_COUNT(&all) != static_cast<int>(workers.size()) + 1) return;
     caller_cpu = ::sched_getcpu();
     int cpu = -1;
     for (Worker& worker : workers) {
@@ -173,7 +172,7 @@ void CpuTurns::give_way(int worker) noexcept {
 }
 
 void CpuTurns::watch() noexcept {
-  if (!impl_->may_bind) return;
+  if (impl_->workers.empty()) return;
   const Clock::time_point now = Clock::now();
   if (now - impl_->looked >= kLookEvery) impl_->look(now);
   if (impl_->caller_cpu >= 0) impl_->follow_caller();

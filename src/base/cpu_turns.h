@@ -21,8 +21,8 @@ class CpuTurns {
   /// How often the calling thread lost its CPU while it could have gone on; tests have their own.
   using SwitchCount = std::int64_t (*)();
 
-  /// For the caller and `n_workers`. Binds only if there are as many threads as CPUs in the
-  /// affinity of the calling thread; with fewer, the kernel finds a free one.
+  /// For the caller and `n_workers`. Binds only if there are as many threads as CPUs that workers
+  /// may use; with fewer, the kernel finds a free one.
   explicit CpuTurns(int n_workers, SwitchCount count = nullptr);
   ~CpuTurns();
   CpuTurns(const CpuTurns&) = delete;
