@@ -137,7 +137,7 @@ struct CpuTurns::Impl {
     const int cpu = worker.cpu.load(std::memory_order_relaxed);
     cpu_set_t own;
     if (cpu < 0 || ::sched_getaffinity(0, sizeof(own), &own) != 0) return;
-    if (!bind(0, cpu)) return;
+    if (!CPU_ISSET(static_cast<std::size_t>(cpu), &own) || !bind(0, cpu)) return;
     allow(0, own);
     follow_caller();
   }
