@@ -262,8 +262,8 @@ std::vector<Scene> scenes() {
   list.back().sinks = {0.5F, 4.0F, -30.0F, 90.0F};
   // Over several spans, the longer ones too.
   list.emplace_back(AttentionSpec{3, 1, 16, 16, 0.25F}, 32, KvType::kInt16,
-                    std::vector<int>{1400, 40}, 24);
-  list.emplace_back(AttentionSpec{2, 1, 8, 8, 0.3F, 400}, 24, KvType::kF16, std::vector<int>{2200},
+                    std::vector<int>{1100, 40}, 24);
+  list.emplace_back(AttentionSpec{2, 1, 8, 8, 0.3F, 400}, 24, KvType::kF16, std::vector<int>{1450},
                     25);
   list.emplace_back(AttentionSpec{4, 2, 16, 16, 0.3F}, 32, KvType::kF32, std::vector<int>{90, 300},
                     11);
