@@ -22,7 +22,7 @@ TEST(NativeBackend, EachAllocationOfALoadMayFail) {
   options.n_threads = 1;
   options.kv_cache_bytes = 1 << 20;
   int n_failed = 0;
-  for (long n = 0;; n += 1 + n / 64) {
+  for (long n = 0;; ++n) {
     std::unique_ptr<Backend> backend;
     std::optional<Error> error;
     const base::FailingNew failing(n);

@@ -170,7 +170,8 @@ Family bert_family() {
 }
 
 Family jina_bert_family() {
-  return {"jina_bert", {}, {"jina-bert-v2"}, from_hf, from_jina_gguf, {}, jina_gguf_layout()};
+  return {"jina_bert",       {}, {"jina-bert-v2"}, from_hf, from_jina_gguf, ModuleLayout{},
+          jina_gguf_layout()};
 }
 
 }  // namespace openllm::model

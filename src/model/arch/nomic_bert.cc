@@ -184,7 +184,8 @@ Family nomic_bert_family() {
 }
 
 Family nomic_bert_moe_family() {
-  return {"nomic_bert_moe", {}, {"nomic-bert-moe"}, from_hf, from_moe_gguf, {}, gguf_moe_layout()};
+  return {"nomic_bert_moe", {}, {"nomic-bert-moe"}, from_hf, from_moe_gguf, ModuleLayout{},
+          gguf_moe_layout()};
 }
 
 }  // namespace openllm::model
