@@ -7,6 +7,7 @@
 
 #include "backend/kv_budget.h"
 #include "backend/native_options.h"
+#include "base/blame.h"
 #include "base/error.h"
 #include "device/packed_weights.h"
 
@@ -19,10 +20,7 @@ constexpr const char* kWhere = "draft_model";
 template <typename Work>
 auto blame_draft(const Work& work) {
   try {
-    return work();
-  } catch (const Error& error) {
-    if (error.where() == kWhere || error.code() == ErrorCode::kCancelled) throw;
-    throw Error(error.code(), base::cat(kWhere, ": ", error.what()), kWhere, error.reason());
+    return base::blame(kWhere, work);
   } catch (const std::bad_alloc&) {
     base::fail_at(ErrorCode::kResourceExhausted, kWhere,
                   "not enough memory for its weights, its KV cache and its logits");

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/blame.h"
 #include "base/error.h"
 #include "llm/model_files.h"
 
@@ -15,16 +16,6 @@ namespace {
 
 constexpr const char* kWhere = "draft_model";
 constexpr std::string_view kFillers[] = {"pad", "unused", "reserved", "extra", "dummy"};
-
-template <typename Work>
-auto blame_draft(const Work& work) {
-  try {
-    return work();
-  } catch (const Error& error) {
-    if (error.where() == kWhere || error.code() == ErrorCode::kCancelled) throw;
-    throw Error(error.code(), base::cat(kWhere, ": ", error.what()), kWhere, error.reason());
-  }
-}
 
 /// Spelt as vocabularies spell entries that mean nothing: "[PAD151936]", "<unused7>",
 /// "<|reserved_special_token_3|>", "<|extra_0|>", "<dummy32000>".
@@ -61,7 +52,7 @@ std::shared_ptr<const tokenizer::Tokenizer> tokenizer_of(const format::ModelSour
 
 std::optional<format::ModelSource> find_draft(const LoadOptions& options) {
   if (options.draft_model.empty()) return std::nullopt;
-  return blame_draft([&] {
+  return base::blame(kWhere, [&] {
     WantedModel wanted;
     wanted.model = options.draft_model;
     wanted.ensure_available = options.ensure_available;
@@ -95,7 +86,7 @@ void require_same_tokens(const tokenizer::Tokenizer& tokens, const tokenizer::To
 void require_same_tokens(const tokenizer::Tokenizer* tokens, int n_tokens,
                          const format::ModelSource& draft, int n_draft_tokens,
                          const std::string& pre) {
-  const auto own = blame_draft([&] { return tokenizer_of(draft, pre); });
+  const auto own = base::blame(kWhere, [&] { return tokenizer_of(draft, pre); });
   if (tokens != nullptr && own != nullptr) return require_same_tokens(*tokens, *own, draft.id);
   if (tokens == nullptr && own == nullptr) {
     if (n_tokens == n_draft_tokens) return;

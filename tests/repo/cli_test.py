@@ -20,7 +20,7 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-from cli_program import DATA, PROGRAM, STORIES, TIMEOUT, TINY, main, run
+from cli_program import DATA, PROGRAM, STORIES, TIMEOUT, TINY, Server, main, run
 
 
 class Checks(unittest.TestCase):
@@ -393,6 +393,14 @@ class Generation(Checks):
         self.assertIn("draft_model: ", refused.stderr)
         contradiction = run(*arguments, "--draft-model", STORIES, "--max-draft-tokens", "0")
         self.assertEqual(contradiction.returncode, 2, contradiction.stderr)
+
+    def test_a_server_names_its_draft_model(self):
+        for arguments, expected in (([], None), (["--draft-model", STORIES], "stories260K")):
+            server = Server(STORIES, *arguments)
+            self.addCleanup(server.kill)
+            with urllib.request.urlopen(server.address + "/v1/models", timeout=TIMEOUT) as answer:
+                model = json.load(answer)["data"][0]
+            self.assertEqual(model.get("draft_model"), expected)
 
     def test_an_option_given_twice_counts_the_last_time(self):
         output = json.loads(run("run", TINY, "--prompt-ids", "1,2", "--max-new-tokens", "9", "--max-tokens", "2",

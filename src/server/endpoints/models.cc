@@ -11,7 +11,9 @@ void add_facts(const ModelEntry& entry, const ModelInfo& info, base::Json& model
   model["max_model_len"] = info.max_context;
   if (info.vocab_size > 0) model["vocab_size"] = info.vocab_size;
   if (!entry.llm().is_loaded()) return;  // it was unloaded, and need not come back for this
-  model["backend"] = entry.llm().backend().name;
+  const BackendInfo backend = entry.llm().backend();
+  model["backend"] = backend.name;
+  if (!backend.draft_model.empty()) model["draft_model"] = backend.draft_model;
   const std::int64_t max_running = entry.llm().stats().max_running;
   if (max_running > 0) model["max_num_seqs"] = max_running;
 }
