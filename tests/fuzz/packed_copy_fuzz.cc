@@ -18,8 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < sizeof(std::uint64_t)) return 0;
   std::uint64_t file_bytes = 0;
   std::memcpy(&file_bytes, data, sizeof(file_bytes));
-  std::vector<std::byte> head(size - sizeof(file_bytes));
-  std::memcpy(head.data(), data + sizeof(file_bytes), head.size());
+  const auto bytes = std::as_bytes(std::span(data, size)).subspan(sizeof(file_bytes));
+  std::vector<std::byte> head(bytes.begin(), bytes.end());
   // Without the right checksum nothing behind it would be reached.
   if (head.size() % 8 == 0 && head.size() >= 16) {
     const std::size_t n = head.size() - 8;
