@@ -14,7 +14,8 @@ auto blame(std::string_view where, const Work& work) {
     return work();
   } catch (const Error& error) {
     if (error.where() == where || error.code() == ErrorCode::kCancelled) throw;
-    throw Error(error.code(), cat(where, ": ", error.what()), where, error.reason());
+    throw Error(error.code(), cat(where, ": ", error.what()), where, error.reason(),
+                error.retry_after());
   }
 }
 
